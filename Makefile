@@ -1,0 +1,90 @@
+# Two commands do everything: `make serve` and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+TOOLS := $(CURDIR)/.tools/bin
+PIP := PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+.venv/runtime.stamp: pyproject.toml constraints.txt
+	@echo "setting up .venv (once, about half a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) -e .
+	@touch $@
+
+.venv/dev.stamp: .venv/runtime.stamp
+	@echo "installing what the tests need"
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+models/iris: | .venv/runtime.stamp
+	@$(BIN)/python examples/iris/train.py build/iris
+	@$(BIN)/foretell add build/iris/model.joblib --name iris --golden build/iris/golden.jsonl \
+	  --columns sepal_length,sepal_width,petal_length,petal_width
+
+.PHONY: serve
+serve: .venv/runtime.stamp models/iris ## Set up, train the iris model if there is none, and serve it.
+	@exec $(BIN)/foretell serve $(ARGS)
+
+.PHONY: tools
+tools:
+	@if command -v go >/dev/null; then test -x $(TOOLS)/grpcurl || { echo "installing grpcurl"; \
+	  GOBIN=$(TOOLS) GOFLAGS=-mod=mod go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3 2>/dev/null; } ; \
+	else echo "no Go toolchain: the tests with grpcurl are skipped"; fi
+	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "installing chromium"; { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 \
+	  || echo "chromium cannot be installed: the browser test is skipped"; fi
+
+.PHONY: test
+test: .venv/dev.stamp tools ## Set up, then run all tests.
+	@PATH="$(TOOLS):$$PATH" $(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: format-check lint types contracts test generate-check ## All that CI runs: tests, format, lint, types, layers, contracts.
+
+.PHONY: format
+format: .venv/dev.stamp ## Format code and contracts.
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+	@$(BIN)/buf format -w --exclude-path protos/buf --exclude-path protos/google
+
+.PHONY: format-check
+format-check: .venv/dev.stamp
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/buf format -d --exit-code --exclude-path protos/buf --exclude-path protos/google
+
+.PHONY: lint
+lint: .venv/dev.stamp ## Lint code and import layers.
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/lint-imports >.import_linter.log 2>&1 || { cat .import_linter.log; exit 1; }
+
+.PHONY: types
+types: .venv/dev.stamp ## Check types, strictly.
+	@$(BIN)/mypy --no-error-summary
+
+.PHONY: contracts
+contracts: .venv/dev.stamp ## Lint the contracts, and hold them against the last commit.
+	@$(BIN)/buf lint
+	@if git diff --quiet HEAD -- protos 2>/dev/null; then base=HEAD~1; else base=HEAD; fi; \
+	if git cat-file -e "$$base:buf.yaml" 2>/dev/null; then $(BIN)/buf breaking --against ".git#ref=$$base"; \
+	else echo "buf breaking: skipped, there is no earlier commit to compare with"; fi
+
+.PHONY: generate
+generate: .venv/dev.stamp ## Generate the Python client's stubs from the contracts.
+	@$(BIN)/python clients/generate.py
+
+.PHONY: generate-check
+generate-check: .venv/dev.stamp
+	@$(BIN)/python clients/generate.py --check
+
+.PHONY: docs
+docs: .venv/dev.stamp tools ## Run every block of the README and the docs.
+	@PATH="$(TOOLS):$$PATH" $(BIN)/python -m pytest tests/docs $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what the other targets made, trained models included.
+	rm -rf .venv .tools build dist models .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .import_linter.log .schemathesis

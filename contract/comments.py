@@ -1,0 +1,73 @@
+"""The comments of a descriptor set, by the full name of what they stand above.
+
+A pool forgets comments, so they are indexed before the files are added to one.
+"""
+
+import re
+from collections.abc import Iterator
+
+from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FileDescriptorProto
+
+Path = tuple[int, ...]
+
+# Field numbers in descriptor.proto, of which the paths of source info are made.
+_SYNTAX, _PACKAGE = (12,), (2,)
+_MESSAGE, _ENUM, _SERVICE = 4, 5, 6
+_FIELD, _NESTED, _NESTED_ENUM, _ONEOF = 2, 3, 4, 8
+_METHOD = _VALUE = 2
+
+_DIRECTIVE = re.compile(r"^\s*buf:lint:.*$", re.MULTILINE)
+_INTERNAL = re.compile(r"\(--.*?--\)", re.DOTALL)
+
+
+def comments(file: FileDescriptorProto) -> dict[str, str]:
+    """Comment text by full name; the comment above `syntax` (or `package`) stands under the file's own name.
+
+    Lint directives and `(-- internal --)` notes are left out.
+    """
+    named = dict(_paths(file))
+    named |= {_PACKAGE: file.name, _SYNTAX: file.name}
+    found: dict[str, str] = {}
+    for location in file.source_code_info.location:
+        name = named.get(tuple(location.path))
+        text = _clean(location.leading_comments or location.trailing_comments)
+        if name and text:
+            found.setdefault(name, text)
+    return found
+
+
+def _clean(text: str) -> str:
+    text = _INTERNAL.sub("", _DIRECTIVE.sub("", text))
+    return "\n".join(line.removeprefix(" ").rstrip() for line in text.split("\n")).strip()
+
+
+def _paths(file: FileDescriptorProto) -> Iterator[tuple[Path, str]]:
+    prefix = f"{file.package}." if file.package else ""
+    for i, message in enumerate(file.message_type):
+        yield from _message_paths(message, (_MESSAGE, i), prefix)
+    for i, enum in enumerate(file.enum_type):
+        yield from _enum_paths(enum, (_ENUM, i), prefix)
+    for i, service in enumerate(file.service):
+        yield (_SERVICE, i), f"{prefix}{service.name}"
+        for j, method in enumerate(service.method):
+            yield (_SERVICE, i, _METHOD, j), f"{prefix}{service.name}.{method.name}"
+
+
+def _message_paths(message: DescriptorProto, path: Path, prefix: str) -> Iterator[tuple[Path, str]]:
+    name = f"{prefix}{message.name}"
+    yield path, name
+    for i, field in enumerate(message.field):
+        yield (*path, _FIELD, i), f"{name}.{field.name}"
+    for i, oneof in enumerate(message.oneof_decl):
+        yield (*path, _ONEOF, i), f"{name}.{oneof.name}"
+    for i, nested in enumerate(message.nested_type):
+        yield from _message_paths(nested, (*path, _NESTED, i), f"{name}.")
+    for i, enum in enumerate(message.enum_type):
+        yield from _enum_paths(enum, (*path, _NESTED_ENUM, i), f"{name}.")
+
+
+def _enum_paths(enum: EnumDescriptorProto, path: Path, prefix: str) -> Iterator[tuple[Path, str]]:
+    name = f"{prefix}{enum.name}"
+    yield path, name
+    for i, value in enumerate(enum.value):
+        yield (*path, _VALUE, i), f"{name}.{value.name}"

@@ -1,0 +1,113 @@
+"""A loaded contract: everything that the servers, the bridge and the docs read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from contract.comments import comments
+from contract.compiler import compile_protos, contract_files
+from contract.errors import ContractError
+from contract.example import check_examples, example
+from contract.options import Options
+from contract.rules import Rules
+from contract.service import Service, read_service
+
+MODEL_SERVICE = "foretell.v1.ModelService"
+"""The service by which a server tells which models it hosts; part of every loaded contract."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What a contract says of itself as a whole."""
+
+    title: str
+    version: str
+    contact: dict[str, str]
+    """Some of name, url and email; empty where the contract names nobody."""
+    description: str
+    """Markdown: the comment at the top of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The contracts of one folder, in a descriptor pool of their own.
+
+    Two loaded contracts never see each other's messages or rules. Immutable; safe to read from any thread.
+    """
+
+    pool: DescriptorPool
+    services: tuple[Service, ...]
+    api: Api
+    rules: Rules
+    options: Options
+    comments: dict[str, str]
+    """Comment text by full name of a service, method, message, field, enum or value."""
+    sources: dict[str, str]
+    """Text of each `.proto` file of the folder, by its name."""
+    descriptor_set: bytes
+    """A serialised FileDescriptorSet with imports and comments."""
+
+    def comment(self, full_name: str) -> str:
+        """The comment above a thing; empty where there is none."""
+        return self.comments.get(full_name, "")
+
+    def message(self, full_name: str) -> type[Message]:
+        """The class of a message in this contract's pool. Raises KeyError for an unknown name."""
+        return GetMessageClass(self.pool.FindMessageTypeByName(full_name))
+
+
+def load(root: Path) -> Contract:
+    """Compile and check the contracts under `root`.
+
+    Raises ContractError when they do not compile, no service is defined, two REST paths collide, a rule cannot be compiled or an
+    example breaks a rule.
+    """
+    names = contract_files(root)
+    compiled = compile_protos(root)
+    pool = DescriptorPool()
+    for file in compiled.file:
+        pool.AddSerializedFile(file.SerializeToString())
+    options = Options(pool)
+    rules = Rules(options)
+    files: list[Any] = [pool.FindFileByName(name) for name in names]
+    services = tuple(read_service(service, options) for file in files for service in file.services_by_name.values())
+    if not services:
+        raise ContractError(f"no service is defined in {', '.join(names)}")
+    _check_paths(services)
+    _check_messages(services, rules)
+    texts = {key: text for file in compiled.file for key, text in comments(file).items()}
+    sources = {name: (root / name).read_text(encoding="utf-8") for name in names}
+    return Contract(pool, services, _api(files, options, texts), rules, options, texts, sources, compiled.SerializeToString())
+
+
+def _check_paths(services: tuple[Service, ...]) -> None:
+    owners: dict[str, str] = {}
+    for method in (method for service in services for method in service.methods):
+        for path in method.paths:
+            if path in owners:
+                raise ContractError(f"the REST path {path} belongs to both {owners[path]} and {method.full_name}")
+            owners[path] = method.full_name
+
+
+def _check_messages(services: tuple[Service, ...], rules: Rules) -> None:
+    for method in (method for service in services for method in service.methods):
+        for message in (method.input, method.output):
+            rules.compile(message)
+        for row in (method.features, method.answer):
+            check_examples(row, rules)
+        example(method.input, rules)
+        example(method.output, rules)
+
+
+def _api(files: list[Any], options: Options, texts: dict[str, str]) -> Api:
+    """What the first file that carries `foretell.v1.api` says; else the first file's package."""
+    for file in files:
+        said = options.get(file, "foretell.v1.api")
+        if said is not None:
+            contact = {field.name: value for field, value in said.contact.ListFields()}
+            return Api(said.title, said.version, contact, texts.get(file.name, ""))
+    return Api(files[0].package, "", {}, texts.get(files[0].name, ""))

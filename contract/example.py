@@ -1,0 +1,52 @@
+"""Example messages, assembled from the examples of the fields."""
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from contract.errors import ContractError
+from contract.rules import Rules
+
+
+def example(message: Descriptor, rules: Rules) -> Message | None:
+    """A message with the first example of each field that has one; a list of messages gets one item.
+
+    None when a required field has no example. Raises ContractError when the result breaks any other rule, because then the docs
+    would teach a refused call.
+    """
+    built = _build(message, rules, ())
+    for violation in rules.violations(built):
+        if violation.rule == "required":
+            return None
+        place = f"{message.full_name}.{violation.field}" if violation.field else message.full_name
+        raise ContractError(f"the example of {place} breaks the contract's own rule {violation.rule}: {violation.message}")
+    return built
+
+
+def check_examples(message: Descriptor, rules: Rules) -> None:
+    """Try every example of every field. Raises ContractError for one that its own field's rules refuse."""
+    for field in message.fields:
+        for value in rules.of(field).examples:
+            trial = GetMessageClass(message)(**{field.name: value})
+            for violation in rules.violations(trial):
+                if violation.field == field.name:
+                    broken = f"rule {violation.rule}: {violation.message}"
+                    raise ContractError(f"the example {value!r} of {field.full_name} breaks the contract's own {broken}")
+
+
+def _build(message: Descriptor, rules: Rules, above: tuple[Descriptor, ...]) -> Message:
+    """`above` holds the messages around this one: a message inside itself stays empty."""
+    built = GetMessageClass(message)()
+    for field in message.fields:
+        examples = rules.of(field).examples
+        nested = field.message_type
+        if nested is None:
+            if examples and not field.is_repeated:
+                setattr(built, field.name, examples[0])
+        elif nested in (*above, message) or nested.GetOptions().map_entry:
+            continue
+        elif field.is_repeated:
+            getattr(built, field.name).append(_build(nested, rules, (*above, message)))
+        else:
+            getattr(built, field.name).CopyFrom(_build(nested, rules, (*above, message)))
+    return built

@@ -1,0 +1,127 @@
+"""The services of a contract: which method takes what, in which shape, under which REST paths."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from contract.errors import ContractError
+from contract.options import Options
+
+
+class Shape(Enum):
+    """How rows travel in a method."""
+
+    ROW = "row"
+    """One Features in, one Response out."""
+    BATCH = "batch"
+    """A message whose only field repeats Features in, one whose only field repeats Response out."""
+    STREAM = "stream"
+    """Features streamed in, Responses streamed out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method of a service."""
+
+    service: str
+    """Full name of the service, such as `iris.v1.IrisService`."""
+    name: str
+    shape: Shape
+    input: Descriptor
+    output: Descriptor
+    request: type[Message]
+    """Class of `input`."""
+    response: type[Message]
+    """Class of `output`."""
+    rows: FieldDescriptor | None
+    """The repeated field of a batch request; None for the other shapes."""
+    answers: FieldDescriptor | None
+    """The repeated field of a batch response; None for the other shapes."""
+    paths: tuple[str, ...]
+    """REST paths, as in `google.api.http`; empty for a stream."""
+
+    @property
+    def full_name(self) -> str:
+        """Such as `iris.v1.IrisService.Predict`."""
+        return f"{self.service}.{self.name}"
+
+    @property
+    def path(self) -> str:
+        """The path of the gRPC call, such as `/iris.v1.IrisService/Predict`."""
+        return f"/{self.service}/{self.name}"
+
+    @property
+    def features(self) -> Descriptor:
+        """The message that one row is."""
+        return (self.rows and self.rows.message_type) or self.input
+
+    @property
+    def answer(self) -> Descriptor:
+        """The message that the answer to one row is."""
+        return (self.answers and self.answers.message_type) or self.output
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service that a model answers."""
+
+    full_name: str
+    methods: tuple[Method, ...]
+
+    @property
+    def package(self) -> str:
+        """Such as `iris.v1`."""
+        return self.full_name.rpartition(".")[0]
+
+    @property
+    def model(self) -> str:
+        """Name of the model that answers: the package without its version, such as `iris`."""
+        name, _, last = self.package.rpartition(".")
+        return name if name and last[:1] == "v" and last[1:2].isdigit() else self.package
+
+
+def read_service(service: ServiceDescriptor, options: Options) -> Service:
+    """The service with its methods in the order of the contract.
+
+    Raises ContractError for a method that no model can answer or no path can reach.
+    """
+    return Service(service.full_name, tuple(_method(method, options) for method in service.methods))
+
+
+def _method(method: MethodDescriptor, options: Options) -> Method:
+    service = method.containing_service.full_name
+    rows, answers = _only_repeated(method.input_type), _only_repeated(method.output_type)
+    if method.client_streaming != method.server_streaming:
+        raise ContractError(f"{method.full_name} streams one way only: stream both ways, or neither")
+    shape = Shape.STREAM if method.client_streaming else Shape.BATCH if rows else Shape.ROW
+    if shape is Shape.BATCH and answers is None:
+        raise ContractError(f"{method.full_name} takes a batch: its response must be one repeated message too")
+    if shape is not Shape.BATCH:
+        rows = answers = None
+    http = options.get(method, "google.api.http")
+    paths = () if shape is Shape.STREAM else tuple(_paths(method, http))
+    classes = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+    return Method(service, method.name, shape, method.input_type, method.output_type, *classes, rows, answers, paths)
+
+
+def _only_repeated(message: Descriptor) -> FieldDescriptor | None:
+    """The field of a message that does nothing but repeat another message."""
+    fields: list[FieldDescriptor] = list(message.fields)
+    if len(fields) == 1 and fields[0].is_repeated and fields[0].message_type:
+        return fields[0]
+    return None
+
+
+def _paths(method: MethodDescriptor, http: Any) -> Iterator[str]:
+    if http is None:
+        yield f"/{method.containing_service.full_name}/{method.name}"
+        return
+    for rule in (http, *http.additional_bindings):
+        if rule.WhichOneof("pattern") != "post" or rule.body != "*" or not rule.post.startswith("/") or "{" in rule.post:
+            raise ContractError(f'{method.full_name}: google.api.http must be `post: "/path"` without variables, and `body: "*"`')
+        yield rule.post.rstrip("/")

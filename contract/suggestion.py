@@ -1,0 +1,14 @@
+"""Guessing what a misspelt name was meant to be."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean "petal_width"?` for the known name closest to `name`, or nothing when none is close.
+
+    lowerCamel counts as close to its snake_case, whatever the length.
+    """
+    snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name[:100])
+    close = get_close_matches(snake, list(known), n=1, cutoff=0.6)
+    return f'; did you mean "{close[0]}"?' if close else ""

@@ -1,0 +1,1 @@
+"""Foretell: serve a trained model from one contract, over gRPC and REST."""

@@ -1,0 +1,77 @@
+"""The command line. Imports are made inside the commands, so that `--help` answers at once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from contract.errors import SetupError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+Folder = Annotated[Path | None, typer.Option(metavar="DIR")]
+
+
+def main() -> None:
+    """Run the command line. What cannot be done is said in one line on stderr, with exit code 2."""
+    try:
+        app()
+    except SetupError as error:
+        typer.echo(f"foretell: {' '.join(str(error).split())}", err=True)
+        raise SystemExit(2) from None
+
+
+@app.callback()
+def foretell() -> None:
+    """Serve a trained model from one contract: gRPC, REST, docs and clients from the same .proto file."""
+
+
+@app.command()
+def serve(
+    protos: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the contracts.  [default: protos]")] = None,
+    models: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the models.  [default: models]")] = None,
+    grpc_address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where gRPC listens; port 0: a free one.  [default: 127.0.0.1:50051]"),
+    ] = None,
+    http_address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where REST listens; port 0: a free one.  [default: 127.0.0.1:8000]"),
+    ] = None,
+) -> None:
+    """Serve every contract with its newest model until Ctrl-C or SIGTERM; then finish what was accepted.
+
+    More settings come from FORETELL_... variables and from foretell.toml; docs/settings.md lists them.
+    """
+    from foretell.serving import serve as run
+
+    flags = {"protos": protos, "models": models, "grpc_address": grpc_address, "http_address": http_address}
+    raise SystemExit(run({name: str(value) for name, value in flags.items() if value is not None}))
+
+
+@app.command()
+def add(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A trained model you trust, for it is loaded: .joblib, .pkl or .skops.")
+    ],
+    name: Annotated[str, typer.Option(help="Name of the model: the contract's package without its version.")],
+    columns: Annotated[
+        str, typer.Option(metavar="A,B,C", help="Training columns in training order, where the model does not name them.")
+    ] = "",
+    golden: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Rows with their expected answers, one JSON object a line.")
+    ] = None,
+    models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
+) -> None:
+    """Put a trained model into the repository as its next version."""
+    from grpc_server.adding import add_model
+    from grpc_server.errors import ModelError
+    from grpc_server.repository import Repository
+
+    try:
+        rows = golden.read_bytes() if golden else b""
+    except OSError as error:
+        raise ModelError(f"cannot read {golden}: {error.strerror}") from None
+    names = tuple(filter(None, (column.strip() for column in columns.split(","))))
+    added = add_model(Repository(models), file, name, names, rows)
+    typer.echo(f"added {name} version {added.version} as {added.format}: {added.why}")

@@ -1,0 +1,35 @@
+"""`python -m grpc_server`: the gRPC server alone, as its container runs it."""
+
+import warnings
+
+from pydantic_settings import CliApp
+
+from contract.contract import load
+from grpc_server.registry import Registry, load_registry
+from grpc_server.server import Server
+from grpc_server.settings import ServerSettings
+from lifecycle.process import Supervisor, run
+
+
+async def serve() -> None:
+    """Serve until told to stop. Raises SetupError for what cannot be served, before any call is taken."""
+    settings = CliApp.run(ServerSettings)
+    supervisor = Supervisor(settings.supervisor_fd)
+    # Columns are bound by name before the estimator sees a row, so its warning about nameless arrays is noise on every call.
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    contract = load(settings.protos)
+    server = Server(settings)
+    bound = server.bind()
+    registry = load_registry(contract, settings)
+    await server.start(registry)
+    supervisor.announce({"address": bound, "models": _models(registry)}, "\n".join([f"gRPC on {bound}", *_models(registry)]))
+    await supervisor.told_to_stop()
+    await server.stop()
+
+
+def _models(registry: Registry) -> list[str]:
+    return [f"{m.name} version {m.version} ({m.manifest.format}) answers {m.service.full_name}" for m in registry.models]
+
+
+if __name__ == "__main__":
+    run(serve)

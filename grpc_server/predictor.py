@@ -1,0 +1,106 @@
+"""The core: from the bytes of a request to the bytes of a response, or to one refusal.
+
+guard (in the shell) → parse → rules → admission → batcher → runtime → bind → bytes
+
+It knows no event loop and no gRPC context: its unit is a job with a callback that may come from any thread.
+"""
+
+import logging
+from collections.abc import Callable
+
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from contract.rules import Rules, Violation
+from grpc_server.admission import Admission
+from grpc_server.batcher import Job
+from grpc_server.binding import Binding
+from grpc_server.call import Call
+from grpc_server.incident import failure
+from grpc_server.model import Model
+from grpc_server.refusal import DeadlinePassed, InvalidFeatures, MalformedMessage, Refusal
+from grpc_server.runtimes import Matrix
+
+logger = logging.getLogger(__name__)
+
+Answer = bytes | Refusal
+
+
+class Predictor:
+    """Answers the calls of one method with one model."""
+
+    def __init__(self, binding: Binding, model: Model, rules: Rules, admission: Admission) -> None:
+        self._binding = binding
+        self._model = model
+        self._rules = rules
+        self._admission = admission
+
+    def predict(self, request: bytes, call: Call, reply: Callable[[Answer], None]) -> Job | None:
+        """Answer one request: `reply` is called exactly once, perhaps before this returns, from any thread.
+
+        Returns the job while it is under way; after `Job.cancel` the reply may stay out.
+        """
+        try:
+            return self._submit(request, call, reply)
+        except Refusal as refusal:
+            reply(refusal)
+        except Exception as error:
+            reply(failure(logger, self._binding.method.full_name, call, error))
+        return None
+
+    def _submit(self, request: bytes, call: Call, reply: Callable[[Answer], None]) -> Job:
+        message = self._parse(request)
+        self._check(message)
+        if call.expired:
+            raise DeadlinePassed("the deadline passed before the model ran")
+        matrix = self._binding.matrix(self._binding.rows(message))
+        self._admission.enter()
+
+        def done(outcome: Matrix | Refusal) -> None:
+            try:
+                reply(outcome if isinstance(outcome, Refusal) else self._respond(outcome, call))
+            finally:
+                self._admission.leave()
+
+        job = Job(matrix, call, done, self._admission.leave)
+        try:
+            self._model.batcher.submit(job)
+        except Refusal:
+            self._admission.leave()
+            raise
+        return job
+
+    def _parse(self, request: bytes) -> Message:
+        try:
+            return self._binding.method.request.FromString(request)
+        except DecodeError:
+            name = self._binding.method.input.full_name
+            raise MalformedMessage(f"the request is not a {name} message") from None
+
+    def _check(self, message: Message) -> None:
+        violations = self._rules.violations(message) + list(self._unknown(message))
+        if violations:
+            raise InvalidFeatures(_summary(violations), violations=violations)
+
+    def _unknown(self, message: Message) -> list[Violation]:
+        """Fields the contract does not have: a caller's newer or misspelt feature must not be dropped in silence."""
+        found = [("", message)]
+        if self._binding.method.rows:
+            found += [(f"{self._binding.method.rows.name}[{i}]", row) for i, row in enumerate(self._binding.rows(message))]
+        return [
+            Violation(place, "unknown_field", f"field number {field.field_number} is not in {part.DESCRIPTOR.full_name}")
+            for place, part in found
+            for field in UnknownFieldSet(part)  # type: ignore[attr-defined]  # iterable, though its stub does not say so
+        ]
+
+    def _respond(self, outputs: Matrix, call: Call) -> Answer:
+        try:
+            return self._binding.response(outputs).SerializeToString()
+        except Exception as error:
+            return failure(logger, f"the answer of {self._binding.method.full_name}", call, error)
+
+
+def _summary(violations: list[Violation], most: int = 3) -> str:
+    told = [f"{v.field}: {v.message}" if v.field else v.message for v in violations[:most]]
+    more = len(violations) - len(told)
+    return "; ".join(told) + (f" (and {more} more)" if more else "")

@@ -1,0 +1,90 @@
+"""Why a call gets no prediction: one class a reason, each with its gRPC status.
+
+Refusal
+├── InvalidFeatures     INVALID_ARGUMENT      rules are broken; carries the violations
+├── MalformedMessage    INVALID_ARGUMENT      the bytes are not the message
+├── Overloaded          RESOURCE_EXHAUSTED    too many rows are waiting
+├── Draining            UNAVAILABLE           the server is stopping
+├── DeadlinePassed      DEADLINE_EXCEEDED     the caller has stopped caring
+└── Failure             INTERNAL              our fault; the log has the trace under the incident
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from typing import ClassVar, Self
+
+import grpc
+
+from contract.rules import Violation
+
+
+class Refusal(Exception):
+    """A call that gets no prediction. The text is for the caller: no paths, no library text, no values."""
+
+    code: ClassVar[grpc.StatusCode]
+    reason: ClassVar[str]
+    """What went wrong, for programs: the `reason` of the ErrorInfo detail."""
+    retry_after: ClassVar[float | None] = None
+    """Seconds after which a retry may succeed; None where a retry cannot help."""
+
+    def __init__(self, message: str, *, violations: Sequence[Violation] = (), facts: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.violations = tuple(violations)
+        self.facts = facts or {}
+        """More for programs: the `metadata` of the ErrorInfo detail."""
+
+    def at(self, index: int) -> Self:
+        """The same refusal of the message with this index in a stream."""
+        there = copy(self)
+        there.message = f"message {index}: {self.message}"
+        there.facts = self.facts | {"index": str(index)}
+        return there
+
+
+class InvalidFeatures(Refusal):
+    """Rules of the contract are broken."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "INVALID_FEATURES"
+
+
+class MalformedMessage(Refusal):
+    """The bytes are not a message of the method's type."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "MALFORMED_MESSAGE"
+
+
+class Overloaded(Refusal):
+    """Too many rows are waiting."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    reason = "OVERLOADED"
+    retry_after = 1.0
+
+
+class Draining(Refusal):
+    """The server finishes what it accepted and takes nothing new."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = "DRAINING"
+    retry_after = 1.0
+
+
+class DeadlinePassed(Refusal):
+    """The deadline passed before the model ran."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    reason = "DEADLINE_PASSED"
+
+
+class Failure(Refusal):
+    """An unexpected error of ours."""
+
+    code = grpc.StatusCode.INTERNAL
+    reason = "INTERNAL"
+
+    def __init__(self, incident: str) -> None:
+        super().__init__(f"internal error; quote incident {incident} to the operator", facts={"incident": incident})
+        self.incident = incident

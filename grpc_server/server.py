@@ -1,0 +1,83 @@
+"""The gRPC server: ports, limits, health, reflection, drain. Shells and core come from elsewhere."""
+
+import asyncio
+import os
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from contract.contract import MODEL_SERVICE
+from contract.errors import SetupError
+from grpc_server.aio_shell import prediction_handlers
+from grpc_server.guard import ParseGuard
+from grpc_server.listing import listing_handler
+from grpc_server.reflection import reflection_handlers
+from grpc_server.registry import Registry
+from grpc_server.settings import ServerSettings
+from lifecycle import address
+
+_LAST_BYTES = 1.0
+"""Seconds that answers already given may take to leave, and that health watchers are left connected, when the server stops."""
+
+
+class Server:
+    """One gRPC server. Use it on one event loop: bind, start, stop."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._server = grpc.aio.server(options=_options(settings), interceptors=[ParseGuard()])
+        self._health = health.aio.HealthServicer()
+        self._registry: Registry | None = None
+
+    def bind(self) -> str:
+        """Take the ports and return the TCP address. Raises SetupError where one cannot be had."""
+        host, port = address.split(self._settings.grpc_address)
+        address.listen(self._settings.grpc_address, "--grpc-address").close()  # It names the reason; grpcio does not.
+        bound = self._add_port(address.join(host, port))
+        if self._settings.grpc_socket:
+            self._add_port(f"unix:{self._settings.grpc_socket}")
+            os.chmod(self._settings.grpc_socket, 0o600)
+        return address.join(host, bound)
+
+    def _add_port(self, target: str) -> int:
+        try:
+            return int(self._server.add_insecure_port(target))
+        except RuntimeError:
+            raise SetupError(f"cannot listen on {target}: it is taken, or not an address of this machine") from None
+
+    async def start(self, registry: Registry) -> None:
+        """Answer calls, health first of all."""
+        services = [model.service.full_name for model in registry.models] + [MODEL_SERVICE]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._server.add_generic_rpc_handlers((*prediction_handlers(registry), listing_handler(registry)))
+        if self._settings.reflection:
+            self._server.add_generic_rpc_handlers(tuple(reflection_handlers(services, registry.contract.pool)))
+        for service in services:
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+        self._registry = registry
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Drain: refuse new calls with UNAVAILABLE, answer what was accepted, then close."""
+        await self._health.enter_graceful_shutdown()
+        if self._registry is not None:
+            self._registry.admission.close()
+            await asyncio.to_thread(self._registry.admission.wait, self._settings.drain_seconds)
+        await self._server.stop(_LAST_BYTES)
+        if self._registry is not None:
+            await asyncio.to_thread(self._registry.close)
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),  # A second server on the port must fail, not share it in silence.
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_concurrent_streams", settings.max_streams),
+        # Above these, the core cancels waiting calls at random; a flood is refused by us, in words.
+        ("grpc.server.max_pending_requests", 8_000),
+        ("grpc.server.max_pending_requests_hard_limit", 8_000),
+        ("grpc.server_handshake_timeout_ms", 10_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.max_metadata_size", 8_192),
+    ]

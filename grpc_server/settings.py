@@ -1,0 +1,33 @@
+"""What the gRPC server can be told."""
+
+from pathlib import Path
+
+from lifecycle.settings import ProcessSettings
+
+
+class ServerSettings(ProcessSettings):
+    """Settings of `python -m grpc_server`."""
+
+    models: Path = Path("models")
+    """Folder of the model repository."""
+
+    grpc_address: str = "127.0.0.1:50051"
+    """HOST:PORT of the gRPC server. Port 0 takes a free port."""
+
+    grpc_socket: Path | None = None
+    """Unix socket on which the server listens as well; `foretell serve` sets it."""
+
+    max_batch_rows: int = 1024
+    """Most rows that waiting calls send through the model together. A larger call runs alone."""
+
+    max_queue_rows: int = 20_000
+    """Most rows that may wait for one model; beyond it calls are refused with RESOURCE_EXHAUSTED."""
+
+    max_message_bytes: int = 4 * 1024 * 1024
+    """Largest gRPC message accepted, after decompression."""
+
+    max_streams: int = 100
+    """Most calls under way on one connection; further ones wait in the client. It keeps a reset flood off the others."""
+
+    reflection: bool = True
+    """Whether grpcurl and others may list and describe the services."""

@@ -1,0 +1,1 @@
+"""What every Foretell process does alike: read settings, refuse to start in one line, announce itself, stop when told."""

@@ -1,0 +1,58 @@
+"""Where settings come from, and those that every process shares.
+
+Command-line flags, then environment variables `FORETELL_<NAME>`, then the TOML file `foretell.toml` in the working folder (or the
+file that `FORETELL_CONFIG` names), then the defaults.
+"""
+
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from contract.errors import SetupError
+
+
+class ProcessSettings(BaseSettings):
+    """Settings of every process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FORETELL_",
+        extra="ignore",
+        use_attribute_docstrings=True,
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    protos: Path = Path("protos")
+    """Folder of the contracts. Folders `buf`, `google` and `foretell` in it are imports."""
+
+    drain_seconds: float = 10.0
+    """Longest time a stopping process works on what it accepted."""
+
+    supervisor_fd: int | None = None
+    """Socket to the supervisor that started this process; `foretell serve` sets it."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it by name
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, environment, TOML file: no other source."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file())
+
+
+def toml_file() -> Path:
+    """The settings file; it need not exist unless `FORETELL_CONFIG` names it."""
+    return Path(os.environ.get("FORETELL_CONFIG", "foretell.toml"))
+
+
+def settings_error(error: ValidationError) -> SetupError:
+    """Which settings are wrong and why, without pydantic's frame."""
+    problems = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
+    return SetupError("settings: " + "; ".join(problems))

@@ -1,0 +1,1 @@
+"""The thin FastAPI bridge: JSON in, gRPC out, and docs from the contract."""

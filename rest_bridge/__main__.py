@@ -1,0 +1,45 @@
+"""`python -m rest_bridge --target ADDR`: the bridge alone, as its container runs it."""
+
+import json
+
+from pydantic_settings import CliApp
+
+from contract.contract import Contract, load
+from contract.example import example
+from lifecycle import address
+from lifecycle.process import Supervisor, run
+from rest_bridge.app import create_app
+from rest_bridge.channel import open_channel
+from rest_bridge.codec import Codec
+from rest_bridge.server import Server
+from rest_bridge.settings import BridgeSettings
+
+
+async def serve() -> None:
+    """Serve until told to stop. Raises SetupError for what cannot be served, before any request is taken."""
+    settings = CliApp.run(BridgeSettings)
+    supervisor = Supervisor(settings.supervisor_fd)
+    listener = address.listen(settings.http_address, "--http-address")
+    bound = address.join(*listener.getsockname()[:2])
+    contract = load(settings.protos)
+    async with open_channel(settings.target, settings.max_body_bytes) as channel:
+        server = Server(create_app(contract, channel, settings), listener, settings.drain_seconds)
+        await server.start()
+        facts = {"address": bound, "example": _example(contract)}
+        supervisor.announce(facts, f"REST on http://{bound}, docs on http://{bound}/docs, calling {settings.target}")
+        await supervisor.told_to_stop()
+        await server.stop()
+
+
+def _example(contract: Contract) -> dict[str, str]:
+    """A call that works: REST path, gRPC method and JSON body of the first method that has an example."""
+    for method in (method for service in contract.services for method in service.methods):
+        shown = example(method.input, contract.rules)
+        if method.paths and shown is not None:
+            body = json.dumps(Codec(method.input).document(shown))
+            return {"path": method.paths[0], "method": f"{method.service}/{method.name}", "body": body}
+    return {}
+
+
+if __name__ == "__main__":
+    run(serve)

@@ -1,0 +1,67 @@
+"""The FastAPI application of a contract. No field and no service is named here."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from contract.contract import Contract
+from contract.errors import ContractError
+from rest_bridge.channel import Channel
+from rest_bridge.endpoint import Endpoint
+from rest_bridge.guard import failure
+from rest_bridge.openapi import openapi
+from rest_bridge.pages import pages
+from rest_bridge.problem import Refused, refused
+from rest_bridge.settings import BridgeSettings
+
+_OWN_PAGES = ("/docs", "/redoc", "/openapi.json", "/static-offline-docs")
+
+
+def create_app(contract: Contract, channel: Channel, settings: BridgeSettings) -> FastAPI:
+    """The application: one endpoint for each path of the contract, the fixed pages, the docs.
+
+    Raises ContractError where a path of the contract is one of the bridge's own.
+    """
+    api = contract.api
+    app = FastAPIOffline(
+        title=api.title,
+        version=api.version or "0",
+        description=api.description,
+        redirect_slashes=False,
+        swagger_ui_parameters={"tryItOutEnabled": True},
+    )
+    app.include_router(pages(contract, channel))
+    taken = {getattr(route, "path", "") for route in app.routes}
+    for method in (method for service in contract.services for method in service.methods):
+        for path in method.paths:
+            if path in taken or path.startswith(_OWN_PAGES):
+                raise ContractError(f"the REST path {path} of {method.full_name} is one of the bridge's own pages")
+            endpoint = Endpoint(contract, method, channel, settings)
+            for spelling in (path, f"{path}/"):
+                app.add_route(spelling, endpoint.answer, methods=["POST"], include_in_schema=False)
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(Exception, _unexpected)
+    document = openapi(app, contract)
+    app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI documents this way of replacing it
+    return app
+
+
+async def _refused(_request: Request, error: Any) -> Response:
+    refusal: Refused = error
+    return refusal.response()
+
+
+async def _http_exception(request: Request, error: Any) -> Response:
+    kind, text = {
+        404: ("not_found", "there is no such page; /docs lists them"),
+        405: ("method_not_allowed", f"{request.method[:16]} is not allowed here"),
+    }.get(error.status_code, ("refused", "the request was refused"))
+    return refused(error.status_code, kind, text, headers=error.headers).response()
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    return failure(request.method, error).response()

@@ -1,0 +1,105 @@
+"""One method of the contract as a REST endpoint."""
+
+import asyncio
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from contract.contract import Contract
+from contract.service import Method
+from lifecycle.request_id import request_id
+from rest_bridge.body import read_body
+from rest_bridge.channel import Call, Channel
+from rest_bridge.codec import Codec
+from rest_bridge.deadline import timeout
+from rest_bridge.document import read_document
+from rest_bridge.problem import Problem, Problems, Refused
+from rest_bridge.settings import BridgeSettings
+from rest_bridge.translation import located, refused_body
+
+MODEL_HEADERS = ("model-name", "model-version")
+
+
+class Endpoint:
+    """JSON in, one unary call, JSON out. The rules are the server's; only a body that is no message is judged here."""
+
+    def __init__(self, contract: Contract, method: Method, channel: Channel, settings: BridgeSettings) -> None:
+        self._contract = contract
+        self._method = method
+        self._settings = settings
+        self._request = Codec(method.input)
+        self._response = Codec(method.output)
+        self._call = channel.unary_unary(method.path)
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request; a refusal is an answer too."""
+        identity = request_id(request.headers.get("x-request-id"))
+        try:
+            response = await self._answer(request, identity)
+        except Refused as refusal:
+            response = refusal.response()
+        except ClientDisconnect:
+            response = Response(status_code=499)  # Nobody reads it.
+        response.headers["x-request-id"] = identity
+        return response
+
+    async def _answer(self, request: Request, identity: str) -> Response:
+        settings = self._settings
+        seconds = timeout(request.headers, settings.request_seconds, settings.max_request_seconds)
+        document = read_document(await read_body(request, settings.max_body_bytes, settings.body_seconds))
+        message = self._read(document)
+        call: Call = self._call(message.SerializeToString(), timeout=seconds, metadata=(("x-request-id", identity),))
+        try:
+            answer = await _unless_disconnected(call, request)
+        except grpc.aio.AioRpcError as error:
+            refusal = refused_body(error, self._contract, self._method.input, document)
+            refusal.headers.update(_model_headers(error.initial_metadata()))
+            raise refusal from None
+        body = self._response.write(self._method.response.FromString(answer))
+        return Response(body, headers=_model_headers(await call.initial_metadata()), media_type="application/json")
+
+    def _read(self, document: Any) -> Message:
+        """The message. Raises Refused with every problem of the document, broken rules of its sound parts included."""
+        problems = Problems()
+        message = self._request.read(document, problems)
+        if problems.count:
+            seen = {problem.loc for problem in problems.found}
+            broken = self._contract.rules.violations(message)
+            for problem in located(broken, self._contract, self._method.input, document):
+                if not _within(problem, seen):
+                    problems.add(problem)
+            raise Refused(422, problems.found, count=problems.count)
+        return message
+
+
+def _within(problem: Problem, seen: set[tuple[str | int, ...]]) -> bool:
+    """Whether a value around the broken one did not fit already; a rule on a whole message may follow from any that did not."""
+    parts = problem.loc
+    return parts == ("body",) or any(parts[:length] in seen for length in range(1, len(parts) + 1))
+
+
+async def _unless_disconnected(call: Call, request: Request) -> bytes:
+    """Await the call; cancel it when the caller hangs up."""
+    answer = asyncio.ensure_future(call)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientDisconnect
+        return bytes(await answer)
+    finally:
+        gone.cancel()
+        if not answer.done():
+            call.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _model_headers(metadata: Any) -> dict[str, str]:
+    return {key: value for key, value in metadata or () if key in MODEL_HEADERS}

@@ -1,0 +1,63 @@
+"""The ASGI layer around the application: nothing unexpected gets out, and a draining bridge says goodbye."""
+
+import logging
+import secrets
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lifecycle.request_id import request_id
+from rest_bridge.problem import Refused, refused
+
+logger = logging.getLogger(__name__)
+
+
+def failure(method: str, error: Exception) -> Refused:
+    """Log the unexpected with its trace, once; the refusal names only the incident."""
+    incident = secrets.token_hex(6)
+    logger.error("incident %s: %s", incident, method, exc_info=error)
+    return refused(500, "internal", f"internal error; quote incident {incident} to the operator")
+
+
+class Guard:
+    """Gives every answer a request id, answers the unexpected with an opaque 500, and closes connections while draining."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See the ASGI specification."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def guarded(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                self._complete(message, scope)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, guarded)
+        except Exception as error:
+            if not started:  # Else the application has answered and logged it; to uvicorn it would be news.
+                await failure(scope["method"], error).response()(scope, receive, guarded)
+
+    def _complete(self, message: Message, scope: Scope) -> None:
+        headers = MutableHeaders(raw=message["headers"])
+        if "x-request-id" not in headers:
+            headers["x-request-id"] = request_id(_given(scope))
+        if self.draining:
+            headers["connection"] = "close"
+        message["headers"] = headers.raw
+
+
+def _given(scope: Scope) -> Any:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return value.decode("latin-1")
+    return None

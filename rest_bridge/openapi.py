@@ -1,0 +1,143 @@
+"""The OpenAPI document: FastAPI's for the fixed pages, the contract's for the rest."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from contract.contract import Contract
+from contract.example import example
+from contract.service import Method
+from rest_bridge.codec import Codec
+from rest_bridge.json_schema import message_schema, messages_within, reference
+
+Part = dict[str, Any]
+
+REFUSAL: Part = {
+    "type": "object",
+    "title": "Refusal",
+    "description": "Why a request got no answer: every problem that was found, in one list.",
+    "required": ["detail"],
+    "properties": {
+        "detail": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
+        "omitted": {"type": "integer", "minimum": 1, "description": "How many more problems there are than `detail` lists."},
+    },
+    "additionalProperties": False,
+}
+PROBLEM: Part = {
+    "type": "object",
+    "title": "Problem",
+    "required": ["type", "loc", "msg"],
+    "properties": {
+        "type": {"type": "string", "description": "Identifier for programs, such as `double.gte_lte`; the same word as over gRPC."},
+        "loc": {
+            "type": "array",
+            "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+            "description": "Where in the request; empty where no part of it is to blame.",
+        },
+        "msg": {"type": "string", "description": "What is wrong and what is allowed."},
+        "input": {"description": "The refused value, where it is a short scalar."},
+        "ctx": {"type": "object", "description": "The bounds of the broken rule."},
+    },
+    "additionalProperties": False,
+}
+REFUSALS = {
+    400: "A header is malformed.",
+    404: "There is no such page.",
+    405: "The path takes another method.",
+    408: "The body took too long to arrive.",
+    413: "The body is too large.",
+    415: "The body is not declared as application/json.",
+    422: "The body is not JSON, or breaks the contract. `detail` lists every problem.",
+    429: "Too many rows are waiting. Retry after the time in `retry-after`.",
+    500: "Our fault. Quote the incident in the message to the operator.",
+    501: "The model server does not serve this method.",
+    503: "The model server is starting, stopping or away. Retry after the time in `retry-after`.",
+    504: "No answer within the deadline.",
+}
+PREDICTION_REFUSALS = (400, 405, 408, 413, 415, 422, 429, 500, 501, 503, 504)
+
+_REQUEST_ID: Part = {"description": "Identity of the request, as given or made.", "schema": {"type": "string"}}
+_HEADERS: Part = {
+    "x-request-id": _REQUEST_ID,
+    "model-name": {"description": "Name of the model that answered.", "schema": {"type": "string"}},
+    "model-version": {"description": "Version of the model that answered.", "schema": {"type": "string"}},
+}
+_RETRY: Part = {"retry-after": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}}}
+_PARAMETERS: list[Part] = [
+    {
+        "name": "x-request-id",
+        "in": "header",
+        "description": "Identity of the request in answers and logs, 1 to 128 printable ASCII characters; made if missing.",
+        "schema": {"type": "string"},
+    },
+    {
+        "name": "x-request-timeout",
+        "in": "header",
+        "description": "Seconds after which the caller stops caring. `grpc-timeout` (such as `2500m`) is understood as well.",
+        "schema": {"type": "number", "exclusiveMinimum": 0, "examples": [2.5]},
+    },
+]
+
+
+def refusal_response(status: int) -> Part:
+    """The entry of `responses` for a refusal."""
+    headers = {"x-request-id": _REQUEST_ID} | (_RETRY if status in (429, 503) else {})
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
+    return {"description": REFUSALS[status], "headers": headers, "content": content}
+
+
+def openapi(app: FastAPI, contract: Contract) -> Part:
+    """The whole document, OpenAPI 3.1."""
+    tags = [{"name": service.full_name, "description": contract.comment(service.full_name)} for service in contract.services]
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        openapi_version="3.1.0",
+        description=app.description,
+        routes=app.routes,
+        tags=[*tags, {"name": "server", "description": "What runs, and what it serves."}],
+    )
+    if contract.api.contact:
+        document["info"]["contact"] = contract.api.contact
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas |= {"Refusal": REFUSAL, "Problem": PROBLEM}
+    paths = {}
+    for method in (method for service in contract.services for method in service.methods):
+        for number, path in enumerate(method.paths):
+            paths[path] = {"post": _operation(contract, method, number)}
+        if method.paths:
+            _add_schemas(schemas, contract, method)
+    document["paths"] = paths | document.get("paths", {})
+    return document
+
+
+def _operation(contract: Contract, method: Method, number: int) -> Part:
+    comment = contract.comment(method.full_name)
+    shown = example(method.input, contract.rules)
+    answer = {"schema": reference(method.output)}
+    return {
+        "tags": [method.service],
+        "summary": comment.partition(". ")[0].partition(".\n")[0].replace("\n", " ").removesuffix("."),
+        "description": comment,
+        "operationId": f"{method.full_name}{number or ''}",
+        "parameters": _PARAMETERS,
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": reference(method.input)}
+                | ({"example": Codec(method.input).document(shown)} if shown is not None else {})
+            },
+        },
+        "responses": {"200": {"description": "The prediction.", "headers": _HEADERS, "content": {"application/json": answer}}}
+        | {str(status): refusal_response(status) for status in PREDICTION_REFUSALS},
+    }
+
+
+def _add_schemas(schemas: Part, contract: Contract, method: Method) -> None:
+    for message in messages_within(method.output):
+        schemas.setdefault(message.full_name, message_schema(contract, message, answer=True))
+    for message in messages_within(method.input):
+        schemas.setdefault(message.full_name, message_schema(contract, message, answer=False))

@@ -1,0 +1,113 @@
+"""The fixed pages: health, models, and the contract itself for other teams."""
+
+from typing import Any
+
+import grpc
+from fastapi import APIRouter
+from google.protobuf import json_format
+from grpc_health.v1 import health_pb2
+from pydantic import BaseModel
+from starlette.responses import PlainTextResponse, Response
+
+from contract.contract import MODEL_SERVICE, Contract
+from rest_bridge.channel import Channel
+from rest_bridge.openapi import refusal_response
+from rest_bridge.problem import refused
+from rest_bridge.translation import refused_call
+
+_SECONDS = 2.0
+_RETRY = {"retry-after": "1"}
+
+
+class Health(BaseModel):
+    """State of a process."""
+
+    status: str
+
+
+class Model(BaseModel):
+    """One version of a model that answers."""
+
+    name: str
+    version: str
+    format: str
+    digest: str
+    created: str
+    services: list[str]
+    columns: list[str]
+    classes: list[str]
+
+
+class Models(BaseModel):
+    """The models that answer."""
+
+    models: list[Model]
+
+
+class ContractFiles(BaseModel):
+    """Where to get the contract."""
+
+    files: list[str]
+    """Paths of the `.proto` files."""
+    descriptor_set: str
+    """Path of the compiled FileDescriptorSet, imports and comments included."""
+
+
+def pages(contract: Contract, channel: Channel) -> APIRouter:
+    """Routes that every contract gets."""
+    router = APIRouter(tags=["server"])
+    check = channel.unary_unary("/grpc.health.v1.Health/Check")
+    list_models = channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
+    listing = contract.message("foretell.v1.ListModelsResponse")
+    away: dict[int | str, dict[str, Any]] = {status: refusal_response(status) for status in (500, 503, 504)}
+
+    @router.get("/healthz", summary="Whether the bridge runs")
+    async def healthz() -> Health:
+        return Health(status="live")
+
+    @router.get("/readyz", summary="Whether predictions are answered", responses={503: refusal_response(503)})
+    async def readyz() -> Health:
+        try:
+            answer = await check(health_pb2.HealthCheckRequest().SerializeToString(), timeout=_SECONDS)
+        except grpc.aio.AioRpcError:
+            raise refused(503, "unavailable", "the model server cannot be reached", headers=_RETRY) from None
+        if health_pb2.HealthCheckResponse.FromString(answer).status != health_pb2.HealthCheckResponse.SERVING:
+            raise refused(503, "unavailable", "the model server is not ready", headers=_RETRY)
+        return Health(status="ready")
+
+    @router.get("/models", summary="Which models answer", responses=away)
+    async def models() -> Models:
+        try:
+            answer = await list_models(b"", timeout=_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise refused_call(error) from None
+        document = json_format.MessageToDict(
+            listing.FromString(answer), preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+        )
+        return Models.model_validate(document)
+
+    @router.get("/contract", summary="Where to get the contract")
+    async def contract_files() -> ContractFiles:
+        return ContractFiles(files=[f"/contract/{name}" for name in contract.sources], descriptor_set="/contract.binpb")
+
+    @router.get(
+        "/contract.binpb",
+        summary="The contract, compiled: a FileDescriptorSet with imports and comments",
+        response_class=Response,
+        responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
+    )
+    async def descriptor_set() -> Response:
+        return Response(contract.descriptor_set, media_type="application/octet-stream")
+
+    for name, text in contract.sources.items():
+        router.add_api_route(
+            f"/contract/{name}", _source(text), summary=f"The text of {name}", response_class=PlainTextResponse, name=name
+        )
+    return router
+
+
+def _source(text: str) -> Any:
+    async def source() -> PlainTextResponse:
+        return PlainTextResponse(text)
+
+    return source

@@ -1,0 +1,70 @@
+"""uvicorn around the application, with a drain that loses nothing."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+from rest_bridge.guard import Guard
+
+_POLL = 0.02
+
+
+class Server:
+    """One HTTP server on one listening socket. Use it on one event loop."""
+
+    def __init__(self, app: FastAPI, listener: socket.socket, drain_seconds: float) -> None:
+        self._guard = Guard(app)
+        self._listener = listener
+        self._drain_seconds = drain_seconds
+        self._uvicorn = _Uvicorn(
+            uvicorn.Config(
+                self._guard,
+                loop="none",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=max(1, round(drain_seconds)),
+            )
+        )
+        self._running: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Answer requests."""
+        self._running = asyncio.create_task(self._uvicorn.serve([self._listener]))
+        while not self._uvicorn.started and not self._running.done():  # noqa: ASYNC110  # uvicorn offers a flag, no event
+            await asyncio.sleep(_POLL)
+        if self._running.done():
+            await self._running
+
+    async def stop(self) -> None:
+        """Take no new connection, answer what is under way and close each connection behind its answer."""
+        self._guard.draining = True
+        for server in self._uvicorn.servers:
+            server.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_seconds):
+                while any(map(_busy, self._uvicorn.server_state.connections)):  # noqa: ASYNC110  # likewise
+                    await asyncio.sleep(_POLL)
+        self._uvicorn.should_exit = True
+        if self._running is not None:
+            await self._running
+
+
+class _Uvicorn(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the process's business, not uvicorn's."""
+        yield
+
+
+def _busy(connection: object) -> bool:
+    cycle = getattr(connection, "cycle", None)
+    return cycle is not None and not cycle.response_complete

@@ -1,0 +1,27 @@
+"""What the REST bridge can be told."""
+
+from pydantic import Field
+
+from lifecycle.settings import ProcessSettings
+
+
+class BridgeSettings(ProcessSettings):
+    """Settings of `python -m rest_bridge`."""
+
+    http_address: str = "127.0.0.1:8000"
+    """HOST:PORT of the REST bridge. Port 0 takes a free port."""
+
+    target: str = "127.0.0.1:50051"
+    """gRPC server to call: HOST:PORT, or `unix:` and the path of a socket."""
+
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, gt=0)
+    """Largest request body accepted; beyond it 413."""
+
+    body_seconds: float = Field(default=10.0, gt=0)
+    """Longest time a request body may take to arrive; beyond it 408."""
+
+    request_seconds: float = Field(default=30.0, gt=0)
+    """Deadline of a request that names none."""
+
+    max_request_seconds: float = Field(default=60.0, gt=0)
+    """Longest deadline a request may ask for; a longer one is shortened to it."""

@@ -1,0 +1,131 @@
+"""From gRPC's refusals to HTTP's: the same words, in the other door's form."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from contract.contract import Contract
+from contract.rules import Violation
+from rest_bridge.problem import Loc, Problem, Refused
+
+HTTP_STATUS = {
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.UNKNOWN: 500,
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.INTERNAL: 500,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DATA_LOSS: 500,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+}
+"""google.rpc.Code's table. INVALID_ARGUMENT with violations is 422 instead, as FastAPI's clients expect."""
+
+_OWN_WORDS = {
+    grpc.StatusCode.UNAVAILABLE: "the model server cannot be reached; retry with backoff",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "no answer within the deadline",
+    grpc.StatusCode.CANCELLED: "the call was cancelled",
+    grpc.StatusCode.UNIMPLEMENTED: "the model server does not serve this method",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "the model server refused the size or the number of the calls",
+}
+"""For refusals that are not our server's own: text of a library is never passed on."""
+
+_RETRY_AFTER = {429: "1", 503: "1"}
+_STATUS_DETAILS = "grpc-status-details-bin"
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]|\[\"(.*?)\"\]")
+
+
+def refused_call(error: grpc.aio.AioRpcError) -> Refused:
+    """The refusal that answers a request whose call failed for no fault of the body."""
+    status = _status(error)
+    info, retry = _detail(status, ErrorInfo), _detail(status, RetryInfo)
+    code = error.code()
+    http = HTTP_STATUS.get(code, 500)
+    text = status.message if info is not None else _OWN_WORDS.get(code, "internal error")
+    headers = {"retry-after": _RETRY_AFTER[http]} if http in _RETRY_AFTER else {}
+    if retry is not None:
+        headers["retry-after"] = str(max(1, retry.retry_delay.seconds))
+    return Refused(http, [Problem(code.name.lower(), (), text)], headers=headers)
+
+
+def refused_body(error: grpc.aio.AioRpcError, contract: Contract, message: Descriptor, document: Any) -> Refused:
+    """The refusal that answers a request whose `document` was sent as `message`: its violations, if it has any."""
+    status = _status(error)
+    info, bad = _detail(status, ErrorInfo), _detail(status, BadRequest)
+    if info is None or bad is None:
+        return refused_call(error)
+    violations = [Violation(v.field, v.reason, v.description) for v in bad.field_violations]
+    return Refused(422, located(violations, contract, message, document), count=int(info.metadata.get("violations", "0")))
+
+
+def located(violations: Iterable[Violation], contract: Contract, message: Descriptor, document: Any) -> list[Problem]:
+    """Violations with the place, the value and the bounds that the request and the contract know."""
+    problems = []
+    for violation in violations:
+        steps = _steps(violation.field)
+        ctx = _bounds(violation.rule, contract, message, steps)
+        problems.append(Problem(violation.rule, ("body", *steps), violation.message, _value(document, steps), ctx))
+    return problems
+
+
+def _status(error: grpc.aio.AioRpcError) -> Status:
+    for key, value in error.trailing_metadata() or ():
+        if key == _STATUS_DETAILS:
+            try:
+                return Status.FromString(value)
+            except DecodeError:
+                break
+    return Status()
+
+
+def _detail(status: Status, kind: Any) -> Any:
+    """The detail of this type; None where there is none."""
+    for packed in status.details:
+        detail = kind()
+        if packed.Is(detail.DESCRIPTOR) and packed.Unpack(detail):
+            return detail
+    return None
+
+
+def _steps(path: str) -> Loc:
+    return tuple(int(index) if index else name or key for name, index, key in _STEP.findall(path))
+
+
+def _value(document: Any, steps: Loc) -> Any:
+    for step in steps:
+        try:
+            document = document[step]
+        except (LookupError, TypeError):
+            return None
+    return document
+
+
+def _bounds(rule: str, contract: Contract, message: Descriptor, steps: Loc) -> dict[str, Any]:
+    """The bounds that `rule` names, such as {"gte": 0.0, "lte": 1.0} for `double.gte_lte`."""
+    field: FieldDescriptor | None = None
+    within: Descriptor | None = message
+    for step in steps:
+        if isinstance(step, str) and within is not None:
+            field = within.fields_by_name.get(step)
+            within = field.message_type if field else None
+    if field is None:
+        return {}
+    words = f"_{rule.partition('.')[2]}_"
+    return {name: _plain(value) for name, value in sorted(contract.rules.of(field).values.items()) if f"_{name}_" in words}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

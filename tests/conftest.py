@@ -1,0 +1,48 @@
+"""A trained iris model, and the whole of Foretell running on free ports: once a test session each."""
+
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contract.contract import Contract, load
+from tests.processes import Foretell, foretell
+
+ROOT = Path(__file__).parents[1]
+PROTOS = ROOT / "protos"
+COLUMNS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+CLASSES = ("setosa", "versicolor", "virginica")
+EXAMPLE = {"sepal_length": 0.2, "sepal_width": 0.5, "petal_length": 0.8, "petal_width": 1.0}
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    """The iris contract; tests only read it."""
+    return load(PROTOS)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `model.joblib` and `golden.jsonl`, as the example's own script writes them."""
+    folder = tmp_path_factory.mktemp("trained")
+    runpy.run_path(str(ROOT / "examples/iris/train.py"))["main"](folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository that holds the iris model as version 1; tests only read it."""
+    from grpc_server.adding import add_model
+    from grpc_server.repository import Repository
+
+    root = tmp_path_factory.mktemp("models")
+    add_model(Repository(root), trained / "model.joblib", "iris", COLUMNS, (trained / "golden.jsonl").read_bytes())
+    return root
+
+
+@pytest.fixture(scope="session")
+def running(models: Path) -> Iterator[Foretell]:
+    """`foretell serve` as a user starts it, shared by tests that only call it."""
+    with foretell(models) as started:
+        yield started

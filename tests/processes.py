@@ -1,0 +1,103 @@
+"""Foretell's processes as a user starts them: on free ports, stopped at the end of a `with` block."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).parents[1]
+ANY_PORT = "127.0.0.1:0"
+
+
+@dataclass
+class Foretell:
+    """A running `foretell serve`."""
+
+    process: subprocess.Popen[str]
+    grpc: str
+    """HOST:PORT."""
+    http: str
+    """Address with its scheme."""
+    banner: str
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
+        """Send a signal and wait; the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+
+@contextmanager
+def foretell(models: Path, *arguments: str, stderr: IO[str] | None = None, **settings: str) -> Iterator[Foretell]:
+    """`foretell serve` on free ports, with settings such as `drain_seconds="2"`."""
+    command = [sys.executable, "-m", "foretell", "serve", "--models", str(models), "--protos", str(ROOT / "protos")]
+    command += ["--grpc-address", ANY_PORT, "--http-address", ANY_PORT, *arguments]
+    with _running(command, stderr, settings) as process:
+        banner = _until(process, "Ctrl-C stops it.")
+        grpc, http = re.search(r"gRPC +(\S+)", banner), re.search(r"REST +(\S+)", banner)
+        assert grpc, banner
+        assert http, banner
+        yield Foretell(process, grpc[1], http[1], banner)
+
+
+@contextmanager
+def grpc_server(models: Path, address: str = ANY_PORT, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`python -m grpc_server` and its address."""
+    settings |= {"models": str(models), "protos": str(ROOT / "protos"), "grpc_address": address}
+    with _running([sys.executable, "-m", "grpc_server"], None, settings) as process:
+        yield process, _until(process, "gRPC on ").split()[-1]
+
+
+@contextmanager
+def rest_bridge(target: str, address: str = ANY_PORT, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`python -m rest_bridge` and its address with scheme."""
+    settings |= {"protos": str(ROOT / "protos"), "http_address": address}
+    with _running([sys.executable, "-m", "rest_bridge", "--target", target], None, settings) as process:
+        yield process, _until(process, "REST on ").split()[2].rstrip(",")
+
+
+def refused(*arguments: str, **settings: str) -> tuple[int, str]:
+    """Run `python -m` with arguments that end at once; the exit code and stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], env=_environment(settings), capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stderr
+
+
+@contextmanager
+def _running(command: list[str], stderr: IO[str] | None, settings: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, cwd="/", env=_environment(settings), stdout=subprocess.PIPE, stderr=stderr, text=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _environment(settings: dict[str, str]) -> dict[str, str]:
+    ours = {f"FORETELL_{name.upper()}": value for name, value in settings.items()}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FORETELL_")}
+    return inherited | ours | {"PYTHONPATH": str(ROOT)}
+
+
+def _until(process: subprocess.Popen[str], words: str) -> str:
+    """What the process prints up to the line with `words`."""
+    assert process.stdout is not None
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if words in line:
+            return printed
+    raise AssertionError(f"ended with {process.wait()} before it was ready: {printed}")
