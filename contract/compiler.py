@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from collections.abc import Set
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,11 +25,16 @@ def contract_files(root: Path) -> list[str]:
     """
     if not root.is_dir():
         raise ContractError(f"no folder of contracts at {root}: create it or pass --protos")
-    names = sorted(path.relative_to(root) for path in root.rglob("*.proto"))
-    contracts = [name.as_posix() for name in names if name.parts[0] not in IMPORTED]
+    contracts = own_files(root, {".proto"})
     if not contracts:
         raise ContractError(f"no contract (a .proto file) under {root}")
     return contracts
+
+
+def own_files(root: Path, suffixes: Set[str]) -> list[str]:
+    """Names of the files under `root` with one of the suffixes, relative to it and sorted, imports left out."""
+    names = sorted(path.relative_to(root) for path in root.rglob("*") if path.suffix in suffixes and path.is_file())
+    return [name.as_posix() for name in names if name.parts[0] not in IMPORTED]
 
 
 def compile_protos(root: Path) -> FileDescriptorSet:

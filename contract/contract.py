@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from contract.comments import comments
-from contract.compiler import compile_protos, contract_files
+from contract.compiler import compile_protos, contract_files, own_files
 from contract.errors import ContractError
 from contract.example import check_examples, example
 from contract.options import Options
@@ -18,6 +18,8 @@ from contract.service import Service, read_service
 
 MODEL_SERVICE = "foretell.v1.ModelService"
 """The service by which a server tells which models it hosts; part of every loaded contract."""
+
+IMAGES = {".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Contract:
     """Comment text by full name of a service, method, message, field, enum or value."""
     sources: dict[str, str]
     """Text of each `.proto` file of the folder, by its name."""
+    images: dict[str, bytes]
+    """The pictures beside the contracts, by their names, for the Markdown of the comments."""
     descriptor_set: bytes
     """A serialised FileDescriptorSet with imports and comments."""
 
@@ -81,7 +85,9 @@ def load(root: Path) -> Contract:
     _check_messages(services, rules)
     texts = {key: text for file in compiled.file for key, text in comments(file).items()}
     sources = {name: (root / name).read_text(encoding="utf-8") for name in names}
-    return Contract(pool, services, _api(files, options, texts), rules, options, texts, sources, compiled.SerializeToString())
+    images = {name: (root / name).read_bytes() for name in own_files(root, IMAGES)}
+    api = _api(files, options, texts)
+    return Contract(pool, services, api, rules, options, texts, sources, images, compiled.SerializeToString())
 
 
 def _check_paths(services: tuple[Service, ...]) -> None:

@@ -12,6 +12,12 @@ from rest_bridge.problem import Refused, refused
 
 logger = logging.getLogger(__name__)
 
+_PAGE_POLICY = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "script-src 'self' 'unsafe-inline'; worker-src 'self' blob:"
+)
+"""The docs pages bring all they need along. Whatever else they ask for, such as ReDoc's logo, stays on this machine."""
+
 
 def failure(method: str, error: Exception) -> Refused:
     """Log the unexpected with its trace, once; the refusal names only the incident."""
@@ -51,6 +57,9 @@ class Guard:
         headers = MutableHeaders(raw=message["headers"])
         if "x-request-id" not in headers:
             headers["x-request-id"] = request_id(_given(scope))
+        headers["x-content-type-options"] = "nosniff"
+        if headers.get("content-type", "").startswith("text/html"):
+            headers["content-security-policy"] = _PAGE_POLICY
         if self.draining:
             headers["connection"] = "close"
         message["headers"] = headers.raw

@@ -1,5 +1,6 @@
 """The fixed pages: health, models, and the contract itself for other teams."""
 
+from mimetypes import guess_type
 from typing import Any
 
 import grpc
@@ -103,6 +104,8 @@ def pages(contract: Contract, channel: Channel) -> APIRouter:
         router.add_api_route(
             f"/contract/{name}", _source(text), summary=f"The text of {name}", response_class=PlainTextResponse, name=name
         )
+    for name, image in contract.images.items():
+        router.add_api_route(f"/contract/{name}", _image(name, image), include_in_schema=False)
     return router
 
 
@@ -111,3 +114,12 @@ def _source(text: str) -> Any:
         return PlainTextResponse(text)
 
     return source
+
+
+def _image(name: str, image: bytes) -> Any:
+    kind, _ = guess_type(name)
+
+    async def picture() -> Response:
+        return Response(image, media_type=kind)
+
+    return picture
