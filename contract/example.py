@@ -11,12 +11,12 @@ from contract.rules import Rules
 def example(message: Descriptor, rules: Rules) -> Message | None:
     """A message with the first example of each field that has one; a list of messages gets one item.
 
-    None when a required field has no example. Raises ContractError when the result breaks any other rule, because then the docs
-    would teach a refused call.
+    None when a field without an example is missed. Raises ContractError when examples everywhere still break a rule, because then
+    the docs would teach a refused call.
     """
-    built = _build(message, rules, ())
+    built, complete = _build(message, rules, ())
     for violation in rules.violations(built):
-        if violation.rule == "required":
+        if not complete:
             return None
         place = f"{message.full_name}.{violation.field}" if violation.field else message.full_name
         raise ContractError(f"the example of {place} breaks the contract's own rule {violation.rule}: {violation.message}")
@@ -34,19 +34,22 @@ def check_examples(message: Descriptor, rules: Rules) -> None:
                     raise ContractError(f"the example {value!r} of {field.full_name} breaks the contract's own {broken}")
 
 
-def _build(message: Descriptor, rules: Rules, above: tuple[Descriptor, ...]) -> Message:
-    """`above` holds the messages around this one: a message inside itself stays empty."""
+def _build(message: Descriptor, rules: Rules, above: tuple[Descriptor, ...]) -> tuple[Message, bool]:
+    """The example, and whether every field has one. `above` holds the messages around: a message inside itself stays empty."""
     built = GetMessageClass(message)()
+    complete = True
     for field in message.fields:
         examples = rules.of(field).examples
         nested = field.message_type
-        if nested is None:
-            if examples and not field.is_repeated:
-                setattr(built, field.name, examples[0])
-        elif nested in (*above, message) or nested.GetOptions().map_entry:
-            continue
-        elif field.is_repeated:
-            getattr(built, field.name).append(_build(nested, rules, (*above, message)))
+        if nested is not None and nested not in (*above, message) and not nested.GetOptions().map_entry:
+            part, whole = _build(nested, rules, (*above, message))
+            complete = complete and whole
+            if field.is_repeated:
+                getattr(built, field.name).append(part)
+            else:
+                getattr(built, field.name).CopyFrom(part)
+        elif examples and not field.is_repeated:
+            setattr(built, field.name, examples[0])
         else:
-            getattr(built, field.name).CopyFrom(_build(nested, rules, (*above, message)))
-    return built
+            complete = False
+    return built, complete

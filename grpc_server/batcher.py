@@ -66,6 +66,11 @@ class Batcher:
             self._waiting += len(job.rows)
             self._changed.notify()
 
+    @property
+    def waiting(self) -> int:
+        """Rows in the queue."""
+        return self._waiting
+
     def close(self) -> None:
         """Answer what is queued, then end the thread."""
         with self._changed:

@@ -1,0 +1,79 @@
+"""The one thing that tests replace: a model."""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from types import TracebackType
+
+import numpy as np
+
+from contract.contract import Contract
+from grpc_server.admission import Admission
+from grpc_server.batcher import Batcher
+from grpc_server.binding import Binding
+from grpc_server.manifest import Manifest
+from grpc_server.model import Model
+from grpc_server.registry import Registry
+from grpc_server.runtimes import Matrix
+from tests.conftest import CLASSES, COLUMNS
+
+
+def even(rows: Matrix) -> Matrix:
+    """The same probability for every class."""
+    return np.full((len(rows), 3), 1 / 3)
+
+
+class FakeRuntime:
+    """Predicts as told and remembers how many rows each run had."""
+
+    columns: tuple[str, ...] | None = COLUMNS
+    width = 4
+    classes = CLASSES
+
+    def __init__(self, predict: Callable[[Matrix], Matrix] = even) -> None:
+        self._predict = predict
+        self.runs: list[int] = []
+
+    def predict(self, rows: Matrix) -> Matrix:
+        self.runs.append(len(rows))
+        return self._predict(rows)
+
+
+class Held(AbstractContextManager["Held"]):
+    """A model that waits inside its run until it is let go; the end of the `with` block lets go for good."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        """Released once a run."""
+        self._go = threading.Event()
+
+    def __call__(self, rows: Matrix) -> Matrix:
+        self.entered.release()
+        assert self._go.wait(30)
+        return even(rows)
+
+    def go(self) -> None:
+        self._go.set()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.go()
+
+
+MANIFEST = Manifest(
+    format="joblib",
+    artifact="model.joblib",
+    files={"model.joblib": "00"},
+    libraries={},
+    columns=COLUMNS,
+    classes=CLASSES,
+    created=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+def registry_of(contract: Contract, runtime: FakeRuntime, *, max_rows: int = 1024, max_waiting: int = 20_000) -> Registry:
+    """A registry in which `runtime` answers the only service of `contract`."""
+    (service,) = contract.services
+    bindings = {method.name: Binding(contract, method, COLUMNS, CLASSES) for method in service.methods}
+    batcher = Batcher(runtime.predict, max_rows=max_rows, max_waiting=max_waiting)
+    return Registry(contract, [Model("iris", "7", MANIFEST, service, bindings, batcher)], Admission())

@@ -1,0 +1,95 @@
+"""A real gRPC server in this process, around a model of the test's own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.status_pb2 import Status
+
+from contract.contract import load
+from contract.service import Method
+from grpc_server.registry import Registry
+from grpc_server.server import Server
+from grpc_server.settings import ServerSettings
+from tests.conftest import PROTOS
+from tests.fakes import FakeRuntime, registry_of
+
+
+class Stub:
+    """The iris service over one channel, in the messages of a loaded contract."""
+
+    def __init__(self, registry: Registry, channel: grpc.aio.Channel) -> None:
+        self.registry = registry
+        contract = registry.contract
+        self.channel = channel
+        self.methods: dict[str, Method] = {method.name: method for method in contract.services[0].methods}
+        self.predict = self._unary("Predict")
+        self.predict_batch = self._unary("PredictBatch")
+        stream = self.methods["PredictStream"]
+        self.predict_stream: Any = channel.stream_stream(
+            stream.path, request_serializer=stream.request.SerializeToString, response_deserializer=stream.response.FromString
+        )
+        self.raw: Any = channel.unary_unary(self.methods["Predict"].path)
+
+    async def until_waiting(self, rows: int) -> None:
+        """Until so many rows are in the model's queue."""
+        async with asyncio.timeout(10):
+            while self.registry.models[0].batcher.waiting != rows:  # noqa: ASYNC110  # the server runs on this loop, and moves on
+                await asyncio.sleep(0)
+
+    def features(self, **values: Any) -> Any:
+        return self.methods["Predict"].request(**values)
+
+    def batch(self, rows: list[dict[str, Any]]) -> Any:
+        return self.methods["PredictBatch"].request(rows=rows)
+
+    def _unary(self, name: str) -> Any:
+        method = self.methods[name]
+        return self.channel.unary_unary(
+            method.path, request_serializer=method.request.SerializeToString, response_deserializer=method.response.FromString
+        )
+
+
+@asynccontextmanager
+async def served(runtime: FakeRuntime, **settings: Any) -> AsyncIterator[Stub]:
+    """A server whose only model is `runtime`, with settings such as `max_queue_rows=4`; stopped and drained at the end."""
+    contract = load(PROTOS)  # Its own: the server adds descriptors to the pool.
+    chosen = ServerSettings(grpc_address="127.0.0.1:0", **settings)
+    server = Server(chosen)
+    address = server.bind()
+    registry = registry_of(contract, runtime, max_rows=chosen.max_batch_rows, max_waiting=chosen.max_queue_rows)
+    await server.start(registry)
+    try:
+        async with grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            yield Stub(registry, channel)
+    finally:
+        await server.stop()
+
+
+def status_of(error: grpc.RpcError) -> Status:
+    """The google.rpc.Status in the trailing metadata."""
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            return Status.FromString(value)
+    raise AssertionError("no details")
+
+
+def violations(error: grpc.RpcError) -> list[tuple[str, str, str]]:
+    """Field, rule and text of each violation."""
+    detail = BadRequest()
+    for packed in status_of(error).details:
+        if packed.Unpack(detail):
+            return [(v.field, v.reason, v.description) for v in detail.field_violations]
+    return []
+
+
+def info(error: grpc.RpcError) -> ErrorInfo:
+    """The one ErrorInfo."""
+    found = [packed for packed in status_of(error).details if packed.Is(ErrorInfo.DESCRIPTOR)]
+    assert len(found) == 1
+    detail = ErrorInfo()
+    found[0].Unpack(detail)
+    return detail

@@ -1,0 +1,175 @@
+"""The batcher under arrivals, cancellations and failures in any order: every job gets its own answer, once."""
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grpc_server.batcher import Batcher, Job
+from grpc_server.call import Call
+from grpc_server.refusal import DeadlinePassed, Draining, Failure, Overloaded, Refusal
+from grpc_server.runtimes import Matrix
+from tests.fakes import Held, even
+
+POISON = -1.0
+
+
+def doubled(rows: Matrix) -> Matrix:
+    if (rows == POISON).any():
+        raise ValueError("poison")
+    return rows * 2
+
+
+class Outcome:
+    """What became of one job."""
+
+    def __init__(self, value: float, rows: int, *, deadline: float | None = None) -> None:
+        self.told: list[Matrix | Refusal | None] = []
+        self.settled = threading.Event()
+        self.job = Job(np.full((rows, 1), value), Call("test", deadline), self._done, self._dropped)
+
+    def _done(self, outcome: Matrix | Refusal) -> None:
+        self.told.append(outcome)
+        self.settled.set()
+
+    def _dropped(self) -> None:
+        self.told.append(None)
+        self.settled.set()
+
+
+def batcher(predict: Any = doubled, *, max_rows: int = 8, max_waiting: int = 1000) -> Batcher:
+    return Batcher(predict, max_rows=max_rows, max_waiting=max_waiting)
+
+
+jobs = st.lists(
+    st.tuples(st.sampled_from([1.0, 2.0, 3.0, POISON]), st.integers(1, 12), st.sampled_from(["wait", "cancel", "expired"])),
+    max_size=30,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(jobs, st.integers(1, 12))
+def test_every_job_gets_its_own_answer_once(wanted: list[tuple[float, int, str]], max_rows: int) -> None:
+    under_test = batcher(max_rows=max_rows)
+    outcomes = [Outcome(value, rows, deadline=0.0 if fate == "expired" else None) for value, rows, fate in wanted]
+    for outcome, (_, _, fate) in zip(outcomes, wanted, strict=True):
+        if fate == "cancel":
+            outcome.job.cancel()
+        under_test.submit(outcome.job)
+    under_test.close()
+    for outcome, (value, rows, fate) in zip(outcomes, wanted, strict=True):
+        (told,) = outcome.told
+        if fate == "cancel":
+            assert told is None
+        elif fate == "expired":
+            assert isinstance(told, DeadlinePassed)
+        elif value == POISON:
+            assert isinstance(told, Failure)
+        else:
+            assert isinstance(told, np.ndarray)
+            assert told.tolist() == [[value * 2]] * rows
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(2, 6), st.integers(1, 40))
+def test_many_threads_lose_and_mix_nothing(threads: int, each: int) -> None:
+    under_test = batcher()
+    outcomes = [[Outcome(float(thread * 1000 + i + 1), 1 + i % 3) for i in range(each)] for thread in range(threads)]
+
+    def submit(mine: list[Outcome]) -> None:
+        for outcome in mine:
+            under_test.submit(outcome.job)
+
+    workers = [threading.Thread(target=submit, args=(mine,)) for mine in outcomes]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    under_test.close()
+    for outcome in (outcome for mine in outcomes for outcome in mine):
+        (told,) = outcome.told
+        assert isinstance(told, np.ndarray)
+        assert told.tolist() == (outcome.job.rows * 2).tolist()
+
+
+def test_a_run_has_at_most_so_many_rows_but_a_larger_job_runs_alone() -> None:
+    runs: list[int] = []
+    with Held() as held:
+
+        def predict(rows: Matrix) -> Matrix:
+            runs.append(len(rows))
+            return held(rows) if len(runs) == 1 else even(rows)
+
+        under_test = batcher(predict, max_rows=4)
+        outcomes = [Outcome(1.0, rows) for rows in (1, 3, 1, 9, 2, 2, 1)]
+        under_test.submit(outcomes[0].job)
+        held.entered.acquire()
+        for outcome in outcomes[1:]:
+            under_test.submit(outcome.job)
+        assert under_test.waiting == 18
+        held.go()
+        under_test.close()
+    assert runs == [1, 4, 9, 4, 1]
+
+
+def test_a_queue_that_is_full_refuses_and_takes_again_later() -> None:
+    with Held() as held:
+        under_test = batcher(held, max_waiting=5)
+        first, second, third = Outcome(1.0, 1), Outcome(1.0, 5), Outcome(1.0, 1)
+        under_test.submit(first.job)
+        held.entered.acquire()
+        under_test.submit(second.job)
+        with pytest.raises(Overloaded, match="5 rows are waiting"):
+            under_test.submit(third.job)
+        held.go()
+        assert second.settled.wait(10)
+        under_test.submit(third.job)
+        under_test.close()
+    assert all(len(outcome.told) == 1 for outcome in (first, second, third))
+
+
+def test_a_job_larger_than_the_queue_is_taken_when_nothing_waits() -> None:
+    under_test = batcher(even, max_waiting=5)
+    outcome = Outcome(1.0, 50)
+    under_test.submit(outcome.job)
+    under_test.close()
+    assert isinstance(outcome.told[0], np.ndarray)
+
+
+def test_closing_answers_what_waits_and_takes_nothing_more() -> None:
+    with Held() as held:
+        under_test = batcher(held)
+        outcomes = [Outcome(1.0, 1) for _ in range(20)]
+        for outcome in outcomes:
+            under_test.submit(outcome.job)
+        held.entered.acquire()
+        closing = threading.Thread(target=under_test.close)
+        closing.start()
+        while True:
+            try:
+                under_test.submit(Outcome(1.0, 1).job)
+            except Draining:
+                break
+        held.go()
+        closing.join(10)
+    assert all(isinstance(outcome.told[0], np.ndarray) for outcome in outcomes)
+
+
+def test_a_deadline_is_looked_at_when_the_turn_comes() -> None:
+    with Held() as held:
+        under_test = batcher(held)
+        first = Outcome(1.0, 1)
+        under_test.submit(first.job)
+        held.entered.acquire()
+        deadline = time.monotonic() + 0.05
+        late = Outcome(1.0, 1, deadline=deadline)
+        under_test.submit(late.job)
+        while time.monotonic() < deadline:
+            first.settled.wait(0.01)
+        held.go()
+        under_test.close()
+    assert isinstance(late.told[0], DeadlinePassed)

@@ -1,0 +1,354 @@
+"""Predict over a real channel: what a caller sees, for good and bad calls."""
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2
+
+from grpc_server.aio_shell import WINDOW
+from grpc_server.runtimes import Matrix
+from tests.conftest import EXAMPLE
+from tests.fakes import FakeRuntime, Held
+from tests.grpc_server.serving import Stub, info, served, violations
+
+RANGE = "must be greater than or equal to 0 and less than or equal to 1"
+
+
+def by_first_column(rows: Matrix) -> Matrix:
+    """Probabilities that tell which row they belong to."""
+    return np.stack([rows[:, 0], 1 - rows[:, 0], np.zeros(len(rows))], axis=1)
+
+
+async def failure(call: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await call
+    return failed.value
+
+
+async def test_predict_answers_in_the_fields_of_the_classes() -> None:
+    async with served(FakeRuntime(by_first_column)) as stub:
+        response = await stub.predict(stub.features(**EXAMPLE))
+        assert (response.setosa_probability, response.versicolor_probability, response.virginica_probability) == (0.2, 0.8, 0.0)
+
+
+async def test_every_answer_says_which_model_gave_it() -> None:
+    async with served(FakeRuntime()) as stub:
+        call = stub.predict(stub.features(**EXAMPLE), metadata=(("x-request-id", "abc-1"),))
+        await call
+        assert dict(await call.initial_metadata()) == {"model-name": "iris", "model-version": "7", "x-request-id": "abc-1"}
+        refused = stub.predict(stub.features())
+        await failure(refused)
+        assert dict(await refused.initial_metadata())["model-version"] == "7"
+
+
+@pytest.mark.parametrize("given", ["", "x" * 129, "with space"])
+async def test_a_request_id_that_could_forge_a_log_line_is_replaced(given: str) -> None:
+    async with served(FakeRuntime()) as stub:
+        call = stub.predict(stub.features(**EXAMPLE), metadata=(("x-request-id", given),))
+        await call
+        made = dict(await call.initial_metadata())["x-request-id"]
+        assert made != given
+        assert len(made) == 16
+
+
+async def test_a_batch_is_answered_in_its_order() -> None:
+    async with served(FakeRuntime(by_first_column)) as stub:
+        rows = [EXAMPLE | {"sepal_length": i / 1000} for i in range(1000)]
+        response = await stub.predict_batch(stub.batch(rows))
+        assert [row.setosa_probability for row in response.rows] == [row["sepal_length"] for row in rows]
+
+
+async def test_the_largest_batch_is_answered_and_one_more_row_is_not() -> None:
+    async with served(FakeRuntime()) as stub:
+        assert len((await stub.predict_batch(stub.batch([EXAMPLE] * 10_000))).rows) == 10_000
+        error = await failure(stub.predict_batch(stub.batch([EXAMPLE] * 10_001)))
+        assert violations(error) == [("rows", "repeated.max_items", "must contain no more than 10000 item(s)")]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param({"sepal_length": None}, [("sepal_length", "required", "value is required")], id="missing"),
+        pytest.param({"sepal_width": 1.1}, [("sepal_width", "double.gte_lte", RANGE)], id="above"),
+        pytest.param({"petal_length": -0.1}, [("petal_length", "double.gte_lte", RANGE)], id="below"),
+        pytest.param({"petal_width": math.nan}, [("petal_width", "double.gte_lte", RANGE)], id="nan"),
+        pytest.param({"petal_width": math.inf}, [("petal_width", "double.gte_lte", RANGE)], id="infinity"),
+        pytest.param(
+            {"sepal_length": None, "petal_width": 7.0},
+            [("sepal_length", "required", "value is required"), ("petal_width", "double.gte_lte", RANGE)],
+            id="two",
+        ),
+    ],
+)
+async def test_predict_names_every_broken_rule(change: dict[str, Any], expected: list[tuple[str, str, str]]) -> None:
+    runtime = FakeRuntime()
+    async with served(runtime) as stub:
+        error = await failure(stub.predict(stub.features(**EXAMPLE | change)))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert violations(error) == expected
+    assert info(error).reason == "INVALID_FEATURES"
+    assert info(error).metadata["violations"] == str(len(expected))
+    assert error.details() == "; ".join(f"{field}: {text}" for field, _, text in expected)
+    assert runtime.runs == []  # the model never saw it
+
+
+async def test_a_bad_row_of_a_batch_is_named_by_its_place() -> None:
+    async with served(FakeRuntime()) as stub:
+        error = await failure(stub.predict_batch(stub.batch([EXAMPLE, EXAMPLE | {"petal_width": 2.0}])))
+        assert violations(error) == [("rows[1].petal_width", "double.gte_lte", RANGE)]
+
+
+async def test_a_thousand_violations_fit_into_one_refusal() -> None:
+    async with served(FakeRuntime()) as stub:
+        error = await failure(stub.predict_batch(stub.batch([{}] * 250)))
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert 20 <= len(violations(error)) <= 50
+        assert info(error).metadata["violations"] == "1000"
+        assert error.details() is not None
+        assert str(error.details()).endswith("(and 997 more)")
+
+
+@pytest.mark.parametrize("request_bytes", [b"\xff", b"\x09\x00", b"\x0a", b"garbage that is no message"])
+async def test_bytes_that_are_no_message_are_the_callers_fault(request_bytes: bytes) -> None:
+    async with served(FakeRuntime()) as stub:
+        error = await failure(stub.raw(request_bytes))
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert error.details() == "the request is not a iris.v1.Features message"
+        assert info(error).reason == "MALFORMED_MESSAGE"
+
+
+async def test_a_field_that_the_contract_does_not_have_is_not_dropped_in_silence() -> None:
+    async with served(FakeRuntime()) as stub:
+        known = stub.features(**EXAMPLE).SerializeToString()
+        error = await failure(stub.raw(known + b"\x48\x01"))  # field 9, varint 1
+        assert violations(error) == [("", "unknown_field", "field number 9 is not in iris.v1.Features")]
+
+
+@pytest.mark.parametrize("method", ["/grpc.health.v1.Health/Check", "/foretell.v1.ModelService/ListModels"])
+async def test_malformed_bytes_are_refused_alike_by_every_unary_service(method: str) -> None:
+    async with served(FakeRuntime()) as stub:
+        call: Any = stub.channel.unary_unary(method)
+        assert (await failure(call(b"\xff\xff\xff"))).code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("service", ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"])
+async def test_malformed_bytes_are_refused_by_reflection(service: str) -> None:
+    async with served(FakeRuntime()) as stub:
+        call: Any = stub.channel.stream_stream(f"/{service}/ServerReflectionInfo")
+        assert (await failure(call(iter([b"\xff\xff"])).read())).code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_an_unknown_method_is_unimplemented() -> None:
+    async with served(FakeRuntime()) as stub:
+        call: Any = stub.channel.unary_unary("/iris.v1.IrisService/Explain")
+        assert (await failure(call(b""))).code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("error", [ValueError("secret /path/value 42"), SystemExit(3), KeyboardInterrupt(), MemoryError()])
+async def test_a_failing_model_is_an_incident_and_nothing_more(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_rows: Matrix) -> Matrix:
+        raise error
+
+    async with served(FakeRuntime(fail)) as stub:
+        with caplog.at_level(logging.ERROR):
+            refused = await failure(stub.predict(stub.features(**EXAMPLE), metadata=(("x-request-id", "mine"),)))
+        assert refused.code() is grpc.StatusCode.INTERNAL
+        incident = info(refused).metadata["incident"]
+        assert refused.details() == f"internal error; quote incident {incident} to the operator"
+        traced = [record for record in caplog.records if incident in record.getMessage()]
+        assert len(traced) == 1
+        assert "(request mine)" in traced[0].getMessage()
+        assert traced[0].exc_info is not None
+        assert traced[0].exc_info[1] is error
+        assert (await failure(stub.predict(stub.features(**EXAMPLE)))).code() is grpc.StatusCode.INTERNAL  # the thread lives on
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(lambda rows: np.full((len(rows), 3), np.nan), id="nan"),
+        pytest.param(lambda rows: np.ones((len(rows) + 1, 3)), id="too-many-rows"),
+        pytest.param(lambda rows: np.ones(3), id="flat"),
+        pytest.param(lambda rows: np.ones((len(rows), 2)), id="too-few-classes"),
+    ],
+)
+async def test_an_answer_that_is_none_is_an_incident(answer: Any) -> None:
+    async with served(FakeRuntime(answer)) as stub:
+        error = await failure(stub.predict(stub.features(**EXAMPLE)))
+        assert error.code() is grpc.StatusCode.INTERNAL
+        assert info(error).reason == "INTERNAL"
+
+
+async def test_a_bad_row_never_fails_its_neighbours() -> None:
+    def fail_on_zero(rows: Matrix) -> Matrix:
+        if (rows[:, 0] == 0).any():
+            raise ValueError
+        return by_first_column(rows)
+
+    with Held() as held:
+        runtime = FakeRuntime(lambda rows: held(rows) if len(runtime.runs) == 1 else fail_on_zero(rows))
+        async with served(runtime) as stub:
+            first = stub.predict(stub.features(**EXAMPLE))
+            await asyncio.to_thread(held.entered.acquire)
+            calls = [stub.predict(stub.features(**EXAMPLE | {"sepal_length": value / 10})) for value in range(5)]
+            await stub.until_waiting(5)
+            held.go()
+            await first
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(answers[0], grpc.aio.AioRpcError)
+    assert [answer.setosa_probability for answer in answers[1:]] == [0.1, 0.2, 0.3, 0.4]  # type: ignore[union-attr]
+    assert max(runtime.runs) > 1
+
+
+async def test_calls_that_wait_go_together() -> None:
+    with Held() as held:
+        runtime = FakeRuntime(held)
+        async with served(runtime) as stub:
+            calls = [stub.predict(stub.features(**EXAMPLE))]
+            await asyncio.to_thread(held.entered.acquire)
+            calls += [stub.predict(stub.features(**EXAMPLE)) for _ in range(40)]
+            await stub.until_waiting(40)
+            held.go()
+            await asyncio.gather(*calls)
+    assert runtime.runs == [1, 40]
+
+
+async def test_a_deadline_that_passes_in_the_queue_never_reaches_the_model() -> None:
+    with Held() as held:
+        runtime = FakeRuntime(held)
+        async with served(runtime) as stub:
+            first = stub.predict(stub.features(**EXAMPLE))
+            await asyncio.to_thread(held.entered.acquire)
+            late = await failure(stub.predict(stub.features(**EXAMPLE), timeout=0.2))
+            assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            held.go()
+            await first
+    assert runtime.runs == [1]
+
+
+async def test_the_work_of_a_cancelled_call_is_dropped() -> None:
+    with Held() as held:
+        runtime = FakeRuntime(held)
+        async with served(runtime) as stub:
+            first = stub.predict(stub.features(**EXAMPLE))
+            await asyncio.to_thread(held.entered.acquire)
+            calls = [stub.predict(stub.features(**EXAMPLE)) for _ in range(20)]
+            await stub.until_waiting(20)
+            for call in calls:
+                call.cancel()
+            last = stub.predict(stub.features(**EXAMPLE))  # on the same connection, so behind the cancellations
+            await stub.until_waiting(21)
+            held.go()
+            await asyncio.gather(first, last)
+    assert sum(runtime.runs) == 2
+
+
+async def test_a_full_queue_refuses_at_once_and_says_when_to_retry() -> None:
+    with Held() as held:
+        async with served(FakeRuntime(held), max_queue_rows=3) as stub:
+            first = stub.predict(stub.features(**EXAMPLE))
+            await asyncio.to_thread(held.entered.acquire)
+            waiting = [stub.predict(stub.features(**EXAMPLE)) for _ in range(3)]
+            await stub.until_waiting(3)
+            error = await failure(stub.predict(stub.features(**EXAMPLE)))
+            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert info(error).reason == "OVERLOADED"
+            held.go()
+            await asyncio.gather(first, *waiting)
+
+
+async def test_a_message_above_the_limit_is_refused() -> None:
+    async with served(FakeRuntime(), max_message_bytes=1000) as stub:
+        assert (await failure(stub.raw(b"\x4a\xff\x0f" + b"x" * 2047))).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        await stub.predict(stub.features(**EXAMPLE))
+
+
+async def test_a_stream_is_answered_in_order() -> None:
+    async with served(FakeRuntime(by_first_column), max_batch_rows=7) as stub:
+        values = [i / 500 for i in range(500)]
+        call = stub.predict_stream(stub.features(**EXAMPLE | {"sepal_length": value}) for value in values)
+        assert [answer.setosa_probability async for answer in call] == values
+
+
+async def test_a_stream_answers_each_message_before_the_next_is_sent() -> None:
+    async with served(FakeRuntime()) as stub:
+        call = stub.predict_stream()
+        for _ in range(3):
+            await call.write(stub.features(**EXAMPLE))
+            assert (await call.read()).setosa_probability == pytest.approx(1 / 3)
+        await call.done_writing()
+        assert await call.read() is grpc.aio.EOF
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"), [(EXAMPLE | {"petal_width": 3.0}, "INVALID_FEATURES"), ({}, "INVALID_FEATURES"), (None, "MALFORMED_MESSAGE")]
+)
+async def test_the_first_refused_message_ends_a_stream_after_all_earlier_answers(bad: Any, reason: str) -> None:
+    async with served(FakeRuntime(by_first_column)) as stub:
+        call: Any = stub.channel.stream_stream(stub.methods["PredictStream"].path)
+        good = [stub.features(**EXAMPLE | {"sepal_length": i / 10}).SerializeToString() for i in range(5)]
+        wrong = b"\xff" if bad is None else stub.features(**bad).SerializeToString()
+        stream = call(iter([*good, wrong, *good]))
+        answers = [stub.methods["Predict"].response.FromString(await stream.read()) for _ in good]
+        assert [answer.setosa_probability for answer in answers] == [0.0, 0.1, 0.2, 0.3, 0.4]
+        error = await failure(stream.read())
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert str(error.details()).startswith("message 5: ")
+        assert info(error).metadata["index"] == "5"
+        assert info(error).reason == reason
+
+
+async def test_a_stream_reads_ahead_only_so_far_and_a_cancelled_one_is_dropped() -> None:
+    async def endless(stub: Stub) -> AsyncIterator[Any]:
+        while True:
+            yield stub.features(**EXAMPLE)
+
+    with Held() as held:
+        runtime = FakeRuntime(held)
+        async with served(runtime, max_batch_rows=1) as stub:
+            stream = stub.predict_stream(endless(stub))
+            ahead = WINDOW + 1  # the window and the one that waits for a place in it; the first is in the model
+            await stub.until_waiting(ahead)
+            last = stub.predict(stub.features(**EXAMPLE))
+            await stub.until_waiting(ahead + 1)
+            stream.cancel()
+            behind = stub.predict(stub.features(**EXAMPLE))
+            await stub.until_waiting(ahead + 2)
+            held.go()
+            await asyncio.gather(last, behind)
+    assert sum(runtime.runs) == 3
+
+
+async def test_health_is_told_overall_and_for_each_service() -> None:
+    async with served(FakeRuntime()) as stub:
+        check: Any = stub.channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        for service in ("", "iris.v1.IrisService", "foretell.v1.ModelService"):
+            assert (await check(health_pb2.HealthCheckRequest(service=service))).status == health_pb2.HealthCheckResponse.SERVING
+        unknown = await failure(check(health_pb2.HealthCheckRequest(service="nothing")))
+        assert unknown.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_metadata_that_is_no_text_harms_nobody() -> None:
+    async with served(FakeRuntime()) as stub:
+        await stub.predict(stub.features(**EXAMPLE), metadata=(("x-request-id-bin", b"\x00\xff"), ("authorization", "x" * 4000)))
+
+
+async def test_one_loud_caller_cannot_starve_health() -> None:
+    with Held() as held:
+        async with served(FakeRuntime(held)) as stub:
+            calls = [stub.predict(stub.features(**EXAMPLE)) for _ in range(90)]
+            await asyncio.to_thread(held.entered.acquire)
+            check: Any = stub.channel.unary_unary("/grpc.health.v1.Health/Check")
+            assert await check(b"", timeout=5) == b"\x08\x01"
+            held.go()
+            await asyncio.gather(*calls)

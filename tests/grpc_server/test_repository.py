@@ -1,0 +1,256 @@
+"""Models on disk: added whole, verified before they are loaded, never changed."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from grpc_server.adding import add_model
+from grpc_server.errors import ArtifactAltered, ModelError, ModelMismatch, ModelNotFound, ModelUnloadable
+from grpc_server.manifest import GOLDEN, MANIFEST
+from grpc_server.repository import Repository
+from tests.conftest import CLASSES, COLUMNS
+
+X = np.random.default_rng(0).random((60, 2))
+Y = np.where(X[:, 0] > X[:, 1], "yes", "no")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository(tmp_path / "models")
+
+
+@pytest.fixture
+def logistic(tmp_path: Path) -> Path:
+    """A model that skops can hold."""
+    file = tmp_path / "logistic.joblib"
+    joblib.dump(LogisticRegression().fit(X, Y), file)
+    return file
+
+
+def test_the_iris_model_becomes_joblib_because_skops_does_not_trust_its_types(trained: Path, repository: Repository) -> None:
+    added = add_model(repository, trained / "model.joblib", "iris", COLUMNS)
+    assert (added.version, added.format) == ("1", "joblib")
+    assert added.why.startswith("skops does not trust sklearn.calibration.")
+    bundle = repository.read("iris", "1")
+    assert bundle.manifest.columns == COLUMNS
+    assert bundle.manifest.classes == CLASSES
+    assert bundle.artifact == (trained / "model.joblib").read_bytes()
+    assert bundle.manifest.libraries["scikit-learn"]
+
+
+def test_a_model_that_skops_can_hold_becomes_skops(logistic: Path, repository: Repository) -> None:
+    added = add_model(repository, logistic, "yes", ("a", "b"))
+    assert (added.format, added.why) == ("skops", "skops holds it without untrusted types")
+    assert repository.read("yes", "1").manifest.artifact == "model.skops"
+
+
+def test_a_skops_file_is_kept_as_it_is(tmp_path: Path, logistic: Path, repository: Repository) -> None:
+    add_model(repository, logistic, "yes", ("a", "b"))
+    file = tmp_path / "again.skops"
+    file.write_bytes(repository.read("yes", "1").artifact)
+    assert add_model(repository, file, "yes", ("a", "b")).why == "it is skops already"
+    assert repository.read("yes", "2").artifact == file.read_bytes()
+
+
+def test_versions_count_up_and_the_latest_is_by_number(logistic: Path, repository: Repository) -> None:
+    for number in range(1, 11):
+        assert add_model(repository, logistic, "yes", ("a", "b")).version == str(number)
+    assert repository.latest("yes") == "10"
+    assert repository.versions("yes")[:2] == ["1", "2"]
+
+
+def test_writers_at_the_same_time_each_get_a_version_of_their_own(logistic: Path, repository: Repository) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        added = list(pool.map(lambda _: add_model(repository, logistic, "yes", ("a", "b")).version, range(16)))
+    assert sorted(map(int, added)) == list(range(1, 17))
+    for version in added:
+        repository.read("yes", version)
+    assert not list(repository.root.rglob(".adding-*"))
+
+
+def test_a_writer_that_dies_leaves_nothing_that_could_be_served(repository: Repository, logistic: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from grpc_server import repository as r\n"
+        "from grpc_server.adding import add_model\n"
+        "r._sync = lambda folder: os._exit(9)\n"
+        f"add_model(r.Repository(Path({str(repository.root)!r})), Path({str(logistic)!r}), 'yes', ('a', 'b'))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": str(Path.cwd())}, check=False)
+    assert done.returncode == 9
+    assert repository.versions("yes") == []
+    assert add_model(repository, logistic, "yes", ("a", "b")).version == "1"
+
+
+@pytest.mark.parametrize("name", ["", "Iris", "../iris", "a/b", "a..b", ".hidden", "a" * 65, "iris\n", "a b"])
+def test_a_name_that_could_leave_the_folder_is_refused(repository: Repository, name: str) -> None:
+    with pytest.raises(ModelError, match="is no name for a model"):
+        repository.versions(name)
+
+
+def test_a_missing_model_and_a_missing_version_are_told_apart(repository: Repository, logistic: Path) -> None:
+    with pytest.raises(ModelNotFound, match=r"no model 'yes' in .*: add one with `foretell add FILE --name yes`"):
+        repository.latest("yes")
+    add_model(repository, logistic, "yes", ("a", "b"))
+    with pytest.raises(ModelNotFound, match="no version 7 of model 'yes'"):
+        repository.read("yes", "7")
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def set_columns(path: Path, **change: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        pytest.param(lambda v: flip(v / "model.joblib"), "is not as it was added", id="one-bit"),
+        pytest.param(lambda v: flip(v / GOLDEN), "is not as it was added", id="golden-bit"),
+        pytest.param(lambda v: (v / "model.joblib").unlink(), "cannot be read", id="no-artifact"),
+        pytest.param(lambda v: (v / MANIFEST).unlink(), "cannot be read", id="no-manifest"),
+        pytest.param(lambda v: (v / MANIFEST).write_text("{"), "is not a manifest", id="cut-manifest"),
+        pytest.param(lambda v: set_columns(v / MANIFEST, files={}), "has no digest", id="no-digest"),
+        pytest.param(lambda v: set_columns(v / MANIFEST, files={"../x": ""}), "is not a manifest", id="path-in-manifest"),
+        pytest.param(lambda v: set_columns(v / MANIFEST, surprise=1), "is not a manifest", id="unknown-entry"),
+    ],
+)
+def test_a_damaged_version_is_refused(trained: Path, repository: Repository, damage: Callable[[Path], object], says: str) -> None:
+    golden = (trained / "golden.jsonl").read_bytes()
+    add_model(repository, trained / "model.joblib", "iris", COLUMNS, golden)
+    damage(repository.root / "iris/1")
+    with pytest.raises(ArtifactAltered, match=says):
+        repository.read("iris", "1")
+
+
+class Canary:
+    """A pickle that leaves a file behind when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_an_exchanged_joblib_file_is_refused_before_it_can_run(trained: Path, repository: Repository, tmp_path: Path) -> None:
+    add_model(repository, trained / "model.joblib", "iris", COLUMNS)
+    canary = tmp_path / "canary"
+    payload = tmp_path / "payload.joblib"
+    joblib.dump(Canary(canary), payload)
+    joblib.load(payload)
+    assert canary.exists(), "the payload must work, or the test proves nothing"
+    canary.unlink()
+    payload.replace(repository.root / "iris/1/model.joblib")
+    from tests.processes import refused
+
+    code, stderr = refused(
+        "grpc_server", models=str(repository.root), protos=str(Path("protos").resolve()), grpc_address="127.0.0.1:0"
+    )
+    assert code == 2
+    assert "is not as it was added" in stderr
+    assert not canary.exists()
+
+
+def test_a_skops_file_with_foreign_types_is_refused_without_running_them(tmp_path: Path, repository: Repository) -> None:
+    import skops.io
+
+    file = tmp_path / "foreign.skops"
+    file.write_bytes(skops.io.dumps({"run": Canary(tmp_path / "canary")}))
+    with pytest.raises(ModelUnloadable, match=r"types that skops does not trust: .*Canary"):
+        add_model(repository, file, "foreign", ("a",))
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "columns", "says"),
+    [
+        (LogisticRegression().fit(X, Y), (), "does not name its 2 columns .*: pass --columns a,b,c"),
+        (LogisticRegression().fit(X, Y), ("a",), "has 2 columns, its manifest names 1"),
+        (LinearRegression().fit(X, X[:, 0]), ("a", "b"), "LinearRegression is no fitted classifier with predict_proba"),
+        (StandardScaler().fit(X), ("a", "b"), "StandardScaler is no fitted classifier"),
+        (LogisticRegression(), ("a", "b"), "LogisticRegression is no fitted classifier"),
+        ({"a": "dict"}, ("a",), "dict is no fitted classifier"),
+    ],
+)
+def test_what_cannot_be_served_is_not_added(
+    tmp_path: Path, repository: Repository, model: object, columns: tuple[str, ...], says: str
+) -> None:
+    file = tmp_path / "model.joblib"
+    joblib.dump(model, file)
+    with pytest.raises(ModelError, match=says):
+        add_model(repository, file, "any", columns)
+    assert repository.versions("any") == []
+
+
+def test_files_that_are_no_models_are_refused(tmp_path: Path, repository: Repository) -> None:
+    text = tmp_path / "model.joblib"
+    text.write_text("not a pickle")
+    with pytest.raises(ModelUnloadable, match="the joblib artifact does not load"):
+        add_model(repository, text, "any", ("a",))
+    with pytest.raises(ModelError, match=r"model.txt is none of .joblib, .pkl, .skops"):
+        add_model(repository, tmp_path / "model.txt", "any", ("a",))
+    with pytest.raises(ModelError, match=r"cannot read .*: No such file or directory"):
+        add_model(repository, tmp_path / "nowhere.skops", "any", ("a",))
+
+
+def golden_line(**change: object) -> bytes:
+    row = {"features": {"a": 0.9, "b": 0.1}, "probabilities": {"no": 0.0, "yes": 1.0}}
+    return json.dumps(row | change).encode()
+
+
+@pytest.mark.parametrize(
+    ("golden", "error", "says"),
+    [
+        (golden_line(), ModelMismatch, r"gives no 0\.\d+ for golden row 1, expected 0.000000"),
+        (golden_line(features={"a": 1.0}), ModelMismatch, "golden row 1 does not name exactly the columns and classes"),
+        (golden_line(probabilities={"no": 1.0, "maybe": 0.0}), ModelMismatch, "golden row 1 does not name exactly"),
+        (
+            b"\n" + golden_line(features={"a": "1", "b": 1}),
+            ModelError,
+            "golden rows, line 2: features.a: Input should be a valid number",
+        ),
+        (b"{", ModelError, "golden rows, line 1: not JSON"),
+        (b"\xff\xfe", ModelError, "golden rows, line 1: not JSON"),
+    ],
+)
+def test_a_model_that_does_not_answer_its_golden_rows_is_not_added(
+    logistic: Path, repository: Repository, golden: bytes, error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        add_model(repository, logistic, "yes", ("a", "b"), golden)
+    assert repository.versions("yes") == []
+
+
+def test_a_model_of_another_scikit_learn_is_refused_with_the_fix(tmp_path: Path, repository: Repository) -> None:
+    model = LogisticRegression().fit(X, Y)
+    state = model.__getstate__() | {"_sklearn_version": "1.2.3"}
+    file = tmp_path / "old.joblib"
+    joblib.dump(_WithState(state), file)
+    with pytest.raises(
+        ModelUnloadable, match=r"fitted with scikit-learn 1\.2\.3, but this is \d.*: install 1\.2\.3 or fit it again"
+    ):
+        add_model(repository, file, "old", ("a", "b"))
+
+
+class _WithState:
+    """Pickles as a LogisticRegression with this state."""
+
+    def __init__(self, state: dict[str, object]) -> None:
+        self.state = state
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return LogisticRegression, (), self.state
