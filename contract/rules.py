@@ -35,7 +35,7 @@ class FieldRules:
     ignored: bool
     """No rule is applied."""
     zero_ignored: bool
-    """No rule is applied to zero."""
+    """No rule is applied to zero, in a field that cannot tell it from a missing one."""
     kind: str
     """Which group of rules: "double", "string", "repeated", ...; empty where there is none."""
     values: dict[str, Any]

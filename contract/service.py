@@ -112,9 +112,10 @@ def _method(method: MethodDescriptor, options: Options) -> Method:
 def _only_repeated(message: Descriptor) -> FieldDescriptor | None:
     """The field of a message that does nothing but repeat another message."""
     fields: list[FieldDescriptor] = list(message.fields)
-    if len(fields) == 1 and fields[0].is_repeated and fields[0].message_type:
-        return fields[0]
-    return None
+    if len(fields) != 1 or not fields[0].is_repeated:
+        return None
+    row = fields[0].message_type
+    return fields[0] if row is not None and not row.GetOptions().map_entry else None
 
 
 def _paths(method: MethodDescriptor, http: Any) -> Iterator[str]:

@@ -56,7 +56,8 @@ def _always_there(message: Descriptor) -> list[str]:
 
 def _refused_when_absent(contract: Contract, message: Descriptor) -> list[str]:
     """Fields that the validator misses in an empty message: the required ones, and those for which zero is out of bounds."""
-    return [violation.field for violation in contract.rules.violations(GetMessageClass(message)())]
+    violations = contract.rules.violations(GetMessageClass(message)())
+    return list(dict.fromkeys(violation.field for violation in violations if violation.field))
 
 
 def _field(contract: Contract, field: FieldDescriptor, *, nullable: bool) -> Schema:
@@ -90,11 +91,13 @@ def _scalar(field: FieldDescriptor, rules: FieldRules) -> Schema:
         schema = {"type": "integer", "minimum": least, "maximum": most}
     else:
         schema = {"type": "number", "minimum": -LARGEST[field.cpp_type], "maximum": LARGEST[field.cpp_type]}
-    bounds = {} if rules.ignored else _bounds(rules)
-    if rules.zero_ignored and bounds:
-        return schema | {"anyOf": [{"const": 0}, bounds]}
+    if rules.ignored:
+        return schema
+    bounds = _bounds(rules)
     if rules.required and not field.has_presence:
-        bounds = bounds | {"not": {"enum": [0, *bounds.get("not", {}).get("enum", ())]}}
+        bounds |= {"not": {"enum": [0, *bounds.get("not", {}).get("enum", ())]}}  # Zero means missing there.
+    elif rules.zero_ignored and not field.has_presence and bounds:
+        return schema | {"anyOf": [{"const": 0}, bounds]}
     if schema["type"] == "number" and bounds.keys() & {"minimum", "exclusiveMinimum"}:
         schema.pop("minimum")
     if schema["type"] == "number" and bounds.keys() & {"maximum", "exclusiveMaximum"}:

@@ -1,0 +1,69 @@
+"""A channel that answers as told: the one seam between the bridge and a server."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
+
+Answer = Callable[[bytes], bytes | BaseException]
+
+
+class FakeChannel:
+    """Hands every call to `answer` and remembers what it was told."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.calls: list[dict[str, Any]] = []
+        self.cancelled = asyncio.Event()
+
+    def unary_unary(self, method: str) -> Any:
+        def call(request: bytes, **facts: Any) -> FakeCall:
+            self.calls.append({"method": method, "request": request} | facts)
+            return FakeCall(self, request)
+
+        return call
+
+
+class FakeCall:
+    """A call under way."""
+
+    def __init__(self, channel: FakeChannel, request: bytes) -> None:
+        self._channel = channel
+        self._request = request
+
+    def __await__(self) -> Any:
+        return self._answer().__await__()
+
+    async def _answer(self) -> bytes:
+        answer = self._channel.answer(self._request)
+        if answer is HANGS:
+            await asyncio.Event().wait()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def initial_metadata(self) -> Any:
+        return (("model-name", "iris"), ("model-version", "7"), ("secret", "kept"))
+
+    def cancel(self) -> bool:
+        self._channel.cancelled.set()
+        return True
+
+
+HANGS: Any = object()
+"""An answer that never comes."""
+
+
+def rpc_error(code: grpc.StatusCode, text: str, *details: Message) -> grpc.aio.AioRpcError:
+    """The error that a client sees, with google.rpc details where there are some."""
+    status = Status(code=code.value[0], message=text)
+    for detail in details:
+        packed = Packed()
+        packed.Pack(detail)
+        status.details.append(packed)
+    trailing = grpc.aio.Metadata(("grpc-status-details-bin", status.SerializeToString())) if details else grpc.aio.Metadata()
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details=text)
