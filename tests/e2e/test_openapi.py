@@ -1,0 +1,119 @@
+"""The running bridge against its own OpenAPI document, and the pages for people."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from rest_bridge.openapi import PREDICTION_REFUSALS
+from tests.conftest import CLASSES, COLUMNS, PROTOS
+from tests.e2e.doors import Doors
+from tests.processes import Foretell
+
+CONFIG = """
+# A deadline of a microsecond, which the document allows, is rightly answered with 504.
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", "504"]
+
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "404", "504"]
+
+[generation]
+# HTTP asks a server to ignore headers that it does not know. Unknown names in a body have tests of their own.
+allow-extra-parameters = false
+"""
+
+
+def test_schemathesis_with_all_checks_finds_nothing(running: Foretell, tmp_path: Path) -> None:
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(CONFIG)
+    command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{running.http}/openapi.json"]
+    command += ["--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--mode", "all"]
+    command += ["--max-examples", "60", "--max-time", "25", "--seed", "1", "--continue-on-failure", "--no-color"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    tested = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
+    assert tested, done.stdout[-2000:]
+    assert int(tested[1]) == int(tested[2]) > 500
+
+
+@pytest.fixture(scope="module")
+def document(doors: Doors) -> Any:
+    return doors.http.get("/openapi.json").raise_for_status().json()
+
+
+def test_the_document_says_what_the_contract_says(document: Any) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert (document["info"]["title"], document["info"]["version"]) == ("IRIS Classification", "0.1")
+    assert document["info"]["contact"]["email"] == "iris@example.com"
+    assert "![An iris](/contract/iris/v1/iris.svg)" in document["info"]["description"]
+    assert set(document["paths"]) == {
+        "/predict",
+        "/predict/batch",
+        "/healthz",
+        "/readyz",
+        "/models",
+        "/contract",
+        "/contract.binpb",
+        "/contract/iris/v1/iris.proto",
+    }
+
+
+def test_every_status_has_the_one_refusal_body(document: Any) -> None:
+    for path in ("/predict", "/predict/batch"):
+        responses = document["paths"][path]["post"]["responses"]
+        assert set(responses) == {"200", *map(str, PREDICTION_REFUSALS)}
+        for status, response in responses.items():
+            name = response["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            assert name == (document_name(path) if status == "200" else "Refusal")
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def document_name(path: str) -> str:
+    return "iris.v1.ResponseBatch" if path.endswith("batch") else "iris.v1.Response"
+
+
+def test_readiness_models_and_contract_are_served(doors: Doors) -> None:
+    assert doors.http.get("/healthz").json() == {"status": "live"}
+    assert doors.http.get("/readyz").json() == {"status": "ready"}
+    (model,) = doors.http.get("/models").json()["models"]
+    assert (model["name"], model["version"], model["services"]) == ("iris", "1", ["iris.v1.IrisService"])
+    assert (tuple(model["columns"]), tuple(model["classes"])) == (COLUMNS, CLASSES)
+    assert re.fullmatch(r"[0-9a-f]{64}", model["digest"])
+
+
+def test_the_contract_can_be_taken_away(doors: Doors) -> None:
+    listed = doors.http.get("/contract").json()
+    (file,) = listed["files"]
+    assert doors.http.get(file).text == (PROTOS / "iris/v1/iris.proto").read_text()
+    compiled = FileDescriptorSet.FromString(doors.http.get(listed["descriptor_set"]).content)
+    assert "iris/v1/iris.proto" in {file.name for file in compiled.file}
+    assert doors.http.get("/contract/iris/v1/iris.svg").headers["content-type"] == "image/svg+xml"
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+@pytest.mark.parametrize("page", ["docs", "redoc"])
+def test_the_docs_are_drawn_without_leaving_the_machine(running: Foretell, tmp_path: Path, page: str) -> None:
+    log = tmp_path / "net.json"
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}", "--virtual-time-budget=10000"]
+    command += ["--dump-dom", f"{running.http}/{page}"]
+    drawn = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
+    for words in ("IRIS Classification", "sepal length: 0 is 4.3 cm, 1 is 7.9 cm", "/predict/batch", "Iris team"):
+        assert words in drawn
+    assert re.search(r'<img[^>]*src="/contract/iris/v1/iris.svg"', drawn)
+    asked = set(re.findall(r'"url":"(https?://[^/"]+)', log.read_text()))
+    # What a browser asks its own maker is not what the page asks for.
+    foreign = {host for host in asked if host != running.http and not re.search(r"google(apis)?\.com$", host)}
+    assert foreign == set()
+
+
+def test_the_pages_forbid_the_browser_to_ask_elsewhere(doors: Doors) -> None:
+    for page in ("/docs", "/redoc"):
+        assert doors.http.get(page).headers["content-security-policy"].startswith("default-src 'self';")
