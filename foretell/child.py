@@ -9,13 +9,11 @@ import socket
 import sys
 from typing import Any
 
+from lifecycle.process import SUPERVISOR_FD
+
 
 class ChildEnded(Exception):
-    """The process ended before it was ready."""
-
-    def __init__(self, name: str, code: int) -> None:
-        super().__init__(f"{name} ended with code {code}")
-        self.code = code
+    """The process ended before it was ready; the text says why, as far as it told."""
 
 
 class Child:
@@ -38,7 +36,7 @@ class Child:
         with theirs:
             ours.setblocking(False)
             environment = os.environ | {f"FORETELL_{name.upper()}": value for name, value in settings.items()}
-            environment["FORETELL_SUPERVISOR_FD"] = str(theirs.fileno())
+            environment[SUPERVISOR_FD] = str(theirs.fileno())
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", module, env=environment, pass_fds=[theirs.fileno()], start_new_session=True
             )
@@ -48,9 +46,10 @@ class Child:
         """What the process announces. Raises ChildEnded."""
         reader, self._stream = await asyncio.open_connection(sock=self._line)  # Kept: once collected, it would close.
         line = await reader.readline()
-        if not line:
-            raise ChildEnded(self.module, await self.ended())
-        facts: dict[str, Any] = json.loads(line)
+        facts: dict[str, Any] = json.loads(line or b"{}")
+        if not facts or "refused" in facts:
+            code = await self.ended()
+            raise ChildEnded(facts.get("refused", f"{self.module} ended with code {code} while it started"))
         return facts
 
     async def ended(self) -> int:

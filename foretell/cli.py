@@ -17,8 +17,9 @@ def main() -> None:
     try:
         app()
     except SetupError as error:
-        typer.echo(f"foretell: {' '.join(str(error).split())}", err=True)
-        raise SystemExit(2) from None
+        from lifecycle.process import refuse
+
+        refuse(str(error))
 
 
 @app.callback()
@@ -46,7 +47,7 @@ def serve(
     from foretell.serving import serve as run
 
     flags = {"protos": protos, "models": models, "grpc_address": grpc_address, "http_address": http_address}
-    raise SystemExit(run({name: str(value) for name, value in flags.items() if value is not None}))
+    run({name: str(value) for name, value in flags.items() if value is not None})
 
 
 @app.command()

@@ -3,17 +3,17 @@
 import asyncio
 import logging
 import signal
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from contract.errors import SetupError
 from foretell.banner import banner
 from foretell.child import Child, ChildEnded
 from foretell.settings import ServeSettings
-from lifecycle.process import refuse
+from lifecycle.process import log_to_stderr
 from lifecycle.settings import settings_error
 
 logger = logging.getLogger(__name__)
@@ -26,17 +26,17 @@ _DELAYS = (0.1, 0.5, 2.0, 5.0)
 _BEYOND_DRAIN = 5.0
 
 
-def serve(flags: dict[str, str]) -> int:
-    """Serve until told to stop; the exit code: 0, or that of a process that refused to start."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+def serve(flags: dict[str, str]) -> None:
+    """Serve until told to stop. Raises SetupError for what cannot be served."""
+    log_to_stderr()
     try:
         settings = ServeSettings(**flags)  # type: ignore[arg-type]  # pydantic turns text into each field's type
     except ValidationError as error:
-        refuse(settings_error(error))
+        raise settings_error(error) from None
     with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
         socket = Path(folder) / "grpc.sock"
         supervisor = _Supervisor(flags | {"grpc_socket": str(socket), "target": f"unix:{socket}"}, settings.drain_seconds)
-        return asyncio.run(supervisor.run())
+        asyncio.run(supervisor.run())
 
 
 class _Supervisor:
@@ -45,7 +45,7 @@ class _Supervisor:
         self._patience = drain_seconds + _BEYOND_DRAIN
         self._children: dict[str, Child] = {}
 
-    async def run(self) -> int:
+    async def run(self) -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -56,15 +56,15 @@ class _Supervisor:
             await asyncio.wait((started, stopped), return_when=asyncio.FIRST_COMPLETED)
             if stop.is_set():
                 started.cancel()
-                return 0
+                return
             server, bridge = started.result()
             self._settings |= {"grpc_address": server["address"], "http_address": bridge["address"]}
             print(banner(server, bridge), flush=True)
             keepers = [asyncio.create_task(self._keep(module)) for module in (SERVER, BRIDGE)]
             await asyncio.wait((stopped, *keepers), return_when=asyncio.FIRST_COMPLETED)
-            return 0
+            logger.info("stopping: finishing what was accepted")
         except ChildEnded as ended:
-            return ended.code or 1
+            raise SetupError(str(ended)) from None
         finally:
             stopped.cancel()
             for keeper in keepers:
@@ -88,5 +88,6 @@ class _Supervisor:
                 await self._start(module)
                 logger.info("%s is ready again", module)
                 failures = 0
-            except ChildEnded:
+            except ChildEnded as ended:
+                logger.error("%s", ended)
                 failures += 1

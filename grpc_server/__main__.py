@@ -11,10 +11,9 @@ from grpc_server.settings import ServerSettings
 from lifecycle.process import Supervisor, run
 
 
-async def serve() -> None:
+async def serve(supervisor: Supervisor) -> None:
     """Serve until told to stop. Raises SetupError for what cannot be served, before any call is taken."""
     settings = CliApp.run(ServerSettings)
-    supervisor = Supervisor(settings.supervisor_fd)
     # Columns are bound by name before the estimator sees a row, so its warning about nameless arrays is noise on every call.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     contract = load(settings.protos)

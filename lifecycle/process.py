@@ -1,6 +1,7 @@
 """The frame around a process: start or refuse in one line, announce, stop when told."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -8,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NoReturn
 
 import uvloop
 from pydantic import ValidationError
@@ -21,38 +22,55 @@ logger = logging.getLogger(__name__)
 REFUSED = 2
 """Exit code of a process that could not start."""
 
+SUPERVISOR_FD = "FORETELL_SUPERVISOR_FD"
+"""Environment variable with the socket to the supervisor that started this process."""
 
-def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run an asyncio process to its end. What it cannot start with is said in one line on stderr, with exit code 2."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # Its start and stop are said by us.
+
+def run(main: Callable[["Supervisor"], Coroutine[Any, Any, None]]) -> None:
+    """Run an asyncio process to its end. What it cannot start with is said in one line, with exit code 2."""
+    log_to_stderr()
+    descriptor = os.environ.pop(SUPERVISOR_FD, None)
+    supervisor = Supervisor(None if descriptor is None else socket.socket(fileno=int(descriptor)))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main())
+            runner.run(main(supervisor))
     except SetupError as error:
-        refuse(error)
+        supervisor.refuse(error)
     except ValidationError as error:
-        refuse(settings_error(error))
+        supervisor.refuse(settings_error(error))
 
 
-def refuse(error: SetupError) -> None:
-    """Say on stderr, in one line, why the process does not start; exit."""
-    print(f"foretell: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+def log_to_stderr() -> None:
+    """One line an event; uvicorn's own start and stop are said by us."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+
+def refuse(text: str) -> NoReturn:
+    """Say on stderr, in one line, why nothing starts; exit."""
+    print(f"foretell: {' '.join(text.split())}", file=sys.stderr, flush=True)
     raise SystemExit(REFUSED)
 
 
 class Supervisor:
-    """The supervisor's end of a process, or the terminal where there is no supervisor."""
+    """Who started this process: `foretell serve` at the other end of a socket, or a person at a terminal."""
 
-    def __init__(self, descriptor: int | None) -> None:
-        self._socket = None if descriptor is None else socket.socket(fileno=descriptor)
+    def __init__(self, line: socket.socket | None) -> None:
+        self._line = line
 
     def announce(self, facts: dict[str, Any], text: str) -> None:
-        """Tell the supervisor `facts`, or print `text`: the process is ready."""
-        if self._socket is None:
+        """The process is ready: tell the supervisor `facts`, or a person `text`."""
+        if self._line is None:
             print(text, flush=True)
         else:
-            self._socket.sendall(json.dumps(facts).encode() + b"\n")
+            _send(self._line, facts)
+
+    def refuse(self, error: SetupError) -> NoReturn:
+        """The process cannot start: tell whoever started it, and exit."""
+        if self._line is None:
+            refuse(str(error))
+        _send(self._line, {"refused": str(error)})
+        raise SystemExit(REFUSED)
 
     async def told_to_stop(self) -> None:
         """Return on SIGTERM or SIGINT, and when the supervisor is gone."""
@@ -60,10 +78,16 @@ class Supervisor:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        if self._socket is not None:
-            self._socket.setblocking(False)
-            loop.add_reader(self._socket, stop.set)  # It never writes: readable means closed.
+        if self._line is not None:
+            self._line.setblocking(False)
+            loop.add_reader(self._line, stop.set)  # It never writes: readable means closed.
         await stop.wait()
-        if self._socket is not None:
-            loop.remove_reader(self._socket)
-        logger.info("stopping: finishing what was accepted (pid %d)", os.getpid())
+        if self._line is None:
+            logger.info("stopping: finishing what was accepted")
+        else:
+            loop.remove_reader(self._line)
+
+
+def _send(line: socket.socket, facts: dict[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # A supervisor that is gone needs no news.
+        line.sendall(json.dumps(facts).encode() + b"\n")

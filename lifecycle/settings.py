@@ -5,6 +5,7 @@ file that `FORETELL_CONFIG` names), then the defaults.
 """
 
 import os
+import tomllib
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -31,9 +32,6 @@ class ProcessSettings(BaseSettings):
     drain_seconds: float = 10.0
     """Longest time a stopping process works on what it accepted."""
 
-    supervisor_fd: int | None = None
-    """Socket to the supervisor that started this process; `foretell serve` sets it."""
-
     @classmethod
     def settings_customise_sources(
         cls,
@@ -44,12 +42,19 @@ class ProcessSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it by name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, environment, TOML file: no other source."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file())
+        file = toml_file()
+        try:
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+        except tomllib.TOMLDecodeError as error:
+            raise SetupError(f"{file} is not TOML: {error}") from None
 
 
 def toml_file() -> Path:
-    """The settings file; it need not exist unless `FORETELL_CONFIG` names it."""
-    return Path(os.environ.get("FORETELL_CONFIG", "foretell.toml"))
+    """The settings file; only one that `FORETELL_CONFIG` names must exist, else SetupError."""
+    named = os.environ.get("FORETELL_CONFIG")
+    if named is not None and not Path(named).is_file():
+        raise SetupError(f"FORETELL_CONFIG names {named}, which is no file")
+    return Path(named or "foretell.toml")
 
 
 def settings_error(error: ValidationError) -> SetupError:

@@ -15,10 +15,9 @@ from rest_bridge.server import Server
 from rest_bridge.settings import BridgeSettings
 
 
-async def serve() -> None:
+async def serve(supervisor: Supervisor) -> None:
     """Serve until told to stop. Raises SetupError for what cannot be served, before any request is taken."""
     settings = CliApp.run(BridgeSettings)
-    supervisor = Supervisor(settings.supervisor_fd)
     listener = address.listen(settings.http_address, "--http-address")
     bound = address.join(*listener.getsockname()[:2])
     contract = load(settings.protos)

@@ -1,0 +1,193 @@
+"""The command line: help, adding, and start-ups that refuse in one line."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import joblib
+import pytest
+from sklearn.linear_model import LogisticRegression
+from typer.testing import CliRunner
+
+from foretell.cli import app
+from grpc_server.adding import add_model
+from grpc_server.repository import Repository
+from tests.conftest import COLUMNS, PROTOS
+from tests.contracts import RESPONSE, SERVICE, features, write_contract
+from tests.processes import ANY_PORT, refused
+
+
+def test_help_names_every_command() -> None:
+    shown = CliRunner().invoke(app, ["--help"])
+    assert shown.exit_code == 0
+    assert "serve" in shown.output
+    assert "add" in shown.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """What the import costs is what a person waits for at every `--help`."""
+    heavy = ("sklearn", "numpy", "grpc", "fastapi", "pydantic", "google", "asyncio")
+    script = f"import sys, foretell.cli; print([name for name in {heavy!r} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_add_says_what_it_did_and_why(trained: Path, tmp_path: Path) -> None:
+    arguments = ["add", str(trained / "model.joblib"), "--name", "iris", "--models", str(tmp_path)]
+    arguments += ["--columns", ", ".join(COLUMNS), "--golden", str(trained / "golden.jsonl")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0
+    assert done.output.startswith("added iris version 1 as joblib: skops does not trust sklearn.calibration.")
+    assert "its digest is recorded" in done.output
+    manifest = json.loads((tmp_path / "iris/1/manifest.json").read_text())
+    assert set(manifest["files"]) == {"model.joblib", "golden.jsonl"}
+
+
+def test_add_refuses_in_one_line(trained: Path, tmp_path: Path) -> None:
+    code, stderr = refused("foretell", "add", str(trained / "model.joblib"), "--name", "iris", "--models", str(tmp_path))
+    assert code == 2
+    assert stderr == "foretell: model.joblib does not name its 4 columns (it was fitted on a plain array): pass --columns a,b,c\n"
+    code, stderr = refused("foretell", "add", "x.joblib", "--name", "iris", "--golden", str(tmp_path / "nowhere"))
+    assert (code, stderr) == (2, f"foretell: cannot read {tmp_path / 'nowhere'}: No such file or directory\n")
+
+
+class Stage:
+    """A folder with a contract and a repository, to be spoilt."""
+
+    def __init__(self, root: Path, trained: Path) -> None:
+        self.root, self.trained = root, trained
+        self.protos, self.models = root / "protos", root / "models"
+        self.settings: dict[str, str] = {}
+        for file in ("iris/v1/iris.proto",):
+            (self.protos / file).parent.mkdir(parents=True)
+            (self.protos / file).write_text((PROTOS / file).read_text())
+        self.add(COLUMNS)
+
+    @property
+    def contract(self) -> Path:
+        return self.protos / "iris/v1/iris.proto"
+
+    def add(self, columns: tuple[str, ...]) -> None:
+        add_model(Repository(self.models), self.trained / "model.joblib", "iris", columns)
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.contract.read_text()
+        assert old in text
+        self.contract.write_text(text.replace(old, new))
+
+    def two_classes(self) -> None:
+        data = joblib.load(self.trained / "model.joblib")
+        joblib.dump(LogisticRegression().fit([[0] * 4, [1] * 4], data.classes_[:2]), self.root / "two.joblib")
+        add_model(Repository(self.models), self.root / "two.joblib", "iris", COLUMNS)
+
+    def three_columns(self) -> None:
+        rows, species = [[0] * 3, [1] * 3, [2] * 3], ["setosa", "versicolor", "virginica"]
+        joblib.dump(LogisticRegression().fit(rows, species), self.root / "three.joblib")
+        add_model(Repository(self.models), self.root / "three.joblib", "iris", COLUMNS[:3])
+
+
+def spoil_artifact(stage: Stage) -> None:
+    path = stage.models / "iris/1/model.joblib"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+
+
+def picky_example(stage: Stage) -> None:
+    """The example is inside the bounds, but the answer to it breaks a rule of the response."""
+    line = "double setosa_probability = 1 [\n    (buf.validate.field).double.gte = 0"
+    stage.edit(line, line + ".5")
+    stage.edit("(buf.validate.field).double.example = 0.01", "(buf.validate.field).double.example = 0.51")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        pytest.param(
+            lambda s: s.edit("message Features {", "message Features"),
+            r"the contract does not compile: \S+iris\.proto:\d+",
+            id="syntax",
+        ),
+        pytest.param(lambda s: s.contract.unlink(), "no contract", id="no-contract"),
+        pytest.param(lambda s: (s.models / "iris").rename(s.root / "gone"), "no model 'iris' in .*: add one with", id="no-model"),
+        pytest.param(lambda s: (s.models / "iris/1/model.joblib").unlink(), "model.joblib cannot be read", id="no-artifact"),
+        pytest.param(spoil_artifact, r"model.joblib is not as it was added \(its SHA-256 differs\)", id="altered"),
+        pytest.param(
+            lambda s: s.add(("sepal_length", "sepal_width", "petal_length", "petal_widht")),
+            "the model's column 'petal_widht' has no field; did you mean \"petal_width\"",
+            id="column-name",
+        ),
+        pytest.param(Stage.three_columns, "petal_width is no column of the model", id="column-count"),
+        pytest.param(Stage.two_classes, "virginica_probability is no class of the model", id="classes"),
+        pytest.param(
+            lambda s: s.edit("double.example = 0.2", "double.example = 1.2"),
+            "the example 1.2 of iris.v1.Features.sepal_length breaks the contract's own rule double.gte_lte",
+            id="example",
+        ),
+        pytest.param(
+            picky_example,
+            "the answer of model 'iris' version 1 to the example of iris.v1.Features breaks setosa_probability",
+            id="model-example",
+        ),
+        pytest.param(
+            lambda s: s.edit('post: "/predict"\n', 'post: "/docs"\n'),
+            "the REST path /docs .* is one of the bridge's own pages",
+            id="path",
+        ),
+        pytest.param(
+            lambda s: s.settings.update(drain_seconds="soon"),
+            "settings: drain_seconds: Input should be a valid number",
+            id="setting",
+        ),
+        pytest.param(
+            lambda s: s.settings.update(grpc_address="localhost"), "'localhost' is no address: write HOST:PORT", id="address"
+        ),
+        pytest.param(lambda s: s.settings.update(http_address="127.0.0.1:99999"), "is no address", id="port-number"),
+        pytest.param(lambda s: s.settings.update(grpc_address="192.0.2.1:0"), "cannot listen on 192.0.2.1:0", id="foreign-address"),
+    ],
+)
+def test_a_start_up_that_cannot_work_is_refused_in_one_line(
+    tmp_path: Path, trained: Path, spoil: Callable[[Stage], object], says: str
+) -> None:
+    stage = Stage(tmp_path, trained)
+    spoil(stage)
+    settings = {"protos": str(stage.protos), "models": str(stage.models), "grpc_address": ANY_PORT, "http_address": ANY_PORT}
+    code, stderr = refused("foretell", "serve", **settings | stage.settings)
+    assert code == 2, stderr
+    assert len(stderr.splitlines()) == 1, stderr
+    assert re.match(f"foretell: .*{says}", stderr), stderr
+
+
+@pytest.mark.parametrize("setting", ["grpc_address", "http_address"])
+def test_a_port_that_is_taken_is_refused_with_what_to_change(models: Path, setting: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        settings = {"protos": str(PROTOS), "models": str(models), "grpc_address": ANY_PORT, "http_address": ANY_PORT}
+        code, stderr = refused("foretell", "serve", **settings | {setting: address})
+    flag = setting.replace("_", "-")
+    assert code == 2
+    assert stderr == f"foretell: cannot listen on {address}: Address already in use; free the port or choose another --{flag}\n"
+
+
+def test_settings_come_from_a_file_too_and_unknown_names_in_it_are_refused(tmp_path: Path, models: Path) -> None:
+    file = tmp_path / "foretell.toml"
+    file.write_text(f'models = "{models}"\nprotos = "{PROTOS}"\nhttp_adress = "127.0.0.1:0"\n')
+    code, stderr = refused("foretell", "serve", config=str(file))
+    assert code == 2
+    assert stderr == "foretell: settings: http_adress: Extra inputs are not permitted\n"
+    file.write_text("models = \n")
+    code, stderr = refused("foretell", "serve", config=str(file))
+    assert code == 2
+    assert stderr.startswith(f"foretell: {file} is not TOML: ")
+    code, stderr = refused("foretell", "serve", config=str(tmp_path / "nowhere.toml"))
+    assert (code, stderr) == (2, f"foretell: FORETELL_CONFIG names {tmp_path / 'nowhere.toml'}, which is no file\n")
+
+
+def test_a_contract_that_no_bridge_can_carry_is_refused(tmp_path: Path, models: Path) -> None:
+    protos = write_contract(tmp_path, SERVICE, features("string x"), RESPONSE)
+    code, stderr = refused("rest_bridge", protos=str(protos), http_address=ANY_PORT)
+    assert code == 2
+    assert stderr == "foretell: test.v1.Features.x is neither a number, a bool nor a message: the REST bridge cannot carry it\n"

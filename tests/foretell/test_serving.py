@@ -1,0 +1,134 @@
+"""`foretell serve` as it lives: what it prints, how it ends, and what it survives."""
+
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+
+from tests.conftest import EXAMPLE
+from tests.processes import Foretell, foretell, grpc_server, rest_bridge
+
+PREDICT = "/predict"
+
+
+def until(true: Callable[[], bool], seconds: float = 20) -> float:
+    """Ask until it is true; how long that took. Processes of others have no event to wait for."""
+    started = time.monotonic()
+    while not true():
+        assert time.monotonic() - started < seconds
+        time.sleep(0.01)
+    return time.monotonic() - started
+
+
+def children(process: subprocess.Popen[str]) -> dict[str, int]:
+    """Process ids of the server and the bridge, by module."""
+    found = {}
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            parent = next(line for line in status.read_text().splitlines() if line.startswith("PPid:"))
+            command = (status.parent / "cmdline").read_text().split("\0")
+        except (OSError, StopIteration):
+            continue
+        if int(parent.split()[1]) == process.pid and "-m" in command:
+            found[command[command.index("-m") + 1]] = int(status.parent.name)
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def answers(running: Foretell) -> bool:
+    try:
+        return httpx.post(running.http + PREDICT, json=EXAMPLE, timeout=10).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_the_banner_can_be_pasted(models: Path) -> None:
+    with foretell(models) as running:
+        assert "  model  iris version 1 (joblib) answers iris.v1.IrisService\n" in running.banner
+        assert f"  docs   {running.http}/docs\n" in running.banner
+        (curl,) = [line for line in running.banner.splitlines() if line.strip().startswith("curl ")]
+        done = subprocess.run([*shlex.split(curl), "--silent", "--show-error"], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith('{"setosa_probability":0.01')
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_everything_with_zero(models: Path, number: int) -> None:
+    with foretell(models) as running:
+        pids = children(running.process)
+        assert set(pids) == {"grpc_server", "rest_bridge"}
+        assert running.stop(number) == 0
+        assert not any(map(alive, pids.values()))
+
+
+def test_the_children_do_not_outlive_a_supervisor_that_is_killed(models: Path) -> None:
+    with foretell(models) as running:
+        pids = children(running.process)
+        running.stop(signal.SIGKILL)
+        until(lambda: not any(map(alive, pids.values())))
+
+
+@pytest.mark.parametrize("module", ["grpc_server", "rest_bridge"])
+def test_a_child_that_is_killed_comes_back_on_the_same_port(models: Path, module: str) -> None:
+    with foretell(models) as running:
+        assert answers(running)
+        killed = children(running.process)[module]
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: not alive(killed))
+        until(lambda: answers(running))
+        assert children(running.process)[module] != killed
+        assert running.stop() == 0
+
+
+def test_the_bridge_stays_up_without_a_server_and_finds_it_again(models: Path) -> None:
+    with grpc_server(models) as (server, address), rest_bridge(address) as (_, http), httpx.Client(base_url=http) as client:
+        assert client.post(PREDICT, json=EXAMPLE).status_code == 200
+        server.kill()
+        server.wait()
+        until(lambda: client.get("/readyz").status_code == 503)
+        for _ in range(20):
+            response = client.post(PREDICT, json=EXAMPLE)
+            assert response.status_code == 503
+            assert response.headers["retry-after"] == "1"
+            assert response.elapsed.total_seconds() < 1
+        assert client.get("/healthz").status_code == 200
+        with grpc_server(models, address):
+            assert until(lambda: client.post(PREDICT, json=EXAMPLE).status_code == 200) < 5
+            assert client.get("/readyz").status_code == 200
+
+
+def test_a_bridge_that_starts_before_its_server_is_not_ready(models: Path) -> None:
+    with rest_bridge("127.0.0.1:1") as (_, http):
+        assert httpx.get(http + "/readyz").status_code == 503
+        assert httpx.get(http + "/models").status_code == 503
+        assert httpx.get(http + "/openapi.json").status_code == 200
+
+
+def test_two_servers_cannot_share_a_port_in_silence(models: Path) -> None:
+    from tests.processes import refused
+
+    with grpc_server(models) as (_, address):
+        code, stderr = refused("grpc_server", models=str(models), protos=str(Path("protos").resolve()), grpc_address=address)
+        assert code == 2
+        assert "Address already in use" in stderr
+
+
+def test_a_watcher_of_health_is_told_and_does_not_hold_up_the_end(models: Path) -> None:
+    with grpc_server(models) as (server, address), grpc.insecure_channel(address) as channel:
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
+        assert next(watch) == b"\x08\x01"  # SERVING
+        server.terminate()
+        assert next(watch) == b"\x08\x02"  # NOT_SERVING
+        assert server.wait(10) == 0
