@@ -1,6 +1,7 @@
 """Who may still come in: the count of accepted work, and the door that closes for the drain."""
 
 import threading
+import time
 
 from grpc_server.refusal import Draining
 
@@ -12,11 +13,13 @@ class Admission:
         self._changed = threading.Condition()
         self._inside = 0
         self._closed = False
+        self._knocked = 0.0
 
     def enter(self) -> None:
         """Accept one piece of work, to be answered and then left. Raises Draining once closed."""
         with self._changed:
             if self._closed:
+                self._knocked = time.monotonic()
                 raise Draining("the server is stopping; retry elsewhere")
             self._inside += 1
 
@@ -31,8 +34,18 @@ class Admission:
         """Accept nothing more."""
         with self._changed:
             self._closed = True
+            self._knocked = time.monotonic()
 
-    def wait(self, seconds: float) -> bool:
-        """Block until all accepted work is answered; whether it was, within `seconds`."""
+    def wait(self, seconds: float, quiet: float) -> bool:
+        """Once closed, block until all accepted work is answered and nobody has knocked for `quiet` seconds.
+
+        Whether that came to pass within `seconds`.
+        """
+        end = time.monotonic() + seconds
         with self._changed:
-            return self._changed.wait_for(lambda: not self._inside, seconds)
+            while (now := time.monotonic()) < end:
+                silence = self._knocked + quiet - now
+                if not self._inside and silence <= 0:
+                    return True
+                self._changed.wait(end - now if self._inside else min(end - now, silence))
+            return False

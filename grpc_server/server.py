@@ -19,6 +19,10 @@ from lifecycle import address
 _LAST_BYTES = 1.0
 """Seconds that answers already given may take to leave, and that health watchers are left connected, when the server stops."""
 
+_QUIET = 0.25
+"""Seconds without a new call before the ports close: grpcio answers calls that meet the closing with CANCELLED instead of
+UNAVAILABLE (grpc issue 41785), and callers do not retry those."""
+
 
 class Server:
     """One gRPC server. Use it on one event loop: bind, start, stop."""
@@ -62,7 +66,7 @@ class Server:
         await self._health.enter_graceful_shutdown()
         if self._registry is not None:
             self._registry.admission.close()
-            await asyncio.to_thread(self._registry.admission.wait, self._settings.drain_seconds)
+            await asyncio.to_thread(self._registry.admission.wait, self._settings.drain_seconds, _QUIET)
         await self._server.stop(_LAST_BYTES)
         if self._registry is not None:
             await asyncio.to_thread(self._registry.close)

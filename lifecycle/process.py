@@ -33,7 +33,7 @@ def run(main: Callable[["Supervisor"], Coroutine[Any, Any, None]]) -> None:
     supervisor = Supervisor(None if descriptor is None else socket.socket(fileno=int(descriptor)))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main(supervisor))
+            runner.run(_heeding(supervisor, main))
     except SetupError as error:
         supervisor.refuse(error)
     except ValidationError as error:
@@ -57,6 +57,20 @@ class Supervisor:
 
     def __init__(self, line: socket.socket | None) -> None:
         self._line = line
+        self._stop = asyncio.Event()
+
+    def heed(self) -> None:
+        """From now on, notice SIGTERM, SIGINT, and a supervisor that is gone."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        if self._line is not None:
+            loop.add_reader(self._line, self._gone, loop)  # It never writes: readable means closed.
+
+    def _gone(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._line is not None:
+            loop.remove_reader(self._line)
+        self._stop.set()
 
     def announce(self, facts: dict[str, Any], text: str) -> None:
         """The process is ready: tell the supervisor `facts`, or a person `text`."""
@@ -73,19 +87,15 @@ class Supervisor:
         raise SystemExit(REFUSED)
 
     async def told_to_stop(self) -> None:
-        """Return on SIGTERM or SIGINT, and when the supervisor is gone."""
-        loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        if self._line is not None:
-            self._line.setblocking(False)
-            loop.add_reader(self._line, stop.set)  # It never writes: readable means closed.
-        await stop.wait()
+        """Return once the process was told to stop, by a signal or by a supervisor that is gone."""
+        await self._stop.wait()
         if self._line is None:
             logger.info("stopping: finishing what was accepted")
-        else:
-            loop.remove_reader(self._line)
+
+
+async def _heeding(supervisor: Supervisor, main: Callable[[Supervisor], Coroutine[Any, Any, None]]) -> None:
+    supervisor.heed()  # First: to the first process of a container, a signal that nobody handles is lost.
+    await main(supervisor)
 
 
 def _send(line: socket.socket, facts: dict[str, Any]) -> None:

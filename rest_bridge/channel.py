@@ -33,6 +33,7 @@ def open_channel(target: str, max_message_bytes: int) -> grpc.aio.Channel:
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 1_000),
             ("grpc.max_reconnect_backoff_ms", 500),
+            ("grpc.dns_min_time_between_resolutions_ms", 1_000),  # A container that comes back may have another address.
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", -1),
             ("grpc.max_metadata_size", 16_384),

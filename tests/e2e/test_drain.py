@@ -1,0 +1,136 @@
+"""SIGTERM under load: every call that was accepted is answered."""
+
+import asyncio
+import json
+import signal
+import socket
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from contract.contract import Contract
+from tests.conftest import EXAMPLE
+from tests.processes import foretell
+
+CALLERS = 8
+WARM = 200
+"""Answers that have come in before the signal is sent."""
+
+
+class Load:
+    """What callers saw, counted from all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.seen: Counter[str] = Counter()
+        self.warm = threading.Event()
+
+    def note(self, what: str) -> None:
+        with self._lock:
+            self.seen[what] += 1
+            if self.seen["OK"] >= WARM:
+                self.warm.set()
+
+
+def test_every_accepted_grpc_call_is_answered(models: Path, contract: Contract) -> None:
+    """A call ends OK, or UNAVAILABLE: refused before any work was done, so that a retry is safe."""
+    method = contract.services[0].methods[0]
+    request = method.request(**EXAMPLE).SerializeToString()
+    load = Load()
+
+    def caller(address: str) -> None:
+        with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            predict: Any = channel.unary_unary(method.path)
+            while True:
+                future = predict.future(request, timeout=20)
+                error = future.exception()
+                load.note("OK" if error is None else error.code().name)
+                if error is not None:
+                    return
+
+    with foretell(models) as running:
+        callers = [threading.Thread(target=caller, args=(running.grpc,)) for _ in range(CALLERS)]
+        for thread in callers:
+            thread.start()
+        assert load.warm.wait(60)
+        assert running.stop(signal.SIGTERM) == 0
+        for thread in callers:
+            thread.join(30)
+    assert load.seen.keys() <= {"OK", "UNAVAILABLE"}, load.seen
+    assert load.seen["UNAVAILABLE"] == CALLERS
+
+
+def test_every_accepted_rest_request_is_answered(models: Path) -> None:
+    """Each answer of a stopping bridge closes its connection, so that nobody sends into one that is about to go."""
+    body = json.dumps(EXAMPLE).encode()
+    head = f"POST /predict HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    load = Load()
+
+    def caller(host: str, port: int) -> None:
+        while True:
+            try:
+                connection = socket.create_connection((host, port), timeout=20)
+            except OSError:
+                load.note("connection refused")
+                return
+            with connection, connection.makefile("rb") as reader:
+                while True:
+                    try:
+                        connection.sendall(head + body)
+                        status, closing = answer(reader)
+                    except OSError:
+                        status, closing = 0, True
+                    load.note("OK" if status == 200 else f"status {status}")
+                    if status != 200:
+                        return
+                    if closing:
+                        break
+
+    with foretell(models) as running:
+        host, port = running.http.removeprefix("http://").split(":")
+        callers = [threading.Thread(target=caller, args=(host, int(port))) for _ in range(CALLERS)]
+        for thread in callers:
+            thread.start()
+        assert load.warm.wait(60)
+        assert running.stop(signal.SIGTERM) == 0
+        for thread in callers:
+            thread.join(30)
+    assert load.seen.keys() == {"OK", "connection refused"}, load.seen
+    assert load.seen["connection refused"] == CALLERS
+
+
+def answer(reader: Any) -> tuple[int, bool]:
+    """Status of an answer (0 where the connection broke), and whether it closes the connection."""
+    line = reader.readline()
+    if not line:
+        return 0, True
+    length, closing = 0, False
+    while (header := reader.readline()) not in (b"\r\n", b""):
+        name, _, value = header.lower().partition(b":")
+        length = int(value) if name == b"content-length" else length
+        closing = closing or (name == b"connection" and value.strip() == b"close")
+    reader.read(length)
+    return int(line.split()[1]), closing
+
+
+async def test_a_slow_batch_that_was_accepted_is_answered_by_a_server_that_stops() -> None:
+    """In one process, where the model can be held inside its run while the server is told to stop."""
+    from tests.fakes import FakeRuntime, Held
+    from tests.grpc_server.serving import served
+
+    with Held() as held:
+        async with served(FakeRuntime(held)) as stub:
+            calls = [stub.predict(stub.features(**EXAMPLE))]
+            await asyncio.to_thread(held.entered.acquire)
+            calls += [stub.predict(stub.features(**EXAMPLE)) for _ in range(4)]
+            await stub.until_waiting(4)
+            stub.registry.admission.close()
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.predict(stub.features(**EXAMPLE))
+            assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+            held.go()
+            assert len(await asyncio.gather(*calls)) == 5
