@@ -22,8 +22,10 @@ help: ## List the targets.
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
-models/iris: | .venv/runtime.stamp
+build/iris: | .venv/runtime.stamp
 	@$(BIN)/python examples/iris/train.py build/iris
+
+models/iris: | build/iris
 	@$(BIN)/foretell add build/iris/model.joblib --name iris --golden build/iris/golden.jsonl \
 	  --columns sepal_length,sepal_width,petal_length,petal_width
 
