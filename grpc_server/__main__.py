@@ -1,14 +1,18 @@
 """`python -m grpc_server`: the gRPC server alone, as its container runs it."""
 
+import logging
 import warnings
 
 from pydantic_settings import CliApp
 
 from contract.contract import load
+from contract.pitfalls import pitfalls
 from grpc_server.registry import Registry, load_registry
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
 from lifecycle.process import Supervisor, run
+
+logger = logging.getLogger(__name__)
 
 
 async def serve(supervisor: Supervisor) -> None:
@@ -19,6 +23,8 @@ async def serve(supervisor: Supervisor) -> None:
     contract = load(settings.protos)
     server = Server(settings)
     bound = server.bind()
+    for pitfall in pitfalls(contract):
+        logger.warning("%s", pitfall)
     registry = load_registry(contract, settings)
     await server.start(registry)
     supervisor.announce({"address": bound, "models": _models(registry)}, "\n".join([f"gRPC on {bound}", *_models(registry)]))
