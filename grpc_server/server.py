@@ -77,6 +77,8 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # A second server on the port must fail, not share it in silence.
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_concurrent_streams", settings.max_streams),
+        # With it, the core resets calls of a client that keeps to the limit, because it counts those that have just ended.
+        ("grpc.http.overload_protection", 0),
         # Above these, the core cancels waiting calls at random; a flood is refused by us, in words.
         ("grpc.server.max_pending_requests", 8_000),
         ("grpc.server.max_pending_requests_hard_limit", 8_000),

@@ -343,6 +343,16 @@ async def test_metadata_that_is_no_text_harms_nobody() -> None:
         await stub.predict(stub.features(**EXAMPLE), metadata=(("x-request-id-bin", b"\x00\xff"), ("authorization", "x" * 4000)))
 
 
+async def test_more_callers_than_streams_wait_in_the_client_and_lose_nothing() -> None:
+    async with served(FakeRuntime(), max_streams=20) as stub:
+
+        async def caller() -> None:
+            for _ in range(20):
+                await stub.predict(stub.features(**EXAMPLE))
+
+        await asyncio.gather(*(caller() for _ in range(100)))
+
+
 async def test_one_loud_caller_cannot_starve_health() -> None:
     with Held() as held:
         async with served(FakeRuntime(held)) as stub:
