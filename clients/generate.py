@@ -1,0 +1,130 @@
+"""Generate the Python client's stubs from the contracts.
+
+    python clients/generate.py            write them
+    python clients/generate.py --check    exit with 1 where those in the tree are not what the contracts give
+
+The generators are older than what the server runs on, because stubs import on no runtime older than their generator. They live in
+a virtual environment of their own, `.venv/stubs`, with the versions of `clients/constraints.txt`.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+
+from contract.compiler import compile_protos, contract_files
+from contract.errors import ContractError
+
+ROOT = Path(__file__).parents[1]
+PROTOS = ROOT / "protos"
+CONSTRAINTS = ROOT / "clients/constraints.txt"
+TOOLS = ROOT / ".venv/stubs"
+IMPORT_ROOT = ROOT / "clients/python"
+PACKAGE = "foretell_client/stubs"
+
+_MARK = '"""Generated from the contracts by `make generate`."""\n'
+_SHARED_POOL, _OWN_POOL = "_descriptor_pool.Default()", "_descriptor_pool.DescriptorPool()"
+
+
+def main() -> None:
+    """Generate, or compare."""
+    parser = argparse.ArgumentParser(description="Generate the Python client's stubs from the contracts.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where the stubs are not current")
+    check = parser.parse_args().check
+    with tempfile.TemporaryDirectory() as folder:
+        fresh, committed = Path(folder) / PACKAGE, IMPORT_ROOT / PACKAGE
+        try:
+            generate(Path(folder))
+        except ContractError as error:
+            sys.exit(f"no stubs are made: {error}")
+        except subprocess.CalledProcessError:  # pip or protoc has said why.
+            sys.exit("no stubs are made")
+        stale = differences(fresh, committed)
+        if stale and check:
+            sys.exit("\n".join([*(f"{PACKAGE}/{name} is not what the contracts give" for name in stale), "run make generate"]))
+        if stale:
+            shutil.rmtree(committed, ignore_errors=True)
+            shutil.copytree(fresh, committed)
+
+
+def tools() -> Path:
+    """The Python with the generators, set up at first use and whenever their versions change."""
+    python, installed = TOOLS / "bin/python", TOOLS / "constraints.txt"
+    if installed.is_file() and installed.read_bytes() == CONSTRAINTS.read_bytes():
+        return python
+    venv.create(TOOLS, clear=True, with_pip=True)
+    command: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
+    environment = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}  # That is for the server.
+    subprocess.run([*command, "-r", CONSTRAINTS], env=environment, check=True)
+    shutil.copyfile(CONSTRAINTS, installed)
+    return python
+
+
+def generate(folder: Path) -> None:
+    """Write the stubs under `folder`, which becomes their import root."""
+    with tempfile.NamedTemporaryFile(suffix=".binpb") as contracts:
+        names = [f"{PACKAGE}/{name}" for name in contract_files(PROTOS)]
+        contracts.write(plain_contracts())
+        contracts.flush()
+        command: list[str | Path] = [tools(), "-m", "grpc_tools.protoc", f"--descriptor_set_in={contracts.name}"]
+        command += [f"--{kind}_out={folder}" for kind in ("python", "grpc_python")]
+        command += [f"--{kind}_out=quiet:{folder}" for kind in ("mypy", "mypy_grpc")]
+        subprocess.run([*command, *names], env=os.environ | {"PATH": f"{TOOLS / 'bin'}:{os.environ['PATH']}"}, check=True)
+    for module in folder.rglob("*_pb2.py"):
+        own_pool(module)
+    for package in [folder / PACKAGE, *filter(Path.is_dir, (folder / PACKAGE).rglob("*"))]:
+        (package / "__init__.py").write_text(_MARK)
+
+
+def plain_contracts() -> bytes:
+    """A FileDescriptorSet of the contracts as a client needs them: no custom options, none of the imports that define those.
+
+    Comments stay. A contract that uses messages of another file is refused by protoc, which says so.
+    """
+    pool = DescriptorPool()  # In a pool without extensions every custom option is an unknown field.
+    pool.AddSerializedFile(descriptor_pb2.DESCRIPTOR.serialized_pb)
+    file_set: Any = GetMessageClass(pool.FindMessageTypeByName("google.protobuf.FileDescriptorSet"))
+    compiled, plain = file_set.FromString(compile_protos(PROTOS).SerializeToString()), file_set()
+    compiled.DiscardUnknownFields()
+    for name in contract_files(PROTOS):
+        file = next(file for file in compiled.file if file.name == name)
+        for imports in (file.dependency, file.public_dependency, file.weak_dependency):
+            del imports[:]
+        file.name = f"{PACKAGE}/{name}"  # Python's imports follow it; messages and methods keep their names.
+        plain.file.append(file)
+    return bytes(plain.SerializeToString())
+
+
+def own_pool(module: Path) -> None:
+    """Give a generated module a descriptor pool of its own.
+
+    In the shared one, a second definition of the same messages is an error: nobody could import these stubs beside their own.
+    """
+    text = module.read_text()
+    if text.count(_SHARED_POOL) != 1:
+        raise ValueError(f"{module.name} names {_SHARED_POOL} {text.count(_SHARED_POOL)} times, not once: see clients/generate.py")
+    module.write_text(text.replace(_SHARED_POOL, _OWN_POOL))
+
+
+def differences(fresh: Path, committed: Path) -> list[str]:
+    """Names of the files that are not the same in both folders, byte-compiled ones left out."""
+    ours, theirs = _contents(fresh), _contents(committed)
+    return sorted(name for name in ours | theirs if ours.get(name) != theirs.get(name))
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Why a call gave no prediction, as exceptions.
+
+PredictionError
+├── InvalidFeatures      INVALID_ARGUMENT     rules of the contract are broken; `violations` lists them
+├── ServerUnavailable    UNAVAILABLE          no server answered, after retries
+└── DeadlineExceeded     DEADLINE_EXCEEDED    no answer in time
+
+Other statuses are plain PredictionErrors: RESOURCE_EXHAUSTED where the server is overloaded, INTERNAL where it failed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.status_pb2 import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken rule."""
+
+    field: str
+    """Path of the value, such as `petal_width` or `rows[3].petal_width`; empty for a rule on the whole message."""
+    rule: str
+    """Identifier of the rule, such as `double.gte_lte`."""
+    message: str
+    """The rule in words."""
+
+
+class PredictionError(Exception):
+    """A call that gave no prediction. Its cause is grpcio's own error."""
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+        self.reason = ""
+        """What went wrong, for programs, such as `OVERLOADED`; empty where no server said."""
+        self.request_id = ""
+        """The call in the server's log; empty where no server answered."""
+        self.incident = ""
+        """The failure in the server's log, to quote to its operator; empty unless INTERNAL."""
+        self.index: int | None = None
+        """Which message of a stream was refused, counted from 0."""
+        self.violations: tuple[Violation, ...] = ()
+        """The broken rules; empty unless InvalidFeatures."""
+        self.omitted = 0
+        """How many more violations the server found than it lists."""
+
+    def __str__(self) -> str:
+        return f"{self.code.name}: {self.message}"
+
+
+class InvalidFeatures(PredictionError):
+    """The features break rules of the contract."""
+
+
+class ServerUnavailable(PredictionError):
+    """No server answered, or the one that did is starting or stopping. The call was retried."""
+
+
+class DeadlineExceeded(PredictionError):
+    """No answer came in time."""
+
+
+_CLASSES: dict[grpc.StatusCode, type[PredictionError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidFeatures,
+    grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what grpcio raises as a PredictionError."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise _prediction_error(error) from error
+
+
+def _prediction_error(error: Any) -> PredictionError:
+    metadata = dict([*(error.initial_metadata() or ()), *(error.trailing_metadata() or ())])
+    status = Status.FromString(metadata.get("grpc-status-details-bin", b""))
+    info, request = _detail(status, ErrorInfo), _detail(status, BadRequest)
+    made = _CLASSES.get(error.code(), PredictionError)(error.code(), error.details() or "")
+    made.reason = info.reason
+    made.request_id = metadata.get("x-request-id", "")
+    made.incident = info.metadata.get("incident", "")
+    made.index = int(info.metadata["index"]) if "index" in info.metadata else None
+    made.violations = tuple(Violation(v.field, v.reason, v.description) for v in request.field_violations)
+    made.omitted = int(info.metadata.get("violations", 0)) - len(made.violations)
+    return made
+
+
+def _detail(status: Any, kind: Any) -> Any:
+    found = kind()
+    for detail in status.details:
+        detail.Unpack(found)  # Of other kinds nothing is unpacked.
+    return found
