@@ -43,7 +43,7 @@ def _methods(registry: Registry, model: Model) -> dict[str, Handler]:
 
 
 async def _unary(predictor: Predictor, model: Model, request: bytes, context: Context) -> bytes:
-    call = await _accept(model, context)
+    call = _accepted(context)
     pending = _Pending(predictor, request, call)
     try:
         answer = await pending.answer
@@ -51,13 +51,14 @@ async def _unary(predictor: Predictor, model: Model, request: bytes, context: Co
         pending.cancel()
         raise
     if isinstance(answer, Refusal):
-        return await abort(context, answer)
+        return await abort(context, answer, _facts(model, call))
+    await context.send_initial_metadata(_facts(model, call))
     return answer
 
 
 async def _stream(predictor: Predictor, model: Model, requests: AsyncIterator[bytes], context: Context) -> None:
     """Read ahead by at most WINDOW messages, answer in order, end at the first refusal."""
-    call = await _accept(model, context)
+    call = _accepted(context)
     waiting: asyncio.Queue[_Pending | None] = asyncio.Queue(WINDOW)
     started: set[_Pending] = set()
 
@@ -75,7 +76,9 @@ async def _stream(predictor: Predictor, model: Model, requests: AsyncIterator[by
             answer = await pending.answer
             started.discard(pending)
             if isinstance(answer, Refusal):
-                await abort(context, answer.at(index))
+                await abort(context, answer.at(index), _facts(model, call))
+            if not index:
+                await context.send_initial_metadata(_facts(model, call))
             await context.write(answer)
             index += 1
     finally:
@@ -105,18 +108,21 @@ class _Pending:
             self._job.cancel()
 
 
-async def _accept(model: Model, context: Context) -> Call:
-    """The call's facts; tells the caller at once which model answers."""
+def _accepted(context: Context) -> Call:
     metadata = dict(context.invocation_metadata() or ())
     remaining = context.time_remaining()
-    call = Call(request_id(metadata.get("x-request-id")), None if remaining is None else time.monotonic() + remaining)
-    await context.send_initial_metadata(
-        (("model-name", model.name), ("model-version", model.version), ("x-request-id", call.request_id))
-    )
-    return call
+    return Call(request_id(metadata.get("x-request-id")), None if remaining is None else time.monotonic() + remaining)
 
 
-async def abort(context: Context, refusal: Refusal) -> NoReturn:
+def _facts(model: Model, call: Call) -> tuple[tuple[str, str], ...]:
+    """Which model answers which call.
+
+    Initial metadata of an answer, but trailing metadata of a refusal: gRPC clients retry no call that has sent anything before.
+    """
+    return ("model-name", model.name), ("model-version", model.version), ("x-request-id", call.request_id)
+
+
+async def abort(context: Context, refusal: Refusal, facts: tuple[tuple[str, str], ...]) -> NoReturn:
     """End the call with the refusal's status and details."""
     status = rpc_status(refusal)
-    await context.abort(refusal.code, refusal.message, ((DETAILS, status.SerializeToString()),))
+    await context.abort(refusal.code, refusal.message, (*facts, (DETAILS, status.SerializeToString())))

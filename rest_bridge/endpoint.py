@@ -56,7 +56,7 @@ class Endpoint:
             answer = await _unless_disconnected(call, request)
         except grpc.aio.AioRpcError as error:
             refusal = refused_body(error, self._contract, self._method.input, document)
-            refusal.headers.update(_model_headers(error.initial_metadata()))
+            refusal.headers.update(_model_headers(error.trailing_metadata()))
             raise refusal from None
         body = self._response.write(self._method.response.FromString(answer))
         return Response(body, headers=_model_headers(await call.initial_metadata()), media_type="application/json")
