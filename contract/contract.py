@@ -71,6 +71,7 @@ def load(root: Path) -> Contract:
     example breaks a rule.
     """
     names = contract_files(root)
+    sources = {name: _text(root / name) for name in names}
     compiled = compile_protos(root)
     pool = DescriptorPool()
     for file in compiled.file:
@@ -84,10 +85,16 @@ def load(root: Path) -> Contract:
     _check_paths(services)
     _check_messages(services, rules)
     texts = {key: text for file in compiled.file for key, text in comments(file).items()}
-    sources = {name: (root / name).read_text(encoding="utf-8") for name in names}
     images = {name: (root / name).read_bytes() for name in own_files(root, IMAGES)}
     api = _api(files, options, texts)
     return Contract(pool, services, api, rules, options, texts, sources, images, compiled.SerializeToString())
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{file} is not UTF-8: byte {error.start}") from None
 
 
 def _check_paths(services: tuple[Service, ...]) -> None:

@@ -3,9 +3,10 @@
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from protovalidate import EvaluationError
 
 from contract.errors import ContractError
-from contract.rules import Rules
+from contract.rules import Rules, Violation
 
 
 def example(message: Descriptor, rules: Rules) -> Message | None:
@@ -14,8 +15,8 @@ def example(message: Descriptor, rules: Rules) -> Message | None:
     None when a field without an example is missed. Raises ContractError when examples everywhere still break a rule, because then
     the docs would teach a refused call.
     """
-    built, complete = _build(message, rules, ())
-    for violation in rules.violations(built):
+    built, complete = _build(message, rules)
+    for violation in _violations(built, rules):
         if not complete:
             return None
         place = f"{message.full_name}.{violation.field}" if violation.field else message.full_name
@@ -28,21 +29,29 @@ def check_examples(message: Descriptor, rules: Rules) -> None:
     for field in message.fields:
         for value in rules.of(field).examples:
             trial = GetMessageClass(message)(**{field.name: value})
-            for violation in rules.violations(trial):
+            for violation in _violations(trial, rules):
                 if violation.field == field.name:
                     broken = f"rule {violation.rule}: {violation.message}"
                     raise ContractError(f"the example {value!r} of {field.full_name} breaks the contract's own {broken}")
 
 
-def _build(message: Descriptor, rules: Rules, above: tuple[Descriptor, ...]) -> tuple[Message, bool]:
-    """The example, and whether every field has one. `above` holds the messages around: a message inside itself stays empty."""
+def _violations(built: Message, rules: Rules) -> list[Violation]:
+    try:
+        return rules.violations(built)
+    except EvaluationError as error:
+        reason = " ".join(str(error).split())
+        raise ContractError(f"a rule of {built.DESCRIPTOR.full_name} fails on its example: {reason}") from None
+
+
+def _build(message: Descriptor, rules: Rules) -> tuple[Message, bool]:
+    """The example, and whether every field has one."""
     built = GetMessageClass(message)()
     complete = True
     for field in message.fields:
         examples = rules.of(field).examples
         nested = field.message_type
-        if nested is not None and nested not in (*above, message) and not nested.GetOptions().map_entry:
-            part, whole = _build(nested, rules, (*above, message))
+        if nested is not None and not nested.GetOptions().map_entry:
+            part, whole = _build(nested, rules)
             complete = complete and whole
             if field.is_repeated:
                 getattr(built, field.name).append(part)

@@ -28,6 +28,18 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a request breaks."""
+
+    violations: tuple[Violation, ...] = ()
+    unjudged_rows: int = 0
+    """Rows that were not looked at any more."""
+
+
+VALID = Verdict()
+
+
+@dataclass(frozen=True, slots=True)
 class FieldRules:
     """The standard rules on one field, as the contract states them."""
 
@@ -55,16 +67,35 @@ class Rules:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._validator = protovalidate.Validator()
+        self._fields: dict[str, FieldRules] = {}
 
     def violations(self, message: Message) -> list[Violation]:
         """Every rule that `message` breaks, in the order of the contract; empty when it is valid.
 
         Raises protovalidate's EvaluationError where a CEL rule itself fails, a defect of the contract.
         """
-        return [
-            Violation(_path(v.proto.field), v.proto.rule_id, v.proto.message or v.proto.rule_id)
-            for v in self._validator.collect_violations(message)
-        ]
+        return [_violation(found) for found in self._validator.collect_violations(message)]
+
+    def judge(self, message: Message, rows: FieldDescriptor | None, most: int) -> Verdict:
+        """The rules that a request breaks; `rows` is the list of a batch.
+
+        A batch is looked at row by row until `most` violations are found, because each costs microseconds and a hostile one holds
+        millions; a list that is itself too long or too short is not looked into. Raises EvaluationError as `violations` does.
+        """
+        first = self._validator.collect_violations(message, fail_fast=True)
+        if not first:
+            return VALID
+        if rows is None:
+            return Verdict(tuple(self.violations(message)))
+        if not _in_an_item(first[0]):
+            return Verdict((_violation(first[0]),))
+        found: list[Violation] = []
+        items = getattr(message, rows.name)
+        for index, row in enumerate(items):
+            found += (_within(rows.name, index, violation) for violation in self.violations(row))
+            if len(found) >= most:
+                return Verdict(tuple(found), len(items) - index - 1)
+        return Verdict(tuple(found) or tuple(self.violations(message)))
 
     def compile(self, message: Descriptor) -> None:
         """Prepare the rules of `message`. Raises ContractError where one cannot mean anything, such as a length on a number."""
@@ -77,11 +108,28 @@ class Rules:
 
     def of(self, field: FieldDescriptor) -> FieldRules:
         """The standard rules on `field`."""
-        return _field_rules(self._options.get(field, "buf.validate.field"))
+        name = field.full_name
+        if name not in self._fields:
+            self._fields[name] = _field_rules(self._options.get(field, "buf.validate.field"))
+        return self._fields[name]
 
     def of_message(self, message: Descriptor) -> tuple[str, ...]:
         """What the message's own CEL rules say, in words."""
         return _cel_texts(self._options.get(message, "buf.validate.message"))
+
+
+def _violation(found: protovalidate.Violation) -> Violation:
+    return Violation(_path(found.proto.field), found.proto.rule_id, found.proto.message or found.proto.rule_id)
+
+
+def _in_an_item(found: protovalidate.Violation) -> bool:
+    path = found.proto.field
+    return path is not None and any(element.subscript is not None for element in path.elements)
+
+
+def _within(rows: str, index: int, violation: Violation) -> Violation:
+    place = f"{rows}[{index}]"
+    return Violation(f"{place}.{violation.field}" if violation.field else place, violation.rule, violation.message)
 
 
 def _one_line(error: Exception) -> str:

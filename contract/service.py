@@ -95,6 +95,8 @@ def read_service(service: ServiceDescriptor, options: Options) -> Service:
 
 def _method(method: MethodDescriptor, options: Options) -> Method:
     service = method.containing_service.full_name
+    _refuse_recursion(method.input_type)
+    _refuse_recursion(method.output_type)
     rows, answers = _only_repeated(method.input_type), _only_repeated(method.output_type)
     if method.client_streaming != method.server_streaming:
         raise ContractError(f"{method.full_name} streams one way only: stream both ways, or neither")
@@ -107,6 +109,15 @@ def _method(method: MethodDescriptor, options: Options) -> Method:
     paths = () if shape is Shape.STREAM else tuple(_paths(method, http))
     classes = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
     return Method(service, method.name, shape, method.input_type, method.output_type, *classes, rows, answers, paths)
+
+
+def _refuse_recursion(message: Descriptor, above: tuple[str, ...] = ()) -> None:
+    """A row is flat enough to be a row of a matrix: no message holds itself."""
+    if message.full_name in above:
+        raise ContractError(f"{message.full_name} holds itself: a model cannot take it")
+    for field in message.fields:
+        if field.message_type is not None:
+            _refuse_recursion(field.message_type, (*above, message.full_name))
 
 
 def _only_repeated(message: Descriptor) -> FieldDescriptor | None:
@@ -125,4 +136,4 @@ def _paths(method: MethodDescriptor, http: Any) -> Iterator[str]:
     for rule in (http, *http.additional_bindings):
         if rule.WhichOneof("pattern") != "post" or rule.body != "*" or not rule.post.startswith("/") or "{" in rule.post:
             raise ContractError(f'{method.full_name}: google.api.http must be `post: "/path"` without variables, and `body: "*"`')
-        yield rule.post.rstrip("/")
+        yield rule.post.rstrip("/") or "/"

@@ -6,7 +6,8 @@ It knows no event loop and no gRPC context: its unit is a job with a callback th
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -18,7 +19,7 @@ from grpc_server.binding import Binding
 from grpc_server.call import Call
 from grpc_server.incident import failure
 from grpc_server.model import Model
-from grpc_server.refusal import DeadlinePassed, InvalidFeatures, MalformedMessage, Refusal
+from grpc_server.refusal import MOST_VIOLATIONS, DeadlinePassed, InvalidFeatures, MalformedMessage, Refusal
 from grpc_server.runtimes import Matrix
 
 logger = logging.getLogger(__name__)
@@ -78,26 +79,29 @@ class Predictor:
             raise MalformedMessage(f"the request is not a {name} message") from None
 
     def _check(self, message: Message) -> None:
-        violations = self._rules.violations(message) + list(self._unknown(message))
+        verdict = self._rules.judge(message, self._binding.method.rows, MOST_VIOLATIONS)
+        violations = [*verdict.violations, *islice(self._unknown(message), MOST_VIOLATIONS)]
         if violations:
-            raise InvalidFeatures(_summary(violations), violations=violations)
+            raise InvalidFeatures(_summary(violations), violations, verdict.unjudged_rows)
 
-    def _unknown(self, message: Message) -> list[Violation]:
+    def _unknown(self, message: Message) -> Iterator[Violation]:
         """Fields the contract does not have: a caller's newer or misspelt feature must not be dropped in silence."""
-        found = [("", message)]
+        yield from _unknown_fields("", message)
         if self._binding.method.rows:
-            found += [(f"{self._binding.method.rows.name}[{i}]", row) for i, row in enumerate(self._binding.rows(message))]
-        return [
-            Violation(place, "unknown_field", f"field number {field.field_number} is not in {part.DESCRIPTOR.full_name}")
-            for place, part in found
-            for field in UnknownFieldSet(part)  # type: ignore[attr-defined]  # iterable, though its stub does not say so
-        ]
+            for index, row in enumerate(self._binding.rows(message)):
+                yield from _unknown_fields(f"{self._binding.method.rows.name}[{index}]", row)
 
     def _respond(self, outputs: Matrix, call: Call) -> Answer:
         try:
             return self._binding.response(outputs).SerializeToString()
         except Exception as error:
             return failure(logger, f"the answer of {self._binding.method.full_name}", call, error)
+
+
+def _unknown_fields(place: str, message: Message) -> Iterator[Violation]:
+    name = message.DESCRIPTOR.full_name
+    for field in UnknownFieldSet(message):  # type: ignore[attr-defined]  # iterable, though its stub does not say so
+        yield Violation(place, "unknown_field", f"field number {field.field_number} is not in {name}")
 
 
 def _summary(violations: list[Violation], most: int = 3) -> str:

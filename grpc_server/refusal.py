@@ -10,12 +10,14 @@ Refusal
 """
 
 from collections.abc import Sequence
-from copy import copy
 from typing import ClassVar, Self
 
 import grpc
 
 from contract.rules import Violation
+
+MOST_VIOLATIONS = 50
+"""Most violations that one refusal looks for."""
 
 
 class Refusal(Exception):
@@ -27,19 +29,17 @@ class Refusal(Exception):
     retry_after: ClassVar[float | None] = None
     """Seconds after which a retry may succeed; None where a retry cannot help."""
 
-    def __init__(self, message: str, *, violations: Sequence[Violation] = (), facts: dict[str, str] | None = None) -> None:
+    def __init__(self, message: str, *, facts: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.violations = tuple(violations)
         self.facts = facts or {}
         """More for programs: the `metadata` of the ErrorInfo detail."""
 
     def at(self, index: int) -> Self:
-        """The same refusal of the message with this index in a stream."""
-        there = copy(self)
-        there.message = f"message {index}: {self.message}"
-        there.facts = self.facts | {"index": str(index)}
-        return there
+        """Say that it was the message with this index of a stream that was refused."""
+        self.message = f"message {index}: {self.message}"
+        self.facts = self.facts | {"index": str(index)}
+        return self
 
 
 class InvalidFeatures(Refusal):
@@ -47,6 +47,13 @@ class InvalidFeatures(Refusal):
 
     code = grpc.StatusCode.INVALID_ARGUMENT
     reason = "INVALID_FEATURES"
+
+    def __init__(self, message: str, violations: Sequence[Violation], unjudged_rows: int) -> None:
+        facts = {"violations": str(len(violations))}
+        if unjudged_rows:
+            facts["unjudged_rows"] = str(unjudged_rows)
+        super().__init__(message, facts=facts)
+        self.violations = tuple(violations)
 
 
 class MalformedMessage(Refusal):
@@ -87,4 +94,3 @@ class Failure(Refusal):
 
     def __init__(self, incident: str) -> None:
         super().__init__(f"internal error; quote incident {incident} to the operator", facts={"incident": incident})
-        self.incident = incident

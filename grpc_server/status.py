@@ -1,19 +1,21 @@
 """A refusal in the words of google.rpc: status, ErrorInfo, BadRequest, RetryInfo (https://google.aip.dev/193)."""
 
+from collections.abc import Sequence
+
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from grpc_server.refusal import Refusal
+from contract.rules import Violation
+from grpc_server.refusal import MOST_VIOLATIONS, InvalidFeatures, Refusal
 
 DETAILS = "grpc-status-details-bin"
 """The trailing metadata that carries a serialised google.rpc.Status."""
 
 DOMAIN = "foretell"
 
-MOST_VIOLATIONS = 50
 MOST_BYTES = 4_500
 """grpcio's clients refuse metadata above 8 kB at random and above 16 kB always; base64 on the wire adds a third."""
 
@@ -21,13 +23,12 @@ MOST_BYTES = 4_500
 def rpc_status(refusal: Refusal) -> Status:
     """The status with one ErrorInfo and, where they say something, one BadRequest and one RetryInfo.
 
-    As many violations as fit; `violations` in the ErrorInfo's metadata counts all of them.
+    As many violations as fit are listed; `violations` in the ErrorInfo's metadata counts all that were found.
     """
     info = ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=refusal.facts)
     details: list[Message] = [info]
-    if refusal.violations:
-        info.metadata["violations"] = str(len(refusal.violations))
-        details.append(_bad_request(refusal))
+    if isinstance(refusal, InvalidFeatures):
+        details.append(_bad_request(refusal.violations))
     if refusal.retry_after is not None:
         details.append(RetryInfo(retry_delay=Duration(nanos=0, seconds=int(refusal.retry_after))))
     status = Status(code=refusal.code.value[0], message=refusal.message)
@@ -38,9 +39,9 @@ def rpc_status(refusal: Refusal) -> Status:
     return status
 
 
-def _bad_request(refusal: Refusal) -> BadRequest:
+def _bad_request(violations: Sequence[Violation]) -> BadRequest:
     request = BadRequest()
-    for violation in refusal.violations[:MOST_VIOLATIONS]:
+    for violation in violations[:MOST_VIOLATIONS]:
         request.field_violations.add(field=violation.field, reason=violation.rule, description=violation.message)
         if request.ByteSize() > MOST_BYTES and len(request.field_violations) > 1:
             del request.field_violations[-1]

@@ -7,7 +7,7 @@ from pydantic_settings import CliApp
 from contract.contract import Contract, load
 from contract.example import example
 from lifecycle import address
-from lifecycle.process import Supervisor, run
+from lifecycle.process import Launcher, run
 from rest_bridge.app import create_app
 from rest_bridge.channel import open_channel
 from rest_bridge.codec import Codec
@@ -15,18 +15,19 @@ from rest_bridge.server import Server
 from rest_bridge.settings import BridgeSettings
 
 
-async def serve(supervisor: Supervisor) -> None:
+async def serve(launcher: Launcher) -> None:
     """Serve until told to stop. Raises SetupError for what cannot be served, before any request is taken."""
     settings = CliApp.run(BridgeSettings)
     listener = address.listen(settings.http_address, "--http-address")
     bound = address.join(*listener.getsockname()[:2])
     contract = load(settings.protos)
-    async with open_channel(settings.target, settings.max_body_bytes) as channel:
+    async with open_channel(settings.target) as channel:
         server = Server(create_app(contract, channel, settings), listener, settings.drain_seconds)
+        channel.get_state(try_to_connect=True)  # So that no request waits for the first attempt, should the server be away.
         await server.start()
         facts = {"address": bound, "example": _example(contract)}
-        supervisor.announce(facts, f"REST on http://{bound}, docs on http://{bound}/docs, calling {settings.target}")
-        await supervisor.told_to_stop()
+        launcher.announce(facts, f"REST on http://{bound}, docs on http://{bound}/docs, calling {settings.target}")
+        await launcher.told_to_stop()
         await server.stop()
 
 
@@ -35,7 +36,7 @@ def _example(contract: Contract) -> dict[str, str]:
     for method in (method for service in contract.services for method in service.methods):
         shown = example(method.input, contract.rules)
         if method.paths and shown is not None:
-            body = json.dumps(Codec(method.input).document(shown))
+            body = json.dumps(Codec(method.input, contract.rules).document(shown))
             return {"path": method.paths[0], "method": f"{method.service}/{method.name}", "body": body}
     return {}
 

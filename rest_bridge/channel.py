@@ -25,7 +25,7 @@ class Channel(Protocol):
         """Something to call with bytes, `timeout` and `metadata`, which gives a Call."""
 
 
-def open_channel(target: str, max_message_bytes: int) -> grpc.aio.Channel:
+def open_channel(target: str) -> grpc.aio.Channel:
     """A channel that fails at once while the server is away and finds it again within a second of its return."""
     return grpc.aio.insecure_channel(
         target,
@@ -34,7 +34,7 @@ def open_channel(target: str, max_message_bytes: int) -> grpc.aio.Channel:
             ("grpc.min_reconnect_backoff_ms", 1_000),
             ("grpc.max_reconnect_backoff_ms", 500),
             ("grpc.dns_min_time_between_resolutions_ms", 1_000),  # A container that comes back may have another address.
-            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_receive_message_length", -1),
             ("grpc.max_send_message_length", -1),
             ("grpc.max_metadata_size", 16_384),
             ("grpc.enable_http_proxy", 0),

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from contract.errors import ContractError
+from contract.rules import Rules
 from contract.suggestion import did_you_mean
 from rest_bridge.document import Repeated
 from rest_bridge.problem import Loc, Problem, Problems
@@ -33,10 +34,10 @@ LARGEST = {FieldDescriptor.CPPTYPE_DOUBLE: 1.7976931348623157e308, FieldDescript
 class Codec:
     """Reads and writes one message type."""
 
-    def __init__(self, message: Descriptor) -> None:
+    def __init__(self, message: Descriptor, rules: Rules) -> None:
         """Raises ContractError for a field that cannot travel as JSON."""
         self._class = GetMessageClass(message)
-        self._read = _message_reader(message)
+        self._read = _message_reader(message, rules)
         self._write = _message_writer(message)
 
     def read(self, document: Any, problems: Problems) -> Message:
@@ -52,8 +53,8 @@ class Codec:
         return json.dumps(self._write(message), allow_nan=False, separators=(",", ":")).encode()
 
 
-def _message_reader(message: Descriptor) -> Read:
-    readers = {field.name: _field_reader(field) for field in message.fields}
+def _message_reader(message: Descriptor, rules: Rules) -> Read:
+    readers = {field.name: _field_reader(field, rules) for field in message.fields}
 
     def read(value: Any, loc: Loc, problems: Problems) -> dict[str, Any] | None:
         if not isinstance(value, dict):
@@ -66,7 +67,8 @@ def _message_reader(message: Descriptor) -> Read:
         for name, part in value.items():
             reader = readers.get(name)
             if reader is None:
-                problems.add(Problem("unknown_field", (*loc, name), f"is not a field{did_you_mean(name, readers)}"))
+                hint = "" if problems.full else did_you_mean(name, readers)
+                problems.add(Problem("unknown_field", (*loc, name), f"is not a field{hint}"))
             elif part is not None:
                 fields[name] = reader(part, (*loc, name), problems)
         return fields
@@ -74,23 +76,31 @@ def _message_reader(message: Descriptor) -> Read:
     return read
 
 
-def _field_reader(field: FieldDescriptor) -> Read:
+def _field_reader(field: FieldDescriptor, rules: Rules) -> Read:
     if field.message_type is None:
         if field.is_repeated:
             raise ContractError(f"{field.full_name} repeats a scalar: the REST bridge cannot carry it")
         return _scalar_reader(field)
     if field.message_type.GetOptions().map_entry:
         raise ContractError(f"{field.full_name} is a map: the REST bridge cannot carry it")
-    single = _message_reader(field.message_type)
-    return _list_reader(single) if field.is_repeated else single
+    single = _message_reader(field.message_type, rules)
+    return _list_reader(single, rules.of(field).values.get("max_items")) if field.is_repeated else single
 
 
-def _list_reader(single: Read) -> Read:
+def _list_reader(single: Read, most: int | None) -> Read:
     def read(value: Any, loc: Loc, problems: Problems) -> list[Any] | None:
         if not isinstance(value, list):
             problems.add(Problem("list_type", loc, "must be a list", value))
             return None
-        return [_item(single, item, (*loc, index), problems) for index, item in enumerate(value)]
+        if most is not None and len(value) > most:
+            return [{}] * (most + 1)  # The rule refuses it, whatever the items are.
+        items = []
+        for index, item in enumerate(value):
+            items.append(_item(single, item, (*loc, index), problems))
+            if problems.full:
+                problems.unjudged_rows = len(value) - index - 1
+                break
+        return items
 
     return read
 

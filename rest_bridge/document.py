@@ -1,6 +1,7 @@
 """JSON text to a document, strictly: what RFC 8259 leaves open is refused."""
 
 import json
+from collections import Counter
 from typing import Any
 
 from rest_bridge.problem import Refused, refused
@@ -24,7 +25,7 @@ def read_document(body: bytes) -> Any:
     try:
         document = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        raise _invalid(f"{error.msg} at character {error.pos}") from None
+        raise _invalid(f"it ends or goes wrong at character {error.pos}") from None
     except RecursionError:
         raise _invalid("nested too deeply") from None
     except ValueError:  # The interpreter's limit on the digits of an integer.
@@ -44,7 +45,6 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
-    names = [name for name, _ in pairs]
     repeated = Repeated(found)
-    repeated.names = tuple(dict.fromkeys(name for name in names if names.count(name) > 1))
+    repeated.names = tuple(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
     return repeated

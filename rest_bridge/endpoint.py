@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from contract.contract import Contract
+from contract.rules import VALID
 from contract.service import Method
 from lifecycle.request_id import request_id
 from rest_bridge.body import read_body
@@ -16,7 +17,7 @@ from rest_bridge.channel import Call, Channel
 from rest_bridge.codec import Codec
 from rest_bridge.deadline import timeout
 from rest_bridge.document import read_document
-from rest_bridge.problem import Problem, Problems, Refused
+from rest_bridge.problem import MOST, Problem, Problems, Refused
 from rest_bridge.settings import BridgeSettings
 from rest_bridge.translation import located, refused_body
 
@@ -30,8 +31,8 @@ class Endpoint:
         self._contract = contract
         self._method = method
         self._settings = settings
-        self._request = Codec(method.input)
-        self._response = Codec(method.output)
+        self._request = Codec(method.input, contract.rules)
+        self._response = Codec(method.output, contract.rules)
         self._call = channel.unary_unary(method.path)
 
     async def answer(self, request: Request) -> Response:
@@ -48,10 +49,12 @@ class Endpoint:
 
     async def _answer(self, request: Request, identity: str) -> Response:
         settings = self._settings
-        seconds = timeout(request.headers, settings.request_seconds, settings.max_request_seconds)
+        clock = asyncio.get_running_loop().time
+        end = clock() + timeout(request.headers, settings.request_seconds, settings.max_request_seconds)
         document = read_document(await read_body(request, settings.max_body_bytes, settings.body_seconds))
         message = self._read(document)
-        call: Call = self._call(message.SerializeToString(), timeout=seconds, metadata=(("x-request-id", identity),))
+        remaining = max(end - clock(), 0.0)
+        call: Call = self._call(message.SerializeToString(), timeout=remaining, metadata=(("x-request-id", identity),))
         try:
             answer = await _unless_disconnected(call, request)
         except grpc.aio.AioRpcError as error:
@@ -67,11 +70,12 @@ class Endpoint:
         message = self._request.read(document, problems)
         if problems.count:
             seen = {problem.loc for problem in problems.found}
-            broken = self._contract.rules.violations(message)
-            for problem in located(broken, self._contract, self._method.input, document):
+            verdict = VALID if problems.full else self._contract.rules.judge(message, self._method.rows, MOST - problems.count)
+            for problem in located(verdict.violations, self._contract, self._method.input, document):
                 if not _within(problem, seen):
                     problems.add(problem)
-            raise Refused(422, problems.found, count=problems.count)
+            unjudged = max(problems.unjudged_rows, verdict.unjudged_rows)
+            raise Refused(422, problems.found, count=problems.count, unjudged_rows=unjudged)
         return message
 
 

@@ -33,7 +33,7 @@ def message_schema(contract: Contract, message: Descriptor, *, answer: bool) -> 
         schema["required"] = must
     shown = example(message, contract.rules)
     if shown is not None:
-        schema["examples"] = [Codec(message).document(shown)]
+        schema["examples"] = [Codec(message, contract.rules).document(shown)]
     return schema
 
 

@@ -20,7 +20,8 @@ REFUSAL: Part = {
     "required": ["detail"],
     "properties": {
         "detail": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
-        "omitted": {"type": "integer", "minimum": 1, "description": "How many more problems there are than `detail` lists."},
+        "omitted": {"type": "integer", "minimum": 1, "description": "How many more problems were found than `detail` lists."},
+        "unjudged_rows": {"type": "integer", "minimum": 1, "description": "How many rows of a batch were not looked at any more."},
     },
     "additionalProperties": False,
 }
@@ -48,6 +49,7 @@ REFUSALS = {
     408: "The body took too long to arrive.",
     413: "The body is too large.",
     415: "The body is not declared as application/json.",
+    431: "The head of the request is too large.",
     422: "The body is not JSON, or breaks the contract. `detail` lists every problem.",
     429: "Too many rows are waiting. Retry after the time in `retry-after`.",
     500: "Our fault. Quote the incident in the message to the operator.",
@@ -55,7 +57,8 @@ REFUSALS = {
     503: "The model server is starting, stopping or away. Retry after the time in `retry-after`.",
     504: "No answer within the deadline.",
 }
-PREDICTION_REFUSALS = (400, 405, 408, 413, 415, 422, 429, 500, 501, 503, 504)
+PREDICTION_REFUSALS = (400, 405, 408, 413, 415, 422, 429, 431, 500, 501, 503, 504)
+PAGE_REFUSALS = (400, 405, 408, 431, 500)
 
 _REQUEST_ID: Part = {"description": "Identity of the request, as given or made.", "schema": {"type": "string"}}
 _HEADERS: Part = {
@@ -78,6 +81,12 @@ _PARAMETERS: list[Part] = [
         "schema": {"type": "number", "exclusiveMinimum": 0, "examples": [2.5]},
     },
 ]
+
+
+_DEFAULT: Part = {
+    "description": "A refusal of another model server or of a proxy on the way, in the same form.",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}},
+}
 
 
 def refusal_response(status: int) -> Part:
@@ -110,6 +119,10 @@ def openapi(app: FastAPI, contract: Contract) -> Part:
             paths[path] = {"post": _operation(contract, method, number)}
         if method.paths:
             _add_schemas(schemas, contract, method)
+    for page in document.get("paths", {}).values():
+        for operation in page.values():
+            operation["responses"] |= {str(status): refusal_response(status) for status in PAGE_REFUSALS}
+            operation["responses"]["default"] = _DEFAULT
     document["paths"] = paths | document.get("paths", {})
     return document
 
@@ -128,11 +141,12 @@ def _operation(contract: Contract, method: Method, number: int) -> Part:
             "required": True,
             "content": {
                 "application/json": {"schema": reference(method.input)}
-                | ({"example": Codec(method.input).document(shown)} if shown is not None else {})
+                | ({"example": Codec(method.input, contract.rules).document(shown)} if shown is not None else {})
             },
         },
         "responses": {"200": {"description": "The prediction.", "headers": _HEADERS, "content": {"application/json": answer}}}
-        | {str(status): refusal_response(status) for status in PREDICTION_REFUSALS},
+        | {str(status): refusal_response(status) for status in PREDICTION_REFUSALS}
+        | {"default": _DEFAULT},
     }
 
 

@@ -46,6 +46,13 @@ class Problems:
     def __init__(self) -> None:
         self.found: list[Problem] = []
         self.count = 0
+        self.unjudged_rows = 0
+        """Rows of a batch that were not looked at any more."""
+
+    @property
+    def full(self) -> bool:
+        """Whether no further problem will be listed."""
+        return self.count >= MOST
 
     def add(self, problem: Problem) -> None:
         """Note one."""
@@ -58,19 +65,28 @@ class Refused(Exception):
     """A request that gets no prediction, as HTTP says it."""
 
     def __init__(
-        self, status: int, problems: Sequence[Problem], *, count: int = 0, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        problems: Sequence[Problem],
+        *,
+        count: int = 0,
+        unjudged_rows: int = 0,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status)
         self.status = status
         self.problems = problems
         self.count = max(count, len(problems))
+        self.unjudged_rows = unjudged_rows
         self.headers = dict(headers or {})
 
     def response(self) -> Response:
-        """`{"detail": [...]}`, with `omitted` where more problems were found than are listed."""
+        """`{"detail": [...]}`, with `omitted` problems that are not listed and `unjudged_rows`, where there are any."""
         body: dict[str, Any] = {"detail": [problem.as_json() for problem in self.problems[:MOST]]}
         if self.count > len(body["detail"]):
             body["omitted"] = self.count - len(body["detail"])
+        if self.unjudged_rows:
+            body["unjudged_rows"] = self.unjudged_rows
         return Response(json.dumps(body, allow_nan=False), self.status, self.headers, "application/json")
 
 

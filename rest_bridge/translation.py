@@ -54,7 +54,11 @@ def refused_call(error: grpc.aio.AioRpcError) -> Refused:
     info, retry = _detail(status, ErrorInfo), _detail(status, RetryInfo)
     code = error.code()
     http = HTTP_STATUS.get(code, 500)
-    text = status.message if info is not None else _OWN_WORDS.get(code, "internal error")
+    text = (
+        status.message
+        if info is not None
+        else _OWN_WORDS.get(code, "internal error" if http == 500 else "the model server refused the call")
+    )
     headers = {"retry-after": _RETRY_AFTER[http]} if http in _RETRY_AFTER else {}
     if retry is not None:
         headers["retry-after"] = str(max(1, retry.retry_delay.seconds))
@@ -68,7 +72,8 @@ def refused_body(error: grpc.aio.AioRpcError, contract: Contract, message: Descr
     if info is None or bad is None:
         return refused_call(error)
     violations = [Violation(v.field, v.reason, v.description) for v in bad.field_violations]
-    return Refused(422, located(violations, contract, message, document), count=int(info.metadata.get("violations", "0")))
+    count, unjudged = (int(info.metadata.get(name, "0")) for name in ("violations", "unjudged_rows"))
+    return Refused(422, located(violations, contract, message, document), count=count, unjudged_rows=unjudged)
 
 
 def located(violations: Iterable[Violation], contract: Contract, message: Descriptor, document: Any) -> list[Problem]:

@@ -133,6 +133,20 @@ def two_methods(rule: str) -> str:
             id="example-breaks-message-rule",
         ),
         pytest.param(
+            [SERVICE, RESPONSE, "message Features { optional double x = 1; optional Features inner = 2; }"],
+            "test.v1.Features holds itself: a model cannot take it",
+            id="recursive",
+        ),
+        pytest.param(
+            [
+                SERVICE,
+                RESPONSE,
+                features('int64 x [(buf.validate.field) = {int64: {example: 1}, cel: {id: "a", expression: "1 / 0 > this"}}]'),
+            ],
+            "a rule of test.v1.Features fails on its example",
+            id="cel-fails",
+        ),
+        pytest.param(
             ["service S { rpc P(stream Features) returns (Response); }", features(X), RESPONSE],
             "test.v1.S.P streams one way only",
             id="one-way-stream",
@@ -159,6 +173,13 @@ def test_a_contract_that_cannot_be_served_is_refused(tmp_path: Path, parts: list
     with pytest.raises(ContractError) as refused:
         load(write_contract(tmp_path, *parts))
     assert says in str(refused.value)
+
+
+def test_a_contract_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    root = write_contract(tmp_path, SERVICE, features(X), RESPONSE)
+    (root / "test/v1/test.proto").write_bytes((root / "test/v1/test.proto").read_bytes() + b"// \xff\n")
+    with pytest.raises(ContractError, match=r"test.proto is not UTF-8: byte \d+"):
+        load(root)
 
 
 def test_a_folder_that_is_missing_or_empty_is_refused(tmp_path: Path) -> None:

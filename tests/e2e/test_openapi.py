@@ -67,7 +67,7 @@ def test_the_document_says_what_the_contract_says(document: Any) -> None:
 def test_every_status_has_the_one_refusal_body(document: Any) -> None:
     for path in ("/predict", "/predict/batch"):
         responses = document["paths"][path]["post"]["responses"]
-        assert set(responses) == {"200", *map(str, PREDICTION_REFUSALS)}
+        assert set(responses) == {"200", "default", *map(str, PREDICTION_REFUSALS)}
         for status, response in responses.items():
             name = response["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
             assert name == (document_name(path) if status == "200" else "Refusal")

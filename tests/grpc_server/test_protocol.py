@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
 from grpc_server.aio_shell import WINDOW
 from grpc_server.runtimes import Matrix
@@ -105,14 +107,30 @@ async def test_a_bad_row_of_a_batch_is_named_by_its_place() -> None:
         assert violations(error) == [("rows[1].petal_width", "double.gte_lte", RANGE)]
 
 
-async def test_a_thousand_violations_fit_into_one_refusal() -> None:
+async def test_a_batch_of_bad_rows_is_judged_until_the_refusal_is_full() -> None:
     async with served(FakeRuntime()) as stub:
-        error = await failure(stub.predict_batch(stub.batch([{}] * 250)))
+        error = await failure(stub.predict_batch(stub.batch([EXAMPLE, *[{}] * 10_000][:10_000])))
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert 20 <= len(violations(error)) <= 50
-        assert info(error).metadata["violations"] == "1000"
-        assert error.details() is not None
-        assert str(error.details()).endswith("(and 997 more)")
+        assert violations(error)[0] == ("rows[1].sepal_length", "required", "value is required")
+        assert dict(info(error).metadata) == {"violations": "52", "unjudged_rows": str(10_000 - 14)}
+        assert str(error.details()).endswith("(and 49 more)")
+
+
+async def test_a_list_of_a_million_rows_is_not_looked_into() -> None:
+    async with served(FakeRuntime()) as stub:
+        call: Any = stub.channel.unary_unary("/iris.v1.IrisService/PredictBatch")
+        started = time.process_time()
+        error = await failure(call(b"\x0a\x00" * 1_000_000))
+        assert violations(error) == [("rows", "repeated.max_items", "must contain no more than 10000 item(s)")]
+        assert time.process_time() - started < 20  # it took minutes when every row was judged
+
+
+async def test_unknown_fields_are_listed_only_so_far() -> None:
+    async with served(FakeRuntime()) as stub:
+        error = await failure(stub.raw(stub.features(**EXAMPLE).SerializeToString() + b"\x48\x01" * 100_000))
+        assert 20 <= len(violations(error)) <= 50
+        assert {rule for _, rule, _ in violations(error)} == {"unknown_field"}
 
 
 @pytest.mark.parametrize("request_bytes", [b"\xff", b"\x09\x00", b"\x0a", b"garbage that is no message"])
@@ -337,6 +355,31 @@ async def test_health_is_told_overall_and_for_each_service() -> None:
             assert (await check(health_pb2.HealthCheckRequest(service=service))).status == health_pb2.HealthCheckResponse.SERVING
         unknown = await failure(check(health_pb2.HealthCheckRequest(service="nothing")))
         assert unknown.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_health_lists_every_service() -> None:
+    async with served(FakeRuntime()) as stub:
+        call: Any = stub.channel.unary_unary(
+            "/grpc.health.v1.Health/List", response_deserializer=health_pb2.HealthListResponse.FromString
+        )
+        listed = await call(b"")
+        assert set(listed.statuses) == {"", "iris.v1.IrisService", "foretell.v1.ModelService"}
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+@pytest.mark.parametrize(
+    "symbol", ["iris.v1.IrisService", "iris.v1.IrisService.Predict", "iris.v1.Features", "google.rpc.BadRequest"]
+)
+async def test_reflection_finds_services_methods_and_messages(version: str, symbol: str) -> None:
+    async with served(FakeRuntime()) as stub:
+        call: Any = stub.channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        asked = [symbol, f"{symbol}.Nothing"]
+        answers = [answer async for answer in call(reflection_pb2.ServerReflectionRequest(file_containing_symbol=s) for s in asked)]
+        assert [answer.WhichOneof("message_response") for answer in answers] == ["file_descriptor_response", "error_response"]
 
 
 async def test_metadata_that_is_no_text_harms_nobody() -> None:

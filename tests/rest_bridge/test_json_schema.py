@@ -55,7 +55,7 @@ documents = st.one_of(st.just({}), values.map(lambda value: {"x": value}), st.ju
 def accepted(contract: Contract, message: Any, document: Any) -> bool:
     """The bridge's verdict: it fits the message, and the message keeps the rules."""
     found = Problems()
-    read = Codec(message).read(document, found)
+    read = Codec(message, contract.rules).read(document, found)
     return not found.count and not contract.rules.violations(read)
 
 
@@ -117,7 +117,7 @@ def test_a_field_that_cannot_travel_as_json_is_refused_at_start(tmp_path: Path, 
 
     contract = load(write_contract(tmp_path, SERVICE, f"message Features {{ {field}; }}", RESPONSE))
     with pytest.raises(ContractError, match=says):
-        Codec(contract.services[0].methods[0].input)
+        Codec(contract.services[0].methods[0].input, contract.rules)
 
 
 def test_rules_in_cel_are_told_in_words(tmp_path: Path) -> None:

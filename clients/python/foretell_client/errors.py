@@ -49,6 +49,8 @@ class PredictionError(Exception):
         """The broken rules; empty unless InvalidFeatures."""
         self.omitted = 0
         """How many more violations the server found than it lists."""
+        self.unjudged_rows = 0
+        """How many rows of a batch the server did not look at any more, because it had found enough."""
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"
@@ -93,6 +95,7 @@ def _prediction_error(error: Any) -> PredictionError:
     made.index = int(info.metadata["index"]) if "index" in info.metadata else None
     made.violations = tuple(Violation(v.field, v.reason, v.description) for v in request.field_violations)
     made.omitted = int(info.metadata.get("violations", 0)) - len(made.violations)
+    made.unjudged_rows = int(info.metadata.get("unjudged_rows", 0))
     return made
 
 
