@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from contract.contract import Contract
 from contract.errors import ContractError
+from lifecycle.request_id import request_id
 from rest_bridge.channel import Channel
 from rest_bridge.endpoint import Endpoint
 from rest_bridge.guard import failure
@@ -17,7 +18,7 @@ from rest_bridge.pages import pages
 from rest_bridge.problem import Refused, refused
 from rest_bridge.settings import BridgeSettings
 
-_OWN_PAGES = ("/docs", "/redoc", "/openapi.json", "/static-offline-docs")
+_OWN_PAGES = {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/static-offline-docs"}
 
 
 def create_app(contract: Contract, channel: Channel, settings: BridgeSettings) -> FastAPI:
@@ -33,14 +34,15 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings) -
         redirect_slashes=False,
         swagger_ui_parameters={"tryItOutEnabled": True},
     )
-    app.include_router(pages(contract, channel))
-    taken = {getattr(route, "path", "") for route in app.routes}
+    own = pages(contract, channel)
+    app.include_router(own)
+    taken = {getattr(route, "path", "") for route in own.routes} | _OWN_PAGES
     for method in (method for service in contract.services for method in service.methods):
         for path in method.paths:
-            if path in taken or path.startswith(_OWN_PAGES):
+            if path in taken or path.startswith("/static-offline-docs/"):
                 raise ContractError(f"the REST path {path} of {method.full_name} is one of the bridge's own pages")
             endpoint = Endpoint(contract, method, channel, settings)
-            for spelling in (path, f"{path}/"):
+            for spelling in {path, f"{path.rstrip('/')}/"}:
                 app.add_route(spelling, endpoint.answer, methods=["POST"], include_in_schema=False)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http_exception)
@@ -64,4 +66,5 @@ async def _http_exception(request: Request, error: Any) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    return failure(request.method, error).response()
+    given = request.headers.get("x-request-id")
+    return failure(f"{request.method} {request.url.path[:200]!r} (request {request_id(given)})", error).response()

@@ -1,5 +1,6 @@
 """The ASGI layer around the application: nothing unexpected gets out, and a draining bridge says goodbye."""
 
+import asyncio
 import logging
 import secrets
 from typing import Any
@@ -19,10 +20,10 @@ _PAGE_POLICY = (
 """The docs pages bring all they need along. Whatever else they ask for, such as ReDoc's logo, stays on this machine."""
 
 
-def failure(method: str, error: Exception) -> Refused:
+def failure(what: str, error: Exception) -> Refused:
     """Log the unexpected with its trace, once; the refusal names only the incident."""
     incident = secrets.token_hex(6)
-    logger.error("incident %s: %s", incident, method, exc_info=error)
+    logger.error("incident %s: %s", incident, what, exc_info=error)
     return refused(500, "internal", f"internal error; quote incident {incident} to the operator")
 
 
@@ -47,11 +48,20 @@ class Guard:
                 self._complete(message, scope)
             await send(message)
 
+        # Pages are read whole: half of one is of use to nobody, and its refusal would be in foreign words. To a HEAD, uvicorn
+        # sends the headers of the GET alone.
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        scope = dict(scope, headers=headers, method="GET" if scope["method"] == "HEAD" else scope["method"])
         try:
             await self._app(scope, receive, guarded)
+        except asyncio.CancelledError:
+            if started or not self.draining:
+                raise
+            refusal = refused(503, "unavailable", "the server is stopping; retry elsewhere", headers={"retry-after": "1"})
+            await refusal.response()(scope, receive, guarded)
         except Exception as error:
             if not started:  # Else the application has answered and logged it; to uvicorn it would be news.
-                await failure(scope["method"], error).response()(scope, receive, guarded)
+                await failure(f"{scope['method']} request", error).response()(scope, receive, guarded)
 
     def _complete(self, message: Message, scope: Scope) -> None:
         headers = MutableHeaders(raw=message["headers"])

@@ -60,7 +60,7 @@ def pages(contract: Contract, channel: Channel) -> APIRouter:
     check = channel.unary_unary("/grpc.health.v1.Health/Check")
     list_models = channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
     listing = contract.message("foretell.v1.ListModelsResponse")
-    away: dict[int | str, dict[str, Any]] = {status: refusal_response(status) for status in (500, 503, 504)}
+    away: dict[int | str, dict[str, Any]] = {status: refusal_response(status) for status in (429, 503, 504)}
 
     @router.get("/healthz", summary="Whether the bridge runs")
     async def healthz() -> Health:

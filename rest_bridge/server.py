@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from rest_bridge.connection import Connection
 from rest_bridge.guard import Guard
 
 _POLL = 0.02
@@ -24,14 +25,14 @@ class Server:
             uvicorn.Config(
                 self._guard,
                 loop="none",
-                http="httptools",
+                http=Connection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                timeout_graceful_shutdown=max(1, round(drain_seconds)),
+                timeout_graceful_shutdown=1,  # For answers on their way out; the drain before it is ours.
             )
         )
         self._running: asyncio.Task[None] | None = None

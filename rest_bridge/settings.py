@@ -14,14 +14,14 @@ class BridgeSettings(ProcessSettings):
     target: str = "127.0.0.1:50051"
     """gRPC server to call: HOST:PORT, or `unix:` and the path of a socket."""
 
-    max_body_bytes: int = Field(default=4 * 1024 * 1024, gt=0)
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, gt=0, le=2**31 - 1)
     """Largest request body accepted; beyond it 413."""
 
-    body_seconds: float = Field(default=10.0, gt=0)
+    body_seconds: float = Field(default=10.0, gt=0, le=3600, allow_inf_nan=False)
     """Longest time a request body may take to arrive; beyond it 408."""
 
-    request_seconds: float = Field(default=30.0, gt=0)
+    request_seconds: float = Field(default=30.0, gt=0, le=86400, allow_inf_nan=False)
     """Deadline of a request that names none."""
 
-    max_request_seconds: float = Field(default=60.0, gt=0)
+    max_request_seconds: float = Field(default=60.0, gt=0, le=86400, allow_inf_nan=False)
     """Longest deadline a request may ask for; a longer one is shortened to it."""
