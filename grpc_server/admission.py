@@ -13,7 +13,7 @@ class Admission:
         self._changed = threading.Condition()
         self._inside = 0
         self._closed = False
-        self._knocked = 0.0
+        self._closed_at = self._knocked = 0.0
 
     def enter(self) -> None:
         """Accept one piece of work, to be answered and then left. Raises Draining once closed."""
@@ -34,17 +34,17 @@ class Admission:
         """Accept nothing more."""
         with self._changed:
             self._closed = True
-            self._knocked = time.monotonic()
+            self._closed_at = self._knocked = time.monotonic()
 
     def wait(self, seconds: float, quiet: float) -> bool:
         """Once closed, block until all accepted work is answered and nobody has knocked for `quiet` seconds.
 
-        Whether that came to pass within `seconds`.
+        A caller who never stops knocking is waited for four times as long. Whether all was answered within `seconds`.
         """
         end = time.monotonic() + seconds
         with self._changed:
             while (now := time.monotonic()) < end:
-                silence = self._knocked + quiet - now
+                silence = min(self._knocked + quiet, self._closed_at + 4 * quiet) - now
                 if not self._inside and silence <= 0:
                     return True
                 self._changed.wait(end - now if self._inside else min(end - now, silence))

@@ -1,6 +1,7 @@
 """The shell on grpc.aio: calls in, answers out, nothing decided here."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -97,7 +98,8 @@ class _Pending:
         self._job: Job | None = predictor.predict(request, call, self._reply)
 
     def _reply(self, answer: Answer) -> None:
-        self._loop.call_soon_threadsafe(self._settle, answer)
+        with contextlib.suppress(RuntimeError):  # The loop is gone where a model answers after the end of the drain.
+            self._loop.call_soon_threadsafe(self._settle, answer)
 
     def _settle(self, answer: Answer) -> None:
         if not self.answer.done():

@@ -41,7 +41,10 @@ class Batcher:
     """
 
     def __init__(self, predict: Callable[[Matrix], Matrix], *, max_rows: int, max_waiting: int) -> None:
-        """`max_rows` bounds one run of the model (a larger job runs alone), `max_waiting` the rows in the queue."""
+        """`max_rows` bounds one run of the model (a larger job runs alone), `max_waiting` the rows in the queue.
+
+        Jobs larger than a run get half of the queue, so that callers with large batches cannot shut out those with single rows.
+        """
         self._predict = predict
         self._max_rows = max_rows
         self._max_waiting = max_waiting
@@ -60,7 +63,8 @@ class Batcher:
         with self._changed:
             if self._closed:
                 raise Draining("the server is stopping; retry elsewhere")
-            if self._jobs and self._waiting + len(job.rows) > self._max_waiting:
+            limit = self._max_waiting if len(job.rows) <= self._max_rows else self._max_waiting // 2
+            if self._jobs and self._waiting + len(job.rows) > limit:
                 raise Overloaded(f"{self._waiting} rows are waiting for the model already; retry with backoff")
             self._jobs.append(job)
             self._waiting += len(job.rows)
@@ -71,12 +75,12 @@ class Batcher:
         """Rows in the queue."""
         return self._waiting
 
-    def close(self) -> None:
-        """Answer what is queued, then end the thread."""
+    def close(self, seconds: float | None = None) -> None:
+        """Answer what is queued and end the thread; a model that hangs is waited for at most `seconds`."""
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         while (jobs := self._take()) is not None:

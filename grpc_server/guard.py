@@ -1,13 +1,20 @@
-"""Parsing inside the handler, for the servicers of other packages.
+"""A frame around the servicers of other packages.
 
-grpcio answers bytes that are no message with UNKNOWN; a caller's mistake is INVALID_ARGUMENT.
+grpcio answers bytes that are no message with UNKNOWN, and passes the text of an exception on to the caller.
 """
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
+
+from grpc_server.call import Call
+from grpc_server.incident import failure
+from lifecycle.request_id import request_id
+
+logger = logging.getLogger(__name__)
 
 Handler = Any
 """grpcio gives a handler no useful type: which of its four behaviours is set depends on two flags."""
@@ -40,7 +47,11 @@ class ParseGuard(grpc.aio.ServerInterceptor):
 
 def _single(behaviour: Any, parse: Callable[[bytes], Any]) -> Any:
     async def guarded(request: bytes, context: Context) -> Any:
-        return await behaviour(await _parsed(parse, request, context), context)
+        message = await _parsed(parse, request, context)
+        try:
+            return await behaviour(message, context)
+        except Exception as error:
+            await _refuse(error, context)
 
     return guarded
 
@@ -51,8 +62,11 @@ def _streaming(behaviour: Any, parse: Callable[[bytes], Any]) -> Any:
             async for request in requests:
                 yield await _parsed(parse, request, context)
 
-        async for response in behaviour(messages(), context):
-            yield response
+        try:
+            async for response in behaviour(messages(), context):
+                yield response
+        except Exception as error:
+            await _refuse(error, context)
 
     return guarded
 
@@ -62,3 +76,12 @@ async def _parsed(parse: Callable[[bytes], Any], request: bytes, context: Contex
         return parse(request)
     except DecodeError:
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the request is not a message of this method's type")
+
+
+async def _refuse(error: Exception, context: Context) -> NoReturn:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if isinstance(error, NotImplementedError):
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server does not offer the method")
+    refusal = failure(logger, "a servicer of another package", Call(request_id(None), None), error)
+    await context.abort(refusal.code, refusal.message)

@@ -3,7 +3,9 @@
 grpcio-reflection has v1alpha only. The two protocols are the same on the wire, so one servicer answers under both names.
 """
 
+import contextlib
 from collections.abc import Iterable
+from typing import Any
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -30,13 +32,26 @@ def reflection_handlers(services: Iterable[str], pool: DescriptorPool) -> list[g
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
     for file in (alpha, _as_v1(alpha)):
         pool.AddSerializedFile(file.SerializeToString())
-    servicer = aio.ReflectionServicer((*services, HEALTH, V1ALPHA, V1), pool=pool)
+    servicer = _Servicer((*services, HEALTH, V1ALPHA, V1), pool=pool)
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
     return [grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler}) for name in (V1ALPHA, V1)]
+
+
+class _Servicer(aio.ReflectionServicer):  # type: ignore[misc]  # grpcio-reflection ships no types
+    """Finds methods too, which a pool does not find by name: the file of a method is that of its service."""
+
+    def _file_containing_symbol(self, request: Any, symbol: str) -> Any:
+        found = super()._file_containing_symbol(request, symbol)
+        if found.HasField("error_response") and "." in symbol:
+            service, _, method = symbol.rpartition(".")
+            with contextlib.suppress(KeyError):
+                if method in self._pool.FindServiceByName(service).methods_by_name:
+                    return super()._file_containing_symbol(request, service)
+        return found
 
 
 def _as_v1(alpha: FileDescriptorProto) -> FileDescriptorProto:

@@ -20,10 +20,10 @@ class Registry:
         """The core for one method of the service that `model` answers."""
         return Predictor(model.bindings[method], model, self.contract.rules, self.admission)
 
-    def close(self) -> None:
-        """Answer what is queued and end the models' threads."""
+    def close(self, seconds: float) -> None:
+        """Answer what is queued and end the models' threads; one that hangs is left to the end of the process."""
         for model in self.models:
-            model.batcher.close()
+            model.batcher.close(seconds)
 
 
 def load_registry(contract: Contract, settings: ServerSettings) -> Registry:

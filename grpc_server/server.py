@@ -4,12 +4,13 @@ import asyncio
 import os
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from contract.contract import MODEL_SERVICE
 from contract.errors import SetupError
 from grpc_server.aio_shell import prediction_handlers
 from grpc_server.guard import ParseGuard
+from grpc_server.health import HealthServicer
 from grpc_server.listing import listing_handler
 from grpc_server.reflection import reflection_handlers
 from grpc_server.registry import Registry
@@ -30,7 +31,7 @@ class Server:
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._server = grpc.aio.server(options=_options(settings), interceptors=[ParseGuard()])
-        self._health = health.aio.HealthServicer()
+        self._health = HealthServicer()
         self._registry: Registry | None = None
 
     def bind(self) -> str:
@@ -69,7 +70,7 @@ class Server:
             await asyncio.to_thread(self._registry.admission.wait, self._settings.drain_seconds, _QUIET)
         await self._server.stop(_LAST_BYTES)
         if self._registry is not None:
-            await asyncio.to_thread(self._registry.close)
+            await asyncio.to_thread(self._registry.close, _LAST_BYTES)
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:

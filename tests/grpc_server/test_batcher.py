@@ -132,6 +132,29 @@ def test_a_queue_that_is_full_refuses_and_takes_again_later() -> None:
     assert all(len(outcome.told) == 1 for outcome in (first, second, third))
 
 
+def test_large_jobs_leave_half_of_the_queue_to_others() -> None:
+    with Held() as held:
+        under_test = batcher(held, max_rows=2, max_waiting=10)
+        first, large, single = Outcome(1.0, 1), Outcome(1.0, 5), Outcome(1.0, 1)
+        under_test.submit(first.job)
+        held.entered.acquire()
+        under_test.submit(large.job)
+        with pytest.raises(Overloaded):
+            under_test.submit(Outcome(1.0, 3).job)
+        under_test.submit(single.job)
+        held.go()
+        under_test.close()
+    assert all(isinstance(outcome.told[0], np.ndarray) for outcome in (first, large, single))
+
+
+def test_closing_waits_for_a_model_that_hangs_only_so_long() -> None:
+    with Held() as held:
+        under_test = batcher(held)
+        under_test.submit(Outcome(1.0, 1).job)
+        held.entered.acquire()
+        under_test.close(0.05)
+
+
 def test_a_job_larger_than_the_queue_is_taken_when_nothing_waits() -> None:
     under_test = batcher(even, max_waiting=5)
     outcome = Outcome(1.0, 50)

@@ -69,6 +69,24 @@ def test_versions_count_up_and_the_latest_is_by_number(logistic: Path, repositor
     assert repository.versions("yes")[:2] == ["1", "2"]
 
 
+def test_folders_that_only_look_like_versions_are_none(logistic: Path, repository: Repository) -> None:
+    add_model(repository, logistic, "yes", ("a", "b"))
+    for name in ("01", "0", "-1", "\u0663", "2x"):
+        (repository.root / "yes" / name).mkdir()
+    assert repository.versions("yes") == ["1"]
+
+
+def test_columns_that_are_named_twice_are_refused(logistic: Path, repository: Repository) -> None:
+    with pytest.raises(ModelError, match=r"logistic.joblib: the name 'a' occurs twice among a, a"):
+        add_model(repository, logistic, "yes", ("a", "a"))
+
+
+def test_a_repository_that_cannot_be_written_is_named(logistic: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match=r"cannot write to .*/file/yes: "):
+        add_model(Repository(tmp_path / "file"), logistic, "yes", ("a", "b"))
+
+
 def test_writers_at_the_same_time_each_get_a_version_of_their_own(logistic: Path, repository: Repository) -> None:
     with ThreadPoolExecutor(8) as pool:
         added = list(pool.map(lambda _: add_model(repository, logistic, "yes", ("a", "b")).version, range(16)))
