@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import tempfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from contract.errors import SetupError
+from contract.suggestion import did_you_mean
 from foretell.banner import banner
 from foretell.child import Child, ChildEnded
 from foretell.settings import ServeSettings
@@ -29,6 +31,7 @@ _BEYOND_DRAIN = 5.0
 def serve(flags: dict[str, str]) -> None:
     """Serve until told to stop. Raises SetupError for what cannot be served."""
     log_to_stderr()
+    _refuse_unknown_variables()
     try:
         settings = ServeSettings(**flags)  # type: ignore[arg-type]  # pydantic turns text into each field's type
     except ValidationError as error:
@@ -37,6 +40,15 @@ def serve(flags: dict[str, str]) -> None:
         socket = Path(folder) / "grpc.sock"
         supervisor = _Supervisor(flags | {"grpc_socket": str(socket), "target": f"unix:{socket}"}, settings.drain_seconds)
         asyncio.run(supervisor.run())
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable would be a setting that silently is not made."""
+    known = {f"FORETELL_{name.upper()}" for name in ServeSettings.model_fields} | {"FORETELL_CONFIG"}
+    for name in os.environ:
+        if name.startswith("FORETELL_") and name not in known:
+            hint = did_you_mean(name.removeprefix("FORETELL_").lower(), ServeSettings.model_fields)
+            raise SetupError(f"the variable {name} is no setting{hint}")
 
 
 class _Supervisor:
@@ -56,6 +68,7 @@ class _Supervisor:
             await asyncio.wait((started, stopped), return_when=asyncio.FIRST_COMPLETED)
             if stop.is_set():
                 started.cancel()
+                await asyncio.gather(started, return_exceptions=True)
                 return
             server, bridge = started.result()
             self._settings |= {"grpc_address": server["address"], "http_address": bridge["address"]}
@@ -88,6 +101,6 @@ class _Supervisor:
                 await self._start(module)
                 logger.info("%s is ready again", module)
                 failures = 0
-            except ChildEnded as ended:
-                logger.error("%s", ended)
+            except (ChildEnded, OSError) as error:
+                logger.error("%s", error)
                 failures += 1

@@ -10,12 +10,12 @@ from contract.pitfalls import pitfalls
 from grpc_server.registry import Registry, load_registry
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
-from lifecycle.process import Supervisor, run
+from lifecycle.process import Launcher, run
 
 logger = logging.getLogger(__name__)
 
 
-async def serve(supervisor: Supervisor) -> None:
+async def serve(launcher: Launcher) -> None:
     """Serve until told to stop. Raises SetupError for what cannot be served, before any call is taken."""
     settings = CliApp.run(ServerSettings)
     # Columns are bound by name before the estimator sees a row, so its warning about nameless arrays is noise on every call.
@@ -27,8 +27,8 @@ async def serve(supervisor: Supervisor) -> None:
         logger.warning("%s", pitfall)
     registry = load_registry(contract, settings)
     await server.start(registry)
-    supervisor.announce({"address": bound, "models": _models(registry)}, "\n".join([f"gRPC on {bound}", *_models(registry)]))
-    await supervisor.told_to_stop()
+    launcher.announce({"address": bound, "models": _models(registry)}, "\n".join([f"gRPC on {bound}", *_models(registry)]))
+    await launcher.told_to_stop()
     await server.stop()
 
 

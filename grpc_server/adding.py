@@ -1,5 +1,6 @@
 """Adding a trained model to the repository."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -43,6 +44,10 @@ def add_model(repository: Repository, file: Path, name: str, columns: tuple[str,
             f"{file.name} does not name its {runtime.width} columns (it was fitted on a plain array): pass --columns a,b,c"
         )
     files = {f"model.{format_name}": artifact} | ({GOLDEN: golden} if golden else {})
+    for names in (columns, runtime.classes):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise ModelError(f"{file.name}: the name {twice[0]!r} occurs twice among {', '.join(names)}")
     manifest = Manifest(
         format=format_name,
         artifact=f"model.{format_name}",

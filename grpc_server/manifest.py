@@ -34,9 +34,16 @@ class Manifest(BaseModel):
     @field_validator("files")
     @classmethod
     def _file_names(cls, files: dict[str, str]) -> dict[str, str]:
-        if any(PurePath(name).name != name for name in files):
+        if any(PurePath(name).name != name or not name.isprintable() for name in files):
             raise ValueError("a file name holds a folder")
         return files
+
+    @field_validator("columns", "classes")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("a name occurs twice")
+        return names
 
     @property
     def digest(self) -> str:
@@ -75,6 +82,6 @@ def read_golden(data: bytes) -> tuple[GoldenRow, ...]:
         except ValidationError as error:
             first = error.errors()[0]
             raise ModelError(f"golden rows, line {number}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-        except json.JSONDecodeError as error:
-            raise ModelError(f"golden rows, line {number}: not JSON: {error.msg}") from None
+        except (ValueError, RecursionError):
+            raise ModelError(f"golden rows, line {number}: not JSON") from None
     return tuple(rows)

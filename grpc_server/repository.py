@@ -13,6 +13,7 @@ from pathlib import Path
 from grpc_server.errors import ArtifactAltered, ModelError, ModelNotFound
 from grpc_server.manifest import GOLDEN, MANIFEST, GoldenRow, Manifest, read_golden, read_manifest
 
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -43,7 +44,7 @@ class Repository:
         folder = self.root / _checked(name)
         if not folder.is_dir():
             return []
-        numbers = sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal() and path.is_dir())
+        numbers = sorted(int(path.name) for path in folder.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir())
         return [str(number) for number in numbers]
 
     def latest(self, name: str) -> str:
@@ -70,8 +71,17 @@ class Repository:
         return Bundle(name, version, manifest, files[manifest.artifact], golden)
 
     def add(self, name: str, manifest: Manifest, files: dict[str, bytes]) -> str:
-        """Write the next version, durably, and return it. A crash leaves either all of it or none."""
+        """Write the next version, durably, and return it. A crash leaves either all of it or none.
+
+        Raises ModelError where the folder cannot be written.
+        """
         folder = self.root / _checked(name)
+        try:
+            return self._write(name, folder, manifest, files)
+        except OSError as error:
+            raise ModelError(f"cannot write to {folder}: {error.strerror}") from None
+
+    def _write(self, name: str, folder: Path, manifest: Manifest, files: dict[str, bytes]) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         with _staging(folder) as staged:
             for file, data in (*files.items(), (MANIFEST, manifest.model_dump_json(indent=2).encode())):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import Field
+
 from lifecycle.settings import ProcessSettings
 
 
@@ -17,16 +19,16 @@ class ServerSettings(ProcessSettings):
     grpc_socket: Path | None = None
     """Unix socket on which the server listens as well; `foretell serve` sets it."""
 
-    max_batch_rows: int = 1024
+    max_batch_rows: int = Field(default=1024, gt=0, le=2**31 - 1)
     """Most rows that waiting calls send through the model together. A larger call runs alone."""
 
-    max_queue_rows: int = 20_000
+    max_queue_rows: int = Field(default=20_000, gt=0, le=2**31 - 1)
     """Most rows that may wait for one model; beyond it calls are refused with RESOURCE_EXHAUSTED."""
 
-    max_message_bytes: int = 4 * 1024 * 1024
+    max_message_bytes: int = Field(default=4 * 1024 * 1024, gt=0, le=2**31 - 1)
     """Largest gRPC message accepted, after decompression."""
 
-    max_streams: int = 100
+    max_streams: int = Field(default=100, gt=0, le=2**31 - 1)
     """Most calls under way on one connection; further ones wait in the client. It keeps a reset flood off the others."""
 
     reflection: bool = True

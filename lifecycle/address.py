@@ -33,6 +33,7 @@ def listen(address: str, setting: str) -> socket.socket:
         except OSError:
             listener.close()
             raise
-    except OSError as error:
-        raise SetupError(f"cannot listen on {address}: {error.strerror}; free the port or choose another {setting}") from None
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no such host"
+        raise SetupError(f"cannot listen on {address}: {reason}; free the port or choose another {setting}") from None
     return listener

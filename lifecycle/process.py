@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -26,24 +27,30 @@ SUPERVISOR_FD = "FORETELL_SUPERVISOR_FD"
 """Environment variable with the socket to the supervisor that started this process."""
 
 
-def run(main: Callable[["Supervisor"], Coroutine[Any, Any, None]]) -> None:
+def run(main: Callable[["Launcher"], Coroutine[Any, Any, None]]) -> None:
     """Run an asyncio process to its end. What it cannot start with is said in one line, with exit code 2."""
     log_to_stderr()
     descriptor = os.environ.pop(SUPERVISOR_FD, None)
-    supervisor = Supervisor(None if descriptor is None else socket.socket(fileno=int(descriptor)))
+    launcher = Launcher(None if descriptor is None else socket.socket(fileno=int(descriptor)))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_heeding(supervisor, main))
+            runner.run(_heeding(launcher, main))
     except SetupError as error:
-        supervisor.refuse(error)
+        launcher.refuse(error)
     except ValidationError as error:
-        supervisor.refuse(settings_error(error))
+        launcher.refuse(settings_error(error))
+    except Exception as error:
+        if launcher.announced:
+            raise
+        incident = secrets.token_hex(6)
+        logger.exception("incident %s while starting", incident)
+        launcher.refuse(SetupError(f"{type(error).__name__} while starting; the log has the trace under incident {incident}"))
 
 
 def log_to_stderr() -> None:
-    """One line an event; uvicorn's own start and stop are said by us."""
+    """One line an event. uvicorn's starts and stops are said by us; what strangers send it is no news."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 def refuse(text: str) -> NoReturn:
@@ -52,12 +59,13 @@ def refuse(text: str) -> NoReturn:
     raise SystemExit(REFUSED)
 
 
-class Supervisor:
+class Launcher:
     """Who started this process: `foretell serve` at the other end of a socket, or a person at a terminal."""
 
     def __init__(self, line: socket.socket | None) -> None:
         self._line = line
         self._stop = asyncio.Event()
+        self.announced = False
 
     def heed(self) -> None:
         """From now on, notice SIGTERM, SIGINT, and a supervisor that is gone."""
@@ -74,6 +82,7 @@ class Supervisor:
 
     def announce(self, facts: dict[str, Any], text: str) -> None:
         """The process is ready: tell the supervisor `facts`, or a person `text`."""
+        self.announced = True
         if self._line is None:
             print(text, flush=True)
         else:
@@ -93,9 +102,9 @@ class Supervisor:
             logger.info("stopping: finishing what was accepted")
 
 
-async def _heeding(supervisor: Supervisor, main: Callable[[Supervisor], Coroutine[Any, Any, None]]) -> None:
-    supervisor.heed()  # First: to the first process of a container, a signal that nobody handles is lost.
-    await main(supervisor)
+async def _heeding(launcher: Launcher, main: Callable[[Launcher], Coroutine[Any, Any, None]]) -> None:
+    launcher.heed()  # First: to the first process of a container, a signal that nobody handles is lost.
+    await main(launcher)
 
 
 def _send(line: socket.socket, facts: dict[str, Any]) -> None:

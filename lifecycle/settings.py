@@ -8,7 +8,7 @@ import os
 import tomllib
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from contract.errors import SetupError
@@ -29,7 +29,7 @@ class ProcessSettings(BaseSettings):
     protos: Path = Path("protos")
     """Folder of the contracts. Folders `buf`, `google` and `foretell` in it are imports."""
 
-    drain_seconds: float = 10.0
+    drain_seconds: float = Field(default=10.0, ge=0, le=3600, allow_inf_nan=False)
     """Longest time a stopping process works on what it accepted."""
 
     @classmethod
@@ -45,7 +45,7 @@ class ProcessSettings(BaseSettings):
         file = toml_file()
         try:
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SetupError(f"{file} is not TOML: {error}") from None
 
 

@@ -140,6 +140,14 @@ def picky_example(stage: Stage) -> None:
             "settings: drain_seconds: Input should be a valid number",
             id="setting",
         ),
+        pytest.param(lambda s: s.settings.update(drain_seconds="nan"), "settings: drain_seconds: Input", id="nan-setting"),
+        pytest.param(lambda s: s.settings.update(max_message_bytes="-1"), "settings: max_message_bytes: Input", id="bound"),
+        pytest.param(
+            lambda s: s.settings.update(grpc_adress=ANY_PORT),
+            'the variable FORETELL_GRPC_ADRESS is no setting; did you mean "grpc_address"',
+            id="misspelt-setting",
+        ),
+        pytest.param(lambda s: s.settings.update(http_address="é..x:0"), "cannot listen on é..x:0: no such host", id="host"),
         pytest.param(
             lambda s: s.settings.update(grpc_address="localhost"), "'localhost' is no address: write HOST:PORT", id="address"
         ),

@@ -4,6 +4,8 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ import grpc
 import httpx
 import pytest
 
-from tests.conftest import EXAMPLE
+from tests.conftest import EXAMPLE, PROTOS
 from tests.processes import Foretell, foretell, grpc_server, rest_bridge
 
 PREDICT = "/predict"
@@ -71,6 +73,36 @@ def test_a_signal_ends_everything_with_zero(models: Path, number: int) -> None:
         assert set(pids) == {"grpc_server", "rest_bridge"}
         assert running.stop(number) == 0
         assert not any(map(alive, pids.values()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_start_up_ends_it_without_a_word(models: Path, number: int) -> None:
+    command = [sys.executable, "-m", "foretell", "serve", "--models", str(models), "--protos", str(PROTOS)]
+    command += ["--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until(lambda: "grpc_server" in children(process))
+    process.send_signal(number)
+    printed, complained = process.communicate(timeout=30)
+    assert (process.returncode, printed, complained) == (0, "", "")
+
+
+def test_a_caller_who_never_stops_does_not_hold_up_the_end(models: Path) -> None:
+    stop = threading.Event()
+
+    def knock(address: str) -> None:
+        with grpc.insecure_channel(address) as channel:
+            while not stop.wait(0.05):
+                channel.unary_unary("/iris.v1.IrisService/Predict").future(b"").exception()
+
+    with grpc_server(models, drain_seconds="20") as (server, address):
+        caller = threading.Thread(target=knock, args=(address,))
+        caller.start()
+        started = time.monotonic()
+        server.terminate()
+        assert server.wait(30) == 0
+        assert time.monotonic() - started < 15
+        stop.set()
+        caller.join()
 
 
 def test_the_children_do_not_outlive_a_supervisor_that_is_killed(models: Path) -> None:
