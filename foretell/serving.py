@@ -27,6 +27,9 @@ _DELAYS = (0.1, 0.5, 2.0, 5.0)
 
 _BEYOND_DRAIN = 5.0
 
+_LONGEST_SOCKET = 107
+"""Bytes that Linux has for the path of a socket."""
+
 
 def serve(flags: dict[str, str]) -> None:
     """Serve until told to stop. Raises SetupError for what cannot be served."""
@@ -38,6 +41,8 @@ def serve(flags: dict[str, str]) -> None:
         raise settings_error(error) from None
     with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
         socket = Path(folder) / "grpc.sock"
+        if len(os.fsencode(socket)) > _LONGEST_SOCKET:
+            raise SetupError(f"{socket} is too long a path for a Unix socket: set TMPDIR to a shorter one")
         supervisor = _Supervisor(flags | {"grpc_socket": str(socket), "target": f"unix:{socket}"}, settings.drain_seconds)
         asyncio.run(supervisor.run())
 
