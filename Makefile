@@ -22,6 +22,11 @@ help: ## List the targets.
 	@$(PIP) -e '.[dev]'
 	@touch $@
 
+.venv/bench.stamp: .venv/runtime.stamp
+	@echo "installing what the benchmark needs"
+	@$(PIP) -e '.[bench]'
+	@touch $@
+
 build/iris: | .venv/runtime.stamp
 	@$(BIN)/python examples/iris/train.py build/iris
 
@@ -45,6 +50,13 @@ tools:
 .PHONY: test
 test: .venv/dev.stamp tools ## Set up, then run all tests.
 	@PATH="$(TOOLS):$$PATH" $(BIN)/python -m pytest $(ARGS)
+
+.PHONY: bench
+bench: .venv/bench.stamp ## Measure against the baselines; writes benchmarks/RESULTS.md.
+	@if ! command -v h2load >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "installing h2load"; { apt-get update -qq && apt-get install -y -qq --no-install-recommends nghttp2-client; } >/dev/null 2>&1 \
+	  || true; fi
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: check
 check: format-check lint types contracts test generate-check ## All that CI runs: tests, format, lint, types, layers, contracts.

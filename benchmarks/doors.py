@@ -1,0 +1,124 @@
+"""One request as each door takes it, and a plain client that checks its answer against scikit-learn."""
+
+import http.client
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+
+from benchmarks.workloads import Workload
+from contract.contract import load
+
+SECONDS = 60.0
+TOLERANCE = 1e-9
+
+
+class WrongAnswer(Exception):
+    """A server answered something else than the model does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Bytes to send, and what must come back."""
+
+    path: str
+    body: bytes
+    rows: Callable[[bytes], list[list[float]]]
+    """Reads an answer."""
+    expected: Any
+    """What the model itself says."""
+
+    def check(self, answer: bytes, bare: bytes | None) -> None:
+        """Raise WrongAnswer unless the answer is `bare`, or without it the model's own probabilities."""
+        if bare is not None:
+            if answer != bare:
+                raise WrongAnswer(f"{self.path} answered {answer[:80]!r} instead of {bare[:80]!r}")
+            return
+        try:
+            rows = np.array(self.rows(answer))
+        except (KeyError, TypeError, ValueError) as error:
+            raise WrongAnswer(f"{self.path} answered {answer[:200]!r}") from error
+        if rows.shape != self.expected.shape or not np.allclose(rows, self.expected, rtol=0, atol=TOLERANCE):
+            raise WrongAnswer(f"{self.path} is wrong: the first row is {rows[:1].tolist()}, not {self.expected[:1].tolist()}")
+
+
+class HttpDoor:
+    """JSON over HTTP/1.1."""
+
+    generator = ("--h1", "--header=content-type: application/json")
+
+    def request(self, _folder: Path, workload: Workload, count: int) -> Request:
+        """`count` rows: one as it is, more as a batch."""
+        rows = [dict(zip(workload.columns, row, strict=True)) for row in workload.rows(count).tolist()]
+        path = ("" if workload.name == "iris" else f"/{workload.name}") + ("/predict" if count == 1 else "/predict/batch")
+        body = json.dumps(rows[0] if count == 1 else {"rows": rows}).encode()
+
+        def read(answer: bytes) -> list[list[float]]:
+            document = json.loads(answer)
+            return [[row[name] for name in workload.fields] for row in document.get("rows", [document])]
+
+        return Request(path, body, read, workload.estimator.predict_proba(workload.rows(count)))
+
+    def frame(self, body: bytes) -> bytes:
+        """The body as it stands on the wire."""
+        return body
+
+    def ask(self, port: int, request: Request) -> bytes:
+        """The body of the answer. Raises OSError while nobody is ready to answer, WrongAnswer unless the status is 200."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+        try:
+            connection.request("POST", request.path, request.body, {"content-type": "application/json"})
+            response = connection.getresponse()
+            answer = response.read()
+        finally:
+            connection.close()
+        if response.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+            raise ConnectionError(answer[:200].decode(errors="replace"))
+        if response.status != http.HTTPStatus.OK:
+            raise WrongAnswer(f"{request.path} answered {response.status}: {answer[:200]!r}")
+        return answer
+
+
+class GrpcDoor:
+    """Unary gRPC calls, without TLS."""
+
+    generator = ("--header=content-type: application/grpc", "--header=te: trailers")
+
+    def request(self, folder: Path, workload: Workload, count: int) -> Request:
+        """`count` rows: one to Predict, more to PredictBatch."""
+        services = {service.package: service for service in load(folder / "protos").services}
+        names = {method.name: method for method in services[workload.package].methods}
+        method = names["Predict" if count == 1 else "PredictBatch"]
+        rows = [dict(zip(workload.columns, row, strict=True)) for row in workload.rows(count).tolist()]
+        message = method.request(**(rows[0] if count == 1 else {"rows": rows}))
+
+        def read(answer: bytes) -> list[list[float]]:
+            response: Any = method.response.FromString(answer)
+            return [[getattr(row, name) for name in workload.fields] for row in ([response] if count == 1 else response.rows)]
+
+        return Request(method.path, message.SerializeToString(), read, workload.estimator.predict_proba(workload.rows(count)))
+
+    def frame(self, body: bytes) -> bytes:
+        """A message on the wire: not compressed, its length, itself."""
+        return b"\0" + len(body).to_bytes(4, "big") + body
+
+    def ask(self, port: int, request: Request) -> bytes:
+        """The message of the answer. Raises OSError while nobody is ready to answer, WrongAnswer for a status that is not OK."""
+        options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
+        with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
+            try:
+                call: Any = channel.unary_unary(request.path)
+                answer: bytes = call(request.body, timeout=SECONDS)
+            except grpc.RpcError as error:
+                status: Any = error
+                if status.code() is grpc.StatusCode.UNAVAILABLE:
+                    raise ConnectionError(status.details()) from None
+                raise WrongAnswer(f"{request.path} answered {status.code().name}: {status.details()}") from None
+        return answer
+
+
+Door = HttpDoor | GrpcDoor

@@ -1,0 +1,59 @@
+"""What a process and its descendants have used, from /proc."""
+
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Of a whole tree, since its start."""
+
+    cpu_seconds: float
+    switches: int
+    """Context switches of all threads, voluntary or not."""
+    peak_rss_mib: float
+    """The peaks of the processes, added up."""
+
+
+def usage(pid: int) -> Usage:
+    """What the tree below `pid` has used so far."""
+    cpu, switches, peak = 0, 0, 0
+    for folder in _tree(pid):
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        cpu += int(fields[11]) + int(fields[12])  # utime and stime, of all threads
+        peak += _sum(folder / "status", "VmHWM")
+        switches += sum(_sum(task / "status", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches") for task in _tasks(folder))
+    return Usage(cpu / _TICKS, switches, peak / 1024)
+
+
+def kill_tree(pid: int) -> None:
+    """Kill what is left of the tree."""
+    for folder in _tree(pid):
+        with suppress(ProcessLookupError):
+            os.kill(int(folder.name), signal.SIGKILL)
+
+
+def _tree(pid: int) -> list[Path]:
+    folder = Path(f"/proc/{pid}")
+    try:
+        children = " ".join((task / "children").read_text() for task in _tasks(folder)).split()
+    except OSError:
+        return []
+    return [folder, *(member for child in children for member in _tree(int(child)))]
+
+
+def _tasks(folder: Path) -> list[Path]:
+    return list((folder / "task").iterdir())
+
+
+def _sum(status: Path, *names: str) -> int:
+    try:
+        lines = [line.partition(":") for line in status.read_text().splitlines()]
+    except OSError:  # A thread that has ended since.
+        return 0
+    return sum(int(value.split()[0]) for name, _, value in lines if name in names)

@@ -1,0 +1,123 @@
+"""What is served: trained models, their contracts, and the rows to send."""
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_breast_cancer, load_iris, make_classification
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import minmax_scale
+from sklearn.svm import SVC
+
+from grpc_server.adding import add_model
+from grpc_server.repository import Repository
+
+ROOT = Path(__file__).parents[1]
+IRIS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workload:
+    """A trained classifier and the data to ask it about."""
+
+    name: str
+    """Also the model's name and the contract's package."""
+    columns: tuple[str, ...]
+    estimator: Any
+    data: Matrix
+    """All from 0 to 1, as the contract demands."""
+
+    def rows(self, count: int) -> Matrix:
+        """The first `count` rows of the data, repeated where there are fewer."""
+        return np.resize(self.data, (count, len(self.columns)))
+
+    @property
+    def fields(self) -> list[str]:
+        """Names of the response's fields, in the order of the model's output."""
+        return [f"{name}_probability" for name in self.estimator.classes_]
+
+    @property
+    def package(self) -> str:
+        """The contract's package."""
+        return f"{self.name}.v1"
+
+
+def iris() -> Workload:
+    """The post's own model. scikit-learn 1.11 takes it away; its replacement costs seven times as much a call."""
+    data, target, names = _scaled(load_iris())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return Workload("iris", IRIS, SVC(probability=True, random_state=0).fit(data, names[target]), data)
+
+
+def forest() -> Workload:
+    """A hundred trees on the thirty columns of the breast cancer data."""
+    bunch = load_breast_cancer()
+    data, target, names = _scaled(bunch)
+    estimator = RandomForestClassifier(100, random_state=0).fit(data, names[target])
+    return Workload("cancer", tuple(name.replace(" ", "_") for name in bunch.feature_names), estimator, data)
+
+
+def linear(width: int) -> Workload:
+    """A cheap model on `width` made-up columns: what is left is the cost of carrying them."""
+    made, target = make_classification(300, width, n_informative=4, n_redundant=0, random_state=0)
+    data = _within(made)
+    estimator = LogisticRegression().fit(data, np.array(["no", "yes"])[target])
+    return Workload(f"linear{width}", tuple(f"column_{number}" for number in range(width)), estimator, data)
+
+
+def _scaled(bunch: Any) -> tuple[Matrix, Any, Any]:
+    return _within(bunch.data), bunch.target, bunch.target_names
+
+
+def _within(data: Any) -> Matrix:
+    scaled: Matrix = np.clip(minmax_scale(data), 0, 1)  # Rounding leaves some just above 1.
+    return scaled
+
+
+def prepare(folder: Path, workloads: Iterable[Workload]) -> None:
+    """Write `models` and `protos` for Foretell, and `post` for the post's app, into `folder`."""
+    (folder / "post").mkdir(parents=True)
+    for workload in workloads:
+        file = folder / "post" / f"{workload.name}.joblib"
+        joblib.dump(workload.estimator, file)
+        add_model(Repository(folder / "models"), file, workload.name, workload.columns)
+        joblib.dump((workload.estimator, workload.columns), file)
+        if workload.name == "iris":
+            copytree(ROOT / "protos/iris", folder / "protos/iris")
+        else:
+            proto = folder / "protos" / workload.name / "v1" / f"{workload.name}.proto"
+            proto.parent.mkdir(parents=True)
+            proto.write_text(_contract(workload))
+
+
+def _contract(workload: Workload) -> str:
+    """The same shape and the same rules as the iris contract."""
+    rules = "[(buf.validate.field).required = true, (buf.validate.field).double = { gte: 0, lte: 1 }]"
+    features = "".join(f"  optional double {name} = {number} {rules};\n" for number, name in enumerate(workload.columns, 1))
+    response = "".join(f"  double {name} = {number};\n" for number, name in enumerate(workload.fields, 1))
+    methods = "".join(
+        f"  rpc {name}({takes}) returns ({gives}) {{\n"
+        f'    option (google.api.http) = {{ post: "/{workload.name}{path}" body: "*" }};\n  }}\n'
+        for name, takes, gives, path in (
+            ("Predict", "Features", "Response", "/predict"),
+            ("PredictBatch", "FeaturesBatch", "ResponseBatch", "/predict/batch"),
+        )
+    )
+    most = "[(buf.validate.field).repeated = { min_items: 1, max_items: 10000 }]"
+    return (
+        f'syntax = "proto3";\npackage {workload.package};\n'
+        'import "buf/validate/validate.proto";\nimport "foretell/v1/options.proto";\nimport "google/api/annotations.proto";\n'
+        f"service {workload.name.capitalize()}Service {{\n{methods}}}\n"
+        f"message Features {{\n{features}}}\nmessage Response {{\n{response}}}\n"
+        f"message FeaturesBatch {{\n  repeated Features rows = 1 {most};\n}}\n"
+        "message ResponseBatch {\n  repeated Response rows = 1;\n}\n"
+    )
