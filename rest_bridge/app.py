@@ -1,5 +1,6 @@
 """The FastAPI application of a contract. No field and no service is named here."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -9,8 +10,11 @@ from starlette.responses import Response
 
 from contract.contract import Contract
 from contract.errors import ContractError
+from contract.service import Method, Service, Shape
 from lifecycle.request_id import request_id
+from rest_bridge.caller import Caller, Unary
 from rest_bridge.channel import Channel
+from rest_bridge.coalescer import Coalescer
 from rest_bridge.endpoint import Endpoint
 from rest_bridge.guard import failure
 from rest_bridge.openapi import openapi
@@ -37,11 +41,11 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings) -
     own = pages(contract, channel)
     app.include_router(own)
     taken = {getattr(route, "path", "") for route in own.routes} | _OWN_PAGES
-    for method in (method for service in contract.services for method in service.methods):
+    for method, caller in _callers(contract, channel):
         for path in method.paths:
             if path in taken or path.startswith("/static-offline-docs/"):
                 raise ContractError(f"the REST path {path} of {method.full_name} is one of the bridge's own pages")
-            endpoint = Endpoint(contract, method, channel, settings)
+            endpoint = Endpoint(contract, method, caller, settings)
             for spelling in {path, f"{path.rstrip('/')}/"}:
                 app.add_route(spelling, endpoint.answer, methods=["POST"], include_in_schema=False)
     app.add_exception_handler(Refused, _refused)
@@ -50,6 +54,22 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings) -
     document = openapi(app, contract)
     app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI documents this way of replacing it
     return app
+
+
+def _callers(contract: Contract, channel: Channel) -> Iterator[tuple[Method, Caller]]:
+    for service in contract.services:
+        for method in service.methods:
+            yield method, _caller(contract, service, method, channel)
+
+
+def _caller(contract: Contract, service: Service, method: Method, channel: Channel) -> Caller:
+    """Rows go together where the service has a batch method for them."""
+    unary = Unary(channel, method)
+    for other in service.methods:
+        fits = (other.features, other.answer) == (method.features, method.answer)
+        if method.shape is Shape.ROW and other.shape is Shape.BATCH and fits:
+            return Coalescer(unary, Unary(channel, other), other, contract.rules)
+    return unary
 
 
 async def _refused(_request: Request, error: Any) -> Response:

@@ -1,6 +1,7 @@
 """One method of the contract as a REST endpoint."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import grpc
@@ -13,7 +14,7 @@ from contract.rules import VALID
 from contract.service import Method
 from lifecycle.request_id import request_id
 from rest_bridge.body import read_body
-from rest_bridge.channel import Call, Channel
+from rest_bridge.caller import Answer, Caller, model_headers
 from rest_bridge.codec import Codec
 from rest_bridge.deadline import timeout
 from rest_bridge.document import read_document
@@ -21,19 +22,17 @@ from rest_bridge.problem import MOST, Problem, Problems, Refused
 from rest_bridge.settings import BridgeSettings
 from rest_bridge.translation import located, refused_body
 
-MODEL_HEADERS = ("model-name", "model-version")
-
 
 class Endpoint:
-    """JSON in, one unary call, JSON out. The rules are the server's; only a body that is no message is judged here."""
+    """JSON in, a call, JSON out. The rules are the server's; only a body that is no message is judged here."""
 
-    def __init__(self, contract: Contract, method: Method, channel: Channel, settings: BridgeSettings) -> None:
+    def __init__(self, contract: Contract, method: Method, caller: Caller, settings: BridgeSettings) -> None:
         self._contract = contract
         self._method = method
         self._settings = settings
         self._request = Codec(method.input, contract.rules)
         self._response = Codec(method.output, contract.rules)
-        self._call = channel.unary_unary(method.path)
+        self._caller = caller
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; a refusal is an answer too."""
@@ -54,15 +53,13 @@ class Endpoint:
         document = read_document(await read_body(request, settings.max_body_bytes, settings.body_seconds))
         message = self._read(document)
         remaining = max(end - clock(), 0.0)
-        call: Call = self._call(message.SerializeToString(), timeout=remaining, metadata=(("x-request-id", identity),))
         try:
-            answer = await _unless_disconnected(call, request)
+            answer = await _unless_disconnected(self._caller(message, remaining, identity), request)
         except grpc.aio.AioRpcError as error:
             refusal = refused_body(error, self._contract, self._method.input, document)
-            refusal.headers.update(_model_headers(error.trailing_metadata()))
+            refusal.headers.update(model_headers(error.trailing_metadata()))
             raise refusal from None
-        body = self._response.write(self._method.response.FromString(answer))
-        return Response(body, headers=_model_headers(await call.initial_metadata()), media_type="application/json")
+        return Response(self._response.write(answer.message), headers=dict(answer.headers), media_type="application/json")
 
     def _read(self, document: Any) -> Message:
         """The message. Raises Refused with every problem of the document, broken rules of its sound parts included."""
@@ -85,25 +82,20 @@ def _within(problem: Problem, seen: set[tuple[str | int, ...]]) -> bool:
     return parts == ("body",) or any(parts[:length] in seen for length in range(1, len(parts) + 1))
 
 
-async def _unless_disconnected(call: Call, request: Request) -> bytes:
+async def _unless_disconnected(call: Coroutine[Any, Any, Answer], request: Request) -> Answer:
     """Await the call; cancel it when the caller hangs up."""
-    answer = asyncio.ensure_future(call)
-    gone = asyncio.ensure_future(_disconnected(request))
+    answer = asyncio.create_task(call)
+    gone = asyncio.create_task(_disconnected(request))
     try:
         await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             raise ClientDisconnect
-        return bytes(await answer)
+        return await answer
     finally:
         gone.cancel()
-        if not answer.done():
-            call.cancel()
+        answer.cancel()
 
 
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _model_headers(metadata: Any) -> dict[str, str]:
-    return {key: value for key, value in metadata or () if key in MODEL_HEADERS}

@@ -1,0 +1,178 @@
+"""Requests that wait go together: each caller gets its own answer or its own failure, once, whatever happens to the others."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contract.contract import Contract
+from rest_bridge.caller import Answer
+from rest_bridge.coalescer import MOST_OUT, Coalescer
+from tests.conftest import EXAMPLE
+from tests.rest_bridge.channels import rpc_error
+
+HEADERS = {"model-name": "iris"}
+POISON = 0.625
+"""A row that passes the rules and breaks the model."""
+
+
+class Server:
+    """Answers rows and batches with the first feature as setosa's probability, when it is let go."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.row, self.batch = contract.services[0].methods[:2]
+        self.sent: list[int] = []
+        """Rows of each call, in order; a unary call has one."""
+        self.identities: list[str] = []
+        self.go = asyncio.Event()
+        self.fails: Callable[[list[float]], grpc.aio.AioRpcError | None] = lambda _rows: None
+        self.coalescer = Coalescer(self._unary, self._batch, self.batch, contract.rules)
+
+    async def ask(self, value: float | None, seconds: float = 10.0) -> float:
+        message = self.row.request(**EXAMPLE | {"sepal_length": value})
+        answer: Any = await self.coalescer(message, seconds, f"id-{value}")
+        assert answer.headers == HEADERS
+        return float(answer.message.setosa_probability)
+
+    async def _unary(self, message: Message, seconds: float, identity: str) -> Answer:
+        self.identities.append(identity)
+        (value,) = await self._work([message])
+        return Answer(self.row.response(setosa_probability=value), HEADERS)
+
+    async def _batch(self, message: Any, seconds: float, identity: str) -> Answer:
+        answers = [self.row.response(setosa_probability=value) for value in await self._work(message.rows)]
+        return Answer(self.batch.response(rows=answers), HEADERS)
+
+    async def _work(self, rows: Any) -> list[float]:
+        values = [row.sepal_length for row in rows]
+        self.sent.append(len(values))
+        await self.go.wait()
+        failure = self.fails(values)
+        if failure is not None:
+            raise failure
+        return values
+
+
+def poison(values: list[float]) -> grpc.aio.AioRpcError | None:
+    return rpc_error(grpc.StatusCode.INTERNAL, "boom") if POISON in values else None
+
+
+async def settled(calls: list[Any]) -> list[Any]:
+    return await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 20)
+
+
+async def started(server: Server, calls: list[Any]) -> list[asyncio.Task[Any]]:
+    """Tasks that have come as far as they can without the server."""
+    tasks = [asyncio.create_task(call) for call in calls]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_a_lone_request_goes_alone_and_at_once(contract: Contract) -> None:
+    server = Server(contract)
+    server.go.set()
+    assert [await server.ask(value) for value in (0.1, 0.2, 0.3)] == [0.1, 0.2, 0.3]
+    assert server.sent == [1, 1, 1]
+    assert server.identities == ["id-0.1", "id-0.2", "id-0.3"]
+
+
+async def test_requests_that_wait_go_together(contract: Contract) -> None:
+    server = Server(contract)
+    values = [number / 100 for number in range(40)]
+    tasks = await started(server, [server.ask(value) for value in values])
+    assert server.sent == [1] * MOST_OUT
+    server.go.set()
+    assert await settled(tasks) == values
+    assert server.sent == [1] * MOST_OUT + [40 - MOST_OUT]
+
+
+async def test_a_row_that_breaks_the_rules_goes_alone(contract: Contract) -> None:
+    server = Server(contract)
+    tasks = await started(server, [server.ask(value) for value in (0.1, 0.2, 0.3, None, 7.0, 0.4)])
+    assert server.sent == [1] * (MOST_OUT + 2)
+    server.go.set()
+    assert (await settled(tasks))[5] == 0.4
+    assert server.sent == [1] * (MOST_OUT + 2) + [2]
+
+
+async def test_a_row_that_breaks_the_model_fails_alone(contract: Contract) -> None:
+    server = Server(contract)
+    server.fails = poison
+    values = [0.0, 0.1, 0.2, POISON, 0.3]
+    tasks = await started(server, [server.ask(value) for value in values])
+    server.go.set()
+    outcomes = await settled(tasks)
+    assert isinstance(outcomes.pop(3), grpc.aio.AioRpcError)
+    assert outcomes == [0.0, 0.1, 0.2, 0.3]
+    assert server.sent == [1, 1, 3, 1, 1, 1]
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED])
+async def test_what_no_row_caused_is_told_to_all_and_not_tried_again(contract: Contract, code: grpc.StatusCode) -> None:
+    server = Server(contract)
+    server.fails = lambda values: rpc_error(code, "away") if len(values) > 1 else None
+    tasks = await started(server, [server.ask(value / 10) for value in range(6)])
+    server.go.set()
+    outcomes = await settled(tasks)
+    assert outcomes[:MOST_OUT] == [0.0, 0.1]
+    assert [outcome.code() for outcome in outcomes[MOST_OUT:]] == [code] * 4
+    assert server.sent == [1, 1, 4]
+
+
+async def test_a_caller_who_leaves_takes_nobody_along(contract: Contract) -> None:
+    server = Server(contract)
+    tasks = await started(server, [server.ask(value / 10) for value in range(8)])
+    for task in tasks[::2]:
+        task.cancel()
+    server.go.set()
+    outcomes = await settled(tasks)
+    assert outcomes[1::2] == [0.1, 0.3, 0.5, 0.7]
+    assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes[::2])
+    assert sum(server.sent) == MOST_OUT + 3
+
+
+async def test_each_caller_keeps_its_own_deadline(contract: Contract) -> None:
+    server = Server(contract)
+    tasks = await started(server, [server.ask(0.1), server.ask(0.2), server.ask(0.3, 0.02), server.ask(0.4)])
+    with pytest.raises(grpc.aio.AioRpcError) as late:
+        await tasks[2]
+    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    server.go.set()
+    assert await settled([tasks[0], tasks[1], tasks[3]]) == [0.1, 0.2, 0.4]
+
+
+fates = st.lists(st.tuples(st.sampled_from([0.0, 0.25, 0.5, POISON]), st.booleans(), st.integers(0, 3)), max_size=40)
+
+
+@settings(deadline=None, max_examples=150)
+@given(fates)
+def test_under_any_arrival_cancellation_and_failure_everybody_gets_their_own(contract: Contract, wanted: list[Any]) -> None:
+    async def scenario() -> None:
+        server = Server(contract)
+        server.fails = poison
+        tasks = []
+        for number, (value, cancelled, pause) in enumerate(wanted):
+            tasks.append(asyncio.create_task(server.ask(value)))
+            for _ in range(pause):
+                await asyncio.sleep(0)
+            if cancelled:
+                tasks[-1].cancel()
+            if number == len(wanted) // 2:
+                server.go.set()
+        server.go.set()
+        for (value, cancelled, _), outcome in zip(wanted, await settled(tasks), strict=True):
+            if isinstance(outcome, asyncio.CancelledError):
+                assert cancelled
+            elif value == POISON:
+                assert outcome.code() is grpc.StatusCode.INTERNAL
+            else:
+                assert outcome == value
+        assert await asyncio.wait_for(server.ask(0.75), 10) == 0.75
+
+    asyncio.run(scenario())
