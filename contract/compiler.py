@@ -17,6 +17,9 @@ SHIPPED = Path(__file__).parents[1] / "protos"
 IMPORTED = ("buf", "google", "foretell")
 """Folders under a root that hold imports rather than contracts."""
 
+ALWAYS = ("buf/validate/validate.proto", "foretell/v1/models.proto", "foretell/v1/options.proto", "google/api/annotations.proto")
+"""Compiled along even where no contract imports them, so that their options can be looked up."""
+
 
 def contract_files(root: Path) -> list[str]:
     """Names of the contracts under `root`, relative to it and sorted.
@@ -48,7 +51,7 @@ def compile_protos(root: Path) -> FileDescriptorSet:
         out = Path(folder) / "contract.binpb"
         command = [sys.executable, "-m", "grpc_tools.protoc", *(f"-I{path}" for path in includes)]
         command += ["--include_imports", "--include_source_info", f"--descriptor_set_out={out}"]
-        command += [*contract_files(root), "foretell/v1/models.proto"]
+        command += [*contract_files(root), *ALWAYS]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ContractError(f"the contract does not compile: {_complaints(done.stderr)}")

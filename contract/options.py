@@ -26,6 +26,4 @@ class Options:
             self._classes[kind] = GetMessageClass(self._pool.FindMessageTypeByName(kind))
         options: Any = self._classes[kind].FromString(raw.SerializeToString())
         handle = self._pool.FindExtensionByName(extension)
-        if options.HasExtension(handle):
-            return options.Extensions[handle]
-        return None
+        return options.Extensions[handle] if options.HasExtension(handle) else None

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from benchmarks import load, rounds
 from benchmarks.doors import WrongAnswer
 from benchmarks.load import Load

@@ -63,6 +63,18 @@ def test_lint_directives_and_internal_notes_are_no_docs(tmp_path: Path) -> None:
     assert loaded.comment("test.v1.TestService") == "Says yes or no."
 
 
+def test_a_contract_need_not_import_what_it_does_not_use(tmp_path: Path) -> None:
+    (tmp_path / "bare.proto").write_text(
+        'syntax = "proto3"; package bare.v1; message Features { double x = 1; } '
+        "message Response { double no_probability = 1; double yes_probability = 2; } "
+        "service BareService { rpc Predict(Features) returns (Response); }"
+    )
+    loaded = load(tmp_path)
+    assert loaded.services[0].model == "bare"
+    assert loaded.api.title == "bare.v1"
+    assert not loaded.rules.of(loaded.services[0].methods[0].input.fields_by_name["x"]).required
+
+
 def test_a_method_without_a_path_gets_its_own_name(tmp_path: Path) -> None:
     (service,) = load(write_contract(tmp_path, SERVICE, features(X), RESPONSE)).services
     assert service.methods[0].paths == ("/test.v1.TestService/Predict",)
