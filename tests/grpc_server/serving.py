@@ -6,12 +6,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+import numpy as np
+import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from contract.contract import load
 from contract.service import Method
 from grpc_server.registry import Registry
+from grpc_server.runtimes import Matrix
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
 from tests.conftest import PROTOS
@@ -93,3 +96,14 @@ def info(error: grpc.RpcError) -> ErrorInfo:
     detail = ErrorInfo()
     found[0].Unpack(detail)
     return detail
+
+
+def by_first_column(rows: Matrix) -> Matrix:
+    """Probabilities that tell which row they belong to."""
+    return np.stack([rows[:, 0], 1 - rows[:, 0], np.zeros(len(rows))], axis=1)
+
+
+async def failure(call: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await call
+    return failed.value

@@ -4,33 +4,18 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
-from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection_pb2
 
-from grpc_server.aio_shell import WINDOW
 from grpc_server.runtimes import Matrix
 from tests.conftest import EXAMPLE
 from tests.fakes import FakeRuntime, Held
-from tests.grpc_server.serving import Stub, info, served, violations
+from tests.grpc_server.serving import by_first_column, failure, info, served, violations
 
 RANGE = "must be greater than or equal to 0 and less than or equal to 1"
-
-
-def by_first_column(rows: Matrix) -> Matrix:
-    """Probabilities that tell which row they belong to."""
-    return np.stack([rows[:, 0], 1 - rows[:, 0], np.zeros(len(rows))], axis=1)
-
-
-async def failure(call: Any) -> grpc.aio.AioRpcError:
-    with pytest.raises(grpc.aio.AioRpcError) as failed:
-        await call
-    return failed.value
 
 
 async def test_predict_answers_in_the_fields_of_the_classes() -> None:
@@ -147,26 +132,6 @@ async def test_a_field_that_the_contract_does_not_have_is_not_dropped_in_silence
         known = stub.features(**EXAMPLE).SerializeToString()
         error = await failure(stub.raw(known + b"\x48\x01"))  # field 9, varint 1
         assert violations(error) == [("", "unknown_field", "field number 9 is not in iris.v1.Features")]
-
-
-@pytest.mark.parametrize("method", ["/grpc.health.v1.Health/Check", "/foretell.v1.ModelService/ListModels"])
-async def test_malformed_bytes_are_refused_alike_by_every_unary_service(method: str) -> None:
-    async with served(FakeRuntime()) as stub:
-        call: Any = stub.channel.unary_unary(method)
-        assert (await failure(call(b"\xff\xff\xff"))).code() is grpc.StatusCode.INVALID_ARGUMENT
-
-
-@pytest.mark.parametrize("service", ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"])
-async def test_malformed_bytes_are_refused_by_reflection(service: str) -> None:
-    async with served(FakeRuntime()) as stub:
-        call: Any = stub.channel.stream_stream(f"/{service}/ServerReflectionInfo")
-        assert (await failure(call(iter([b"\xff\xff"])).read())).code() is grpc.StatusCode.INVALID_ARGUMENT
-
-
-async def test_an_unknown_method_is_unimplemented() -> None:
-    async with served(FakeRuntime()) as stub:
-        call: Any = stub.channel.unary_unary("/iris.v1.IrisService/Explain")
-        assert (await failure(call(b""))).code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 @pytest.mark.parametrize("error", [ValueError("secret /path/value 42"), SystemExit(3), KeyboardInterrupt(), MemoryError()])
@@ -288,100 +253,6 @@ async def test_a_message_above_the_limit_is_refused() -> None:
         await stub.predict(stub.features(**EXAMPLE))
 
 
-async def test_a_stream_is_answered_in_order() -> None:
-    async with served(FakeRuntime(by_first_column), max_batch_rows=7) as stub:
-        values = [i / 500 for i in range(500)]
-        call = stub.predict_stream(stub.features(**EXAMPLE | {"sepal_length": value}) for value in values)
-        assert [answer.setosa_probability async for answer in call] == values
-
-
-async def test_a_stream_answers_each_message_before_the_next_is_sent() -> None:
-    async with served(FakeRuntime()) as stub:
-        call = stub.predict_stream()
-        for _ in range(3):
-            await call.write(stub.features(**EXAMPLE))
-            assert (await call.read()).setosa_probability == pytest.approx(1 / 3)
-        await call.done_writing()
-        assert await call.read() is grpc.aio.EOF
-
-
-@pytest.mark.parametrize(
-    ("bad", "reason"), [(EXAMPLE | {"petal_width": 3.0}, "INVALID_FEATURES"), ({}, "INVALID_FEATURES"), (None, "MALFORMED_MESSAGE")]
-)
-async def test_the_first_refused_message_ends_a_stream_after_all_earlier_answers(bad: Any, reason: str) -> None:
-    async with served(FakeRuntime(by_first_column)) as stub:
-        call: Any = stub.channel.stream_stream(stub.methods["PredictStream"].path)
-        good = [stub.features(**EXAMPLE | {"sepal_length": i / 10}).SerializeToString() for i in range(5)]
-        wrong = b"\xff" if bad is None else stub.features(**bad).SerializeToString()
-        stream = call(iter([*good, wrong]))
-        answers = [stub.methods["Predict"].response.FromString(await stream.read()) for _ in good]
-        assert [answer.setosa_probability for answer in answers] == [0.0, 0.1, 0.2, 0.3, 0.4]
-        error = await failure(stream.read())
-        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert str(error.details()).startswith("message 5: ")
-        assert info(error).metadata["index"] == "5"
-        assert info(error).reason == reason
-
-
-async def test_a_stream_reads_ahead_only_so_far_and_a_cancelled_one_is_dropped() -> None:
-    async def endless(stub: Stub) -> AsyncIterator[Any]:
-        while True:
-            yield stub.features(**EXAMPLE)
-
-    with Held() as held:
-        runtime = FakeRuntime(held)
-        async with served(runtime, max_batch_rows=1) as stub:
-            stream = stub.predict_stream(endless(stub))
-            ahead = WINDOW + 1  # the window and the one that waits for a place in it; the first is in the model
-            await stub.until_waiting(ahead)
-            last = stub.predict(stub.features(**EXAMPLE))
-            await stub.until_waiting(ahead + 1)
-            stream.cancel()
-            behind = stub.predict(stub.features(**EXAMPLE))
-            await stub.until_waiting(ahead + 2)
-            held.go()
-            await asyncio.gather(last, behind)
-    assert sum(runtime.runs) == 3
-
-
-async def test_health_is_told_overall_and_for_each_service() -> None:
-    async with served(FakeRuntime()) as stub:
-        check: Any = stub.channel.unary_unary(
-            "/grpc.health.v1.Health/Check",
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
-        for service in ("", "iris.v1.IrisService", "foretell.v1.ModelService"):
-            assert (await check(health_pb2.HealthCheckRequest(service=service))).status == health_pb2.HealthCheckResponse.SERVING
-        unknown = await failure(check(health_pb2.HealthCheckRequest(service="nothing")))
-        assert unknown.code() is grpc.StatusCode.NOT_FOUND
-
-
-async def test_health_lists_every_service() -> None:
-    async with served(FakeRuntime()) as stub:
-        call: Any = stub.channel.unary_unary(
-            "/grpc.health.v1.Health/List", response_deserializer=health_pb2.HealthListResponse.FromString
-        )
-        listed = await call(b"")
-        assert set(listed.statuses) == {"", "iris.v1.IrisService", "foretell.v1.ModelService"}
-
-
-@pytest.mark.parametrize("version", ["v1", "v1alpha"])
-@pytest.mark.parametrize(
-    "symbol", ["iris.v1.IrisService", "iris.v1.IrisService.Predict", "iris.v1.Features", "google.rpc.BadRequest"]
-)
-async def test_reflection_finds_services_methods_and_messages(version: str, symbol: str) -> None:
-    async with served(FakeRuntime()) as stub:
-        call: Any = stub.channel.stream_stream(
-            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
-            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
-            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
-        )
-        asked = [symbol, f"{symbol}.Nothing"]
-        answers = [answer async for answer in call(reflection_pb2.ServerReflectionRequest(file_containing_symbol=s) for s in asked)]
-        assert [answer.WhichOneof("message_response") for answer in answers] == ["file_descriptor_response", "error_response"]
-
-
 async def test_metadata_that_is_no_text_harms_nobody() -> None:
     async with served(FakeRuntime()) as stub:
         await stub.predict(stub.features(**EXAMPLE), metadata=(("x-request-id-bin", b"\x00\xff"), ("authorization", "x" * 4000)))
@@ -395,14 +266,3 @@ async def test_more_callers_than_streams_wait_in_the_client_and_lose_nothing() -
                 await stub.predict(stub.features(**EXAMPLE))
 
         await asyncio.gather(*(caller() for _ in range(100)))
-
-
-async def test_one_loud_caller_cannot_starve_health() -> None:
-    with Held() as held:
-        async with served(FakeRuntime(held)) as stub:
-            calls = [stub.predict(stub.features(**EXAMPLE)) for _ in range(90)]
-            await asyncio.to_thread(held.entered.acquire)
-            check: Any = stub.channel.unary_unary("/grpc.health.v1.Health/Check")
-            assert await check(b"", timeout=5) == b"\x08\x01"
-            held.go()
-            await asyncio.gather(*calls)

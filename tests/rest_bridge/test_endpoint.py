@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,14 +10,12 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
-from contract.contract import Contract, load
-from contract.errors import ContractError
+from contract.contract import Contract
 from rest_bridge.app import create_app
 from rest_bridge.guard import Guard
 from rest_bridge.settings import BridgeSettings
 from rest_bridge.translation import HTTP_STATUS
 from tests.conftest import EXAMPLE
-from tests.contracts import RESPONSE, features, write_contract
 from tests.rest_bridge.channels import HANGS, Answer, FakeChannel, rpc_error
 
 OWN = ErrorInfo(reason="ANY", domain="foretell")
@@ -262,59 +259,3 @@ async def test_a_caller_who_hangs_up_cancels_the_call(contract: Contract) -> Non
     }
     await asyncio.wait_for(app(scope, receive, send), 10)
     assert channel.cancelled.is_set()
-
-
-async def test_what_is_no_page_has_the_same_body_as_every_refusal(contract: Contract) -> None:
-    http, _ = client(contract, lambda _: answered(contract))
-    async with http:
-        missing = await http.get("/nowhere")
-        wrong = await http.get("/predict")
-    assert (missing.status_code, missing.json()["detail"][0]["type"]) == (404, "not_found")
-    assert (wrong.status_code, wrong.json()["detail"][0]["type"]) == (405, "method_not_allowed")
-    assert wrong.headers["allow"] == "POST"
-    assert missing.headers["x-request-id"]
-
-
-@pytest.mark.parametrize("path", ["/healthz", "/docs", "/openapi.json", "/static-offline-docs/favicon.png"])
-async def test_a_page_can_be_asked_for_its_head_and_never_for_a_part(contract: Contract, path: str) -> None:
-    http, _ = client(contract, lambda _: answered(contract))
-    async with http:
-        assert (await http.head(path)).status_code == 200
-        assert (await http.get(path, headers={"range": "bytes=abc"})).status_code == 200
-
-
-async def test_a_request_that_outlives_the_drain_is_told_so(contract: Contract) -> None:
-    called = asyncio.Event()
-
-    def hang(_request: bytes) -> Any:
-        called.set()
-        return HANGS
-
-    guard = Guard(create_app(contract, FakeChannel(hang), BridgeSettings()))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://test") as http:
-        request = asyncio.create_task(http.post("/predict", json=EXAMPLE))
-        await called.wait()
-        guard.draining = True
-        request.cancel()
-        response = await request
-    assert response.status_code == 503
-    assert response.headers["retry-after"] == "1"
-    assert response.headers["connection"] == "close"
-
-
-@pytest.mark.parametrize(
-    "path", ["/healthz", "/healthz/", "/models", "/contract", "/docs", "/openapi.json", "/static-offline-docs/x"]
-)
-def test_a_contract_cannot_take_a_page_of_the_bridge(tmp_path: Path, path: str) -> None:
-    method = f'rpc A(Features) returns (Response) {{ option (google.api.http) = {{post: "{path}" body: "*"}}; }}'
-    taken = load(write_contract(tmp_path, f"service S {{ {method} }}", features("double x"), RESPONSE))
-    with pytest.raises(ContractError, match=r"of test.v1.S.A is one of the bridge's own pages"):
-        create_app(taken, FakeChannel(lambda _: b""), BridgeSettings())
-
-
-async def test_a_draining_bridge_says_goodbye(contract: Contract) -> None:
-    guard = Guard(create_app(contract, FakeChannel(lambda _: answered(contract)), BridgeSettings()))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://test") as http:
-        assert "connection" not in (await http.get("/healthz")).headers
-        guard.draining = True
-        assert (await http.get("/healthz")).headers["connection"] == "close"
