@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-import time
 from typing import Any
 
 import grpc
@@ -105,10 +104,8 @@ async def test_a_batch_of_bad_rows_is_judged_until_the_refusal_is_full() -> None
 async def test_a_list_of_a_million_rows_is_not_looked_into() -> None:
     async with served(FakeRuntime()) as stub:
         call: Any = stub.channel.unary_unary("/iris.v1.IrisService/PredictBatch")
-        started = time.process_time()
         error = await failure(call(b"\x0a\x00" * 1_000_000))
         assert violations(error) == [("rows", "repeated.max_items", "must contain no more than 10000 item(s)")]
-        assert time.process_time() - started < 20  # it took minutes when every row was judged
 
 
 async def test_unknown_fields_are_listed_only_so_far() -> None:
