@@ -9,8 +9,6 @@ from contract.errors import SetupError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-Folder = Annotated[Path | None, typer.Option(metavar="DIR")]
-
 
 def main() -> None:
     """Run the command line. What cannot be done is said in one line on stderr, with exit code 2."""
