@@ -4,7 +4,7 @@ Rules are `buf.validate` options; protovalidate (https://protovalidate.com) alon
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import protovalidate
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -112,6 +112,10 @@ class Rules:
         if name not in self._fields:
             self._fields[name] = _field_rules(self._options.get(field, "buf.validate.field"))
         return self._fields[name]
+
+    def stated(self, kind: Literal["message", "oneof", "field"], descriptor: Any) -> Any:
+        """Everything that `buf.validate` is told on a message, oneof or field, as its own message; None for nothing."""
+        return self._options.get(descriptor, f"buf.validate.{kind}")
 
     def of_message(self, message: Descriptor) -> tuple[str, ...]:
         """What the message's own CEL rules say, in words."""
