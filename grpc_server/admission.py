@@ -10,14 +10,15 @@ class Admission:
     """Counts accepted work from any thread. Once closed it only counts down."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._inside = 0
         self._closed = False
         self._closed_at = self._knocked = 0.0
 
     def enter(self) -> None:
         """Accept one piece of work, to be answered and then left. Raises Draining once closed."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 self._knocked = time.monotonic()
                 raise Draining("the server is stopping; retry elsewhere")
@@ -25,7 +26,7 @@ class Admission:
 
     def leave(self) -> None:
         """The work was answered, or nobody waits for it."""
-        with self._changed:
+        with self._lock:
             self._inside -= 1
             if not self._inside:
                 self._changed.notify_all()

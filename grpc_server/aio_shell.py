@@ -1,74 +1,122 @@
-"""The shell on grpc.aio: calls in, answers out, nothing decided here."""
+"""The shell on grpc.aio, grpcio's public API: calls in, answers out, nothing decided here."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 
-from contract.service import Shape
-from grpc_server.batcher import Job
 from grpc_server.call import Call
-from grpc_server.model import Model
-from grpc_server.predictor import Answer, Predictor
+from grpc_server.handler import WINDOW, Answer, Handler, Kind
 from grpc_server.refusal import Refusal
-from grpc_server.registry import Registry
-from grpc_server.status import DETAILS, rpc_status
+from grpc_server.shell import Work
+from grpc_server.status import trailing
 from lifecycle.request_id import request_id
-
-WINDOW = 64
-"""Messages of one stream that may wait for their answers at once."""
 
 # In quotes: only the type stubs know these as generic.
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
-Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 
 
-def prediction_handlers(registry: Registry) -> list[grpc.GenericRpcHandler]:
-    """One generic handler a service, over raw bytes."""
-    return [grpc.method_handlers_generic_handler(model.service.full_name, _methods(registry, model)) for model in registry.models]
+_MOST_GATHERED = 256
+"""Rows that are gathered at most while more keep coming."""
 
 
-def _methods(registry: Registry, model: Model) -> dict[str, Handler]:
-    handlers: dict[str, Handler] = {}
-    for method in model.service.methods:
-        predictor = registry.predictor(model, method.name)
-        if method.shape is Shape.STREAM:
-            handlers[method.name] = grpc.stream_stream_rpc_method_handler(partial(_stream, predictor, model))
-        else:
-            handlers[method.name] = grpc.unary_unary_rpc_method_handler(partial(_unary, predictor, model))
-    return handlers
+class AioShell:
+    """See Shell. Its calls run on the event loop that started it."""
+
+    def __init__(self, options: Sequence[tuple[str, int]]) -> None:
+        self._server = grpc.aio.server(options=options)
+
+    def add_port(self, target: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """See Shell."""
+        if credentials is None:
+            return int(self._server.add_insecure_port(target))
+        return int(self._server.add_secure_port(target, credentials))
+
+    async def start(self, handlers: Iterable[Handler], work: Work) -> None:
+        """See Shell."""
+        self._server.add_generic_rpc_handlers((_Table(handlers, _Soon(work)),))
+        await self._server.start()
+
+    async def stop(self, seconds: float) -> None:
+        """See Shell."""
+        await self._server.stop(seconds)
 
 
-async def _unary(predictor: Predictor, model: Model, request: bytes, context: Context) -> bytes:
+class _Table(grpc.GenericRpcHandler):
+    """Handlers by path, over raw bytes."""
+
+    def __init__(self, handlers: Iterable[Handler], soon: "_Soon") -> None:
+        self._handlers = {handler.path: _method_handler(handler, soon) for handler in handlers}
+
+    def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
+        """See grpc.GenericRpcHandler."""
+        return self._handlers.get(str(details.method))
+
+
+class _Soon:
+    """Runs inline models once a turn of the loop brings no more rows: what arrives meanwhile goes together."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._scheduled = False
+
+    def __call__(self) -> None:
+        if not self._scheduled and self._work.waiting:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._look, 0)
+
+    def _look(self, before: int) -> None:
+        waiting = self._work.waiting
+        if before < waiting < _MOST_GATHERED:
+            asyncio.get_running_loop().call_soon(self._look, waiting)
+            return
+        self._work.run_waiting()
+        self._scheduled = False
+        self()
+
+
+def _method_handler(handler: Handler, soon: _Soon) -> "grpc.RpcMethodHandler[bytes, bytes]":
+    if handler.kind is Kind.UNARY:
+        return grpc.unary_unary_rpc_method_handler(partial(_unary, handler, soon))
+    if handler.kind is Kind.STREAM:
+        return grpc.stream_stream_rpc_method_handler(partial(_stream, handler, soon))
+    return grpc.unary_stream_rpc_method_handler(partial(_watch, handler))
+
+
+async def _unary(handler: Handler, soon: _Soon, request: bytes, context: Context) -> bytes:
     call = _accepted(context)
-    pending = _Pending(predictor, request, call)
+    pending = _Pending(handler, request, call)
+    soon()
     try:
         answer = await pending.answer
     except asyncio.CancelledError:
         pending.cancel()
         raise
     if isinstance(answer, Refusal):
-        return await abort(context, answer, _facts(model, call))
-    await context.send_initial_metadata(_facts(model, call))
+        return await _abort(context, answer, handler, call)
+    await context.send_initial_metadata(handler.labels(call))
     return answer
 
 
-async def _stream(predictor: Predictor, model: Model, requests: AsyncIterator[bytes], context: Context) -> None:
+async def _stream(handler: Handler, soon: _Soon, requests: AsyncIterator[bytes], context: Context) -> None:
     """Read ahead by at most WINDOW messages, answer in order, end at the first refusal."""
     call = _accepted(context)
-    waiting: asyncio.Queue[_Pending | None] = asyncio.Queue(WINDOW)
+    places = asyncio.Semaphore(WINDOW)
+    waiting: asyncio.Queue[_Pending | None] = asyncio.Queue()
     started: set[_Pending] = set()
 
     async def read() -> None:
         async for request in requests:
-            pending = _Pending(predictor, request, call)
+            await places.acquire()
+            pending = _Pending(handler, request, call)
+            soon()
             started.add(pending)
-            await waiting.put(pending)
-        await waiting.put(None)
+            waiting.put_nowait(pending)
+        waiting.put_nowait(None)
 
     reader = asyncio.create_task(read())
     index = 0
@@ -76,10 +124,11 @@ async def _stream(predictor: Predictor, model: Model, requests: AsyncIterator[by
         while (pending := await waiting.get()) is not None:
             answer = await pending.answer
             started.discard(pending)
+            places.release()
             if isinstance(answer, Refusal):
-                await abort(context, answer.at(index), _facts(model, call))
+                await _abort(context, answer.at(index), handler, call)
             if not index:
-                await context.send_initial_metadata(_facts(model, call))
+                await context.send_initial_metadata(handler.labels(call))
             await context.write(answer)
             index += 1
     finally:
@@ -88,14 +137,33 @@ async def _stream(predictor: Predictor, model: Model, requests: AsyncIterator[by
             pending.cancel()
 
 
+async def _watch(handler: Handler, request: bytes, context: Context) -> None:
+    call = _accepted(context)
+    answers: asyncio.Queue[Answer] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def push(answer: Answer) -> None:
+        loop.call_soon_threadsafe(answers.put_nowait, answer)
+
+    work = handler.answer(request, call, push)
+    try:
+        while True:
+            answer = await answers.get()
+            if isinstance(answer, Refusal):
+                await _abort(context, answer, handler, call)
+            await context.write(answer)
+    finally:
+        if work is not None:
+            work.cancel()
+
+
 class _Pending:
     """A request on its way; `answer` is a future on the running loop."""
 
-    def __init__(self, predictor: Predictor, request: bytes, call: Call) -> None:
-        loop = asyncio.get_running_loop()
-        self.answer: asyncio.Future[Answer] = loop.create_future()
-        self._loop = loop
-        self._job: Job | None = predictor.predict(request, call, self._reply)
+    def __init__(self, handler: Handler, request: bytes, call: Call) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._work = handler.answer(request, call, self._reply)
 
     def _reply(self, answer: Answer) -> None:
         with contextlib.suppress(RuntimeError):  # The loop is gone where a model answers after the end of the drain.
@@ -106,25 +174,16 @@ class _Pending:
             self.answer.set_result(answer)
 
     def cancel(self) -> None:
-        if self._job is not None:
-            self._job.cancel()
+        if self._work is not None:
+            self._work.cancel()
 
 
-def _accepted(context: Context) -> Call:
+def _accepted(context: Any) -> Call:
     metadata = dict(context.invocation_metadata() or ())
     remaining = context.time_remaining()
     return Call(request_id(metadata.get("x-request-id")), None if remaining is None else time.monotonic() + remaining)
 
 
-def _facts(model: Model, call: Call) -> tuple[tuple[str, str], ...]:
-    """Which model answers which call.
-
-    Initial metadata of an answer, but trailing metadata of a refusal: gRPC clients retry no call that has sent anything before.
-    """
-    return ("model-name", model.name), ("model-version", model.version), ("x-request-id", call.request_id)
-
-
-async def abort(context: Context, refusal: Refusal, facts: tuple[tuple[str, str], ...]) -> NoReturn:
+async def _abort(context: Context, refusal: Refusal, handler: Handler, call: Call) -> NoReturn:
     """End the call with the refusal's status and details."""
-    status = rpc_status(refusal)
-    await context.abort(refusal.code, refusal.message, (*facts, (DETAILS, status.SerializeToString())))
+    await context.abort(refusal.code, refusal.message, (*handler.labels(call), trailing(refusal)))

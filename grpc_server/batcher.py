@@ -3,8 +3,9 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,14 +17,19 @@ from grpc_server.runtimes import Matrix
 logger = logging.getLogger(__name__)
 
 
+Row: TypeAlias = Sequence[float]
+Rows: TypeAlias = tuple[Row] | Matrix
+"""Numbers in the order of the model, a row or several: a matrix of one row costs more to make than the model takes to answer it."""
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """Rows of one call on their way through the model."""
 
-    rows: Matrix
+    rows: Rows
     call: Call
-    done: Callable[[Matrix | Refusal], None]
-    """Called from any thread with the outcome; must not raise."""
+    done: Callable[[Rows | Refusal], None]
+    """Called from any thread with the model's output, a row for each row, or why there is none; must not raise."""
     dropped: Callable[[], None]
     """Called instead of `done`, from any thread, where the job was cancelled before the model ran; must not raise."""
     cancelled: bool = False
@@ -33,103 +39,134 @@ class Job:
         self.cancelled = True
 
 
+Predict: TypeAlias = Callable[[Matrix], Matrix]
+
+
 class Batcher:
-    """One queue and one thread before one model.
+    """One queue before one model.
 
     No batch mixes models, because each model has a batcher of its own. Order is kept. A batch that fails is tried again job by job,
     so that only the culprit fails.
     """
 
-    def __init__(self, predict: Callable[[Matrix], Matrix], *, max_rows: int, max_waiting: int) -> None:
-        """`max_rows` bounds one run of the model (a larger job runs alone), `max_waiting` the rows in the queue.
+    def __init__(self, runners: Sequence[Predict], *, max_rows: int, max_waiting: int, inline: bool = False) -> None:
+        """Each of `runners` runs the model in a thread of its own; `inline`, the only one runs where `run_waiting` is called.
 
-        Jobs larger than a run get half of the queue, so that callers with large batches cannot shut out those with single rows.
+        `max_rows` bounds one run of the model (a larger job runs alone), `max_waiting` the rows in the queue. Jobs larger than a
+        run get half of the queue, so that callers with large batches cannot shut out those with single rows.
         """
-        self._predict = predict
+        self.inline = inline
+        self._runners = runners
         self._max_rows = max_rows
         self._max_waiting = max_waiting
         self._jobs: deque[Job] = deque()
         self._waiting = 0
         self._closed = False
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._inline_run = threading.Lock()
+        self._threads = [] if inline else [threading.Thread(target=self._run, args=(run,), daemon=True) for run in runners]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, job: Job) -> None:
         """Queue a job. Never blocks. Raises Overloaded or Draining; `done` is then not called.
 
         A job larger than the whole queue is taken when nothing else waits.
         """
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise Draining("the server is stopping; retry elsewhere")
-            limit = self._max_waiting if len(job.rows) <= self._max_rows else self._max_waiting // 2
-            if self._jobs and self._waiting + len(job.rows) > limit:
+            count = len(job.rows)
+            limit = self._max_waiting if count <= self._max_rows else self._max_waiting // 2
+            if self._jobs and self._waiting + count > limit:
                 raise Overloaded(f"{self._waiting} rows are waiting for the model already; retry with backoff")
             self._jobs.append(job)
-            self._waiting += len(job.rows)
-            self._changed.notify()
+            self._waiting += count
+            if not self.inline:
+                self._changed.notify()
 
     @property
     def waiting(self) -> int:
         """Rows in the queue."""
         return self._waiting
 
-    def close(self, seconds: float | None = None) -> None:
-        """Answer what is queued and end the thread; a model that hangs is waited for at most `seconds`."""
+    def run_waiting(self) -> None:
+        """Run what waits for an inline model once. Who submits to one calls this soon after, from any thread."""
+        with self._inline_run:
+            self._answer(self._runners[0], self._take())
+
+    def close(self, seconds: float) -> None:
+        """Answer what is queued and end the threads; a model that hangs is waited for at most `seconds`."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join(seconds)
+            self._changed.notify_all()
+        while self.inline and self._jobs:
+            self.run_waiting()
+        for thread in self._threads:
+            thread.join(seconds)
 
-    def _run(self) -> None:
-        while (jobs := self._take()) is not None:
-            if jobs:
-                self._answer(jobs)
+    def _run(self, predict: Predict) -> None:
+        while True:
+            with self._changed:
+                while not self._jobs and not self._closed:
+                    self._changed.wait()
+                if not self._jobs:
+                    return
+            self._answer(predict, self._take())
 
-    def _take(self) -> list[Job] | None:
-        """The jobs of the next batch, without those nobody waits for; None at the end."""
-        with self._changed:
-            while not self._jobs and not self._closed:
-                self._changed.wait()
-            if not self._jobs:
-                return None
-            taken: list[Job] = []
-            rows = 0
+    def _take(self) -> list[Job]:
+        """The jobs of the next batch, without those nobody waits for."""
+        taken: list[Job] = []
+        rows = 0
+        with self._lock:
             while self._jobs and (not taken or rows + len(self._jobs[0].rows) <= self._max_rows):
                 job = self._jobs.popleft()
-                self._waiting -= len(job.rows)
                 taken.append(job)
                 rows += len(job.rows)
+            self._waiting -= rows
         return [job for job in taken if _wanted(job)]
 
-    def _answer(self, jobs: list[Job]) -> None:
+    def _answer(self, predict: Predict, jobs: list[Job]) -> None:
+        if not jobs:
+            return
         try:
-            outputs = self._outputs(np.concatenate([job.rows for job in jobs]) if len(jobs) > 1 else jobs[0].rows)
+            outputs = _outputs(predict, _stacked([job.rows for job in jobs]))
         except BaseException as error:  # A model may raise anything, SystemExit too; the thread must live on.
             if len(jobs) == 1:
                 jobs[0].done(failure(logger, "the model failed", jobs[0].call, error))
                 return
             for job in jobs:
-                self._answer([job])
+                self._answer(predict, [job])
+            return
+        if len(outputs) == len(jobs):
+            for job, row in zip(jobs, outputs.tolist(), strict=True):
+                job.done((row,))
             return
         start = 0
         for job in jobs:
             job.done(outputs[start : start + len(job.rows)])
             start += len(job.rows)
 
-    def _outputs(self, rows: Matrix) -> Matrix:
-        outputs = self._predict(rows)
-        if outputs.ndim != 2 or len(outputs) != len(rows) or not np.isfinite(outputs).all():
-            raise ValueError(f"the model answered {len(rows)} rows with shape {outputs.shape}, or with numbers that are not finite")
-        return outputs
+
+def _stacked(rows: list[Rows]) -> Matrix:
+    if all(type(part) is tuple for part in rows):
+        return np.array([part[0] for part in rows])
+    return np.concatenate(rows) if len(rows) > 1 else np.asarray(rows[0])
+
+
+def _outputs(predict: Predict, rows: Matrix) -> Matrix:
+    outputs = predict(rows)
+    if outputs.ndim != 2 or len(outputs) != len(rows) or not np.isfinite(outputs).all():
+        raise ValueError(f"the model answered {len(rows)} rows with shape {outputs.shape}, or with numbers that are not finite")
+    return outputs
 
 
 def _wanted(job: Job) -> bool:
     if job.cancelled:
         job.dropped()
         return False
-    if job.call.expired:
+    if job.call.deadline is not None and job.call.expired:
         job.done(DeadlinePassed("the deadline passed before the model ran"))
         return False
     return True

@@ -1,31 +1,19 @@
 """ModelService: which models a server hosts."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-import grpc
 from google.protobuf.message import Message
 
 from contract.contract import MODEL_SERVICE
+from grpc_server.handler import Handler, Kind, at_once
 from grpc_server.model import Model
 from grpc_server.registry import Registry
 
 
-def listing_handler(registry: Registry) -> grpc.GenericRpcHandler:
+def listing_handler(registry: Registry) -> Handler:
     """The handler of `foretell.v1.ModelService`, in the messages of the contract's pool."""
-    request = registry.contract.message("foretell.v1.ListModelsRequest")
-    response = _list_models(registry)
-    handler = grpc.unary_unary_rpc_method_handler(
-        _always(response), request_deserializer=request.FromString, response_serializer=type(response).SerializeToString
-    )
-    return grpc.method_handlers_generic_handler(MODEL_SERVICE, {"ListModels": handler})
-
-
-def _always(response: Message) -> Callable[[Message, Any], Awaitable[Message]]:
-    async def list_models(_request: Message, _context: Any) -> Message:
-        return response
-
-    return list_models
+    request, response = registry.contract.message("foretell.v1.ListModelsRequest"), _list_models(registry)
+    return Handler(f"/{MODEL_SERVICE}/ListModels", Kind.UNARY, at_once(request, lambda _request: response))
 
 
 def _list_models(registry: Registry) -> Message:

@@ -45,7 +45,7 @@ def load_model(bundle: Bundle, contract: Contract, service: Service, *, max_rows
     check_golden(runtime, manifest, bundle.golden, place)
     for binding in bindings.values():
         _check_example(runtime, binding, contract, place)
-    batcher = Batcher(runtime.predict, max_rows=max_rows, max_waiting=max_waiting)
+    batcher = Batcher([runtime.predict], max_rows=max_rows, max_waiting=max_waiting, inline=True)
     return Model(bundle.name, bundle.version, manifest, service, bindings, batcher)
 
 

@@ -6,25 +6,23 @@ It knows no event loop and no gRPC context: its unit is a job with a callback th
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from contract.rules import Rules, Violation
 from grpc_server.admission import Admission
-from grpc_server.batcher import Job
+from grpc_server.batcher import Job, Rows
 from grpc_server.binding import Binding
 from grpc_server.call import Call
+from grpc_server.handler import Answer, Reply, parsed
 from grpc_server.incident import failure
 from grpc_server.model import Model
-from grpc_server.refusal import MOST_VIOLATIONS, DeadlinePassed, InvalidFeatures, MalformedMessage, Refusal
-from grpc_server.runtimes import Matrix
+from grpc_server.refusal import MOST_VIOLATIONS, DeadlinePassed, InvalidFeatures, Refusal
 
 logger = logging.getLogger(__name__)
-
-Answer = bytes | Refusal
 
 
 class Predictor:
@@ -36,7 +34,7 @@ class Predictor:
         self._rules = rules
         self._admission = admission
 
-    def predict(self, request: bytes, call: Call, reply: Callable[[Answer], None]) -> Job | None:
+    def predict(self, request: bytes, call: Call, reply: Reply) -> Job | None:
         """Answer one request: `reply` is called exactly once, perhaps before this returns, from any thread.
 
         Returns the job while it is under way; after `Job.cancel` the reply may stay out.
@@ -49,34 +47,29 @@ class Predictor:
             reply(failure(logger, self._binding.method.full_name, call, error))
         return None
 
-    def _submit(self, request: bytes, call: Call, reply: Callable[[Answer], None]) -> Job:
-        message = self._parse(request)
-        self._check(message)
-        if call.expired:
+    def _submit(self, request: bytes, call: Call, reply: Reply) -> Job:
+        rows = self._binding.clear_rows(request)
+        if rows is None:
+            message = parsed(self._binding.method.request, request)
+            self._check(message)
+            rows = self._binding.matrix(self._binding.rows(message))
+        if call.deadline is not None and call.expired:
             raise DeadlinePassed("the deadline passed before the model ran")
-        matrix = self._binding.matrix(self._binding.rows(message))
         self._admission.enter()
 
-        def done(outcome: Matrix | Refusal) -> None:
+        def done(outcome: Rows | Refusal) -> None:
             try:
                 reply(outcome if isinstance(outcome, Refusal) else self._respond(outcome, call))
             finally:
                 self._admission.leave()
 
-        job = Job(matrix, call, done, self._admission.leave)
+        job = Job(rows, call, done, self._admission.leave)
         try:
             self._model.batcher.submit(job)
         except Refusal:
             self._admission.leave()
             raise
         return job
-
-    def _parse(self, request: bytes) -> Message:
-        try:
-            return self._binding.method.request.FromString(request)
-        except DecodeError:
-            name = self._binding.method.input.full_name
-            raise MalformedMessage(f"the request is not a {name} message") from None
 
     def _check(self, message: Message) -> None:
         verdict = self._rules.judge(message, self._binding.method.rows, MOST_VIOLATIONS)
@@ -91,9 +84,9 @@ class Predictor:
             for index, row in enumerate(self._binding.rows(message)):
                 yield from _unknown_fields(f"{self._binding.method.rows.name}[{index}]", row)
 
-    def _respond(self, outputs: Matrix, call: Call) -> Answer:
+    def _respond(self, outputs: Rows, call: Call) -> Answer:
         try:
-            return self._binding.response(outputs).SerializeToString()
+            return self._binding.encode(outputs)
         except Exception as error:
             return failure(logger, f"the answer of {self._binding.method.full_name}", call, error)
 

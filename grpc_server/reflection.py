@@ -7,21 +7,21 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any
 
-import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection_pb2
-from grpc_reflection.v1alpha.reflection import aio
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from grpc_server.handler import Handler, Kind, at_once
 
 V1ALPHA = "grpc.reflection.v1alpha.ServerReflection"
 V1 = "grpc.reflection.v1.ServerReflection"
 HEALTH = "grpc.health.v1.Health"
 
 
-def reflection_handlers(services: Iterable[str], pool: DescriptorPool) -> list[grpc.GenericRpcHandler]:
+def reflection_handlers(services: Iterable[str], pool: DescriptorPool) -> list[Handler]:
     """Handlers that let a caller list `services` and the protocols' own, and resolve each of them from `pool`.
 
     Descriptors are added to the pool: of health and reflection, which a caller could list but not describe without them, and of
@@ -33,16 +33,16 @@ def reflection_handlers(services: Iterable[str], pool: DescriptorPool) -> list[g
     for file in (alpha, _as_v1(alpha)):
         pool.AddSerializedFile(file.SerializeToString())
     servicer = _Servicer((*services, HEALTH, V1ALPHA, V1), pool=pool)
-    handler = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
-        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    return [grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler}) for name in (V1ALPHA, V1)]
+    answer = at_once(reflection_pb2.ServerReflectionRequest, servicer.respond)
+    return [Handler(f"/{name}/ServerReflectionInfo", Kind.STREAM, answer) for name in (V1ALPHA, V1)]
 
 
-class _Servicer(aio.ReflectionServicer):  # type: ignore[misc]  # grpcio-reflection ships no types
+class _Servicer(reflection.ReflectionServicer):  # type: ignore[misc]  # grpcio-reflection ships no types
     """Finds methods too, which a pool does not find by name: the file of a method is that of its service."""
+
+    def respond(self, request: Any) -> Any:
+        """The answer to one request of a stream."""
+        return next(self.ServerReflectionInfo(iter((request,)), None))
 
     def _file_containing_symbol(self, request: Any, symbol: str) -> Any:
         found = super()._file_containing_symbol(request, symbol)

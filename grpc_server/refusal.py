@@ -6,6 +6,8 @@ Refusal
 ├── Overloaded          RESOURCE_EXHAUSTED    too many rows are waiting
 ├── Draining            UNAVAILABLE           the server is stopping
 ├── DeadlinePassed      DEADLINE_EXCEEDED     the caller has stopped caring
+├── UnknownService      NOT_FOUND             nothing of this name is served
+├── UnknownMethod       UNIMPLEMENTED         nothing answers on this path
 └── Failure             INTERNAL              our fault; the log has the trace under the incident
 """
 
@@ -84,6 +86,20 @@ class DeadlinePassed(Refusal):
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
     reason = "DEADLINE_PASSED"
+
+
+class UnknownService(Refusal):
+    """Nothing of this name is served."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "UNKNOWN_SERVICE"
+
+
+class UnknownMethod(Refusal):
+    """Nothing answers on this path."""
+
+    code = grpc.StatusCode.UNIMPLEMENTED
+    reason = "UNKNOWN_METHOD"
 
 
 class Failure(Refusal):

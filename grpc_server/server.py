@@ -1,20 +1,17 @@
 """The gRPC server: ports, limits, health, reflection, drain. Shells and core come from elsewhere."""
 
 import asyncio
+import gc
 import os
-
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from contract.contract import MODEL_SERVICE
 from contract.errors import SetupError
-from grpc_server.aio_shell import prediction_handlers
-from grpc_server.guard import ParseGuard
-from grpc_server.health import HealthServicer
+from grpc_server.health import Health
 from grpc_server.listing import listing_handler
 from grpc_server.reflection import reflection_handlers
 from grpc_server.registry import Registry
 from grpc_server.settings import ServerSettings
+from grpc_server.shells import chosen_shell
 from lifecycle import address
 
 _LAST_BYTES = 1.0
@@ -30,8 +27,8 @@ class Server:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self._server = grpc.aio.server(options=_options(settings), interceptors=[ParseGuard()])
-        self._health = HealthServicer()
+        self._shell = chosen_shell(settings.shell, _options(settings))
+        self._health = Health()
         self._registry: Registry | None = None
 
     def bind(self) -> str:
@@ -46,29 +43,29 @@ class Server:
 
     def _add_port(self, target: str) -> int:
         try:
-            return int(self._server.add_insecure_port(target))
+            return self._shell.add_port(target)
         except RuntimeError:
             raise SetupError(f"cannot listen on {target}: it is taken, or not an address of this machine") from None
 
     async def start(self, registry: Registry) -> None:
         """Answer calls, health first of all."""
         services = [model.service.full_name for model in registry.models] + [MODEL_SERVICE]
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self._server.add_generic_rpc_handlers((*prediction_handlers(registry), listing_handler(registry)))
+        handlers = [*registry.handlers(), listing_handler(registry), *self._health.handlers()]
         if self._settings.reflection:
-            self._server.add_generic_rpc_handlers(tuple(reflection_handlers(services, registry.contract.pool)))
+            handlers += reflection_handlers(services, registry.contract.pool)
         for service in services:
-            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+            self._health.serving(service)
         self._registry = registry
-        await self._server.start()
+        gc.freeze()  # What is loaded by now stays: the collector need not look at it again and again.
+        await self._shell.start(handlers, registry)
 
     async def stop(self) -> None:
         """Drain: refuse new calls with UNAVAILABLE, answer what was accepted, then close."""
-        await self._health.enter_graceful_shutdown()
+        self._health.stopping()
         if self._registry is not None:
             self._registry.admission.close()
             await asyncio.to_thread(self._registry.admission.wait, self._settings.drain_seconds, _QUIET)
-        await self._server.stop(_LAST_BYTES)
+        await self._shell.stop(_LAST_BYTES)
         if self._registry is not None:
             await asyncio.to_thread(self._registry.close, _LAST_BYTES)
 

@@ -1,6 +1,7 @@
 """What the gRPC server can be told."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -30,6 +31,10 @@ class ServerSettings(ProcessSettings):
 
     max_streams: int = Field(default=100, gt=0, le=2**31 - 1)
     """Most calls under way on one connection; further ones wait in the client. It keeps a reset flood off the others."""
+
+    shell: Literal["auto", "loop", "aio"] = "auto"
+    """What takes gRPC calls from the network: `loop`, grpcio's private completion queue, three times as fast; `aio`, its public
+    asyncio server; `auto`, the loop where it passes a check at start, else aio with a warning."""
 
     reflection: bool = True
     """Whether grpcurl and others may list and describe the services."""

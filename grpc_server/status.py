@@ -39,6 +39,11 @@ def rpc_status(refusal: Refusal) -> Status:
     return status
 
 
+def trailing(refusal: Refusal) -> tuple[str, bytes]:
+    """The trailing metadata that carries the details of a refusal."""
+    return DETAILS, rpc_status(refusal).SerializeToString()
+
+
 def _bad_request(violations: Sequence[Violation]) -> BadRequest:
     request = BadRequest()
     for violation in violations[:MOST_VIOLATIONS]:

@@ -71,9 +71,11 @@ MANIFEST = Manifest(
 )
 
 
-def registry_of(contract: Contract, runtime: FakeRuntime, *, max_rows: int = 1024, max_waiting: int = 20_000) -> Registry:
+def registry_of(
+    contract: Contract, runtime: FakeRuntime, *, max_rows: int = 1024, max_waiting: int = 20_000, inline: bool = False
+) -> Registry:
     """A registry in which `runtime` answers the only service of `contract`."""
     (service,) = contract.services
     bindings = {method.name: Binding(contract, method, COLUMNS, CLASSES) for method in service.methods}
-    batcher = Batcher(runtime.predict, max_rows=max_rows, max_waiting=max_waiting)
+    batcher = Batcher([runtime.predict], max_rows=max_rows, max_waiting=max_waiting, inline=inline)
     return Registry(contract, [Model("iris", "7", MANIFEST, service, bindings, batcher)], Admission())

@@ -24,8 +24,9 @@ from tests.fakes import FakeRuntime, registry_of
 class Stub:
     """The iris service over one channel, in the messages of a loaded contract."""
 
-    def __init__(self, registry: Registry, channel: grpc.aio.Channel) -> None:
+    def __init__(self, registry: Registry, channel: grpc.aio.Channel, server: Server) -> None:
         self.registry = registry
+        self.server = server
         contract = registry.contract
         self.channel = channel
         self.methods: dict[str, Method] = {method.name: method for method in contract.services[0].methods}
@@ -57,17 +58,18 @@ class Stub:
 
 
 @asynccontextmanager
-async def served(runtime: FakeRuntime, **settings: Any) -> AsyncIterator[Stub]:
-    """A server whose only model is `runtime`, with settings such as `max_queue_rows=4`; stopped and drained at the end."""
+async def served(runtime: FakeRuntime, *, inline: bool = False, **settings: Any) -> AsyncIterator[Stub]:
+    """A server whose only model is `runtime`, in a thread or `inline`, with settings such as `max_queue_rows=4`."""
     contract = load(PROTOS)  # Its own: the server adds descriptors to the pool.
     chosen = ServerSettings(grpc_address="127.0.0.1:0", **settings)
     server = Server(chosen)
     address = server.bind()
-    registry = registry_of(contract, runtime, max_rows=chosen.max_batch_rows, max_waiting=chosen.max_queue_rows)
+    bounds = {"max_rows": chosen.max_batch_rows, "max_waiting": chosen.max_queue_rows}
+    registry = registry_of(contract, runtime, inline=inline, **bounds)
     await server.start(registry)
     try:
         async with grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
-            yield Stub(registry, channel)
+            yield Stub(registry, channel, server)
     finally:
         await server.stop()
 

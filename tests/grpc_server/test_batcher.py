@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpc_server.batcher import Batcher, Job
+from grpc_server.batcher import Batcher, Job, Rows
 from grpc_server.call import Call
 from grpc_server.refusal import DeadlinePassed, Draining, Failure, Overloaded, Refusal
 from grpc_server.runtimes import Matrix
@@ -32,8 +32,8 @@ class Outcome:
         self.settled = threading.Event()
         self.job = Job(np.full((rows, 1), value), Call("test", deadline), self._done, self._dropped)
 
-    def _done(self, outcome: Matrix | Refusal) -> None:
-        self.told.append(outcome)
+    def _done(self, outcome: Rows | Refusal) -> None:
+        self.told.append(outcome if isinstance(outcome, Refusal) else np.asarray(outcome))
         self.settled.set()
 
     def _dropped(self) -> None:
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def batcher(predict: Any = doubled, *, max_rows: int = 8, max_waiting: int = 1000) -> Batcher:
-    return Batcher(predict, max_rows=max_rows, max_waiting=max_waiting)
+    return Batcher([predict], max_rows=max_rows, max_waiting=max_waiting)
 
 
 jobs = st.lists(
@@ -60,7 +60,7 @@ def test_every_job_gets_its_own_answer_once(wanted: list[tuple[float, int, str]]
         if fate == "cancel":
             outcome.job.cancel()
         under_test.submit(outcome.job)
-    under_test.close()
+    under_test.close(10)
     for outcome, (value, rows, fate) in zip(outcomes, wanted, strict=True):
         (told,) = outcome.told
         if fate == "cancel":
@@ -89,7 +89,7 @@ def test_many_threads_lose_and_mix_nothing(threads: int, each: int) -> None:
         worker.start()
     for worker in workers:
         worker.join()
-    under_test.close()
+    under_test.close(10)
     for outcome in (outcome for mine in outcomes for outcome in mine):
         (told,) = outcome.told
         assert isinstance(told, np.ndarray)
@@ -112,7 +112,7 @@ def test_a_run_has_at_most_so_many_rows_but_a_larger_job_runs_alone() -> None:
             under_test.submit(outcome.job)
         assert under_test.waiting == 18
         held.go()
-        under_test.close()
+        under_test.close(10)
     assert runs == [1, 4, 9, 4, 1]
 
 
@@ -128,7 +128,7 @@ def test_a_queue_that_is_full_refuses_and_takes_again_later() -> None:
         held.go()
         assert second.settled.wait(10)
         under_test.submit(third.job)
-        under_test.close()
+        under_test.close(10)
     assert all(len(outcome.told) == 1 for outcome in (first, second, third))
 
 
@@ -143,7 +143,7 @@ def test_large_jobs_leave_half_of_the_queue_to_others() -> None:
             under_test.submit(Outcome(1.0, 3).job)
         under_test.submit(single.job)
         held.go()
-        under_test.close()
+        under_test.close(10)
     assert all(isinstance(outcome.told[0], np.ndarray) for outcome in (first, large, single))
 
 
@@ -159,7 +159,7 @@ def test_a_job_larger_than_the_queue_is_taken_when_nothing_waits() -> None:
     under_test = batcher(even, max_waiting=5)
     outcome = Outcome(1.0, 50)
     under_test.submit(outcome.job)
-    under_test.close()
+    under_test.close(10)
     assert isinstance(outcome.told[0], np.ndarray)
 
 
@@ -170,7 +170,7 @@ def test_closing_answers_what_waits_and_takes_nothing_more() -> None:
         for outcome in outcomes:
             under_test.submit(outcome.job)
         held.entered.acquire()
-        closing = threading.Thread(target=under_test.close)
+        closing = threading.Thread(target=under_test.close, args=(10,))
         closing.start()
         while True:
             try:
@@ -194,5 +194,5 @@ def test_a_deadline_is_looked_at_when_the_turn_comes() -> None:
         while time.monotonic() < deadline:
             first.settled.wait(0.01)
         held.go()
-        under_test.close()
+        under_test.close(10)
     assert isinstance(late.told[0], DeadlinePassed)

@@ -33,7 +33,7 @@ def bundle(tmp_path: Path) -> Bundle:
 
 def loaded(bundle: Bundle, contract: Contract) -> Model:
     model = load_model(bundle, contract, contract.services[0], max_rows=8, max_waiting=8)
-    model.batcher.close()
+    model.batcher.close(10)
     return model
 
 

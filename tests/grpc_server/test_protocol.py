@@ -14,6 +14,8 @@ from tests.conftest import EXAMPLE
 from tests.fakes import FakeRuntime, Held
 from tests.grpc_server.serving import by_first_column, failure, info, served, violations
 
+pytestmark = pytest.mark.usefixtures("each_shell")
+
 RANGE = "must be greater than or equal to 0 and less than or equal to 1"
 
 

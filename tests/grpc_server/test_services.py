@@ -12,7 +12,7 @@ from tests.conftest import EXAMPLE
 from tests.fakes import FakeRuntime, Held
 from tests.grpc_server.serving import failure, served
 
-RANGE = "must be greater than or equal to 0 and less than or equal to 1"
+pytestmark = pytest.mark.usefixtures("each_shell")
 
 
 @pytest.mark.parametrize("method", ["/grpc.health.v1.Health/Check", "/foretell.v1.ModelService/ListModels"])

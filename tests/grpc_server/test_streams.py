@@ -7,10 +7,12 @@ from typing import Any
 import grpc
 import pytest
 
-from grpc_server.aio_shell import WINDOW
+from grpc_server.handler import WINDOW
 from tests.conftest import EXAMPLE
 from tests.fakes import FakeRuntime, Held
 from tests.grpc_server.serving import Stub, by_first_column, failure, info, served
+
+pytestmark = pytest.mark.usefixtures("each_shell")
 
 RANGE = "must be greater than or equal to 0 and less than or equal to 1"
 
@@ -59,7 +61,7 @@ async def test_a_stream_reads_ahead_only_so_far_and_a_cancelled_one_is_dropped()
         runtime = FakeRuntime(held)
         async with served(runtime, max_batch_rows=1) as stub:
             stream = stub.predict_stream(endless(stub))
-            ahead = WINDOW + 1  # the window and the one that waits for a place in it; the first is in the model
+            ahead = WINDOW - 1  # the first is in the model
             await stub.until_waiting(ahead)
             last = stub.predict(stub.features(**EXAMPLE))
             await stub.until_waiting(ahead + 1)

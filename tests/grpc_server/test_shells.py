@@ -1,0 +1,148 @@
+"""What a shell must do beyond single answers: watches, compression, inline models, floods, and the choice between the shells."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from grpc._cython import cygrpc
+from grpc_health.v1 import health_pb2
+
+from grpc_server.aio_shell import AioShell
+from grpc_server.loop_check import loop_works
+from grpc_server.loop_shell import LoopShell
+from grpc_server.shells import chosen_shell
+from tests.conftest import EXAMPLE
+from tests.fakes import FakeRuntime, Held
+from tests.grpc_server.serving import by_first_column, failure, served
+
+each_shell = pytest.mark.usefixtures("each_shell")
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def watch(channel: grpc.aio.Channel, service: str) -> Any:
+    call: Any = channel.unary_stream(
+        "/grpc.health.v1.Health/Watch",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    return call(health_pb2.HealthCheckRequest(service=service))
+
+
+@each_shell
+async def test_a_watcher_sees_the_state_at_once_and_the_end_of_service() -> None:
+    async with served(FakeRuntime()) as stub:
+        watchers = [watch(stub.channel, service) for service in ("", "iris.v1.IrisService")]
+        assert [(await watcher.read()).status for watcher in watchers] == [SERVING, SERVING]
+        stopping = asyncio.create_task(stub.server.stop())
+        assert [(await watcher.read()).status for watcher in watchers] == [NOT_SERVING, NOT_SERVING]
+        await stopping
+
+
+@each_shell
+async def test_watchers_that_go_leave_nothing_behind() -> None:
+    async with served(FakeRuntime()) as stub:
+        for _ in range(20):
+            watcher = watch(stub.channel, "nothing")
+            assert (await watcher.read()).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+            watcher.cancel()
+        await stub.predict(stub.features(**EXAMPLE))
+
+
+@each_shell
+@pytest.mark.parametrize("algorithm", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+async def test_compressed_calls_are_answered(algorithm: grpc.Compression) -> None:
+    async with served(FakeRuntime(by_first_column)) as stub:
+        rows = [EXAMPLE | {"sepal_length": i / 1000} for i in range(1000)]
+        response = await stub.predict_batch(stub.batch(rows), compression=algorithm)
+        assert [row.setosa_probability for row in response.rows] == [row["sepal_length"] for row in rows]
+
+
+@each_shell
+async def test_a_bomb_is_refused_by_its_size_and_not_by_its_compressed_size() -> None:
+    async with served(FakeRuntime(), max_message_bytes=10_000) as stub:
+        error = await failure(stub.raw(b"\0" * 1_000_000, compression=grpc.Compression.Gzip))
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        await stub.predict(stub.features(**EXAMPLE))
+
+
+@each_shell
+async def test_inline_models_answer_calls_batches_and_streams_together() -> None:
+    runtime = FakeRuntime(by_first_column)
+    async with served(runtime, inline=True) as stub:
+        values = [i / 200 for i in range(200)]
+        rows = [EXAMPLE | {"sepal_length": value} for value in values]
+        calls = [stub.predict(stub.features(**row)) for row in rows]
+        stream = stub.predict_stream(stub.features(**row) for row in rows)
+        batch = await stub.predict_batch(stub.batch(rows))
+        assert [answer.setosa_probability for answer in await asyncio.gather(*calls)] == values
+        assert [answer.setosa_probability async for answer in stream] == values
+        assert [answer.setosa_probability for answer in batch.rows] == values
+    assert len(runtime.runs) < sum(runtime.runs) == 600  # rows that came together went together
+
+
+@each_shell
+async def test_a_stream_that_nobody_ends_ends_with_the_server() -> None:
+    async def endless(stub: Any) -> AsyncIterator[Any]:
+        yield stub.features(**EXAMPLE)
+        await asyncio.Event().wait()
+
+    async with served(FakeRuntime()) as stub:
+        call = stub.predict_stream(endless(stub))
+        await call.read()
+        await stub.server.stop()
+        with pytest.raises((grpc.aio.AioRpcError, asyncio.CancelledError)):
+            await call.read()
+
+
+@each_shell
+async def test_a_deadline_ends_a_call_while_the_model_runs_and_the_answer_harms_nobody() -> None:
+    with Held() as held:
+        async with served(FakeRuntime(held)) as stub:
+            late = stub.predict(stub.features(**EXAMPLE), timeout=0.2)
+            await asyncio.to_thread(held.entered.acquire)
+            assert (await failure(late)).code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            held.go()
+            await stub.predict(stub.features(**EXAMPLE))
+
+
+@each_shell
+async def test_mutated_messages_are_answered_or_refused_and_nothing_else() -> None:
+    numbers = random.Random(7)  # the same messages on every run
+    async with served(FakeRuntime(), inline=True) as stub:
+        good = stub.features(**EXAMPLE).SerializeToString()
+        for _ in range(30):
+            bodies = [mutated(good, numbers) for _ in range(50)]
+            for answer in await asyncio.gather(*(stub.raw(body) for body in bodies), return_exceptions=True):
+                if isinstance(answer, BaseException):
+                    assert isinstance(answer, grpc.aio.AioRpcError)
+                    assert answer.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def mutated(message: bytes, numbers: random.Random) -> bytes:
+    body = bytearray(message)
+    for _ in range(numbers.randint(0, 4)):
+        place = numbers.randrange(len(body) + 1)
+        body[place : place + numbers.randint(0, 2)] = numbers.randbytes(numbers.randint(0, 2))
+    return bytes(body)
+
+
+def test_the_loop_works_on_the_grpcio_that_is_pinned() -> None:
+    assert loop_works()
+
+
+@pytest.mark.parametrize("name", ["CompletionQueue", "ReceiveMessageOperation"])
+async def test_a_grpcio_without_the_private_parts_gets_the_public_shell(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delattr(cygrpc, name)
+    with caplog.at_level(logging.WARNING):
+        assert isinstance(chosen_shell("auto", ()), AioShell)
+    assert "the loop does not work on grpcio" in caplog.text
+
+
+async def test_the_loop_is_chosen_where_it_works() -> None:
+    assert isinstance(chosen_shell("auto", ()), LoopShell)
