@@ -10,10 +10,11 @@ from contract.service import Service
 from grpc_server import runtimes
 from grpc_server.batcher import Batcher
 from grpc_server.binding import Binding
+from grpc_server.cost import INLINE_SECONDS, cost
 from grpc_server.errors import ModelMismatch
 from grpc_server.manifest import GoldenRow, Manifest
 from grpc_server.repository import Bundle
-from grpc_server.runtimes import Runtime
+from grpc_server.runtimes import Matrix, Runtime
 
 GOLDEN_TOLERANCE = 1e-6
 """How far a probability may be from its golden value: far below what a caller acts on, far above rounding."""
@@ -42,10 +43,11 @@ def load_model(bundle: Bundle, contract: Contract, service: Service, *, max_rows
     runtime = runtimes.load(manifest.format, bundle.artifact)
     check_manifest(runtime, manifest, place)
     bindings = {m.name: Binding(contract, m, manifest.columns, manifest.classes) for m in service.methods}
-    check_golden(runtime, manifest, bundle.golden, place)
+    golden = check_golden(runtime, manifest, bundle.golden, place)
     for binding in bindings.values():
         _check_example(runtime, binding, contract, place)
-    batcher = Batcher([runtime.predict], max_rows=max_rows, max_waiting=max_waiting, inline=True)
+    inline = cost(runtime, golden) <= INLINE_SECONDS
+    batcher = Batcher([runtime.predict], max_rows=max_rows, max_waiting=max_waiting, inline=inline)
     return Model(bundle.name, bundle.version, manifest, service, bindings, batcher)
 
 
@@ -59,20 +61,21 @@ def check_manifest(runtime: Runtime, manifest: Manifest, place: str) -> None:
         raise ModelMismatch(f"{place} tells {_list(runtime.classes)} apart, its manifest says {_list(manifest.classes)}")
 
 
-def check_golden(runtime: Runtime, manifest: Manifest, golden: tuple[GoldenRow, ...], place: str) -> None:
-    """The model answers each golden row as recorded. Raises ModelMismatch naming the first that differs."""
+def check_golden(runtime: Runtime, manifest: Manifest, golden: tuple[GoldenRow, ...], place: str) -> Matrix:
+    """The golden rows as a matrix; the model answers each as recorded. Raises ModelMismatch naming the first that differs."""
     for number, row in enumerate(golden, 1):
         if set(row.features) != set(manifest.columns) or set(row.probabilities) != set(manifest.classes):
             raise ModelMismatch(f"golden row {number} does not name exactly the columns and classes of {place}")
+    rows = np.array([[row.features[column] for column in manifest.columns] for row in golden]).reshape(-1, len(manifest.columns))
     if not golden:
-        return
-    rows = np.array([[row.features[column] for column in manifest.columns] for row in golden])
+        return rows
     for number, (row, answer) in enumerate(zip(golden, runtime.predict(rows).tolist(), strict=True), 1):
         for name, value in zip(manifest.classes, answer, strict=True):
             if not abs(value - row.probabilities[name]) <= GOLDEN_TOLERANCE:
                 raise ModelMismatch(
                     f"{place} gives {name} {value:.6f} for golden row {number}, expected {row.probabilities[name]:.6f}"
                 )
+    return rows
 
 
 def _check_example(runtime: Runtime, binding: Binding, contract: Contract, place: str) -> None:
