@@ -1,4 +1,4 @@
-# Two images from one file. `grpc_server` holds the whole product; `rest_bridge` only what the bridge imports: no scikit-learn, no numpy.
+# Two images from one file. `grpc_server` holds the whole product; `rest_bridge` only what the bridge imports: no scikit-learn.
 # What goes into each is said in pyproject.toml (`dependencies`, and the group `bridge`), which version of it in constraints.txt.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 

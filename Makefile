@@ -6,6 +6,8 @@ BIN := .venv/bin
 TOOLS := $(CURDIR)/.tools/bin
 PIP := PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
+# Half of what the tests do is waiting, so three at a time suit two cores. ARGS="-n 0" runs them one after the other.
+PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope
 
 .PHONY: help
 help: ## List the targets.
@@ -49,7 +51,7 @@ tools:
 
 .PHONY: test
 test: .venv/dev.stamp tools ## Set up, then run all tests.
-	@PATH="$(TOOLS):$$PATH" $(BIN)/python -m pytest $(ARGS)
+	@PATH="$(TOOLS):$$PATH" $(PYTEST) $(ARGS)
 
 .PHONY: bench
 bench: .venv/bench.stamp ## Measure against the baselines; writes benchmarks/RESULTS.md.
@@ -97,7 +99,7 @@ generate-check: .venv/dev.stamp
 
 .PHONY: docs
 docs: .venv/dev.stamp tools ## Run every block of the README and the docs.
-	@PATH="$(TOOLS):$$PATH" $(BIN)/python -m pytest tests/docs $(ARGS)
+	@PATH="$(TOOLS):$$PATH" $(PYTEST) tests/docs $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what the other targets made, trained models included.

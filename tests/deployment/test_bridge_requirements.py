@@ -17,7 +17,7 @@ from tests.processes import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BRIDGE = set(PROJECT["dependency-groups"]["bridge"])
 PACKAGES = ("contract", "lifecycle", "rest_bridge")
-MODEL_LIBRARIES = {"joblib", "numpy", "pandas", "scikit-learn", "scipy", "skops"}
+MODEL_LIBRARIES = {"joblib", "pandas", "scikit-learn", "scipy", "skops"}
 LOADED_BY_NAME = {
     "httptools": 'rest_bridge/server.py says http="httptools" to uvicorn',
     "grpcio-tools": "contract/compiler.py starts it",
