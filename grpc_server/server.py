@@ -4,6 +4,8 @@ import asyncio
 import gc
 import os
 
+import grpc
+
 from contract.contract import MODEL_SERVICE
 from contract.errors import SetupError
 from grpc_server.health import Health
@@ -12,6 +14,7 @@ from grpc_server.reflection import reflection_handlers
 from grpc_server.registry import Registry
 from grpc_server.settings import ServerSettings
 from grpc_server.shells import chosen_shell
+from grpc_server.tls import server_credentials
 from lifecycle import address
 
 _LAST_BYTES = 1.0
@@ -35,15 +38,16 @@ class Server:
         """Take the ports and return the TCP address. Raises SetupError where one cannot be had."""
         host, port = address.split(self._settings.grpc_address)
         address.listen(self._settings.grpc_address, "--grpc-address").close()  # It names the reason; grpcio does not.
-        bound = self._add_port(address.join(host, port))
+        credentials = server_credentials(self._settings.tls_certificate, self._settings.tls_key)
+        bound = self._add_port(address.join(host, port), credentials)
         if self._settings.grpc_socket:
             self._add_port(f"unix:{self._settings.grpc_socket}")
             os.chmod(self._settings.grpc_socket, 0o600)
         return address.join(host, bound)
 
-    def _add_port(self, target: str) -> int:
+    def _add_port(self, target: str, credentials: grpc.ServerCredentials | None = None) -> int:
         try:
-            return self._shell.add_port(target)
+            return self._shell.add_port(target, credentials)
         except RuntimeError:
             raise SetupError(f"cannot listen on {target}: it is taken, or not an address of this machine") from None
 

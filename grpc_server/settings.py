@@ -20,6 +20,12 @@ class ServerSettings(ProcessSettings):
     grpc_socket: Path | None = None
     """Unix socket on which the server listens as well; `foretell serve` sets it."""
 
+    tls_certificate: Path | None = None
+    """Certificate chain in PEM: with it the TCP port takes encrypted calls only. The Unix socket stays as it is."""
+
+    tls_key: Path | None = None
+    """Private key of the certificate, in PEM."""
+
     max_batch_rows: int = Field(default=1024, gt=0, le=2**31 - 1)
     """Most rows that waiting calls send through the model together. A larger call runs alone."""
 

@@ -24,9 +24,10 @@ from tests.fakes import FakeRuntime, registry_of
 class Stub:
     """The iris service over one channel, in the messages of a loaded contract."""
 
-    def __init__(self, registry: Registry, channel: grpc.aio.Channel, server: Server) -> None:
+    def __init__(self, registry: Registry, channel: grpc.aio.Channel, server: Server, address: str) -> None:
         self.registry = registry
         self.server = server
+        self.address = address
         contract = registry.contract
         self.channel = channel
         self.methods: dict[str, Method] = {method.name: method for method in contract.services[0].methods}
@@ -61,7 +62,7 @@ class Stub:
 async def served(runtime: FakeRuntime, *, inline: bool = False, **settings: Any) -> AsyncIterator[Stub]:
     """A server whose only model is `runtime`, in a thread or `inline`, with settings such as `max_queue_rows=4`."""
     contract = load(PROTOS)  # Its own: the server adds descriptors to the pool.
-    chosen = ServerSettings(grpc_address="127.0.0.1:0", **settings)
+    chosen = ServerSettings(**{"grpc_address": "127.0.0.1:0"} | settings)
     server = Server(chosen)
     address = server.bind()
     bounds = {"max_rows": chosen.max_batch_rows, "max_waiting": chosen.max_queue_rows}
@@ -69,7 +70,7 @@ async def served(runtime: FakeRuntime, *, inline: bool = False, **settings: Any)
     await server.start(registry)
     try:
         async with grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
-            yield Stub(registry, channel, server)
+            yield Stub(registry, channel, server, address)
     finally:
         await server.stop()
 

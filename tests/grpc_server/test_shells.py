@@ -4,22 +4,28 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+import trustme
 from grpc._cython import cygrpc
 from grpc_health.v1 import health_pb2
 
+from contract.errors import SetupError
 from grpc_server.aio_shell import AioShell
 from grpc_server.loop_check import loop_works
 from grpc_server.loop_shell import LoopShell
+from grpc_server.server import Server
+from grpc_server.settings import ServerSettings
 from grpc_server.shells import chosen_shell
 from tests.conftest import EXAMPLE
 from tests.fakes import FakeRuntime, Held
 from tests.grpc_server.serving import by_first_column, failure, served
 
 each_shell = pytest.mark.usefixtures("each_shell")
+NOWHERE = Path("nowhere.pem")
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
@@ -128,6 +134,36 @@ def mutated(message: bytes, numbers: random.Random) -> bytes:
         place = numbers.randrange(len(body) + 1)
         body[place : place + numbers.randint(0, 2)] = numbers.randbytes(numbers.randint(0, 2))
     return bytes(body)
+
+
+@each_shell
+async def test_calls_are_encrypted_where_there_is_a_certificate(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    identity = authority.issue_cert("localhost")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    identity.private_key_pem.write_to_path(key)
+    for part in identity.cert_chain_pems:
+        part.write_to_path(certificate, append=True)
+    trust = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
+    async with served(FakeRuntime(), grpc_address="localhost:0", tls_certificate=certificate, tls_key=key) as stub:
+        async with grpc.aio.secure_channel(stub.address, trust) as channel:
+            encrypted: Any = channel.unary_unary("/iris.v1.IrisService/Predict")
+            assert await encrypted(stub.features(**EXAMPLE).SerializeToString())
+        assert (await failure(stub.predict(stub.features(**EXAMPLE)))).code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"tls_key": Path("key.pem")}, "tls_certificate and tls_key go together: set both, or neither"),
+        ({"tls_certificate": NOWHERE, "tls_key": NOWHERE}, f"cannot read {NOWHERE} and {NOWHERE}: No such file or directory"),
+        ({"tls_certificate": __file__, "tls_key": __file__}, f"{__file__} and {__file__} are no certificate and its key in PEM"),
+    ],
+)
+async def test_a_certificate_that_cannot_work_is_refused_at_the_start(given: dict[str, Path], told: str) -> None:
+    with pytest.raises(SetupError) as refused:
+        Server(ServerSettings(grpc_address="127.0.0.1:0", **given)).bind()
+    assert str(refused.value) == told
 
 
 def test_the_loop_works_on_the_grpcio_that_is_pinned() -> None:
