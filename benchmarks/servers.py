@@ -70,6 +70,12 @@ SERVERS = (
         lambda folder, port: ["grpc_server", *_flags(folder, grpc=port)],
     ),
     Server(
+        "foretell gRPC, aio shell",
+        "the same on grpcio's public asyncio server, `--shell aio`",
+        GrpcDoor(),
+        lambda folder, port: ["grpc_server", *_flags(folder, grpc=port), "--shell", "aio"],
+    ),
+    Server(
         "foretell REST",
         "`foretell serve`: the bridge process, a Unix socket, the gRPC server process",
         HttpDoor(),
