@@ -37,6 +37,12 @@ def serve(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Where REST listens; port 0: a free one.  [default: 127.0.0.1:8000]"),
     ] = None,
+    placement: Annotated[
+        str | None, typer.Option(metavar="auto|inline|process", help="Where models run; auto: by their cost.  [default: auto]")
+    ] = None,
+    workers: Annotated[
+        str | None, typer.Option(metavar="N|auto", help="Worker processes of a slow model; auto: one a core.  [default: auto]")
+    ] = None,
 ) -> None:
     """Serve every contract with its newest model until Ctrl-C or SIGTERM; then finish what was accepted.
 
@@ -45,6 +51,7 @@ def serve(
     from foretell.serving import serve as run
 
     flags = {"protos": protos, "models": models, "grpc_address": grpc_address, "http_address": http_address}
+    flags |= {"placement": placement, "workers": workers}
     run({name: str(value) for name, value in flags.items() if value is not None})
 
 
@@ -74,3 +81,20 @@ def add(
     names = tuple(filter(None, (column.strip() for column in columns.split(","))))
     added = add_model(Repository(models), file, name, names, rows)
     typer.echo(f"added {name} version {added.version} as {added.format}: {added.why}")
+
+
+@app.command("models")
+def list_models(
+    models: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to look into where no server answers.  [default: models]")
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="The gRPC server to ask.  [default: what FORETELL_GRPC_ADDRESS says]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a foretell.v1.ListModelsResponse as JSON.")] = False,
+) -> None:
+    """List the models that a running server hosts, or, where none answers, the versions on disk."""
+    from foretell.listing import list_models
+
+    list_models(models, target, as_json=as_json)

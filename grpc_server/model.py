@@ -1,5 +1,6 @@
 """A model in memory, and the gates it passes on the way there."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +11,14 @@ from contract.service import Service
 from grpc_server import runtimes
 from grpc_server.batcher import Batcher
 from grpc_server.binding import Binding
-from grpc_server.cost import INLINE_SECONDS, cost
+from grpc_server.child import Origin
+from grpc_server.cost import Cost, Placement, cores, measure, placement
 from grpc_server.errors import ModelMismatch
 from grpc_server.manifest import GoldenRow, Manifest
+from grpc_server.pool import Pool
 from grpc_server.repository import Bundle
 from grpc_server.runtimes import Matrix, Runtime
+from grpc_server.settings import ServerSettings
 
 GOLDEN_TOLERANCE = 1e-6
 """How far a probability may be from its golden value: far below what a caller acts on, far above rounding."""
@@ -31,24 +35,63 @@ class Model:
     bindings: dict[str, Binding]
     """By the name of the method."""
     batcher: Batcher
+    cost: Cost
+    placement: Placement
+    workers: int
+    """How many runs go on at the same time."""
+    pool: Pool | None = None
+    """The worker processes, where the model runs in processes."""
+
+    def close(self, seconds: float) -> None:
+        """Answer what is queued, then end threads and workers; each of the two is waited for at most `seconds`."""
+        self.batcher.close(seconds)
+        if self.pool:
+            self.pool.close(seconds)
 
 
-def load_model(bundle: Bundle, contract: Contract, service: Service, *, max_rows: int, max_waiting: int) -> Model:
+def load_model(bundle: Bundle, contract: Contract, service: Service, settings: ServerSettings) -> Model:
     """Load a verified bundle and pass it through the gates: manifest, contract, golden rows, the contract's own examples.
 
-    Raises ModelUnloadable or ModelMismatch naming what is wrong; nothing then stays behind.
+    Where a run takes long, worker processes load it again and run it. Raises ModelError naming what is wrong; nothing then stays
+    behind.
     """
     place = f"model {bundle.name!r} version {bundle.version}"
     manifest = bundle.manifest
     runtime = runtimes.load(manifest.format, bundle.artifact)
     check_manifest(runtime, manifest, place)
     bindings = {m.name: Binding(contract, m, manifest.columns, manifest.classes) for m in service.methods}
-    golden = check_golden(runtime, manifest, bundle.golden, place)
+    check_golden(runtime, manifest, bundle.golden, place)
     for binding in bindings.values():
         _check_example(runtime, binding, contract, place)
-    inline = cost(runtime, golden) <= INLINE_SECONDS
-    batcher = Batcher([runtime.predict], max_rows=max_rows, max_waiting=max_waiting, inline=inline)
-    return Model(bundle.name, bundle.version, manifest, service, bindings, batcher)
+    sample = _sample(bundle, bindings, contract)
+    cost = measure(runtime.predict, sample)
+    placed = placement(cost, settings.placement)
+    pool = _pool(bundle, sample, settings) if placed is Placement.PROCESS else None
+    runners: list[Callable[[Matrix], Matrix]] = pool.runners if pool else [runtime.predict]
+    bounds = {"max_rows": settings.max_batch_rows, "max_waiting": settings.max_queue_rows}
+    batcher = Batcher(runners, inline=placed is Placement.INLINE, **bounds)
+    return Model(bundle.name, bundle.version, manifest, service, bindings, batcher, cost, placed, len(runners), pool)
+
+
+def _sample(bundle: Bundle, bindings: dict[str, Binding], contract: Contract) -> Matrix:
+    """Rows to try the model on: its golden rows, else the contract's example, else a row of zeros."""
+    if bundle.golden:
+        return np.array([[row.features[column] for column in bundle.manifest.columns] for row in bundle.golden])
+    for binding in bindings.values():
+        request = example(binding.method.input, contract.rules)
+        if request is not None:
+            return binding.matrix(binding.rows(request))
+    return np.zeros((1, len(bundle.manifest.columns)))
+
+
+def _pool(bundle: Bundle, sample: Matrix, settings: ServerSettings) -> Pool:
+    return Pool(
+        Origin(settings.models, bundle.name, bundle.version, bundle.manifest.digest),
+        sample,
+        workers=cores() if settings.workers == "auto" else settings.workers,
+        seconds=settings.worker_seconds,
+        max_megabytes=settings.worker_max_mb,
+    )
 
 
 def check_manifest(runtime: Runtime, manifest: Manifest, place: str) -> None:
@@ -61,21 +104,20 @@ def check_manifest(runtime: Runtime, manifest: Manifest, place: str) -> None:
         raise ModelMismatch(f"{place} tells {_list(runtime.classes)} apart, its manifest says {_list(manifest.classes)}")
 
 
-def check_golden(runtime: Runtime, manifest: Manifest, golden: tuple[GoldenRow, ...], place: str) -> Matrix:
-    """The golden rows as a matrix; the model answers each as recorded. Raises ModelMismatch naming the first that differs."""
+def check_golden(runtime: Runtime, manifest: Manifest, golden: tuple[GoldenRow, ...], place: str) -> None:
+    """The model answers each golden row as recorded. Raises ModelMismatch naming the first that differs."""
     for number, row in enumerate(golden, 1):
         if set(row.features) != set(manifest.columns) or set(row.probabilities) != set(manifest.classes):
             raise ModelMismatch(f"golden row {number} does not name exactly the columns and classes of {place}")
-    rows = np.array([[row.features[column] for column in manifest.columns] for row in golden]).reshape(-1, len(manifest.columns))
     if not golden:
-        return rows
+        return
+    rows = np.array([[row.features[column] for column in manifest.columns] for row in golden])
     for number, (row, answer) in enumerate(zip(golden, runtime.predict(rows).tolist(), strict=True), 1):
         for name, value in zip(manifest.classes, answer, strict=True):
             if not abs(value - row.probabilities[name]) <= GOLDEN_TOLERANCE:
                 raise ModelMismatch(
                     f"{place} gives {name} {value:.6f} for golden row {number}, expected {row.probabilities[name]:.6f}"
                 )
-    return rows
 
 
 def _check_example(runtime: Runtime, binding: Binding, contract: Contract, place: str) -> None:

@@ -3,6 +3,7 @@
 from contract.contract import Contract
 from contract.service import Method, Shape
 from grpc_server.admission import Admission
+from grpc_server.errors import ModelError
 from grpc_server.handler import Handler, Kind
 from grpc_server.model import Model, load_model
 from grpc_server.predictor import Predictor
@@ -48,17 +49,21 @@ class Registry:
                 batcher.run_waiting()
 
     def close(self, seconds: float) -> None:
-        """Answer what is queued and end the models' threads; one that hangs is left to the end of the process."""
+        """Answer what is queued and end the models' threads and workers; a thread that hangs is left to the end of the process."""
         for model in self.models:
-            model.batcher.close(seconds)
+            model.close(seconds)
 
 
 def load_registry(contract: Contract, settings: ServerSettings) -> Registry:
     """Load the newest version of the model of every service. Raises ModelError for the first that cannot be served."""
     repository = Repository(settings.models)
-    bounds = {"max_rows": settings.max_batch_rows, "max_waiting": settings.max_queue_rows}
     models: list[Model] = []
-    for service in contract.services:
-        bundle = repository.read(service.model, repository.latest(service.model))
-        models.append(load_model(bundle, contract, service, **bounds))
+    try:
+        for service in contract.services:
+            bundle = repository.read(service.model, repository.latest(service.model))
+            models.append(load_model(bundle, contract, service, settings))
+    except ModelError:
+        for model in models:
+            model.close(0.0)
+        raise
     return Registry(contract, models, Admission())

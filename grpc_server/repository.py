@@ -39,6 +39,11 @@ class Repository:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    def names(self) -> list[str]:
+        """Names of the models, sorted; empty where there is no such folder."""
+        folders = self.root.iterdir() if self.root.is_dir() else ()
+        return sorted(path.name for path in folders if _NAME.fullmatch(path.name) and self.versions(path.name))
+
     def versions(self, name: str) -> list[str]:
         """Versions of a model, oldest first; empty when there is none."""
         folder = self.root / _checked(name)
@@ -54,15 +59,20 @@ class Repository:
             raise ModelNotFound(f"no model {name!r} in {self.root}: add one with `foretell add FILE --name {name}`")
         return versions[-1]
 
+    def manifest(self, name: str, version: str) -> Manifest:
+        """What is recorded of a version, its files unread. Raises ModelNotFound or ArtifactAltered."""
+        folder = self.root / _checked(name) / version
+        if not folder.is_dir():
+            raise ModelNotFound(f"no version {version} of model {name!r} in {self.root}")
+        return read_manifest(_bytes(folder / MANIFEST), str(folder))
+
     def read(self, name: str, version: str) -> Bundle:
         """Read a version and verify every file of it.
 
         Raises ModelNotFound, or ArtifactAltered for a file that is missing, foreign or not as it was added.
         """
         folder = self.root / _checked(name) / version
-        if not folder.is_dir():
-            raise ModelNotFound(f"no version {version} of model {name!r} in {self.root}")
-        manifest = read_manifest(_bytes(folder / MANIFEST), str(folder))
+        manifest = self.manifest(name, version)
         files = {file: _bytes(folder / file) for file in manifest.files}
         for file, data in files.items():
             if sha256(data) != manifest.files[file]:

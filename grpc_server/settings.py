@@ -1,7 +1,7 @@
 """What the gRPC server can be told."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -41,6 +41,18 @@ class ServerSettings(ProcessSettings):
     shell: Literal["auto", "loop", "aio"] = "auto"
     """What takes gRPC calls from the network: `loop`, grpcio's private completion queue, three times as fast; `aio`, its public
     asyncio server; `auto`, the loop where it passes a check at start, else aio with a warning."""
+
+    placement: Literal["auto", "inline", "process"] = "auto"
+    """Where models run: `inline` where calls are taken in, `process` in workers; `auto` goes by what a run takes: 1 ms a row."""
+
+    workers: Annotated[int, Field(gt=0, le=1024)] | Literal["auto"] = "auto"
+    """Worker processes of a model that runs in processes, beside a spare; `auto` is one for each usable core."""
+
+    worker_seconds: float = Field(default=60.0, gt=0, le=3600, allow_inf_nan=False)
+    """Longest time a worker may take for one run; beyond it the worker is killed and replaced, and the call fails with INTERNAL."""
+
+    worker_max_mb: int = Field(default=0, ge=0)
+    """Resident memory in MB above which a worker is replaced between two runs; 0 for no limit."""
 
     reflection: bool = True
     """Whether grpcurl and others may list and describe the services."""

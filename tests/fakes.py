@@ -1,5 +1,6 @@
 """The one thing that tests replace: a model."""
 
+import math
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,6 +13,7 @@ from contract.contract import Contract
 from grpc_server.admission import Admission
 from grpc_server.batcher import Batcher
 from grpc_server.binding import Binding
+from grpc_server.cost import Cost, Placement
 from grpc_server.manifest import Manifest
 from grpc_server.model import Model
 from grpc_server.registry import Registry
@@ -78,4 +80,5 @@ def registry_of(
     (service,) = contract.services
     bindings = {method.name: Binding(contract, method, COLUMNS, CLASSES) for method in service.methods}
     batcher = Batcher([runtime.predict], max_rows=max_rows, max_waiting=max_waiting, inline=inline)
-    return Registry(contract, [Model("iris", "7", MANIFEST, service, bindings, batcher)], Admission())
+    model = Model("iris", "7", MANIFEST, service, bindings, batcher, Cost(0.0001, math.inf), Placement.INLINE, workers=1)
+    return Registry(contract, [model], Admission())

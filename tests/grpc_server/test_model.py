@@ -14,6 +14,7 @@ from grpc_server.binding import Binding
 from grpc_server.errors import ModelMismatch
 from grpc_server.model import Model, load_model
 from grpc_server.repository import Bundle, Repository
+from grpc_server.settings import ServerSettings
 from tests.contracts import SERVICE, features, write_contract
 
 X = np.random.default_rng(0).random((60, 2))
@@ -32,7 +33,7 @@ def bundle(tmp_path: Path) -> Bundle:
 
 
 def loaded(bundle: Bundle, contract: Contract) -> Model:
-    model = load_model(bundle, contract, contract.services[0], max_rows=8, max_waiting=8)
+    model = load_model(bundle, contract, contract.services[0], ServerSettings())
     model.batcher.close(10)
     return model
 

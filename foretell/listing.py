@@ -1,0 +1,98 @@
+"""`foretell models`: what a server hosts, or what a repository holds."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+import typer
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError, Message
+from pydantic import ValidationError
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from contract.compiler import SHIPPED
+from contract.contract import MODEL_SERVICE, load
+from contract.errors import SetupError
+from grpc_server.listing import describe
+from grpc_server.repository import Repository
+from grpc_server.settings import ServerSettings
+from lifecycle.settings import settings_error
+
+_SECONDS = 5.0
+"""Longest wait for a server's answer."""
+
+_UNBOUNDED = 10_000
+"""Columns of what is no terminal: a file or a pipe wants whole lines."""
+
+_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def list_models(models: Path | None, target: str | None, *, as_json: bool) -> None:
+    """Print the models of the server at `target`, or else of the repository `models`; what is None comes from the settings.
+
+    Raises SetupError where something answers at `target` that is no Foretell, or a manifest cannot be read.
+    """
+    settings = _settings(models, target)
+    response: Any = load(SHIPPED).message("foretell.v1.ListModelsResponse")()
+    if not _ask(settings.grpc_address, response):
+        repository = Repository(settings.models)
+        for name in repository.names():
+            for version in repository.versions(name):
+                describe(response, name, version, repository.manifest(name, version))
+        holds = "these are the versions" if response.models else "there is no version"
+        typer.echo(f"no server answers at {settings.grpc_address}; {holds} in {settings.models}", err=True)
+    listed = json_format.MessageToDict(response, preserving_proto_field_name=True)
+    if as_json:
+        typer.echo(json.dumps(listed, indent=2))
+    elif listed:
+        _print(listed["models"])
+
+
+def _settings(models: Path | None, target: str | None) -> ServerSettings:
+    flags = {"models": models, "grpc_address": target}
+    try:
+        return ServerSettings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise settings_error(error) from None
+
+
+def _ask(target: str, response: Message) -> bool:
+    """Fill `response` from the server at `target`; whether one answers there."""
+    with grpc.insecure_channel(target, [("grpc.enable_http_proxy", 0)]) as channel:
+        call: Any = channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
+        try:
+            response.ParseFromString(call(b"", timeout=_SECONDS))
+        except grpc.RpcError as error:
+            if error.code() in _AWAY:
+                return False
+            raise SetupError(f"what answers at {target} is no Foretell server ({error.code().name})") from None
+        except DecodeError:
+            raise SetupError(f"what answers at {target} is another ModelService than ours") from None
+    return True
+
+
+def _print(models: list[dict[str, Any]]) -> None:
+    table = Table("name", "version", "format", "services", "placement", box=SIMPLE_HEAD, show_edge=False)
+    for title in ("workers", "1 row", "64 rows"):
+        table.add_column(title, justify="right")
+    for model in models:
+        cost = model.get("cost", {})
+        table.add_row(
+            model["name"],
+            model["version"],
+            model["format"],
+            ", ".join(model.get("services", [])),
+            str(model.get("placement", "")).removeprefix("PLACEMENT_").lower(),
+            str(model.get("workers", "")),
+            _milliseconds(cost.get("one_row_seconds")),
+            _milliseconds(cost.get("batch_seconds")),
+        )
+    Console(markup=False, width=None if sys.stdout.isatty() else _UNBOUNDED).print(table)
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.3g} ms"

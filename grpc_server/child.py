@@ -1,0 +1,151 @@
+"""A worker process as the server sees it: started, asked, ended."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from grpc_server.cost import Cost
+from grpc_server.errors import ModelError
+from grpc_server.frame import receive, send
+from grpc_server.runtimes import Matrix
+
+_START_SECONDS = 60.0
+"""Longest time in which a worker must load its model and warm up."""
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+"""Variables by which OpenMP, the BLAS libraries and joblib learn how many threads they may use."""
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class RunFailed(Exception):
+    """A worker gave no answer. The text is for the log: it holds whatever the model said.
+
+    RunFailed
+    ├── ModelRaised   the model raised; the worker is as good as before
+    ├── WorkerEnded   the worker ended during the run
+    ├── WorkerHung    the run took too long
+    └── NoWorker      there is no worker, and none can be started
+    """
+
+
+class ModelRaised(RunFailed):
+    """The model raised; the text ends with the type and the text of its exception."""
+
+
+class WorkerEnded(RunFailed):
+    """The worker ended during the run."""
+
+
+class WorkerHung(RunFailed):
+    """The run took too long."""
+
+
+class NoWorker(RunFailed):
+    """There is no worker, and none can be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which model a worker loads."""
+
+    root: Path
+    """The repository."""
+    name: str
+    version: str
+    digest: str
+    """SHA-256 of the artifact that the server has verified, in hexadecimal."""
+
+    def __str__(self) -> str:
+        return f"model {self.name!r} version {self.version}"
+
+
+class Child:
+    """One worker. One thread at a time may `start` or `run` it; any thread may `end` or `kill` it."""
+
+    def __init__(self, origin: Origin, threads: int) -> None:
+        """Start the process, which computes with `threads` threads unless the environment says otherwise. Raises OSError."""
+        self._line, theirs = socket.socketpair()
+        self._lifeline, watched = socket.socketpair()
+        with theirs, watched:
+            descriptors = [theirs.fileno(), watched.fileno()]
+            facts = [str(origin.root), origin.name, origin.version, origin.digest]
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "grpc_server.worker", *facts, *map(str, descriptors)],
+                env=dict.fromkeys(_THREADS, str(threads)) | os.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # What a model prints is log: whoever reads the server's stdout expects other things.
+                pass_fds=descriptors,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+        self.name = f"worker {self.pid} of {origin}"
+        self.runs = 0
+        self.dismissed = False
+        """Whether it was told to end."""
+        self.lost = False
+        """Whether it was killed, perhaps only to make sure of its end: it must get no more rows."""
+
+    def start(self, sample: Matrix) -> Cost:
+        """Wait until the model is loaded and warmed up with `sample`; what a run costs there. Raises ModelError."""
+        try:
+            ((one_row, batch),) = self.run(sample, _START_SECONDS).tolist()
+        except ModelRaised as refusal:
+            raise ModelError(str(refusal)) from None
+        except WorkerHung:
+            raise ModelError(f"{self.name} was not ready after {_START_SECONDS:.0f} s") from None
+        except WorkerEnded:
+            raise ModelError(f"{self.name} ended with code {self.wait()} while it started") from None
+        return Cost(one_row, batch)
+
+    def run(self, rows: Matrix, seconds: float) -> Matrix:
+        """What the model makes of `rows`. Raises ModelRaised, or WorkerEnded or WorkerHung, after which only `kill` is left."""
+        self.runs += 1
+        try:
+            self._line.settimeout(seconds)
+            send(self._line, rows)
+            answer = receive(self._line)
+        except TimeoutError:
+            raise WorkerHung(f"{self.name} did not answer within {seconds:g} s") from None
+        except (EOFError, OSError):
+            raise WorkerEnded(f"{self.name} ended during a run of {len(rows)} rows") from None
+        if isinstance(answer, str):
+            raise ModelRaised(answer)
+        return answer
+
+    def megabytes(self) -> float:
+        """Resident memory; 0 where the process is gone."""
+        try:
+            with open(f"/proc/{self.pid}/statm", "rb") as statm:
+                return int(statm.read().split()[1]) * _PAGE / 2**20
+        except (OSError, IndexError):
+            return 0.0
+
+    def end(self) -> None:
+        """Have the process end once it has answered."""
+        self.dismissed = True
+        self._shut(socket.SHUT_WR)
+
+    def kill(self) -> None:
+        """End the process, and what it has started, at once. A run that is under way raises WorkerEnded."""
+        self.lost = True
+        self._lifeline.close()  # The worker has asked the kernel for a kill of its whole group when this closes.
+        self._process.kill()  # It may not have come so far.
+        self._shut(socket.SHUT_RDWR)  # Something that it has started may hold the other end.
+
+    def wait(self) -> int:
+        """Wait for the end; the exit code."""
+        return self._process.wait()
+
+    def close(self) -> None:
+        """Give back what the dead process leaves here."""
+        self._line.close()
+        self._lifeline.close()
+
+    def _shut(self, how: int) -> None:
+        with contextlib.suppress(OSError):  # The other end may be gone.
+            self._line.shutdown(how)

@@ -1,0 +1,199 @@
+"""The pool under models that crash, hang, raise and swell: only the culprit's run fails, and no worker is left over."""
+
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from grpc_server.batcher import Batcher, Job, Rows
+from grpc_server.call import Call
+from grpc_server.child import ModelRaised, NoWorker, Origin, RunFailed, WorkerEnded, WorkerHung
+from grpc_server.errors import ModelError
+from grpc_server.pool import Pool
+from grpc_server.refusal import Failure, Refusal
+from grpc_server.repository import Repository
+from grpc_server.runtimes import Matrix
+from tests.grpc_server.wayward import FIFO, Deed, Wayward, add, rows, until_gone
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Origin:
+    root = tmp_path_factory.mktemp("pool") / "models"
+    return Origin(root, "wayward", "1", add(Repository(root), Wayward()))
+
+
+@contextmanager
+def pool_of(origin: Origin, *, workers: int = 1, seconds: float = 30.0, max_megabytes: int = 0) -> Iterator[Pool]:
+    pool = Pool(origin, rows(Deed.ANSWER), workers=workers, seconds=seconds, max_megabytes=max_megabytes)
+    try:
+        yield pool
+    finally:
+        pool.close(10.0)
+
+
+@pytest.fixture(scope="module")
+def pool(origin: Origin) -> Iterator[Pool]:
+    """Two workers and a spare, for all that they survive."""
+    with pool_of(origin, workers=2) as started:
+        yield started
+
+
+def run(pool: Pool, *deeds: Deed) -> Matrix:
+    return pool.runners[0](rows(*deeds))
+
+
+def failure(pool: Pool, *deeds: Deed) -> RunFailed | None:
+    try:
+        run(pool, *deeds)
+    except RunFailed as failed:
+        return failed
+    return None
+
+
+def pid(pool: Pool) -> int:
+    return int(run(pool, Deed.SAY_PID)[0, 0])
+
+
+def test_runs_of_several_threads_get_their_own_answers(pool: Pool) -> None:
+    def answers(runner: Any, start: int) -> bool:
+        return all(runner(rows(Deed.ANSWER, value=value)).tolist() == [[value, 1 - value]] for value in range(start, start + 200))
+
+    assert len(pool.runners) == 2
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(answers, pool.runners * 2, [0, 1_000, 2_000, 3_000]))
+
+
+def test_a_model_that_raises_keeps_its_worker(pool: Pool) -> None:
+    before = pid(pool)
+    with pytest.raises(ModelRaised, match="ValueError"):
+        run(pool, Deed.RAISE)
+    assert pid(pool) == before
+
+
+def test_a_lost_worker_is_replaced_at_once_and_as_often_as_it_happens(pool: Pool) -> None:
+    seen = set()
+    for _ in range(2):
+        lost = pid(pool)
+        seen.add(lost)
+        with pytest.raises(WorkerEnded, match=r"worker \d+ of model 'wayward' version 1 ended during a run of 1 rows"):
+            run(pool, Deed.EXIT)
+        assert pid(pool) != lost
+    assert len(seen) == 2
+
+
+def test_a_worker_that_is_killed_while_idle_is_replaced(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
+    lost = pid(pool)
+    os.kill(lost, signal.SIGKILL)
+    until_gone(lost)
+    with contextlib.suppress(WorkerEnded):  # The pool may not have heard yet.
+        pid(pool)
+    assert pid(pool) != lost
+    assert f"worker {lost} of model 'wayward' version 1 ended with code -9; another is started" in caplog.text
+
+
+def test_of_a_batch_only_the_row_that_ends_its_worker_fails(pool: Pool) -> None:
+    batcher = Batcher(pool.runners, max_rows=64, max_waiting=1_000)
+    outcomes: list[Rows | Refusal] = []
+    for deed in [Deed.ANSWER, Deed.EXIT, Deed.ANSWER, Deed.ANSWER]:
+        batcher.submit(Job(rows(deed), Call("test", None), outcomes.append, lambda: None))
+    batcher.close(10)
+    answered = [outcome for outcome in outcomes if not isinstance(outcome, Refusal)]
+    assert [np.asarray(outcome).tolist() for outcome in answered] == [[[0.25, 0.75]]] * 3
+    assert [type(outcome) for outcome in outcomes if isinstance(outcome, Refusal)] == [Failure]
+
+
+@pytest.fixture(scope="module")
+def strict(origin: Origin) -> Iterator[Pool]:
+    with pool_of(origin, seconds=1.0, max_megabytes=400) as started:
+        yield started
+
+
+def test_a_worker_that_swells_is_replaced_between_two_runs(strict: Pool, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    first = pid(strict)
+    for _ in range(8):
+        assert run(strict, Deed.HOARD).tolist() == [[0.25, 0.75]]
+    while pid(strict) == first:
+        pass
+    until_gone(first)
+    assert f"worker {first} of model 'wayward' version 1 takes more than 400 MB and is replaced" in caplog.text
+    assert "ended with code" not in caplog.text
+
+
+def test_a_worker_that_hangs_is_killed_and_replaced(strict: Pool, caplog: pytest.LogCaptureFixture) -> None:
+    hung = pid(strict)
+    with pytest.raises(WorkerHung, match=f"worker {hung} of model 'wayward' version 1 did not answer within 1 s"):
+        run(strict, Deed.HANG)
+    assert pid(strict) != hung
+    until_gone(hung)
+    assert f"worker {hung} of model 'wayward' version 1 did not answer within 1 s: killed" in caplog.text
+
+
+def test_a_memory_limit_below_a_fresh_worker_is_refused_at_start(origin: Origin) -> None:
+    before = children()
+    with pytest.raises(ModelError, match=r"^worker_max_mb is 5, but a worker of model 'wayward' version 1 takes \d+ MB"):
+        Pool(origin, rows(Deed.ANSWER), workers=2, seconds=30.0, max_megabytes=5)
+    assert children() == before
+
+
+def children() -> list[str]:
+    return sorted(pid for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split())
+
+
+def test_a_pool_whose_workers_cannot_start_again_says_so_and_recovers(origin: Origin) -> None:
+    file = origin.root / "wayward/1/model.joblib"
+    whole = file.read_bytes()
+    with pool_of(origin) as pool:
+        file.write_bytes(b"")
+        while not isinstance(failed := failure(pool, Deed.EXIT), NoWorker):
+            pass
+        assert re.match(r"no worker of model 'wayward' version 1: .*model.joblib is not as it was added", str(failed))
+        file.write_bytes(whole)
+        while failure(pool, Deed.ANSWER):
+            pass
+
+
+@contextmanager
+def waiting(pool: Pool, fifo: Path) -> Iterator[Future[Matrix]]:
+    """A run that has begun and goes on to the end of the block."""
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(run, pool, Deed.WAIT)
+        with fifo.open("wb"):  # Opens once the model reads.
+            yield answer
+
+
+@pytest.fixture
+def fifo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setenv(FIFO, str(tmp_path / "fifo"))
+    return tmp_path / "fifo"
+
+
+def test_closing_waits_for_a_run_and_leaves_no_process(origin: Origin, fifo: Path) -> None:
+    before = children()
+    with pool_of(origin) as pool, ThreadPoolExecutor(1) as thread:
+        with waiting(pool, fifo) as answer:
+            closing = thread.submit(pool.close, 20.0)
+            while (failed := failure(pool, Deed.ANSWER)) is None:
+                pass
+            assert str(failed) == "no worker of model 'wayward' version 1: the pool is closed"
+            assert not closing.done()
+        assert answer.result(20).tolist() == [[0.25, 0.75]]
+        closing.result(20)
+        assert children() == before
+
+
+def test_closing_kills_what_takes_too_long(origin: Origin, fifo: Path) -> None:
+    before = children()
+    with pool_of(origin) as pool, waiting(pool, fifo) as answer:
+        pool.close(0.1)
+        assert isinstance(answer.exception(20), WorkerEnded)
+        assert children() == before
