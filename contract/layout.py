@@ -8,19 +8,20 @@ Every protobuf parser reads what is written here; what is not canonical is left 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from struct import Struct
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from numpy.typing import NDArray
 
+from contract.wire import DELIMITED, I32, I64, tag, varint
+
 Matrix = NDArray[np.float64]
 """Shape (rows, fields), the fields in the order of their numbers."""
 
 _CODES = {FieldDescriptor.TYPE_DOUBLE: "d", FieldDescriptor.TYPE_FLOAT: "f"}
-_WIRE_TYPES = {"d": 1, "f": 5}
+_WIRE_TYPES = {"d": I64, "f": I32}
 _SIZES = {"d": 8, "f": 4}
-_DELIMITED = 2
 
 
 class Layout:
@@ -30,10 +31,9 @@ class Layout:
         self.names = tuple(field.name for field in fields)
         """The fields in the order of their numbers: the columns of every matrix here."""
         self._codes = [_CODES[field.type] for field in fields]
-        self._tags = tuple(_tag(field.number, _WIRE_TYPES[code]) for field, code in zip(fields, self._codes, strict=True))
-        parts = zip(self._tags, self._codes, strict=True)
-        self._struct = Struct("<" + "".join(f"{len(tag)}s{code}" for tag, code in parts))
-        self._parts = [part for tag in self._tags for part in (tag, 0.0)]
+        self._tags = tuple(tag(field.number, _WIRE_TYPES[code]) for field, code in zip(fields, self._codes, strict=True))
+        self._struct = Struct("<" + "".join(f"{len(mark)}s{code}" for mark, code in zip(self._tags, self._codes, strict=True)))
+        self._parts = [part for mark in self._tags for part in (mark, 0.0)]
         self._alone = _Records(b"", self._tags, self._codes)
         self._batches: dict[int, _Records] = {}
 
@@ -59,14 +59,18 @@ class Layout:
         """The rows of a message whose field `rows` repeats this one; None where its bytes are not canonical."""
         return self._batch(rows.number).decode(data)
 
+    def split(self, data: bytes, rows: FieldDescriptor) -> list[bytes] | None:
+        """The bytes of each row of such a message; None where its bytes are not canonical."""
+        return self._batch(rows.number).split(data)
+
     def encode(self, row: Sequence[float]) -> bytes:
         """One message with every field written.
 
         A float field takes the float nearest to its value, and an infinity where that is out of range, as in protobuf.
         """
+        parts = self._parts.copy()
+        parts[1::2] = row
         try:
-            parts: list[Any] = self._parts[:]
-            parts[1::2] = row
             return self._struct.pack(*parts)
         except OverflowError:
             return self._alone.encode(np.array([row], np.float64))
@@ -77,7 +81,7 @@ class Layout:
 
     def _batch(self, number: int) -> "_Records":
         if number not in self._batches:
-            head = _tag(number, _DELIMITED) + _varint(self._struct.size)
+            head = tag(number, DELIMITED) + varint(self._struct.size)
             self._batches[number] = _Records(head, self._tags, self._codes)
         return self._batches[number]
 
@@ -86,26 +90,37 @@ class _Records:
     """Records of one size: a head, then each value behind its tag."""
 
     def __init__(self, head: bytes, tags: Sequence[bytes], codes: Sequence[str]) -> None:
-        known = [head, *(part for tag, code in zip(tags, codes, strict=True) for part in (tag, bytes(_SIZES[code])))]
+        known = [head, *(part for mark, code in zip(tags, codes, strict=True) for part in (mark, bytes(_SIZES[code])))]
         masks = [(b"\0" if place and place % 2 == 0 else b"\xff") * len(part) for place, part in enumerate(known)]
         self._template = np.frombuffer(b"".join(known), np.uint8)
         self._mask = np.frombuffer(b"".join(masks), np.uint8)
         self._runs = list(_runs(len(head), tags, codes))
+        self._head = len(head)
         self._fields = len(tags)
 
     def decode(self, data: bytes) -> Matrix | None:
         size = len(self._template)
-        count, rest = divmod(len(data), size)
-        if rest:
-            return None
-        records = np.ndarray((count, size), np.uint8, data)
-        if ((records & self._mask) != self._template).any():
+        count = len(data) // size
+        if not self._fits(data, count):
             return None
         matrix = np.empty((count, self._fields))
         with np.errstate(invalid="ignore"):  # A float that signals its being no number becomes a quiet one, as in protobuf.
             for run in self._runs:
                 matrix[:, run.columns] = run.of(data, count, size)
         return matrix
+
+    def split(self, data: bytes) -> list[bytes] | None:
+        size = len(self._template)
+        if not self._fits(data, len(data) // size):
+            return None
+        return [data[start + self._head : start + size] for start in range(0, len(data), size)]
+
+    def _fits(self, data: bytes, count: int) -> bool:
+        """Whether the data is so many records, and nothing else."""
+        if len(data) != count * len(self._template):
+            return False
+        records = np.ndarray((count, len(self._template)), np.uint8, data)
+        return not ((records & self._mask) != self._template).any()
 
     def encode(self, matrix: Matrix) -> bytes:
         data = bytearray(self._template.tobytes() * len(matrix))
@@ -132,7 +147,7 @@ class _Run:
 
 def _runs(offset: int, tags: Sequence[bytes], codes: Sequence[str]) -> Iterator[_Run]:
     column = 0
-    for (width, code), group in groupby((len(tag), code) for tag, code in zip(tags, codes, strict=True)):
+    for (width, code), group in groupby((len(mark), code) for mark, code in zip(tags, codes, strict=True)):
         length, stride = len(list(group)), width + _SIZES[code]
         yield _Run(slice(column, column + length), code, offset + width, stride)
         column, offset = column + length, offset + length * stride
@@ -141,12 +156,3 @@ def _runs(offset: int, tags: Sequence[bytes], codes: Sequence[str]) -> Iterator[
 def _is_fixed(field: FieldDescriptor) -> bool:
     alone = field.containing_oneof is None or len(field.containing_oneof.fields) == 1  # As `optional` is.
     return field.type in _CODES and not field.is_repeated and alone
-
-
-def _tag(number: int, wire_type: int) -> bytes:
-    return _varint(number << 3 | wire_type)
-
-
-def _varint(value: int) -> bytes:
-    low, rest = value & 0x7F, value >> 7
-    return bytes([low | 0x80]) + _varint(rest) if rest else bytes([low])

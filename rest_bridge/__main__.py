@@ -1,5 +1,6 @@
 """`python -m rest_bridge --target ADDR`: the bridge alone, as its container runs it."""
 
+import gc
 import json
 
 from pydantic_settings import CliApp
@@ -24,6 +25,9 @@ async def serve(launcher: Launcher) -> None:
     async with open_channel(settings.target) as channel:
         server = Server(create_app(contract, channel, settings), listener, settings.drain_seconds)
         channel.get_state(try_to_connect=True)  # So that no request waits for the first attempt, should the server be away.
+        gc.collect()
+        gc.freeze()  # What is loaded stays; no later collection need look at it.
+        gc.set_threshold(20_000)  # Hundreds of requests under way are no garbage.
         await server.start()
         facts = {"address": bound, "example": _example(contract)}
         launcher.announce(facts, f"REST on http://{bound}, docs on http://{bound}/docs, calling {settings.target}")

@@ -1,11 +1,8 @@
-"""How a message gets to the model server and its answer back."""
+"""How a message gets to the model server and its answer back, as bytes."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
-
-from google.protobuf.message import Message
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol
 
 from contract.service import Method
 from rest_bridge.channel import Call, Channel
@@ -13,18 +10,18 @@ from rest_bridge.channel import Call, Channel
 MODEL_HEADERS = ("model-name", "model-version")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A response, and which model gave it."""
 
-    message: Message
-    headers: Mapping[str, str]
+    message: bytes
+    headers: list[tuple[bytes, bytes]]
+    """As ASGI takes them. Shared by the rows of a batch: only read."""
 
 
 class Caller(Protocol):
     """Sends one message within so many seconds. Raises grpc.aio.AioRpcError; to cancel the task cancels the call."""
 
-    async def __call__(self, message: Message, seconds: float, identity: str) -> Answer:
+    async def __call__(self, message: bytes, seconds: float, identity: str) -> Answer:
         """The answer to `message`, sent under the request id `identity`."""
 
 
@@ -33,19 +30,19 @@ class Unary:
 
     def __init__(self, channel: Channel, method: Method) -> None:
         self._call = channel.unary_unary(method.path)
-        self._response = method.response
 
-    async def __call__(self, message: Message, seconds: float, identity: str) -> Answer:
+    async def __call__(self, message: bytes, seconds: float, identity: str) -> Answer:
         """See Caller."""
-        call: Call = self._call(message.SerializeToString(), timeout=seconds, metadata=(("x-request-id", identity),))
+        call: Call = self._call(message, timeout=seconds, metadata=(("x-request-id", identity),))
         try:
             answer = await call
         except asyncio.CancelledError:
             call.cancel()
             raise
-        return Answer(self._response.FromString(answer), model_headers(await call.initial_metadata()))
+        headers = model_headers(await call.initial_metadata())
+        return Answer(answer, [(name.encode(), value.encode()) for name, value in headers])
 
 
-def model_headers(metadata: Any) -> dict[str, str]:
+def model_headers(metadata: Iterable[tuple[str, Any]] | None) -> list[tuple[str, str]]:
     """The part of a call's metadata that callers of the bridge see."""
-    return {key: value for key, value in metadata or () if key in MODEL_HEADERS}
+    return [(key, value) for key, value in metadata or () if key in MODEL_HEADERS]

@@ -1,4 +1,4 @@
-"""Requests that wait while a call is out go together in the next one.
+"""Requests that come in one turn of the loop, or wait while calls are out, go together.
 
 A call of its own costs a request far more than its share of a batch: most of a unary call is the hop, not the model. Alone, a
 request is sent at once; nothing waits for company.
@@ -6,15 +6,18 @@ request is sent at once; nothing waits for company.
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
+from contract.bounds import Bounds
+from contract.layout import Layout
 from contract.rules import VALID, Rules
 from contract.service import Method
 from lifecycle.request_id import request_id
 from rest_bridge.caller import Answer, Caller
+from rest_bridge.items import Items
+from rest_bridge.rounds import Rounds
 
 MOST_ROWS = 512
 """Most requests that go together; the server's largest run of the model is above it."""
@@ -26,13 +29,17 @@ _NOT_EVERYBODYS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, g
 """Failures of a batch that one row may have caused: its rows are tried again one by one."""
 
 
-@dataclass(slots=True, eq=False)
 class _Row:
-    message: Message
-    end: float
-    """When its caller stops caring, on the loop's clock."""
-    identity: str
-    answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    __slots__ = ("alone", "answer", "end", "identity", "message")
+
+    def __init__(self, message: bytes, end: float, identity: str, answer: asyncio.Future[Answer]) -> None:
+        self.message = message
+        self.end = end
+        """When its caller stops caring, on the loop's clock."""
+        self.identity = identity
+        self.answer = answer
+        self.alone: asyncio.Task[None] | None = None
+        """What sends it, where it goes alone."""
 
 
 class Coalescer:
@@ -41,46 +48,65 @@ class Coalescer:
     def __init__(self, unary: Caller, batch: Caller, batch_method: Method, rules: Rules) -> None:
         self._unary = unary
         self._batch = batch
-        self._request = batch_method.request
-        self._rows, self._answers = batch_method.input.fields[0].name, batch_method.output.fields[0].name
+        self._request = Items(batch_method.request, batch_method.input.fields[0])
+        self._response = Items(batch_method.response, batch_method.output.fields[0])
         self._rules = rules
+        self._row = GetMessageClass(batch_method.features)
+        self._layout = Layout.of(batch_method.features)
+        self._bounds = Bounds.of(batch_method.features, rules)
+        self._rounds = Rounds(self._expire)
         self._waiting: deque[_Row] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None  # Kept, because to ask for it costs a system call.
         self._out = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, message: Message, seconds: float, identity: str) -> Answer:
+    async def __call__(self, message: bytes, seconds: float, identity: str) -> Answer:
         """See Caller.
 
         A row that the rules refuse goes alone: the server words its refusal, and no batch fails of it.
         """
-        clock = asyncio.get_running_loop().time
-        if self._rules.judge(message, None, 1) is not VALID:
+        if not self._is_fine(message):
             return await self._unary(message, seconds, identity)
-        if self._out < MOST_OUT:
-            self._out += 1
-            try:
-                return await self._unary(message, seconds, identity)
-            finally:
-                self._returned()
-        row = _Row(message, clock() + seconds, identity)
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        row = _Row(message, loop.time() + seconds, identity, loop.create_future())
+        if not self._waiting and self._out < MOST_OUT:
+            loop.call_soon(loop.call_soon, self._send_waiting)  # The next turn reads what came in during this one.
         self._waiting.append(row)
+        self._rounds.enter(row, loop)
         try:
-            async with asyncio.timeout_at(row.end):
-                return await row.answer
-        except TimeoutError:
-            raise _too_late() from None
+            return await row.answer
+        except asyncio.CancelledError:
+            if row.alone is not None:
+                row.alone.cancel()
+            raise
+        finally:
+            self._rounds.leave(row)
 
-    def _returned(self) -> None:
-        """A call came back: send what waits."""
-        self._out -= 1
-        rows: list[_Row] = []
-        while self._waiting and len(rows) < MOST_ROWS:
-            row = self._waiting.popleft()
-            if not row.answer.done():  # Else its caller is gone.
-                rows.append(row)
-        if rows:
+    def _expire(self, row: _Row) -> None:
+        if _left(row.end) <= 0:
+            _settle(row, grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, grpc.aio.Metadata(), grpc.aio.Metadata()))
+
+    def _is_fine(self, message: bytes) -> bool:
+        if self._layout is not None and self._bounds is not None:
+            row = self._layout.row(message)
+            if row is not None and self._bounds.accepts_row(row):
+                return True
+        return self._rules.judge(self._row.FromString(message), None, 1) is VALID
+
+    def _send_waiting(self) -> None:
+        """Send what waits, if a call may go out."""
+        while self._waiting and self._out < MOST_OUT:
+            rows: list[_Row] = []
+            while self._waiting and len(rows) < MOST_ROWS:
+                row = self._waiting.popleft()
+                if not row.answer.done():  # Else its caller is gone.
+                    rows.append(row)
+            if not rows:
+                return
             self._out += 1
             task = asyncio.create_task(self._send(rows))
+            if len(rows) == 1:
+                rows[0].alone = task
             self._tasks.add(task)  # The loop itself holds tasks weakly.
             task.add_done_callback(self._tasks.discard)
 
@@ -90,40 +116,40 @@ class Coalescer:
                 await self._send_alone(rows[0])
             else:
                 await self._send_together(rows)
-        finally:
-            self._returned()
-
-    async def _send_together(self, rows: list[_Row]) -> None:
-        request = self._request(**{self._rows: [row.message for row in rows]})
-        seconds = max(row.end for row in rows) - asyncio.get_running_loop().time()
-        try:
-            answer = await self._batch(request, max(seconds, 0.0), request_id(None))
-        except grpc.aio.AioRpcError as error:
-            if error.code() in _NOT_EVERYBODYS:
-                await asyncio.gather(*map(self._send_alone, rows))
-                return
+        except Exception as error:
             for row in rows:
                 _settle(row, error)
+        finally:
+            self._out -= 1
+            self._send_waiting()
+
+    async def _send_together(self, rows: list[_Row]) -> None:
+        seconds = _left(max(row.end for row in rows))
+        try:
+            answer = await self._batch(self._request.join([row.message for row in rows]), seconds, request_id(None))
+        except grpc.aio.AioRpcError as error:
+            if error.code() not in _NOT_EVERYBODYS:
+                raise
+            await asyncio.gather(*map(self._send_alone, rows))
             return
-        for row, message in zip(rows, getattr(answer.message, self._answers), strict=True):
+        for row, message in list(zip(rows, self._response.split(answer.message), strict=True)):  # All answers, or none.
             _settle(row, Answer(message, answer.headers))
 
     async def _send_alone(self, row: _Row) -> None:
-        seconds = row.end - asyncio.get_running_loop().time()
         try:
-            _settle(row, await self._unary(row.message, max(seconds, 0.0), row.identity))
-        except grpc.aio.AioRpcError as error:
+            _settle(row, await self._unary(row.message, _left(row.end), row.identity))
+        except Exception as error:
             _settle(row, error)
 
 
-def _settle(row: _Row, outcome: Answer | grpc.aio.AioRpcError) -> None:
+def _left(end: float) -> float:
+    return max(end - asyncio.get_running_loop().time(), 0.0)
+
+
+def _settle(row: _Row, outcome: Answer | Exception) -> None:
     if row.answer.done():
         return  # Its caller is gone.
     if isinstance(outcome, Answer):
         row.answer.set_result(outcome)
     else:
         row.answer.set_exception(outcome)
-
-
-def _too_late() -> grpc.aio.AioRpcError:
-    return grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, grpc.aio.Metadata(), grpc.aio.Metadata())

@@ -1,19 +1,32 @@
 """One HTTP/1.1 connection: uvicorn's, with bounds on the head of a request, and with our words for what is no HTTP."""
 
 import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lifecycle.request_id import request_id
 from rest_bridge.problem import refused
+
+WHOLE_BODY = "foretell.body"
+"""Where a scope holds the body of a request that had arrived before the application was called."""
+
+WHOLE_ANSWER = "foretell.answer"
+"""Where a scope holds a SendWhole."""
+
+SendWhole = Callable[[Iterable[tuple[bytes, bytes]], bytes], bool]
+"""Sends status 200 with these headers and this body in one go. False where that must wait, and is for the application to send."""
 
 HEAD_BYTES = 65_536
 """Largest head of a request: its line and its headers."""
 
 HEAD_SECONDS = 10.0
 """Longest time that a head may take to arrive; a connection that says nothing is given up as well."""
+
+_OK = b"HTTP/1.1 200 OK\r\n"
 
 _MALFORMED = 400, "malformed_request", "this is not HTTP/1.1"
 _TOO_LARGE = 431, "head_too_large", f"the line and the headers of a request must be at most {HEAD_BYTES} bytes"
@@ -26,6 +39,15 @@ class Connection(HttpToolsProtocol):
     _waiting: asyncio.TimerHandle | None = None
     _in_head = False
     _head = 0
+
+    draining = False
+    """Whether each answer is the last of its connection."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request waits for its answer."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """See asyncio.Protocol."""
@@ -41,13 +63,15 @@ class Connection(HttpToolsProtocol):
         """See asyncio.Protocol."""
         super().data_received(data)
         self._head = self._head + len(data) if self._in_head else 0
+        if self._in_head and self._waiting is None:
+            self._wait()
         if self._head > HEAD_BYTES and not self.transport.is_closing():
             self._refuse(*_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """See httptools: the first byte of a request."""
         self._in_head = True
-        self._wait()
+        self._stop_waiting()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -56,9 +80,31 @@ class Connection(HttpToolsProtocol):
         self._stop_waiting()
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """See httptools: the last byte of a request. What has come whole need not be asked for."""
+        super().on_message_complete()
+        scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]  # a scope may say more
+        scope[WHOLE_BODY] = bytes(self.cycle.body)
+        scope[WHOLE_ANSWER] = partial(self._answer, self.cycle)
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words are not ours
         """Refuse what is no HTTP."""
         self._refuse(*_MALFORMED)
+
+    def _answer(self, cycle: RequestResponseCycle, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+        if self.flow.write_paused or cycle.disconnected or cycle.response_started:
+            return False
+        lines = [_OK, *[b"%b: %b\r\n" % header for header in headers], b"content-length: %d\r\n" % len(body)]
+        if self.draining or not cycle.keep_alive:
+            cycle.keep_alive = False
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join((*lines, b"\r\n", body)))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def _wait(self) -> None:
         self._stop_waiting()

@@ -10,14 +10,12 @@ _GRPC = re.compile(r"(\d{1,8})([HMSmun])")
 _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
-def timeout(headers: Mapping[str, str], default: float, longest: float) -> float:
+def timeout(headers: Mapping[bytes, bytes], default: float, longest: float) -> float:
     """Seconds from `X-Request-Timeout` (a number of seconds) or `grpc-timeout` (digits and a unit), the shorter of both.
 
     Raises Refused where one of them is neither, or not above zero.
     """
-    asked = [
-        read(headers[name], name) for name, read in (("x-request-timeout", _seconds), ("grpc-timeout", _grpc)) if name in headers
-    ]
+    asked = [read(headers[name].decode("latin-1"), name.decode()) for name, read in _READERS if name in headers]
     return min([*asked, longest]) if asked else default
 
 
@@ -32,3 +30,6 @@ def _grpc(text: str, name: str) -> float:
     if not match or not int(match[1]):
         raise refused(400, "timeout", "must be 1 to 8 digits above 0 and one of H, M, S, m, u, n, such as 2500m", ["header", name])
     return int(match[1]) * _UNITS[match[2]]
+
+
+_READERS = ((b"x-request-timeout", _seconds), (b"grpc-timeout", _grpc))

@@ -1,30 +1,39 @@
 """One method of the contract as a REST endpoint."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Mapping
 
 import grpc
 from google.protobuf.message import Message
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from contract.contract import Contract
 from contract.rules import VALID
 from contract.service import Method
 from lifecycle.request_id import request_id
 from rest_bridge.body import read_body
-from rest_bridge.caller import Answer, Caller, model_headers
+from rest_bridge.caller import Caller, model_headers
 from rest_bridge.codec import Codec
+from rest_bridge.connection import WHOLE_ANSWER, SendWhole
 from rest_bridge.deadline import timeout
 from rest_bridge.document import read_document
+from rest_bridge.hangup import HangUp
 from rest_bridge.problem import MOST, Problem, Problems, Refused
+from rest_bridge.rounds import Rounds
 from rest_bridge.settings import BridgeSettings
+from rest_bridge.shortcut import shortcut
 from rest_bridge.translation import located, refused_body
+
+_HEADERS = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
 
 
 class Endpoint:
-    """JSON in, a call, JSON out. The rules are the server's; only a body that is no message is judged here."""
+    """An ASGI application: JSON in, a call, JSON out.
+
+    The rules are the server's; only a body that is no message is judged here.
+    """
 
     def __init__(self, contract: Contract, method: Method, caller: Caller, settings: BridgeSettings) -> None:
         self._contract = contract
@@ -32,37 +41,61 @@ class Endpoint:
         self._settings = settings
         self._request = Codec(method.input, contract.rules)
         self._response = Codec(method.output, contract.rules)
+        self._short_request = shortcut(method.input, method.rows, contract.rules)
+        self._short_response = shortcut(method.output, method.answers, contract.rules)
         self._caller = caller
+        self._rounds = Rounds(HangUp.look)
 
-    async def answer(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a refusal is an answer too."""
-        identity = request_id(request.headers.get("x-request-id"))
+        headers = dict(reversed(scope["headers"]))  # Of a name that is said twice, the first counts.
+        identity = request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         try:
-            response = await self._answer(request, identity)
+            body, model = await self._answer(scope, headers, receive, identity)
         except Refused as refusal:
             response = refusal.response()
         except ClientDisconnect:
             response = Response(status_code=499)  # Nobody reads it.
+        else:
+            sent = [*_HEADERS, (b"x-request-id", identity.encode()), *model]
+            whole: SendWhole | None = scope.get(WHOLE_ANSWER)
+            if whole is None or not whole(sent, body):
+                sent.append((b"content-length", str(len(body)).encode()))
+                await send({"type": "http.response.start", "status": 200, "headers": sent})
+                await send({"type": "http.response.body", "body": body})
+            return
         response.headers["x-request-id"] = identity
-        return response
+        await response(scope, receive, send)
 
-    async def _answer(self, request: Request, identity: str) -> Response:
+    async def _answer(
+        self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, identity: str
+    ) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        """The JSON text of the answer, and the headers that name the model."""
         settings = self._settings
-        clock = asyncio.get_running_loop().time
-        end = clock() + timeout(request.headers, settings.request_seconds, settings.max_request_seconds)
-        document = read_document(await read_body(request, settings.max_body_bytes, settings.body_seconds))
-        message = self._read(document)
-        remaining = max(end - clock(), 0.0)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout(headers, settings.request_seconds, settings.max_request_seconds)
+        body = await read_body(scope, headers, receive, settings.max_body_bytes, settings.body_seconds)
+        message = self._read(body)
         try:
-            answer = await _unless_disconnected(self._caller(message, remaining, identity), request)
+            with HangUp(receive, self._rounds, loop):
+                answer = await self._caller(message, max(end - loop.time(), 0.0), identity)
         except grpc.aio.AioRpcError as error:
-            refusal = refused_body(error, self._contract, self._method.input, document)
+            refusal = refused_body(error, self._contract, self._method.input, read_document(body))
             refusal.headers.update(model_headers(error.trailing_metadata()))
             raise refusal from None
-        return Response(self._response.write(answer.message), headers=dict(answer.headers), media_type="application/json")
+        return self._write(answer.message), answer.headers
 
-    def _read(self, document: Any) -> Message:
+    def _read(self, body: bytes) -> bytes:
+        message = self._short_request.read(body) if self._short_request is not None else None
+        return message if message is not None else self._read_strictly(body).SerializeToString()
+
+    def _write(self, message: bytes) -> bytes:
+        text = self._short_response.write(message) if self._short_response is not None else None
+        return text if text is not None else self._response.write(self._method.response.FromString(message))
+
+    def _read_strictly(self, body: bytes) -> Message:
         """The message. Raises Refused with every problem of the document, broken rules of its sound parts included."""
+        document = read_document(body)
         problems = Problems()
         message = self._request.read(document, problems)
         if problems.count:
@@ -80,22 +113,3 @@ def _within(problem: Problem, seen: set[tuple[str | int, ...]]) -> bool:
     """Whether a value around the broken one did not fit already; a rule on a whole message may follow from any that did not."""
     parts = problem.loc
     return parts == ("body",) or any(parts[:length] in seen for length in range(1, len(parts) + 1))
-
-
-async def _unless_disconnected(call: Coroutine[Any, Any, Answer], request: Request) -> Answer:
-    """Await the call; cancel it when the caller hangs up."""
-    answer = asyncio.create_task(call)
-    gone = asyncio.create_task(_disconnected(request))
-    try:
-        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise ClientDisconnect
-        return await answer
-    finally:
-        gone.cancel()
-        answer.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

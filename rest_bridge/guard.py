@@ -5,7 +5,6 @@ import logging
 import secrets
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lifecycle.request_id import request_id
@@ -48,10 +47,10 @@ class Guard:
                 self._complete(message, scope)
             await send(message)
 
-        # Pages are read whole: half of one is of use to nobody, and its refusal would be in foreign words. To a HEAD, uvicorn
-        # sends the headers of the GET alone.
-        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
-        scope = dict(scope, headers=headers, method="GET" if scope["method"] == "HEAD" else scope["method"])
+        if scope["method"] in ("GET", "HEAD"):
+            # Pages are read whole: half of one is of use to nobody, and its refusal would be in foreign words. To a HEAD, uvicorn
+            # sends the headers of the GET alone.
+            scope = dict(scope, headers=[header for header in scope["headers"] if header[0] != b"range"], method="GET")
         try:
             await self._app(scope, receive, guarded)
         except asyncio.CancelledError:
@@ -61,18 +60,20 @@ class Guard:
             await refusal.response()(scope, receive, guarded)
         except Exception as error:
             if not started:  # Else the application has answered and logged it; to uvicorn it would be news.
-                await failure(f"{scope['method']} request", error).response()(scope, receive, guarded)
+                what = f"{scope['method']} {scope['path'][:200]!r} (request {request_id(_given(scope))})"
+                await failure(what, error).response()(scope, receive, guarded)
 
     def _complete(self, message: Message, scope: Scope) -> None:
-        headers = MutableHeaders(raw=message["headers"])
-        if "x-request-id" not in headers:
-            headers["x-request-id"] = request_id(_given(scope))
-        headers["x-content-type-options"] = "nosniff"
-        if headers.get("content-type", "").startswith("text/html"):
-            headers["content-security-policy"] = _PAGE_POLICY
-        if self.draining:
-            headers["connection"] = "close"
-        message["headers"] = headers.raw
+        headers = message["headers"]
+        names = dict(headers)
+        if b"x-request-id" not in names:
+            headers.append((b"x-request-id", request_id(_given(scope)).encode()))
+        if b"x-content-type-options" not in names:
+            headers.append((b"x-content-type-options", b"nosniff"))
+        if names.get(b"content-type", b"").startswith(b"text/html"):
+            headers.append((b"content-security-policy", _PAGE_POLICY.encode()))
+        if self.draining and names.get(b"connection") != b"close":
+            headers.append((b"connection", b"close"))
 
 
 def _given(scope: Scope) -> Any:

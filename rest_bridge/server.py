@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from rest_bridge.connection import Connection
 from rest_bridge.guard import Guard
@@ -17,7 +17,7 @@ _POLL = 0.02
 class Server:
     """One HTTP server on one listening socket. Use it on one event loop."""
 
-    def __init__(self, app: FastAPI, listener: socket.socket, drain_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, drain_seconds: float) -> None:
         self._guard = Guard(app)
         self._listener = listener
         self._drain_seconds = drain_seconds
@@ -50,13 +50,18 @@ class Server:
         self._guard.draining = True
         for server in self._uvicorn.servers:
             server.close()
+        for connection in self._connections():
+            connection.draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._drain_seconds):
-                while any(map(_busy, self._uvicorn.server_state.connections)):  # noqa: ASYNC110  # likewise
+                while any(connection.busy for connection in self._connections()):  # noqa: ASYNC110  # likewise
                     await asyncio.sleep(_POLL)
         self._uvicorn.should_exit = True
         if self._running is not None:
             await self._running
+
+    def _connections(self) -> list[Connection]:
+        return [connection for connection in self._uvicorn.server_state.connections if isinstance(connection, Connection)]
 
 
 class _Uvicorn(uvicorn.Server):
@@ -64,8 +69,3 @@ class _Uvicorn(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals are the process's business, not uvicorn's."""
         yield
-
-
-def _busy(connection: object) -> bool:
-    cycle = getattr(connection, "cycle", None)
-    return cycle is not None and not cycle.response_complete

@@ -24,10 +24,12 @@ class Field:
     optional: bool = True
     rules: Mapping[str, Any] = field(default_factory=dict)
     """What `(buf.validate.field)` says of it, as its message takes it; only in a pool that knows that option."""
+    called: str = ""
+    """Its name, unless that is made of its number."""
 
     @property
     def name(self) -> str:
-        return f"f{self.number}"
+        return self.called or f"f{self.number}"
 
 
 def row_and_batch(

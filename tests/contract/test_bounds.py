@@ -25,8 +25,9 @@ FARTHEST = [math.nan, math.inf, -math.inf, sys.float_info.max]
 
 
 def around(value: float) -> list[float]:
-    small = np.float32(value)
-    beside = [float(np.nextafter(small, np.float32(side))) for side in (-1e38, 1e38)]
+    with np.errstate(over="ignore"):
+        small = np.float32(value)
+        beside = [float(np.nextafter(small, np.float32(side))) for side in (-1e38, 1e38)]
     return [value, math.nextafter(value, -math.inf), math.nextafter(value, math.inf), *beside]
 
 

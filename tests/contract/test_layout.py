@@ -81,6 +81,7 @@ def test_protobuf_reads_what_is_written_and_so_does_the_layout(fields: Any, rows
     assert back is not None
     assert list(map(bits, back)) == [bits(row or ()) for row in read]
     assert back.dtype == np.float64
+    assert made.layout.split(written, made.rows) == [made.layout.encode(values) for values in matrix.tolist()]
     for values, expected in zip(matrix.tolist(), read, strict=True):
         one = made.layout.encode(values)
         assert bits(parsed(made.row, one, made.layout.names) or ()) == bits(expected or ())
@@ -123,6 +124,8 @@ def test_damaged_bytes_are_left_to_protobuf_or_read_as_it_reads_them(fields: Any
     assert (single is None) == (read is None)
     many = data.draw(damaged(made.layout.encode_batch(matrix, made.rows)) | st.binary(max_size=20))
     back = made.layout.decode_batch(many, made.rows)
+    split = made.layout.split(many, made.rows)
+    assert (split is None) == (back is None)
     assert back is None or list(map(bits, back)) == [bits(row or ()) for row in parsed_rows(made, many) or ()]
 
 

@@ -19,6 +19,8 @@ class FakeChannel:
         self.answer = answer
         self.calls: list[dict[str, Any]] = []
         self.cancelled = asyncio.Event()
+        self.hold: tuple[asyncio.Event, asyncio.Event] | None = None
+        """Set when a call has come, and awaited before its answer."""
 
     def unary_unary(self, method: str) -> Any:
         def call(request: bytes, **facts: Any) -> FakeCall:
@@ -39,6 +41,10 @@ class FakeCall:
         return self._answer().__await__()
 
     async def _answer(self) -> bytes:
+        if self._channel.hold is not None:
+            called, go = self._channel.hold
+            called.set()
+            await go.wait()
         answer = self._channel.answer(self._request)
         if answer is HANGS:
             await asyncio.Event().wait()

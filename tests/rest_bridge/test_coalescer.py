@@ -6,17 +6,16 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.contract import Contract
 from rest_bridge.caller import Answer
-from rest_bridge.coalescer import MOST_OUT, Coalescer
+from rest_bridge.coalescer import MOST_OUT, MOST_ROWS, Coalescer
 from tests.conftest import EXAMPLE
 from tests.rest_bridge.channels import rpc_error
 
-HEADERS = {"model-name": "iris"}
+HEADERS = [(b"model-name", b"iris")]
 POISON = 0.625
 """A row that passes the rules and breaks the model."""
 
@@ -30,28 +29,37 @@ class Server:
         """Rows of each call, in order; a unary call has one."""
         self.identities: list[str] = []
         self.go = asyncio.Event()
+        self.cancelled = 0
+        self.answers: int | None = None
+        """Most answers of a batch."""
         self.fails: Callable[[list[float]], grpc.aio.AioRpcError | None] = lambda _rows: None
         self.coalescer = Coalescer(self._unary, self._batch, self.batch, contract.rules)
 
     async def ask(self, value: float | None, seconds: float = 10.0) -> float:
         message = self.row.request(**EXAMPLE | {"sepal_length": value})
-        answer: Any = await self.coalescer(message, seconds, f"id-{value}")
+        answer = await self.coalescer(message.SerializeToString(), seconds, f"id-{value}")
         assert answer.headers == HEADERS
-        return float(answer.message.setosa_probability)
+        read: Any = self.row.response.FromString(answer.message)
+        return float(read.setosa_probability)
 
-    async def _unary(self, message: Message, seconds: float, identity: str) -> Answer:
+    async def _unary(self, message: bytes, seconds: float, identity: str) -> Answer:
         self.identities.append(identity)
-        (value,) = await self._work([message])
-        return Answer(self.row.response(setosa_probability=value), HEADERS)
+        (value,) = await self._work([self.row.request.FromString(message)])
+        return Answer(self.row.response(setosa_probability=value).SerializeToString(), HEADERS)
 
-    async def _batch(self, message: Any, seconds: float, identity: str) -> Answer:
-        answers = [self.row.response(setosa_probability=value) for value in await self._work(message.rows)]
-        return Answer(self.batch.response(rows=answers), HEADERS)
+    async def _batch(self, message: bytes, seconds: float, identity: str) -> Answer:
+        request: Any = self.batch.request.FromString(message)
+        answers = [self.row.response(setosa_probability=value) for value in await self._work(request.rows)]
+        return Answer(self.batch.response(rows=answers[: self.answers]).SerializeToString(), HEADERS)
 
     async def _work(self, rows: Any) -> list[float]:
         values = [row.sepal_length for row in rows]
         self.sent.append(len(values))
-        await self.go.wait()
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
         failure = self.fails(values)
         if failure is not None:
             raise failure
@@ -69,7 +77,7 @@ async def settled(calls: list[Any]) -> list[Any]:
 async def started(server: Server, calls: list[Any]) -> list[asyncio.Task[Any]]:
     """Tasks that have come as far as they can without the server."""
     tasks = [asyncio.create_task(call) for call in calls]
-    for _ in range(5):
+    for _ in range(6):
         await asyncio.sleep(0)
     return tasks
 
@@ -82,22 +90,49 @@ async def test_a_lone_request_goes_alone_and_at_once(contract: Contract) -> None
     assert server.identities == ["id-0.1", "id-0.2", "id-0.3"]
 
 
+async def test_requests_of_one_moment_go_together(contract: Contract) -> None:
+    server = Server(contract)
+    server.go.set()
+    values = [number / 100 for number in range(40)]
+    assert await settled([server.ask(value) for value in values]) == values
+    assert server.sent == [40]
+
+
+async def busy(server: Server) -> list[asyncio.Task[Any]]:
+    """As many calls out as may be."""
+    return [task for number in range(MOST_OUT) for task in await started(server, [server.ask(number / 10)])]
+
+
 async def test_requests_that_wait_go_together(contract: Contract) -> None:
     server = Server(contract)
+    out = await busy(server)
     values = [number / 100 for number in range(40)]
     tasks = await started(server, [server.ask(value) for value in values])
     assert server.sent == [1] * MOST_OUT
     server.go.set()
     assert await settled(tasks) == values
-    assert server.sent == [1] * MOST_OUT + [40 - MOST_OUT]
+    await settled(out)
+    assert server.sent == [1] * MOST_OUT + [40]
+
+
+async def test_more_than_go_together_are_several_calls(contract: Contract) -> None:
+    server = Server(contract)
+    out = await busy(server)
+    tasks = await started(server, [server.ask(number / 1024) for number in range(MOST_ROWS + 2)])
+    server.go.set()
+    assert await settled(tasks) == [number / 1024 for number in range(MOST_ROWS + 2)]
+    await settled(out)
+    assert server.sent == [1] * MOST_OUT + [MOST_ROWS, 2]
 
 
 async def test_a_row_that_breaks_the_rules_goes_alone(contract: Contract) -> None:
     server = Server(contract)
-    tasks = await started(server, [server.ask(value) for value in (0.1, 0.2, 0.3, None, 7.0, 0.4)])
+    out = await busy(server)
+    tasks = await started(server, [server.ask(value) for value in (0.3, None, 7.0, 0.4)])
     assert server.sent == [1] * (MOST_OUT + 2)
     server.go.set()
-    assert (await settled(tasks))[5] == 0.4
+    assert (await settled(tasks))[3] == 0.4
+    await settled(out)
     assert server.sent == [1] * (MOST_OUT + 2) + [2]
 
 
@@ -110,7 +145,7 @@ async def test_a_row_that_breaks_the_model_fails_alone(contract: Contract) -> No
     outcomes = await settled(tasks)
     assert isinstance(outcomes.pop(3), grpc.aio.AioRpcError)
     assert outcomes == [0.0, 0.1, 0.2, 0.3]
-    assert server.sent == [1, 1, 3, 1, 1, 1]
+    assert server.sent == [5, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED])
@@ -119,14 +154,13 @@ async def test_what_no_row_caused_is_told_to_all_and_not_tried_again(contract: C
     server.fails = lambda values: rpc_error(code, "away") if len(values) > 1 else None
     tasks = await started(server, [server.ask(value / 10) for value in range(6)])
     server.go.set()
-    outcomes = await settled(tasks)
-    assert outcomes[:MOST_OUT] == [0.0, 0.1]
-    assert [outcome.code() for outcome in outcomes[MOST_OUT:]] == [code] * 4
-    assert server.sent == [1, 1, 4]
+    assert [outcome.code() for outcome in await settled(tasks)] == [code] * 6
+    assert server.sent == [6]
 
 
 async def test_a_caller_who_leaves_takes_nobody_along(contract: Contract) -> None:
     server = Server(contract)
+    out = await busy(server)
     tasks = await started(server, [server.ask(value / 10) for value in range(8)])
     for task in tasks[::2]:
         task.cancel()
@@ -134,7 +168,26 @@ async def test_a_caller_who_leaves_takes_nobody_along(contract: Contract) -> Non
     outcomes = await settled(tasks)
     assert outcomes[1::2] == [0.1, 0.3, 0.5, 0.7]
     assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes[::2])
-    assert sum(server.sent) == MOST_OUT + 3
+    await settled(out)
+    assert server.sent == [1] * MOST_OUT + [4]
+
+
+async def test_a_lone_caller_who_leaves_cancels_the_call_and_makes_room(contract: Contract) -> None:
+    server = Server(contract)
+    for _ in range(MOST_OUT + 1):
+        (task,) = await started(server, [server.ask(0.1)])
+        task.cancel()
+        await settled([task])
+    assert server.sent == [1] * (MOST_OUT + 1)
+    assert server.cancelled == MOST_OUT + 1
+
+
+async def test_an_answer_that_is_not_one_is_everybodys_failure_at_once(contract: Contract) -> None:
+    server = Server(contract)
+    server.answers = 1
+    server.go.set()
+    outcomes = await settled([server.ask(value / 10) for value in range(3)])
+    assert [type(outcome) for outcome in outcomes] == [ValueError] * 3
 
 
 async def test_each_caller_keeps_its_own_deadline(contract: Contract) -> None:

@@ -13,18 +13,29 @@ from rest_bridge import connection
 from rest_bridge.app import create_app
 from rest_bridge.server import Server
 from rest_bridge.settings import BridgeSettings
-from tests.rest_bridge.channels import FakeChannel
+from tests.conftest import EXAMPLE
+from tests.rest_bridge.channels import HANGS, FakeChannel
+from tests.rest_bridge.test_endpoint import answered
 
+BODY = json.dumps(EXAMPLE).encode()
+HEAD = b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % len(BODY)
+POST = HEAD + b"x-request-id: mine\r\n\r\n" + BODY
 GOOD = b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n"
 
 
 @asynccontextmanager
-async def bridge(contract: Contract) -> AsyncIterator[tuple[str, int]]:
+async def serving(contract: Contract, channel: FakeChannel) -> AsyncIterator[tuple[Server, tuple[str, int]]]:
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(create_app(contract, FakeChannel(lambda _: b""), BridgeSettings()), listener, 1.0)
+    server = Server(create_app(contract, channel, BridgeSettings()), listener, 10.0)
     await server.start()
-    yield listener.getsockname()
+    yield server, listener.getsockname()
     await server.stop()
+
+
+@asynccontextmanager
+async def bridge(contract: Contract) -> AsyncIterator[tuple[str, int]]:
+    async with serving(contract, FakeChannel(lambda _: answered(contract))) as (_, address):
+        yield address
 
 
 async def answer(address: tuple[str, int], *sent: bytes) -> bytes:
@@ -84,3 +95,79 @@ async def test_a_connection_that_was_given_time_keeps_it_between_requests(
             assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
             await asyncio.sleep(0.15)  # longer than a head may take
         writer.close()
+
+
+async def one_answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """The head and the body of the next answer."""
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+    length = next(int(line.partition(b":")[2]) for line in head.split(b"\r\n") if line.startswith(b"content-length"))
+    return head, await asyncio.wait_for(reader.readexactly(length), 20)
+
+
+def sound(answer: tuple[bytes, bytes]) -> bytes:
+    """The head of the answer to POST."""
+    head, body = answer
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert json.loads(body)["virginica_probability"] == 0.75
+    names = [line.partition(b":")[0] for line in head.split(b"\r\n")[1:-2]]
+    assert len(names) == len(set(names))
+    for line in (b"content-type: application/json", b"x-content-type-options: nosniff", b"x-request-id: mine", b"model-name: iris"):
+        assert line in head.split(b"\r\n")
+    return head
+
+
+@pytest.mark.parametrize("parts", [[POST], [POST[:-5], POST[-5:]], [POST[:40], POST[40:-90], POST[-90:]]], ids=len)
+async def test_an_answer_is_the_same_however_its_request_arrives(contract: Contract, parts: list[bytes]) -> None:
+    async with bridge(contract) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        for _ in range(2):
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                for _ in range(5):
+                    await asyncio.sleep(0)  # So that it is read by itself.
+            assert b"connection:" not in sound(await one_answer(reader))
+        writer.close()
+
+
+async def test_requests_sent_without_waiting_are_answered_in_order(contract: Contract) -> None:
+    async with bridge(contract) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(POST + GOOD + POST)
+        sound(await one_answer(reader))
+        assert json.loads((await one_answer(reader))[1]) == {"status": "live"}
+        sound(await one_answer(reader))
+        writer.close()
+
+
+@pytest.mark.parametrize("last", [POST.replace(b"HTTP/1.1", b"HTTP/1.0"), POST.replace(b"host: test", b"connection: close")])
+async def test_the_last_answer_of_a_connection_says_so_and_closes_it(contract: Contract, last: bytes) -> None:
+    async with bridge(contract) as address:
+        head, _, body = (await answer(address, last)).partition(b"\r\n\r\n")
+        assert b"connection: close" in sound((head + b"\r\n\r\n", body))
+
+
+async def test_an_answer_under_way_when_the_end_begins_is_the_last_of_its_connection(contract: Contract) -> None:
+    channel, called, go = FakeChannel(lambda _: answered(contract)), asyncio.Event(), asyncio.Event()
+    channel.hold = called, go
+    async with serving(contract, channel) as (server, address):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(POST)
+        await called.wait()
+        stopping = asyncio.create_task(server.stop())
+        await asyncio.sleep(0)
+        go.set()
+        assert b"connection: close" in sound(await one_answer(reader))
+        assert await asyncio.wait_for(reader.read(), 20) == b""
+        writer.close()
+        await stopping
+
+
+async def test_a_caller_who_closes_the_connection_cancels_the_call(contract: Contract) -> None:
+    channel = FakeChannel(lambda _: HANGS)
+    async with serving(contract, channel) as (_, address):
+        _, writer = await asyncio.open_connection(*address)
+        writer.write(POST)
+        await writer.drain()
+        writer.close()
+        await asyncio.wait_for(channel.cancelled.wait(), 20)
