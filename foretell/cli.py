@@ -1,13 +1,15 @@
 """The command line. Imports are made inside the commands, so that `--help` answers at once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from contract.errors import SetupError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+_PROTOS = Path("protos")
 
 
 def main() -> None:
@@ -58,18 +60,34 @@ def serve(
 @app.command()
 def add(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A trained model you trust, for it is loaded: .joblib, .pkl or .skops.")
+        Path, typer.Argument(metavar="FILE", help="A trained model you trust, for it is loaded: .joblib, .pkl, .skops or .onnx.")
     ],
     name: Annotated[str, typer.Option(help="Name of the model: the contract's package without its version.")],
     columns: Annotated[
         str, typer.Option(metavar="A,B,C", help="Training columns in training order, where the model does not name them.")
     ] = "",
+    classes: Annotated[
+        str, typer.Option(metavar="X,Y,Z", help="Classes in the order of the output, where the model does not name them.")
+    ] = "",
     golden: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Rows with their expected answers, one JSON object a line.")
+    ] = None,
+    accelerate: Annotated[
+        Literal["onnx", "trees", "auto"] | None,
+        typer.Option(help="Serve a conversion that agrees with the model; auto: the fastest there is, if any."),
+    ] = None,
+    protos: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            envvar="FORETELL_PROTOS",
+            help="Folder of the contracts, whose bounds --accelerate checks.  [default: protos]",
+        ),
     ] = None,
     models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
 ) -> None:
     """Put a trained model into the repository as its next version."""
+    from contract.contract import load
     from grpc_server.adding import add_model
     from grpc_server.errors import ModelError
     from grpc_server.repository import Repository
@@ -78,9 +96,22 @@ def add(
         rows = golden.read_bytes() if golden else b""
     except OSError as error:
         raise ModelError(f"cannot read {golden}: {error.strerror}") from None
-    names = tuple(filter(None, (column.strip() for column in columns.split(","))))
-    added = add_model(Repository(models), file, name, names, rows)
+    contract = load(protos or _PROTOS) if accelerate and (protos or _PROTOS.is_dir()) else None
+    added = add_model(
+        Repository(models),
+        file,
+        name,
+        _names(columns),
+        rows,
+        classes=_names(classes),
+        acceleration=accelerate,
+        contract=contract,
+    )
     typer.echo(f"added {name} version {added.version} as {added.format}: {added.why}")
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in listed.split(","))))
 
 
 @app.command("models")

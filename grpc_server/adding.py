@@ -7,15 +7,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from contract.contract import Contract
 from grpc_server import runtimes
+from grpc_server.accelerating import Accelerated, Acceleration, accelerate
 from grpc_server.errors import ModelError
 from grpc_server.manifest import GOLDEN, Manifest, read_golden
 from grpc_server.model import check_golden, check_manifest
+from grpc_server.probes import ranges
 from grpc_server.repository import Repository, sha256
 
-LIBRARIES = ("scikit-learn", "numpy", "scipy", "joblib", "skops")
+FORMATS = {".joblib": "joblib", ".pkl": "joblib", ".skops": "skops", ".onnx": "onnx"}
 
-FORMATS = {".joblib": "joblib", ".pkl": "joblib", ".skops": "skops"}
+LIBRARIES = {
+    "joblib": ("scikit-learn", "numpy", "scipy", "joblib", "skops"),
+    "skops": ("scikit-learn", "numpy", "scipy", "joblib", "skops"),
+    "onnx": ("numpy", "onnxruntime"),
+    "trees": ("numpy", "treelite"),
+}
+"""What a format depends on, by distribution name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,42 +33,82 @@ class Added:
 
     version: str
     format: str
+    """The one that serves."""
     why: str
     """Why this format, in words."""
 
 
-def add_model(repository: Repository, file: Path, name: str, columns: tuple[str, ...] = (), golden: bytes = b"") -> Added:
+def add_model(
+    repository: Repository,
+    file: Path,
+    name: str,
+    columns: tuple[str, ...] = (),
+    golden: bytes = b"",
+    *,
+    classes: tuple[str, ...] = (),
+    acceleration: Acceleration | None = None,
+    contract: Contract | None = None,
+) -> Added:
     """Put a trained model into the repository as the next version of `name`.
 
-    The file is loaded, so add only what you trust: a joblib file runs code. `columns` names the training columns where the model
-    does not; `golden` is rows with their expected answers, as `GoldenRow`, one a line. Raises ModelError when the model cannot be
-    served, or does not answer its golden rows as expected; nothing is then added.
+    The file is loaded, so add only what you trust: a joblib file runs code. `columns` and `classes` name the training columns and
+    the classes where the model does not; `golden` is rows with their expected answers, as `GoldenRow`, one a line. With an
+    acceleration, what is served is a conversion that agrees with the model within the bounds of `contract`. Raises ModelError when
+    the model cannot be served, or does not answer its golden rows as expected, or its conversion does not agree; nothing is then
+    added.
     """
-    data = _read(file)
-    format_name, artifact, why = _encode(file, data)
+    format_name, artifact, why = _encode(file, _read(file))
     runtime = runtimes.load(format_name, artifact)
-    columns = columns or runtime.columns or ()
-    if not columns:
-        raise ModelError(
-            f"{file.name} does not name its {runtime.width} columns (it was fitted on a plain array): pass --columns a,b,c"
-        )
     files = {f"model.{format_name}": artifact} | ({GOLDEN: golden} if golden else {})
-    for names in (columns, runtime.classes):
-        twice = [name for name, count in Counter(names).items() if count > 1]
-        if twice:
-            raise ModelError(f"{file.name}: the name {twice[0]!r} occurs twice among {', '.join(names)}")
+    unnamed = f"its {runtime.width} columns" + (" (it was fitted on a plain array)" if format_name != "onnx" else "")
     manifest = Manifest(
         format=format_name,
         artifact=f"model.{format_name}",
         files={file_name: sha256(content) for file_name, content in files.items()},
-        libraries={library: version(library) for library in LIBRARIES},
-        columns=columns,
-        classes=runtime.classes,
+        libraries=_versions(format_name),
+        columns=_distinct(file, columns or runtime.columns, unnamed, "--columns a,b,c"),
+        classes=_distinct(file, classes or runtime.classes, "its classes", "--classes x,y,z"),
         created=datetime.now(UTC),
     )
+    rows = read_golden(golden)
     check_manifest(runtime, manifest, file.name)
-    check_golden(runtime, manifest, read_golden(golden), file.name)
-    return Added(repository.add(name, manifest, files), format_name, why)
+    check_golden(runtime, manifest, rows, file.name)
+    if acceleration:
+        from grpc_server.runtimes.estimator import EstimatorRuntime
+
+        if not isinstance(runtime, EstimatorRuntime):
+            raise ModelError(f"{file.name} is no scikit-learn model: only those can be accelerated, so leave out --accelerate")
+        faster, how = accelerate(acceleration, runtime, manifest, rows, lambda: ranges(manifest.columns, contract, name, rows))
+        why = f"{why}; {how}"
+        if faster:
+            manifest = _served_by(faster, manifest)
+            files[manifest.artifact] = faster.artifact
+    return Added(repository.add(name, manifest, files), manifest.format, why)
+
+
+def _served_by(faster: Accelerated, manifest: Manifest) -> Manifest:
+    served = f"model.{faster.format}"
+    changes = {
+        "format": faster.format,
+        "artifact": served,
+        "original": manifest.artifact,
+        "files": manifest.files | {served: sha256(faster.artifact)},
+        "libraries": manifest.libraries | _versions(faster.format),
+    }
+    return manifest.model_copy(update=changes)
+
+
+def _distinct(file: Path, names: tuple[str, ...] | None, what: str, option: str) -> tuple[str, ...]:
+    if not names:
+        raise ModelError(f"{file.name} does not name {what}: pass {option}")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ModelError(f"{file.name}: the name {twice[0]!r} occurs twice among {', '.join(names)}")
+    return names
+
+
+def _versions(format_name: str) -> dict[str, str]:
+    return {library: version(library) for library in LIBRARIES[format_name]}
 
 
 def _read(file: Path) -> bytes:
@@ -73,8 +122,9 @@ def _read(file: Path) -> bytes:
 
 def _encode(file: Path, data: bytes) -> tuple[str, bytes, str]:
     """Format, bytes and reason: skops where it can hold the model, else the file as it is."""
-    if FORMATS[file.suffix] == "skops":
-        return "skops", data, "it is skops already"
+    format_name = FORMATS[file.suffix]
+    if format_name != "joblib":
+        return format_name, data, f"it is {format_name} already"
     from grpc_server.runtimes import joblib_format, skops_format  # scikit-learn takes a second to import
 
     estimator: Any = joblib_format.load_estimator(data)

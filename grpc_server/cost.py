@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-import joblib
 import numpy as np
 
 from grpc_server.runtimes import Matrix
@@ -73,6 +72,8 @@ def placement(cost: Cost, asked: Literal["auto", "inline", "process"]) -> Placem
 
 def cores() -> int:
     """Cores that this process may use, by its affinity and by the quota of its container; at least 1."""
+    import joblib  # Where all models are ONNX, nothing else needs it.
+
     return int(joblib.cpu_count())
 
 

@@ -18,9 +18,11 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: str
-    """Name of the runtime that loads the artifact: "skops" or "joblib"."""
+    """Name of the runtime that loads the artifact: "skops", "joblib", "onnx" or "trees"."""
     artifact: str
-    """File name of the trained model."""
+    """File name of the trained model that is served."""
+    original: str | None = None
+    """File name of the trained model that the artifact was converted from; None where it is no conversion."""
     files: dict[str, str]
     """SHA-256 in hexadecimal of every file of the version but this one, by file name."""
     libraries: dict[str, str]

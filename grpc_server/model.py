@@ -100,7 +100,11 @@ def check_manifest(runtime: Runtime, manifest: Manifest, place: str) -> None:
         raise ModelMismatch(f"{place} has {runtime.width} columns, its manifest names {len(manifest.columns)}")
     if runtime.columns is not None and runtime.columns != manifest.columns:
         raise ModelMismatch(f"{place} was trained on {_list(runtime.columns)}, its manifest says {_list(manifest.columns)}")
-    if runtime.classes != manifest.classes:
+    if runtime.classes is None:
+        outputs = runtime.predict(np.zeros((1, runtime.width))).shape[1]
+        if outputs != len(manifest.classes):
+            raise ModelMismatch(f"{place} gives {outputs} probabilities a row, its manifest names {len(manifest.classes)} classes")
+    elif runtime.classes != manifest.classes:
         raise ModelMismatch(f"{place} tells {_list(runtime.classes)} apart, its manifest says {_list(manifest.classes)}")
 
 

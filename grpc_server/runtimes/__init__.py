@@ -1,7 +1,9 @@
 """One runtime a model format, loaded only when chosen."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,24 +20,39 @@ class Runtime(Protocol):
     """Names of the training columns in training order; None when the model does not know them."""
     width: int
     """How many columns a row has."""
-    classes: tuple[str, ...]
-    """Names of the classes, in the order of the output."""
+    classes: tuple[str, ...] | None
+    """Names of the classes, in the order of the output; None when the model does not know them."""
 
     def predict(self, rows: Matrix) -> Matrix:
         """Probabilities, shape (n, classes), for rows of shape (n, width). Called from one thread at a time."""
 
 
 class Format(Protocol):
-    """A module of this package."""
+    """A module of this package that loads."""
 
     def load(self, artifact: bytes) -> Runtime:
         """The model that the bytes hold. Raises ModelUnloadable."""
 
 
+class Conversion(Protocol):
+    """A module of this package that converts."""
+
+    def conversions(self, estimator: Any, columns: tuple[str, ...], classes: tuple[str, ...]) -> Iterator[bytes]:
+        """Artifacts for one fitted classifier, to be tried in turn. Raises ModelUnloadable where it cannot be converted."""
+
+
 RUNTIMES = {
     "skops": "grpc_server.runtimes.skops_format",
     "joblib": "grpc_server.runtimes.joblib_format",
+    "onnx": "grpc_server.runtimes.onnx_format",
+    "trees": "grpc_server.runtimes.trees_format",
 }
+
+CONVERSIONS = {
+    "onnx": "grpc_server.runtimes.onnx_conversion",
+    "trees": "grpc_server.runtimes.trees_conversion",
+}
+"""Formats to which a scikit-learn classifier can be converted. Each needs the extra of its name."""
 
 
 def load(format_name: str, artifact: bytes) -> Runtime:
@@ -45,5 +62,21 @@ def load(format_name: str, artifact: bytes) -> Runtime:
     """
     if format_name not in RUNTIMES:
         raise ModelUnloadable(f"the format {format_name!r} is none of {', '.join(sorted(RUNTIMES))}")
-    module: Format = import_module(RUNTIMES[format_name])
-    return module.load(artifact)
+    with _needing(format_name):
+        module: Format = import_module(RUNTIMES[format_name])
+        return module.load(artifact)
+
+
+def conversions(format_name: str, estimator: Any, columns: tuple[str, ...], classes: tuple[str, ...]) -> Iterator[bytes]:
+    """See Conversion. Raises ModelUnloadable where the extra for the format is not installed, too."""
+    with _needing(format_name):
+        module: Conversion = import_module(CONVERSIONS[format_name])
+    return module.conversions(estimator, columns, classes)
+
+
+@contextmanager
+def _needing(extra: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as missing:
+        raise ModelUnloadable(f"{extra} needs {missing.name}, which is not installed: pip install 'foretell[{extra}]'") from None

@@ -26,10 +26,11 @@ class EstimatorRuntime:
             raise ModelUnloadable(f"{kind} is no fitted classifier with predict_proba")
         if isinstance(estimator.classes_, list) or not hasattr(estimator, "n_features_in_"):
             raise ModelUnloadable(f"{kind} has several outputs or an unknown number of columns")
+        self.estimator = estimator
         names = getattr(estimator, "feature_names_in_", None)
         self.columns = None if names is None else tuple(map(str, names))
         self.width = int(estimator.n_features_in_)
-        self.classes = tuple(map(str, estimator.classes_))
+        self.classes: tuple[str, ...] | None = tuple(map(str, estimator.classes_))
         self._predict_proba: Callable[[Matrix], Matrix] = estimator.predict_proba
 
     def predict(self, rows: Matrix) -> Matrix:
