@@ -45,10 +45,10 @@ def list_models(models: Path | None, target: str | None, *, as_json: bool) -> No
                 describe(response, name, version, repository.manifest(name, version))
         holds = "these are the versions" if response.models else "there is no version"
         typer.echo(f"no server answers at {settings.grpc_address}; {holds} in {settings.models}", err=True)
-    listed = json_format.MessageToDict(response, preserving_proto_field_name=True)
+    listed = {"models": []} | json_format.MessageToDict(response, preserving_proto_field_name=True)
     if as_json:
         typer.echo(json.dumps(listed, indent=2))
-    elif listed:
+    elif listed["models"]:
         _print(listed["models"])
 
 

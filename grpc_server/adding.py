@@ -61,13 +61,17 @@ def add_model(
     runtime = runtimes.load(format_name, artifact)
     files = {f"model.{format_name}": artifact} | ({GOLDEN: golden} if golden else {})
     unnamed = f"its {runtime.width} columns" + (" (it was fitted on a plain array)" if format_name != "onnx" else "")
+    columns = _distinct(file, columns or runtime.columns, unnamed, "--columns a,b,c")
+    classes = _distinct(file, classes or runtime.classes, "its classes", "--classes x,y,z")
+    if len(classes) < 2:
+        raise ModelError(f"{file.name} knows one class only, {classes[0]!r}: there is nothing to predict")
     manifest = Manifest(
         format=format_name,
         artifact=f"model.{format_name}",
         files={file_name: sha256(content) for file_name, content in files.items()},
         libraries=_versions(format_name),
-        columns=_distinct(file, columns or runtime.columns, unnamed, "--columns a,b,c"),
-        classes=_distinct(file, classes or runtime.classes, "its classes", "--classes x,y,z"),
+        columns=columns,
+        classes=classes,
         created=datetime.now(UTC),
     )
     rows = read_golden(golden)

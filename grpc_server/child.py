@@ -103,16 +103,19 @@ class Child:
         return Cost(one_row, batch)
 
     def run(self, rows: Matrix, seconds: float) -> Matrix:
-        """What the model makes of `rows`. Raises ModelRaised, or WorkerEnded or WorkerHung, after which only `kill` is left."""
+        """What the model makes of `rows`. Raises ModelRaised, or else kills the worker and raises WorkerEnded or WorkerHung."""
         self.runs += 1
         try:
             self._line.settimeout(seconds)
             send(self._line, rows)
             answer = receive(self._line)
-        except TimeoutError:
-            raise WorkerHung(f"{self.name} did not answer within {seconds:g} s") from None
-        except (EOFError, OSError):
-            raise WorkerEnded(f"{self.name} ended during a run of {len(rows)} rows") from None
+        except BaseException as error:
+            self.kill()  # Half a frame may be on its way: nothing that came after it would make sense.
+            if isinstance(error, TimeoutError):
+                raise WorkerHung(f"{self.name} did not answer within {seconds:g} s and was killed") from None
+            if isinstance(error, EOFError | OSError):
+                raise WorkerEnded(f"{self.name} ended during a run of {len(rows)} rows") from None
+            raise
         if isinstance(answer, str):
             raise ModelRaised(answer)
         return answer

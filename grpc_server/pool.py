@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from grpc_server.child import Child, ModelRaised, NoWorker, Origin, WorkerHung
+from grpc_server.child import Child, NoWorker, Origin, WorkerHung
 from grpc_server.cost import cores
 from grpc_server.errors import ModelError
 from grpc_server.runtimes import Matrix
@@ -50,6 +50,11 @@ class Pool:
         self._keepers: list[threading.Thread] = []
         self._start(workers)
 
+    @property
+    def idle(self) -> int:
+        """Workers that wait for a run, the spare among them."""
+        return len(self._idle)
+
     def close(self, seconds: float) -> None:
         """Take no more runs, finish those under way, end all workers; what is left after `seconds` is killed."""
         end = time.monotonic() + seconds
@@ -75,19 +80,15 @@ class Pool:
         child = self._take()
         try:
             return child.run(rows, self._seconds)
-        except ModelRaised:
-            raise
-        except BaseException as error:
-            if isinstance(error, WorkerHung):
-                logger.error("%s: killed", error)
-            child.kill()
+        except WorkerHung as hung:
+            logger.error("%s", hung)
             raise
         finally:
             self._give_back(child)
 
     def _take(self) -> Child:
         with self._changed:
-            self._changed.wait_for(lambda: self._idle or self._closed or (self._refused and not self._busy))
+            self._changed.wait_for(lambda: self._idle or self._closed or (self._refused and not self._children))
             if self._closed or not self._idle:
                 raise NoWorker(f"no worker of {self._origin}: {self._refused or 'the pool is closed'}")
             child = self._idle.pop()  # The one that ran last: its memory is in the caches, and the spare stays fresh.

@@ -30,7 +30,12 @@ class OnnxRuntime:
         first = self._run(zeros)
         self._keys = list(first[0]) if isinstance(first, list) else None
         self.classes = _names(facts, CLASSES) or (self._keys and tuple(map(str, self._keys))) or None
-        total = self._outputs(zeros).sum()
+        answer = self._outputs(zeros)
+        if self.classes and len(self.classes) != answer.shape[1]:
+            raise ModelUnloadable(
+                f"the onnx output {self._output} has {answer.shape[1]} classes, {CLASSES} names {len(self.classes)}"
+            )
+        total = answer.sum()
         if abs(total - 1) > 1e-3:  # It may well be NaN: zeros need not be within the bounds.
             raise ModelUnloadable(f"the onnx output {self._output} adds up to {total:g}, not to 1: these are no probabilities")
 

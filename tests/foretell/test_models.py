@@ -69,6 +69,7 @@ def test_without_a_server_the_versions_on_disk_are_listed(models: Path, nowhere:
 
 def test_an_empty_repository_and_no_server_are_said(tmp_path: Path, nowhere: str) -> None:
     (tmp_path / "not a model").mkdir()
+    assert json.loads(listed("--models", str(tmp_path), "--target", nowhere, "--json").stdout) == {"models": []}
     result = listed("--models", str(tmp_path), "--target", nowhere)
     assert (result.stdout, result.stderr) == ("", f"no server answers at {nowhere}; there is no version in {tmp_path}\n")
 

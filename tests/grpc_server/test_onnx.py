@@ -121,6 +121,7 @@ TWICE = helper.make_node("Add", ["rows", "rows"], ["other"])
         pytest.param(
             converted(columns="a,b"), "the onnx metadata entry foretell.columns is no JSON list of names: 'a,b'", id="facts"
         ),
+        pytest.param(converted(classes='["yes"]'), "output probabilities has 2 classes, foretell.classes names 1", id="classes"),
         pytest.param(converted(classes="[1, 2]"), "foretell.classes is no JSON list of names", id="numbers-as-names"),
     ],
 )
@@ -142,6 +143,7 @@ def test_one_input_a_column_is_refused() -> None:
     [
         (converted(), {}, ModelError, r"^model.onnx does not name its 2 columns: pass --columns a,b,c$"),
         (converted(), {"columns": ("a", "b")}, ModelError, r"^model.onnx does not name its classes: pass --classes x,y,z$"),
+        (converted(), {"columns": ("a", "b"), "classes": ("yes",)}, ModelError, "model.onnx knows one class only, 'yes'"),
         (converted(), {"columns": ("a",), "classes": ("no", "yes")}, ModelMismatch, "has 2 columns, its manifest names 1"),
         (
             converted(),

@@ -1,12 +1,12 @@
 """The pool under models that crash, hang, raise and swell: only the culprit's run fails, and no worker is left over."""
 
-import contextlib
 import os
 import re
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,13 @@ from tests.grpc_server.wayward import FIFO, Deed, Wayward, add, rows, until_gone
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Origin:
     root = tmp_path_factory.mktemp("pool") / "models"
     return Origin(root, "wayward", "1", add(Repository(root), Wayward()))
+
+
+@pytest.fixture
+def own(origin: Origin, tmp_path: Path) -> Origin:
+    """By a path of its own, so that a test can tell its workers from those of other tests."""
+    (tmp_path / "models").symlink_to(origin.root)
+    return replace(origin, root=tmp_path / "models")
 
 
 @contextmanager
@@ -62,6 +69,25 @@ def pid(pool: Pool) -> int:
     return int(run(pool, Deed.SAY_PID)[0, 0])
 
 
+def until_whole(pool: Pool) -> None:
+    """Another test may have taken the spare."""
+    while pool.idle <= len(pool.runners):
+        pass
+
+
+def workers_of(origin: Origin) -> list[int]:
+    """Process ids."""
+    mine = [int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()]
+    return [pid for pid in mine if str(origin.root).encode() in command(pid)]
+
+
+def command(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
 def test_runs_of_several_threads_get_their_own_answers(pool: Pool) -> None:
     def answers(runner: Any, start: int) -> bool:
         return all(runner(rows(Deed.ANSWER, value=value)).tolist() == [[value, 1 - value]] for value in range(start, start + 200))
@@ -89,12 +115,12 @@ def test_a_lost_worker_is_replaced_at_once_and_as_often_as_it_happens(pool: Pool
     assert len(seen) == 2
 
 
-def test_a_worker_that_is_killed_while_idle_is_replaced(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
-    lost = pid(pool)
+def test_a_worker_that_is_killed_while_idle_is_replaced(pool: Pool, origin: Origin, caplog: pytest.LogCaptureFixture) -> None:
+    until_whole(pool)
+    lost, before = pid(pool), workers_of(origin)
     os.kill(lost, signal.SIGKILL)
-    until_gone(lost)
-    with contextlib.suppress(WorkerEnded):  # The pool may not have heard yet.
-        pid(pool)
+    while set(workers_of(origin)) <= set(before):
+        pass
     assert pid(pool) != lost
     assert f"worker {lost} of model 'wayward' version 1 ended with code -9; another is started" in caplog.text
 
@@ -112,6 +138,7 @@ def test_of_a_batch_only_the_row_that_ends_its_worker_fails(pool: Pool) -> None:
 
 @pytest.fixture(scope="module")
 def strict(origin: Origin) -> Iterator[Pool]:
+    """One worker and a spare, under limits."""
     with pool_of(origin, seconds=1.0, max_megabytes=400) as started:
         yield started
 
@@ -128,24 +155,24 @@ def test_a_worker_that_swells_is_replaced_between_two_runs(strict: Pool, caplog:
     assert "ended with code" not in caplog.text
 
 
-def test_a_worker_that_hangs_is_killed_and_replaced(strict: Pool, caplog: pytest.LogCaptureFixture) -> None:
-    hung = pid(strict)
+def test_a_worker_that_hangs_is_killed_and_replaced_by_the_spare(
+    strict: Pool, origin: Origin, caplog: pytest.LogCaptureFixture
+) -> None:
+    until_whole(strict)
+    hung, before = pid(strict), workers_of(origin)
     with pytest.raises(WorkerHung, match=f"worker {hung} of model 'wayward' version 1 did not answer within 1 s"):
         run(strict, Deed.HANG)
-    assert pid(strict) != hung
+    spare = pid(strict)
+    assert spare != hung
+    assert spare in before
     until_gone(hung)
-    assert f"worker {hung} of model 'wayward' version 1 did not answer within 1 s: killed" in caplog.text
+    assert f"worker {hung} of model 'wayward' version 1 did not answer within 1 s and was killed" in caplog.text
 
 
-def test_a_memory_limit_below_a_fresh_worker_is_refused_at_start(origin: Origin) -> None:
-    before = children()
+def test_a_memory_limit_below_a_fresh_worker_is_refused_at_start(own: Origin) -> None:
     with pytest.raises(ModelError, match=r"^worker_max_mb is 5, but a worker of model 'wayward' version 1 takes \d+ MB"):
-        Pool(origin, rows(Deed.ANSWER), workers=2, seconds=30.0, max_megabytes=5)
-    assert children() == before
-
-
-def children() -> list[str]:
-    return sorted(pid for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split())
+        Pool(own, rows(Deed.ANSWER), workers=2, seconds=30.0, max_megabytes=5)
+    assert workers_of(own) == []
 
 
 def test_a_pool_whose_workers_cannot_start_again_says_so_and_recovers(origin: Origin) -> None:
@@ -177,10 +204,10 @@ def fifo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "fifo"
 
 
-def test_closing_waits_for_a_run_and_leaves_no_process(origin: Origin, fifo: Path) -> None:
-    before = children()
-    with pool_of(origin) as pool, ThreadPoolExecutor(1) as thread:
+def test_closing_waits_for_a_run_and_leaves_no_process(own: Origin, fifo: Path) -> None:
+    with pool_of(own) as pool, ThreadPoolExecutor(1) as thread:
         with waiting(pool, fifo) as answer:
+            started = workers_of(own)
             closing = thread.submit(pool.close, 20.0)
             while (failed := failure(pool, Deed.ANSWER)) is None:
                 pass
@@ -188,12 +215,12 @@ def test_closing_waits_for_a_run_and_leaves_no_process(origin: Origin, fifo: Pat
             assert not closing.done()
         assert answer.result(20).tolist() == [[0.25, 0.75]]
         closing.result(20)
-        assert children() == before
+        assert not any(Path(f"/proc/{pid}").exists() for pid in started)  # Not as a zombie either.
+        assert workers_of(own) == []
 
 
-def test_closing_kills_what_takes_too_long(origin: Origin, fifo: Path) -> None:
-    before = children()
-    with pool_of(origin) as pool, waiting(pool, fifo) as answer:
+def test_closing_kills_what_takes_too_long(own: Origin, fifo: Path) -> None:
+    with pool_of(own) as pool, waiting(pool, fifo) as answer:
         pool.close(0.1)
         assert isinstance(answer.exception(20), WorkerEnded)
-        assert children() == before
+        assert workers_of(own) == []

@@ -61,6 +61,7 @@ async def test_a_stream_reads_ahead_only_so_far_and_a_cancelled_one_is_dropped()
         runtime = FakeRuntime(held)
         async with served(runtime, max_batch_rows=1) as stub:
             stream = stub.predict_stream(endless(stub))
+            await asyncio.to_thread(held.entered.acquire)
             ahead = WINDOW - 1  # the first is in the model
             await stub.until_waiting(ahead)
             last = stub.predict(stub.features(**EXAMPLE))
