@@ -29,7 +29,9 @@ _NOT_EVERYBODYS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, g
 """Failures of a batch that one row may have caused: its rows are tried again one by one."""
 
 
-class _Row:
+class Row:
+    """One request, from the moment it comes in until it has its answer."""
+
     __slots__ = ("alone", "answer", "end", "identity", "message")
 
     def __init__(self, message: bytes, end: float, identity: str, answer: asyncio.Future[Answer]) -> None:
@@ -55,7 +57,7 @@ class Coalescer:
         self._layout = Layout.of(batch_method.features)
         self._bounds = Bounds.of(batch_method.features, rules)
         self._rounds = Rounds(self._expire)
-        self._waiting: deque[_Row] = deque()
+        self._waiting: deque[Row] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None  # Kept, because to ask for it costs a system call.
         self._out = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,7 +70,7 @@ class Coalescer:
         if not self._is_fine(message):
             return await self._unary(message, seconds, identity)
         loop = self._loop = self._loop or asyncio.get_running_loop()
-        row = _Row(message, loop.time() + seconds, identity, loop.create_future())
+        row = Row(message, loop.time() + seconds, identity, loop.create_future())
         if not self._waiting and self._out < MOST_OUT:
             loop.call_soon(loop.call_soon, self._send_waiting)  # The next turn reads what came in during this one.
         self._waiting.append(row)
@@ -82,7 +84,7 @@ class Coalescer:
         finally:
             self._rounds.leave(row)
 
-    def _expire(self, row: _Row) -> None:
+    def _expire(self, row: Row) -> None:
         if _left(row.end) <= 0:
             _settle(row, grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, grpc.aio.Metadata(), grpc.aio.Metadata()))
 
@@ -96,7 +98,7 @@ class Coalescer:
     def _send_waiting(self) -> None:
         """Send what waits, if a call may go out."""
         while self._waiting and self._out < MOST_OUT:
-            rows: list[_Row] = []
+            rows: list[Row] = []
             while self._waiting and len(rows) < MOST_ROWS:
                 row = self._waiting.popleft()
                 if not row.answer.done():  # Else its caller is gone.
@@ -110,7 +112,7 @@ class Coalescer:
             self._tasks.add(task)  # The loop itself holds tasks weakly.
             task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, rows: list[_Row]) -> None:
+    async def _send(self, rows: list[Row]) -> None:
         try:
             if len(rows) == 1:
                 await self._send_alone(rows[0])
@@ -123,7 +125,7 @@ class Coalescer:
             self._out -= 1
             self._send_waiting()
 
-    async def _send_together(self, rows: list[_Row]) -> None:
+    async def _send_together(self, rows: list[Row]) -> None:
         seconds = _left(max(row.end for row in rows))
         try:
             answer = await self._batch(self._request.join([row.message for row in rows]), seconds, request_id(None))
@@ -135,7 +137,7 @@ class Coalescer:
         for row, message in list(zip(rows, self._response.split(answer.message), strict=True)):  # All answers, or none.
             _settle(row, Answer(message, answer.headers))
 
-    async def _send_alone(self, row: _Row) -> None:
+    async def _send_alone(self, row: Row) -> None:
         try:
             _settle(row, await self._unary(row.message, _left(row.end), row.identity))
         except Exception as error:
@@ -146,7 +148,7 @@ def _left(end: float) -> float:
     return max(end - asyncio.get_running_loop().time(), 0.0)
 
 
-def _settle(row: _Row, outcome: Answer | Exception) -> None:
+def _settle(row: Row, outcome: Answer | Exception) -> None:
     if row.answer.done():
         return  # Its caller is gone.
     if isinstance(outcome, Answer):

@@ -1,6 +1,7 @@
 """One endpoint around a channel that answers as told: what goes in, what comes out, for each way a call can end."""
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -12,7 +13,9 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
 from contract.contract import Contract
 from rest_bridge.app import create_app
+from rest_bridge.coalescer import Row
 from rest_bridge.guard import Guard
+from rest_bridge.hangup import HangUp
 from rest_bridge.settings import BridgeSettings
 from rest_bridge.translation import HTTP_STATUS
 from tests.conftest import EXAMPLE
@@ -259,3 +262,17 @@ async def test_a_caller_who_hangs_up_cancels_the_call(contract: Contract) -> Non
     }
     await asyncio.wait_for(app(scope, receive, send), 10)
     assert channel.cancelled.is_set()
+
+
+async def test_nothing_is_kept_of_a_call_that_ended(contract: Contract) -> None:
+    http, _ = client(contract, lambda _: answered(contract))
+    async with http:
+        before = kept()
+        await http.post("/predict", json=EXAMPLE)
+        await asyncio.sleep(0)
+        assert kept() <= before
+
+
+def kept() -> set[HangUp | Row]:
+    """What is in memory, left by other tests too."""
+    return {one for one in gc.get_objects() if isinstance(one, HangUp | Row)}
