@@ -29,6 +29,7 @@ async def serve(launcher: Launcher) -> None:
         gc.freeze()  # What is loaded stays; no later collection need look at it.
         gc.set_threshold(20_000)  # Hundreds of requests under way are no garbage.
         await server.start()
+        await launcher.wait_if_supervised(channel.channel_ready())
         facts = {"address": bound, "example": _example(contract)}
         launcher.announce(facts, f"REST on http://{bound}, docs on http://{bound}/docs, calling {settings.target}")
         await launcher.told_to_stop()
