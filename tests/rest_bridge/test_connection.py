@@ -163,6 +163,22 @@ async def test_an_answer_under_way_when_the_end_begins_is_the_last_of_its_connec
         await stopping
 
 
+async def test_a_caller_who_waits_to_be_accepted_when_the_end_begins_is_answered(contract: Contract) -> None:
+    async with serving(contract, FakeChannel(lambda _: answered(contract))) as (server, address):
+        callers = [socket.create_connection(address) for _ in range(5)]  # The loop stands still meanwhile: it cannot accept them.
+        for caller in callers:
+            caller.sendall(POST)
+            caller.setblocking(False)
+        await server.stop()
+        for caller in callers:
+            with caller:
+                raw = caller.recv(65_536)
+                assert raw.startswith(b"HTTP/1.1 200 OK\r\n")
+                assert b"connection: close" in raw
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+
+
 async def test_a_caller_who_closes_the_connection_cancels_the_call(contract: Contract) -> None:
     channel = FakeChannel(lambda _: HANGS)
     async with serving(contract, channel) as (_, address):
