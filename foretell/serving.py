@@ -12,7 +12,7 @@ from contract.errors import SetupError
 from contract.suggestion import did_you_mean
 from foretell.layout import tiers
 from foretell.settings import ServeSettings
-from foretell.shares import processes, share
+from foretell.shares import processes, threads, workers
 from foretell.supervisor import Supervisor
 from lifecycle import address
 from lifecycle.process import log_to_stderr
@@ -33,12 +33,16 @@ def serve(flags: dict[str, str]) -> None:
     with ExitStack() as held:
         folder = held.enter_context(tempfile.TemporaryDirectory(prefix="foretell-"))
         roles = tiers(settings, count, Path(folder))
+        environment = dict(os.environ)
         told = dict(flags)
         if count > 1:
+            environment = threads(settings, count) | environment
+            told |= {"share_ports": "true", "workers": str(workers(settings, count))}
             for name in ("grpc_address", "http_address"):
-                holder = held.enter_context(address.hold(getattr(settings, name), f"--{name.replace('_', '-')}"))
-                told |= {name: address.bound(holder), "share_ports": "true"}
-        environment = share(settings, count) | os.environ | {f"FORETELL_{name.upper()}": value for name, value in told.items()}
+                given = getattr(settings, name)
+                holder = held.enter_context(address.hold(given, f"--{name.replace('_', '-')}"))
+                told[name] = address.join(address.split(given)[0], holder.getsockname()[1])
+        environment |= {f"FORETELL_{name.upper()}": value for name, value in told.items()}
         patience = settings.drain_seconds * (2 if settings.bridge == "inside" else 1) + _BEYOND_DRAIN
         asyncio.run(Supervisor(roles, environment, settings.hang_seconds, patience).run())
 

@@ -12,13 +12,18 @@ def processes(settings: ServeSettings) -> int:
     return cores()
 
 
-def share(settings: ServeSettings, count: int) -> dict[str, str]:
-    """Environment variables that keep each of `count` processes, and the workers of its models, to its share of the cores."""
-    if count == 1:
-        return {}
+def workers(settings: ServeSettings, count: int) -> int:
+    """How many workers a slow model has in each of `count` processes."""
+    if settings.workers != "auto":
+        return settings.workers
+    from grpc_server.cost import cores
+
+    return max(1, cores() // count)
+
+
+def threads(settings: ServeSettings, count: int) -> dict[str, str]:
+    """Environment variables that keep the numerical libraries of `count` processes, and of their workers, within the cores."""
     from grpc_server.child import THREADS
     from grpc_server.cost import cores
 
-    workers = max(1, cores() // count) if settings.workers == "auto" else settings.workers
-    threads = max(1, cores() // (count * workers))
-    return {"FORETELL_WORKERS": str(workers)} | dict.fromkeys(THREADS, str(threads))
+    return dict.fromkeys(THREADS, str(max(1, cores() // (count * workers(settings, count)))))

@@ -1,19 +1,23 @@
 """Several processes on the same ports: they share the callers, stand in for each other, and let nobody else in."""
 
+import json
 import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
 import pytest
 
 from foretell.settings import ServeSettings
-from foretell.shares import processes, share
+from foretell.shares import processes, threads, workers
 from grpc_server.cost import cores
 from tests.conftest import EXAMPLE, PROTOS
 from tests.foretell.test_serving import alive, answers, children, until
@@ -108,17 +112,21 @@ def test_auto_is_one_process_a_core() -> None:
     assert processes(ServeSettings()) == 1
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 64])
-def test_workers_and_threads_do_not_multiply_beyond_the_cores(count: int) -> None:
-    told = share(ServeSettings(), count)
-    if count == 1:
-        assert told == {}
-        return
-    workers, threads = int(told["FORETELL_WORKERS"]), int(told["OMP_NUM_THREADS"])
-    assert workers >= 1
-    assert threads >= 1
-    assert count * workers * threads <= max(count, cores())
+@pytest.mark.parametrize("count", [2, 3, 64])
+@pytest.mark.parametrize("asked", ["auto", 1, 3])
+def test_workers_and_threads_do_not_multiply_beyond_the_cores(count: int, asked: Any) -> None:
+    settings = ServeSettings(workers=asked)
+    each = workers(settings, count)
+    assert each == (max(1, cores() // count) if asked == "auto" else asked)
+    assert count * each * int(threads(settings, count)["OMP_NUM_THREADS"]) <= max(count * each, cores())
 
 
-def test_workers_that_were_asked_for_are_kept() -> None:
-    assert share(ServeSettings(workers=3), 2)["FORETELL_WORKERS"] == "3"
+def test_a_slow_model_has_its_share_of_workers_in_each_process(models: Path) -> None:
+    """Also where `auto` is said aloud, in the environment that the processes inherit."""
+    with foretell(models, *LAYOUTS["two"][0], "--placement", "process", workers="auto") as running:
+        assert answers(running)
+        done = subprocess.run(
+            [sys.executable, "-m", "foretell", "models", "--json", "--target", running.grpc], capture_output=True, check=True
+        )
+        (listed,) = json.loads(done.stdout)["models"]
+        assert (listed["placement"], listed["workers"]) == ("PLACEMENT_PROCESS", max(1, cores() // 2))
