@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from contract.comments import comments
-from contract.compiler import compile_protos, contract_files, own_files
+from contract.compiler import compile_protos, completed, contract_files, is_contract, own_files
 from contract.errors import ContractError
 from contract.example import check_examples, example
 from contract.options import Options
@@ -72,10 +73,23 @@ def load(root: Path) -> Contract:
     """
     names = contract_files(root)
     sources = {name: _text(root / name) for name in names}
-    compiled = compile_protos(root)
-    pool = DescriptorPool()
-    for file in compiled.file:
-        pool.AddSerializedFile(file.SerializeToString())
+    images = {name: (root / name).read_bytes() for name in own_files(root, IMAGES)}
+    return _read(compile_protos(root), names, sources, images)
+
+
+def load_set(compiled: FileDescriptorSet) -> Contract:
+    """Check contracts that are compiled already, with their imports; there are no sources and no images then.
+
+    Raises ContractError as `load` does, and where an import is missing.
+    """
+    names = [file.name for file in compiled.file if is_contract(file.name)]
+    if not names:
+        raise ContractError("no contract is in the descriptor set")
+    return _read(completed(compiled), names, {}, {})
+
+
+def _read(compiled: FileDescriptorSet, names: list[str], sources: dict[str, str], images: dict[str, bytes]) -> Contract:
+    pool = _pool(compiled)
     options = Options(pool)
     rules = Rules(options)
     files: list[Any] = [pool.FindFileByName(name) for name in names]
@@ -85,9 +99,18 @@ def load(root: Path) -> Contract:
     _check_paths(services)
     _check_messages(services, rules)
     texts = {key: text for file in compiled.file for key, text in comments(file).items()}
-    images = {name: (root / name).read_bytes() for name in own_files(root, IMAGES)}
     api = _api(files, options, texts)
     return Contract(pool, services, api, rules, options, texts, sources, images, compiled.SerializeToString())
+
+
+def _pool(compiled: FileDescriptorSet) -> DescriptorPool:
+    pool = DescriptorPool()
+    for file in compiled.file:
+        try:
+            pool.AddSerializedFile(file.SerializeToString())
+        except TypeError as error:
+            raise ContractError(f"{file.name} cannot be read from the descriptor set: {' '.join(str(error).split())}") from None
+    return pool
 
 
 def _text(file: Path) -> str:
