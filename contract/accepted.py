@@ -107,7 +107,7 @@ def accepted(kind: str, rules: Mapping[str, Any], of: FieldDescriptor) -> Accept
 
 def _numbers(kind: str, rules: Mapping[str, Any], of: FieldDescriptor) -> Accepted:
     line = LINES[kind]
-    bounds = {name: _number(value) for name, value in rules.items() if name in _RANGE}
+    bounds = {name: value for name, value in rules.items() if name in _RANGE}
     known = {"const", "in", "not_in", "finite", "defined_only", *bounds}
     opaque = {name: value for name, value in rules.items() if name not in known}
     if any(bound != bound for bound in bounds.values()):
@@ -134,11 +134,7 @@ def _between(line: Line, bounds: Mapping[str, Any]) -> Intervals:
 
 def _real(values: Any) -> list[Any]:
     """No value equals NaN, so to list it says nothing."""
-    return [number for number in map(_number, values) if number == number]
-
-
-def _number(value: Any) -> Any:
-    return value if isinstance(value, (int, float)) else value.seconds * 10**9 + value.nanos
+    return [number for number in values if number == number]
 
 
 def _others(kind: str, rules: Mapping[str, Any]) -> Accepted:

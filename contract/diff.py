@@ -51,10 +51,12 @@ def diff(old: Contract, new: Contract) -> tuple[Finding, ...]:
     found += [Change("package.added", package, "package added") for package in after if package not in before]
     for package in both:
         found += services_changed(before[package], after[package], old, new)
-        found += _described(package, before[package], old, new)
+        found += _described(package, old, new)
     was, is_now = _reached(before, both), _reached(after, both)
     for name in (name for name in was if name in is_now):
         found += _type_changed(was[name][0], is_now[name][0], old, new)
+    if not (_commented_on(old, both) and _commented_on(new, both)):
+        found = [change for change in found if not change.rule.startswith("comment.")]
     judge = _Judge(old, new, {name: sides for name, (_, sides) in was.items()})
     return tuple(sorted(map(judge, dict.fromkeys(found)), key=lambda finding: finding.place))
 
@@ -64,14 +66,14 @@ class _Judge:
 
     def __init__(self, old: Contract, new: Contract, sides: dict[str, set[Side]]) -> None:
         self._before, self._after = places(old.descriptor_set), places(new.descriptor_set)
-        self._packages = {service.package for contract in (old, new) for service in contract.services}
+        self._packages = {file.package for side in (old, new) for file in FileDescriptorSet.FromString(side.descriptor_set).file}
         self._sides = sides
 
     def __call__(self, change: Change) -> Finding:
         judged = ruling(change.rule, self._sides.get(change.message, set()))
         package = self._package(change.name)
         way_out = judged.way_out.format(package=package, next=_next(package))
-        return Finding(self._place(change), package, change.name, change.text, judged.verdict, judged.reason, way_out)
+        return Finding(self._place(change), package, change.name, change.rule, change.text, judged.verdict, judged.reason, way_out)
 
     def _place(self, change: Change) -> Place:
         for known in (self._after, self._before):
@@ -84,9 +86,7 @@ class _Judge:
         return Place(next(files, Place(change.name)).file)
 
     def _package(self, name: str) -> str:
-        """The package of a service that a name lies in, or that of a shared type."""
-        inside = [package for package in self._packages if f"{name}.".startswith(f"{package}.")]
-        return max(inside, key=len, default=name.rpartition(".")[0])
+        return max((package for package in self._packages if f"{name}.".startswith(f"{package}.")), key=len, default="")
 
 
 def _services(contract: Contract) -> dict[str, list[Service]]:
@@ -122,7 +122,12 @@ def _below(message: _Type) -> Iterator[_Type]:
 def _type_changed(was: _Type, is_now: _Type, old: Contract, new: Contract) -> Iterator[Change]:
     if isinstance(was, EnumDescriptor) and isinstance(is_now, EnumDescriptor):
         yield from enum_changed(was, is_now)
-        yield from _commented([f"{was.full_name}.{value.name}" for value in was.values], old, new, was.full_name)
+        yield from _commented(
+            [f"{was.full_name}.{value.name}" for value in was.values if value.name in is_now.values_by_name],
+            old,
+            new,
+            was.full_name,
+        )
     elif isinstance(was, Descriptor) and isinstance(is_now, Descriptor) and not was.GetOptions().map_entry:
         yield from message_changed(was, is_now, old, new)
         yield from _commented(
@@ -131,16 +136,36 @@ def _type_changed(was: _Type, is_now: _Type, old: Contract, new: Contract) -> It
     yield from _commented([was.full_name], old, new)
 
 
-def _described(package: str, services: list[Service], old: Contract, new: Contract) -> Iterator[Change]:
+def _described(package: str, old: Contract, new: Contract) -> Iterator[Change]:
     """Changes of what the contract says of itself, its services and their methods."""
-    names = [name for service in services for name in (service.full_name, *(method.full_name for method in service.methods))]
-    yield from _commented(names, old, new)
-    titles = [f"{contract.api.title} {contract.api.version}".strip() for contract in (old, new)]
-    if titles[0] != titles[1]:
-        yield Change("api", package, f'title and version "{titles[0]}" -> "{titles[1]}"')
-    was, is_now = (contract.api.description for contract in (old, new))
-    change = comment_changed(was, is_now, package, "", carries_meaning=False)
+    kept = _callable(new)
+    yield from _commented([name for name in _callable(old) if name in kept and name.startswith(f"{package}.")], old, new)
+    (title, described), (new_title, new_described) = (_said(contract, package) for contract in (old, new))
+    if title != new_title:
+        yield Change("api", package, f'title and version "{title}" -> "{new_title}"')
+    change = comment_changed(described, new_described, package, "", carries_meaning=False)
     yield from [change] if change else []
+
+
+def _said(contract: Contract, package: str) -> tuple[str, str]:
+    """Title and version of a package, and what stands above its files."""
+    services = [contract.pool.FindServiceByName(service.full_name) for service in _services(contract)[package]]
+    files = {service.file.name: service.file for service in services}
+    apis = [contract.options.stated(file).get("foretell.v1.api") for file in files.values()]
+    titles = [f"{api.title} {api.version}".strip() for api in apis if api is not None]
+    return ", ".join(titles), "\n".join(map(contract.comment, files))
+
+
+def _commented_on(contract: Contract, packages: list[str]) -> bool:
+    """Whether there are any comments; a descriptor set may have been made without."""
+    within = tuple(f"{package}." for package in packages)
+    return any(name.startswith(within) for name in contract.comments)
+
+
+def _callable(contract: Contract) -> list[str]:
+    """The names of all services and methods."""
+    methods = [method.full_name for service in contract.services for method in service.methods]
+    return [service.full_name for service in contract.services] + methods
 
 
 def _commented(names: Iterable[str], old: Contract, new: Contract, message: str = "") -> Iterator[Change]:

@@ -12,21 +12,21 @@ _NUMBER = r"[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?"
 _UNIT = r"""
     %|°[cf]?
     |(?:micro|milli|centi|kilo|mega)?(?:met(?:re|er)|gram|lit(?:re|er)|second|watt|volt|ampere|joule|hertz|pascal|byte|bit)s?
-    |[µmck]?m|[µmk]?g|m?l|[nµm]?s|[mk]?[wvaj]|kwh|[kmg]?hz|h?pa|[kmg]b|bar|psi
+    |[µmck]m|[µmk]g|ml|[nµm]s|[mk][wvaj]|kwh|[kmg]?hz|h?pa|[kmg]b|bar|psi|(?<=\d)\ ?[mglshkvwajn]
     |inch(?:es)?|foot|feet|ft|yards?|miles?|tonnes?|pounds?|lbs?|ounces?|oz|gallons?
-    |minutes?|hours?|h|days?|weeks?|months?|years?|utc
+    |minutes?|hours?|days?|weeks?|months?|years?|utc
     |celsius|fahrenheit|kelvin|degrees?|radians?
     |percent(?:age)?|fraction|ratio|log(?:arithm)?|scaled|normali[sz]ed|standardi[sz]ed
     |dollars?|usd|euros?|eur|cents?|gbp
 """
-_QUANTITY = re.compile(rf"(?<![\w.])(?:{_NUMBER}|{_UNIT})(?!\w)|{_NUMBER}", re.IGNORECASE | re.VERBOSE)
+_QUANTITY = re.compile(rf"(?<![\w.])(?:{_NUMBER}|{_UNIT})(?!\w)|{_NUMBER}|(?<=\d)(?:{_UNIT})(?!\w)", re.VERBOSE)
 
 
 def comment_changed(old: str, new: str, name: str, message: str, *, carries_meaning: bool) -> Change | None:
     """What became of a comment; None where at most its line breaks moved."""
     if old.split() == new.split():
         return None
-    before, after = Counter(_QUANTITY.findall(old)), Counter(_QUANTITY.findall(new))
+    before, after = (Counter(map(str.strip, _QUANTITY.findall(text.lower()))) for text in (old, new))
     if old and new and before != after:
         gone, come = (", ".join((a - b).elements()) or "none" for a, b in ((before, after), (after, before)))
         return Change("comment.quantities", name, f"numbers or units in the comment: {gone} -> {come}", message)

@@ -53,6 +53,8 @@ class Finding:
     package: str
     name: str
     """Full name of what changed."""
+    rule: str
+    """The line of the table of rulings, such as "field.removed"."""
     change: str
     """What changed, from what to what."""
     verdict: Verdict

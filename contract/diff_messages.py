@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import DescriptorProto
 
 from contract.contract import Contract
 from contract.diff_finding import Change
@@ -145,8 +146,6 @@ def _removed(field: FieldDescriptor, new: Descriptor) -> Iterator[Change]:
 
 
 def _reserves(message: Descriptor, field: FieldDescriptor) -> bool:
-    from google.protobuf.descriptor_pb2 import DescriptorProto
-
     proto = DescriptorProto()
     message.CopyToProto(proto)
     return any(reserved.start <= field.number < reserved.end for reserved in proto.reserved_range)
@@ -172,6 +171,8 @@ def _type(field: FieldDescriptor) -> str:
         return f"map<{key}, {value}>"
     named = field.message_type or field.enum_type
     single = named.full_name if named is not None else _TYPES[field.type]
+    if field.type == FieldDescriptor.TYPE_GROUP:
+        single = f"group {single}"
     return f"repeated {single}" if field.is_repeated else single
 
 

@@ -55,7 +55,7 @@ class Stated:
             if field.is_extension:
                 found[f"[{field.full_name}]"] = f"{value}{self._meaning(field)}"
             elif field.name not in ("example", *_NESTED) and (value is not False or field.name in ("const", "strict")):
-                found[field.name] = tuple(value) if field.is_repeated else value
+                found[field.name] = tuple(map(_plain, value)) if field.is_repeated else _plain(value)
         if self.rules is not None and len(UnknownFieldSet(self.group or self.rules)):
             found["(unknown)"] = (self.group or self.rules).SerializeToString(deterministic=True)
         return found
@@ -63,7 +63,7 @@ class Stated:
     def examples(self) -> tuple[Any, ...]:
         """What the docs show."""
         has = self.kind and "example" in self.group.DESCRIPTOR.fields_by_name
-        return tuple(self.group.example) if has else ()
+        return tuple(map(_plain, self.group.example)) if has else ()
 
     def nested(self, name: str) -> "Stated":
         """What is stated on the items of a list, or on the keys or values of a map."""
@@ -83,6 +83,22 @@ class Stated:
 
     def _meaning(self, rule: FieldDescriptor) -> str:
         return "".join(f" {option}" for option in self.contract.options.stated(rule).values())
+
+
+class Nanoseconds(int):
+    """A moment or a time, as rules hold it."""
+
+    def __str__(self) -> str:
+        seconds, nanos = divmod(self, 10**9)
+        return f"{seconds}.{nanos:09}".rstrip("0").rstrip(".") + "s"
+
+
+def _plain(value: Any) -> Any:
+    """Messages of two pools are never equal, so a rule's value is made one of Python's own."""
+    if not isinstance(value, Message):
+        return value
+    timed = value.DESCRIPTOR.full_name in ("google.protobuf.Duration", "google.protobuf.Timestamp")
+    return Nanoseconds(value.seconds * 10**9 + value.nanos) if timed else _text(value)  # type: ignore[attr-defined]
 
 
 def values_changed(old: Stated, new: Stated, name: str, message: str) -> Iterator[Change]:
@@ -182,8 +198,6 @@ def _value(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
-    if isinstance(value, Message):
-        return f"{{{_text(value)}}}"
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

@@ -42,11 +42,12 @@ def _methods_changed(old: Service, new: Service, was: Any, is_now: Any) -> Itera
 
 def _method_changed(old: Method, new: Method) -> Iterator[Change]:
     name = new.full_name
+    shaped = old.shape is new.shape
     for rule, was, is_now in (("input", old.input, new.input), ("output", old.output, new.output)):
-        if was.full_name != is_now.full_name:
+        if shaped and was.full_name != is_now.full_name:
             what = "request" if rule == "input" else "response"
             yield Change(f"method.{rule}", name, f"{what} {was.full_name} -> {is_now.full_name}")
-    if old.shape is not new.shape:
+    if not shaped:
         yield Change("method.shape", name, f"shape {old.shape.value} -> {new.shape.value}")
     for path in old.paths:
         if path not in new.paths:

@@ -58,6 +58,7 @@ def _json(findings: Findings, _folder: Path | None) -> None:
             "line": finding.place.line,
             "package": finding.package,
             "name": finding.name,
+            "rule": finding.rule,
             "change": finding.change,
             "verdict": finding.verdict.name.lower(),
             "reason": finding.reason,

@@ -1,0 +1,210 @@
+"""No change is called safe that protovalidate sees refuse what it accepted, and no plain loosening is called breaking.
+
+Pairs of rules and values are generated. A caller of the old contract sends bytes; the new contract reads and judges them.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from contract.contract import Contract, load_set
+from contract.diff import diff
+from tests.contract.messages import pool_of, state
+
+FLOATS = (-1.5, -0.0, 0.0, 0.25, 1.0, 2.0, 5e-45, math.inf, -math.inf)
+SIGNED, UNSIGNED = tuple(range(-3, 4)), tuple(range(5))
+WORDS = ("", "a", "ab", "abc", "b", "ba", "é", "éa", "a@b.co")
+SIZES = tuple(range(4))
+
+
+def some(values: Any) -> Any:
+    return st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)
+
+
+def numeric(values: tuple[Any, ...], **more: Any) -> Any:
+    one = st.sampled_from(values)
+    below = st.sampled_from(["lt", "lte", ""]).flatmap(lambda name: st.fixed_dictionaries({name: one} if name else {}))
+    above = st.sampled_from(["gt", "gte", ""]).flatmap(lambda name: st.fixed_dictionaries({name: one} if name else {}))
+    others = st.fixed_dictionaries({}, optional={"const": one, "in": some(values), "not_in": some(values), **more})
+    few = others.map(lambda rules: dict(list(rules.items())[:1]))
+    return st.tuples(below, above, few).map(lambda parts: parts[0] | parts[1] | parts[2])
+
+
+def textual(words: tuple[Any, ...], *more: tuple[str, Any]) -> Any:
+    one, size = st.sampled_from(words), st.sampled_from(SIZES)
+    sizes = dict.fromkeys(("len", "min_len", "max_len"), size)
+    parts = dict.fromkeys(("const", "prefix", "suffix", "contains"), one)
+    rules = st.fixed_dictionaries({}, optional=sizes | parts | {"in": some(words), "not_in": some(words), **dict(more)})
+    return st.tuples(rules, st.permutations(range(12))).map(lambda drawn: _few(*drawn))
+
+
+def _few(rules: dict[str, Any], order: list[int]) -> dict[str, Any]:
+    names = list(rules)
+    return {names[index]: rules[names[index]] for index in [index for index in order if index < len(names)][:2]}
+
+
+BYTES_TOO = (
+    ("not_contains", st.sampled_from(WORDS[1:])),
+    *((name, st.sampled_from(SIZES)) for name in ("len_bytes", "min_bytes", "max_bytes")),
+)
+PATTERN = ("pattern", st.sampled_from(["^a", "b$", "^(a|b)*$"]))
+COUNTS = st.fixed_dictionaries(
+    {}, optional={"min_items": st.sampled_from(SIZES), "max_items": st.sampled_from(SIZES), "unique": st.just(True)}
+)
+LISTS = st.tuples(COUNTS, numeric(FLOATS, finite=st.just(True))).map(
+    lambda parts: parts[0] | ({"items": {"double": parts[1]}} if parts[1] else {})
+)
+SEVERAL = ([], [0.0], [1.0], [1.0, 1.0], [0.25, -1.5], [math.nan], [0.0, 1.0, 2.0], [math.inf])
+ENUM = st.fixed_dictionaries(
+    {}, optional={"defined_only": st.just(True), "in": some(UNSIGNED), "not_in": some(UNSIGNED), "const": st.sampled_from(UNSIGNED)}
+)
+
+KINDS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "double": (numeric(FLOATS, finite=st.just(True)), (*FLOATS, math.nan, 1e-323, math.nextafter(1, 2), 0.5, 1e300)),
+    "float": (numeric(FLOATS, finite=st.just(True)), (*FLOATS, math.nan, 0.5, 1.5, 3e38)),
+    "int32": (numeric(SIGNED), (*SIGNED, 2**31 - 1, -(2**31))),
+    "uint64": (numeric(UNSIGNED), (*UNSIGNED, 9, 2**64 - 1)),
+    "sfixed64": (numeric(SIGNED), (*SIGNED, 9, -9)),
+    "bool": (st.fixed_dictionaries({}, optional={"const": st.booleans()}), (False, True)),
+    "enum": (ENUM, tuple(range(6))),
+    "string": (textual(WORDS, PATTERN, ("email", st.just(True)), *BYTES_TOO), (*WORDS, "abcd", "bab", "éé")),
+    "bytes": (textual(tuple(word.encode() for word in WORDS)), tuple(word.encode() for word in (*WORDS, "abcd", "bab"))),
+    "repeated": (LISTS, SEVERAL),
+}
+"""By kind of rules: rules, and values at their edges."""
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """A field with rules."""
+
+    kind: str
+    rules: dict[str, Any]
+    optional: bool = True
+    required: bool = False
+    ignore: int = 0
+    values: tuple[Any, ...] = field(default=(), compare=False)
+
+    def options(self) -> dict[str, Any]:
+        stated: dict[str, Any] = {"required": self.required, "ignore": self.ignore}
+        return stated | ({self.kind: self.rules} if self.rules else {})
+
+
+@st.composite
+def ruled(draw: st.DrawFn, kind: str) -> Ruled:
+    rules, values = KINDS[kind]
+    optional = kind != "repeated" and draw(st.booleans())
+    return Ruled(kind, draw(rules), optional, draw(st.integers(0, 3)) == 0, draw(st.sampled_from([0, 0, 0, 0, 1, 3])), values)
+
+
+PAIRS = st.sampled_from(sorted(KINDS)).flatmap(lambda kind: st.tuples(ruled(kind), ruled(kind)))
+ALIKE = st.sampled_from(sorted(KINDS)).flatmap(
+    lambda kind: st.tuples(ruled(kind), KINDS[kind][0]).map(lambda drawn: (drawn[0], replace(drawn[0], rules=drawn[1])))
+)
+
+
+class Library:
+    """What every contract imports, without the comments."""
+
+    def __init__(self, descriptor_set: bytes) -> None:
+        whole = FileDescriptorSet.FromString(descriptor_set)
+        self.files = [file for file in whole.file if not file.name.startswith("iris/")]
+        for file in self.files:
+            file.ClearField("source_code_info")
+        self.pool = pool_of(FileDescriptorSet(file=self.files).SerializeToString())
+
+
+@pytest.fixture(scope="module")
+def library(contract: Contract) -> Library:
+    return Library(contract.descriptor_set)
+
+
+def made(library: Library, of: Ruled) -> Contract:
+    """A contract whose request and response have the field `x`."""
+    file = FileDescriptorProto(name="test.proto", package="test.v1", syntax="proto3", dependency=["buf/validate/validate.proto"])
+    enum = file.enum_type.add(name="Kind")
+    for number in range(4):
+        enum.value.add(name=f"KIND_{number}", number=number)
+    for name in ("Features", "Response"):
+        message = file.message_type.add(name=name)
+        one = message.field.add(name="x", number=1, label=FieldDescriptorProto.LABEL_OPTIONAL)
+        if of.kind == "repeated":
+            one.label, one.type = FieldDescriptorProto.LABEL_REPEATED, FieldDescriptorProto.TYPE_DOUBLE
+        else:
+            one.type = getattr(FieldDescriptorProto, f"TYPE_{of.kind.upper()}")
+        if of.kind == "enum":
+            one.type_name = ".test.v1.Kind"
+        if of.optional:
+            one.proto3_optional, one.oneof_index = True, 0
+            message.oneof_decl.add(name="_x")
+        state(one, of.options(), library.pool)
+    file.service.add(name="TestService").method.add(name="Predict", input_type=".test.v1.Features", output_type=".test.v1.Response")
+    return load_set(FileDescriptorSet(file=[*library.files, file]))
+
+
+def refused(old: Contract, new: Contract, message: str, values: tuple[Any, ...]) -> list[Any]:
+    """What the old contract accepts and the new one, reading the same bytes, refuses."""
+    found = []
+    for fields in ({}, *({"x": value} for value in values)):
+        sent: Any = old.message(message)(**fields)
+        read: Any = new.message(message).FromString(sent.SerializeToString())
+        if not old.rules.violations(sent) and new.rules.violations(read):
+            found.append(fields)
+    return found
+
+
+def breaks(old: Contract, new: Contract) -> set[str]:
+    return {found.name for found in diff(old, new) if found.breaks}
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@given(pair=PAIRS | ALIKE)
+def test_what_refuses_an_accepted_value_is_called_breaking(library: Library, pair: tuple[Ruled, Ruled]) -> None:
+    old, new = (made(library, side) for side in pair)
+    values = pair[0].values
+    if refused(old, new, "test.v1.Features", values):
+        assert "test.v1.Features.x" in breaks(old, new)
+    if refused(new, old, "test.v1.Response", values):
+        assert "test.v1.Response.x" in breaks(old, new)
+
+
+@st.composite
+def loosened(draw: st.DrawFn) -> tuple[Ruled, Ruled]:
+    """A field, and the same with less asked of it."""
+    kind = draw(st.sampled_from(sorted(KINDS)))
+    tight = draw(ruled(kind))
+    assume(tight.rules and tight.ignore != 3)
+    rules = dict(tight.rules)
+    low, high = rules.get("gt", rules.get("gte", -math.inf)), rules.get("lt", rules.get("lte", math.inf))
+    assume(low <= high)
+    name = draw(st.sampled_from(sorted(rules)))
+    value = rules.pop(name)
+    looser = {
+        "lt": lambda: {"lte": value},
+        "gt": lambda: {"gte": value},
+        "in": lambda: {"in": [*value, *[one for one in KINDS[kind][1][:2] if one not in value]]},
+        "not_in": lambda: {"not_in": value[1:]} if value[1:] else {},
+        "const": lambda: {"in": [value]} if "in" not in rules and kind != "bool" else {},
+        "min_len": lambda: {"min_len": max(0, value - 1)},
+        "max_len": lambda: {"max_len": value + 1},
+        "max_items": lambda: {"max_items": value + 1},
+        "prefix": lambda: {"prefix": value[:1]},
+        "contains": lambda: {"contains": value[1:]},
+    }
+    if name in looser and draw(st.booleans()):
+        rules |= looser[name]()
+    return tight, replace(tight, rules=rules)
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@given(pair=loosened())
+def test_a_plain_loosening_is_safe_for_requests_and_a_tightening_for_responses(library: Library, pair: tuple[Ruled, Ruled]) -> None:
+    tight, loose = (made(library, side) for side in pair)
+    assert not refused(tight, loose, "test.v1.Features", pair[0].values)
+    assert "test.v1.Features.x" not in breaks(tight, loose)
+    assert "test.v1.Response.x" not in breaks(loose, tight)
