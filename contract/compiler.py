@@ -9,7 +9,7 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from contract.errors import ContractError
+from contract.errors import ContractError, NotCompiled
 
 SHIPPED = Path(__file__).parents[1] / "protos"
 """The vendored imports and our own options, beside this package in a checkout and in a wheel."""
@@ -80,10 +80,9 @@ def _compile(roots: Sequence[Path], names: Sequence[str]) -> FileDescriptorSet:
         command += ["--include_imports", "--include_source_info", f"--descriptor_set_out={out}", *names, *ALWAYS]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
         if done.returncode:
-            raise ContractError(f"the contract does not compile: {_complaints(done.stderr)}")
+            raise NotCompiled(_complaints(done.stderr))
         return FileDescriptorSet.FromString(out.read_bytes())
 
 
-def _complaints(stderr: str, most: int = 3) -> str:
-    lines = [line for line in stderr.splitlines() if line and "warning" not in line.lower()]
-    return "; ".join(lines[:most]) or "protoc gave no reason"
+def _complaints(stderr: str) -> list[str]:
+    return [line for line in stderr.splitlines() if line and "warning" not in line.lower()]

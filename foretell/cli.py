@@ -154,3 +154,21 @@ def diff(
     show(findings, form, folder(new))
     if any(finding.breaks for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Name of a model; without it, all that are there.")] = None,
+    protos: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_PROTOS", help="Folder of the contracts.")] = _PROTOS,
+    models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
+    form: Annotated[
+        Literal["text", "json", "github"], typer.Option("--format", help="For people, programs, or annotations on GitHub.")
+    ] = "text",
+) -> None:
+    """List everything that is wrong with the contracts and their models. Exit code 1 where anything is an error."""
+    from foretell.checking import check, show
+
+    found = check(protos, models, model)
+    show(found, form, protos)
+    if any(each.is_error for each in found):
+        raise typer.Exit(1)

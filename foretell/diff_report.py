@@ -1,20 +1,18 @@
 """How `foretell diff` tells what it found: to people, to programs, to GitHub, and to those who call the API."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from contract.diff_finding import Finding, Verdict
+from foretell.printing import Lines, annotate
 
 _STYLES = {Verdict.SAFE: "green", Verdict.WARNING: "yellow", Verdict.BREAKING: "bold red", Verdict.NEW_VERSION: "bold red"}
 
-_ANNOTATIONS = {Verdict.SAFE: "notice", Verdict.WARNING: "warning", Verdict.BREAKING: "error", Verdict.NEW_VERSION: "error"}
+_LEVELS = {Verdict.SAFE: "notice", Verdict.WARNING: "warning", Verdict.BREAKING: "error", Verdict.NEW_VERSION: "error"}
 
 _HEADINGS = {
     Verdict.NEW_VERSION: "Incompatible",
@@ -26,9 +24,6 @@ _HEADINGS = {
 
 _NOTHING = "No difference that callers could notice."
 
-_UNBOUNDED = 1_000_000
-"""Columns of what is no terminal."""
-
 Findings = Sequence[Finding]
 
 
@@ -38,11 +33,10 @@ def show(findings: Findings, form: str, folder: Path | None) -> None:
 
 
 def _text(findings: Findings, _folder: Path | None) -> None:
-    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _UNBOUNDED)
+    lines = Lines()
     for finding in findings:
-        verdict = (finding.verdict.value, _STYLES[finding.verdict])
-        console.print(Text.assemble((f"{finding.place}: ", "bold"), verdict, f": {finding.sentence}"))
-    console.print(_summary(findings))
+        lines.told(finding.place, finding.verdict.value, _STYLES[finding.verdict], finding.sentence)
+    lines.summary(_summary(findings))
 
 
 def _summary(findings: Findings) -> str:
@@ -70,17 +64,8 @@ def _json(findings: Findings, _folder: Path | None) -> None:
 
 
 def _github(findings: Findings, folder: Path | None) -> None:
-    """Workflow commands, which GitHub shows beside the lines of a pull request."""
     for finding in findings:
-        place = {"file": ((folder or Path()) / finding.place.file).as_posix(), "line": str(finding.place.line or 1)}
-        properties = ",".join(
-            f"{name}={_escaped(value, ',:')}" for name, value in (place | {"title": finding.verdict.value}).items()
-        )
-        typer.echo(f"::{_ANNOTATIONS[finding.verdict]} {properties}::{_escaped(finding.sentence)}")
-
-
-def _escaped(text: str, more: str = "") -> str:
-    return "".join(f"%{ord(letter):02X}" if letter in f"%\r\n{more}" else letter for letter in text)
+        annotate(_LEVELS[finding.verdict], folder or Path(), finding.place, finding.verdict.value, finding.sentence)
 
 
 def _markdown(findings: Findings, _folder: Path | None) -> None:
