@@ -27,8 +27,8 @@ class Located:
     @property
     def sentence(self) -> str:
         """All but the place and the severity."""
-        fix = f" Fix: {self.problem.fix}." if self.problem.fix else ""
-        return f"{self.problem.reason}.{fix}"
+        reason = self.problem.reason if self.problem.reason.endswith("?") else f"{self.problem.reason}."
+        return f"{reason} Fix: {self.problem.fix}." if self.problem.fix else reason
 
     @property
     def is_error(self) -> bool:

@@ -4,6 +4,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import typer
@@ -11,16 +12,18 @@ import typer
 from contract.check import Located, located, read
 from contract.contract import Contract
 from contract.errors import ContractError, SetupError
-from contract.problem import Problem, Severity, error
+from contract.problem import Problem, Severity, error, warning
 from contract.service import Service
 from foretell.printing import Lines, annotate
 from grpc_server.errors import ModelError
 from grpc_server.model import load_model
-from grpc_server.repository import Repository
+from grpc_server.repository import Bundle, Repository
 from grpc_server.settings import ServerSettings
 from rest_bridge.codec import Codec
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
+
+_SAME_LIBRARIES = "install that version, or train and add it again"
 
 Found = Sequence[Located]
 
@@ -66,8 +69,21 @@ def _refused(contract: Contract, service: Service, repository: Repository) -> It
         bundle = repository.read(service.model, repository.latest(service.model))
         with warnings.catch_warnings(action="ignore"):
             load_model(bundle, contract, service, ServerSettings(placement="inline")).close(0.0)
+        yield from _drifted(service, bundle)
     except ModelError as refusal:
         yield error(service.full_name, str(refusal), "")
+
+
+def _drifted(service: Service, bundle: Bundle) -> Iterator[Problem]:
+    """Libraries that are not those the model was added with: it may load, and answer a little otherwise."""
+    place = f"model {bundle.name!r} version {bundle.version}"
+    for name, version in bundle.manifest.libraries.items():
+        try:
+            installed = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # What serves it does not need it.
+        if installed != version:
+            yield warning(service.full_name, f"{place} was added with {name} {version}; here is {installed}", _SAME_LIBRARIES)
 
 
 def show(found: Found, form: str, folder: Path) -> None:
