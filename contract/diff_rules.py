@@ -12,6 +12,7 @@ from contract.accepted import Accepted, accepted
 from contract.contract import Contract
 from contract.diff_finding import Change
 
+_ONE_OF = "oneof {"
 _NESTED = ("items", "keys", "values")
 _ZERO: dict[str, Any] = {"string": "", "bytes": b"", "repeated": (), "map": ()}
 
@@ -150,10 +151,10 @@ def rules_changed(old: Any, new: Any, name: str, message: str, within: str = "")
         elif identity and identity in new_ids and new_ids[identity] not in before:
             yield Change("rule.changed", name, f"{within}CEL rule {identity} `{key}` -> `{new_ids[identity]}`", message)
         else:
-            yield Change("rule.removed", name, f"{within}rule {_called(identity, key)} removed", message)
+            yield Change(_rule(key, "removed"), name, f"{within}rule {_called(identity, key)} removed", message)
     for key, (identity, _) in after.items():
         if key not in before and not (identity and identity in old_ids and old_ids[identity] not in after):
-            yield Change("rule.added", name, f"{within}rule {_called(identity, key)} added", message)
+            yield Change(_rule(key, "added"), name, f"{within}rule {_called(identity, key)} added", message)
 
 
 def _reworded(old: tuple[str, str], new: tuple[str, str], name: str, message: str, within: str) -> Iterator[Change]:
@@ -171,10 +172,15 @@ def _cel(rules: Any) -> dict[str, tuple[str, str]]:
     found = {rule.expression: (rule.id, rule.message) for rule in getattr(rules, "cel", ())}
     found |= dict.fromkeys(getattr(rules, "cel_expression", ()), ("", ""))
     if "oneof" in names and names["oneof"].is_repeated:
-        found |= {f"oneof {{{_text(rule)}}}": ("", "") for rule in rules.oneof}
+        found |= {f"{_ONE_OF}{_text(rule)}}}": ("", "") for rule in rules.oneof}
     if rules.DESCRIPTOR.name == "OneofRules" and rules.required:
         found["required"] = ("", "")
     return found
+
+
+def _rule(key: str, change: str) -> str:
+    """That at most one of some fields may be set also lifts their own rules for zero: it asks for more and for less."""
+    return "rule.changed" if key.startswith(_ONE_OF) else f"rule.{change}"
 
 
 def _called(identity: str, key: str) -> str:

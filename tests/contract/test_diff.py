@@ -119,6 +119,16 @@ def test_a_rule_of_somebodys_own_counts_and_so_does_its_meaning(tmp_path: Path) 
     assert [found.rule for found in diff(two, three)] == ["values.unproven"]
 
 
+def test_a_rule_on_a_choice_of_fields_lifts_their_rules_for_zero_so_its_end_is_not_safe(tmp_path: Path) -> None:
+    choice = 'option (buf.validate.message).oneof = {fields: ["x"]};'
+    fields = f"message Features {{ double x = 1 [(buf.validate.field).double.gte = 1]; {choice} }}"
+    one = load(write_contract(tmp_path / "a", SERVICE, fields, RESPONSE))
+    two = load(write_contract(tmp_path / "b", SERVICE, fields.replace(choice, ""), RESPONSE))
+    assert not one.rules.violations(one.message("test.v1.Features")())
+    assert two.rules.violations(two.message("test.v1.Features")())
+    assert [found.rule for found in diff(one, two) if found.breaks] == ["rule.changed"]
+
+
 def test_a_set_is_completed_with_what_a_contract_is_read_with(tmp_path: Path) -> None:
     root = write_contract(tmp_path, SERVICE, features("optional double x"), RESPONSE)
     whole = FileDescriptorSet.FromString(load(root).descriptor_set)

@@ -12,6 +12,7 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from contract.accepted import accepted
 from contract.contract import Contract, load_set
 from contract.diff import diff
 from tests.contract.messages import pool_of, state
@@ -124,33 +125,38 @@ def library(contract: Contract) -> Library:
     return Library(contract.descriptor_set)
 
 
-def made(library: Library, of: Ruled) -> Contract:
-    """A contract whose request and response have the field `x`."""
+def made(library: Library, *fields: Ruled) -> Contract:
+    """A contract whose request and response have the fields x1, x2, ..."""
     file = FileDescriptorProto(name="test.proto", package="test.v1", syntax="proto3", dependency=["buf/validate/validate.proto"])
     enum = file.enum_type.add(name="Kind")
     for number in range(4):
         enum.value.add(name=f"KIND_{number}", number=number)
     for name in ("Features", "Response"):
         message = file.message_type.add(name=name)
-        one = message.field.add(name="x", number=1, label=FieldDescriptorProto.LABEL_OPTIONAL)
-        if of.kind == "repeated":
-            one.label, one.type = FieldDescriptorProto.LABEL_REPEATED, FieldDescriptorProto.TYPE_DOUBLE
-        else:
-            one.type = getattr(FieldDescriptorProto, f"TYPE_{of.kind.upper()}")
-        if of.kind == "enum":
-            one.type_name = ".test.v1.Kind"
-        if of.optional:
-            one.proto3_optional, one.oneof_index = True, 0
-            message.oneof_decl.add(name="_x")
-        state(one, of.options(), library.pool)
+        for number, of in enumerate(fields, 1):
+            one = message.field.add(name=f"x{number}", number=number, label=FieldDescriptorProto.LABEL_OPTIONAL)
+            _declare(one, of)
+            if of.optional:
+                one.proto3_optional, one.oneof_index = True, len(message.oneof_decl)
+                message.oneof_decl.add(name=f"_x{number}")
+            state(one, of.options(), library.pool)
     file.service.add(name="TestService").method.add(name="Predict", input_type=".test.v1.Features", output_type=".test.v1.Response")
     return load_set(FileDescriptorSet(file=[*library.files, file]))
+
+
+def _declare(field: FieldDescriptorProto, of: Ruled) -> None:
+    if of.kind == "repeated":
+        field.label, field.type = FieldDescriptorProto.LABEL_REPEATED, FieldDescriptorProto.TYPE_DOUBLE
+    else:
+        field.type = getattr(FieldDescriptorProto, f"TYPE_{of.kind.upper()}")
+    if of.kind == "enum":
+        field.type_name = ".test.v1.Kind"
 
 
 def refused(old: Contract, new: Contract, message: str, values: tuple[Any, ...]) -> list[Any]:
     """What the old contract accepts and the new one, reading the same bytes, refuses."""
     found = []
-    for fields in ({}, *({"x": value} for value in values)):
+    for fields in ({}, *({"x1": value} for value in values)):
         sent: Any = old.message(message)(**fields)
         read: Any = new.message(message).FromString(sent.SerializeToString())
         if not old.rules.violations(sent) and new.rules.violations(read):
@@ -168,9 +174,9 @@ def test_what_refuses_an_accepted_value_is_called_breaking(library: Library, pai
     old, new = (made(library, side) for side in pair)
     values = pair[0].values
     if refused(old, new, "test.v1.Features", values):
-        assert "test.v1.Features.x" in breaks(old, new)
+        assert "test.v1.Features.x1" in breaks(old, new)
     if refused(new, old, "test.v1.Response", values):
-        assert "test.v1.Response.x" in breaks(old, new)
+        assert "test.v1.Response.x1" in breaks(old, new)
 
 
 @st.composite
@@ -206,5 +212,46 @@ def loosened(draw: st.DrawFn) -> tuple[Ruled, Ruled]:
 def test_a_plain_loosening_is_safe_for_requests_and_a_tightening_for_responses(library: Library, pair: tuple[Ruled, Ruled]) -> None:
     tight, loose = (made(library, side) for side in pair)
     assert not refused(tight, loose, "test.v1.Features", pair[0].values)
-    assert "test.v1.Features.x" not in breaks(tight, loose)
-    assert "test.v1.Response.x" not in breaks(loose, tight)
+    assert "test.v1.Features.x1" not in breaks(tight, loose)
+    assert "test.v1.Response.x1" not in breaks(loose, tight)
+
+
+def alone(kind: str) -> list[dict[str, Any]]:
+    """Every rule that stands alone, with every value it may have here; for numbers, every range too."""
+    texts = WORDS if kind == "string" else tuple(word.encode() for word in WORDS)
+    values = {"double": FLOATS, "float": FLOATS, "string": texts, "bytes": texts, "bool": (False, True)}.get(kind, UNSIGNED)
+    found: list[dict[str, Any]] = [{}, *({"const": value} for value in values)]
+    if kind == "bool":
+        return found
+    found += [{name: [value, values[0]]} for name in ("in", "not_in") for value in values[1:]]
+    if kind in ("string", "bytes"):
+        found += [{name: value} for name in ("prefix", "suffix", "contains") for value in texts]
+        found += [{name: size} for name in ("len", "min_len", "max_len") for size in SIZES]
+    if kind == "string":
+        found += [{"not_contains": word} for word in WORDS]
+        found += [{name: size} for name in ("len_bytes", "min_bytes", "max_bytes") for size in SIZES]
+        return [*found, {"pattern": "^a"}, {"pattern": "a$"}, {"email": True}]
+    if kind == "enum":
+        return [*found, {"defined_only": True}]
+    if kind != "bytes":
+        bounds = [("gte", "lte"), ("gt", "lt"), ("gte", "lt"), ("gt", "lte")]
+        found += [{name: value} for name in ("gt", "gte", "lt", "lte") for value in values]
+        found += [{low: a, high: b} for low, high in bounds for a in values[::2] for b in values[::2]]
+    return [*found, {"finite": True}] if kind in ("double", "float") else found
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"repeated", "sfixed64", "int32"}))
+def test_one_set_of_values_lies_within_another_only_where_protovalidate_agrees(library: Library, kind: str) -> None:
+    """All pairs of rules that stand alone; where nothing is opaque, what is seen to lie within is said to."""
+    ruled = [Ruled(kind, rules) for rules in alone(kind)]
+    contract = made(library, *ruled)
+    message: Any = contract.message("test.v1.Features")
+    sets = []
+    for held_by, of in zip(message.DESCRIPTOR.fields, ruled, strict=True):
+        taken = {n for n, value in enumerate(KINDS[kind][1]) if not contract.rules.violations(message(**{held_by.name: value}))}
+        sets.append((of.rules, accepted(kind, of.rules, held_by), taken))
+    for rules, one, taken in sets:
+        for others, other, held in sets:
+            assert taken <= held or not one <= other, (rules, others)
+            if rules.keys() == others.keys() and not one.opaque and kind not in ("double", "float"):
+                assert one <= other or not taken <= held, (rules, others)
