@@ -34,7 +34,7 @@ def _side(word: str, other: str) -> Contract:
         if path.exists():
             return _read(path)
         revision, _, inside = word.partition(":")
-        elsewhere = Path(other) if Path(other).exists() else _PROTOS
+        elsewhere = Path(other) if folder(other) else _PROTOS
         with at_revision(revision, Path(inside) if inside else elsewhere) as copy:
             return _read(copy)
     except SetupError as error:

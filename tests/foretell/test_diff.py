@@ -111,6 +111,15 @@ def test_a_revision_is_compared(repository: Path, monkeypatch: pytest.MonkeyPatc
     assert (done.exit_code, done.stdout.splitlines()[0]) == (1, STRICTER if whole else STRICTER.removeprefix("iris/v1/"))
 
 
+def test_a_revision_without_a_path_is_of_protos_beside_a_descriptor_set(
+    repository: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(repository)
+    (tmp_path / "contract.binpb").write_bytes(contract.descriptor_set)
+    assert diff(tmp_path / "contract.binpb", "HEAD").stdout.splitlines()[0] == STRICTER
+    assert diff("HEAD~1", tmp_path / "contract.binpb").exit_code == 0
+
+
 def test_a_revision_is_compared_from_inside_and_from_outside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository / "protos")
     assert diff("HEAD~1", ".").exit_code == 1
