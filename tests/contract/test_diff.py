@@ -129,6 +129,28 @@ def test_a_rule_on_a_choice_of_fields_lifts_their_rules_for_zero_so_its_end_is_n
     assert [found.rule for found in diff(one, two) if found.breaks] == ["rule.changed"]
 
 
+EVEN = 'cel: {id: "even" message: "must be even" expression: "this % 2 == 0"}'
+
+
+@pytest.mark.parametrize(
+    ("ignored", "rules", "breaks"),
+    [
+        pytest.param("IGNORE_IF_ZERO_VALUE", "int64: {gte: 1}", True, id="zero-is-refused-now"),
+        pytest.param("IGNORE_IF_ZERO_VALUE", "int64: {gte: 0}", False, id="zero-keeps-the-rules"),
+        pytest.param("IGNORE_IF_ZERO_VALUE", EVEN, True, id="who-knows-what-cel-says-of-zero"),
+        pytest.param("IGNORE_ALWAYS", "int64: {gte: 1}", True, id="rules-hold-now"),
+        pytest.param("IGNORE_ALWAYS", EVEN, True, id="cel-holds-now"),
+    ],
+)
+def test_rules_that_hold_again_are_judged(tmp_path: Path, ignored: str, rules: str, breaks: bool) -> None:
+    one, two = (
+        load(write_contract(tmp_path / side, SERVICE, features(f"int64 x [(buf.validate.field) = {{{ignore}{rules}}}]"), RESPONSE))
+        for side, ignore in (("a", f"ignore: {ignored} "), ("b", ""))
+    )
+    assert any(found.breaks for found in diff(one, two)) is breaks
+    assert not any(found.breaks for found in diff(two, one))
+
+
 def test_a_set_is_completed_with_what_a_contract_is_read_with(tmp_path: Path) -> None:
     root = write_contract(tmp_path, SERVICE, features("optional double x"), RESPONSE)
     whole = FileDescriptorSet.FromString(load(root).descriptor_set)
