@@ -38,7 +38,7 @@ def _side(word: str, other: str) -> Contract:
         with at_revision(revision, Path(inside) if inside else elsewhere) as copy:
             return _read(copy)
     except SetupError as error:
-        raise type(error)(f"cannot compare {word}: {error}") from None
+        raise SetupError(f"cannot compare {word}: {error}") from None
 
 
 def _read(path: Path) -> Contract:

@@ -184,7 +184,7 @@ def test_what_cannot_be_compared_ends_with_2_and_one_line(tmp_path: Path) -> Non
     broken = write_contract(tmp_path, "message Features {")
     code, stderr = refused("foretell", "diff", str(PROTOS), str(broken))
     assert code == 2
-    assert stderr.startswith(f"foretell: cannot compare {broken}: the contract does not compile: ")
+    assert stderr.startswith(f"foretell: cannot compare {broken}: the contract does not compile: {broken}/test/v1/test.proto:7:")
     assert len(stderr.splitlines()) == 1
 
 
