@@ -76,7 +76,7 @@ class DirectCall:
         """The response's bytes."""
         return self._answer.__await__()
 
-    async def initial_metadata(self) -> Facts:
+    async def trailing_metadata(self) -> Facts:
         """What the answer is labelled with."""
         return self._handler.labels(self._facts)
 

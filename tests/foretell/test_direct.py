@@ -48,7 +48,7 @@ async def outcome(call: Callable[[], Any]) -> tuple[Any, ...]:
     """All that a caller can tell of a call; of an incident without its number."""
     try:
         begun = call()
-        return await begun, sorted(await begun.initial_metadata())
+        return await begun, sorted(await begun.trailing_metadata())
     except grpc.aio.AioRpcError as error:
         trailing = {key: value for key, value in error.trailing_metadata() or () if key != "grpc-status-details-bin"}
         status = details(error)
