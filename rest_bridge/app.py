@@ -41,10 +41,10 @@ class Application:
         return (endpoint or self._fastapi)(scope, receive, send)
 
 
-def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *, coalesce: bool = True) -> Application:
+def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *, eager: bool = False) -> Application:
     """The application: one endpoint for each path of the contract, the fixed pages, the docs.
 
-    `coalesce` sends rows that come together as one call, for a channel on which a call costs more than a row.
+    `eager` is for a channel whose calls cost little: see Coalescer.
 
     Raises ContractError where a path of the contract is one of the bridge's own.
     """
@@ -60,7 +60,7 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
     app.include_router(own)
     taken = {getattr(route, "path", "") for route in own.routes} | _OWN_PAGES
     endpoints: dict[str, ASGIApp] = {}
-    for method, caller in _callers(contract, channel, coalesce):
+    for method, caller in _callers(contract, channel, eager):
         for path in method.paths:
             if path in taken or path.startswith("/static-offline-docs/"):
                 raise ContractError(f"the REST path {path} of {method.full_name} is one of the bridge's own pages")
@@ -76,12 +76,14 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
     return Application(app, endpoints)
 
 
-def _callers(contract: Contract, channel: Channel, coalesce: bool) -> Iterator[tuple[Method, Caller]]:
+def _callers(contract: Contract, channel: Channel, eager: bool) -> Iterator[tuple[Method, Caller]]:
     for service in contract.services:
         for method in service.methods:
-            unary = Unary(channel, method)
-            batch = _batch_method(service, method) if coalesce else None
-            yield method, unary if batch is None else Coalescer(unary, Unary(channel, batch), batch, contract.rules)
+            unary, batch = Unary(channel, method), _batch_method(service, method)
+            if batch is None:
+                yield method, unary
+            else:
+                yield method, Coalescer(unary, Unary(channel, batch), batch, contract.rules, eager=eager)
 
 
 def _batch_method(service: Service, method: Method) -> Method | None:
