@@ -39,6 +39,13 @@ def serve(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Where REST listens; port 0: a free one.  [default: 127.0.0.1:8000]"),
     ] = None,
+    processes: Annotated[
+        str | None, typer.Option(metavar="N|auto", help="Processes that share both ports; auto: one a core.  [default: 1]")
+    ] = None,
+    bridge: Annotated[
+        str | None,
+        typer.Option(metavar="inside|beside", help="Where REST is served: in the gRPC server's process, or in one of its own."),
+    ] = None,
     placement: Annotated[
         str | None, typer.Option(metavar="auto|inline|process", help="Where models run; auto: by their cost.  [default: auto]")
     ] = None,
@@ -53,7 +60,7 @@ def serve(
     from foretell.serving import serve as run
 
     flags = {"protos": protos, "models": models, "grpc_address": grpc_address, "http_address": http_address}
-    flags |= {"placement": placement, "workers": workers}
+    flags |= {"processes": processes, "bridge": bridge, "placement": placement, "workers": workers}
     run({name: str(value) for name, value in flags.items() if value is not None})
 
 
