@@ -6,6 +6,9 @@ Refusal
 ├── Overloaded          RESOURCE_EXHAUSTED    too many rows are waiting
 ├── Draining            UNAVAILABLE           the server is stopping
 ├── DeadlinePassed      DEADLINE_EXCEEDED     the caller has stopped caring
+├── AmbiguousChoice     INVALID_ARGUMENT      the caller chooses twice
+├── UnknownVersion      NOT_FOUND             no such version or alias answers
+├── VersionLoading      UNAVAILABLE           it will answer, but is not loaded yet
 ├── UnknownService      NOT_FOUND             nothing of this name is served
 ├── UnknownMethod       UNIMPLEMENTED         nothing answers on this path
 └── Failure             INTERNAL              our fault; the log has the trace under the incident
@@ -86,6 +89,28 @@ class DeadlinePassed(Refusal):
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
     reason = "DEADLINE_PASSED"
+
+
+class AmbiguousChoice(Refusal):
+    """The caller names a version and an alias."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "AMBIGUOUS_CHOICE"
+
+
+class UnknownVersion(Refusal):
+    """No such version or alias answers."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "UNKNOWN_VERSION"
+
+
+class VersionLoading(Refusal):
+    """The version is on its way to be served."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = "VERSION_LOADING"
+    retry_after = 1.0
 
 
 class UnknownService(Refusal):

@@ -5,10 +5,7 @@ are to warm up with; their answer is what a run costs.
 """
 
 import contextlib
-import fcntl
 import logging
-import os
-import select
 import signal
 import socket
 import sys
@@ -25,6 +22,7 @@ from grpc_server import runtimes
 from grpc_server.cost import measure
 from grpc_server.errors import ArtifactAltered
 from grpc_server.frame import receive, send
+from grpc_server.lifeline import end_with
 from grpc_server.model import check_golden, check_manifest
 from grpc_server.repository import Repository
 from grpc_server.runtimes import Matrix, Runtime
@@ -77,18 +75,6 @@ def load_version(root: Path, name: str, version: str, digest: str) -> Runtime:
     check_manifest(runtime, bundle.manifest, place)
     check_golden(runtime, bundle.manifest, bundle.golden, place)
     return runtime
-
-
-def end_with(lifeline: socket.socket) -> None:
-    """From now on the kernel kills this process, and what it has started, when the other end of `lifeline` closes.
-
-    Not a matter of this interpreter, because a model that hangs may never let another thread run.
-    """
-    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
-    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-    if select.select([lifeline], [], [], 0)[0]:  # Nothing is ever sent there: it closed before.
-        raise SystemExit(1)
 
 
 def main(root: str, name: str, version: str, digest: str, line: str, lifeline: str) -> None:

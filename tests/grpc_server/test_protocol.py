@@ -29,7 +29,8 @@ async def test_every_answer_says_which_model_gave_it() -> None:
     async with served(FakeRuntime()) as stub:
         call = stub.predict(stub.features(**EXAMPLE), metadata=(("x-request-id", "abc-1"),))
         await call
-        assert dict(await call.initial_metadata()) == {"model-name": "iris", "model-version": "7", "x-request-id": "abc-1"}
+        labels = {"model-name": "iris", "model-version": "7", "model-generation": "0", "x-request-id": "abc-1"}
+        assert dict(await call.initial_metadata()) == labels
         refused = stub.predict(stub.features())
         error = await failure(refused)
         assert not list(await refused.initial_metadata())  # gRPC clients retry no call that has sent anything before

@@ -98,9 +98,9 @@ def test_writers_at_the_same_time_each_get_a_version_of_their_own(logistic: Path
 
 def test_a_writer_that_dies_leaves_nothing_that_could_be_served(repository: Repository, logistic: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from grpc_server import repository as r\n"
+        "import os, sys; from pathlib import Path; from grpc_server import durable, repository as r\n"
         "from grpc_server.adding import add_model\n"
-        "r._sync = lambda folder: os._exit(9)\n"
+        "durable.sync = lambda folder: os._exit(9)\n"
         f"add_model(r.Repository(Path({str(repository.root)!r})), Path({str(logistic)!r}), 'yes', ('a', 'b'))"
     )
     done = subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": str(Path.cwd())}, check=False)

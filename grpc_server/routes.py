@@ -1,0 +1,156 @@
+"""`routes.json`: which version of a model answers under which name, and how that came to be."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from grpc_server.errors import ChangeRefused
+
+PRODUCTION = "production"
+"""The alias that answers calls which choose nothing."""
+
+MOST_CHANGES = 256
+"""Changes that a record remembers: the last ones. How far `rollback` can go back."""
+
+VERSION = r"[1-9][0-9]{0,17}"
+ALIAS = r"[a-z0-9][a-z0-9._-]{0,63}"
+
+Version: TypeAlias = Annotated[str, Field(pattern=f"^{VERSION}$")]
+Alias: TypeAlias = Annotated[str, Field(pattern=f"^{ALIAS}$")]
+Verb: TypeAlias = Literal["promote", "rollback", "retire", "canary", "shadow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who changes a record, and why."""
+
+    who: str
+    why: str
+    when: datetime
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+
+class Change(_Record):
+    """One step of the history."""
+
+    generation: int = Field(ge=1)
+    """The generation that it made."""
+    when: datetime
+    who: str
+    """User of the operating system."""
+    why: str
+    what: Verb
+    alias: Alias | None = None
+    """The alias that moved; None where none did."""
+    before: Version | None = Field(default=None, alias="from")
+    after: Version | None = Field(default=None, alias="to")
+
+
+class Canary(_Record):
+    """A version that answers a share of the calls that choose nothing."""
+
+    version: Version
+    share: float = Field(gt=0, le=1)
+
+
+class Routes(_Record):
+    """The record of one model. Each change makes the next generation; generation 0 is a model without a record."""
+
+    generation: int = Field(default=0, ge=0)
+    aliases: dict[Alias, Version] = {}
+    """Without `production`, it is the newest version as a server starts, and stays that while it runs."""
+    canary: Canary | None = None
+    shadow: Version | None = None
+    """A version that is asked what production was asked, and answers nobody."""
+    retired: tuple[Version, ...] = ()
+    """Versions that a rollback skips and no server keeps."""
+    history: tuple[Change, ...] = ()
+    """The last changes, oldest first."""
+
+    @model_validator(mode="after")
+    def _linear(self) -> Self:
+        first = self.generation - len(self.history) + 1
+        if bool(self.generation) != bool(self.history) or [change.generation for change in self.history] != list(
+            range(first, self.generation + 1)
+        ):
+            raise ValueError("the history does not lead to the generation step by step")
+        return self
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The versions that must be loaded, production first."""
+        production = self.aliases.get(PRODUCTION)
+        others = [*self.aliases.values(), self.canary and self.canary.version, self.shadow]
+        return tuple(dict.fromkeys(version for version in (production, *others) if version))
+
+    def asked_for(self, version: str) -> int:
+        """The generation that last asked for a version."""
+        return max((change.generation for change in self.history if change.after == version), default=0)
+
+    def earlier(self, alias: str) -> tuple[str, ...]:
+        """What `alias` named before, the last first, as far as it was neither retired nor rolled back from."""
+        stack: list[str] = []
+        for change in self.history:
+            if change.alias != alias or change.after is None:
+                continue
+            if not stack and change.before:
+                stack.append(change.before)
+            if change.what == "rollback":
+                while stack and stack[-1] != change.after:
+                    stack.pop()
+            if stack[-1:] != [change.after]:
+                stack.append(change.after)
+        present = self.aliases.get(alias)
+        return tuple(dict.fromkeys(version for version in stack[::-1] if version not in (present, *self.retired)))
+
+    def promote(self, version: str, alias: str, author: Author, before: str | None = None) -> "Routes":
+        """With `alias` on `version`; `before` is what it stood for until now, where no record says.
+
+        The version that it names already may be promoted again: servers that refused it try again.
+        """
+        before = self.aliases.get(alias, before)
+        changes = {"aliases": self.aliases | {alias: version}, "retired": tuple(v for v in self.retired if v != version)}
+        return self._next(author, "promote", alias=alias, before=before, after=version, changes=changes)
+
+    def rollback(self, alias: str, author: Author) -> "Routes":
+        """With `alias` where it was before; once more goes further back. Raises ChangeRefused where there is nothing before."""
+        before, earlier = self.aliases.get(alias), self.earlier(alias)
+        if before is None or not earlier:
+            raise ChangeRefused(f"{alias} was never on another version that could serve again: there is nothing to go back to")
+        changes = {"aliases": self.aliases | {alias: earlier[0]}}
+        return self._next(author, "rollback", alias=alias, before=before, after=earlier[0], changes=changes)
+
+    def retire(self, version: str, author: Author) -> "Routes":
+        """Without `version`: no alias names it, no server keeps it. Raises ChangeRefused while it is production."""
+        if self.aliases.get(PRODUCTION) == version:
+            raise ChangeRefused(f"version {version} is {PRODUCTION}: promote another one first")
+        if version in self.retired:
+            raise ChangeRefused(f"version {version} is retired already")
+        changes = {
+            "aliases": {alias: named for alias, named in self.aliases.items() if named != version},
+            "canary": None if self.canary and self.canary.version == version else self.canary,
+            "shadow": None if self.shadow == version else self.shadow,
+            "retired": (*self.retired, version),
+        }
+        return self._next(author, "retire", before=version, changes=changes)
+
+    def _next(
+        self,
+        author: Author,
+        what: Verb,
+        *,
+        changes: dict[str, Any],
+        alias: str | None = None,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> "Routes":
+        generation = self.generation + 1
+        step = {"generation": generation, "what": what, "alias": alias, "from": before, "to": after}
+        change = Change.model_validate(step | {"who": author.who, "why": author.why, "when": author.when})
+        history = (*self.history, change)[-MOST_CHANGES:]
+        return Routes.model_validate(dict(self) | changes | {"generation": generation, "history": history})
