@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import warnings
+from importlib import import_module
 from typing import Any
 
 from contract.contract import Contract, load
@@ -21,6 +22,7 @@ from grpc_server.gates import Gate, Gates
 from grpc_server.lifeline import end_with
 from grpc_server.model import try_model
 from grpc_server.repository import Repository
+from grpc_server.runtimes import RUNTIMES
 from grpc_server.settings import ServerSettings
 from lifecycle.process import log_to_stderr
 
@@ -30,11 +32,18 @@ _PATIENCE = 10
 
 def examine(name: str, version: str, settings: ServerSettings, contract: Contract, tell: Any) -> list[Cost]:
     """What a run costs, for each service that the version answers. Raises ModelError."""
+    _import_runtime(name, version, settings)
     gates = Gates(f"model {name!r} version {version}", lambda gate: tell({"gate": gate}))
     with gates(Gate.DIGEST):
         bundle = Repository(settings.models).read(name, version)
     services = [service for service in contract.services if service.model == name]
     return [try_model(bundle, contract, service, settings, gates) for service in services]
+
+
+def _import_runtime(name: str, version: str, settings: ServerSettings) -> None:
+    """Before the gates, whose seconds are the version's own: to import scikit-learn takes one or two."""
+    with contextlib.suppress(Exception):  # The gates will say it.
+        import_module(RUNTIMES[Repository(settings.models).manifest(name, version).format])
 
 
 def main(name: str, version: str, settings: str, line: str, lifeline: str) -> None:

@@ -12,7 +12,7 @@ from grpc_server.call import ALIAS, VERSION, Call, Facts
 from grpc_server.handler import Reply
 from grpc_server.model import Model
 from grpc_server.predictor import Predictor
-from grpc_server.refusal import AmbiguousChoice, UnknownVersion, VersionLoading
+from grpc_server.refusal import UnknownVersion, VersionLoading
 from grpc_server.routes import PRODUCTION
 
 Predict: TypeAlias = Callable[[bytes, Call, Reply], Job | None]
@@ -106,14 +106,17 @@ class Lineup:
         return cls(member, {PRODUCTION: member}, {version.version: member})
 
     def member(self, call: Call) -> Member:
-        """Who answers a call. Raises AmbiguousChoice, UnknownVersion or VersionLoading."""
+        """Who answers a call; where it names an alias and a version, both must agree. Raises UnknownVersion or VersionLoading."""
         choice = call.choice or {}
         version, alias = choice.get(VERSION), choice.get(ALIAS)
-        if version is not None and alias is not None:
-            raise AmbiguousChoice(f"choose by {VERSION} or by {ALIAS}, not by both")
-        if version is not None:
-            return self._found("version", version, self.versions)
-        return self._found("alias", alias, self.aliases) if alias is not None else self.production
+        if alias is None:
+            return self.production if version is None else self._found("version", version, self.versions)
+        member = self._found("alias", alias, self.aliases)
+        if version not in (None, member.version.version):
+            raise UnknownVersion(
+                f"alias {alias} of {member.version.name} is version {member.version.version}, not the one asked for"
+            )
+        return member
 
     def _found(self, kind: str, asked: str, members: Mapping[str, Member]) -> Member:
         found = members.get(asked)

@@ -6,7 +6,6 @@ Refusal
 ├── Overloaded          RESOURCE_EXHAUSTED    too many rows are waiting
 ├── Draining            UNAVAILABLE           the server is stopping
 ├── DeadlinePassed      DEADLINE_EXCEEDED     the caller has stopped caring
-├── AmbiguousChoice     INVALID_ARGUMENT      the caller chooses twice
 ├── UnknownVersion      NOT_FOUND             no such version or alias answers
 ├── VersionLoading      UNAVAILABLE           it will answer, but is not loaded yet
 ├── UnknownService      NOT_FOUND             nothing of this name is served
@@ -89,13 +88,6 @@ class DeadlinePassed(Refusal):
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
     reason = "DEADLINE_PASSED"
-
-
-class AmbiguousChoice(Refusal):
-    """The caller names a version and an alias."""
-
-    code = grpc.StatusCode.INVALID_ARGUMENT
-    reason = "AMBIGUOUS_CHOICE"
 
 
 class UnknownVersion(Refusal):

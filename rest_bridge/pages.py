@@ -27,7 +27,7 @@ class Health(BaseModel):
 
 
 class Model(BaseModel):
-    """One version of a model that answers."""
+    """One version of a model that may be asked for."""
 
     name: str
     version: str
@@ -37,12 +37,41 @@ class Model(BaseModel):
     services: list[str]
     columns: list[str]
     classes: list[str]
+    aliases: list[str]
+    """Empty where the version is only kept warm."""
+    generation: int
+    """Generation of the record by which it stands here."""
+
+
+class RefusedVersion(BaseModel):
+    """A version that did not get through the gates."""
+
+    version: str
+    gate: str
+    reason: str
+    refused: str
+    """When."""
+    generation: int
+
+
+class Following(BaseModel):
+    """Where the server stands with the record of one model."""
+
+    name: str
+    generation: int
+    loading: str
+    """Version on its way to be served; empty where none is."""
+    gate: str
+    refused: RefusedVersion | None = None
+    trouble: str
+    """Why the record is not followed; empty where it is."""
 
 
 class Models(BaseModel):
-    """The models that answer."""
+    """The versions that may be asked for, and how far their records are followed."""
 
     models: list[Model]
+    following: list[Following]
 
 
 class ContractFiles(BaseModel):
