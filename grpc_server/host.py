@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -90,20 +91,26 @@ class Host:
         with self._lock:
             return [*self._warm.values(), *self._leaving]
 
+    @contextmanager
+    def still(self) -> Iterator["Host"]:
+        """Nothing changes within the block: what it reads of this host fits together. To be left at once."""
+        with self._lock:
+            yield self
+
     def look(self) -> None:
-        """Follow the record where it has changed. Quick: loading and closing have threads of their own."""
+        """Follow the record where it has changed; from one thread. Quick: loading and closing have threads of their own."""
         stamp = self._store.stamp(self.name)
         if stamp == self._stamp:
             return
+        self._stamp = stamp
+        try:
+            routes = self._store.read(self.name)
+        except ModelError as error:
+            self.trouble = str(error)
+            logger.error("%s; version %s stays", error, self.lineup.production.version.version)
+            return
         with self._lock:
-            self._stamp = stamp
-            try:
-                self.routes = self._store.read(self.name)
-                self.trouble = ""
-            except ModelError as error:
-                self.trouble = str(error)
-                logger.error("%s; version %s stays", error, self.lineup.production.version.version)
-                return
+            self.routes, self.trouble = routes, ""
             self._settle()
 
     def close(self, seconds: float) -> None:

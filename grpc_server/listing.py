@@ -43,7 +43,9 @@ def aliases_of(version: str, aliases: Mapping[str, str]) -> list[str]:
 def _list_models(registry: Registry) -> Message:
     response: Any = registry.contract.message("foretell.v1.ListModelsResponse")()
     for host in registry.hosts:
-        lineup = host.lineup
+        with host.still():
+            lineup = host.lineup
+            _describe_following(response.following.add(), host)
         aliases = {alias: member.version.version for alias, member in lineup.aliases.items()}
         generations = {
             member.version.version: member.generation for member in (*lineup.versions.values(), *lineup.aliases.values())
@@ -52,7 +54,6 @@ def _list_models(registry: Registry) -> Message:
             listed = _describe_loaded(response, lineup.versions[version].version)
             listed.aliases.extend(aliases_of(version, aliases))
             listed.generation = generations[version]
-        _describe_following(response.following.add(), host)
     return response  # type: ignore[no-any-return]  # messages of a private pool have no static type
 
 

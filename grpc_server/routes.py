@@ -1,5 +1,6 @@
 """`routes.json`: which version of a model answers under which name, and how that came to be."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -111,8 +112,10 @@ class Routes(_Record):
     def promote(self, version: str, alias: str, author: Author, before: str | None = None) -> "Routes":
         """With `alias` on `version`; `before` is what it stood for until now, where no record says.
 
-        The version that it names already may be promoted again: servers that refused it try again.
+        The version that it names already may be promoted again: servers that refused it try again. Raises ChangeRefused for what is
+        no alias.
         """
+        check_alias(alias)
         before = self.aliases.get(alias, before)
         changes = {"aliases": self.aliases | {alias: version}, "retired": tuple(v for v in self.retired if v != version)}
         return self._next(author, "promote", alias=alias, before=before, after=version, changes=changes)
@@ -154,3 +157,9 @@ class Routes(_Record):
         change = Change.model_validate(step | {"who": author.who, "why": author.why, "when": author.when})
         history = (*self.history, change)[-MOST_CHANGES:]
         return Routes.model_validate(dict(self) | changes | {"generation": generation, "history": history})
+
+
+def check_alias(alias: str) -> None:
+    """Raises ChangeRefused for what is no name for an alias."""
+    if not re.fullmatch(ALIAS, alias):
+        raise ChangeRefused(f"{alias[:80]!r} is no name for an alias: lower-case letters, digits, '.', '_' and '-', at most 64")

@@ -1,0 +1,143 @@
+"""`foretell promote`, `rollback` and `retire`: changes of a record, and what a running server makes of them."""
+
+import json
+import os
+import pwd
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import typer
+
+from contract.errors import SetupError
+from foretell.verdict import Verdict, verdict
+from grpc_server.errors import ModelError, ModelNotFound
+from grpc_server.gates import Gate
+from grpc_server.repository import Repository
+from grpc_server.route_store import RouteStore
+from grpc_server.routes import PRODUCTION, Author, Routes, check_alias
+from grpc_server.settings import ServerSettings
+from grpc_server.trial import Trial
+
+_NOT_WAITED = Verdict("not waited for", "")
+
+
+class Changer:
+    """Changes the record of one model and reports."""
+
+    def __init__(self, name: str, settings: ServerSettings, why: str, *, wait: bool, as_json: bool) -> None:
+        """`why` is for the history; with `wait`, what a running server makes of a change is waited for and reported."""
+        self._name = name
+        self._settings = settings
+        self._why = why
+        self._wait = wait
+        self._as_json = as_json
+        self._store = RouteStore(Repository(settings.models))
+
+    def promote(self, version: str, alias: str, *, check: bool) -> None:
+        """Pass `version` through the gates, unless not to `check`, and put `alias` on it.
+
+        Where a running server refuses it nevertheless, the alias goes back. Raises SetupError for either refusal.
+        """
+        check_alias(alias)
+        newest = _newest_beside(version, self._name, self._settings)
+        if check:
+            self._try(version)
+        before = newest if alias == PRODUCTION else None  # What servers serve as long as there is no record.
+        routes = self._change(lambda routes: routes.promote(version, alias, self._author(), before))
+        outcome = self._verdict(routes, version)
+        if outcome.outcome == "refused":
+            raise SetupError(f"{outcome.text}; {self._undo(routes, alias)}")
+        self._report(routes, f"{alias} of {self._name} is version {version}", outcome)
+
+    def rollback(self, alias: str) -> None:
+        """Put `alias` back. Raises SetupError where there is nothing before, or the server refuses it."""
+        routes = self._change(lambda routes: routes.rollback(alias, self._author()))
+        version = routes.aliases[alias]
+        outcome = self._verdict(routes, version)
+        if outcome.outcome == "refused":
+            raise SetupError(f"{outcome.text}; roll back once more, or promote another version")
+        self._report(routes, f"{alias} of {self._name} is version {version} again", outcome)
+
+    def retire(self, version: str) -> None:
+        """Take every name from `version`. Raises SetupError while it is production."""
+        Repository(self._settings.models).manifest(self._name, version)
+        routes = self._change(lambda routes: routes.retire(version, self._author()))
+        self._report(routes, f"version {version} of {self._name} is retired", self._verdict(routes, None))
+
+    def _author(self) -> Author:
+        return Author(_user(), self._why, datetime.now(UTC))
+
+    def _change(self, edit: Callable[[Routes], Routes]) -> Routes:
+        return self._store.change(self._name, edit)
+
+    def _try(self, version: str) -> None:
+        """Raises ModelError where `version` does not get through the gates."""
+        progress = _Progress(quiet=self._as_json)
+        try:
+            Trial(self._name, version, self._settings, progress.at).run()
+        except ModelError as error:
+            progress.end("refused")
+            raise ModelError(f"{error} (gate {error.gate}; nothing has changed)") from None
+        progress.end("passed")
+
+    def _verdict(self, routes: Routes, version: str | None) -> Verdict:
+        if not self._wait:
+            return _NOT_WAITED
+        return verdict(self._settings.grpc_address, self._name, routes.generation, version, quiet=self._as_json)
+
+    def _undo(self, routes: Routes, alias: str) -> str:
+        """Put `alias` back where nobody has changed the record since; what became of it, in words."""
+        author = Author(_user(), "the server refused it", datetime.now(UTC))
+        try:
+            after = routes.rollback(alias, author)
+            self._store.replace(self._name, after)
+        except ModelError as error:
+            return f"the record still names it ({error})"
+        return f"{alias} is version {after.aliases[alias]} as before"
+
+    def _report(self, routes: Routes, done: str, outcome: Verdict) -> None:
+        if self._as_json:
+            facts = {"name": self._name, "generation": routes.generation, "aliases": routes.aliases, "server": outcome.outcome}
+            typer.echo(json.dumps(facts, indent=2))
+            return
+        typer.echo(f"{done} (generation {routes.generation})")
+        if outcome.text:
+            typer.echo(outcome.text, err=outcome.outcome != "served")
+
+
+class _Progress:
+    """A line for each gate."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._gate: Gate | None = None
+        self._since = 0.0
+
+    def at(self, gate: Gate) -> None:
+        """The version is at `gate`, and through the one before."""
+        self.end("passed")
+        self._gate, self._since = gate, time.monotonic()
+
+    def end(self, how: str) -> None:
+        """The gate is behind it, or it ends here."""
+        if self._gate is not None and not self._quiet:
+            typer.echo(f"  {self._gate:<9} {how} in {time.monotonic() - self._since:.2f} s")
+
+
+def _newest_beside(version: str, name: str, settings: ServerSettings) -> str | None:
+    """The newest of the other versions, if any. Raises ModelNotFound where `version` is not there."""
+    versions = Repository(settings.models).versions(name)
+    if version not in versions:
+        listed = f"there are {', '.join(versions)}" if versions else "it has none: add one with `foretell add`"
+        raise ModelNotFound(f"no version {version} of model {name!r} in {settings.models}; {listed}")
+    others = [other for other in versions if other != version]
+    return others[-1] if others else None
+
+
+def _user() -> str:
+    """The user of the operating system, whatever the environment says."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
