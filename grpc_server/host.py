@@ -151,12 +151,15 @@ class Host:
         leaving = self._surplus({member.version.version for member in aliases.values()} | set(self.routes.named))
         versions = {version: Member(loaded, self.routes.generation) for version, loaded in self._warm.items()}
         unborn = [alias for alias, version in self.routes.aliases.items() if version in missing and alias not in aliases]
+        after = aliases[PRODUCTION]
+        lineup = Lineup(after, aliases, versions, frozenset((*missing, *unborn)))
+        if after.version is before.production.version:
+            self.lineup = lineup
+            return leaving
         failpoint("before-flip")
-        self.lineup = Lineup(aliases[PRODUCTION], aliases, versions, frozenset((*missing, *unborn)))
+        self.lineup = lineup
         failpoint("after-flip")
-        after = self.lineup.production
-        if after.version is not before.production.version:
-            logger.info("%s: version %s answers from now on (generation %d)", self.name, after.version.version, after.generation)
+        logger.info("%s: version %s answers from now on (generation %d)", self.name, after.version.version, after.generation)
         return leaving
 
     def _surplus(self, named: set[str]) -> list[Version]:
