@@ -3,7 +3,6 @@
 import json
 import os
 import pwd
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -112,17 +111,16 @@ class _Progress:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._gate: Gate | None = None
-        self._since = 0.0
 
     def at(self, gate: Gate) -> None:
         """The version is at `gate`, and through the one before."""
         self.end("passed")
-        self._gate, self._since = gate, time.monotonic()
+        self._gate = gate
 
     def end(self, how: str) -> None:
         """The gate is behind it, or it ends here."""
         if self._gate is not None and not self._quiet:
-            typer.echo(f"  {self._gate:<9} {how} in {time.monotonic() - self._since:.2f} s")
+            typer.echo(f"  {self._gate:<9} {how}")
 
 
 def _newest_beside(version: str, name: str, settings: ServerSettings) -> str | None:
