@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import typer
 
 from contract.errors import SetupError
+from foretell.listing import percent
 from foretell.verdict import Verdict, verdict
-from grpc_server.errors import ModelError, ModelNotFound
+from grpc_server.errors import ChangeRefused, ModelError, ModelNotFound
 from grpc_server.gates import Gate
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore
@@ -46,8 +47,31 @@ class Changer:
         routes = self._change(lambda routes: routes.promote(version, alias, self._author(), before))
         outcome = self._verdict(routes, version)
         if outcome.outcome == "refused":
-            raise SetupError(f"{outcome.text}; {self._undo(routes, alias)}")
+            raise SetupError(f"{outcome.text}; {self._undo(routes, lambda routes, author: routes.rollback(alias, author))}")
         self._report(routes, f"{alias} of {self._name} is version {version}", outcome)
+
+    def canary(self, version: str, share: float, *, check: bool) -> None:
+        """Let `version` answer a share of the calls that choose nothing, or none with 0. Raises SetupError as `promote`."""
+        _newest_beside(version, self._name, self._settings)
+        if not share:
+            self._end_canary(version)
+            return
+        if check:
+            self._try(version)
+        routes = self._change(lambda routes: routes.with_canary(version, share, self._author()))
+        outcome = self._verdict(routes, version)
+        if outcome.outcome == "refused":
+            raise SetupError(f"{outcome.text}; {self._undo(routes, Routes.without_canary)}")
+        self._report(routes, f"version {version} of {self._name} answers {percent(share)} of the calls", outcome)
+
+    def _end_canary(self, version: str) -> None:
+        def end(routes: Routes) -> Routes:
+            if routes.canary is None or routes.canary.version != version:
+                raise ChangeRefused(f"version {version} of {self._name} is no canary")
+            return routes.without_canary(self._author())
+
+        routes = self._change(end)
+        self._report(routes, f"version {version} of {self._name} is a canary no more", self._verdict(routes, None))
 
     def rollback(self, alias: str) -> None:
         """Put `alias` back. Raises SetupError where there is nothing before, or the server refuses it."""
@@ -85,15 +109,13 @@ class Changer:
             return _NOT_WAITED
         return verdict(self._settings.grpc_address, self._name, routes.generation, version, quiet=self._as_json)
 
-    def _undo(self, routes: Routes, alias: str) -> str:
-        """Put `alias` back where nobody has changed the record since; what became of it, in words."""
-        author = Author(_user(), "the server refused it", datetime.now(UTC))
+    def _undo(self, routes: Routes, edit: Callable[[Routes, Author], Routes]) -> str:
+        """Take a change back where nobody has changed the record since; what became of it, in words."""
         try:
-            after = routes.rollback(alias, author)
-            self._store.replace(self._name, after)
+            self._store.replace(self._name, edit(routes, Author(_user(), "the server refused it", datetime.now(UTC))))
         except ModelError as error:
             return f"the record still names it ({error})"
-        return f"{alias} is version {after.aliases[alias]} as before"
+        return "the change is undone"
 
     def _report(self, routes: Routes, done: str, outcome: Verdict) -> None:
         if self._as_json:

@@ -65,6 +65,8 @@ def _describe_repository(response: Any, repository: Repository) -> None:
             listed = describe(response, name, version, repository.manifest(name, version))
             listed.aliases.extend(aliases_of(version, routes.aliases))
             listed.generation = routes.generation
+            if routes.canary and routes.canary.version == version:
+                listed.canary_share = routes.canary.share
 
 
 def _warn(following: Any) -> None:
@@ -112,7 +114,7 @@ def _print(models: list[dict[str, Any]]) -> None:
         table.add_row(
             model["name"],
             model["version"],
-            ", ".join(model.get("aliases", [])),
+            ", ".join([*model.get("aliases", []), *_canary(model)]),
             model["format"],
             ", ".join(model.get("services", [])),
             str(model.get("placement", "")).removeprefix("PLACEMENT_").lower(),
@@ -121,6 +123,15 @@ def _print(models: list[dict[str, Any]]) -> None:
             _milliseconds(cost.get("batch_seconds")),
         )
     show(table)
+
+
+def _canary(model: dict[str, Any]) -> list[str]:
+    return [f"{percent(model['canary_share'])} as canary"] if "canary_share" in model else []
+
+
+def percent(share: float) -> str:
+    """A share for people, such as 5 %."""
+    return f"{share * 100:.4g} %"
 
 
 def show(table: Table) -> None:

@@ -26,7 +26,7 @@ class Door:
     def answer(self, request: bytes, call: Call, reply: Reply) -> Job | None:
         """See Handler."""
         lineup = self._host.lineup
-        if call.choice is None:
+        if call.choice is None and lineup.canary is None:
             member = lineup.production
         else:
             try:

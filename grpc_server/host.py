@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from grpc_server.errors import ModelError
 from grpc_server.gates import Gate, Gates
-from grpc_server.lineup import Lineup, Member, Version
+from grpc_server.lineup import Draw, Lineup, Member, Version
 from grpc_server.loading import Loader
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore, Stamp
@@ -131,10 +131,10 @@ class Host:
             self.rollout.stop()
         if missing and self.rollout is None:
             self._start(missing[0])
-        leaving = self._flip(missing)
+        surplus = self._flip(missing)
+        for version in surplus:
+            self._leave(version)
         self.changed()
-        for version in leaving:
-            threading.Thread(target=self._close, args=(version,), name=f"closing {self.name}", daemon=True).start()
 
     def _was_refused(self, version: str) -> bool:
         refused = self._refusals.get(version)
@@ -148,35 +148,40 @@ class Host:
             for alias, version in self.routes.aliases.items()
             if version in self._warm or alias in before.aliases  # What cannot answer yet leaves its place to the one before.
         }
-        leaving = self._surplus({member.version.version for member in aliases.values()} | set(self.routes.named))
+        surplus = self._surplus({member.version.version for member in aliases.values()} | set(self.routes.named))
         versions = {version: Member(loaded, self.routes.generation) for version, loaded in self._warm.items()}
         unborn = [alias for alias, version in self.routes.aliases.items() if version in missing and alias not in aliases]
         after = aliases[PRODUCTION]
-        lineup = Lineup(after, aliases, versions, frozenset((*missing, *unborn)))
+        lineup = Lineup(after, aliases, versions, frozenset((*missing, *unborn)), self._draw())
         if after.version is before.production.version:
             self.lineup = lineup
-            return leaving
+            return surplus
         failpoint("before-flip")
         self.lineup = lineup
         failpoint("after-flip")
         logger.info("%s: version %s answers from now on (generation %d)", self.name, after.version.version, after.generation)
-        return leaving
+        return surplus
+
+    def _draw(self) -> Draw | None:
+        canary = self.routes.canary
+        if canary is None or canary.version not in self._warm:
+            return None
+        return Draw(Member(self._warm[canary.version], self.routes.generation), canary.share)
 
     def _surplus(self, named: set[str]) -> list[Version]:
-        """Take out of `_warm` what is neither named nor among the last that were."""
+        """Take out of `_warm`, and return, what is neither named nor among the last that were."""
         new = [version for version in self._warm if version not in named and version not in self._unnamed]
         self._unnamed = [version for version in self._unnamed if version not in named] + new
         retired = [version for version in self._unnamed if version in self.routes.retired]
         kept = [version for version in self._unnamed if version not in retired]
         surplus = retired + kept[: max(0, len(kept) - self._loader.settings.keep_warm)]
         self._unnamed = [version for version in self._unnamed if version not in surplus]
-        leaving = [self._warm.pop(version) for version in surplus]
-        self._leaving += leaving
-        return leaving
+        return [self._warm.pop(version) for version in surplus]
 
     def _start(self, version: str) -> None:
-        self.rollout = Rollout(version, self.routes.generation)
-        threading.Thread(target=self._load, args=(self.rollout,), name=f"loading {self.name}", daemon=True).start()
+        rollout = Rollout(version, self.routes.generation)
+        threading.Thread(target=self._load, args=(rollout,), name=f"loading {self.name}", daemon=True).start()
+        self.rollout = rollout
 
     def _load(self, rollout: Rollout) -> None:
         """Bring a version through the gates, first in a process of its own, then here."""
@@ -185,16 +190,23 @@ class Host:
             loaded = self._through_the_gates(rollout)
         except ModelError as caught:
             error = caught
+        except Exception as caught:  # Else the model would seem to be loading for ever.
+            logger.exception("%s: version %s cannot be tried", self.name, rollout.version)
+            error = ModelError(f"{type(caught).__name__} while it was tried; the server's log has the trace")
+            error.gate = rollout.gate or Gate.DIGEST
         with self._lock:
             self.rollout = None
             if loaded is not None and rollout.version in self.routes.named and not self._closed:
                 self._warm[rollout.version] = loaded
             elif loaded is not None:
-                self._leaving.append(loaded)
-                threading.Thread(target=self._close, args=(loaded,), daemon=True).start()
+                self._leave(loaded)
             elif error is not None and not rollout.stopped:
                 self._refuse(rollout, error)
             self._settle()
+
+    def _leave(self, version: Version) -> None:
+        self._leaving.append(version)
+        threading.Thread(target=self._close, args=(version,), name=f"closing {self.name}", daemon=True).start()
 
     def _through_the_gates(self, rollout: Rollout) -> Version:
         def tell(gate: Gate) -> None:

@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TypeAlias
 
 from contract.rules import Rules
 from grpc_server.admission import Admission
 from grpc_server.batcher import Job
-from grpc_server.call import ALIAS, VERSION, Call, Facts
+from grpc_server.call import ALIAS, ROUTING_KEY, VERSION, Call, Facts
 from grpc_server.handler import Reply
 from grpc_server.model import Model
 from grpc_server.predictor import Predictor
@@ -88,6 +89,21 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Draw:
+    """The version that answers a share of the calls that choose nothing."""
+
+    member: Member
+    share: float
+
+    def takes(self, call: Call) -> bool:
+        """Whether this call is in the share: by its routing key, always the same while the canary lasts, else by its request id."""
+        version = self.member.version
+        key = (call.choice or {}).get(ROUTING_KEY, call.request_id)
+        drawn = blake2b(f"{version.name} {version.version} {key}".encode("utf-8", "replace"), digest_size=8).digest()
+        return int.from_bytes(drawn) < self.share * 2**64
+
+
+@dataclass(frozen=True, slots=True)
 class Lineup:
     """Who answers for one model. Never changes: another takes its place."""
 
@@ -98,6 +114,7 @@ class Lineup:
     """All that may be asked for: what an alias names, and what is kept warm."""
     loading: frozenset[str] = frozenset()
     """Aliases and versions that will answer soon."""
+    canary: Draw | None = None
 
     @classmethod
     def of(cls, version: Version, generation: int) -> "Lineup":
@@ -109,8 +126,10 @@ class Lineup:
         """Who answers a call; where it names an alias and a version, both must agree. Raises UnknownVersion or VersionLoading."""
         choice = call.choice or {}
         version, alias = choice.get(VERSION), choice.get(ALIAS)
+        if version is None and alias is None:
+            return self.canary.member if self.canary is not None and self.canary.takes(call) else self.production
         if alias is None:
-            return self.production if version is None else self._found("version", version, self.versions)
+            return self._found("version", str(version), self.versions)
         member = self._found("alias", alias, self.aliases)
         if version not in (None, member.version.version):
             raise UnknownVersion(

@@ -54,6 +54,8 @@ def _list_models(registry: Registry) -> Message:
             listed = _describe_loaded(response, lineup.versions[version].version)
             listed.aliases.extend(aliases_of(version, aliases))
             listed.generation = generations[version]
+            if lineup.canary is not None and lineup.canary.member.version.version == version:
+                listed.canary_share = lineup.canary.share
     return response  # type: ignore[no-any-return]  # messages of a private pool have no static type
 
 

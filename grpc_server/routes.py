@@ -20,7 +20,7 @@ ALIAS = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 Version: TypeAlias = Annotated[str, Field(pattern=f"^{VERSION}$")]
 Alias: TypeAlias = Annotated[str, Field(pattern=f"^{ALIAS}$")]
-Verb: TypeAlias = Literal["promote", "rollback", "retire", "canary", "shadow"]
+Verb: TypeAlias = Literal["promote", "rollback", "retire", "canary"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class Change(_Record):
     """The alias that moved; None where none did."""
     before: Version | None = Field(default=None, alias="from")
     after: Version | None = Field(default=None, alias="to")
+    share: float | None = Field(default=None, ge=0, le=1)
+    """Of the calls, for a canary; 0 ends it."""
 
 
 class Canary(_Record):
@@ -66,8 +68,6 @@ class Routes(_Record):
     aliases: dict[Alias, Version] = {}
     """Without `production`, it is the newest version as a server starts, and stays that while it runs."""
     canary: Canary | None = None
-    shadow: Version | None = None
-    """A version that is asked what production was asked, and answers nobody."""
     retired: tuple[Version, ...] = ()
     """Versions that a rollback skips and no server keeps."""
     history: tuple[Change, ...] = ()
@@ -86,7 +86,7 @@ class Routes(_Record):
     def named(self) -> tuple[str, ...]:
         """The versions that must be loaded, production first."""
         production = self.aliases.get(PRODUCTION)
-        others = [*self.aliases.values(), self.canary and self.canary.version, self.shadow]
+        others = [*self.aliases.values(), self.canary and self.canary.version]
         return tuple(dict.fromkeys(version for version in (production, *others) if version))
 
     def asked_for(self, version: str) -> int:
@@ -117,8 +117,26 @@ class Routes(_Record):
         """
         check_alias(alias)
         before = self.aliases.get(alias, before)
-        changes = {"aliases": self.aliases | {alias: version}, "retired": tuple(v for v in self.retired if v != version)}
+        changes: dict[str, Any] = {"aliases": self.aliases | {alias: version}, "retired": self._retired_but(version)}
+        if alias == PRODUCTION:
+            changes["canary"] = self._canary_beside(version)  # It has got what it was tried for.
         return self._next(author, "promote", alias=alias, before=before, after=version, changes=changes)
+
+    def with_canary(self, version: str, share: float, author: Author) -> "Routes":
+        """With `version` for a `share`, above 0 and up to 1, of the calls that choose nothing. Raises ChangeRefused for others."""
+        if not 0 < share <= 1:
+            raise ChangeRefused(f"a canary's share is above 0 % and at most 100 %, not {share:.4g}")
+        if self.aliases.get(PRODUCTION) == version:
+            raise ChangeRefused(f"version {version} is {PRODUCTION}: it answers all calls already")
+        before = self.canary.version if self.canary else None
+        changes = {"canary": Canary(version=version, share=share), "retired": self._retired_but(version)}
+        return self._next(author, "canary", before=before, after=version, share=share, changes=changes)
+
+    def without_canary(self, author: Author) -> "Routes":
+        """With production for all calls. Raises ChangeRefused where there is no canary."""
+        if self.canary is None:
+            raise ChangeRefused("there is no canary to end")
+        return self._next(author, "canary", before=self.canary.version, share=0, changes={"canary": None})
 
     def rollback(self, alias: str, author: Author) -> "Routes":
         """With `alias` where it was before; once more goes further back. Raises ChangeRefused where there is nothing before."""
@@ -136,11 +154,16 @@ class Routes(_Record):
             raise ChangeRefused(f"version {version} is retired already")
         changes = {
             "aliases": {alias: named for alias, named in self.aliases.items() if named != version},
-            "canary": None if self.canary and self.canary.version == version else self.canary,
-            "shadow": None if self.shadow == version else self.shadow,
+            "canary": self._canary_beside(version),
             "retired": (*self.retired, version),
         }
         return self._next(author, "retire", before=version, changes=changes)
+
+    def _canary_beside(self, version: str) -> Canary | None:
+        return None if self.canary and self.canary.version == version else self.canary
+
+    def _retired_but(self, version: str) -> tuple[str, ...]:
+        return tuple(retired for retired in self.retired if retired != version)
 
     def _next(
         self,
@@ -151,9 +174,10 @@ class Routes(_Record):
         alias: str | None = None,
         before: str | None = None,
         after: str | None = None,
+        share: float | None = None,
     ) -> "Routes":
         generation = self.generation + 1
-        step = {"generation": generation, "what": what, "alias": alias, "from": before, "to": after}
+        step = {"generation": generation, "what": what, "alias": alias, "from": before, "to": after, "share": share}
         change = Change.model_validate(step | {"who": author.who, "why": author.why, "when": author.when})
         history = (*self.history, change)[-MOST_CHANGES:]
         return Routes.model_validate(dict(self) | changes | {"generation": generation, "history": history})

@@ -41,6 +41,8 @@ class Model(BaseModel):
     """Empty where the version is only kept warm."""
     generation: int
     """Generation of the record by which it stands here."""
+    canary_share: float
+    """Share of the calls that choose nothing which it answers as a canary."""
 
 
 class RefusedVersion(BaseModel):

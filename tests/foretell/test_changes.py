@@ -88,7 +88,7 @@ def test_the_history_is_told_with_the_last_change_first(alone: Command) -> None:
     alone("rollback", "iris", "--no-wait", "--why", "too early")
     alone("retire", "iris", "1", "--no-wait")
     head, _line, *lines = alone("history", "iris").stdout.splitlines()
-    assert cells(head) == ["generation", "when", "who", "what", "alias", "from", "to", "why"]
+    assert cells(head) == ["generation", "when", "who", "what", "alias", "from", "to", "share", "why"]
     told = [[cell for number, cell in enumerate(cells(line)) if number not in (1, 2)] for line in lines]
     assert told == [
         ["4", "retire", "1"],
@@ -111,6 +111,10 @@ def test_the_models_on_disk_are_listed_with_their_aliases(alone: Command) -> Non
         (("promote", "iris", "9"), "no version 9 of model 'iris' in MODELS; there are 1, 2"),
         (("promote", "rose", "1"), "no version 1 of model 'rose' in MODELS; it has none: add one with `foretell add`"),
         (("promote", "iris", "1", "--alias", "A b", "--no-check"), "'A b' is no name for an alias: lower-case letters, digits"),
+        (("canary", "iris", "1", "--share", "x"), "'x' is no share: write a number of percent, such as 5%"),
+        (("canary", "iris", "1", "--share", "101%", "--no-check"), "a canary's share is above 0 % and at most 100 %, not 1.01"),
+        (("canary", "iris", "1", "--share", "0"), "version 1 of iris is no canary"),
+        (("canary", "iris", "9", "--share", "5%"), "no version 9 of model 'iris' in MODELS; there are 1, 2"),
         (("rollback", "iris"), "production was never on another version that could serve again: there is nothing to go back to"),
         (("rollback", "rose"), "there is no model 'rose' in MODELS"),
         (("retire", "iris", "9"), "no version 9 of model 'iris' in MODELS"),
@@ -146,13 +150,26 @@ def test_a_running_server_follows_and_says_so(beside: Command) -> None:
     assert [cells(line)[1] for line in beside("models").stdout.splitlines()[2:]] == ["2"]
 
 
+def test_a_canary_answers_its_share_until_it_is_ended(beside: Command) -> None:
+    beside("promote", "iris", "2", "--no-check")
+    assert beside("canary", "iris", "1", "--share", "5%").stdout.splitlines()[-2].startswith("version 1 of iris answers 5 % of the")
+    lines = [cells(line)[:3] for line in beside("models").stdout.splitlines()[2:]]
+    assert lines == [["iris", "2", "production"], ["iris", "1", "5 % as canary"]]
+    assert cells(beside("history", "iris").stdout.splitlines()[2])[3:] == ["canary", "1", "5 %"]
+    beside("canary", "iris", "1", "--share", "0")
+    assert beside.routes.canary is None
+    version = add(beside.root, candidates.Backwards(0.5))
+    assert beside.refusal("canary", "iris", version, "--share", "5", "--no-check").endswith("; the change is undone")
+    assert beside.routes.canary is None
+
+
 def test_what_the_server_refuses_is_undone_and_told(beside: Command) -> None:
     beside("promote", "iris", "2", "--no-check")
     generation = beside.routes.generation
     version = add(beside.root, candidates.Crashing(0.5))
     refusal = beside.refusal("promote", "iris", version, "--no-check")
     assert f"refused version {version} at the gate contract: model 'iris' version {version} ended its process by signal" in refusal
-    assert refusal.endswith("; production is version 2 as before")
+    assert refusal.endswith("; the change is undone")
     assert (beside.routes.generation, beside.routes.aliases["production"]) == (generation + 2, "2")
     listed = beside("models")
     assert f"iris: version {version} was refused at the gate contract" in listed.stderr

@@ -124,12 +124,16 @@ def add_steady(root: Path, count: int) -> None:
         add(root, Steady(number / 100), golden(number / 100))
 
 
+def change(root: Path, edit: Callable[[Routes], Routes]) -> Routes:
+    return RouteStore(Repository(root)).change("iris", edit)
+
+
 def promote(root: Path, version: str, alias: str = PRODUCTION) -> Routes:
-    return RouteStore(Repository(root)).change("iris", lambda routes: routes.promote(version, alias, AUTHOR))
+    return change(root, lambda routes: routes.promote(version, alias, AUTHOR))
 
 
 def rollback(root: Path) -> Routes:
-    return RouteStore(Repository(root)).change("iris", lambda routes: routes.rollback(PRODUCTION, AUTHOR))
+    return change(root, lambda routes: routes.rollback(PRODUCTION, AUTHOR))
 
 
 def loader(root: Path, contract: Contract, **settings: Any) -> Loader:

@@ -88,6 +88,20 @@ async def test_a_version_is_chosen_by_its_number_or_by_an_alias_and_else_the_ref
             assert (await failure(stream.read())).code() is grpc.StatusCode.NOT_FOUND
 
 
+async def test_a_canary_answers_its_share_of_the_calls_that_choose_nothing(root: Path) -> None:
+    async with serving(root) as stub:
+        candidates.change(root, lambda routes: routes.with_canary("2", 0.5, candidates.AUTHOR))
+        await follows(stub, 3)
+        answers = {key: await asked(stub, routing_key=key) for key in map(str, range(60))}
+        assert set(answers.values()) == {(0.01, "1", "3"), (0.02, "2", "3")}
+        assert {key: await asked(stub, routing_key=key) for key in answers} == answers
+        assert {await asked(stub) for _ in range(60)} == set(answers.values())
+        assert {await asked(stub, model_alias="production") for _ in range(20)} == {(0.01, "1", "3")}
+        candidates.change(root, lambda routes: routes.without_canary(candidates.AUTHOR))
+        await follows(stub, 4)
+        assert {await asked(stub, routing_key=key) for key in answers} == {(0.01, "1", "4")}
+
+
 async def test_a_version_that_is_on_its_way_is_unavailable_and_not_unknown(root: Path) -> None:
     async with serving(root) as stub:
         await follows(stub, 2)

@@ -1,7 +1,10 @@
 """One model that follows its record: what gets through the gates answers, and nothing else changes what is served."""
 
+import contextlib
 import logging
+import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,10 +12,11 @@ from typing import Any
 import pytest
 
 from contract.contract import Contract
-from grpc_server.errors import ModelError, RecordUnreadable
+from grpc_server.errors import ChangeRefused, ModelError, RecordUnreadable
 from grpc_server.gates import Gates
 from grpc_server.host import Host, open_host
-from grpc_server.route_store import ROUTES
+from grpc_server.repository import Repository
+from grpc_server.route_store import ROUTES, RouteStore
 from tests.conftest import CLASSES
 from tests.grpc_server import candidates
 from tests.grpc_server.candidates import add, add_steady, golden, loader, promote, rollback, until
@@ -194,7 +198,7 @@ def test_a_retired_version_is_not_kept(tmp_path: Path, contract: Contract) -> No
         promote(tmp_path, "2")
         host.look()
         settled(host)
-        host._store.change("iris", lambda routes: routes.retire("1", candidates.AUTHOR))
+        candidates.change(tmp_path, lambda routes: routes.retire("1", candidates.AUTHOR))
         host.look()
         until(host, lambda: in_memory(host) == ["2"])
 
@@ -229,3 +233,41 @@ def test_a_start_that_must_refuse_production_serves_the_version_before(tmp_path:
     (tmp_path / "iris/1/model.joblib").write_bytes(b"else")
     with pytest.raises(ModelError, match=r"iris/3/model.joblib is not as it was added"):
         open_host(loader(tmp_path, contract))
+
+
+def test_a_storm_of_changes_ends_in_what_the_last_record_says(tmp_path: Path, contract: Contract) -> None:
+    """Threads promote, roll back and retire at random while the host follows; versions are loaded and closed all the time."""
+    add_steady(tmp_path, 4)
+    promote(tmp_path, "1")
+
+    def storm(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(12):
+            version, alias = chance.choice("1234"), chance.choice(["production", "staging", "next"])
+            edit = chance.choice(
+                [
+                    lambda routes, v=version, a=alias: routes.promote(v, a, candidates.AUTHOR),
+                    lambda routes, a=alias: routes.rollback(a, candidates.AUTHOR),
+                    lambda routes, v=version: routes.retire(v, candidates.AUTHOR),
+                    lambda routes, v=version: routes.with_canary(v, 0.5, candidates.AUTHOR),
+                ]
+            )
+            with contextlib.suppress(ChangeRefused):
+                candidates.change(tmp_path, edit)
+
+    with opened(tmp_path, contract) as host:
+        with ThreadPoolExecutor(8) as pool:
+            storms = [pool.submit(storm, seed) for seed in range(8)]
+            while not all(one.done() for one in storms):
+                host.look()
+        for one in storms:
+            one.result()
+        routes = RouteStore(Repository(tmp_path)).read("iris")
+        host.look()
+        until(host, lambda: host.rollout is None and len(host.versions) == len(host.lineup.versions))
+        assert {alias: member.version.version for alias, member in host.lineup.aliases.items()} == routes.aliases
+        canary = host.lineup.canary
+        assert (canary and canary.member.version.version) == (routes.canary and routes.canary.version)
+        assert set(routes.named) <= set(host.lineup.versions)
+        assert len(host.lineup.versions) <= len(routes.named) + host._loader.settings.keep_warm
+        assert host.refused is None

@@ -32,6 +32,7 @@ def test_a_promotion_is_the_next_generation_and_on_record() -> None:
         "alias": "production",
         "from": "2",
         "to": "3",
+        "share": None,
     }
     assert Routes.model_validate_json(routes.model_dump_json()) == routes
 
@@ -65,9 +66,8 @@ def test_aliases_are_rolled_back_each_on_its_own() -> None:
 
 
 def test_a_retired_version_has_no_name_and_is_skipped_by_rollbacks_until_it_is_promoted_again() -> None:
-    routes = promoted("1", "2", "3").promote("2", "staging", AUTHOR).model_copy(update={"shadow": "2"})
-    routes = routes.model_copy(update={"canary": Canary(version="2", share=0.5)}).retire("2", AUTHOR)
-    assert (routes.named, routes.retired, routes.canary, routes.shadow) == (("3",), ("2",), None, None)
+    routes = promoted("1", "2", "3").promote("2", "staging", AUTHOR).with_canary("2", 0.5, AUTHOR).retire("2", AUTHOR)
+    assert (routes.named, routes.retired, routes.canary) == (("3",), ("2",), None)
     assert routes.rollback(PRODUCTION, AUTHOR).aliases == {PRODUCTION: "1"}
     assert promoted("2", routes=routes).retired == ()
 
@@ -78,6 +78,24 @@ def test_production_and_what_is_retired_already_cannot_be_retired() -> None:
         routes.retire("2", AUTHOR)
     with pytest.raises(ChangeRefused, match="version 1 is retired already"):
         routes.retire("1", AUTHOR).retire("1", AUTHOR)
+
+
+def test_a_canary_is_on_record_until_it_is_ended_or_becomes_production() -> None:
+    routes = promoted("1").with_canary("2", 0.05, AUTHOR)
+    assert (routes.canary, routes.named, routes.asked_for("2")) == (Canary(version="2", share=0.05), ("1", "2"), 2)
+    assert routes.promote("3", PRODUCTION, AUTHOR).canary == routes.canary
+    assert routes.promote("2", "staging", AUTHOR).canary == routes.canary
+    assert routes.promote("2", PRODUCTION, AUTHOR).canary is None
+    ended = routes.without_canary(AUTHOR)
+    assert (ended.canary, ended.history[-1].before, ended.history[-1].share) == (None, "2", 0)
+    for refused in (
+        lambda: ended.without_canary(AUTHOR),
+        lambda: routes.with_canary("1", 0.5, AUTHOR),
+        lambda: routes.with_canary("2", 0.0, AUTHOR),
+        lambda: routes.with_canary("2", 1.5, AUTHOR),
+    ):
+        with pytest.raises(ChangeRefused):
+            refused()
 
 
 def test_the_history_is_bounded_and_can_still_be_rolled_back() -> None:
@@ -95,7 +113,7 @@ def test_the_history_is_bounded_and_can_still_be_rolled_back() -> None:
         {"aliases": {"PRODUCTION": "1"}},
         {"canary": {"version": "1", "share": 0}},
         {"canary": {"version": "1", "share": 1.1}},
-        {"shadow": "../1"},
+        {"canary": {"version": "../1", "share": 0.5}},
         {"unknown": 1},
     ],
 )
