@@ -5,6 +5,7 @@ import os
 import pwd
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import typer
 
@@ -18,6 +19,8 @@ from grpc_server.route_store import RouteStore
 from grpc_server.routes import PRODUCTION, Author, Routes, check_alias
 from grpc_server.settings import ServerSettings
 from grpc_server.trial import Trial
+
+_Edit: TypeAlias = Callable[[Routes, Author], Routes]
 
 _NOT_WAITED = Verdict("not waited for", "")
 
@@ -37,45 +40,41 @@ class Changer:
     def promote(self, version: str, alias: str, *, check: bool) -> None:
         """Pass `version` through the gates, unless not to `check`, and put `alias` on it.
 
-        Where a running server refuses it nevertheless, the alias goes back. Raises SetupError for either refusal.
+        Where a running server refuses it nevertheless, the change is undone. Raises SetupError for either refusal.
         """
         check_alias(alias)
         newest = _newest_beside(version, self._name, self._settings)
-        if check:
-            self._try(version)
         before = newest if alias == PRODUCTION else None  # What servers serve as long as there is no record.
-        routes = self._change(lambda routes: routes.promote(version, alias, self._author(), before))
-        outcome = self._verdict(routes, version)
-        if outcome.outcome == "refused":
-            raise SetupError(f"{outcome.text}; {self._undo(routes, lambda routes, author: routes.rollback(alias, author))}")
-        self._report(routes, f"{alias} of {self._name} is version {version}", outcome)
+        self._introduce(
+            version,
+            lambda routes, author: routes.promote(version, alias, author, before),
+            lambda routes, author: routes.rollback(alias, author),
+            f"{alias} of {self._name} is version {version}",
+            check=check,
+        )
 
     def canary(self, version: str, share: float, *, check: bool) -> None:
         """Let `version` answer a share of the calls that choose nothing, or none with 0. Raises SetupError as `promote`."""
-        _newest_beside(version, self._name, self._settings)
         if not share:
-            self._end_canary(version)
+            named = {self._store.read(self._name).canary}
+            self._end(version, "canary", Routes.without_canary, {canary.version for canary in named if canary})
             return
-        if check:
-            self._try(version)
-        routes = self._change(lambda routes: routes.with_canary(version, share, self._author()))
-        outcome = self._verdict(routes, version)
-        if outcome.outcome == "refused":
-            raise SetupError(f"{outcome.text}; {self._undo(routes, Routes.without_canary)}")
-        self._report(routes, f"version {version} of {self._name} answers {percent(share)} of the calls", outcome)
+        done = f"version {version} of {self._name} answers {percent(share)} of the calls"
+        edit: _Edit = lambda routes, author: routes.with_canary(version, share, author)  # noqa: E731
+        self._introduce(version, edit, Routes.without_canary, done, check=check)
 
-    def _end_canary(self, version: str) -> None:
-        def end(routes: Routes) -> Routes:
-            if routes.canary is None or routes.canary.version != version:
-                raise ChangeRefused(f"version {version} of {self._name} is no canary")
-            return routes.without_canary(self._author())
-
-        routes = self._change(end)
-        self._report(routes, f"version {version} of {self._name} is a canary no more", self._verdict(routes, None))
+    def shadow(self, version: str, *, end: bool, check: bool) -> None:
+        """Have `version` asked what production was asked, or `end` that. Raises SetupError as `promote`."""
+        if end:
+            self._end(version, "shadow", Routes.without_shadow, {self._store.read(self._name).shadow})
+            return
+        done = f"version {version} of {self._name} is asked what production is asked"
+        edit: _Edit = lambda routes, author: routes.with_shadow(version, author)  # noqa: E731
+        self._introduce(version, edit, Routes.without_shadow, done, check=check)
 
     def rollback(self, alias: str) -> None:
         """Put `alias` back. Raises SetupError where there is nothing before, or the server refuses it."""
-        routes = self._change(lambda routes: routes.rollback(alias, self._author()))
+        routes = self._change(lambda routes, author: routes.rollback(alias, author))
         version = routes.aliases[alias]
         outcome = self._verdict(routes, version)
         if outcome.outcome == "refused":
@@ -85,14 +84,29 @@ class Changer:
     def retire(self, version: str) -> None:
         """Take every name from `version`. Raises SetupError while it is production."""
         Repository(self._settings.models).manifest(self._name, version)
-        routes = self._change(lambda routes: routes.retire(version, self._author()))
+        routes = self._change(lambda routes, author: routes.retire(version, author))
         self._report(routes, f"version {version} of {self._name} is retired", self._verdict(routes, None))
 
-    def _author(self) -> Author:
-        return Author(_user(), self._why, datetime.now(UTC))
+    def _introduce(self, version: str, edit: _Edit, undo: _Edit, done: str, *, check: bool) -> None:
+        """Let the record name `version`, and take that back where the server refuses it."""
+        _newest_beside(version, self._name, self._settings)
+        if check:
+            self._try(version)
+        routes = self._change(edit)
+        outcome = self._verdict(routes, version)
+        if outcome.outcome == "refused":
+            raise SetupError(f"{outcome.text}; {self._undo(routes, undo)}")
+        self._report(routes, done, outcome)
 
-    def _change(self, edit: Callable[[Routes], Routes]) -> Routes:
-        return self._store.change(self._name, edit)
+    def _end(self, version: str, what: str, edit: _Edit, named: set[str | None]) -> None:
+        if version not in named:
+            raise ChangeRefused(f"version {version} of {self._name} is no {what}")
+        routes = self._change(edit)
+        self._report(routes, f"version {version} of {self._name} is a {what} no more", self._verdict(routes, None))
+
+    def _change(self, edit: _Edit) -> Routes:
+        author = Author(_user(), self._why, datetime.now(UTC))
+        return self._store.change(self._name, lambda routes: edit(routes, author))
 
     def _try(self, version: str) -> None:
         """Raises ModelError where `version` does not get through the gates."""
@@ -109,7 +123,7 @@ class Changer:
             return _NOT_WAITED
         return verdict(self._settings.grpc_address, self._name, routes.generation, version, quiet=self._as_json)
 
-    def _undo(self, routes: Routes, edit: Callable[[Routes, Author], Routes]) -> str:
+    def _undo(self, routes: Routes, edit: _Edit) -> str:
         """Take a change back where nobody has changed the record since; what became of it, in words."""
         try:
             self._store.replace(self._name, edit(routes, Author(_user(), "the server refused it", datetime.now(UTC))))

@@ -195,6 +195,27 @@ def _share(text: str) -> float:
 
 
 @app.command()
+def shadow(
+    name: Name,
+    version: ModelVersion,
+    end: Annotated[bool, typer.Option("--end", help="End it.")] = False,
+    why: Why = "",
+    no_check: NoCheck = False,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+    models: Models = None,
+    protos: Protos = None,
+    target: Target = None,
+) -> None:
+    """Compare a version with production: it is asked the same, and answers nobody. `foretell models` tells how they compare."""
+    from foretell.changes import Changer
+    from foretell.listing import chosen_settings
+
+    settings = chosen_settings(models=models, protos=protos, grpc_address=target)
+    Changer(name, settings, why, wait=not no_wait, as_json=as_json).shadow(version, end=end, check=not no_check)
+
+
+@app.command()
 def rollback(
     name: Name,
     alias: Alias = "production",

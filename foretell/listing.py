@@ -49,6 +49,7 @@ def list_models(models: Path | None, target: str | None, *, as_json: bool) -> No
     elif listed["models"]:
         _print(listed["models"])
         for following in response.following:
+            _tell_of_shadow(following)
             _warn(following)
 
 
@@ -67,6 +68,16 @@ def _describe_repository(response: Any, repository: Repository) -> None:
             listed.generation = routes.generation
             if routes.canary and routes.canary.version == version:
                 listed.canary_share = routes.canary.share
+
+
+def _tell_of_shadow(following: Any) -> None:
+    """How the answers of a shadow compare."""
+    shadow = following.shadow
+    if shadow.version:
+        agree = f", {percent(shadow.agreeing / shadow.compared)} agree" if shadow.compared else ""
+        shifts = f"largest shift {shadow.largest_shift:.3g}, mean {shadow.mean_shift:.3g}"
+        calls = f"{_milliseconds(shadow.mean_seconds)} an answer, {shadow.failed:,} failed, {shadow.left_out:,} left out"
+        typer.echo(f"{following.name}: shadow {shadow.version}: {shadow.compared:,} rows compared{agree}; {shifts}; {calls}")
 
 
 def _warn(following: Any) -> None:

@@ -26,7 +26,8 @@ class Door:
     def answer(self, request: bytes, call: Call, reply: Reply) -> Job | None:
         """See Handler."""
         lineup = self._host.lineup
-        if call.choice is None and lineup.canary is None:
+        told = reply
+        if call.choice is None and lineup.plain:
             member = lineup.production
         else:
             try:
@@ -34,9 +35,11 @@ class Door:
             except Refusal as refusal:
                 reply(refusal)
                 return None
+            if lineup.shadow is not None and member is lineup.production:
+                told = lineup.shadow.after(self._path, request, call, reply)
         call.facts = member.facts
         try:
-            return member.predict[self._path](request, call, reply)
+            return member.predict[self._path](request, call, told)
         except Retired:
             return self.answer(request, call, reply)  # It went between the two looks: another is in its place.
 

@@ -14,6 +14,7 @@ from grpc_server.loading import Loader
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore, Stamp
 from grpc_server.routes import PRODUCTION, Routes
+from grpc_server.shadow import Shadow
 from grpc_server.trial import Trial
 from lifecycle.failpoint import failpoint
 
@@ -44,6 +45,8 @@ class Rollout:
     version: str
     generation: int
     """Of the record that asked for it."""
+    apart: bool
+    """Whether it is to be a shadow."""
     gate: Gate | None = None
     trial: Trial | None = None
     stopped: bool = False
@@ -83,6 +86,7 @@ class Host:
         self._unnamed: list[str] = []
         """Those of them that nothing names any more, in the order in which that came to be."""
         self._leaving: list[Version] = []
+        self._shadow: Shadow | None = None
         self._closed = False
 
     @property
@@ -119,6 +123,8 @@ class Host:
             self._closed = True
             if self.rollout is not None:
                 self.rollout.stop()
+            if self._shadow is not None:
+                self._end_shadow(self._shadow)
         for version in self.versions:
             version.close(seconds, for_streams=False)
 
@@ -127,14 +133,24 @@ class Host:
         if self._closed:
             return
         missing = [version for version in self.routes.named if version not in self._warm and not self._was_refused(version)]
-        if self.rollout is not None and self.rollout.version not in missing:
+        wanted = [(version, False) for version in missing]
+        if self._shadow is not None and self._shadow.version.version != self.routes.shadow:
+            self._end_shadow(self._shadow)
+        if self._shadow is None and self.routes.shadow is not None and not self._was_refused(self.routes.shadow):
+            wanted.append((self.routes.shadow, True))
+        if self.rollout is not None and (self.rollout.version, self.rollout.apart) not in wanted:
             self.rollout.stop()
-        if missing and self.rollout is None:
-            self._start(missing[0])
+        if wanted and self.rollout is None:
+            self._start(*wanted[0])
         surplus = self._flip(missing)
         for version in surplus:
             self._leave(version)
         self.changed()
+
+    def _end_shadow(self, shadow: Shadow) -> None:
+        self._shadow = None
+        shadow.close()
+        self._leave(shadow.version)
 
     def _was_refused(self, version: str) -> bool:
         refused = self._refusals.get(version)
@@ -152,7 +168,7 @@ class Host:
         versions = {version: Member(loaded, self.routes.generation) for version, loaded in self._warm.items()}
         unborn = [alias for alias, version in self.routes.aliases.items() if version in missing and alias not in aliases]
         after = aliases[PRODUCTION]
-        lineup = Lineup(after, aliases, versions, frozenset((*missing, *unborn)), self._draw())
+        lineup = Lineup(after, aliases, versions, frozenset((*missing, *unborn)), self._draw(), self._shadow)
         if after.version is before.production.version:
             self.lineup = lineup
             return surplus
@@ -178,8 +194,8 @@ class Host:
         self._unnamed = [version for version in self._unnamed if version not in surplus]
         return [self._warm.pop(version) for version in surplus]
 
-    def _start(self, version: str) -> None:
-        rollout = Rollout(version, self.routes.generation)
+    def _start(self, version: str, apart: bool) -> None:
+        rollout = Rollout(version, self.routes.generation, apart)
         threading.Thread(target=self._load, args=(rollout,), name=f"loading {self.name}", daemon=True).start()
         self.rollout = rollout
 
@@ -196,13 +212,20 @@ class Host:
             error.gate = rollout.gate or Gate.DIGEST
         with self._lock:
             self.rollout = None
-            if loaded is not None and rollout.version in self.routes.named and not self._closed:
-                self._warm[rollout.version] = loaded
-            elif loaded is not None:
-                self._leave(loaded)
+            if loaded is not None:
+                self._take(rollout, loaded)
             elif error is not None and not rollout.stopped:
                 self._refuse(rollout, error)
             self._settle()
+
+    def _take(self, rollout: Rollout, loaded: Version) -> None:
+        """Have what was loaded, if it is still asked for."""
+        if rollout.apart and rollout.version == self.routes.shadow and not self._closed:
+            self._shadow = Shadow(loaded)
+        elif not rollout.apart and rollout.version in self.routes.named and not self._closed:
+            self._warm[rollout.version] = loaded
+        else:
+            self._leave(loaded)
 
     def _leave(self, version: Version) -> None:
         self._leaving.append(version)
@@ -218,7 +241,7 @@ class Host:
             trial.stop()
         costs = trial.run()
         failpoint("tried")
-        loaded = self._loader.load(rollout.version, gates, costs)
+        loaded = self._loader.load(rollout.version, gates, costs, apart=rollout.apart)
         failpoint("loaded")
         return loaded
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from contract.rules import Rules
 from grpc_server.admission import Admission
@@ -103,6 +103,41 @@ class Draw:
         return int.from_bytes(drawn) < self.share * 2**64
 
 
+@dataclass(slots=True)
+class Comparison:
+    """How the answers of a shadow compare with those of production."""
+
+    compared: int = 0
+    """Rows."""
+    agreeing: int = 0
+    """Rows of which both name the same class the likeliest, and every other field is the same."""
+    largest_shift: float = 0.0
+    """Largest difference of a number, such as a probability."""
+    total_shift: float = 0.0
+    """Sum over the rows of the largest difference in each."""
+    seconds: float = 0.0
+    """Time that the shadow took for its answers."""
+    answered: int = 0
+    """Calls."""
+    failed: int = 0
+    """Calls that production answered and the shadow refused."""
+    left_out: int = 0
+    """Calls that came while too many waited."""
+
+
+class Shadow(Protocol):
+    """A version that is asked what production was asked."""
+
+    comparison: Comparison
+
+    @property
+    def version(self) -> Version:
+        """The version."""
+
+    def after(self, path: str, request: bytes, call: Call, reply: Reply) -> Reply:
+        """A reply that answers the caller and then has the shadow asked the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lineup:
     """Who answers for one model. Never changes: another takes its place."""
@@ -115,6 +150,12 @@ class Lineup:
     loading: frozenset[str] = frozenset()
     """Aliases and versions that will answer soon."""
     canary: Draw | None = None
+    shadow: Shadow | None = None
+    plain: bool = field(init=False)
+    """Whether production answers every call that chooses nothing, and nobody else hears of it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plain", self.canary is None and self.shadow is None)
 
     @classmethod
     def of(cls, version: Version, generation: int) -> "Lineup":

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from contract.contract import MODEL_SERVICE
 from grpc_server.handler import Handler, Kind, at_once
 from grpc_server.host import Host
-from grpc_server.lineup import Version
+from grpc_server.lineup import Shadow, Version
 from grpc_server.manifest import Manifest
 from grpc_server.registry import Registry
 from grpc_server.routes import PRODUCTION
@@ -45,7 +45,10 @@ def _list_models(registry: Registry) -> Message:
     for host in registry.hosts:
         with host.still():
             lineup = host.lineup
-            _describe_following(response.following.add(), host)
+            following = response.following.add()
+            _describe_following(following, host)
+        if lineup.shadow is not None:
+            _describe_shadow(following.shadow, lineup.shadow)
         aliases = {alias: member.version.version for alias, member in lineup.aliases.items()}
         generations = {
             member.version.version: member.generation for member in (*lineup.versions.values(), *lineup.aliases.values())
@@ -83,3 +86,12 @@ def _describe_following(following: Any, host: Host) -> None:
         for field in ("version", "gate", "reason", "generation"):
             setattr(following.refused, field, getattr(refused, field))
         following.refused.refused.FromDatetime(refused.when)
+
+
+def _describe_shadow(described: Any, shadow: Shadow) -> None:
+    comparison = shadow.comparison
+    described.version = shadow.version.version
+    for field in ("compared", "agreeing", "largest_shift", "failed", "left_out"):
+        setattr(described, field, getattr(comparison, field))
+    described.mean_shift = comparison.total_shift / max(1, comparison.compared)
+    described.mean_seconds = comparison.seconds / max(1, comparison.answered)

@@ -24,10 +24,11 @@ class Loader:
         self._contract = contract
         self._admission = admission
 
-    def load(self, version: str, gates: Gates, costs: Sequence[Cost] = ()) -> Version:
+    def load(self, version: str, gates: Gates, costs: Sequence[Cost] = (), *, apart: bool = False) -> Version:
         """Pass a version through all gates. `costs` is what was found in its trial, if it had one; it is then not timed again.
 
-        Raises ModelError, with the gate; nothing then stays behind.
+        One that was tried and is to stay `apart` runs in a worker process that stands back behind all others, whatever it costs,
+        and nobody waits for it at the end. Raises ModelError, with the gate; nothing then stays behind.
         """
         with gates(Gate.DIGEST):
             bundle = Repository(self.settings.models).read(self.name, version)
@@ -35,11 +36,11 @@ class Loader:
         try:
             for place, service in enumerate(self.services):
                 if costs:
-                    models.append(load_tried(bundle, self._contract, service, self.settings, gates, costs[place]))
+                    models.append(load_tried(bundle, self._contract, service, self.settings, gates, costs[place], apart=apart))
                 else:
                     models.append(load_model(bundle, self._contract, service, self.settings, gates))
         except ModelError:
             for model in models:
                 model.close(0.0)
             raise
-        return Version(models, self._contract.rules, self._admission)
+        return Version(models, self._contract.rules, Admission() if apart else self._admission)

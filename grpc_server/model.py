@@ -74,17 +74,29 @@ def try_model(bundle: Bundle, contract: Contract, service: Service, settings: Se
         return _timed(runtime, bundle, _sample(bundle, bindings, contract), settings)
 
 
-def load_tried(bundle: Bundle, contract: Contract, service: Service, settings: ServerSettings, gates: Gates, cost: Cost) -> Model:
+def load_tried(
+    bundle: Bundle,
+    contract: Contract,
+    service: Service,
+    settings: ServerSettings,
+    gates: Gates,
+    cost: Cost,
+    *,
+    apart: bool = False,
+) -> Model:
     """The model of a bundle that was tried in another process and costs what was seen there. Raises ModelError.
 
-    One that will run in workers is loaded only there. It is not timed again, so that what is served has the interpreter.
+    One that will run in workers is loaded only there; one `apart` runs in a single one that stands back. It is not timed again, so
+    that what is served has the interpreter.
     """
-    if placement(cost, settings.placement) is Placement.INLINE:
+    if not apart and placement(cost, settings.placement) is Placement.INLINE:
         runtime, bindings = _examine(bundle, contract, service, gates)
         return _in_line(bundle, service, bindings, settings, cost, runtime)
+    if apart:
+        settings = settings.model_copy(update={"workers": 1})
     with gates(Gate.WARM_UP):
         bindings = _bindings(bundle, contract, service)
-        return _in_workers(bundle, service, bindings, settings, cost, _sample(bundle, bindings, contract))
+        return _in_workers(bundle, service, bindings, settings, cost, _sample(bundle, bindings, contract), apart=apart)
 
 
 def _examine(bundle: Bundle, contract: Contract, service: Service, gates: Gates) -> tuple[Runtime, dict[str, Binding]]:
@@ -112,9 +124,16 @@ def _in_line(
 
 
 def _in_workers(
-    bundle: Bundle, service: Service, bindings: dict[str, Binding], settings: ServerSettings, cost: Cost, sample: Matrix
+    bundle: Bundle,
+    service: Service,
+    bindings: dict[str, Binding],
+    settings: ServerSettings,
+    cost: Cost,
+    sample: Matrix,
+    *,
+    apart: bool = False,
 ) -> Model:
-    pool = _pool(bundle, sample, settings)
+    pool = _pool(bundle, sample, settings, apart=apart)
     batcher = _batcher(pool.runners, settings, inline=False)
     workers = len(pool.runners)
     return Model(bundle.name, bundle.version, bundle.manifest, service, bindings, batcher, cost, Placement.PROCESS, workers, pool)
@@ -144,9 +163,9 @@ def _sample(bundle: Bundle, bindings: dict[str, Binding], contract: Contract) ->
     return np.zeros((1, len(bundle.manifest.columns)))
 
 
-def _pool(bundle: Bundle, sample: Matrix, settings: ServerSettings) -> Pool:
+def _pool(bundle: Bundle, sample: Matrix, settings: ServerSettings, *, apart: bool) -> Pool:
     return Pool(
-        Origin(settings.models, bundle.name, bundle.version, bundle.manifest.digest),
+        Origin(settings.models, bundle.name, bundle.version, bundle.manifest.digest, stands_back=apart),
         sample,
         workers=cores() if settings.workers == "auto" else settings.workers,
         seconds=settings.worker_seconds,

@@ -20,7 +20,7 @@ ALIAS = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 Version: TypeAlias = Annotated[str, Field(pattern=f"^{VERSION}$")]
 Alias: TypeAlias = Annotated[str, Field(pattern=f"^{ALIAS}$")]
-Verb: TypeAlias = Literal["promote", "rollback", "retire", "canary"]
+Verb: TypeAlias = Literal["promote", "rollback", "retire", "canary", "shadow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,8 @@ class Routes(_Record):
     aliases: dict[Alias, Version] = {}
     """Without `production`, it is the newest version as a server starts, and stays that while it runs."""
     canary: Canary | None = None
+    shadow: Version | None = None
+    """A version that is asked what production was asked, and answers nobody."""
     retired: tuple[Version, ...] = ()
     """Versions that a rollback skips and no server keeps."""
     history: tuple[Change, ...] = ()
@@ -84,7 +86,7 @@ class Routes(_Record):
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The versions that must be loaded, production first."""
+        """The versions that answer, production first."""
         production = self.aliases.get(PRODUCTION)
         others = [*self.aliases.values(), self.canary and self.canary.version]
         return tuple(dict.fromkeys(version for version in (production, *others) if version))
@@ -119,7 +121,7 @@ class Routes(_Record):
         before = self.aliases.get(alias, before)
         changes: dict[str, Any] = {"aliases": self.aliases | {alias: version}, "retired": self._retired_but(version)}
         if alias == PRODUCTION:
-            changes["canary"] = self._canary_beside(version)  # It has got what it was tried for.
+            changes |= self._trials_beside(version)  # It has got what it was tried for.
         return self._next(author, "promote", alias=alias, before=before, after=version, changes=changes)
 
     def with_canary(self, version: str, share: float, author: Author) -> "Routes":
@@ -154,16 +156,29 @@ class Routes(_Record):
             raise ChangeRefused(f"version {version} is retired already")
         changes = {
             "aliases": {alias: named for alias, named in self.aliases.items() if named != version},
-            "canary": self._canary_beside(version),
             "retired": (*self.retired, version),
-        }
+        } | self._trials_beside(version)
         return self._next(author, "retire", before=version, changes=changes)
 
-    def _canary_beside(self, version: str) -> Canary | None:
-        return None if self.canary and self.canary.version == version else self.canary
+    def _trials_beside(self, version: str) -> dict[str, Any]:
+        canary = None if self.canary and self.canary.version == version else self.canary
+        return {"canary": canary, "shadow": None if self.shadow == version else self.shadow}
 
     def _retired_but(self, version: str) -> tuple[str, ...]:
         return tuple(retired for retired in self.retired if retired != version)
+
+    def with_shadow(self, version: str, author: Author) -> "Routes":
+        """With `version` asked what production was asked. Raises ChangeRefused where it is production."""
+        if self.aliases.get(PRODUCTION) == version:
+            raise ChangeRefused(f"version {version} is {PRODUCTION}: it would be compared with itself")
+        changes = {"shadow": version, "retired": self._retired_but(version)}
+        return self._next(author, "shadow", before=self.shadow, after=version, changes=changes)
+
+    def without_shadow(self, author: Author) -> "Routes":
+        """Without a shadow. Raises ChangeRefused where there is none."""
+        if self.shadow is None:
+            raise ChangeRefused("there is no shadow to end")
+        return self._next(author, "shadow", before=self.shadow, changes={"shadow": None})
 
     def _next(
         self,

@@ -56,6 +56,19 @@ class RefusedVersion(BaseModel):
     generation: int
 
 
+class Shadow(BaseModel):
+    """A version that is asked what production was asked, and how its answers compare."""
+
+    version: str
+    compared: int
+    agreeing: int
+    largest_shift: float
+    mean_shift: float
+    mean_seconds: float
+    failed: int
+    left_out: int
+
+
 class Following(BaseModel):
     """Where the server stands with the record of one model."""
 
@@ -65,6 +78,7 @@ class Following(BaseModel):
     """Version on its way to be served; empty where none is."""
     gate: str
     refused: RefusedVersion | None = None
+    shadow: Shadow | None = None
     trouble: str
     """Why the record is not followed; empty where it is."""
 

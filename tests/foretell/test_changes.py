@@ -1,18 +1,21 @@
 """`foretell promote`, `rollback`, `retire` and `history`: on a repository alone, and beside a server that follows."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from typer.testing import CliRunner, Result
 
+from contract.contract import Contract
 from contract.errors import SetupError
 from foretell.cli import app
 from grpc_server.repository import Repository
 from grpc_server.route_store import ROUTES, RouteStore
 from grpc_server.routes import Routes
-from tests.conftest import PROTOS
+from tests.conftest import EXAMPLE, PROTOS
 from tests.foretell.test_models import cells
 from tests.grpc_server import candidates
 from tests.grpc_server.candidates import add, add_steady, golden
@@ -161,6 +164,19 @@ def test_a_canary_answers_its_share_until_it_is_ended(beside: Command) -> None:
     version = add(beside.root, candidates.Backwards(0.5))
     assert beside.refusal("canary", "iris", version, "--share", "5", "--no-check").endswith("; the change is undone")
     assert beside.routes.canary is None
+
+
+def test_a_shadow_is_compared_until_it_is_ended(beside: Command, contract: Contract) -> None:
+    beside("promote", "iris", "2", "--no-check")
+    assert beside("shadow", "iris", "1").stdout.splitlines()[-2].startswith("version 1 of iris is asked what production is asked")
+    method = contract.services[0].methods[0]
+    with grpc.insecure_channel(beside.target) as channel:
+        channel.unary_unary(method.path)(method.request(**EXAMPLE).SerializeToString())
+    told = beside("models").stdout.splitlines()
+    assert re.fullmatch(r"iris: shadow 1: [01] rows compared(, 100 % agree)?; largest shift \S+, mean \S+; .*", told[-1])
+    beside("shadow", "iris", "1", "--end")
+    assert beside.routes.shadow is None
+    assert beside.refusal("shadow", "iris", "1", "--end") == "version 1 of iris is no shadow"
 
 
 def test_what_the_server_refuses_is_undone_and_told(beside: Command) -> None:

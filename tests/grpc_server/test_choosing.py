@@ -102,6 +102,33 @@ async def test_a_canary_answers_its_share_of_the_calls_that_choose_nothing(root:
         assert {await asked(stub, routing_key=key) for key in answers} == {(0.01, "1", "4")}
 
 
+async def test_a_shadow_is_asked_what_production_was_and_answers_nobody(root: Path) -> None:
+    other, slow = add(root, candidates.Steady(0.9)), add(root, candidates.Slow(0.01))
+    async with serving(root) as stub:
+        (host,) = stub.registry.hosts
+        for generation, version in enumerate((other, slow), 3):
+            candidates.change(root, lambda routes, v=version: routes.with_shadow(v, candidates.AUTHOR))
+            await follows(stub, generation)
+            shadow = host.lineup.shadow
+            assert shadow is not None
+            assert shadow.version.version == version
+            assert (await failure(asked(stub, model_version=version))).code() is grpc.StatusCode.NOT_FOUND
+            until_seen = 80 if version == slow else 1
+            while shadow.comparison.compared < 4 or shadow.comparison.left_out + shadow.comparison.compared < until_seen:
+                assert (await asked(stub))[:2] == (0.01, "1")
+            await stub.predict_batch(stub.batch([EXAMPLE] * 3))
+            seen = shadow.comparison
+            if version == other:
+                assert (seen.agreeing, seen.failed, round(seen.largest_shift, 6)) == (0, 0, 0.89)
+            else:
+                assert (seen.agreeing, seen.failed, seen.largest_shift) == (seen.compared, 0, 0)
+                assert seen.left_out > 0
+        candidates.change(root, lambda routes: routes.without_shadow(candidates.AUTHOR))
+        await follows(stub, 5)
+        assert host.lineup.plain
+        await asyncio.to_thread(until, host, lambda: len(host.versions) == 2)
+
+
 async def test_a_version_that_is_on_its_way_is_unavailable_and_not_unknown(root: Path) -> None:
     async with serving(root) as stub:
         await follows(stub, 2)

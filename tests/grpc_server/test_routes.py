@@ -98,6 +98,18 @@ def test_a_canary_is_on_record_until_it_is_ended_or_becomes_production() -> None
             refused()
 
 
+def test_a_shadow_is_on_record_until_it_is_ended_or_becomes_production() -> None:
+    routes = promoted("1").with_shadow("2", AUTHOR)
+    assert (routes.shadow, routes.named, routes.asked_for("2")) == ("2", ("1",), 2)
+    assert routes.promote("2", PRODUCTION, AUTHOR).shadow is None
+    assert routes.retire("2", AUTHOR).shadow is None
+    ended = routes.without_shadow(AUTHOR)
+    assert (ended.shadow, ended.history[-1].before, ended.history[-1].after) == (None, "2", None)
+    for refused in (lambda: ended.without_shadow(AUTHOR), lambda: routes.with_shadow("1", AUTHOR)):
+        with pytest.raises(ChangeRefused):
+            refused()
+
+
 def test_the_history_is_bounded_and_can_still_be_rolled_back() -> None:
     routes = promoted(*(str(1 + number % 2) for number in range(MOST_CHANGES + 10)))
     assert len(routes.history) == MOST_CHANGES
