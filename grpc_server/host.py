@@ -280,15 +280,16 @@ def open_host(loader: Loader) -> Host:
     repository = Repository(loader.settings.models)
     routes = RouteStore(repository).read(loader.name)
     asked = routes.aliases.get(PRODUCTION) or repository.latest(loader.name)
-    refused: Refused | None = None
+    refused: list[Refused] = []
     errors: list[ModelError] = []
     for version in (asked, *routes.earlier(PRODUCTION)):
         try:
             first = loader.load(version, Gates(f"model {loader.name!r} version {version}"))
         except ModelError as error:
             errors.append(error)
-            refused = refused or refusal(version, routes.generation, error)
-            logger.error("%s: version %s is refused at the gate %s: %s", loader.name, version, error.gate, error)
+            refused.append(refusal(version, routes.generation, error))
             continue
-        return Host(loader, first, routes, refused)
+        for one in refused:
+            logger.error("%s: version %s is refused at the gate %s: %s", loader.name, one.version, one.gate, one.reason)
+        return Host(loader, first, routes, refused[0] if refused else None)
     raise errors[0]
