@@ -74,8 +74,10 @@ class Host:
         self.rollout: Rollout | None = None
         self.refused = refused
         """The last one that was refused."""
+        self.versions: tuple[Version, ...] = (first,)
+        """All in memory that may have calls, also those that answer their last ones."""
         self.changed: Callable[[], None] = lambda: None
-        """Called after each change of what is in memory or answers."""
+        """Called after each change of `versions`: before one that has come is asked, and after one that goes was asked last."""
         self._loader = loader
         self._store = RouteStore(Repository(loader.settings.models))
         self._stamp = _UNSEEN
@@ -88,12 +90,6 @@ class Host:
         self._leaving: list[Version] = []
         self._shadow: Shadow | None = None
         self._closed = False
-
-    @property
-    def versions(self) -> list[Version]:
-        """All in memory, also those that answer their last calls."""
-        with self._lock:
-            return [*self._warm.values(), *self._leaving]
 
     @contextmanager
     def still(self) -> Iterator["Host"]:
@@ -142,9 +138,13 @@ class Host:
             self.rollout.stop()
         if wanted and self.rollout is None:
             self._start(*wanted[0])
-        surplus = self._flip(missing)
-        for version in surplus:
+        self._note()
+        for version in self._flip(missing):
             self._leave(version)
+        self.changed()
+
+    def _note(self) -> None:
+        self.versions = (*self._warm.values(), *self._leaving)
         self.changed()
 
     def _end_shadow(self, shadow: Shadow) -> None:
@@ -263,7 +263,7 @@ class Host:
         version.close(_UNTIL_ANSWERED, for_streams=True)
         with self._lock:
             self._leaving.remove(version)
-            self.changed()
+            self._note()
 
 
 def refusal(version: str, generation: int, error: ModelError) -> Refused:

@@ -1,5 +1,6 @@
 """Models in memory: which model answers which service."""
 
+import threading
 from collections.abc import Sequence
 
 from contract.contract import Contract
@@ -26,6 +27,7 @@ class Registry:
         self._follower = Follower(self.hosts)
         self._handlers = [(host, self._handler(host, method)) for host in self.hosts for s in host.services for method in s.methods]
         self._inline: tuple[Batcher, ...] = ()
+        self._noting = threading.Lock()
         for host in self.hosts:
             host.changed = self._changed
         self._changed()
@@ -45,12 +47,12 @@ class Registry:
         return Handler(method.path, Kind.UNARY, Door(host, method.path).answer)
 
     def _changed(self) -> None:
-        """Note what runs where, after versions have come or gone."""
-        versions = {host: host.versions for host in self.hosts}
-        models = [model for present in versions.values() for version in present for model in version.models]
-        self._inline = tuple(model.batcher for model in models if model.batcher.inline)
-        for host, handler in self._handlers:
-            handler.waits = not all(version.inline for version in versions[host])
+        """Note what runs where, before versions come and after they have gone; from any thread."""
+        with self._noting:  # Else one that has looked before another would have the last word.
+            models = [model for host in self.hosts for version in host.versions for model in version.models]
+            self._inline = tuple(model.batcher for model in models if model.batcher.inline)
+            for host, handler in self._handlers:
+                handler.waits = not all(version.inline for version in host.versions)
 
     @property
     def waiting(self) -> int:

@@ -73,6 +73,20 @@ def test_a_promotion_answers_once_it_is_through_the_gates_and_a_rollback_at_once
         assert (served(host), host.lineup.production.generation, host.rollout) == ("1", 3, None)
 
 
+def test_a_version_is_announced_before_the_first_call_can_reach_it(tmp_path: Path, contract: Contract) -> None:
+    """Else its first rows would wait until somebody looks for rows again."""
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    with opened(tmp_path, contract, keep_warm=0) as host:
+        seen: list[tuple[str, list[str]]] = []
+        host.changed = lambda: seen.append((served(host), in_memory(host)))
+        promote(tmp_path, "2")
+        host.look()
+        until(host, lambda: in_memory(host) == ["2"])
+        assert ("1", ["1", "2"]) in seen
+        assert seen[-1] == ("2", ["2"])
+
+
 FAULTS = {
     "wrong-width": (candidates.Narrow(0.5), {}, "contract", "has 3 columns, its manifest names 4"),
     "class-order": (candidates.Backwards(0.5), {}, "contract", "tells virginica, versicolor, setosa apart"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -152,6 +153,22 @@ def test_a_damaged_version_is_refused(trained: Path, repository: Repository, dam
     damage(repository.root / "iris/1")
     with pytest.raises(ArtifactAltered, match=says):
         repository.read("iris", "1")
+
+
+@pytest.mark.parametrize("file", ["model.joblib", "golden.jsonl"])
+def test_no_flip_of_a_single_bit_goes_unnoticed(trained: Path, repository: Repository, file: str) -> None:
+    add_model(repository, trained / "model.joblib", "iris", COLUMNS, (trained / "golden.jsonl").read_bytes())
+    path = repository.root / "iris/1" / file
+    good = path.read_bytes()
+    chance = random.Random(1)
+    for _ in range(1000):
+        bad = bytearray(good)
+        bad[chance.randrange(len(bad))] ^= 1 << chance.randrange(8)
+        path.write_bytes(bad)
+        with pytest.raises(ArtifactAltered):
+            repository.read("iris", "1")
+    path.write_bytes(good)
+    assert repository.read("iris", "1").golden
 
 
 class Canary:
