@@ -38,7 +38,7 @@ def list_models(models: Path | None, target: str | None, *, as_json: bool) -> No
     Raises SetupError where something answers at `target` that is no Foretell, or a manifest cannot be read.
     """
     settings = chosen_settings(models=models, grpc_address=target)
-    response = new_response()
+    response = response_type()()
     if not ask(settings.grpc_address, response):
         _describe_repository(response, Repository(settings.models))
         holds = "these are the versions" if response.models else "there is no version"
@@ -53,9 +53,9 @@ def list_models(models: Path | None, target: str | None, *, as_json: bool) -> No
             _warn(following)
 
 
-def new_response() -> Any:
-    """An empty foretell.v1.ListModelsResponse."""
-    return load(SHIPPED).message("foretell.v1.ListModelsResponse")()
+def response_type() -> Any:
+    """The class of foretell.v1.ListModelsResponse. Compiles its contract: to be asked for once."""
+    return load(SHIPPED).message("foretell.v1.ListModelsResponse")
 
 
 def _describe_repository(response: Any, repository: Repository) -> None:

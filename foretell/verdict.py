@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from foretell.listing import ask, new_response
+from foretell.listing import ask, response_type
 
 _EVERY = 0.1
 """Seconds between two questions."""
@@ -30,10 +30,9 @@ def verdict(target: str, name: str, generation: int, version: str | None, *, qui
 
     `version` is what the change asks for, if it asks for one. Raises SetupError where something answers that is no Foretell.
     """
+    response, told = response_type()(), ""
     end = time.monotonic() + _SECONDS
-    told = ""
     while True:
-        response = new_response()
         if not ask(target, response):
             return Verdict("no server", f"no server answers at {target}: the next one to start serves this")
         following = next((following for following in response.following if following.name == name), None)

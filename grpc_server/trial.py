@@ -41,7 +41,7 @@ class Trial:
                     stdin=subprocess.DEVNULL,
                     stdout=2,  # What a model prints is log: whoever reads the server's stdout expects other things.
                     pass_fds=descriptors,
-                    start_new_session=True,
+                    process_group=0,  # No session of its own: Linux would give that as much time as the server's.
                 )
             except OSError as error:
                 raise ModelError(f"no process for {self._place}: {error.strerror}") from None
