@@ -10,8 +10,8 @@ from typing import Any
 
 import grpc
 
-from grpc_server.call import Call
-from grpc_server.handler import Answer, Facts, Handler, Pending
+from grpc_server.call import CHOOSING, Call, Facts
+from grpc_server.handler import Answer, Handler, Pending
 from grpc_server.refusal import Refusal, UnknownMethod
 from grpc_server.shell import Work
 from grpc_server.status import trailing
@@ -41,7 +41,9 @@ class DirectChannel:
         return _unserved if handler is None else partial(self._call, handler)
 
     def _call(self, handler: Handler, request: bytes, *, timeout: float, metadata: Facts = ()) -> "DirectCall":
-        facts = Call(request_id(dict(metadata).get("x-request-id")), time.monotonic() + timeout)
+        told = dict(metadata)
+        choice = {name: told[name] for name in CHOOSING & told.keys()} or None
+        facts = Call(request_id(told.get("x-request-id")), time.monotonic() + timeout, choice)
         call = DirectCall(self, handler, facts)
         if len(request) > self._max_message_bytes:
             call.end(_error(grpc.StatusCode.RESOURCE_EXHAUSTED))

@@ -17,8 +17,9 @@ from rich.table import Table
 from contract.compiler import SHIPPED
 from contract.contract import MODEL_SERVICE, load
 from contract.errors import SetupError
-from grpc_server.listing import describe
+from grpc_server.listing import aliases_of, describe
 from grpc_server.repository import Repository
+from grpc_server.route_store import RouteStore
 from grpc_server.settings import ServerSettings
 from lifecycle.settings import settings_error
 
@@ -36,13 +37,10 @@ def list_models(models: Path | None, target: str | None, *, as_json: bool) -> No
 
     Raises SetupError where something answers at `target` that is no Foretell, or a manifest cannot be read.
     """
-    settings = _settings(models, target)
-    response: Any = load(SHIPPED).message("foretell.v1.ListModelsResponse")()
-    if not _ask(settings.grpc_address, response):
-        repository = Repository(settings.models)
-        for name in repository.names():
-            for version in repository.versions(name):
-                describe(response, name, version, repository.manifest(name, version))
+    settings = chosen_settings(models=models, grpc_address=target)
+    response = response_type()()
+    if not ask(settings.grpc_address, response):
+        _describe_repository(response, Repository(settings.models))
         holds = "these are the versions" if response.models else "there is no version"
         typer.echo(f"no server answers at {settings.grpc_address}; {holds} in {settings.models}", err=True)
     listed = {"models": []} | json_format.MessageToDict(response, preserving_proto_field_name=True)
@@ -50,17 +48,60 @@ def list_models(models: Path | None, target: str | None, *, as_json: bool) -> No
         typer.echo(json.dumps(listed, indent=2))
     elif listed["models"]:
         _print(listed["models"])
+        for following in response.following:
+            _tell_of_shadow(following)
+            _warn(following)
 
 
-def _settings(models: Path | None, target: str | None) -> ServerSettings:
-    flags = {"models": models, "grpc_address": target}
+def response_type() -> Any:
+    """The class of foretell.v1.ListModelsResponse. Compiles its contract: to be asked for once."""
+    return load(SHIPPED).message("foretell.v1.ListModelsResponse")
+
+
+def _describe_repository(response: Any, repository: Repository) -> None:
+    store = RouteStore(repository)
+    for name in repository.names():
+        routes = store.read(name)
+        for version in repository.versions(name):
+            listed = describe(response, name, version, repository.manifest(name, version))
+            listed.aliases.extend(aliases_of(version, routes.aliases))
+            listed.generation = routes.generation
+            if routes.canary and routes.canary.version == version:
+                listed.canary_share = routes.canary.share
+
+
+def _tell_of_shadow(following: Any) -> None:
+    """How the answers of a shadow compare."""
+    shadow = following.shadow
+    if shadow.version:
+        agree = f", {percent(shadow.agreeing / shadow.compared)} agree" if shadow.compared else ""
+        shifts = f"largest shift {shadow.largest_shift:.3g}, mean {shadow.mean_shift:.3g}"
+        calls = f"{_milliseconds(shadow.mean_seconds)} an answer, {shadow.failed:,} failed, {shadow.left_out:,} left out"
+        typer.echo(f"{following.name}: shadow {shadow.version}: {shadow.compared:,} rows compared{agree}; {shifts}; {calls}")
+
+
+def _warn(following: Any) -> None:
+    """What keeps a server from what the record asks for."""
+    refused = following.refused
+    if following.trouble:
+        typer.echo(f"{following.name}: {following.trouble}", err=True)
+    if following.loading:
+        typer.echo(f"{following.name}: version {following.loading} is at the gate {following.gate or 'door'}", err=True)
+    if refused.version:
+        typer.echo(
+            f"{following.name}: version {refused.version} was refused at the gate {refused.gate}: {refused.reason}", err=True
+        )
+
+
+def chosen_settings(**flags: Path | str | None) -> ServerSettings:
+    """Settings in which the flags that are not None win. Raises SetupError."""
     try:
         return ServerSettings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         raise settings_error(error) from None
 
 
-def _ask(target: str, response: Message) -> bool:
+def ask(target: str, response: Message) -> bool:
     """Fill `response` from the server at `target`; whether one answers there."""
     with grpc.insecure_channel(target, [("grpc.enable_http_proxy", 0)]) as channel:
         call: Any = channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
@@ -76,7 +117,7 @@ def _ask(target: str, response: Message) -> bool:
 
 
 def _print(models: list[dict[str, Any]]) -> None:
-    table = Table("name", "version", "format", "services", "placement", box=SIMPLE_HEAD, show_edge=False)
+    table = Table("name", "version", "aliases", "format", "services", "placement", box=SIMPLE_HEAD, show_edge=False)
     for title in ("workers", "1 row", "64 rows"):
         table.add_column(title, justify="right")
     for model in models:
@@ -84,6 +125,7 @@ def _print(models: list[dict[str, Any]]) -> None:
         table.add_row(
             model["name"],
             model["version"],
+            ", ".join([*model.get("aliases", []), *_canary(model)]),
             model["format"],
             ", ".join(model.get("services", [])),
             str(model.get("placement", "")).removeprefix("PLACEMENT_").lower(),
@@ -91,6 +133,20 @@ def _print(models: list[dict[str, Any]]) -> None:
             _milliseconds(cost.get("one_row_seconds")),
             _milliseconds(cost.get("batch_seconds")),
         )
+    show(table)
+
+
+def _canary(model: dict[str, Any]) -> list[str]:
+    return [f"{percent(model['canary_share'])} as canary"] if "canary_share" in model else []
+
+
+def percent(share: float) -> str:
+    """A share for people, such as 5 %."""
+    return f"{share * 100:.4g} %"
+
+
+def show(table: Table) -> None:
+    """Print a table, as wide as the terminal."""
     Console(markup=False, width=None if sys.stdout.isatty() else _UNBOUNDED).print(table)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import grpc
 
-from grpc_server.call import Call
+from grpc_server.call import CHOOSING, Call
 from grpc_server.handler import WINDOW, Answer, Handler, Kind
 from grpc_server.refusal import Refusal
 from grpc_server.shell import Work
@@ -135,6 +135,7 @@ async def _stream(handler: Handler, soon: _Soon, requests: AsyncIterator[bytes],
         reader.cancel()
         for pending in started:
             pending.cancel()
+        call.over()
 
 
 async def _watch(handler: Handler, request: bytes, context: Context) -> None:
@@ -185,7 +186,8 @@ class _Pending:
 def _accepted(context: Any) -> Call:
     metadata = dict(context.invocation_metadata() or ())
     remaining = context.time_remaining()
-    return Call(request_id(metadata.get("x-request-id")), None if remaining is None else time.monotonic() + remaining)
+    choice = {name: metadata[name] for name in CHOOSING & metadata.keys()} or None
+    return Call(request_id(metadata.get("x-request-id")), None if remaining is None else time.monotonic() + remaining, choice)
 
 
 async def _abort(context: Context, refusal: Refusal, handler: Handler, call: Call) -> NoReturn:

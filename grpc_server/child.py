@@ -59,6 +59,8 @@ class Origin:
     version: str
     digest: str
     """SHA-256 of the artifact that the server has verified, in hexadecimal."""
+    stands_back: bool = False
+    """Whether it takes only the time that nobody else wants."""
 
     def __str__(self) -> str:
         return f"model {self.name!r} version {self.version}"
@@ -73,7 +75,7 @@ class Child:
         self._lifeline, watched = socket.socketpair()
         with theirs, watched:
             descriptors = [theirs.fileno(), watched.fileno()]
-            facts = [str(origin.root), origin.name, origin.version, origin.digest]
+            facts = [str(origin.root), origin.name, origin.version, origin.digest, "back" if origin.stands_back else ""]
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "grpc_server.worker", *facts, *map(str, descriptors)],
                 env=dict.fromkeys(THREADS, str(threads)) | os.environ,

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 from google.protobuf.message import DecodeError, Message
 
-from grpc_server.call import Call
+from grpc_server.call import Call, Facts
 from grpc_server.incident import failure
 from grpc_server.refusal import MalformedMessage, Refusal
 
@@ -20,8 +20,6 @@ WINDOW = 64
 Answer: TypeAlias = bytes | Refusal
 Reply: TypeAlias = Callable[[Answer], None]
 """Takes an answer, from any thread."""
-Facts: TypeAlias = tuple[tuple[str, str], ...]
-"""Metadata that goes with an answer."""
 
 
 class Pending(Protocol):
@@ -42,7 +40,7 @@ class Kind(Enum):
     """One request; replies until the work is cancelled."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Handler:
     """The behaviour of one path."""
 
@@ -51,10 +49,8 @@ class Handler:
     kind: Kind
     answer: Callable[[bytes, Call, Reply], Pending | None]
     """Answers one request. Must not block and must not raise; the reply may come before it returns."""
-    facts: Facts = ()
-    """What every answer is labelled with beside the call's own id."""
     waits: bool = False
-    """Whether an answer may take so long that a caller's farewell should be heard meanwhile."""
+    """Whether an answer may take so long that a caller's farewell should be heard meanwhile. Changes with what answers."""
 
     def labels(self, call: Call) -> Facts:
         """The trailing metadata of an answer, be it a refusal.
@@ -62,7 +58,7 @@ class Handler:
         Not initial metadata: gRPC clients retry no call that has sent anything before its status, and in grpc.aio it would be an
         operation of its own, which costs a quarter of a call.
         """
-        return (*self.facts, ("x-request-id", call.request_id))
+        return (*call.facts, ("x-request-id", call.request_id))
 
 
 def at_once(request_type: type[Message], respond: Callable[[Any], Message]) -> Callable[[bytes, Call, Reply], None]:

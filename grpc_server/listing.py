@@ -1,21 +1,24 @@
 """ModelService: which models a server hosts."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.message import Message
 
 from contract.contract import MODEL_SERVICE
 from grpc_server.handler import Handler, Kind, at_once
+from grpc_server.host import Host
+from grpc_server.lineup import Shadow, Version
 from grpc_server.manifest import Manifest
-from grpc_server.model import Model
 from grpc_server.registry import Registry
+from grpc_server.routes import PRODUCTION
 
 
 def listing_handler(registry: Registry) -> Handler:
     """The handler of `foretell.v1.ModelService`, in the messages of the contract's pool."""
-    request, response = registry.contract.message("foretell.v1.ListModelsRequest"), _list_models(registry)
-    return Handler(f"/{MODEL_SERVICE}/ListModels", Kind.UNARY, at_once(request, lambda _request: response))
+    request = registry.contract.message("foretell.v1.ListModelsRequest")
+    return Handler(f"/{MODEL_SERVICE}/ListModels", Kind.UNARY, at_once(request, lambda _request: _list_models(registry)))
 
 
 def describe(response: Any, name: str, version: str, manifest: Manifest) -> Any:
@@ -32,18 +35,63 @@ def describe(response: Any, name: str, version: str, manifest: Manifest) -> Any:
     return listed
 
 
+def aliases_of(version: str, aliases: Mapping[str, str]) -> list[str]:
+    """The aliases that name a version, production first."""
+    return sorted((alias for alias, named in aliases.items() if named == version), key=lambda alias: (alias != PRODUCTION, alias))
+
+
 def _list_models(registry: Registry) -> Message:
     response: Any = registry.contract.message("foretell.v1.ListModelsResponse")()
-    by_version: dict[tuple[str, str], list[Model]] = {}
-    for model in registry.models:
-        by_version.setdefault((model.name, model.version), []).append(model)
-    for (name, version), models in by_version.items():
-        first = models[0]
-        listed = describe(response, name, version, first.manifest)
-        listed.services.extend(model.service.full_name for model in models)
-        listed.placement = f"PLACEMENT_{first.placement.name}"
-        listed.workers = sum(model.workers for model in models)
-        for field, seconds in (("one_row_seconds", first.cost.one_row), ("batch_seconds", first.cost.batch)):
-            if math.isfinite(seconds):
-                setattr(listed.cost, field, seconds)
+    for host in registry.hosts:
+        with host.still():
+            lineup = host.lineup
+            following = response.following.add()
+            _describe_following(following, host)
+        if lineup.shadow is not None:
+            _describe_shadow(following.shadow, lineup.shadow)
+        aliases = {alias: member.version.version for alias, member in lineup.aliases.items()}
+        generations = {
+            member.version.version: member.generation for member in (*lineup.versions.values(), *lineup.aliases.values())
+        }
+        for version in sorted(lineup.versions, key=lambda version: (PRODUCTION not in aliases_of(version, aliases), int(version))):
+            listed = _describe_loaded(response, lineup.versions[version].version)
+            listed.aliases.extend(aliases_of(version, aliases))
+            listed.generation = generations[version]
+            if lineup.canary is not None and lineup.canary.member.version.version == version:
+                listed.canary_share = lineup.canary.share
     return response  # type: ignore[no-any-return]  # messages of a private pool have no static type
+
+
+def _describe_loaded(response: Any, version: Version) -> Any:
+    first = version.models[0]
+    listed = describe(response, version.name, version.version, first.manifest)
+    listed.services.extend(model.service.full_name for model in version.models)
+    listed.placement = f"PLACEMENT_{first.placement.name}"
+    listed.workers = sum(model.workers for model in version.models)
+    for field, seconds in (("one_row_seconds", first.cost.one_row), ("batch_seconds", first.cost.batch)):
+        if math.isfinite(seconds):
+            setattr(listed.cost, field, seconds)
+    return listed
+
+
+def _describe_following(following: Any, host: Host) -> None:
+    following.name = host.name
+    following.generation = host.routes.generation
+    following.trouble = host.trouble
+    rollout, refused = host.rollout, host.refused
+    if rollout is not None:
+        following.loading = rollout.version
+        following.gate = rollout.gate or ""
+    if refused is not None:
+        for field in ("version", "gate", "reason", "generation"):
+            setattr(following.refused, field, getattr(refused, field))
+        following.refused.refused.FromDatetime(refused.when)
+
+
+def _describe_shadow(described: Any, shadow: Shadow) -> None:
+    comparison = shadow.comparison
+    described.version = shadow.version.version
+    for field in ("compared", "agreeing", "largest_shift", "failed", "left_out"):
+        setattr(described, field, getattr(comparison, field))
+    described.mean_shift = comparison.total_shift / max(1, comparison.compared)
+    described.mean_seconds = comparison.seconds / max(1, comparison.answered)

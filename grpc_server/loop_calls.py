@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # private, so without types
 
-from grpc_server.call import Call
+from grpc_server.call import CHOOSING, Call
 from grpc_server.handler import WINDOW, Answer, Handler, Kind, Pending
 from grpc_server.refusal import MalformedMessage, Refusal
 from grpc_server.status import trailing
@@ -37,10 +37,11 @@ def refuse(event: Any, refusal: Refusal) -> None:
 class _UnaryCall:
     """One message in, one out."""
 
-    __slots__ = ("_call", "_facts", "_handler", "_over", "_pending")
+    __slots__ = ("_call", "_facts", "_handler", "_over", "_pending", "_waits")
 
     def __init__(self, handler: Handler, event: Any) -> None:
         self._handler = handler
+        self._waits = handler.waits  # Once and for all: it decides which operations end the call.
         self._call = event.call
         self._facts = _facts(event)
         self._pending: Pending | None = None
@@ -52,10 +53,10 @@ class _UnaryCall:
         if request is None:  # The caller has closed or cancelled the call, or its message is above the limit.
             self._reply(MalformedMessage("the call has no message"))
             return
-        if self._handler.waits:
+        if self._waits:
             self._call.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(0),), self._closed)
         pending = self._handler.answer(request, self._facts, self._reply)
-        if self._handler.waits and not self._over:
+        if self._waits and not self._over:
             self._pending = pending
 
     def _reply(self, answer: Answer) -> None:
@@ -68,7 +69,7 @@ class _UnaryCall:
                 cygrpc.SendMessageOperation(answer, 0),
                 cygrpc.SendStatusFromServerOperation(labels, _OK, b"", 0),
             )
-        if not self._handler.waits:
+        if not self._waits:
             operations = (*operations, cygrpc.ReceiveCloseOnServerOperation(0))
         self._call.start_server_batch(operations, _nothing_more)
         self._over = True
@@ -182,15 +183,18 @@ class _StreamCall:
             if pending is not None:
                 pending.cancel()
         self._slots.clear()
+        self._facts.over()
 
 
 def _facts(event: Any) -> Call:
-    given = None
+    given, choice = None, None
     for name, value in event.invocation_metadata:
         if name == "x-request-id":
             given = value
+        elif name in CHOOSING:
+            choice = {name: value} | (choice or {})
     seconds = event.call_details.deadline - time.time()
-    return Call(request_id(given), None if seconds > _FOREVER else time.monotonic() + seconds)
+    return Call(request_id(given), None if seconds > _FOREVER else time.monotonic() + seconds, choice)
 
 
 def _refusal(refusal: Refusal, labels: tuple[tuple[str, str], ...]) -> tuple[Any, ...]:

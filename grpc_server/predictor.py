@@ -20,9 +20,13 @@ from grpc_server.call import Call
 from grpc_server.handler import Answer, Reply, parsed
 from grpc_server.incident import failure
 from grpc_server.model import Model
-from grpc_server.refusal import MOST_VIOLATIONS, DeadlinePassed, InvalidFeatures, Refusal
+from grpc_server.refusal import MOST_VIOLATIONS, DeadlinePassed, Draining, InvalidFeatures, Refusal
 
 logger = logging.getLogger(__name__)
+
+
+class Retired(Exception):
+    """The model takes nothing new any more: another version answers in its place."""
 
 
 class Predictor:
@@ -37,10 +41,12 @@ class Predictor:
     def predict(self, request: bytes, call: Call, reply: Reply) -> Job | None:
         """Answer one request: `reply` is called exactly once, perhaps before this returns, from any thread.
 
-        Returns the job while it is under way; after `Job.cancel` the reply may stay out.
+        Returns the job while it is under way; after `Job.cancel` the reply may stay out. Raises Retired instead of all this.
         """
         try:
             return self._submit(request, call, reply)
+        except Retired:
+            raise
         except Refusal as refusal:
             reply(refusal)
         except Exception as error:
@@ -66,6 +72,9 @@ class Predictor:
         job = Job(rows, call, done, self._admission.leave)
         try:
             self._model.batcher.submit(job)
+        except Draining:
+            self._admission.leave()
+            raise Retired from None
         except Refusal:
             self._admission.leave()
             raise

@@ -7,6 +7,8 @@ Refusal
 ├── Draining            UNAVAILABLE           the server is stopping
 ├── ModelUnavailable    UNAVAILABLE           no worker process can be had to run the model
 ├── DeadlinePassed      DEADLINE_EXCEEDED     the caller has stopped caring
+├── UnknownVersion      NOT_FOUND             no such version or alias answers
+├── VersionLoading      UNAVAILABLE           it will answer, but is not loaded yet
 ├── UnknownService      NOT_FOUND             nothing of this name is served
 ├── UnknownMethod       UNIMPLEMENTED         nothing answers on this path
 └── Failure             INTERNAL              our fault; the log has the trace under the incident
@@ -95,6 +97,21 @@ class DeadlinePassed(Refusal):
 
     code = grpc.StatusCode.DEADLINE_EXCEEDED
     reason = "DEADLINE_PASSED"
+
+
+class UnknownVersion(Refusal):
+    """No such version or alias answers."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "UNKNOWN_VERSION"
+
+
+class VersionLoading(Refusal):
+    """The version is on its way to be served."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = "VERSION_LOADING"
+    retry_after = 1.0
 
 
 class UnknownService(Refusal):

@@ -1,38 +1,58 @@
 """Models in memory: which model answers which service."""
 
+import threading
+from collections.abc import Sequence
+
 from contract.contract import Contract
 from contract.service import Method, Shape
 from grpc_server.admission import Admission
+from grpc_server.batcher import Batcher
+from grpc_server.door import Door, StreamDoor
 from grpc_server.errors import ModelError
+from grpc_server.follower import Follower
 from grpc_server.handler import Handler, Kind
-from grpc_server.model import Model, load_model
-from grpc_server.predictor import Predictor
-from grpc_server.repository import Repository
+from grpc_server.host import Host, open_host
+from grpc_server.loading import Loader
+from grpc_server.model import Model
 from grpc_server.settings import ServerSettings
 
 
 class Registry:
     """The models that answer the services of one contract."""
 
-    def __init__(self, contract: Contract, models: list[Model], admission: Admission) -> None:
+    def __init__(self, contract: Contract, hosts: Sequence[Host], admission: Admission) -> None:
         self.contract = contract
-        self.models = sorted(models, key=lambda model: model.name)
+        self.hosts = sorted(hosts, key=lambda host: host.name)
         self.admission = admission
-        self._inline = [model.batcher for model in models if model.batcher.inline]
+        self._follower = Follower(self.hosts)
+        self._handlers = [(host, self._handler(host, method)) for host in self.hosts for s in host.services for method in s.methods]
+        self._inline: tuple[Batcher, ...] = ()
+        self._noting = threading.Lock()
+        for host in self.hosts:
+            host.changed = self._changed
+        self._changed()
+
+    @property
+    def models(self) -> list[Model]:
+        """What answers calls that choose nothing, one for each service."""
+        return [model for host in self.hosts for model in host.lineup.production.version.models]
 
     def handlers(self) -> list[Handler]:
         """One for each method of each service."""
-        return [self._handler(model, method) for model in self.models for method in model.service.methods]
+        return [handler for _, handler in self._handlers]
 
-    def _handler(self, model: Model, method: Method) -> Handler:
-        predictor = self.predictor(model, method.name)
-        kind = Kind.STREAM if method.shape is Shape.STREAM else Kind.UNARY
-        facts = (("model-name", model.name), ("model-version", model.version))
-        return Handler(method.path, kind, predictor.predict, facts, waits=not model.batcher.inline)
+    def _handler(self, host: Host, method: Method) -> Handler:
+        if method.shape is Shape.STREAM:
+            return Handler(method.path, Kind.STREAM, StreamDoor(host, method.path).answer)
+        return Handler(method.path, Kind.UNARY, Door(host, method.path).answer)
 
-    def predictor(self, model: Model, method: str) -> Predictor:
-        """The core for one method of the service that `model` answers."""
-        return Predictor(model.bindings[method], model, self.contract.rules, self.admission)
+    def _changed(self) -> None:
+        """Note what runs where, before versions come and after they have gone; from any thread."""
+        with self._noting:  # Else one that has looked before another would have the last word.
+            models = [model for host in self.hosts for version in host.versions for model in version.models]
+            self._inline = tuple(model.batcher for model in models if model.batcher.inline)
+            for host, handler in self._handlers:
+                handler.waits = not all(version.inline for version in host.versions)
 
     @property
     def waiting(self) -> int:
@@ -48,22 +68,26 @@ class Registry:
             if batcher.waiting:
                 batcher.run_waiting()
 
+    def follow(self) -> None:
+        """From now on, follow the records of the models."""
+        self._follower.start()
+
     def close(self, seconds: float) -> None:
         """Answer what is queued and end the models' threads and workers; a thread that hangs is left to the end of the process."""
-        for model in self.models:
-            model.close(seconds)
+        self._follower.stop()
+        for host in self.hosts:
+            host.close(seconds)
 
 
 def load_registry(contract: Contract, settings: ServerSettings) -> Registry:
-    """Load the newest version of the model of every service. Raises ModelError for the first that cannot be served."""
-    repository = Repository(settings.models)
-    models: list[Model] = []
+    """Load the model of every service. Raises ModelError for the first that cannot be served."""
+    admission = Admission()
+    hosts: list[Host] = []
     try:
-        for service in contract.services:
-            bundle = repository.read(service.model, repository.latest(service.model))
-            models.append(load_model(bundle, contract, service, settings))
+        for name in dict.fromkeys(service.model for service in contract.services):
+            hosts.append(open_host(Loader(name, contract, settings, admission)))  # noqa: PERF401  # Those before must be closed.
     except ModelError:
-        for model in models:
-            model.close(0.0)
+        for host in hosts:
+            host.close(0.0)
         raise
-    return Registry(contract, models, Admission())
+    return Registry(contract, hosts, admission)

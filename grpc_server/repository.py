@@ -1,7 +1,6 @@
 """Models on disk: `<root>/<name>/<version>/` holds an artifact, its manifest and its golden rows, and never changes."""
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -10,10 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from grpc_server import durable
 from grpc_server.errors import ArtifactAltered, ModelError, ModelNotFound
 from grpc_server.manifest import GOLDEN, MANIFEST, GoldenRow, Manifest, read_golden, read_manifest
+from grpc_server.routes import VERSION
 
-_VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_VERSION = re.compile(VERSION)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -26,6 +27,11 @@ class Bundle:
     manifest: Manifest
     artifact: bytes
     golden: tuple[GoldenRow, ...]
+
+    @property
+    def place(self) -> str:
+        """Which version this is, for messages."""
+        return f"model {self.name!r} version {self.version}"
 
 
 def sha256(data: bytes) -> str:
@@ -44,9 +50,13 @@ class Repository:
         folders = self.root.iterdir() if self.root.is_dir() else ()
         return sorted(path.name for path in folders if _NAME.fullmatch(path.name) and self.versions(path.name))
 
+    def folder(self, name: str) -> Path:
+        """Where all of a model is, whether it exists or not. Raises ModelError for what is no name."""
+        return self.root / _checked(name)
+
     def versions(self, name: str) -> list[str]:
         """Versions of a model, oldest first; empty when there is none."""
-        folder = self.root / _checked(name)
+        folder = self.folder(name)
         if not folder.is_dir():
             return []
         numbers = sorted(int(path.name) for path in folder.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir())
@@ -61,7 +71,7 @@ class Repository:
 
     def manifest(self, name: str, version: str) -> Manifest:
         """What is recorded of a version, its files unread. Raises ModelNotFound or ArtifactAltered."""
-        folder = self.root / _checked(name) / version
+        folder = self.folder(name) / version
         if not folder.is_dir():
             raise ModelNotFound(f"no version {version} of model {name!r} in {self.root}")
         return read_manifest(_bytes(folder / MANIFEST), str(folder))
@@ -71,7 +81,7 @@ class Repository:
 
         Raises ModelNotFound, or ArtifactAltered for a file that is missing, foreign or not as it was added.
         """
-        folder = self.root / _checked(name) / version
+        folder = self.folder(name) / version
         manifest = self.manifest(name, version)
         files = {file: _bytes(folder / file) for file in manifest.files}
         for file, data in files.items():
@@ -85,7 +95,7 @@ class Repository:
 
         Raises ModelError where the folder cannot be written.
         """
-        folder = self.root / _checked(name)
+        folder = self.folder(name)
         try:
             return self._write(name, folder, manifest, files)
         except OSError as error:
@@ -95,10 +105,10 @@ class Repository:
         folder.mkdir(parents=True, exist_ok=True)
         with _staging(folder) as staged:
             for file, data in (*files.items(), (MANIFEST, manifest.model_dump_json(indent=2).encode())):
-                _write(staged / file, data)
-            _sync(staged)
+                durable.write(staged / file, data)
+            durable.sync(staged)
             version = self._publish(name, staged)
-            _sync(folder)
+            durable.sync(folder)
         return version
 
     def _publish(self, name: str, staged: Path) -> str:
@@ -135,18 +145,3 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ArtifactAltered(f"{path} cannot be read ({error.strerror}): add the model again") from None
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -65,6 +65,7 @@ class Server:
         self._registry = registry
         gc.freeze()  # What is loaded by now stays: the collector need not look at it again and again.
         await self._shell.start(handlers, registry)
+        registry.follow()
         return handlers
 
     async def stop(self) -> None:

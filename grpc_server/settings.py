@@ -54,5 +54,14 @@ class ServerSettings(ProcessSettings):
     worker_max_mb: int = Field(default=0, ge=0)
     """Resident memory in MB above which a worker is replaced between two runs; 0 for no limit."""
 
+    gate_seconds: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
+    """Longest time a version may take at each gate on its way to be served; one that takes longer is refused."""
+
+    max_row_seconds: float = Field(default=10.0, gt=0, le=3600, allow_inf_nan=False)
+    """Longest time a version may take for one row while it is tried; a slower one is refused."""
+
+    keep_warm: int = Field(default=1, ge=0, le=64)
+    """Versions kept in memory after nothing names them any more, the last ones, so that a rollback to them is instant."""
+
     reflection: bool = True
     """Whether grpcurl and others may list and describe the services."""

@@ -5,10 +5,7 @@ are to warm up with; their answer is what a run costs.
 """
 
 import contextlib
-import fcntl
 import logging
-import os
-import select
 import signal
 import socket
 import sys
@@ -25,6 +22,7 @@ from grpc_server import runtimes
 from grpc_server.cost import measure
 from grpc_server.errors import ArtifactAltered
 from grpc_server.frame import receive, send
+from grpc_server.lifeline import end_with, stand_back
 from grpc_server.model import check_golden, check_manifest
 from grpc_server.repository import Repository
 from grpc_server.runtimes import Matrix, Runtime
@@ -35,9 +33,12 @@ logger = logging.getLogger(__name__)
 _LONGEST_TEXT = 8_000
 """Characters of an exception and its trace that go to the server's log: the last ones."""
 
+_LAST = 19
+"""How far a worker stands back that is to take only the time which all others leave."""
 
-def serve(line: socket.socket, load: Callable[[], Runtime]) -> None:
-    """Load the model and answer frames until the other end closes."""
+
+def serve(line: socket.socket, load: Callable[[], Runtime], warm: Callable[[], None] = lambda: None) -> None:
+    """Load the model, call `warm` once it is, and answer frames until the other end closes."""
     with contextlib.suppress(EOFError, ConnectionError):
         sample = _rows(line)
         try:
@@ -51,6 +52,7 @@ def serve(line: socket.socket, load: Callable[[], Runtime]) -> None:
             return
         cost = measure(runtime.predict, sample)
         send(line, np.array([[cost.one_row, cost.batch]]))
+        warm()
         while True:
             send(line, _answer(runtime, _rows(line)))
 
@@ -79,20 +81,8 @@ def load_version(root: Path, name: str, version: str, digest: str) -> Runtime:
     return runtime
 
 
-def end_with(lifeline: socket.socket) -> None:
-    """From now on the kernel kills this process, and what it has started, when the other end of `lifeline` closes.
-
-    Not a matter of this interpreter, because a model that hangs may never let another thread run.
-    """
-    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
-    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-    if select.select([lifeline], [], [], 0)[0]:  # Nothing is ever sent there: it closed before.
-        raise SystemExit(1)
-
-
-def main(root: str, name: str, version: str, digest: str, line: str, lifeline: str) -> None:
-    """Run the process; `line` and `lifeline` are file descriptors of sockets."""
+def main(root: str, name: str, version: str, digest: str, back: str, line: str, lifeline: str) -> None:
+    """Run the process; `line` and `lifeline` are file descriptors of sockets, `back` is not empty where it is to stand back."""
     with socket.socket(fileno=int(lifeline)) as alive, socket.socket(fileno=int(line)) as frames:
         for inherited in (alive, frames):
             inherited.set_inheritable(False)  # What a model starts must not hold them open.
@@ -101,7 +91,7 @@ def main(root: str, name: str, version: str, digest: str, line: str, lifeline: s
             signal.signal(number, signal.SIG_IGN)  # Meant for the server, which drains and then ends this process.
         log_to_stderr()
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
-        serve(frames, lambda: load_version(Path(root), name, version, digest))
+        serve(frames, lambda: load_version(Path(root), name, version, digest), lambda: stand_back(_LAST) if back else None)
 
 
 if __name__ == "__main__":

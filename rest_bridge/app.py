@@ -16,6 +16,7 @@ from contract.service import Method, Service, Shape
 from lifecycle.request_id import request_id
 from rest_bridge.caller import Caller, Unary
 from rest_bridge.channel import Channel
+from rest_bridge.choice import chosen_paths
 from rest_bridge.coalescer import Coalescer
 from rest_bridge.endpoint import Endpoint
 from rest_bridge.guard import failure
@@ -60,14 +61,15 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
     app.include_router(own)
     taken = {getattr(route, "path", "") for route in own.routes} | _OWN_PAGES
     endpoints: dict[str, ASGIApp] = {}
-    for method, caller in _callers(contract, channel, eager):
+    for service, method, caller in _callers(contract, channel, eager):
         for path in method.paths:
             if path in taken or path.startswith("/static-offline-docs/"):
                 raise ContractError(f"the REST path {path} of {method.full_name} is one of the bridge's own pages")
             endpoint = Endpoint(contract, method, caller, settings)
             for spelling in {path, f"{path.rstrip('/')}/"}:
                 endpoints[spelling] = endpoint
-                app.router.routes.append(Route(spelling, endpoint, methods=["POST"], include_in_schema=False))
+                for served in (spelling, *chosen_paths(service.model, spelling).values()):
+                    app.router.routes.append(Route(served, endpoint, methods=["POST"], include_in_schema=False))
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _unexpected)
@@ -76,14 +78,14 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
     return Application(app, endpoints)
 
 
-def _callers(contract: Contract, channel: Channel, eager: bool) -> Iterator[tuple[Method, Caller]]:
+def _callers(contract: Contract, channel: Channel, eager: bool) -> Iterator[tuple[Service, Method, Caller]]:
     for service in contract.services:
         for method in service.methods:
             unary, batch = Unary(channel, method), _batch_method(service, method)
             if batch is None:
-                yield method, unary
+                yield service, method, unary
             else:
-                yield method, Coalescer(unary, Unary(channel, batch), batch, contract.rules, eager=eager)
+                yield service, method, Coalescer(unary, Unary(channel, batch), batch, contract.rules, eager=eager)
 
 
 def _batch_method(service: Service, method: Method) -> Method | None:

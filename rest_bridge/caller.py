@@ -6,8 +6,9 @@ from typing import Any, NamedTuple, Protocol
 
 from contract.service import Method
 from rest_bridge.channel import Call, Channel
+from rest_bridge.choice import NOTHING, Choice
 
-MODEL_HEADERS = ("model-name", "model-version")
+MODEL_HEADERS = ("model-name", "model-version", "model-generation")
 
 
 class Answer(NamedTuple):
@@ -21,8 +22,8 @@ class Answer(NamedTuple):
 class Caller(Protocol):
     """Sends one message within so many seconds. Raises grpc.aio.AioRpcError; to cancel the task cancels the call."""
 
-    async def __call__(self, message: bytes, seconds: float, identity: str) -> Answer:
-        """The answer to `message`, sent under the request id `identity`."""
+    async def __call__(self, message: bytes, seconds: float, identity: str, choice: Choice = NOTHING) -> Answer:
+        """The answer to `message`, sent under the request id `identity`, of the version that `choice` names."""
 
 
 class Unary:
@@ -31,9 +32,9 @@ class Unary:
     def __init__(self, channel: Channel, method: Method) -> None:
         self._call = channel.unary_unary(method.path)
 
-    async def __call__(self, message: bytes, seconds: float, identity: str) -> Answer:
+    async def __call__(self, message: bytes, seconds: float, identity: str, choice: Choice = NOTHING) -> Answer:
         """See Caller."""
-        call: Call = self._call(message, timeout=seconds, metadata=(("x-request-id", identity),))
+        call: Call = self._call(message, timeout=seconds, metadata=(("x-request-id", identity), *choice))
         try:
             answer = await call
         except asyncio.CancelledError:

@@ -16,6 +16,7 @@ from contract.rules import VALID, Rules
 from contract.service import Method
 from lifecycle.request_id import request_id
 from rest_bridge.caller import Answer, Caller
+from rest_bridge.choice import NOTHING, Choice
 from rest_bridge.items import Items
 from rest_bridge.rounds import Rounds
 
@@ -32,13 +33,14 @@ _NOT_EVERYBODYS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, g
 class Row:
     """One request, from the moment it comes in until it has its answer."""
 
-    __slots__ = ("alone", "answer", "end", "identity", "message")
+    __slots__ = ("alone", "answer", "choice", "end", "identity", "message")
 
-    def __init__(self, message: bytes, end: float, identity: str, answer: asyncio.Future[Answer]) -> None:
+    def __init__(self, message: bytes, end: float, identity: str, choice: Choice, answer: asyncio.Future[Answer]) -> None:
         self.message = message
         self.end = end
         """When its caller stops caring, on the loop's clock."""
         self.identity = identity
+        self.choice = choice
         self.answer = answer
         self.alone: asyncio.Task[None] | None = None
         """What sends it, where it goes alone."""
@@ -65,22 +67,23 @@ class Coalescer:
         self._out = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, message: bytes, seconds: float, identity: str) -> Answer:
+    async def __call__(self, message: bytes, seconds: float, identity: str, choice: Choice = NOTHING) -> Answer:
         """See Caller.
 
-        A row that the rules refuse goes alone: the server words its refusal, and no batch fails of it.
+        A row that the rules refuse goes alone: the server words its refusal, and no batch fails of it. Rows that choose differently
+        never go together.
         """
         self._inside += 1
         try:
             if (self._eager and self._inside == 1) or not self._is_fine(message):
-                return await self._unary(message, seconds, identity)
-            return await self._in_company(message, seconds, identity)
+                return await self._unary(message, seconds, identity, choice)
+            return await self._in_company(message, seconds, identity, choice)
         finally:
             self._inside -= 1
 
-    async def _in_company(self, message: bytes, seconds: float, identity: str) -> Answer:
+    async def _in_company(self, message: bytes, seconds: float, identity: str, choice: Choice) -> Answer:
         loop = self._loop = self._loop or asyncio.get_running_loop()
-        row = Row(message, loop.time() + seconds, identity, loop.create_future())
+        row = Row(message, loop.time() + seconds, identity, choice, loop.create_future())
         if not self._waiting and self._out < MOST_OUT:
             loop.call_soon(loop.call_soon, self._send_waiting)  # The next turn reads what came in during this one.
         self._waiting.append(row)
@@ -109,12 +112,13 @@ class Coalescer:
         """Send what waits, if a call may go out."""
         while self._waiting and self._out < MOST_OUT:
             rows: list[Row] = []
-            while self._waiting and len(rows) < MOST_ROWS:
+            choice = self._waiting[0].choice
+            while self._waiting and len(rows) < MOST_ROWS and self._waiting[0].choice == choice:
                 row = self._waiting.popleft()
                 if not row.answer.done():  # Else its caller is gone.
                     rows.append(row)
             if not rows:
-                return
+                continue
             self._out += 1
             task = asyncio.create_task(self._send(rows))
             if len(rows) == 1:
@@ -138,7 +142,8 @@ class Coalescer:
     async def _send_together(self, rows: list[Row]) -> None:
         seconds = _left(max(row.end for row in rows))
         try:
-            answer = await self._batch(self._request.join([row.message for row in rows]), seconds, request_id(None))
+            batch = self._request.join([row.message for row in rows])
+            answer = await self._batch(batch, seconds, request_id(None), rows[0].choice)
         except grpc.aio.AioRpcError as error:
             if error.code() not in _NOT_EVERYBODYS:
                 raise
@@ -149,7 +154,7 @@ class Coalescer:
 
     async def _send_alone(self, row: Row) -> None:
         try:
-            _settle(row, await self._unary(row.message, _left(row.end), row.identity))
+            _settle(row, await self._unary(row.message, _left(row.end), row.identity, row.choice))
         except Exception as error:
             _settle(row, error)
 

@@ -15,6 +15,7 @@ from contract.service import Method
 from lifecycle.request_id import request_id
 from rest_bridge.body import read_body
 from rest_bridge.caller import Caller, model_headers
+from rest_bridge.choice import chosen
 from rest_bridge.codec import Codec
 from rest_bridge.connection import WHOLE_ANSWER, SendWhole
 from rest_bridge.deadline import timeout
@@ -74,11 +75,12 @@ class Endpoint:
         settings = self._settings
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout(headers, settings.request_seconds, settings.max_request_seconds)
+        choice = chosen(headers, scope.get("path_params"))
         body = await read_body(scope, headers, receive, settings.max_body_bytes, settings.body_seconds)
         message = self._read(body)
         try:
             with HangUp(receive, self._rounds, loop):
-                answer = await self._caller(message, max(end - loop.time(), 0.0), identity)
+                answer = await self._caller(message, max(end - loop.time(), 0.0), identity, choice)
         except grpc.aio.AioRpcError as error:
             refusal = refused_body(error, self._contract, self._method.input, read_document(body))
             refusal.headers.update(model_headers(error.trailing_metadata()))

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from contract.contract import Contract
 from contract.example import example
 from contract.service import Method
+from rest_bridge.choice import chosen_paths
 from rest_bridge.codec import Codec
 from rest_bridge.json_schema import message_schema, messages_within, reference
 
@@ -44,7 +45,7 @@ PROBLEM: Part = {
 }
 REFUSALS = {
     400: "A header is malformed.",
-    404: "There is no such page.",
+    404: "There is no such page, or no such version or alias answers; the message lists those that do.",
     405: "The path takes another method.",
     408: "The body took too long to arrive.",
     413: "The body is too large.",
@@ -57,7 +58,7 @@ REFUSALS = {
     503: "The model server is starting, stopping or away. Retry after the time in `retry-after`.",
     504: "No answer within the deadline.",
 }
-PREDICTION_REFUSALS = (400, 405, 408, 413, 415, 422, 429, 431, 500, 501, 503, 504)
+PREDICTION_REFUSALS = (400, 404, 405, 408, 413, 415, 422, 429, 431, 500, 501, 503, 504)
 PAGE_REFUSALS = (400, 405, 408, 431, 500)
 
 _REQUEST_ID: Part = {"description": "Identity of the request, as given or made.", "schema": {"type": "string"}}
@@ -65,7 +66,22 @@ _HEADERS: Part = {
     "x-request-id": _REQUEST_ID,
     "model-name": {"description": "Name of the model that answered.", "schema": {"type": "string"}},
     "model-version": {"description": "Version of the model that answered.", "schema": {"type": "string"}},
+    "model-generation": {
+        "description": "Generation of the record by which that version answers; 0 where there is no record.",
+        "schema": {"type": "string"},
+    },
 }
+_CHOICES: dict[str, Part] = {
+    "version": {
+        "description": "Version to answer: one that an alias names, or that is kept warm. `/models` lists them.",
+        "schema": {"type": "string", "pattern": r"^[1-9][0-9]{0,17}$", "examples": ["1"]},
+    },
+    "alias": {
+        "description": "Alias whose version is to answer.",
+        "schema": {"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]{0,63}$", "examples": ["production"]},
+    },
+}
+_CHOOSING: list[Part] = [{"name": f"model-{kind}", "in": "header"} | part for kind, part in _CHOICES.items()]
 _RETRY: Part = {"retry-after": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}}}
 _PARAMETERS: list[Part] = [
     {
@@ -114,9 +130,12 @@ def openapi(app: FastAPI, contract: Contract) -> Part:
         schemas.pop(name, None)
     schemas |= {"Refusal": REFUSAL, "Problem": PROBLEM}
     paths = {}
-    for method in (method for service in contract.services for method in service.methods):
+    for owner, method in ((service, method) for service in contract.services for method in service.methods):
         for number, path in enumerate(method.paths):
-            paths[path] = {"post": _operation(contract, method, number)}
+            operation = _operation(contract, method, number)
+            paths[path] = {"post": operation | {"parameters": _PARAMETERS + _CHOOSING}}
+            for kind, chosen in chosen_paths(owner.model, path).items():
+                paths[chosen] = {"post": _choosing(operation, kind)}
         if method.paths:
             _add_schemas(schemas, contract, method)
     for page in document.get("paths", {}).values():
@@ -147,6 +166,15 @@ def _operation(contract: Contract, method: Method, number: int) -> Part:
         "responses": {"200": {"description": "The prediction.", "headers": _HEADERS, "content": {"application/json": answer}}}
         | {str(status): refusal_response(status) for status in PREDICTION_REFUSALS}
         | {"default": _DEFAULT},
+    }
+
+
+def _choosing(operation: Part, kind: str) -> Part:
+    """The operation by whose path a version or an alias is chosen."""
+    return operation | {
+        "summary": f"{operation['summary']}, by {kind}",
+        "operationId": f"{operation['operationId']}.{kind}",
+        "parameters": [*_PARAMETERS, {"name": kind, "in": "path", "required": True} | _CHOICES[kind]],
     }
 
 

@@ -27,7 +27,7 @@ class Health(BaseModel):
 
 
 class Model(BaseModel):
-    """One version of a model that answers."""
+    """One version of a model that may be asked for."""
 
     name: str
     version: str
@@ -37,12 +37,57 @@ class Model(BaseModel):
     services: list[str]
     columns: list[str]
     classes: list[str]
+    aliases: list[str]
+    """Empty where the version is only kept warm."""
+    generation: int
+    """Generation of the record by which it stands here."""
+    canary_share: float
+    """Share of the calls that choose nothing which it answers as a canary."""
+
+
+class RefusedVersion(BaseModel):
+    """A version that did not get through the gates."""
+
+    version: str
+    gate: str
+    reason: str
+    refused: str
+    """When."""
+    generation: int
+
+
+class Shadow(BaseModel):
+    """A version that is asked what production was asked, and how its answers compare."""
+
+    version: str
+    compared: int
+    agreeing: int
+    largest_shift: float
+    mean_shift: float
+    mean_seconds: float
+    failed: int
+    left_out: int
+
+
+class Following(BaseModel):
+    """Where the server stands with the record of one model."""
+
+    name: str
+    generation: int
+    loading: str
+    """Version on its way to be served; empty where none is."""
+    gate: str
+    refused: RefusedVersion | None = None
+    shadow: Shadow | None = None
+    trouble: str
+    """Why the record is not followed; empty where it is."""
 
 
 class Models(BaseModel):
-    """The models that answer."""
+    """The versions that may be asked for, and how far their records are followed."""
 
     models: list[Model]
+    following: list[Following]
 
 
 class ContractFiles(BaseModel):

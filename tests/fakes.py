@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -14,10 +15,15 @@ from grpc_server.admission import Admission
 from grpc_server.batcher import Batcher
 from grpc_server.binding import Binding
 from grpc_server.cost import Cost, Placement
+from grpc_server.host import Host
+from grpc_server.lineup import Version
+from grpc_server.loading import Loader
 from grpc_server.manifest import Manifest
 from grpc_server.model import Model
 from grpc_server.registry import Registry
+from grpc_server.routes import Routes
 from grpc_server.runtimes import Matrix
+from grpc_server.settings import ServerSettings
 from tests.conftest import CLASSES, COLUMNS
 
 
@@ -81,4 +87,6 @@ def registry_of(
     bindings = {method.name: Binding(contract, method, COLUMNS, CLASSES) for method in service.methods}
     batcher = Batcher([runtime.predict], max_rows=max_rows, max_waiting=max_waiting, inline=inline)
     model = Model("iris", "7", MANIFEST, service, bindings, batcher, Cost(0.0001, math.inf), Placement.INLINE, workers=1)
-    return Registry(contract, [model], Admission())
+    admission = Admission()
+    loader = Loader("iris", contract, ServerSettings(models=Path("/nowhere")), admission)
+    return Registry(contract, [Host(loader, Version([model], contract.rules, admission), Routes())], admission)

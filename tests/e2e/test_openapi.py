@@ -55,6 +55,10 @@ def test_the_document_says_what_the_contract_says(document: Any) -> None:
     assert set(document["paths"]) == {
         "/predict",
         "/predict/batch",
+        "/models/iris/versions/{version}/predict",
+        "/models/iris/versions/{version}/predict/batch",
+        "/models/iris/aliases/{alias}/predict",
+        "/models/iris/aliases/{alias}/predict/batch",
         "/healthz",
         "/readyz",
         "/models",
@@ -65,7 +69,7 @@ def test_the_document_says_what_the_contract_says(document: Any) -> None:
 
 
 def test_every_status_has_the_one_refusal_body(document: Any) -> None:
-    for path in ("/predict", "/predict/batch"):
+    for path in (path for path in document["paths"] if "predict" in path):
         responses = document["paths"][path]["post"]["responses"]
         assert set(responses) == {"200", "default", *map(str, PREDICTION_REFUSALS)}
         for status, response in responses.items():
@@ -81,7 +85,11 @@ def document_name(path: str) -> str:
 def test_readiness_models_and_contract_are_served(doors: Doors) -> None:
     assert doors.http.get("/healthz").json() == {"status": "live"}
     assert doors.http.get("/readyz").json() == {"status": "ready"}
-    (model,) = doors.http.get("/models").json()["models"]
+    models = doors.http.get("/models").json()
+    (model,) = models["models"]
+    assert (model["aliases"], model["generation"]) == (["production"], 0)
+    (following,) = models["following"]
+    assert (following["name"], following["generation"], following["refused"]) == ("iris", 0, None)
     assert (model["name"], model["version"], model["services"]) == ("iris", "1", ["iris.v1.IrisService"])
     assert (tuple(model["columns"]), tuple(model["classes"])) == (COLUMNS, CLASSES)
     assert re.fullmatch(r"[0-9a-f]{64}", model["digest"])

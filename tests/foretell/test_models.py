@@ -44,10 +44,10 @@ def nowhere() -> Iterator[str]:
 
 def test_what_a_server_hosts_is_listed_with_its_placement_and_cost(in_processes: Foretell) -> None:
     head, _line, *lines = listed("--target", in_processes.grpc).stdout.splitlines()
-    assert cells(head) == ["name", "version", "format", "services", "placement", "workers", "1 row", "64 rows"]
+    assert cells(head) == ["name", "version", "aliases", "format", "services", "placement", "workers", "1 row", "64 rows"]
     (line,) = lines
-    assert cells(line)[:6] == ["iris", "1", "joblib", "iris.v1.IrisService", "process", "1"]
-    assert all(re.fullmatch(r"[0-9.]+ ms", cost) for cost in cells(line)[6:])
+    assert cells(line)[:7] == ["iris", "1", "production", "joblib", "iris.v1.IrisService", "process", "1"]
+    assert all(re.fullmatch(r"[0-9.]+ ms", cost) for cost in cells(line)[7:])
     assert httpx.post(f"{in_processes.http}/predict", json=EXAMPLE).json()["setosa_probability"] < 0.1
 
 

@@ -29,10 +29,11 @@ async def test_every_answer_says_which_model_gave_it() -> None:
     async with served(FakeRuntime()) as stub:
         call = stub.predict(stub.features(**EXAMPLE), metadata=(("x-request-id", "abc-1"),))
         await call
-        assert dict(await call.trailing_metadata()) == {"model-name": "iris", "model-version": "7", "x-request-id": "abc-1"}
+        labels = {"model-name": "iris", "model-version": "7", "model-generation": "0", "x-request-id": "abc-1"}
+        assert dict(await call.trailing_metadata()) == labels
         stream = stub.predict_stream([stub.features(**EXAMPLE)], metadata=(("x-request-id", "abc-2"),))
         assert [answer async for answer in stream]
-        assert dict(await stream.trailing_metadata()) == {"model-name": "iris", "model-version": "7", "x-request-id": "abc-2"}
+        assert dict(await stream.trailing_metadata()) == labels | {"x-request-id": "abc-2"}
         refused = stub.predict(stub.features())
         error = await failure(refused)
         assert not list(await refused.initial_metadata())  # gRPC clients retry no call that has sent anything before

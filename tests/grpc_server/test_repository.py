@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -98,9 +99,9 @@ def test_writers_at_the_same_time_each_get_a_version_of_their_own(logistic: Path
 
 def test_a_writer_that_dies_leaves_nothing_that_could_be_served(repository: Repository, logistic: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from grpc_server import repository as r\n"
+        "import os, sys; from pathlib import Path; from grpc_server import durable, repository as r\n"
         "from grpc_server.adding import add_model\n"
-        "r._sync = lambda folder: os._exit(9)\n"
+        "durable.sync = lambda folder: os._exit(9)\n"
         f"add_model(r.Repository(Path({str(repository.root)!r})), Path({str(logistic)!r}), 'yes', ('a', 'b'))"
     )
     done = subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": str(Path.cwd())}, check=False)
@@ -152,6 +153,22 @@ def test_a_damaged_version_is_refused(trained: Path, repository: Repository, dam
     damage(repository.root / "iris/1")
     with pytest.raises(ArtifactAltered, match=says):
         repository.read("iris", "1")
+
+
+@pytest.mark.parametrize("file", ["model.joblib", "golden.jsonl"])
+def test_no_flip_of_a_single_bit_goes_unnoticed(trained: Path, repository: Repository, file: str) -> None:
+    add_model(repository, trained / "model.joblib", "iris", COLUMNS, (trained / "golden.jsonl").read_bytes())
+    path = repository.root / "iris/1" / file
+    good = path.read_bytes()
+    chance = random.Random(1)
+    for _ in range(1000):
+        bad = bytearray(good)
+        bad[chance.randrange(len(bad))] ^= 1 << chance.randrange(8)
+        path.write_bytes(bad)
+        with pytest.raises(ArtifactAltered):
+            repository.read("iris", "1")
+    path.write_bytes(good)
+    assert repository.read("iris", "1").golden
 
 
 class Canary:

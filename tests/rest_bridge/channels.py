@@ -53,7 +53,7 @@ class FakeCall:
         return answer
 
     async def trailing_metadata(self) -> Any:
-        return (("model-name", "iris"), ("model-version", "7"), ("secret", "kept"))
+        return (("model-name", "iris"), ("model-version", "7"), ("model-generation", "3"), ("secret", "kept"))
 
     def cancel(self) -> bool:
         self._channel.cancelled.set()

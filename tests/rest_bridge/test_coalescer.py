@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from contract.contract import Contract
 from rest_bridge.caller import Answer
+from rest_bridge.choice import NOTHING, Choice
 from rest_bridge.coalescer import MOST_OUT, MOST_ROWS, Coalescer
 from tests.conftest import EXAMPLE
 from tests.rest_bridge.channels import rpc_error
@@ -28,6 +29,8 @@ class Server:
         self.sent: list[int] = []
         """Rows of each call, in order; a unary call has one."""
         self.identities: list[str] = []
+        self.choices: list[Choice] = []
+        """What each call chooses."""
         self.go = asyncio.Event()
         self.cancelled = 0
         self.answers: int | None = None
@@ -35,19 +38,21 @@ class Server:
         self.fails: Callable[[list[float]], grpc.aio.AioRpcError | None] = lambda _rows: None
         self.coalescer = Coalescer(self._unary, self._batch, self.batch, contract.rules, eager=eager)
 
-    async def ask(self, value: float | None, seconds: float = 10.0) -> float:
+    async def ask(self, value: float | None, seconds: float = 10.0, choice: Choice = NOTHING) -> float:
         message = self.row.request(**EXAMPLE | {"sepal_length": value})
-        answer = await self.coalescer(message.SerializeToString(), seconds, f"id-{value}")
+        answer = await self.coalescer(message.SerializeToString(), seconds, f"id-{value}", choice)
         assert answer.headers == HEADERS
         read: Any = self.row.response.FromString(answer.message)
         return float(read.setosa_probability)
 
-    async def _unary(self, message: bytes, seconds: float, identity: str) -> Answer:
+    async def _unary(self, message: bytes, seconds: float, identity: str, choice: Choice) -> Answer:
         self.identities.append(identity)
+        self.choices.append(choice)
         (value,) = await self._work([self.row.request.FromString(message)])
         return Answer(self.row.response(setosa_probability=value).SerializeToString(), HEADERS)
 
-    async def _batch(self, message: bytes, seconds: float, identity: str) -> Answer:
+    async def _batch(self, message: bytes, seconds: float, identity: str, choice: Choice) -> Answer:
+        self.choices.append(choice)
         request: Any = self.batch.request.FromString(message)
         answers = [self.row.response(setosa_probability=value) for value in await self._work(request.rows)]
         return Answer(self.batch.response(rows=answers[: self.answers]).SerializeToString(), HEADERS)
@@ -108,6 +113,18 @@ async def test_an_eager_one_sends_the_first_at_once_and_the_others_together(cont
     assert server.sent == [1, 4]
     assert await server.ask(0.5) == 0.5
     assert server.sent == [1, 4, 1]
+
+
+async def test_rows_that_choose_differently_never_go_together(contract: Contract) -> None:
+    server = Server(contract)
+    server.go.set()
+    kinds: list[Choice] = [NOTHING, (("model-version", "1"),), (("model-version", "2"),)]
+    choices = [kinds[number // 10 % 3] for number in range(60)] + [kinds[number % 3] for number in range(9)]
+    values = [number / 100 for number in range(len(choices))]
+    asked = [server.ask(value, choice=choice) for value, choice in zip(values, choices, strict=True)]
+    assert await settled(asked) == values
+    assert server.sent == [10] * 6 + [1] * 9
+    assert server.choices == kinds * 5
 
 
 async def busy(server: Server) -> list[asyncio.Task[Any]]:

@@ -49,16 +49,46 @@ async def test_an_answer_has_the_contracts_names_and_its_zeros(contract: Contrac
     assert response.status_code == 200
     assert response.json() == {"setosa_probability": 0.25, "versicolor_probability": 0.0, "virginica_probability": 0.75}
     assert response.headers["content-type"] == "application/json"
-    assert {name: response.headers[name] for name in ("model-name", "model-version", "x-request-id")} == {
-        "model-name": "iris",
-        "model-version": "7",
-        "x-request-id": "mine",
-    }
+    labels = {"model-name": "iris", "model-version": "7", "model-generation": "3", "x-request-id": "mine"}
+    assert {name: response.headers[name] for name in labels} == labels
     assert "secret" not in response.headers
     (call,) = channel.calls
     assert call["method"] == "/iris.v1.IrisService/Predict"
     assert call["request"] == contract.services[0].methods[0].request(**EXAMPLE).SerializeToString()
     assert call["metadata"] == (("x-request-id", "mine"),)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "choice"),
+    [
+        ("/predict", {"model-version": "2"}, (("model-version", "2"),)),
+        ("/predict", {"model-alias": "staging", "routing-key": "kim"}, (("model-alias", "staging"), ("routing-key", "kim"))),
+        ("/models/iris/versions/2/predict", {}, (("model-version", "2"),)),
+        ("/models/iris/versions/2/predict/", {"routing-key": "kim"}, (("routing-key", "kim"), ("model-version", "2"))),
+        ("/models/iris/aliases/staging/predict", {}, (("model-alias", "staging"),)),
+        ("/models/iris/aliases/a%20b%C3%A9/predict", {}, 400),
+        ("/models/iris/aliases/staging/predict", {"model-alias": "staging"}, (("model-alias", "staging"),)),
+        ("/models/iris/versions/2/predict", {"model-alias": "staging"}, (("model-alias", "staging"), ("model-version", "2"))),
+        ("/models/iris/versions/2/predict", {"model-version": "1"}, 400),
+        ("/predict", {"model-alias": "a b"}, 400),
+        ("/predict", {"model-version": b"\xe9"}, 400),
+        ("/models/rose/versions/2/predict", {}, 404),
+        ("/models/iris/versions/predict", {}, 404),
+    ],
+)
+async def test_a_version_is_chosen_by_a_path_or_by_headers(
+    contract: Contract, path: str, headers: dict[str, Any], choice: tuple[tuple[str, str], ...] | int
+) -> None:
+    http, channel = client(contract, lambda _: answered(contract))
+    async with http:
+        response = await http.post(path, json=EXAMPLE, headers=headers | {"x-request-id": "mine"})
+    if isinstance(choice, int):
+        assert response.status_code == choice
+        assert response.json()["detail"][0]["type"] == {400: "choice", 404: "not_found"}[choice]
+        assert not channel.calls
+    else:
+        assert response.status_code == 200
+        assert channel.calls[0]["metadata"] == (("x-request-id", "mine"), *choice)
 
 
 @pytest.mark.parametrize("code", list(grpc.StatusCode))

@@ -1,0 +1,295 @@
+"""One model in a server: the versions of it in memory, and who of them answers, as `routes.json` says."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from grpc_server.errors import ModelError
+from grpc_server.gates import Gate, Gates
+from grpc_server.lineup import Draw, Lineup, Member, Version
+from grpc_server.loading import Loader
+from grpc_server.repository import Repository
+from grpc_server.route_store import RouteStore, Stamp
+from grpc_server.routes import PRODUCTION, Routes
+from grpc_server.shadow import Shadow
+from grpc_server.trial import Trial
+from lifecycle.failpoint import failpoint
+
+logger = logging.getLogger(__name__)
+
+_UNSEEN: Stamp = (0, 0, 0)
+
+_UNTIL_ANSWERED = 3600.0
+"""Seconds that a version which makes room may take for its last calls; a run that hangs is ended by `worker_seconds`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A version that did not get through the gates."""
+
+    version: str
+    gate: str
+    reason: str
+    when: datetime
+    generation: int
+    """Of the record that asked for it."""
+
+
+@dataclass(slots=True)
+class Rollout:
+    """A version on its way to be served."""
+
+    version: str
+    generation: int
+    """Of the record that asked for it."""
+    apart: bool
+    """Whether it is to be a shadow."""
+    gate: Gate | None = None
+    trial: Trial | None = None
+    stopped: bool = False
+    """Whether nothing asks for it any more."""
+
+    def stop(self) -> None:
+        """Nothing asks for it any more."""
+        self.stopped = True
+        if self.trial is not None:
+            self.trial.stop()
+
+
+class Host:
+    """Follows the record of one model. Calls read `lineup`, once; whoever changes it holds a lock that no call ever waits for."""
+
+    def __init__(self, loader: Loader, first: Version, routes: Routes, refused: Refused | None = None) -> None:
+        """`first` answers until the record says otherwise, `routes` is the record by which it does."""
+        self.name = loader.name
+        self.services = loader.services
+        self.lineup = Lineup.of(first, routes.generation)
+        self.routes = routes
+        """The record as it was last read."""
+        self.trouble = ""
+        """Why the record cannot be read, if it cannot."""
+        self.rollout: Rollout | None = None
+        self.refused = refused
+        """The last one that was refused."""
+        self.versions: tuple[Version, ...] = (first,)
+        """All in memory that may have calls, also those that answer their last ones."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called after each change of `versions`: before one that has come is asked, and after one that goes was asked last."""
+        self._loader = loader
+        self._store = RouteStore(Repository(loader.settings.models))
+        self._stamp = _UNSEEN
+        self._lock = threading.RLock()
+        self._refusals = {refused.version: refused} if refused else {}
+        self._warm = {first.version: first}
+        """What may be asked for, by version."""
+        self._unnamed: list[str] = []
+        """Those of them that nothing names any more, in the order in which that came to be."""
+        self._leaving: list[Version] = []
+        self._shadow: Shadow | None = None
+        self._closed = False
+
+    @contextmanager
+    def still(self) -> Iterator["Host"]:
+        """Nothing changes within the block: what it reads of this host fits together. To be left at once."""
+        with self._lock:
+            yield self
+
+    def look(self) -> None:
+        """Follow the record where it has changed; from one thread. Quick: loading and closing have threads of their own."""
+        stamp = self._store.stamp(self.name)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            routes = self._store.read(self.name)
+        except ModelError as error:
+            self.trouble = str(error)
+            logger.error("%s; version %s stays", error, self.lineup.production.version.version)
+            return
+        with self._lock:
+            self.routes, self.trouble = routes, ""
+            self._settle()
+
+    def close(self, seconds: float) -> None:
+        """Answer what is queued, end threads and workers; each is waited for at most `seconds`."""
+        with self._lock:
+            self._closed = True
+            if self.rollout is not None:
+                self.rollout.stop()
+            if self._shadow is not None:
+                self._end_shadow(self._shadow)
+        for version in self.versions:
+            version.close(seconds, for_streams=False)
+
+    def _settle(self) -> None:
+        """Let those answer whom the record names, as far as they are in memory, and see to the others."""
+        if self._closed:
+            return
+        missing = [version for version in self.routes.named if version not in self._warm and not self._was_refused(version)]
+        wanted = [(version, False) for version in missing]
+        if self._shadow is not None and self._shadow.version.version != self.routes.shadow:
+            self._end_shadow(self._shadow)
+        if self._shadow is None and self.routes.shadow is not None and not self._was_refused(self.routes.shadow):
+            wanted.append((self.routes.shadow, True))
+        if self.rollout is not None and (self.rollout.version, self.rollout.apart) not in wanted:
+            self.rollout.stop()
+        if wanted and self.rollout is None:
+            self._start(*wanted[0])
+        self._note()
+        for version in self._flip(missing):
+            self._leave(version)
+        self.changed()
+
+    def _note(self) -> None:
+        self.versions = (*self._warm.values(), *self._leaving)
+        self.changed()
+
+    def _end_shadow(self, shadow: Shadow) -> None:
+        self._shadow = None
+        shadow.close()
+        self._leave(shadow.version)
+
+    def _was_refused(self, version: str) -> bool:
+        refused = self._refusals.get(version)
+        return refused is not None and refused.generation >= self.routes.asked_for(version)
+
+    def _flip(self, missing: list[str]) -> list[Version]:
+        """Put the next lineup in place; the versions that are not in it any more."""
+        before = self.lineup
+        aliases = {PRODUCTION: before.production} | {
+            alias: Member(self._warm[version], self.routes.generation) if version in self._warm else before.aliases[alias]
+            for alias, version in self.routes.aliases.items()
+            if version in self._warm or alias in before.aliases  # What cannot answer yet leaves its place to the one before.
+        }
+        surplus = self._surplus({member.version.version for member in aliases.values()} | set(self.routes.named))
+        versions = {version: Member(loaded, self.routes.generation) for version, loaded in self._warm.items()}
+        unborn = [alias for alias, version in self.routes.aliases.items() if version in missing and alias not in aliases]
+        after = aliases[PRODUCTION]
+        lineup = Lineup(after, aliases, versions, frozenset((*missing, *unborn)), self._draw(), self._shadow)
+        if after.version is before.production.version:
+            self.lineup = lineup
+            return surplus
+        failpoint("before-flip")
+        self.lineup = lineup
+        failpoint("after-flip")
+        logger.info("%s: version %s answers from now on (generation %d)", self.name, after.version.version, after.generation)
+        return surplus
+
+    def _draw(self) -> Draw | None:
+        canary = self.routes.canary
+        if canary is None or canary.version not in self._warm:
+            return None
+        return Draw(Member(self._warm[canary.version], self.routes.generation), canary.share)
+
+    def _surplus(self, named: set[str]) -> list[Version]:
+        """Take out of `_warm`, and return, what is neither named nor among the last that were."""
+        new = [version for version in self._warm if version not in named and version not in self._unnamed]
+        self._unnamed = [version for version in self._unnamed if version not in named] + new
+        retired = [version for version in self._unnamed if version in self.routes.retired]
+        kept = [version for version in self._unnamed if version not in retired]
+        surplus = retired + kept[: max(0, len(kept) - self._loader.settings.keep_warm)]
+        self._unnamed = [version for version in self._unnamed if version not in surplus]
+        return [self._warm.pop(version) for version in surplus]
+
+    def _start(self, version: str, apart: bool) -> None:
+        rollout = Rollout(version, self.routes.generation, apart)
+        threading.Thread(target=self._load, args=(rollout,), name=f"loading {self.name}", daemon=True).start()
+        self.rollout = rollout
+
+    def _load(self, rollout: Rollout) -> None:
+        """Bring a version through the gates, first in a process of its own, then here."""
+        loaded, error = None, None
+        try:
+            loaded = self._through_the_gates(rollout)
+        except ModelError as caught:
+            error = caught
+        except Exception as caught:  # Else the model would seem to be loading for ever.
+            logger.exception("%s: version %s cannot be tried", self.name, rollout.version)
+            error = ModelError(f"{type(caught).__name__} while it was tried; the server's log has the trace")
+            error.gate = rollout.gate or Gate.DIGEST
+        with self._lock:
+            self.rollout = None
+            if loaded is not None:
+                self._take(rollout, loaded)
+            elif error is not None and not rollout.stopped:
+                self._refuse(rollout, error)
+            self._settle()
+
+    def _take(self, rollout: Rollout, loaded: Version) -> None:
+        """Have what was loaded, if it is still asked for."""
+        if rollout.apart and rollout.version == self.routes.shadow and not self._closed:
+            self._shadow = Shadow(loaded)
+        elif not rollout.apart and rollout.version in self.routes.named and not self._closed:
+            self._warm[rollout.version] = loaded
+        else:
+            self._leave(loaded)
+
+    def _leave(self, version: Version) -> None:
+        self._leaving.append(version)
+        threading.Thread(target=self._close, args=(version,), name=f"closing {self.name}", daemon=True).start()
+
+    def _through_the_gates(self, rollout: Rollout) -> Version:
+        def tell(gate: Gate) -> None:
+            rollout.gate = gate
+
+        gates = Gates(f"model {self.name!r} version {rollout.version}", tell)
+        trial = rollout.trial = Trial(self.name, rollout.version, self._loader.settings, tell)
+        if rollout.stopped:
+            trial.stop()
+        costs = trial.run()
+        failpoint("tried")
+        loaded = self._loader.load(rollout.version, gates, costs, apart=rollout.apart)
+        failpoint("loaded")
+        return loaded
+
+    def _refuse(self, rollout: Rollout, error: ModelError) -> None:
+        refused = refusal(rollout.version, rollout.generation, error)
+        self._refusals[rollout.version] = self.refused = refused
+        stays = self.lineup.production.version.version
+        logger.error(
+            "%s: version %s is refused at the gate %s: %s; version %s stays",
+            self.name,
+            refused.version,
+            refused.gate,
+            refused.reason,
+            stays,
+        )
+
+    def _close(self, version: Version) -> None:
+        failpoint("before-close")
+        version.close(_UNTIL_ANSWERED, for_streams=True)
+        with self._lock:
+            self._leaving.remove(version)
+            self._note()
+
+
+def refusal(version: str, generation: int, error: ModelError) -> Refused:
+    """What is remembered of a refusal."""
+    return Refused(version, error.gate, str(error), datetime.now(UTC), generation)
+
+
+def open_host(loader: Loader) -> Host:
+    """Load what production is as the server starts: what the record says, else the newest version.
+
+    Where that does not pass the gates, the one before it on record answers in its place, and the log says so. Raises ModelError
+    where none can, or the record cannot be read.
+    """
+    repository = Repository(loader.settings.models)
+    routes = RouteStore(repository).read(loader.name)
+    asked = routes.aliases.get(PRODUCTION) or repository.latest(loader.name)
+    refused: list[Refused] = []
+    errors: list[ModelError] = []
+    for version in (asked, *routes.earlier(PRODUCTION)):
+        try:
+            first = loader.load(version, Gates(f"model {loader.name!r} version {version}"))
+        except ModelError as error:
+            errors.append(error)
+            refused.append(refusal(version, routes.generation, error))
+            continue
+        for one in refused:
+            logger.error("%s: version %s is refused at the gate %s: %s", loader.name, one.version, one.gate, one.reason)
+        return Host(loader, first, routes, refused[0] if refused else None)
+    raise errors[0]

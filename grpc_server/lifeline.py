@@ -1,0 +1,28 @@
+"""A process that ends with the one that started it, or stands back behind it."""
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import socket
+from pathlib import Path
+
+
+def end_with(lifeline: socket.socket) -> None:
+    """From now on the kernel kills this process, and what it has started, when the other end of `lifeline` closes.
+
+    Not a matter of this interpreter, because a model that hangs may never let another thread run.
+    """
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([lifeline], [], [], 0)[0]:  # Nothing is ever sent there: it closed before.
+        raise SystemExit(1)
+
+
+def stand_back(nice: int) -> None:
+    """From now on this process, which leads a session of its own, gives way to others: from 0, not at all, to 19, always."""
+    os.nice(nice)
+    with contextlib.suppress(OSError):  # Linux may weigh whole sessions against each other instead of processes.
+        Path("/proc/self/autogroup").write_text(str(nice))

@@ -1,0 +1,101 @@
+"""Trying a version before it is let near what is served: in a process of its own, a limited time at each gate."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from grpc_server.cost import Cost
+from grpc_server.errors import ModelError, ModelMismatch
+from grpc_server.gates import Gate
+from grpc_server.settings import ServerSettings
+
+_START_SECONDS = 60.0
+"""Longest time from the start of the process to the first gate: it imports what a server imports."""
+
+_LAST_SECONDS = 5.0
+"""Longest time between the last word of the process and its end."""
+
+
+class Trial:
+    """One version at the gates. `run` it once, from one thread; any thread may `stop` it."""
+
+    def __init__(self, name: str, version: str, settings: ServerSettings, tell: Callable[[Gate], None]) -> None:
+        """Start the process; `tell` is called at each gate. Raises ModelError where no process can be started."""
+        self._place = f"model {name!r} version {version}"
+        self._settings = settings
+        self._tell = tell
+        self._gate: Gate | None = None
+        self._line, theirs = socket.socketpair()
+        self._lifeline, watched = socket.socketpair()
+        with theirs, watched:
+            descriptors = [theirs.fileno(), watched.fileno()]
+            facts = [name, version, settings.model_dump_json()]
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "grpc_server.candidate", *facts, *map(str, descriptors)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=2,  # What a model prints is log: whoever reads the server's stdout expects other things.
+                    pass_fds=descriptors,
+                    process_group=0,  # No session of its own: Linux would give that as much time as the server's.
+                )
+            except OSError as error:
+                raise ModelError(f"no process for {self._place}: {error.strerror}") from None
+
+    def run(self) -> list[Cost]:
+        """Wait for the verdict: what a run costs, for each service that the version answers. Raises ModelError with its gate."""
+        try:
+            return self._verdict()
+        except ModelError as error:
+            error.gate = error.gate or self._gate or Gate.LOAD
+            raise
+        finally:
+            self.stop()
+            self._process.wait()
+            self._line.close()
+            self._lifeline.close()
+
+    def stop(self) -> None:
+        """End the process, and what it has started, at once; `run` then raises ModelError."""
+        self._process.kill()
+        with contextlib.suppress(OSError):  # It may be closed.
+            self._lifeline.shutdown(socket.SHUT_RDWR)  # The kernel then kills the whole group: see lifeline.py.
+            self._line.shutdown(socket.SHUT_RDWR)
+
+    def _verdict(self) -> list[Cost]:
+        self._line.settimeout(_START_SECONDS)
+        with self._line.makefile("rb") as lines:
+            while True:
+                facts = self._next(lines)
+                if "gate" in facts and "refused" not in facts:
+                    self._gate = Gate(facts["gate"])
+                    self._line.settimeout(self._settings.gate_seconds)
+                    self._tell(self._gate)
+                elif "costs" in facts:
+                    return [Cost(*seconds) for seconds in facts["costs"]]
+                else:
+                    refusal = ModelMismatch(facts["refused"])
+                    refusal.gate = facts["gate"]
+                    raise refusal
+
+    def _next(self, lines: Any) -> dict[str, Any]:
+        try:
+            line = lines.readline()
+        except TimeoutError:
+            limit = f"gate_seconds, {self._settings.gate_seconds:g} s" if self._gate else f"{_START_SECONDS:g} s"
+            raise ModelMismatch(f"{self._place} took longer than {limit}") from None
+        if not line:
+            raise ModelMismatch(f"{self._place} {self._end()}")
+        facts: dict[str, Any] = json.loads(line)
+        return facts
+
+    def _end(self) -> str:
+        try:
+            code = self._process.wait(_LAST_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "closed the line to the server"
+        return f"ended its process by signal {signal.Signals(-code).name}" if code < 0 else f"ended its process with code {code}"

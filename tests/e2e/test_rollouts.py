@@ -1,0 +1,155 @@
+"""Versions come and go under load: no call fails, and each answer is that of the version it names."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from contract.contract import Contract
+from foretell.verdict import verdict
+from grpc_server.repository import Repository
+from grpc_server.route_store import RouteStore
+from grpc_server.routes import Routes
+from tests.conftest import EXAMPLE
+from tests.grpc_server import candidates
+from tests.grpc_server.candidates import add, add_steady, golden, promote, rollback
+from tests.processes import Foretell, foretell
+
+GRPC_CALLERS, REST_CALLERS = 4, 2
+
+
+@dataclass
+class Load:
+    """Callers who never stop, and what they were told."""
+
+    answers: set[tuple[int, str, int]] = field(default_factory=set)
+    """Percent of setosa, version, generation."""
+    count: int = 0
+    failures: list[BaseException] = field(default_factory=list)
+
+    def note(self, setosa: float, labels: Any) -> None:
+        self.answers.add((round(setosa * 100), labels["model-version"], int(labels["model-generation"])))
+        self.count += 1
+
+
+@contextmanager
+def load(running: Foretell, contract: Contract) -> Iterator[Load]:
+    """Both doors, each caller with its next call as soon as the last one was answered."""
+    told, stop = Load(), threading.Event()
+    method = contract.services[0].methods[0]
+    request = method.request(**EXAMPLE).SerializeToString()
+
+    def over_grpc() -> None:
+        with grpc.insecure_channel(running.grpc, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            predict = channel.unary_unary(method.path, response_deserializer=method.response.FromString)
+            while not stop.is_set():
+                answer, call = predict.with_call(request, timeout=30)
+                told.note(answer.setosa_probability, dict(call.initial_metadata()))
+
+    def over_rest() -> None:
+        with httpx.Client(base_url=running.http, timeout=30) as http:
+            while not stop.is_set():
+                answer = http.post("/predict", json=EXAMPLE).raise_for_status()
+                told.note(answer.json()["setosa_probability"], answer.headers)
+
+    with ThreadPoolExecutor(GRPC_CALLERS + REST_CALLERS) as pool:
+        callers = [pool.submit(caller) for caller in [over_grpc] * GRPC_CALLERS + [over_rest] * REST_CALLERS]
+        try:
+            yield told
+        finally:
+            stop.set()
+            told.failures += [error for caller in callers if (error := caller.exception(60)) is not None]
+
+
+def followed(running: Foretell, routes: Routes) -> str:
+    """How the server ends up with the last change."""
+    return verdict(running.grpc, "iris", routes.generation, routes.history[-1].after, quiet=True).outcome
+
+
+def check(told: Load, root: Path) -> None:
+    """No failure; each answer is that of the version it names, and that version was production in the generation it names."""
+    assert told.failures == []
+    production, by_generation = "1", {}
+    for change in RouteStore(Repository(root)).read("iris").history:
+        production = (change.after or production) if change.alias == "production" else production
+        by_generation[change.generation] = production
+    assert told.answers
+    for setosa, version, generation in told.answers:
+        assert version == by_generation[generation]
+        assert setosa == int(version)
+
+
+@pytest.mark.parametrize(("placement", "rounds"), [("inline", 20), ("process", 5)])
+def test_promotions_and_rollbacks_lose_no_call_and_mix_no_answers(
+    tmp_path: Path, contract: Contract, placement: str, rounds: int
+) -> None:
+    add_steady(tmp_path, 3)
+    promote(tmp_path, "1")
+    with foretell(tmp_path, "--placement", placement, "--workers", "1") as running, load(running, contract) as told:
+        for _ in range(rounds):
+            assert followed(running, promote(tmp_path, "2")) == "served"
+            assert followed(running, rollback(tmp_path)) == "served"
+        assert followed(running, promote(tmp_path, "3")) == "served"
+        assert followed(running, rollback(tmp_path)) == "served"
+    check(told, tmp_path)
+    assert {version for _, version, _ in told.answers} == {"1", "2", "3"}
+    assert told.count > 100
+
+
+def test_versions_that_crash_or_answer_wrongly_are_refused_while_callers_notice_nothing(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 1)
+    promote(tmp_path, "1")
+    bad: dict[str, Callable[[], str]] = {
+        "load": lambda: add(tmp_path, candidates.Loaded(candidates.segfault)),
+        "golden": lambda: add(tmp_path, candidates.Steady(0.5), golden(0.4)),
+    }
+    with foretell(tmp_path) as running, load(running, contract) as told:
+        for gate, candidate in bad.items():
+            routes = promote(tmp_path, candidate())
+            assert followed(running, routes) == "refused"
+            (following,) = httpx.get(f"{running.http}/models").json()["following"]
+            assert following["refused"]["gate"] == gate
+            assert following["refused"]["generation"] == routes.generation
+    assert told.failures == []
+    assert told.answers == {(1, "1", 1)}
+
+
+def test_a_version_is_chosen_through_the_bridge(tmp_path: Path) -> None:
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    with foretell(tmp_path) as running:
+        assert followed(running, promote(tmp_path, "2", "staging")) == "served"
+        with httpx.Client(base_url=running.http, timeout=30) as http:
+            asked = [
+                ("/predict", {}, "1"),
+                ("/predict", {"model-alias": "staging"}, "2"),
+                ("/models/iris/aliases/staging/predict", {}, "2"),
+                ("/models/iris/versions/1/predict", {}, "1"),
+                ("/models/iris/versions/1/predict", {"model-alias": "staging"}, None),
+                ("/models/iris/versions/3/predict", {}, None),
+            ]
+            for path, headers, version in asked:
+                answer = http.post(path, json=EXAMPLE, headers=headers)
+                assert answer.headers.get("model-version") == version
+                assert answer.status_code == (404 if version is None else 200)
+            assert answer.json()["detail"] == [
+                {"type": "not_found", "loc": [], "msg": "no version '3' of iris answers; there is 1, 2"}
+            ]
+            batch = http.post("/models/iris/aliases/staging/predict/batch", json={"rows": [EXAMPLE] * 3})
+            assert [row["setosa_probability"] for row in batch.json()["rows"]] == [0.02] * 3
+        with ThreadPoolExecutor(24) as pool:  # Rows of one moment, which the bridge sends together where they choose alike.
+
+            def ask(number: int) -> tuple[float, Any]:
+                choice = {"model-version": str(1 + number % 2)} if number % 3 else {}
+                answer = httpx.post(f"{running.http}/predict", json=EXAMPLE, headers=choice, timeout=30).raise_for_status()
+                assert answer.headers["model-version"] == choice.get("model-version", "1")
+                return answer.json()["setosa_probability"] * 100, answer.headers["model-version"]
+
+            assert all(setosa == int(version) for setosa, version in pool.map(ask, range(72)))

@@ -1,0 +1,159 @@
+"""Versions of an iris model for tests: those that answer say which one they are, the others each do one thing wrong."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+
+from contract.contract import Contract
+from grpc_server.admission import Admission
+from grpc_server.host import Host
+from grpc_server.loading import Loader
+from grpc_server.manifest import GOLDEN, Manifest
+from grpc_server.repository import Repository, sha256
+from grpc_server.route_store import RouteStore
+from grpc_server.routes import PRODUCTION, Author, Routes
+from grpc_server.runtimes import Matrix
+from grpc_server.settings import ServerSettings
+from tests.conftest import CLASSES, COLUMNS, EXAMPLE
+
+AUTHOR = Author("kim", "a test", datetime(2026, 1, 2, tzinfo=UTC))
+
+
+class Steady:
+    """Answers every row alike: the probability of setosa tells which version it is."""
+
+    classes_ = np.array(CLASSES)
+    n_features_in_ = 4
+
+    def __init__(self, setosa: float) -> None:
+        self.setosa = setosa
+
+    def predict_proba(self, rows: Matrix) -> Any:
+        return np.tile([self.setosa, 1 - self.setosa, 0.0], (len(rows), 1))
+
+
+class Slow(Steady):
+    def predict_proba(self, rows: Matrix) -> Any:
+        time.sleep(0.2)
+        return super().predict_proba(rows)
+
+
+class NotANumber(Steady):
+    def predict_proba(self, rows: Matrix) -> Any:
+        return super().predict_proba(rows) * np.nan
+
+
+class Words(Steady):
+    def predict_proba(self, rows: Matrix) -> Any:
+        return np.full((len(rows), 3), "a third")
+
+
+class Crashing(Steady):
+    def predict_proba(self, rows: Matrix) -> Any:
+        segfault()
+
+
+class Hanging(Steady):
+    def predict_proba(self, rows: Matrix) -> Any:
+        hang()
+
+
+class Narrow(Steady):
+    n_features_in_ = 3
+
+
+class Backwards(Steady):
+    classes_ = np.array(CLASSES[::-1])
+
+
+class Loaded:
+    """A pickle that calls a function when it is loaded."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call = call
+
+    def __reduce__(self) -> Any:
+        return self.call, ()
+
+
+def segfault() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def hang() -> None:
+    threading.Event().wait()
+
+
+def leave() -> None:
+    raise SystemExit("enough")
+
+
+def golden(setosa: float) -> bytes:
+    probabilities = dict(zip(CLASSES, (setosa, 1 - setosa, 0.0), strict=True))
+    return json.dumps({"features": EXAMPLE, "probabilities": probabilities}).encode()
+
+
+def add(root: Path, model: object, rows: bytes = b"", **facts: Any) -> str:
+    """Add without a look at it; the version."""
+    artifact = BytesIO()
+    joblib.dump(model, artifact)
+    files = {"model.joblib": artifact.getvalue()} | ({GOLDEN: rows} if rows else {})
+    manifest = Manifest(
+        format="joblib",
+        artifact="model.joblib",
+        files={name: sha256(data) for name, data in files.items()},
+        libraries={},
+        **{"columns": COLUMNS, "classes": CLASSES, "created": datetime.now(UTC)} | facts,
+    )
+    return Repository(root).add("iris", manifest, files)
+
+
+def add_steady(root: Path, count: int) -> None:
+    """Versions 1 to `count`; number n answers setosa with n / 100."""
+    for number in range(1, count + 1):
+        add(root, Steady(number / 100), golden(number / 100))
+
+
+def change(root: Path, edit: Callable[[Routes], Routes]) -> Routes:
+    return RouteStore(Repository(root)).change("iris", edit)
+
+
+def promote(root: Path, version: str, alias: str = PRODUCTION) -> Routes:
+    return change(root, lambda routes: routes.promote(version, alias, AUTHOR))
+
+
+def rollback(root: Path) -> Routes:
+    return change(root, lambda routes: routes.rollback(PRODUCTION, AUTHOR))
+
+
+def loader(root: Path, contract: Contract, **settings: Any) -> Loader:
+    protos = Path(__file__).parents[2] / "protos"
+    return Loader("iris", contract, ServerSettings(models=root, protos=protos, **settings), Admission())
+
+
+def until(host: Host, condition: Callable[[], bool]) -> None:
+    """Wait for a change of the host after which `condition` holds."""
+    event = threading.Event()
+    before = host.changed
+
+    def changed() -> None:
+        before()
+        event.set()
+
+    host.changed = changed
+    try:
+        while not condition():
+            assert event.wait(60), f"{host.rollout} {host.refused}"
+            event.clear()
+    finally:
+        host.changed = before
