@@ -21,7 +21,8 @@ class Follower:
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
     def start(self) -> None:
-        """Look at once, and from now on."""
+        """Look at once, before this returns, and from now on."""
+        self._look()
         self._thread.start()
 
     def stop(self) -> None:
@@ -31,11 +32,12 @@ class Follower:
             self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            for host in self._hosts:
-                try:
-                    host.look()
-                except Exception:  # One model must not keep the others from being followed.
-                    logger.exception("the record of %s is not followed", host.name)
-            if self._over.wait(_EVERY):
-                return
+        while not self._over.wait(_EVERY):
+            self._look()
+
+    def _look(self) -> None:
+        for host in self._hosts:
+            try:
+                host.look()
+            except Exception:  # One model must not keep the others from being followed.
+                logger.exception("the record of %s is not followed", host.name)

@@ -64,8 +64,8 @@ class Server:
             self._health.serving(service)
         self._registry = registry
         gc.freeze()  # What is loaded by now stays: the collector need not look at it again and again.
+        registry.follow()  # First, so that no caller hears of a version that is only being loaded that it does not exist.
         await self._shell.start(handlers, registry)
-        registry.follow()
         return handlers
 
     async def stop(self) -> None:
