@@ -14,7 +14,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from contract.rules import Rules, Violation
 from grpc_server.admission import Admission
-from grpc_server.batcher import Job, Rows
+from grpc_server.batcher import Answers, Job
 from grpc_server.binding import Binding
 from grpc_server.call import Call
 from grpc_server.handler import Answer, Reply, parsed
@@ -57,7 +57,7 @@ class Predictor:
             raise DeadlinePassed("the deadline passed before the model ran")
         self._admission.enter()
 
-        def done(outcome: Rows | Refusal) -> None:
+        def done(outcome: Answers | Refusal) -> None:
             try:
                 reply(outcome if isinstance(outcome, Refusal) else self._respond(outcome, call))
             finally:
@@ -84,7 +84,7 @@ class Predictor:
             for index, row in enumerate(self._binding.rows(message)):
                 yield from _unknown_fields(f"{self._binding.method.rows.name}[{index}]", row)
 
-    def _respond(self, outputs: Rows, call: Call) -> Answer:
+    def _respond(self, outputs: Answers, call: Call) -> Answer:
         try:
             return self._binding.encode(outputs)
         except Exception as error:
