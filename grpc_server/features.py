@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from contract.columns import Leaf, Spread, leaves
 from contract.contract import Contract
 from contract.errors import ContractError
-from contract.fields import Kind, enum_of
+from contract.fields import Kind, enum_of, is_map, is_wrapper, map_entry
 from contract.labels import match, short_name, spelled
 from contract.suggestion import did_you_mean
 from grpc_server.errors import ModelMismatch
@@ -106,20 +106,25 @@ def _reader(leaf: Leaf, dtypes: Sequence[Dtype], contract: Contract, problems: l
             return (nothing if value is None else value,)
 
         return one
-    keys = leaf.keys
-    plain = leaf.spread is Spread.OCTETS
+    octets, keyed, wrapped = leaf.spread is Spread.OCTETS, leaf.spread is Spread.KEYS, _wraps_items(leaf)
 
     def many(message: Any) -> Sequence[Any]:
         values = raw(message)
         if not values:
             return missing
-        if plain:
+        if octets:
             return list(values)
-        there = [values.get(key) for key in keys] if leaf.spread is Spread.KEYS else values
-        found = [None if value is None else convert(value) for convert, value in zip(converts, there, strict=True)]
+        there = [values.get(key) for key in leaf.keys] if keyed else values
+        if wrapped:
+            there = [None if item is None else item.value for item in there]
+        found = [None if item is None else convert(item) for convert, item in zip(converts, there, strict=True)]
         return [nothing if value is None else value for nothing, value in zip(missing, found, strict=True)]
 
     return many
+
+
+def _wraps_items(leaf: Leaf) -> bool:
+    return is_wrapper(map_entry(leaf.field)[1] if is_map(leaf.field) else leaf.field)
 
 
 def _raw(leaf: Leaf) -> Callable[[Any], Any]:

@@ -101,7 +101,7 @@ def _field_reader(field: FieldDescriptor, rules: Rules) -> Read:
         single = _single_reader(value, rules)
         return _map_reader(_key_reader(key), single, _zero(value), told.get("max_pairs"))
     if field.is_repeated:
-        return _list_reader(_single_reader(field, rules), _zero(field), told.get("max_items"))
+        return _list_reader(_single_reader(field, rules), _zero(field), told.get("max_items"), rows=is_nested(field))
     return _single_reader(field, rules)
 
 
@@ -124,13 +124,15 @@ def _zero(field: FieldDescriptor) -> Any:
     return _ZEROS.get(kind, {}) if kind and field.message_type is None else {}
 
 
-def _list_reader(single: Read, zero: Any, most: int | None) -> Read:
+def _list_reader(single: Read, zero: Any, most: int | None, *, rows: bool) -> Read:
     def read(value: Any, loc: Loc, problems: Problems) -> list[Any] | None:
         if not isinstance(value, list):
             problems.add(Problem("list_type", loc, "must be a list", value))
             return None
         if most is not None and len(value) > most:
-            return [zero] * (most + 1)  # The rule refuses it, whatever the items are.
+            if rows:
+                return [zero] * (most + 1)  # The rule refuses it, whatever the rows are.
+            value = value[: most + 1]
         items = []
         for index, item in enumerate(value):
             items.append(_item(single, item, zero, (*loc, index), problems))

@@ -144,7 +144,8 @@ def _bounds(rule: str, rules: FieldRules | None) -> dict[str, Any]:
     if rules is None:
         return {}
     words = f"_{rule.partition('.')[2]}_"
-    return {name: _plain(value) for name, value in sorted(rules.values.items()) if f"_{name}_" in words}
+    told = {name: value for name, value in sorted(rules.values.items()) if not isinstance(value, FieldRules)}
+    return {name: _plain(value) for name, value in told.items() if f"_{name}_" in words}
 
 
 def _plain(value: Any) -> Any:

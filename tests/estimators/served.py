@@ -14,7 +14,7 @@ from google.protobuf import json_format
 
 from contract.contract import Contract, load
 from contract.service import Method
-from grpc_server.registry import load_registry
+from grpc_server.registry import Registry, load_registry
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
 from rest_bridge.app import create_app
@@ -83,19 +83,24 @@ def as_document(message: Any) -> Any:
 
 @contextmanager
 def served(protos: Path, models: Path, **settings: Any) -> Iterator[Served]:
-    """The contracts under `protos` with their models, on a free port."""
-    contract = load(protos)
-    chosen = ServerSettings(**{"grpc_address": "127.0.0.1:0", "models": models, "protos": protos, "placement": "inline"} | settings)
-    registry = load_registry(contract, chosen)
+    """The contracts under `protos` with their models."""
+    chosen = ServerSettings(**{"models": models, "protos": protos, "placement": "inline"} | settings)
+    with serving(load_registry(load(protos), chosen), load(protos)) as doors:
+        yield doors
+
+
+@contextmanager
+def serving(registry: Registry, theirs: Contract) -> Iterator[Served]:
+    """These models on a free port, and a bridge with a contract of its own: the server adds to the pool of the other."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = Server(chosen)
+    server = Server(ServerSettings(grpc_address="127.0.0.1:0"))
 
     async def start() -> Served:
         address = server.bind()
         await server.start(registry)
-        doors = Served(load(protos), address, loop)  # A contract of its own: the server adds to the pool of the other.
+        doors = Served(theirs, address, loop)
         await doors.open()
         return doors
 
