@@ -10,7 +10,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from contract.errors import ContractError
 from contract.fields import Kind, is_map, is_nested, kind_of, map_entry, message_of, value_field
 from contract.options import Options
-from contract.rules import FieldRules, Rules
+from contract.rules import NO_RULES, FieldRules, Rules
 
 
 class Spread(Enum):
@@ -30,7 +30,6 @@ _KEY_RULES = {
     getattr(FieldDescriptor, f"TYPE_{name.upper()}"): name
     for name in ("int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64", "sfixed32", "sfixed64", "string")
 }
-_NO_RULES = FieldRules(False, False, False, "", {}, (), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +82,8 @@ class _Flattened:
     ) -> Iterator[Leaf]:
         """`name` is the pattern of the columns' names, `absent` whether the message may be, `ruled` whether its rules apply."""
         for field in message.fields:
-            told = self.rules.of(field) if ruled else _NO_RULES
-            told = _NO_RULES if told.ignored else told
+            told = self.rules.of(field) if ruled else NO_RULES
+            told = NO_RULES if told.ignored else told
             may_miss = absent or (field.has_presence and not told.required)
             stated = self.options.get(field, "foretell.v1.column")
             if is_nested(field):
@@ -107,13 +106,13 @@ class _Flattened:
         spread, rules, empty = Spread.ONE, told, False
         keys: tuple[Any, ...] = (None,)
         if is_map(field):
-            spread, rules = Spread.KEYS, told.values.get("values", _NO_RULES)
+            spread, rules = Spread.KEYS, told.values.get("values", NO_RULES)
             keys = _keys(field, told)
             empty = not told.required and (told.zero_ignored or told.values.get("min_pairs", 0) < len(keys))
             if kind in (Kind.TIME, Kind.DURATION):
                 raise ContractError(f"{field.full_name} is a map of times: give each a field of its own")
         elif field.is_repeated:
-            spread, rules = Spread.ITEMS, told.values.get("items", _NO_RULES)
+            spread, rules = Spread.ITEMS, told.values.get("items", NO_RULES)
             keys = tuple(range(_length(field, told)))
             empty = told.zero_ignored and not told.required
         elif kind is Kind.BYTES and told.values.get("len"):
@@ -141,7 +140,7 @@ def _length(field: FieldDescriptor, told: FieldRules) -> int:
 
 
 def _keys(field: FieldDescriptor, told: FieldRules) -> tuple[Any, ...]:
-    of_keys = told.values.get("keys", _NO_RULES)
+    of_keys = told.values.get("keys", NO_RULES)
     keys = () if of_keys.ignored else of_keys.values.get("in", ())
     if map_entry(field)[0].cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         keys = (False, True)

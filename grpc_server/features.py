@@ -54,15 +54,16 @@ class Features:
         in_order = [owners[column] for column in columns]
         self.number_fields = self._fields(in_order)
         """The fields in training order, where each is a single number in a plain column; else nothing."""
-        self._present = () if any(leaf.nullable for leaf in in_order) else self.number_fields
+        always = bool(self.number_fields) and not any(leaf.nullable for leaf in in_order)
+        self._get = attrgetter(*self.number_fields) if always else None
 
     def rows(self, messages: Iterable[Message]) -> Rows:
         """The rows of these messages, in training order."""
-        if self._present:
-            values: Any = map(attrgetter(*self._present), messages)
-            if len(self._present) > 1:
+        if self._get is not None:
+            values: Any = map(self._get, messages)
+            if len(self._order) > 1:
                 values = chain.from_iterable(values)
-            return np.fromiter(values, np.float64).reshape(-1, len(self._present))
+            return np.fromiter(values, np.float64).reshape(-1, len(self._order))
         found = [list(chain.from_iterable([read(message) for read in self._read])) for message in messages]
         if self._plain:
             return np.array(found, np.float64).reshape(-1, len(self._order))[:, self._order]

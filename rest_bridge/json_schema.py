@@ -13,9 +13,9 @@ from google.protobuf.message_factory import GetMessageClass
 from contract.contract import Contract
 from contract.example import example
 from contract.fields import is_map, is_nested, map_entry, message_of
-from contract.rules import FieldRules
+from contract.rules import NO_RULES, FieldRules
 from rest_bridge.codec import Codec, request_example
-from rest_bridge.value_schema import NO_RULES, Schema, as_json, describe, is_set, key_schema, value_schema
+from rest_bridge.value_schema import Schema, as_json, describe, is_set, key_schema, value_schema
 
 
 class Schemas:

@@ -12,8 +12,6 @@ from rest_bridge.scalars import DECIMAL, DURATION, INTEGERS, LARGEST, LONG, TIME
 
 Schema = dict[str, Any]
 
-NO_RULES = FieldRules(False, False, False, "", {}, (), ())
-
 _WORDS = {"gt": "exclusiveMinimum", "gte": "minimum", "lt": "exclusiveMaximum", "lte": "maximum"}
 _TIMES = {
     "gt": "after",

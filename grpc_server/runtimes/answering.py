@@ -11,6 +11,7 @@ from sklearn.utils import get_tags
 from grpc_server.errors import ModelUnloadable
 from grpc_server.names import OUTLIER_CLASSES
 from grpc_server.outputs import Output, Source, probabilities
+from grpc_server.runtimes.interval import Interval
 from grpc_server.table import Matrix, Rows
 
 Ask = Callable[[Any], Any]
@@ -103,6 +104,8 @@ def _regressor(estimator: Any, ask: Callable[..., Ask], sample: Rows) -> Iterato
     value = _numbers(ask("predict"))
     targets = range(_width(value, sample, estimator))
     yield Source(tuple(Output("value", 0, target) for target in targets), value)
+    if isinstance(estimator, Interval):
+        yield Source((Output("value"), Output("lower"), Output("upper")), _numbers(ask("predict_interval")))
     last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
     if "return_std" in inspect.signature(last.predict).parameters:
         with_std = ask("predict", return_std=True)

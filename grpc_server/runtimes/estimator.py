@@ -13,6 +13,7 @@ from grpc_server.errors import ModelUnloadable
 from grpc_server.outputs import Source
 from grpc_server.runtimes.answering import classes_of, kind_of, sources
 from grpc_server.runtimes.feeding import feeding, takes_texts
+from grpc_server.runtimes.interval import Interval
 from grpc_server.table import Dtype, Matrix, Rows
 
 
@@ -26,6 +27,7 @@ class EstimatorRuntime:
     def __init__(self, estimator: Any) -> None:
         """Raises ModelUnloadable when it is no fitted estimator that answers new rows."""
         kind = type(estimator).__name__
+        estimator = Interval.of(estimator) or estimator
         texts = takes_texts(estimator)
         if not kind_of(estimator) or not (hasattr(estimator, "n_features_in_") or (texts and _is_fitted(estimator))):
             raise ModelUnloadable(f"{kind} is no fitted estimator that predicts or transforms rows of a known number of columns")

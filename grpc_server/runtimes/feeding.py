@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from grpc_server.errors import ModelUnloadable
+from grpc_server.runtimes.interval import Interval
 from grpc_server.table import Dtype, Rows, Table
 
 Feed = Callable[[Rows], Any]
@@ -43,7 +44,7 @@ def _asks_for_names(estimator: Any) -> bool:
     """Whether something in it may look at columns by name, or is not scikit-learn's own."""
     inside = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
     found = [estimator, *(part for part in inside if hasattr(part, "fit") and not isinstance(part, type))]
-    foreign = any(not type(part).__module__.startswith("sklearn.") for part in found)
+    foreign = any(not type(part).__module__.startswith("sklearn.") and not isinstance(part, Interval) for part in found)
     return foreign or any(isinstance(part, ColumnTransformer | FunctionTransformer) for part in found)
 
 

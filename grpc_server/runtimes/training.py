@@ -11,7 +11,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from grpc_server.runtimes.feeding import takes_texts
 from grpc_server.table import Dtype
 
-_INSIDE = ("best_estimator_", "estimator", "regressor_", "base_estimator")
+_INSIDE = ("best_estimator_", "estimator", "regressor_", "value")
 """Where an estimator around another keeps it."""
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
+from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.impute import SimpleImputer
@@ -359,6 +360,35 @@ def gaussian() -> Case:
     return Case(model, contract, named(rows, "x"), answers, columns=("x",))
 
 
+def quantiles() -> Case:
+    rows = numbers(14, 2)
+    frame = pd.DataFrame(rows, columns=["a", "b"])
+    fitted = {
+        name: GradientBoostingRegressor(loss="quantile", alpha=alpha, n_estimators=10).fit(frame, rows.sum(axis=1))
+        for name, alpha in (("value", 0.5), ("lower", 0.1), ("upper", 0.9))
+    }
+    answers = named(
+        np.column_stack([fitted[name].predict(frame) for name in ("lower", "value", "upper")]), "lower", "value", "upper"
+    )
+    contract = f"""
+        message Features {{ {NUMBER("a", 1)} {NUMBER("b", 2)} }}
+        message Response {{ double lower = 1; double value = 2; double upper = 3; }}
+    """
+    return Case(fitted, contract, named(rows, "a", "b"), answers)
+
+
+def texts() -> Case:
+    words = np.random.default_rng(15).choice(["rain", "sun", "wind", "fog"], (ROWS, 3))
+    lines = [" ".join(row) for row in words.tolist()]
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(lines, ["rain" in line for line in lines])
+    answers = named(model.predict_proba(lines), "false_probability", "true_probability")
+    contract = """
+        message Features { string line = 1 [(buf.validate.field).string = {min_len: 1, max_len: 100, example: "rain"}]; }
+        message Response { double false_probability = 1; double true_probability = 2; }
+    """
+    return Case(model, contract, [{"line": line} for line in lines], answers, columns=("line",))
+
+
 def NUMBER(name: str, number: int) -> str:
     """A field that is a number and must be there."""
     return f"optional double {name} = {number} [(buf.validate.field) = {{required: true, double: {{finite: true, example: 0.5}}}}];"
@@ -368,5 +398,6 @@ CASES: dict[str, Callable[[], Case]] = {
     made.__name__: made
     for made in (
         logistic, svc, forest, boosting, ridge, several_numbers, several_labels, isolation, clusters, components, mixed, gaussian,
+        quantiles, texts,
     )
 }  # fmt: skip

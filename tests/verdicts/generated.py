@@ -22,9 +22,12 @@ TIMES = {"google.protobuf.Timestamp": "timestamp", "google.protobuf.Duration": "
 SCALARS = ("double", "double", "float", *INTEGERS, "bool", "string", "bytes", "Color")
 
 ODD = st.sampled_from(
-    [True, False, 0, 1, -1, 1.0, 0.5, "1", "", "a", [], {}, [1], {"a": 1}, 2**31, 2**63, -(2**63) - 1, 1e300, -1e39, "-0", "1e3", "01", "COLOR_RED"]
-    + ["COLOR_PINK", "AA==", "AA", "-_-_", "\ud800", "2026-01-31T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-31t00:00:00z", "1.5s", "1.5", "-3s"]
-)  # fmt: skip
+    [
+        *(True, False, 0, 1, -1, 1.0, 0.5, 2**31, 2**63, -(2**63) - 1, 1e300, -1e39, [], {}, [1], {"a": 1}),
+        *("1", "", "a", "-0", "1e3", "01", "COLOR_RED", "COLOR_PINK", "AA==", "AA", "-_-_", "\ud800", "1.5s", "1.5", "-3s"),
+        *("2026-01-31T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-31t00:00:00z"),
+    ]
+)
 
 halves = st.integers(-4, 4).map(lambda n: n / 2)
 whole = st.integers(-3, 3)
@@ -196,9 +199,8 @@ def rows(draw: Draw, number: int) -> Row:
         fields |= rivals
     singular = [name for name, made in fields.items() if made.declared.startswith(("optional", "google"))]
     if len(singular) > 1 and draw(st.integers(0, 3)) == 0:
-        parts = [
-            f"option (buf.validate.message).oneof = {{fields: {json.dumps(singular[:2])}, required: {json.dumps(draw(st.booleans()))}}};"
-        ]
+        demand = json.dumps(draw(st.booleans()))
+        parts = [f"option (buf.validate.message).oneof = {{fields: {json.dumps(singular[:2])}, required: {demand}}};"]
     elif "f0" in singular and draw(st.integers(0, 4)) == 0:
         parts = ['option (buf.validate.message).cel = {id: "some", message: "f0 must be there", expression: "has(this.f0)"};']
         told = False
