@@ -43,16 +43,16 @@ def match(enum: EnumDescriptor, labels: Iterable[str], options: Options) -> Labe
     Names match in UPPER_SNAKE: `SPECIES_SEPAL_LENGTH_CM` is `sepal length (cm)`. A name that two labels share matches neither.
     """
     labels = tuple(labels)
+    stated = {value.number: options.get(value, "foretell.v1.label") for value in enum.values}
     shared: dict[str, list[str]] = {}
     for name in labels:
-        shared.setdefault(_snake(name), []).append(name)
+        if name not in stated.values():
+            shared.setdefault(_snake(name), []).append(name)
     alike = {name: same[0] for name, same in shared.items() if len(same) == 1}
     found: dict[int, str] = {}
-    label: str | None
     for value in enum.values:
-        stated = options.get(value, "foretell.v1.label")
-        label = alike.get(_snake(short_name(value))) if stated is None else stated if stated in labels else None
-        if label is not None:
+        label = stated[value.number] or alike.get(_snake(short_name(value)))
+        if label in labels:
             found.setdefault(value.number, label)
     unknown = tuple(value for value in enum.values if value.number not in found and not says_nothing(value))
     return Labels(found, tuple(label for label in labels if label not in found.values()), unknown)

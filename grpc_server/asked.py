@@ -108,8 +108,8 @@ class Asking:
                 self._problems.append(f"{field.name} is no class of the model{did_you_mean(name, classes)}")
             return Asked("probability", target or 0, UNKNOWN if item is None else item)
         for place, each in enumerate(self._targets):
-            if name == each.name and each.positive is not None:
-                return Asked("probability", place, each.positive)
+            if name == each.name:
+                return Asked("probability", place, each.positive)  # Of a target that is no yes or no: that of its label.
             item = _one_like(name.removeprefix(f"{each.name}_"), each.classes) if name.startswith(f"{each.name}_") else None
             if item is not None:
                 return Asked("probability", place, item)

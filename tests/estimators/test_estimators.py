@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -31,6 +32,16 @@ message ResponseBatch { repeated Response rows = 1; }
 """
 
 
+def add(root: Path, name: str, case: Case) -> None:
+    """Write the contract, and add the model."""
+    file = root / "protos" / name / "v1" / f"{name}.proto"
+    file.parent.mkdir(parents=True)
+    file.write_text(HEAD.replace("{package}", name) + dedent(case.contract))
+    joblib.dump(case.estimator, root / "model.joblib")
+    repository = Repository(root / "models")
+    add_model(repository, root / "model.joblib", name, case.columns, targets=case.targets, dtypes=case.dtypes)
+
+
 @pytest.fixture(scope="module")
 def cases() -> dict[str, Case]:
     return {name: make() for name, make in CASES.items()}
@@ -40,12 +51,7 @@ def cases() -> dict[str, Case]:
 def doors(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("estimators")
     for name, case in cases.items():
-        file = root / "protos" / name / "v1" / f"{name}.proto"
-        file.parent.mkdir(parents=True)
-        file.write_text(HEAD.replace("{package}", name) + dedent(case.contract))
-        joblib.dump(case.estimator, root / "model.joblib")
-        repository = Repository(root / "models")
-        add_model(repository, root / "model.joblib", name, case.columns, targets=case.targets, dtypes=case.dtypes)
+        add(root, name, case)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="X does not have valid feature names")  # As the server does.
         with served(root / "protos", root / "models") as doors:
@@ -85,5 +91,17 @@ def test_both_doors_give_the_estimators_own_answers(doors: Served, cases: dict[s
 def test_a_batch_is_answered_like_its_rows(doors: Served, cases: dict[str, Case], name: str) -> None:
     case, method = cases[name], doors.methods[f"{name}.PredictBatch"]
     (response,) = doors.rest(method, [{"rows": case.rows}])
+    assert response.status_code == 200, response.text
+    near(response.json()["rows"], case.answers)
+
+
+@pytest.mark.parametrize("name", ["mixed", "several_labels", "gaussian"])
+def test_worker_processes_give_the_same_answers(cases: dict[str, Case], tmp_path: Path, name: str) -> None:
+    """Rows and outputs of every kind travel to a worker and back."""
+    case = cases[name]
+    add(tmp_path, name, case)
+    with served(tmp_path / "protos", tmp_path / "models", placement="process", workers=1) as doors:
+        method = doors.methods[f"{name}.PredictBatch"]
+        (response,) = doors.rest(method, [{"rows": case.rows}])
     assert response.status_code == 200, response.text
     near(response.json()["rows"], case.answers)
