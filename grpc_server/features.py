@@ -90,8 +90,8 @@ def agree(what: str, contract: dict[str, str], model: Sequence[str], field: str,
 
 
 def _named(field: str, column: str) -> str:
-    """A field that makes several columns is named with the one that is meant."""
-    return field if not column.startswith(field) else column if column != field else field
+    """The field, or the column itself where that says which part of the field is meant."""
+    return column if column.startswith(field) else field
 
 
 def _reader(leaf: Leaf, dtypes: Sequence[Dtype], contract: Contract, problems: list[str]) -> Read:
@@ -159,11 +159,10 @@ def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, probl
         return _same
     if leaf.kind in (Kind.TIME, Kind.DURATION):
         return _time(leaf, column, dtype, problems, f"{place} {holds}")
-    unknown = dtype.name == "category" and not dtype.categories
-    if leaf.kind is Kind.ENUM and (dtype.is_text or unknown):
+    if leaf.kind is Kind.ENUM and dtype.is_text:
         return _label(leaf, column, dtype, contract, problems)
     fits = dtype.is_text if leaf.kind in (Kind.TEXT, Kind.BYTES) else dtype.is_number
-    if not fits and not unknown:
+    if not fits:
         problems.append(f"{place} {holds}")
     return _same
 

@@ -115,10 +115,8 @@ def golden_rows(golden: Sequence[GoldenRow], manifest: Manifest) -> Rows:
 
 
 def golden_dtype(values: Sequence[Scalar | None]) -> Dtype:
-    """The type of a column of golden rows with these values: text, points in time, bools, or else numbers."""
+    """The type of a column of golden rows with these values: text, points in time, or else numbers."""
     known = [value for value in values if value is not None]
-    if known and all(isinstance(value, bool) for value in known):
-        return Dtype("bool")
     if known and all(isinstance(value, str) for value in known):
         return Dtype("datetime64[us]" if all(_TIME.fullmatch(str(value)) for value in known) else "object")
     return PLAIN

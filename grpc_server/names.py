@@ -18,8 +18,7 @@ class Target:
     @property
     def positive(self) -> int | None:
         """Of the two classes of a yes-or-no target the one that means yes; None where that is not clear."""
-        words = [name.lower() for name in self.classes]
-        return words.index(words[1]) if len(words) == 2 and (words[0], words[1]) in _YES_OR_NO else None
+        return 1 if tuple(name.lower() for name in self.classes) in _YES_OR_NO else None
 
 
 _YES_OR_NO = {("0", "1"), ("false", "true"), ("no", "yes"), ("-1", "1"), ("0.0", "1.0")}

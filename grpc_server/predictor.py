@@ -11,7 +11,7 @@ from itertools import islice
 from google.protobuf.message import Message
 
 from contract.rules import Rules, Violation
-from contract.unknown import UnknownFields
+from contract.strays import Strays
 from grpc_server.admission import Admission
 from grpc_server.batcher import Answers, Job
 from grpc_server.binding import Binding
@@ -32,7 +32,7 @@ class Predictor:
         self._model = model
         self._rules = rules
         self._admission = admission
-        self._unknown = UnknownFields(binding.method.input)
+        self._strays = Strays(binding.method.input)
 
     def predict(self, request: bytes, call: Call, reply: Reply) -> Job | None:
         """Answer one request: `reply` is called exactly once, perhaps before this returns, from any thread.
@@ -73,7 +73,7 @@ class Predictor:
 
     def _check(self, message: Message) -> None:
         verdict = self._rules.judge(message, self._binding.method.rows, MOST_VIOLATIONS)
-        violations = [*verdict.violations, *islice(self._unknown.of(message), MOST_VIOLATIONS)]
+        violations = [*verdict.violations, *islice(self._strays.of(message), MOST_VIOLATIONS)]
         if violations:
             raise InvalidFeatures(_summary(violations), violations, verdict.unjudged_rows)
 

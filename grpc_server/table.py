@@ -33,6 +33,8 @@ class Dtype:
     def __post_init__(self) -> None:
         if not (_NUMBERS.fullmatch(self.name) or _TIMES.fullmatch(self.name) or self.name in ("bool", "category", *_TEXTS)):
             raise ValueError(f"{self.name!r} is no type of a column")
+        if self.name == "category" and not self.categories:
+            raise ValueError("a column of categories must say which")
 
     @cached_property
     def is_plain(self) -> bool:
@@ -42,8 +44,7 @@ class Dtype:
     @cached_property
     def is_text(self) -> bool:
         """Whether its values are text, as far as one can tell."""
-        known = [value for value in self.categories if not isinstance(value, bool)]
-        return self.name in _TEXTS or (self.name == "category" and any(isinstance(value, str) for value in known))
+        return self.name in _TEXTS or (self.name == "category" and any(isinstance(value, str) for value in self.categories))
 
     @cached_property
     def is_number(self) -> bool:

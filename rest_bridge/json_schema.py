@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
+from protovalidate import EvaluationError
 
 from contract.contract import Contract
 from contract.example import example
@@ -85,9 +86,7 @@ class Schemas:
             return self._map(field, rules, zero, answer=answer)
         if field.is_repeated:
             items = self._single(field, rules.values.get("items", NO_RULES), answer=answer, ruled=True)
-            return _empty_or(
-                {"type": "array", "items": items}, _counts(rules, "items", unique="unique"), rules, zero, "maxItems", "minItems"
-            )
+            return _empty_or({"type": "array", "items": items}, _counts(rules, "items", "Items"), zero, "Items")
         if is_nested(field):
             return self._single(field, rules, answer=answer, ruled=not self._contract.rules.of(field).ignored)
         return value_schema(field, rules, answer=answer, zero=zero)
@@ -96,7 +95,7 @@ class Schemas:
         key, value = map_entry(field)
         schema: Schema = {"type": "object", "propertyNames": key_schema(key, rules.values.get("keys", NO_RULES))}
         schema["additionalProperties"] = self._single(value, rules.values.get("values", NO_RULES), answer=answer, ruled=True)
-        return _empty_or(schema, _counts(rules, "pairs"), rules, zero, "maxProperties", "minProperties")
+        return _empty_or(schema, _counts(rules, "pairs", "Properties"), zero, "Properties")
 
     def _single(self, field: FieldDescriptor, rules: FieldRules, *, answer: bool, ruled: bool) -> Schema:
         """One item of a list or map, or a message."""
@@ -127,8 +126,11 @@ def _always_there(message: Descriptor) -> list[str]:
 
 def _refused_when_absent(contract: Contract, message: Descriptor) -> list[str]:
     """Fields that the validator misses in an empty message: the required ones, and those for which zero is out of bounds."""
-    violations = contract.rules.violations(GetMessageClass(message)())
     fields = message.fields_by_name
+    try:
+        violations = contract.rules.violations(GetMessageClass(message)())
+    except EvaluationError:  # A CEL rule that fails on an empty message may well hold on a real one.
+        return [field.name for field in message.fields if contract.rules.of(field).required]
     return [name for name in dict.fromkeys(violation.field for violation in violations) if name in fields]
 
 
@@ -137,21 +139,18 @@ def _zero_is_free(field: FieldDescriptor, rules: FieldRules, *, grouped: bool) -
     return not field.has_presence and (rules.zero_ignored or grouped) and not rules.required
 
 
-def _counts(rules: FieldRules, of: str, unique: str = "") -> Schema:
-    word = {"items": "Items", "pairs": "Properties"}[of]
-    schema = {f"{side}{word}": rules.values[f"{side}_{of}"] for side in ("min", "max") if f"{side}_{of}" in rules.values}
-    if unique and rules.values.get(unique):
+def _counts(rules: FieldRules, of: str, word: str) -> Schema:
+    schema: Schema = {f"{side}{word}": rules.values[f"{side}_{of}"] for side in ("min", "max") if f"{side}_{of}" in rules.values}
+    if rules.values.get("unique"):
         schema["uniqueItems"] = True
     if rules.required:
         schema[f"min{word}"] = max(1, schema.get(f"min{word}", 0))
     return schema
 
 
-def _empty_or(schema: Schema, counts: Schema, rules: FieldRules, zero: bool, most: str, fewest: str) -> Schema:  # noqa: ARG001
+def _empty_or(schema: Schema, counts: Schema, zero: bool, word: str) -> Schema:
     """A list or map under its rules, or an empty one where no rule applies to it."""
-    if zero and counts.get(fewest):
-        return schema | {"anyOf": [{most: 0}, counts]}
-    return schema | counts
+    return schema | {"anyOf": [{f"max{word}": 0}, counts]} if zero and counts.get(f"min{word}") else schema | counts
 
 
 def _grouped(contract: Contract, message: Descriptor) -> set[str]:

@@ -75,7 +75,7 @@ def test_a_type_that_no_column_has_is_refused() -> None:
     ("values", "expected"),
     [
         ([1, 2.5, None], Dtype()),
-        ([True, None], Dtype("bool")),
+        ([True, None], Dtype()),
         (["a", None], Dtype("object")),
         (["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5+01:00"], Dtype("datetime64[us]")),
         ([None], Dtype()),

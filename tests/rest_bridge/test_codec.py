@@ -207,3 +207,9 @@ def test_where_rules_are_ignored_the_schema_has_none(tmp_path: Path) -> None:
     assert "required" not in free
     assert "exclusiveMinimum" not in str(free)
     assert shown["ruled"]["anyOf"][0] == {"$ref": "#/components/schemas/test.v1.In"}
+
+
+def test_a_rule_that_fails_on_an_empty_message_stops_no_schema(tmp_path: Path) -> None:
+    field = 'int64 x = 1 [(buf.validate.field) = {required: true, cel: {id: "a", message: "no", expression: "1 / this > 0"}}];'
+    contract = load(write_contract(tmp_path, SERVICE, RESPONSE, f"message Features {{ {field} optional double y = 2; }}"))
+    assert message_schema(contract, contract.services[0].methods[0].input, answer=False)["required"] == ["x"]
