@@ -19,7 +19,7 @@ WRAPPERS = {
     "google.protobuf.UInt32Value": "uint32",
 }
 TIMES = {"google.protobuf.Timestamp": "timestamp", "google.protobuf.Duration": "duration"}
-SCALARS = ("double", "double", "float", *INTEGERS, "bool", "string", "bytes", "Color")
+SCALARS = (*("double", "string", "bytes", "Color") * 3, "float", *INTEGERS, "bool")
 
 ODD = st.sampled_from(
     [
@@ -96,7 +96,7 @@ def rules(draw: Draw, kind: str, *, few: bool = False) -> tuple[str, bool]:
         return ", ".join(found), True
     if kind == "Color":
         found = ["defined_only: true"] if maybe(1) else []
-        found += [f"{name}: {draw(st.lists(st.integers(0, 3), min_size=1, max_size=2))}" for name in ("in", "not_in") if maybe(4)]
+        found += [f"{name}: {draw(st.lists(st.integers(0, 3), min_size=1, max_size=2))}" for name in ("in", "not_in") if maybe(2)]
         return ", ".join(found), True
     found = [f"{name}: {{seconds: {draw(seconds)}}}" for name in ("gt", "lte") if maybe()]
     return ", ".join(found), not found
