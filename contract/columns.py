@@ -87,6 +87,8 @@ class _Flattened:
             may_miss = absent or (field.has_presence and not told.required)
             stated = self.options.get(field, "foretell.v1.column")
             if is_nested(field):
+                if message_of(field).full_name.startswith("google.protobuf."):
+                    raise ContractError(f"{field.full_name} is a {message_of(field).full_name}, which no model takes")
                 if field.is_repeated:
                     raise ContractError(
                         f"{field.full_name} repeats a message: a row is no table; give it single fields or a list of numbers"

@@ -8,22 +8,25 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from contract.fields import Kind, enum_of, kind_of, value_field
 from contract.rules import FieldRules
-from rest_bridge.scalars import DECIMAL, DURATION, INTEGERS, LARGEST, LONG, TIME, writer
+from rest_bridge.scalars import DECIMAL, INTEGERS, LARGEST, LONG, TIME, writer
 
 Schema = dict[str, Any]
 
 _WORDS = {"gt": "exclusiveMinimum", "gte": "minimum", "lt": "exclusiveMaximum", "lte": "maximum"}
 _TIMES = {
-    "gt": "after",
-    "gte": "at or after",
-    "lt": "before",
-    "lte": "at or before",
-    "const": "exactly",
-    "within": "from now at most",
+    "gt": "after {}",
+    "gte": "at or after {}",
+    "lt": "before {}",
+    "lte": "at or before {}",
+    "const": "exactly {}",
+    "within": "within {} of now",
 }
-_LENGTHS = {"gt": "longer than", "gte": "at least", "lt": "shorter than", "lte": "at most", "const": "exactly"}
+_LENGTHS = {"gt": "longer than {}", "gte": "at least {}", "lt": "shorter than {}", "lte": "at most {}", "const": "exactly {}"}
 _FORMATS = {"email": "email", "hostname": "hostname", "ip": "ip", "ipv4": "ipv4", "ipv6": "ipv6", "uri": "uri", "uuid": "uuid"}
 _SHORT_DECIMAL = r"^(?:0|-?[1-9][0-9]{0,17})$"
+_SHORT_DURATION = r"^-?[0-9]{1,11}(?:\.[0-9]{1,9})?s$"
+"""One digit less than the longest, which has bounds of its own: 10,000 years."""
+
 _DECIMAL_UNSIGNED = r"^(?:0|[1-9][0-9]{0,17})$"
 
 
@@ -44,7 +47,7 @@ def value_schema(field: FieldDescriptor, rules: FieldRules, *, answer: bool, zer
         return _zero_or(_bytes(rules, absent=absent), {"type": "string"}, "", zero=zero)
     if kind is Kind.TIME:
         return {"type": "string", "format": "date-time", "pattern": f"^{TIME}$"}
-    return {"type": "string", "pattern": f"^{DURATION}$"}
+    return {"type": "string", "pattern": _SHORT_DURATION}
 
 
 def key_schema(key: FieldDescriptor, rules: FieldRules) -> Schema:
@@ -83,7 +86,7 @@ def describe(rules: FieldRules) -> str:
     if rules.ignored or rules.kind not in ("timestamp", "duration"):
         return ""
     words = _TIMES if rules.kind == "timestamp" else _LENGTHS
-    told = [f"{words[name]} {value.ToJsonString()}" for name, value in rules.values.items() if name in words]
+    told = [words[name].format(value.ToJsonString()) for name, value in rules.values.items() if name in words]
     told += [text for name, text in (("lt_now", "in the past"), ("gt_now", "in the future")) if rules.values.get(name)]
     told += [f"one of {', '.join(each.ToJsonString() for each in rules.values['in'])}"] if "in" in rules.values else []
     return f"Must be {' and '.join(told)}." if told else ""

@@ -21,7 +21,7 @@ def loaded(root: Path, *parts: str) -> Contract:
 
 
 def flat(root: Path, *fields: str) -> list[tuple[str, str, tuple[str, ...], bool]]:
-    contract = loaded(root, INNER, features("optional double other", *fields))
+    contract = loaded(root, 'import "google/protobuf/any.proto";', INNER, features("optional double other", *fields))
     found = leaves(contract.services[0].methods[0].features, contract.rules, contract.options)
     return [(leaf.path, leaf.kind.name, leaf.columns, leaf.nullable) for leaf in found[1:]]
 
@@ -101,6 +101,7 @@ def test_the_members_of_a_oneof_may_be_missing(tmp_path: Path) -> None:
             "give it `repeated.min_items` and an equal `max_items`",
         ),
         ("repeated double a [(buf.validate.field).repeated = {min_items: 1, max_items: 2}]", "has no fixed length"),
+        ("google.protobuf.Any a", "test.v1.Features.a is a google.protobuf.Any, which no model takes"),
         (
             "map<string, double> a",
             "test.v1.Features.a may have any keys, and each is a column: list them in `map.keys.string.in`",

@@ -213,3 +213,20 @@ def test_a_rule_that_fails_on_an_empty_message_stops_no_schema(tmp_path: Path) -
     field = 'int64 x = 1 [(buf.validate.field) = {required: true, cel: {id: "a", message: "no", expression: "1 / this > 0"}}];'
     contract = load(write_contract(tmp_path, SERVICE, RESPONSE, f"message Features {{ {field} optional double y = 2; }}"))
     assert message_schema(contract, contract.services[0].methods[0].input, answer=False)["required"] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ("timestamp: {gt: {seconds: 0}, lt_now: true}", "Must be after 1970-01-01T00:00:00Z and in the past."),
+        ("timestamp: {within: {seconds: 60}}", "Must be within 60s of now."),
+        ("duration: {gte: {seconds: 1}, lt: {seconds: 5}}", "Must be shorter than 5s and at least 1s."),
+        ("duration: {in: [{seconds: 1}, {seconds: 2}]}", "Must be one of 1s, 2s."),
+    ],
+)
+def test_rules_on_times_are_told_in_words(tmp_path: Path, rules: str, words: str) -> None:
+    kind = rules.partition(":")[0].capitalize()
+    field = f"google.protobuf.{kind} x = 1 [(buf.validate.field) = {{{rules}}}]; double y = 2;"
+    contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, RESPONSE, f"message Features {{ {field} }}"))
+    schema = message_schema(contract, contract.services[0].methods[0].input, answer=False)
+    assert schema["properties"]["x"]["description"] == words

@@ -42,7 +42,7 @@ CONTRACTS = 10
 """In one file, because compiling costs more than all else."""
 
 settings.register_profile("thorough", max_examples=500 // CONTRACTS)
-EXAMPLES = 500 // CONTRACTS if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 6
+EXAMPLES = 500 // CONTRACTS if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 5
 
 HEAD = """
 syntax = "proto3";
