@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope
 
 .PHONY: help
 help: ## List the targets.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-11s %s\n", $$1, $$2}'
 
 .venv/runtime.stamp: pyproject.toml constraints.txt
 	@echo "setting up .venv (once, about half a minute)"
@@ -53,12 +53,26 @@ tools:
 test: .venv/dev.stamp tools ## Set up, then run all tests.
 	@PATH="$(TOOLS):$$PATH" $(PYTEST) $(ARGS)
 
-.PHONY: bench
-bench: .venv/bench.stamp ## Measure against the baselines; writes benchmarks/RESULTS.md.
+.PHONY: h2load
+h2load:
 	@if ! command -v h2load >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	  echo "installing h2load"; { apt-get update -qq && apt-get install -y -qq --no-install-recommends nghttp2-client; } >/dev/null 2>&1 \
 	  || true; fi
+
+.PHONY: bench
+bench: .venv/bench.stamp h2load ## Measure against the baselines; writes benchmarks/RESULTS.md.
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+PEERS := $(patsubst benchmarks/peers/%.txt,.tools/peers/%.stamp,$(wildcard benchmarks/peers/*.txt))
+
+.tools/peers/%.stamp: benchmarks/peers/%.txt
+	@echo "installing $*"
+	@{ $(PYTHON) -m venv --clear .tools/peers/$* && .tools/peers/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $< \
+	  && touch $@; } || echo "$* cannot be installed: it is left out"
+
+.PHONY: bench-peers
+bench-peers: .venv/bench.stamp h2load $(PEERS) ## Measure other model servers beside Foretell; writes benchmarks/PEERS.md.
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 .PHONY: check
 check: format-check lint types contracts test generate-check ## All that CI runs: tests, format, lint, types, layers, contracts.
@@ -86,7 +100,8 @@ types: .venv/dev.stamp ## Check types, strictly.
 contracts: .venv/dev.stamp ## Lint the contracts, and hold them against the last commit.
 	@$(BIN)/buf lint
 	@if git diff --quiet HEAD -- protos 2>/dev/null; then base=HEAD~1; else base=HEAD; fi; \
-	if git cat-file -e "$$base:buf.yaml" 2>/dev/null; then $(BIN)/buf breaking --against ".git#ref=$$base"; \
+	if git cat-file -e "$$base:buf.yaml" 2>/dev/null; then \
+	  $(BIN)/buf breaking --against ".git#ref=$$base" && $(BIN)/foretell diff "$$base" protos; \
 	else echo "buf breaking: skipped, there is no earlier commit to compare with"; fi
 
 .PHONY: generate

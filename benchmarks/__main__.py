@@ -5,11 +5,13 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from benchmarks import load, plot, report, rounds
-from benchmarks.doors import WrongAnswer
-from benchmarks.servers import SERVERS
+from benchmarks import load, plot, report
+from benchmarks.cases import CASES, chosen
+from benchmarks.rounds import Measured, measure
 
 HERE = Path(__file__).parent
 PLOT = "growth.png"
@@ -17,35 +19,55 @@ PLOT = "growth.png"
 
 def main() -> None:
     """Measure as the arguments say."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Foretell against the baselines.")
+    names = ", ".join(case.name for case in CASES)
+    parser = parser_of("python -m benchmarks", "Measure Foretell against the baselines.")
+    parser.add_argument("--case", default="", metavar="TEXT", help=f"cases whose name holds TEXT: {names}")
+    parser.add_argument("--quick", action="store_true", help="one round of one second of the first case")
+    given = parser.parse_args()
+    if given.quick:
+        given.rounds = given.seconds = 1
+    cases = tuple(case for case in CASES if given.case in case.name)[: 1 if given.quick else None]
+    if not cases:
+        parser.error(f"no case holds {given.case!r}: they are {names}")
+    measured = interruptible(lambda tell: measure(cases, partial(chosen, only=given.only), given.rounds, given.seconds, tell))
+    given.out.mkdir(parents=True, exist_ok=True)
+    drawn = plot.draw(measured.results, given.out / PLOT)
+    finish(measured, given.out / "RESULTS.md", report.report(measured, command("make bench"), PLOT if drawn else None))
+
+
+def parser_of(name: str, says: str) -> argparse.ArgumentParser:
+    """The arguments that every run takes."""
+    parser = argparse.ArgumentParser(prog=name, description=says)
     parser.add_argument("--rounds", type=int, choices=range(1, 21), default=3, metavar="N", help="rounds, 1 to 20 (default 3)")
     parser.add_argument("--seconds", type=int, choices=range(1, 31), default=2, metavar="S", help="of each load (default 2)")
     parser.add_argument("--only", default="", metavar="TEXT", help="servers whose name holds TEXT, such as grpc")
-    parser.add_argument(
-        "--case", default="", metavar="TEXT", help=f"cases whose name holds TEXT: {', '.join(c.name for c in rounds.CASES)}"
-    )
-    parser.add_argument("--quick", action="store_true", help="one round of one second of the first case")
     parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="where to write (default: this folder)")
-    given = parser.parse_args()
+    return parser
+
+
+def command(target: str) -> str:
+    """What was typed."""
+    return target + (f" ARGS={shlex.quote(' '.join(sys.argv[1:]))}" if sys.argv[1:] else "")
+
+
+def interruptible(run: Callable[[Callable[[str], None]], Measured]) -> Measured:
+    """Run with a clock on every line; end the process in one line where it cannot run or is stopped."""
     if not load.available():
         sys.exit(load.MISSING)
-    if given.quick:
-        given.rounds = given.seconds = 1
-    cases = [case for case in rounds.CASES if given.case in case.name][: 1 if given.quick else None]
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     start = time.monotonic()
     try:
-        tell = lambda text: print(f"{time.monotonic() - start:4.0f} s  {text}", flush=True)  # noqa: E731
-        results = list(rounds.measure(tuple(cases), rounds.chosen(SERVERS, given.only), given.rounds, given.seconds, tell))
-    except (WrongAnswer, RuntimeError, OSError) as error:
-        sys.exit(f"nothing written: {error}")
+        return run(lambda text: print(f"{time.monotonic() - start:4.0f} s  {text}", flush=True))
     except KeyboardInterrupt:
         sys.exit("stopped; nothing written")
-    given.out.mkdir(parents=True, exist_ok=True)
-    drawn = plot.draw(results, given.out / PLOT)
-    arguments = f" ARGS={shlex.quote(' '.join(sys.argv[1:]))}" if sys.argv[1:] else ""
-    (given.out / "RESULTS.md").write_text(report.report(results, f"make bench{arguments}", PLOT if drawn else None))
-    print(f"wrote {given.out / 'RESULTS.md'}")
+
+
+def finish(measured: Measured, file: Path, page: str) -> None:
+    """Write the page; exit code 1 where something failed, which the page then tells."""
+    file.write_text(page)
+    print(f"wrote {file}")
+    if measured.failures:
+        sys.exit(f"{len(measured.failures)} turns failed: {file.name} lists them")
 
 
 if __name__ == "__main__":

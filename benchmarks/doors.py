@@ -4,17 +4,18 @@ import http.client
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import numpy as np
 
 from benchmarks.workloads import Workload
 from contract.contract import load
+from contract.service import Method
 
 SECONDS = 60.0
-TOLERANCE = 1e-9
 
 
 class WrongAnswer(Exception):
@@ -32,8 +33,8 @@ class Request:
     expected: Any
     """What the model itself says."""
 
-    def check(self, answer: bytes, bare: bytes | None) -> None:
-        """Raise WrongAnswer unless the answer is `bare`, or without it the model's own probabilities."""
+    def check(self, answer: bytes, bare: bytes | None, tolerance: float) -> None:
+        """Raise WrongAnswer unless the answer is `bare`, or without it the model's own probabilities within `tolerance`."""
         if bare is not None:
             if answer != bare:
                 raise WrongAnswer(f"{self.path} answered {answer[:80]!r} instead of {bare[:80]!r}")
@@ -42,17 +43,35 @@ class Request:
             rows = np.array(self.rows(answer))
         except (KeyError, TypeError, ValueError) as error:
             raise WrongAnswer(f"{self.path} answered {answer[:200]!r}") from error
-        if rows.shape != self.expected.shape or not np.allclose(rows, self.expected, rtol=0, atol=TOLERANCE):
+        if rows.shape != self.expected.shape or not np.allclose(rows, self.expected, rtol=0, atol=tolerance):
             raise WrongAnswer(f"{self.path} is wrong: the first row is {rows[:1].tolist()}, not {self.expected[:1].tolist()}")
+
+
+class Door(Protocol):
+    """A way to ask a server."""
+
+    generator: tuple[str, ...]
+    """What h2load has to know about it."""
+
+    def request(self, folder: Path, workload: Workload, count: int) -> Request:
+        """`count` rows: one as it is, more as a batch."""
+
+    def frame(self, body: bytes) -> bytes:
+        """A request or an answer as it stands on the wire."""
+
+    def ask(self, port: int, request: Request) -> bytes:
+        """The answer, without its frame. Raises OSError while nobody is ready to answer, WrongAnswer for a refusal."""
 
 
 class HttpDoor:
     """JSON over HTTP/1.1."""
 
-    generator = ("--h1", "--header=content-type: application/json")
+    generator: tuple[str, ...] = ("--h1", "--header=content-type: application/json")
+    unready = b""
+    """What is in an answer that says, by another status than 503, that the server is not ready yet."""
 
     def request(self, _folder: Path, workload: Workload, count: int) -> Request:
-        """`count` rows: one as it is, more as a batch."""
+        """See Door."""
         rows = [dict(zip(workload.columns, row, strict=True)) for row in workload.rows(count).tolist()]
         path = ("" if workload.name == "iris" else f"/{workload.name}") + ("/predict" if count == 1 else "/predict/batch")
         body = json.dumps(rows[0] if count == 1 else {"rows": rows}).encode()
@@ -64,11 +83,11 @@ class HttpDoor:
         return Request(path, body, read, workload.estimator.predict_proba(workload.rows(count)))
 
     def frame(self, body: bytes) -> bytes:
-        """The body as it stands on the wire."""
+        """See Door."""
         return body
 
     def ask(self, port: int, request: Request) -> bytes:
-        """The body of the answer. Raises OSError while nobody is ready to answer, WrongAnswer unless the status is 200."""
+        """See Door."""
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
         try:
             connection.request("POST", request.path, request.body, {"content-type": "application/json"})
@@ -76,7 +95,7 @@ class HttpDoor:
             answer = response.read()
         finally:
             connection.close()
-        if response.status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+        if response.status == http.HTTPStatus.SERVICE_UNAVAILABLE or (self.unready and self.unready in answer):
             raise ConnectionError(answer[:200].decode(errors="replace"))
         if response.status != http.HTTPStatus.OK:
             raise WrongAnswer(f"{request.path} answered {response.status}: {answer[:200]!r}")
@@ -86,13 +105,11 @@ class HttpDoor:
 class GrpcDoor:
     """Unary gRPC calls, without TLS."""
 
-    generator = ("--header=content-type: application/grpc", "--header=te: trailers")
+    generator: tuple[str, ...] = ("--header=content-type: application/grpc", "--header=te: trailers")
 
     def request(self, folder: Path, workload: Workload, count: int) -> Request:
-        """`count` rows: one to Predict, more to PredictBatch."""
-        services = {service.package: service for service in load(folder / "protos").services}
-        names = {method.name: method for method in services[workload.package].methods}
-        method = names["Predict" if count == 1 else "PredictBatch"]
+        """See Door: one row to Predict, more to PredictBatch."""
+        method = _methods(folder / "protos")[f"{workload.package}.{'Predict' if count == 1 else 'PredictBatch'}"]
         rows = [dict(zip(workload.columns, row, strict=True)) for row in workload.rows(count).tolist()]
         message = method.request(**(rows[0] if count == 1 else {"rows": rows}))
 
@@ -103,11 +120,11 @@ class GrpcDoor:
         return Request(method.path, message.SerializeToString(), read, workload.estimator.predict_proba(workload.rows(count)))
 
     def frame(self, body: bytes) -> bytes:
-        """A message on the wire: not compressed, its length, itself."""
+        """See Door: not compressed, its length, itself."""
         return b"\0" + len(body).to_bytes(4, "big") + body
 
     def ask(self, port: int, request: Request) -> bytes:
-        """The message of the answer. Raises OSError while nobody is ready to answer, WrongAnswer for a status that is not OK."""
+        """See Door."""
         options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
         with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
             try:
@@ -121,4 +138,7 @@ class GrpcDoor:
         return answer
 
 
-Door = HttpDoor | GrpcDoor
+@cache
+def _methods(protos: Path) -> dict[str, Method]:
+    """The methods of the contracts in a folder, by package and name."""
+    return {f"{service.package}.{method.name}": method for service in load(protos).services for method in service.methods}

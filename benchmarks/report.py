@@ -1,19 +1,16 @@
-"""The report: medians over rounds, each with its ratio to the post's app in the same round."""
+"""The report: the bars first, then medians over rounds, each with its ratio to the case's base in the same round."""
 
-import os
-import platform
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from importlib.metadata import version
-from math import log
-from pathlib import Path
+from itertools import pairwise
 from statistics import median
 
-from benchmarks.load import Load
-from benchmarks.rounds import ALONE, CASES, Result
-from benchmarks.servers import CORES, POST, SERVERS
+from benchmarks import growth
+from benchmarks.bars import BARS, Bar
+from benchmarks.cases import CASES, Case, Load
+from benchmarks.machine import machine
+from benchmarks.rounds import ALONE, Failure, Measured, Result
+from benchmarks.servers import SERVERS, Server
 
-LIBRARIES = ("grpcio", "protobuf", "protovalidate", "fastapi", "uvicorn", "uvloop", "pydantic", "scikit-learn", "numpy")
 COLUMNS = {
     "req/s": ("per_second", "{:,.0f}"),
     "p50 ms": ("p50_ms", "{:.2f}"),
@@ -24,127 +21,182 @@ COLUMNS = {
     "start s": ("start", "{:.1f}"),
 }
 METHOD = """\
-Each cell is the median over the rounds and, in brackets, the median of its ratios to the post's app in the same round. Trust the
-ratios: the machine is shared, and the same code may run twice as fast a minute later.
+Each cell is the median over the rounds and, in brackets, the median of its ratios to the first row in the same round. Trust the
+ratios: the machine may be shared, and the same code may run twice as fast a minute later.
 
-- The server runs on one core and the load on another, where there are two. Rounds are interleaved: A B C A B C.
-- Each turn starts a server, compares its answers with scikit-learn's to nine decimals, warms it up for a second, loads it, compares
-  again, and stops it. Every single answer is counted and must have the right size: one failed request fails the whole run.
-- The load is closed: each caller sends its next request when it has its answer. Over HTTP/1.1 each caller has a connection; over
-  gRPC 16 callers share 4 and 64 share 8.
-- CPU and context switches are those of the server's whole process tree. RSS is the sum of its processes' peaks up to that load.
-- The model is the same object on both sides, and values are from 0 to 1, which both sides check."""
+- The server, with all its processes, runs on one core and the load on another, where there are two; only in the case `two-cores`
+  is nothing pinned. Rounds are interleaved: A B C A B C.
+- Each turn starts a server, compares its answers with scikit-learn's (to nine decimals; to six where the model was converted),
+  warms it up for a second, waits until it is idle, loads it, compares again, and stops it. Every single answer is counted and must
+  have the right size. A turn in which one request fails gives no figures, and is listed.
+- The load is h2load for both doors. It is closed: each caller sends its next request when it has its answer. Over HTTP/1.1 each
+  caller has a connection; over gRPC 16 callers share 4 and 64 share 8. p50 and p99 are of all its requests. One caller with
+  requests above 20 ms sends a number of them, at least three, so that none is half done when the time is up.
+- CPU and context switches are those of the server's whole process tree, and RSS is the sum of its processes' peaks up to that load.
+  The start ends with the first right answer.
+- The model is the same object on both sides, and values are from 0 to 1, which both sides check. Settings are the default ones,
+  but for the limits that 100,000 rows in one request need."""
+VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
 
 
-def report(results: list[Result], command: str, plot: str | None) -> str:
+def report(measured: Measured, command: str, plot: str | None) -> str:
     """The whole page, in Markdown."""
-    parts = ["# How fast it is", _machine(results, command), METHOD, "## The rows", _servers(results)]
+    rounds = len({result.round for result in measured.results})
+    parts = ["# How fast it is", machine(command, f"{rounds} round{'s' * (rounds != 1)}"), "## The bars", bars(BARS, measured)]
+    parts += [failures(measured.failures)] if measured.failures else []
+    parts += ["## How it is measured", METHOD, "## The rows", rows_of(SERVERS, measured.results)]
     for case in CASES:
-        found = [result for result in results if result.case == case.name]
-        if not found:
-            continue
-        parts.append(f"## {case.name}: {case.says}")
-        if case.name.startswith("growth"):
-            parts.append(growth(found))
-            continue
-        for load in dict.fromkeys(result.load for result in found if result.server != ALONE):
-            parts += [f"### {_count(load.rows, 'row')} a request, {_count(load.callers, 'caller')}", _table(found, load)]
-        parts += ["### The model alone", _alone(found)]
+        parts += case_of(case, measured)
     if plot:
         parts.append(f"![Growth]({plot})")
     return "\n\n".join(parts) + "\n"
 
 
-def medians(results: Iterable[Result], server: str, load: Load, figure: str) -> tuple[float, float | None]:
-    """A figure of a server under a load: its median over rounds, and that of its ratios to the post's app."""
-    own, base = (
-        {r.round: getattr(r.figures, figure) for r in results if (r.server, r.load) == (name, load)} for name in (server, POST)
+def bars(asked: Iterable[Bar], measured: Measured) -> str:
+    """A line for each bar: wanted, measured, met."""
+    failed = {(failure.case, failure.server) for failure in measured.failures}
+    lines = []
+    for bar in asked:
+        value = None if bar.places & failed else bar.measured(measured.results)
+        told = "" if value is None else f"{value:.4g}{bar.limit.unit}"
+        lines.append([bar.says, str(bar.limit), told, VERDICTS[None if value is None else bar.limit.met(value)]])
+    head = "Medians over the rounds of ratios within one round. A bar whose servers are not all there, or failed, is not measured."
+    return f"{head}\n\n{markdown(['bar', 'wanted', 'measured', 'met'], lines)}"
+
+
+def failures(failed: Iterable[Failure]) -> str:
+    """What went wrong."""
+    lines = [f"- {failure.case}, round {failure.round + 1}, {failure.server}: {failure.why[:300]}" for failure in failed]
+    return (
+        "## What failed\n\nThese turns gave no figures; what else the tables say of these rows is from their other rounds.\n\n"
+        + "\n".join(lines)
     )
-    ratios = [value / base[number] for number, value in own.items() if base.get(number)]
+
+
+def rows_of(servers: Iterable[Server], results: list[Result]) -> str:
+    """What each row is, in words."""
+    seen = dict.fromkeys(result.server for result in results)
+    rows = [[server.name, server.says] for server in servers if server.name in seen]
+    alone = [[name, "the model in a process of its own on the server's core"] for name in seen if name in ALONE.values()]
+    return markdown(["row", "what it is"], rows + alone)
+
+
+def case_of(case: Case, measured: Measured) -> list[str]:
+    """The section of a case; nothing where nothing was measured."""
+    found = [result for result in measured.results if result.case == case.name]
+    if not found:
+        return []
+    parts = [f"## {case.name}: {case.says}"]
+    picked = [f"`--accelerate auto` took {kind} for {name}." for name, kind in measured.picked.get(case.name, {}).items()]
+    parts += [" ".join(picked)] if picked else []
+    served = [result for result in found if result.server not in ALONE.values()]
+    if case.name.startswith("growth"):
+        return [*parts, growing(found, case.base)]
+    for load in dict.fromkeys(result.load for result in served):
+        parts += [f"### {says(load)}", table([result for result in served if result.load == load], load, case.base)]
+    alone = [result for result in found if result.server in ALONE.values()]
+    return [*parts, "### The model alone", _alone(alone, served)] if alone else parts
+
+
+def says(load: Load) -> str:
+    """A load in words."""
+    return f"{_count(load.rows, 'row')} a request, {_count(load.callers, 'caller')}" + (
+        ", health checked meanwhile" if load.probed else ""
+    )
+
+
+def table(results: list[Result], load: Load, base: str) -> str:
+    """What each server did under one load."""
+    columns = COLUMNS | ({"health p99 ms": ("health_p99_ms", "{:.1f}")} if load.probed else {})
+    rows = []
+    for server in dict.fromkeys(result.server for result in results):
+        cells = [_cell(*medians(results, server, load, figure, base), form) for figure, form in columns.values()]
+        rows.append([server, *cells])
+    return markdown(["", *columns], rows)
+
+
+def medians(results: Iterable[Result], server: str, load: Load, figure: str, base: str) -> tuple[float, float | None]:
+    """A figure of a server under a load: its median over rounds, and that of its ratios to the base in the same round."""
+    own, other = _by_round(results, server, load, figure), _by_round(results, base, load, figure)
+    ratios = [value / other[number] for number, value in own.items() if other.get(number)]
     return median(own.values()), median(ratios) if ratios else None
 
 
-def sizes(results: list[Result]) -> list[tuple[Load, int]]:
-    """The loads of a growth case with what grows, rows or columns."""
-    loads = dict.fromkeys(result.load for result in results)
-    return [(load, int(load.workload.removeprefix("linear")) if "linear" in load.workload else load.rows) for load in loads]
-
-
-def growth(results: list[Result]) -> str:
-    """A growth case: latency and CPU of each server by what grows."""
+def growing(results: list[Result], base: str) -> str:
+    """A growth case: latency and CPU of each server by what grows, and what each further row or column costs."""
     names = list(dict.fromkeys(result.server for result in results))
-    grown = sizes(results)
-    rows = []
-    for load, size in grown:
-        cells = [
-            f"{medians(results, n, load, 'p50_ms')[0]:.2f} / {_cell(*medians(results, n, load, 'cpu'), '{:.2f}')}" for n in names
-        ]
-        rows.append([f"{size:,}", *cells])
-    last, large = grown[-1]
-    first, small = next(pair for pair in reversed(grown) if pair[1] * 100 <= large)
-    slopes = [log(medians(results, n, last, "cpu")[0] / medians(results, n, first, "cpu")[0]) / log(large / small) for n in names]
-    rows.append([f"power with which CPU grows from {small:,} to {large:,}", *(f"{slope:.2f}" for slope in slopes)])
-    return "p50 in ms / CPU in ms a request, and its ratio to the post's app:\n\n" + _markdown(["", *names], rows)
+    grown = growth.sizes(results)
+    costs = {name: _costs(results, name, grown) for name in names}
+    cells = [[f"{size:,}", *(_grown(results, name, load, base) for name in names)] for load, size in grown.items()]
+    span = growth.last_decades(grown.values())
+    powers = [f"{growth.power(costs[name]):.2f}" if len(costs[name]) > 1 else "" for name in names]
+    cells.append([f"power with which CPU grows from {span[0]:,} to {span[-1]:,}", *powers])
+    further = [
+        [f"{low:,} to {high:,}", *(_further(costs[name], low, high) for name in names)] for low, high in pairwise(grown.values())
+    ]
+    return (
+        f"p50 in ms / CPU in ms a request, and its ratio to the first:\n\n{markdown(['', *names], cells)}\n\n"
+        f"CPU in microseconds that each further one costs; alike in each line where cost grows in proportion, whatever a request "
+        f"costs by itself:\n\n{markdown(['', *names], further)}"
+    )
 
 
-def _table(results: list[Result], load: Load) -> str:
-    rows = []
-    for server in dict.fromkeys(result.server for result in results if result.load == load and result.server != ALONE):
-        cells = [_cell(*medians(results, server, load, figure), form) for figure, form in COLUMNS.values()]
-        rows.append([server, *cells])
-    return _markdown(["", *COLUMNS], rows)
+def _costs(results: list[Result], server: str, grown: dict[Load, int]) -> dict[int, float]:
+    """CPU of a request in milliseconds by what grows, where it was measured."""
+    found = {size: _by_round(results, server, load, "cpu") for load, size in grown.items()}
+    return {size: median(by_round.values()) for size, by_round in found.items() if by_round}
+
+
+def _grown(results: list[Result], server: str, load: Load, base: str) -> str:
+    if not _by_round(results, server, load, "cpu"):
+        return ""
+    return (
+        f"{medians(results, server, load, 'p50_ms', base)[0]:.2f} / {_cell(*medians(results, server, load, 'cpu', base), '{:.2f}')}"
+    )
+
+
+def _further(costs: dict[int, float], low: int, high: int) -> str:
+    if not {low, high} <= costs.keys():
+        return ""
+    return f"{1000 * (costs[high] - costs[low]) / (high - low):.3g}"
+
+
+def _alone(alone: list[Result], served: list[Result]) -> str:
+    """What the models take, and the CPU of a lone caller's request in multiples of that."""
+    loads = dict.fromkeys(result.load for result in alone)
+    heads = ["microseconds a call", *(_count(load.rows, "row") for load in loads)]
+    rows = [
+        [name, *(f"{1000 * median(_by_round(alone, name, load, 'p50_ms').values()):,.0f}" for load in loads)]
+        for name in dict.fromkeys(result.server for result in alone)
+    ]
+    for server in SERVERS:
+        kind = ALONE.get(server.models)
+        cells = [_in_models(alone, served, server.name, kind, load) for load in loads if kind]
+        if not server.bare and any(cells):
+            rows.append([f"{server.name}, CPU in models", *cells])
+    return markdown(heads, rows)
+
+
+def _in_models(alone: list[Result], served: list[Result], server: str, kind: str | None, load: Load) -> str:
+    own = _by_round(served, server, load, "cpu")
+    model = _by_round(alone, kind or "", load, "cpu")
+    ratios = [own[number] / model[number] for number in own if number in model]
+    return f"{median(ratios):.2f}" if ratios else ""
+
+
+def _by_round(results: Iterable[Result], server: str, load: Load, figure: str) -> dict[int, float]:
+    return {r.round: getattr(r.figures, figure) for r in results if (r.server, r.load) == (server, load)}
 
 
 def _cell(value: float, ratio: float | None, form: str) -> str:
     return form.format(value) if ratio is None else f"{form.format(value)} ({ratio:.2f})"
 
 
-def _alone(results: list[Result]) -> str:
-    """What the model takes, and what the servers' CPU is in multiples of it."""
-    bare = {server.name for server in SERVERS if server.bare}
-    servers = [name for name in dict.fromkeys(result.server for result in results) if name not in {ALONE, *bare}]
-    rows = []
-    for load in dict.fromkeys(result.load for result in results if result.server == ALONE):
-        cells = []
-        for server in servers:
-            own, model = (
-                {r.round: r.figures.cpu for r in results if (r.server, r.load) == (name, load)} for name in (server, ALONE)
-            )
-            cells.append(f"{median(own[number] / model[number] for number in own):.2f}" if own else "")
-        rows.append([f"{load.rows:,}", f"{medians(results, ALONE, load, 'p50_ms')[0] * 1000:,.0f}", *cells])
-    heads = [f"{server}, CPU in models" for server in servers]
-    return _markdown(["rows", "microseconds a call", *heads], rows)
-
-
-def _servers(results: list[Result]) -> str:
-    seen = {result.server for result in results}
-    rows = [[server.name, server.says] for server in SERVERS if server.name in seen]
-    return _markdown(["row", "what it is"], [*rows, [ALONE, "`predict_proba` in a process of its own on the server's core"]])
-
-
-def _machine(results: list[Result], command: str) -> str:
-    rounds = len({result.round for result in results})
-    lines = [
-        ("Command", f"`{command}`, {_count(rounds, 'round')}"),
-        ("Date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
-        ("Machine", f"{_cpu()}, {_count(len(CORES), 'core')}; Linux {platform.release().partition('-')[0]}"),
-        ("Load average", f"{os.getloadavg()[1]:.1f} at the end; other work ran beside it if this is above {min(2, len(CORES))}"),
-        ("Versions", ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in LIBRARIES)])),
-    ]
-    return "\n".join(f"- {name}: {text}" for name, text in lines)
-
-
-def _cpu() -> str:
-    names = [
-        line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
-    ]
-    return names[0] if names else platform.machine()
-
-
 def _count(number: int, thing: str) -> str:
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
-def _markdown(heads: list[str], rows: list[list[str]]) -> str:
+def markdown(heads: list[str], rows: list[list[str]]) -> str:
+    """A table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

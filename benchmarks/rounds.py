@@ -4,70 +4,27 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import joblib
 
 from benchmarks import workloads
-from benchmarks.load import Load, call
-from benchmarks.servers import POST, Server, pinned, running
-from benchmarks.tree import usage
-from benchmarks.workloads import ROOT, Workload
+from benchmarks.cases import Case, Load
+from benchmarks.doors import Door, Request, WrongAnswer
+from benchmarks.load import Answered, NoAnswer, call
+from benchmarks.probing import p99, probing
+from benchmarks.process import LOAD_CORE, SERVER_CORE, Running, pinned, running
+from benchmarks.servers import Server
+from benchmarks.tree import loaded, settle, usage
+from benchmarks.workloads import AUTO, ONNX, ROOT, SKLEARN, TREES, Workload
+from contract.errors import SetupError
 
-ALONE = "model alone"
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A comparison: what is served, and how it is loaded."""
-
-    name: str
-    says: str
-    workloads: tuple[Callable[[], Workload], ...]
-    loads: tuple[Load, ...]
-    alone: tuple[tuple[str, int], ...]
-    """Workloads and rows for which the model is called in process as well."""
-    with_bare: bool = False
-
-
-_WIDTHS = (4, 20, 100, 500)
-_COUNTS = (10, 100, 1000, 10_000)
-
-CASES = (
-    Case(
-        "iris",
-        "the post's `SVC(probability=True)` on four columns",
-        (workloads.iris,),
-        tuple(Load("iris", *load) for load in ((1, 1), (1, 16), (1, 64), (1000, 1), (1000, 4))),
-        tuple(("iris", rows) for rows in (1, 8, 64, 1000)),
-        with_bare=True,
-    ),
-    Case(
-        "forest",
-        "100 trees on 30 columns (breast cancer)",
-        (workloads.forest,),
-        tuple(Load("cancer", 1, callers) for callers in (1, 16)),
-        tuple(("cancer", rows) for rows in (1, 8, 64, 1000)),
-    ),
-    Case(
-        "growth-rows",
-        "iris, more and more rows in one request, one caller",
-        (workloads.iris,),
-        tuple(Load("iris", rows, 1) for rows in _COUNTS),
-        tuple(("iris", rows) for rows in _COUNTS),
-    ),
-    Case(
-        "growth-columns",
-        "a logistic regression on more and more columns, 100 rows in one request, one caller",
-        tuple(partial(workloads.linear, width) for width in _WIDTHS),
-        tuple(Load(f"linear{width}", 100, 1) for width in _WIDTHS),
-        tuple((f"linear{width}", 100) for width in _WIDTHS),
-    ),
-)
+ALONE = {SKLEARN: "model alone", ONNX: "model alone, ONNX", TREES: "model alone, trees"}
+"""The rows without a server, by the kind of model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +42,10 @@ class Figures:
     """Peak of the process tree so far."""
     start: float = 0.0
     """Seconds from start to first answer."""
+    sklearn: int = 0
+    """Processes that have loaded scikit-learn."""
+    health_p99_ms: float = 0.0
+    """Of the health checks meanwhile, where there were any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,83 +60,165 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A turn that gave no figures."""
+
+    round: int
+    case: str
+    server: str
+    why: str
+
+
+@dataclass(slots=True)
+class Measured:
+    """Everything that was measured, and what could not be."""
+
+    results: list[Result] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    picked: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What `--accelerate auto` took, by case and model."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """What the servers of a case find on disk, and the models in it."""
 
+    case: Case
     folder: Path
     served: dict[str, Workload]
+    _requests: dict[tuple[Door, Load], Request] = field(default_factory=dict)
+
+    def request(self, door: Door, load: Load) -> Request:
+        """The request of a load as a door takes it."""
+        if (door, load) not in self._requests:
+            self._requests[door, load] = door.request(self.folder, self.served[load.workload], load.rows)
+        return self._requests[door, load]
+
+    @property
+    def cores(self) -> tuple[int | None, int | None]:
+        """The core of the server and that of the load."""
+        return (SERVER_CORE, LOAD_CORE) if self.case.pinned else (None, None)
 
 
 @contextmanager
-def stage(case: Case) -> Iterator[Stage]:
-    """Train the models of a case and write them into a temporary folder."""
+def stage(case: Case, servers: tuple[Server, ...]) -> Iterator[Stage]:
+    """Train the models of a case and write them into a temporary folder, as the servers and the models alone need them."""
+    kinds = {kind for kind, _, _ in case.alone} | {server.models for server in servers}
     with tempfile.TemporaryDirectory(prefix="foretell-bench-") as name:
         made = [make() for make in case.workloads]
-        workloads.prepare(Path(name), made)
-        yield Stage(Path(name), {workload.name: workload for workload in made})
+        workloads.prepare(Path(name), made, sorted(kinds))
+        yield Stage(case, Path(name), {workload.name: workload for workload in made})
 
 
-def turn(server: Server, stage: Stage, loads: tuple[Load, ...], seconds: int) -> Iterator[tuple[Load, Figures]]:
-    """Start the server, check its answers, warm it up, load it, check its answers again, stop it. Raises WrongAnswer."""
-    loads = tuple(load for load in loads if load.rows == 1 or not server.bare)
-    requests = {load: server.door.request(stage.folder, stage.served[load.workload], load.rows) for load in loads}
-    bare = {load: server.bare and server.bare(request.body) for load, request in requests.items()}
-    with running(server, stage.folder, requests[loads[0]]) as process:
-        answers = {}
-        for load, request in requests.items():
-            answers[load] = server.door.ask(process.port, request)
-            request.check(answers[load], bare[load])
+def turn(server: Server, stage: Stage, seconds: float) -> Iterator[tuple[Load, Figures]]:
+    """Start the server, check its answers, warm it up, let it settle, load it, check its answers again, stop it.
+
+    Raises WrongAnswer or RuntimeError.
+    """
+    loads = _loads(server, stage.case)
+    requests = {load: stage.request(server.door, load) for load in loads}
+    with running(server, stage.folder, requests[loads[0]], stage.cores[0], stage.case.settings) as process:
+        asked = {load: _ask(server, process, request) for load, request in requests.items()}
         widest = max(loads, key=lambda load: (-load.rows, load.callers))
-        call(server.door, process.port, requests[widest], widest.callers, 1, answers[widest])
-        for load, request in requests.items():
-            before = usage(process.pid)
-            done = call(server.door, process.port, request, load.callers, seconds, answers[load])
-            after = usage(process.pid)
-            yield (
-                load,
-                Figures(
-                    done.per_second,
-                    done.p50_ms,
-                    done.p99_ms,
-                    (after.cpu_seconds - before.cpu_seconds) / done.requests * 1000,
-                    (after.switches - before.switches) / done.requests,
-                    after.peak_rss_mib,
-                    process.started,
-                ),
-            )
-        for load, request in requests.items():
-            request.check(server.door.ask(process.port, request), bare[load])
+        with suppress(NoAnswer):  # Of a cold server in its first second.
+            _call(server, process, stage, asked[widest], widest, 1)
+        settle(lambda: usage(process.pid).cpu_seconds)  # Ours starts a spare worker when it is ready.
+        for load in loads:
+            _ask(server, process, requests[load])  # What the last load left behind is answered before it.
+            yield load, _figures(server, process, stage, asked[load], load, seconds)
+        for request in requests.values():
+            _ask(server, process, request)
 
 
-def alone(stage: Stage, asked: tuple[tuple[str, int], ...], seconds: float) -> Iterator[tuple[Load, Figures]]:
+def _loads(server: Server, case: Case) -> tuple[Load, ...]:
+    return tuple(load for load in case.loads if (load.rows == 1 or not server.bare) and (server.probed or not load.probed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request and its right answer."""
+
+    request: Request
+    answer: bytes
+    seconds: float
+    """Which it took."""
+
+
+def _ask(server: Server, process: Running, request: Request) -> _Asked:
+    start = time.perf_counter()
+    answer = server.door.ask(process.port, request)
+    took = time.perf_counter() - start
+    request.check(answer, server.bare and server.bare(request.body), server.tolerance)
+    return _Asked(request, answer, took)
+
+
+def _call(server: Server, process: Running, stage: Stage, asked: _Asked, load: Load, seconds: float) -> Answered:
+    return call(
+        server.door, process.port, asked.request, load.callers, seconds, asked.answer, core=stage.cores[1], each=asked.seconds
+    )
+
+
+def _figures(server: Server, process: Running, stage: Stage, asked: _Asked, load: Load, seconds: float) -> Figures:
+    watched: AbstractContextManager[list[float]] = probing(process.port, stage.cores[1]) if load.probed else nullcontext([])
+    with watched as checks:
+        before = usage(process.pid)
+        done = _call(server, process, stage, asked, load, seconds)
+        after = usage(process.pid)
+    return Figures(
+        done.per_second,
+        done.p50_ms,
+        done.p99_ms,
+        cpu=(after.cpu_seconds - before.cpu_seconds) / done.requests * 1000,
+        switches=(after.switches - before.switches) / done.requests,
+        rss_mib=after.peak_rss_mib,
+        start=process.started,
+        sklearn=loaded(process.pid, "sklearn"),
+        health_p99_ms=p99(checks) if checks else 0.0,
+    )
+
+
+def alone(stage: Stage, seconds: float) -> Iterator[tuple[str, Load, Figures]]:
     """The models in a process of their own on the server's core, without a server."""
     files = []
-    for name, rows in asked:
-        files.append(stage.folder / f"{name}-{rows}.joblib")
-        joblib.dump((stage.served[name].estimator, stage.served[name].rows(rows)), files[-1])
-    command = [*pinned(0), sys.executable, "-m", "benchmarks.alone", str(seconds), *map(str, files)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120 + 10 * seconds, check=True)
-    for (name, rows), (median, cpu) in zip(asked, json.loads(done.stdout), strict=True):
-        yield Load(name, rows, 1), Figures(1 / median, median * 1000, median * 1000, cpu * 1000)
+    for kind, name, rows in stage.case.alone:
+        workload = stage.served[name]
+        model = ("estimator", workload.estimator) if kind == SKLEARN else workloads.stored(stage.folder, kind, name)
+        files.append(stage.folder / f"{kind}-{name}-{rows}.joblib")
+        joblib.dump((*model, workload.rows(rows)), files[-1])
+    command = [*pinned(stage.cores[0]), sys.executable, "-m", "benchmarks.alone", str(seconds), *map(str, files)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    for (kind, name, rows), (median, cpu) in zip(stage.case.alone, json.loads(done.stdout), strict=True):
+        yield ALONE[kind], Load(name, rows, 1), Figures(1 / median, median * 1000, median * 1000, cpu * 1000)
 
 
 def measure(
-    cases: tuple[Case, ...], servers: tuple[Server, ...], rounds: int, seconds: int, tell: Callable[[str], None]
-) -> Iterator[Result]:
-    """All rounds of all cases. Raises WrongAnswer as soon as a server is wrong."""
+    cases: tuple[Case, ...], servers: Callable[[Case], tuple[Server, ...]], rounds: int, seconds: float, tell: Callable[[str], None]
+) -> Measured:
+    """All rounds of all cases. A turn that goes wrong is a failure, and the others go on."""
+    measured = Measured()
     for case in cases:
-        with stage(case) as ready:
+        with _failing(measured, 0, case.name, "every server", tell), stage(case, servers(case)) as ready:
+            tell(f"{case.name}: models are trained and converted")
+            if any(server.models == AUTO for server in servers(case)):
+                measured.picked[case.name] = {name: workloads.stored(ready.folder, AUTO, name)[0] for name in ready.served}
             for number in range(rounds):
-                for server in servers:
-                    if server.bare and not case.with_bare:
-                        continue
-                    for load, figures in turn(server, ready, case.loads, seconds):
-                        yield Result(number, case.name, server.name, load, figures)
-                    tell(f"{case.name}, round {number + 1} of {rounds}: {server.name}")
-                for load, figures in alone(ready, case.alone, min(seconds, 0.5)):
-                    yield Result(number, case.name, ALONE, load, figures)
+                for server in servers(case):
+                    with _failing(measured, number, case.name, server.name, tell):
+                        turned = list(turn(server, ready, seconds))
+                        measured.results += [Result(number, case.name, server.name, *pair) for pair in turned]
+                        tell(f"{case.name}, round {number + 1} of {rounds}: {server.name}")
+                if case.alone:
+                    with _failing(measured, number, case.name, "model alone", tell):
+                        measured.results += [Result(number, case.name, *row) for row in alone(ready, min(seconds, 0.5))]
+    return measured
 
 
-def chosen(servers: tuple[Server, ...], only: str) -> tuple[Server, ...]:
-    """The servers whose names hold `only`, and the post's app, to which all others are compared."""
-    return tuple(server for server in servers if only.lower() in server.name.lower() or server.name == POST)
+@contextmanager
+def _failing(measured: Measured, number: int, case: str, server: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Keep what goes wrong as a failure."""
+    try:
+        yield
+    except (WrongAnswer, SetupError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+        why = " ".join(str(error).split())
+        measured.failures.append(Failure(number, case, server, why))
+        tell(f"{case}, round {number + 1}: {server} failed: {why}")

@@ -1,22 +1,13 @@
-"""The servers under test, a row each, and how one is started, watched and stopped."""
+"""The servers under test, a row each. A new row is one entry of SERVERS."""
 
-import os
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.bare import ANSWER
-from benchmarks.doors import Door, GrpcDoor, HttpDoor, Request
-from benchmarks.tree import kill_tree
-from benchmarks.workloads import ROOT
-
-CORES = sorted(os.sched_getaffinity(0))
-STARTING, STOPPING = 90.0, 20.0
+from benchmarks.doors import Door, GrpcDoor, HttpDoor
+from benchmarks.workloads import AUTO, ONNX, SKLEARN, TREES
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,127 +19,110 @@ class Server:
     """What the row is, in words."""
     door: Door
     command: Callable[[Path, int], list[str]]
-    """Arguments of `python -m`, from the folder of `workloads.prepare` and a free port."""
+    """The arguments that start it, from the folder of `workloads.prepare` and a free port."""
+    cases: tuple[str, ...]
+    """The cases it takes part in."""
+    models: str = SKLEARN
+    """The kind of repository it serves from."""
     bare: Callable[[bytes], bytes] | None = None
     """What a server without a model answers to a body; it is asked single rows only."""
+    probed: bool = False
+    """Whether it takes part in loads beside which its health is checked."""
+    tolerance: float = 1e-9
+    """How far a probability may be from scikit-learn's."""
 
 
-POST = "post's app"
+IRIS, FOREST, TWO_CORES, ROWS, COLUMNS = "iris", "forest", "two-cores", "growth-rows", "growth-columns"
+"""The names of the cases."""
+
+POST, POST_TWICE = "post's app", "post's app, two workers"
+
+
+def module(*arguments: str) -> list[str]:
+    """A module of this Python."""
+    return [sys.executable, "-m", *arguments]
+
+
+def _post(port: int, workers: int) -> list[str]:
+    post = ["--factory", "benchmarks.post_app:create_app", "--no-access-log"]
+    return module("uvicorn", *post, "--port", str(port), "--workers", str(workers))
+
+
+def _grpc(name: str, says: str, cases: tuple[str, ...], models: str = SKLEARN, flags: str = "") -> Server:
+    """A gRPC server of ours by itself."""
+
+    def command(folder: Path, port: int) -> list[str]:
+        return module("grpc_server", *_places(folder, models, grpc=port), *flags.split())
+
+    return Server(name, says, GRPC, command, cases, models, probed=models == SKLEARN, tolerance=_tolerance(models))
+
+
+def _serve(name: str, says: str, cases: tuple[str, ...], models: str = SKLEARN, flags: str = "", *, door: Door) -> Server:
+    """`foretell serve`, asked at one of its doors."""
+
+    def command(folder: Path, port: int) -> list[str]:
+        ports = {"grpc": 0, "http": port} if door is HTTP else {"grpc": port, "http": 0}
+        return module("foretell", "serve", *_places(folder, models, **ports), *flags.split())
+
+    return Server(name, says, door, command, cases, models, tolerance=_tolerance(models))
+
+
+def _places(folder: Path, models: str, **ports: int) -> list[str]:
+    addresses = [part for door, port in ports.items() for part in (f"--{door}-address", f"127.0.0.1:{port}")]
+    return ["--models", str(folder / models), "--protos", str(folder / "protos"), *addresses]
+
+
+def _tolerance(models: str) -> float:
+    return 1e-9 if models == SKLEARN else 1e-6  # What `--accelerate` promises.
+
+
+HTTP, GRPC = HttpDoor(), GrpcDoor()
 
 SERVERS = (
     Server(
         POST,
         "the FastAPI app of the post, its flaws corrected, under uvicorn with one worker (uvloop, httptools, no access log)",
-        HttpDoor(),
-        lambda _folder, port: f"uvicorn --factory benchmarks.post_app:create_app --port {port} --no-access-log".split(),
+        HTTP,
+        lambda _folder, port: _post(port, 1),
+        (IRIS, FOREST, ROWS, COLUMNS),
     ),
+    Server(POST_TWICE, "the same with two workers", HTTP, lambda _folder, port: _post(port, 2), (TWO_CORES,)),
     Server(
         "bare uvicorn",
         "an ASGI function that gives a constant answer: what any REST server in Python must stay below",
-        HttpDoor(),
-        lambda _folder, port: f"uvicorn benchmarks.bare:app --port {port} --no-access-log --lifespan off".split(),
+        HTTP,
+        lambda _folder, port: module(*f"uvicorn benchmarks.bare:app --port {port} --no-access-log --lifespan off".split()),
+        (IRIS,),
         bare=lambda _body: ANSWER,
     ),
     Server(
         "bare grpcio sync",
         "grpc.server that echoes bytes, 16 threads",
-        GrpcDoor(),
-        lambda _folder, port: ["benchmarks.bare", "sync", str(port)],
+        GRPC,
+        lambda _folder, port: module("benchmarks.bare", "sync", str(port)),
+        (IRIS,),
         bare=lambda body: body,
     ),
     Server(
         "bare grpcio aio",
         "grpc.aio.server on uvloop that echoes bytes",
-        GrpcDoor(),
-        lambda _folder, port: ["benchmarks.bare", "aio", str(port)],
+        GRPC,
+        lambda _folder, port: module("benchmarks.bare", "aio", str(port)),
+        (IRIS,),
         bare=lambda body: body,
     ),
-    Server(
-        "foretell gRPC",
-        "`python -m grpc_server`: rules checked, model run",
-        GrpcDoor(),
-        lambda folder, port: ["grpc_server", *_flags(folder, grpc=port)],
-    ),
-    Server(
-        "foretell gRPC, aio shell",
-        "the same on grpcio's public asyncio server, `--shell aio`",
-        GrpcDoor(),
-        lambda folder, port: ["grpc_server", *_flags(folder, grpc=port), "--shell", "aio"],
-    ),
-    Server(
+    _grpc("foretell gRPC", "`python -m grpc_server`: rules checked, model run", (IRIS, FOREST, TWO_CORES, ROWS, COLUMNS)),
+    _grpc("foretell gRPC, ONNX", "the same, added with `--accelerate onnx`", (IRIS, FOREST, TWO_CORES, ROWS), ONNX),
+    _grpc("foretell gRPC, trees", "the same, added with `--accelerate trees`", (FOREST,), TREES),
+    _grpc("foretell gRPC, auto", "the same, added with `--accelerate auto`", (FOREST,), AUTO),
+    _grpc("foretell gRPC, aio shell", "on grpcio's public asyncio server, `--shell aio`", (IRIS,), flags="--shell aio"),
+    _grpc("foretell gRPC, aio shell, ONNX", "the same, added with `--accelerate onnx`", (IRIS,), ONNX, "--shell aio"),
+    _serve(
         "foretell REST",
         "`foretell serve`: the bridge process, a Unix socket, the gRPC server process",
-        HttpDoor(),
-        lambda folder, port: ["foretell", "serve", *_flags(folder, grpc=0, http=port)],
+        (IRIS, FOREST, TWO_CORES, ROWS, COLUMNS),
+        door=HTTP,
     ),
+    _serve("foretell REST, ONNX", "the same, added with `--accelerate onnx`", (IRIS, TWO_CORES, ROWS), ONNX, door=HTTP),
+    _serve("foretell REST, auto", "the same, added with `--accelerate auto`", (FOREST,), AUTO, door=HTTP),
 )
-
-
-def _flags(folder: Path, **ports: int) -> list[str]:
-    addresses = [part for door, port in ports.items() for part in (f"--{door}-address", f"127.0.0.1:{port}")]
-    return ["--models", str(folder / "models"), "--protos", str(folder / "protos"), *addresses]
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A server that has answered."""
-
-    pid: int
-    port: int
-    started: float
-    """Seconds from its start to its first right answer."""
-
-
-@contextmanager
-def running(server: Server, folder: Path, request: Request) -> Iterator[Running]:
-    """Start a server on a free port of the loopback and wait for its answer to `request`; stop it at the end, whatever happens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FORETELL_")}
-    log = folder / "server.log"
-    start = time.monotonic()
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [*pinned(0), sys.executable, "-m", *server.command(folder, port)],
-            cwd=folder,
-            env=inherited | {"PYTHONPATH": str(ROOT), "POST_APP_MODELS": str(folder / "post")},
-            stdout=out,
-            stderr=out,
-            start_new_session=True,  # Ctrl-C is for the harness, which then stops the server.
-        )
-    try:
-        answer = _first_answer(server, process, port, request, log)
-        started = time.monotonic() - start
-        request.check(answer, server.bare and server.bare(request.body))
-        yield Running(process.pid, port, started)
-    finally:
-        _stop(process)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the server to stop, and kill it with all its processes where it does not, or where Ctrl-C comes once more."""
-    try:
-        process.terminate()
-        process.wait(STOPPING)
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
-        if process.poll() is None:
-            kill_tree(process.pid)
-            process.wait()
-
-
-def pinned(core: int) -> list[str]:
-    """The prefix that keeps a command to the server's core (0) or the load's (1); nothing where there is one core only."""
-    return ["taskset", "--cpu-list", str(CORES[core])] if len(CORES) > 1 else []
-
-
-def _first_answer(server: Server, process: subprocess.Popen[bytes], port: int, request: Request, log: Path) -> bytes:
-    deadline = time.monotonic() + STARTING
-    while process.poll() is None and time.monotonic() < deadline:
-        with suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return server.door.ask(port, request)
-        time.sleep(0.02)
-    raise RuntimeError(f"{server.name} did not start:\n{log.read_text()[-2000:]}")

@@ -2,11 +2,16 @@
 
 import os
 import signal
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+_LOOK_EVERY, _IDLE = 0.3, 0.01
+"""Seconds between two looks, and the CPU seconds meanwhile that are still called idle: one tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,25 @@ def usage(pid: int) -> Usage:
         peak += _sum(folder / "status", "VmHWM")
         switches += sum(_sum(task / "status", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches") for task in _tasks(folder))
     return Usage(cpu / _TICKS, switches, peak / 1024)
+
+
+def settle(used: Callable[[], float], patience: float = 10.0) -> None:
+    """Wait until the CPU seconds that were used so far stay as they are, but not for ever.
+
+    What a server does for itself after its start, no request costs.
+    """
+    end, before = time.monotonic() + patience, used()
+    while time.monotonic() < end:
+        time.sleep(_LOOK_EVERY)
+        now = used()
+        if now - before <= _IDLE:
+            return
+        before = now
+
+
+def loaded(pid: int, library: str) -> int:
+    """How many processes of the tree below `pid` have compiled code of a Python package in memory."""
+    return sum(f"/{library}/" in (folder / "maps").read_text() for folder in _tree(pid))
 
 
 def kill_tree(pid: int) -> None:

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import copytree
 from typing import Any
 
 import joblib
@@ -16,12 +15,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import minmax_scale
 from sklearn.svm import SVC
 
+from contract.contract import load
 from grpc_server.adding import add_model
 from grpc_server.repository import Repository
 
 ROOT = Path(__file__).parents[1]
 IRIS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+MOST_ROWS = 100_000
 Matrix = NDArray[np.float64]
+
+SKLEARN, ONNX, TREES, AUTO = "sklearn", "onnx", "trees", "auto"
+"""How the models of a repository are kept: as they were trained, or as `--accelerate` converted them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,20 +87,39 @@ def _within(data: Any) -> Matrix:
     return scaled
 
 
-def prepare(folder: Path, workloads: Iterable[Workload]) -> None:
-    """Write `models` and `protos` for Foretell, and `post` for the post's app, into `folder`."""
+def prepare(folder: Path, workloads: Iterable[Workload], kinds: Iterable[str]) -> None:
+    """Write `protos` and a repository for each of `kinds` for Foretell, and `post` for the post's app, into `folder`."""
     (folder / "post").mkdir(parents=True)
+    workloads = tuple(workloads)
     for workload in workloads:
-        file = folder / "post" / f"{workload.name}.joblib"
+        joblib.dump((workload.estimator, workload.columns), folder / "post" / f"{workload.name}.joblib")
+        proto = folder / "protos" / workload.name / "v1" / f"{workload.name}.proto"
+        proto.parent.mkdir(parents=True)
+        proto.write_text(_iris_contract() if workload.name == "iris" else _contract(workload))
+    contract = load(folder / "protos")
+    for workload in workloads:
+        file = folder / f"{workload.name}.joblib"
         joblib.dump(workload.estimator, file)
-        add_model(Repository(folder / "models"), file, workload.name, workload.columns)
-        joblib.dump((workload.estimator, workload.columns), file)
-        if workload.name == "iris":
-            copytree(ROOT / "protos/iris", folder / "protos/iris")
-        else:
-            proto = folder / "protos" / workload.name / "v1" / f"{workload.name}.proto"
-            proto.parent.mkdir(parents=True)
-            proto.write_text(_contract(workload))
+        for kind in kinds:
+            acceleration: Any = None if kind == SKLEARN else kind
+            repository = Repository(folder / kind)
+            add_model(repository, file, workload.name, workload.columns, acceleration=acceleration, contract=contract)
+
+
+def stored(folder: Path, kind: str, name: str) -> tuple[str, bytes]:
+    """Format and bytes of what a repository of `kind` serves under `name`."""
+    repository = Repository(folder / kind)
+    bundle = repository.read(name, repository.latest(name))
+    return bundle.manifest.format, bundle.artifact
+
+
+def _iris_contract() -> str:
+    """The contract in the repository, with more rows in a batch."""
+    text = (ROOT / "protos/iris/v1/iris.proto").read_text()
+    raised = text.replace("repeated.max_items = 10000\n", f"repeated.max_items = {MOST_ROWS}\n")
+    if raised == text:
+        raise RuntimeError("the iris contract bounds its batches in other words than the benchmark knows")
+    return raised
 
 
 def _contract(workload: Workload) -> str:
@@ -112,7 +135,7 @@ def _contract(workload: Workload) -> str:
             ("PredictBatch", "FeaturesBatch", "ResponseBatch", "/predict/batch"),
         )
     )
-    most = "[(buf.validate.field).repeated = { min_items: 1, max_items: 10000 }]"
+    most = f"[(buf.validate.field).repeated = {{ min_items: 1, max_items: {MOST_ROWS} }}]"
     return (
         f'syntax = "proto3";\npackage {workload.package};\n'
         'import "buf/validate/validate.proto";\nimport "foretell/v1/options.proto";\nimport "google/api/annotations.proto";\n'

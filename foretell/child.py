@@ -3,13 +3,17 @@
 import asyncio
 import contextlib
 import json
-import os
+import logging
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from typing import Any
 
+from foretell.layout import Role
 from lifecycle.process import SUPERVISOR_FD
+
+logger = logging.getLogger(__name__)
 
 
 class ChildEnded(Exception):
@@ -17,44 +21,66 @@ class ChildEnded(Exception):
 
 
 class Child:
-    """One run of `python -m MODULE`, in a session of its own so that Ctrl-C reaches only the supervisor.
+    """One run of a role, in a session of its own so that Ctrl-C reaches only the supervisor.
 
     The process holds one end of a socket: it announces itself there, and stops when the other end closes, so it cannot outlive the
     supervisor however that dies.
     """
 
-    def __init__(self, module: str, process: asyncio.subprocess.Process, line: socket.socket) -> None:
-        self.module = module
+    def __init__(self, role: Role, process: asyncio.subprocess.Process, line: socket.socket) -> None:
+        self._role = role
         self._process = process
         self._line = line
-        self._stream: asyncio.StreamWriter | None = None
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
 
     @classmethod
-    async def start(cls, module: str, settings: dict[str, str]) -> "Child":
-        """Start `python -m module` with `settings` over this process's environment."""
+    async def start(cls, role: Role, environment: Mapping[str, str]) -> "Child":
+        """Start `role` with its settings over `environment`."""
         ours, theirs = socket.socketpair()
         with theirs:
             ours.setblocking(False)
-            environment = os.environ | {f"FORETELL_{name.upper()}": value for name, value in settings.items()}
-            environment[SUPERVISOR_FD] = str(theirs.fileno())
+            told = {f"FORETELL_{name.upper()}": value for name, value in role.settings.items()}
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", module, env=environment, pass_fds=[theirs.fileno()], start_new_session=True
+                sys.executable,
+                "-m",
+                role.module,
+                env={**environment, **told, SUPERVISOR_FD: str(theirs.fileno())},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
             )
-        return cls(module, process, ours)
+        return cls(role, process, ours)
 
     async def ready(self) -> dict[str, Any]:
         """What the process announces. Raises ChildEnded."""
-        reader, self._stream = await asyncio.open_connection(sock=self._line)  # Kept: once collected, it would close.
+        reader, self._writer = await asyncio.open_connection(sock=self._line)  # Kept: once collected, it would close.
+        self._reader = reader
         line = await reader.readline()
         facts: dict[str, Any] = json.loads(line or b"{}")
         if not facts or "refused" in facts:
             code = await self.ended()
-            raise ChildEnded(facts.get("refused", f"{self.module} ended with code {code} while it started"))
+            raise ChildEnded(facts.get("refused", f"{self._role.name} ended with code {code} while it started"))
         return facts
 
     async def ended(self) -> int:
         """Wait for the end; the exit code."""
         return await self._process.wait()
+
+    async def watched(self, seconds: float) -> int:
+        """Wait for the end; the exit code. Kills the process, once ready, when it gives no sign of life for `seconds`."""
+        try:
+            while await asyncio.wait_for(self._sign_of_life(), seconds):
+                pass
+        except TimeoutError:
+            logger.error("%s has given no sign of life for %g s and is killed", self._role.name, seconds)
+            self._process.kill()
+        return await self.ended()
+
+    async def _sign_of_life(self) -> bool:
+        """Wait for one; false where none can come any more."""
+        with contextlib.suppress(OSError):  # The process is gone.
+            return self._reader is not None and bool(await self._reader.readline())
+        return False
 
     async def stop(self, seconds: float) -> None:
         """Ask for a drain; kill after `seconds`."""

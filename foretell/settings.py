@@ -1,5 +1,8 @@
-"""What `foretell serve` can be told: all settings of the processes it starts."""
+"""What `foretell serve` can be told: all settings of the processes it starts, and how many of them there are."""
 
+from typing import Annotated, Literal
+
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from grpc_server.settings import ServerSettings
@@ -10,3 +13,13 @@ class ServeSettings(ServerSettings, BridgeSettings):
     """Settings of `foretell serve`. A name in the TOML file that is no setting is refused."""
 
     model_config = SettingsConfigDict(extra="forbid")
+
+    processes: Annotated[int, Field(gt=0, le=1024)] | Literal["auto"] = 1
+    """How many gRPC servers, each with its bridge, share the two ports; `auto` is one for each usable core."""
+
+    bridge: Literal["inside", "beside"] = "inside"
+    """Where the REST bridge runs: `inside` the process of the gRPC server, which it calls directly, or `beside` it, in a process of
+    its own that calls over a Unix socket."""
+
+    hang_seconds: float = Field(default=60.0, ge=2, le=3600, allow_inf_nan=False)
+    """Longest time for which a process may give no sign of life; then it is killed and started again."""

@@ -18,7 +18,7 @@ from grpc_server.table import Matrix, Rows
 _START_SECONDS = 60.0
 """Longest time in which a worker must load its model and warm up."""
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 """Variables by which OpenMP, the BLAS libraries and joblib learn how many threads they may use."""
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -80,7 +80,7 @@ class Child:
             facts = [str(origin.root), origin.name, origin.version, origin.digest]
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "grpc_server.worker", *facts, *map(str, descriptors)],
-                env=dict.fromkeys(_THREADS, str(threads)) | os.environ,
+                env=dict.fromkeys(THREADS, str(threads)) | os.environ,
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # What a model prints is log: whoever reads the server's stdout expects other things.
                 pass_fds=descriptors,

@@ -8,6 +8,7 @@ import grpc
 
 from contract.contract import MODEL_SERVICE
 from contract.errors import SetupError
+from grpc_server.handler import Handler
 from grpc_server.health import Health
 from grpc_server.listing import listing_handler
 from grpc_server.reflection import reflection_handlers
@@ -37,7 +38,9 @@ class Server:
     def bind(self) -> str:
         """Take the ports and return the TCP address. Raises SetupError where one cannot be had."""
         host, port = address.split(self._settings.grpc_address)
-        address.listen(self._settings.grpc_address, "--grpc-address").close()  # It names the reason; grpcio does not.
+        address.listen(
+            self._settings.grpc_address, "--grpc-address", shared=self._settings.share_ports
+        ).close()  # It names the reason; grpcio does not.
         credentials = server_credentials(self._settings.tls_certificate, self._settings.tls_key)
         bound = self._add_port(address.join(host, port), credentials)
         if self._settings.grpc_socket:
@@ -51,8 +54,8 @@ class Server:
         except RuntimeError:
             raise SetupError(f"cannot listen on {target}: it is taken, or not an address of this machine") from None
 
-    async def start(self, registry: Registry) -> None:
-        """Answer calls, health first of all."""
+    async def start(self, registry: Registry) -> list[Handler]:
+        """Answer calls, health first of all; the handlers that do it, for callers in this process."""
         services = [model.service.full_name for model in registry.models] + [MODEL_SERVICE]
         handlers = [*registry.handlers(), listing_handler(registry), *self._health.handlers()]
         if self._settings.reflection:
@@ -62,6 +65,7 @@ class Server:
         self._registry = registry
         gc.freeze()  # What is loaded by now stays: the collector need not look at it again and again.
         await self._shell.start(handlers, registry)
+        return handlers
 
     async def stop(self) -> None:
         """Drain: refuse new calls with UNAVAILABLE, answer what was accepted, then close."""
@@ -76,7 +80,8 @@ class Server:
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     return [
-        ("grpc.so_reuseport", 0),  # A second server on the port must fail, not share it in silence.
+        # Unless it is asked to share the port, a second server on it must fail.
+        ("grpc.so_reuseport", int(settings.share_ports)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_concurrent_streams", settings.max_streams),
         # With it, the core resets calls of a client that keeps to the limit, because it counts those that have just ended.

@@ -18,7 +18,7 @@ class ServerSettings(ProcessSettings):
     """HOST:PORT of the gRPC server. Port 0 takes a free port."""
 
     grpc_socket: Path | None = None
-    """Unix socket on which the server listens as well; `foretell serve` sets it."""
+    """Unix socket on which the server listens as well; `foretell serve` sets it for a bridge that runs beside."""
 
     tls_certificate: Path | None = None
     """Certificate chain in PEM: with it the TCP port takes encrypted calls only. The Unix socket stays as it is."""

@@ -26,6 +26,9 @@ REFUSED = 2
 SUPERVISOR_FD = "FORETELL_SUPERVISOR_FD"
 """Environment variable with the socket to the supervisor that started this process."""
 
+BEAT_SECONDS = 1.0
+"""How often a process that is ready gives its supervisor a sign of life."""
+
 
 def run(main: Callable[["Launcher"], Coroutine[Any, Any, None]]) -> None:
     """Run an asyncio process to its end. What it cannot start with is said in one line, with exit code 2."""
@@ -105,11 +108,23 @@ class Launcher:
         _send(self._line, {"refused": str(error)})
         raise SystemExit(REFUSED)
 
-    async def told_to_stop(self) -> None:
-        """Return once the process was told to stop, by a signal or by a supervisor that is gone."""
-        await self._stop.wait()
+    async def told_to_stop(self, look: Callable[[], None] = lambda: None) -> None:
+        """Return once the process was told to stop, by a signal or by a supervisor that is gone.
+
+        Meanwhile the supervisor gets its signs of life, each after a call of `look`, which must not return while the process hangs.
+        """
+        while not self._stop.is_set():
+            look()
+            self._beat()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), BEAT_SECONDS)
         if self._line is None:
             logger.info("stopping: finishing what was accepted")
+
+    def _beat(self) -> None:
+        if self._line is not None:
+            with contextlib.suppress(OSError):  # A supervisor that is gone or does not read must not hold up its processes.
+                self._line.send(b"\n", socket.MSG_DONTWAIT)
 
 
 async def _heeding(launcher: Launcher, main: Callable[[Launcher], Coroutine[Any, Any, None]]) -> None:

@@ -32,6 +32,9 @@ class ProcessSettings(BaseSettings):
     drain_seconds: float = Field(default=10.0, ge=0, le=3600, allow_inf_nan=False)
     """Longest time a stopping process works on what it accepted."""
 
+    share_ports: bool = False
+    """Whether processes of the same user that say so too may listen on the same ports; `foretell serve` sets it for `processes`."""
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -41,8 +41,10 @@ class Application:
         return (endpoint or self._fastapi)(scope, receive, send)
 
 
-def create_app(contract: Contract, channel: Channel, settings: BridgeSettings) -> Application:
+def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *, eager: bool = False) -> Application:
     """The application: one endpoint for each path of the contract, the fixed pages, the docs.
+
+    `eager` is for a channel whose calls cost little: see Coalescer.
 
     Raises ContractError where a path of the contract is one of the bridge's own.
     """
@@ -58,7 +60,7 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings) -
     app.include_router(own)
     taken = {getattr(route, "path", "") for route in own.routes} | _OWN_PAGES
     endpoints: dict[str, ASGIApp] = {}
-    for method, caller in _callers(contract, channel):
+    for method, caller in _callers(contract, channel, eager):
         for path in method.paths:
             if path in taken or path.startswith("/static-offline-docs/"):
                 raise ContractError(f"the REST path {path} of {method.full_name} is one of the bridge's own pages")
@@ -74,20 +76,23 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings) -
     return Application(app, endpoints)
 
 
-def _callers(contract: Contract, channel: Channel) -> Iterator[tuple[Method, Caller]]:
+def _callers(contract: Contract, channel: Channel, eager: bool) -> Iterator[tuple[Method, Caller]]:
     for service in contract.services:
         for method in service.methods:
-            yield method, _caller(contract, service, method, channel)
+            unary, batch = Unary(channel, method), _batch_method(service, method)
+            if batch is None:
+                yield method, unary
+            else:
+                yield method, Coalescer(unary, Unary(channel, batch), batch, contract.rules, eager=eager)
 
 
-def _caller(contract: Contract, service: Service, method: Method, channel: Channel) -> Caller:
-    """Rows go together where the service has a batch method for them."""
-    unary = Unary(channel, method)
+def _batch_method(service: Service, method: Method) -> Method | None:
+    """The method that takes many of the rows that `method` takes one by one."""
     for other in service.methods:
         fits = (other.features, other.answer) == (method.features, method.answer)
         if method.shape is Shape.ROW and other.shape is Shape.BATCH and fits:
-            return Coalescer(unary, Unary(channel, other), other, contract.rules)
-    return unary
+            return other
+    return None
 
 
 async def _refused(_request: Request, error: Any) -> Response:

@@ -47,7 +47,10 @@ class Row:
 class Coalescer:
     """A Caller for a row method that has a batch method beside it. Use it on one event loop."""
 
-    def __init__(self, unary: Caller, batch: Caller, batch_method: Method, rules: Rules) -> None:
+    def __init__(self, unary: Caller, batch: Caller, batch_method: Method, rules: Rules, *, eager: bool = False) -> None:
+        """`eager` does not even look for company while no other row is under way: for calls that cost little."""
+        self._eager = eager
+        self._inside = 0
         self._unary = unary
         self._batch = batch
         self._request = Items(batch_method.request, batch_method.input.fields[0])
@@ -67,8 +70,15 @@ class Coalescer:
 
         A row that the rules refuse goes alone: the server words its refusal, and no batch fails of it.
         """
-        if not self._is_fine(message):
-            return await self._unary(message, seconds, identity)
+        self._inside += 1
+        try:
+            if (self._eager and self._inside == 1) or not self._is_fine(message):
+                return await self._unary(message, seconds, identity)
+            return await self._in_company(message, seconds, identity)
+        finally:
+            self._inside -= 1
+
+    async def _in_company(self, message: bytes, seconds: float, identity: str) -> Answer:
         loop = self._loop = self._loop or asyncio.get_running_loop()
         row = Row(message, loop.time() + seconds, identity, loop.create_future())
         if not self._waiting and self._out < MOST_OUT:

@@ -48,17 +48,37 @@ class Server:
     async def stop(self) -> None:
         """Take no new connection, answer what is under way and close each connection behind its answer."""
         self._guard.draining = True
-        for server in self._uvicorn.servers:
-            server.close()
+        await self._stop_listening()
         for connection in self._connections():
             connection.draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._drain_seconds):
+                await asyncio.sleep(_POLL)  # What has arrived by now is read.
                 while any(connection.busy for connection in self._connections()):  # noqa: ASYNC110  # likewise
                     await asyncio.sleep(_POLL)
         self._uvicorn.should_exit = True
         if self._running is not None:
             await self._running
+
+    async def _stop_listening(self) -> None:
+        """Who is connected by now gets an answer, though the connection waits to be accepted yet; who comes later is refused."""
+        loop = asyncio.get_running_loop()
+        waiting = list(self._waiting())
+        for server in self._uvicorn.servers:
+            server.close()
+        for connection in waiting:
+            with contextlib.suppress(OSError):  # The caller has gone.
+                await loop.connect_accepted_socket(self._last_connection, connection)
+
+    def _waiting(self) -> Iterator[socket.socket]:
+        with contextlib.suppress(OSError):  # There are no more.
+            while True:
+                yield self._listener.accept()[0]
+
+    def _last_connection(self) -> Connection:
+        connection = Connection(self._uvicorn.config, self._uvicorn.server_state, self._uvicorn.lifespan.state)
+        connection.draining = True
+        return connection
 
     def _connections(self) -> list[Connection]:
         return [connection for connection in self._uvicorn.server_state.connections if isinstance(connection, Connection)]

@@ -14,6 +14,14 @@ from typing import IO
 ROOT = Path(__file__).parents[1]
 ANY_PORT = "127.0.0.1:0"
 
+LAYOUTS: dict[str, tuple[list[str], list[str]]] = {
+    "inside": ([], ["foretell.host"]),
+    "beside": (["--bridge", "beside"], ["grpc_server", "rest_bridge"]),
+    "two": (["--processes", "2"], ["foretell.host"] * 2),
+    "two-beside": (["--processes", "2", "--bridge", "beside"], ["grpc_server", "grpc_server", "rest_bridge", "rest_bridge"]),
+}
+"""Ways to run `foretell serve`: its arguments, and the modules of the processes below it."""
+
 
 @dataclass
 class Foretell:

@@ -1,41 +1,52 @@
-"""The benchmark itself: one short turn gives a report, and a wrong answer stops it."""
+"""The benchmark itself: a short turn gives figures and a page, and what is wrong is found out and told."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
+from itertools import count
 
+import numpy as np
 import pytest
 
-from benchmarks import load, rounds
+from benchmarks import load, rounds, tree
+from benchmarks.alone import prediction
+from benchmarks.cases import CASES, Load
 from benchmarks.doors import WrongAnswer
-from benchmarks.load import Load
+from benchmarks.process import running, stop
 from benchmarks.report import COLUMNS, report
-from benchmarks.rounds import CASES, Result, Stage
-from benchmarks.servers import POST, SERVERS, running
+from benchmarks.rounds import ALONE, Measured, Result, Stage
+from benchmarks.servers import IRIS, POST, SERVERS, Server
+from benchmarks.workloads import ONNX, stored
 
-GRPC = next(server for server in SERVERS if server.name == "foretell gRPC")
-ONE = Load("iris", 1, 1)
+NAMED = {server.name: server for server in SERVERS}
+GRPC, ECHO = NAMED["foretell gRPC"], NAMED["bare uvicorn"]
+ONE, PROBED = Load("iris", 1, 1), Load("iris", 1, 1, probed=True)
+CASE = replace(CASES[0], loads=(ONE, PROBED), alone=((ONNX, "iris", 1),))
 PRINTED = """
 requests: 100 total, 101 started, {done} done, 100 succeeded, {failed} failed, 0 errored, 0 timeout
 status codes: 100 2xx, 0 3xx, 0 4xx, 0 5xx
 traffic: 1.88KB (1925) total, 1.33KB (1364) headers (space savings 0.00%), 3.13KB ({data}) data
 """
+with_h2load = pytest.mark.skipif(not load.available(), reason=load.MISSING)
 
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    with rounds.stage(CASES[0]) as ready:
+    with rounds.stage(CASE, (GRPC,)) as ready:
         yield ready
 
 
-@pytest.mark.skipif(not load.available(), reason=load.MISSING)
-def test_a_turn_fills_a_report(stage: Stage) -> None:
-    [(turned, figures)] = rounds.turn(GRPC, stage, (ONE,), 1)
-    assert turned == ONE
+@with_h2load
+def test_a_turn_fills_a_page(stage: Stage) -> None:
+    turned = dict(rounds.turn(GRPC, stage, 1))
+    figures = turned[ONE]
     assert min(figures.per_second, figures.p50_ms, figures.cpu, figures.switches, figures.rss_mib, figures.start) > 0
     assert figures.p50_ms <= figures.p99_ms
-    results = [Result(0, "iris", GRPC.name, ONE, figures), Result(0, "iris", POST, ONE, replace(figures, per_second=1.0))]
-    page = report(results, "make bench", None)
+    assert figures.sklearn == 1
+    assert (figures.health_p99_ms, turned[PROBED].health_p99_ms > 0) == (0, True)
+    results = [Result(0, IRIS, GRPC.name, ONE, figures), Result(0, IRIS, POST, ONE, replace(figures, per_second=1.0))]
+    page = report(Measured(results), "make bench", None)
     assert "### 1 row a request, 1 caller" in page
     assert f"| {' | '.join(['', *COLUMNS])} |" in page
     cells = next(line for line in page.splitlines() if line.startswith(f"| {GRPC.name} | {figures.per_second:,.0f}")).split(" | ")
@@ -44,12 +55,82 @@ def test_a_turn_fills_a_report(stage: Stage) -> None:
     assert all("(1.00)" in cell for cell in cells[2:])
 
 
-def test_a_server_that_answers_something_else_is_found_out(stage: Stage, tmp_path: Path) -> None:
-    served = stage.served["iris"]
-    request = GRPC.door.request(stage.folder, served, 1)
+def test_a_server_that_answers_something_else_is_found_out(stage: Stage) -> None:
+    request = stage.request(GRPC.door, ONE)
     wrong = replace(request, expected=request.expected + 1e-6)
     with pytest.raises(WrongAnswer, match="is wrong"), running(GRPC, stage.folder, wrong):
         pass
+
+
+@with_h2load
+def test_a_server_that_fails_takes_nothing_from_the_others() -> None:
+    broken = Server("broken", "", GRPC.door, lambda _folder, _port: [sys.executable, "-c", "raise SystemExit('no model')"], (IRIS,))
+    case = replace(CASE, loads=(ONE,), alone=())
+    measured = rounds.measure((case,), lambda _case: (broken, ECHO), 1, 1, lambda _told: None)
+    assert [(failure.server, "no model" in failure.why) for failure in measured.failures] == [("broken", True)]
+    assert [result.server for result in measured.results] == [ECHO.name]
+    page = report(measured, "make bench", None)
+    assert "## What failed" in page
+    assert "broken did not start: no model" in page
+
+
+@with_h2load
+def test_long_requests_of_one_caller_are_counted(stage: Stage) -> None:
+    request = stage.request(ECHO.door, ONE)
+    with running(ECHO, stage.folder, request) as process:
+        answered = load.call(ECHO.door, process.port, request, 1, 1, ECHO.door.ask(process.port, request), each=0.2)
+    assert answered.requests == 5
+    assert answered.per_second > 5
+
+
+def test_the_model_alone_is_the_model_that_is_served(stage: Stage) -> None:
+    workload = stage.served["iris"]
+    rows = workload.rows(20)
+    (converted,) = prediction(*stored(stage.folder, ONNX, "iris"), rows)()
+    assert np.allclose(converted, prediction("estimator", workload.estimator, rows)(), rtol=0, atol=1e-6)
+    [(name, asked, figures)] = rounds.alone(stage, 0.01)
+    assert (name, asked) == (ALONE[ONNX], ONE)
+    assert figures.cpu > 0
+
+
+def test_nothing_of_a_server_outlives_it() -> None:
+    child = "import time; print(flush=True); time.sleep(1000)"
+    parent = f"import signal, subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}]); signal.pause()"
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        stop(process)
+        assert process.stdout.read() == b""  # The child has held the other end until now.
+
+
+@pytest.mark.parametrize(("code", "processes"), [("import numpy", 1), ("pass", 0)])
+def test_loaded_packages_are_seen(code: str, processes: int) -> None:
+    command = [sys.executable, "-c", f"{code}; print(flush=True); input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert tree.loaded(process.pid, "numpy") == processes
+
+
+def test_a_server_has_settled_when_it_uses_no_more_cpu() -> None:
+    used = iter([0.5, 0.8, 0.9, 0.905, 2.0])
+    tree.settle(lambda: next(used), patience=60)
+    assert next(used) == 2.0
+    busy = count()
+    tree.settle(lambda: float(next(busy)), patience=0)
+    assert next(busy) == 1
+
+
+def test_cpu_and_switches_of_children_are_counted() -> None:
+    spin = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True); input()"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {spin!r}])"
+    with subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        used = tree.usage(process.pid)
+    assert used.cpu_seconds >= 0.29
+    assert used.switches > 0
+    assert used.peak_rss_mib > 10
 
 
 @pytest.mark.parametrize(

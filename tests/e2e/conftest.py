@@ -1,12 +1,22 @@
-"""The doors of the Foretell that the whole session shares."""
+"""The doors of the Foretells that the whole session shares: REST reaches the model directly, and over gRPC."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from contract.contract import Contract
 from tests.e2e.doors import Doors
-from tests.processes import Foretell
+from tests.processes import LAYOUTS, Foretell, foretell
+
+
+@pytest.fixture(scope="session", params=["inside", "beside"])
+def running(running: Foretell, models: Path, request: pytest.FixtureRequest) -> Iterator[Foretell]:
+    if request.param == "inside":
+        yield running
+        return
+    with foretell(models, *LAYOUTS[request.param][0]) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

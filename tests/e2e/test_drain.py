@@ -14,7 +14,7 @@ import pytest
 
 from contract.contract import Contract
 from tests.conftest import EXAMPLE
-from tests.processes import foretell
+from tests.processes import LAYOUTS, foretell
 
 CALLERS = 8
 WARM = 200
@@ -36,7 +36,8 @@ class Load:
                 self.warm.set()
 
 
-def test_every_accepted_grpc_call_is_answered(models: Path, contract: Contract) -> None:
+@pytest.mark.parametrize("layout", ["inside", "two"])
+def test_every_accepted_grpc_call_is_answered(models: Path, contract: Contract, layout: str) -> None:
     """A call ends OK, or UNAVAILABLE: refused before any work was done, so that a retry is safe."""
     method = contract.services[0].methods[0]
     request = method.request(**EXAMPLE).SerializeToString()
@@ -52,7 +53,7 @@ def test_every_accepted_grpc_call_is_answered(models: Path, contract: Contract) 
                 if error is not None:
                     return
 
-    with foretell(models) as running:
+    with foretell(models, *LAYOUTS[layout][0]) as running:
         callers = [threading.Thread(target=caller, args=(running.grpc,)) for _ in range(CALLERS)]
         for thread in callers:
             thread.start()
@@ -64,7 +65,8 @@ def test_every_accepted_grpc_call_is_answered(models: Path, contract: Contract) 
     assert load.seen["UNAVAILABLE"] == CALLERS
 
 
-def test_every_accepted_rest_request_is_answered(models: Path) -> None:
+@pytest.mark.parametrize("layout", ["inside", "beside", "two"])
+def test_every_accepted_rest_request_is_answered(models: Path, layout: str) -> None:
     """Each answer of a stopping bridge closes its connection, so that nobody sends into one that is about to go."""
     body = json.dumps(EXAMPLE).encode()
     head = f"POST /predict HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
@@ -90,7 +92,7 @@ def test_every_accepted_rest_request_is_answered(models: Path) -> None:
                     if closing:
                         break
 
-    with foretell(models) as running:
+    with foretell(models, *LAYOUTS[layout][0]) as running:
         host, port = running.http.removeprefix("http://").split(":")
         callers = [threading.Thread(target=caller, args=(host, int(port))) for _ in range(CALLERS)]
         for thread in callers:

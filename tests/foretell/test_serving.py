@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.conftest import EXAMPLE, PROTOS
-from tests.processes import Foretell, foretell, grpc_server, rest_bridge
+from tests.processes import ANY_PORT, LAYOUTS, Foretell, foretell, grpc_server, rest_bridge
 
 PREDICT = "/predict"
 
@@ -29,9 +29,9 @@ def until(true: Callable[[], bool], seconds: float = 20) -> float:
     return time.monotonic() - started
 
 
-def children(process: subprocess.Popen[str]) -> dict[str, int]:
-    """Process ids of the server and the bridge, by module."""
-    found = {}
+def children(process: subprocess.Popen[str]) -> list[tuple[str, int]]:
+    """Module and process id of each process below the supervisor."""
+    found = []
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             parent = next(line for line in status.read_text().splitlines() if line.startswith("PPid:"))
@@ -39,8 +39,8 @@ def children(process: subprocess.Popen[str]) -> dict[str, int]:
         except (OSError, StopIteration):
             continue
         if int(parent.split()[1]) == process.pid and "-m" in command:
-            found[command[command.index("-m") + 1]] = int(status.parent.name)
-    return found
+            found.append((command[command.index("-m") + 1], int(status.parent.name)))
+    return sorted(found)
 
 
 def alive(pid: int) -> bool:
@@ -66,21 +66,27 @@ def test_the_banner_can_be_pasted(models: Path) -> None:
         assert done.stdout.startswith('{"setosa_probability":0.01')
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_everything_with_zero(models: Path, number: int) -> None:
-    with foretell(models) as running:
-        pids = children(running.process)
-        assert set(pids) == {"grpc_server", "rest_bridge"}
+@pytest.mark.parametrize(
+    ("layout", "number"),
+    [("inside", signal.SIGTERM), ("beside", signal.SIGINT), ("two", signal.SIGINT), ("two-beside", signal.SIGTERM)],
+)
+def test_a_signal_ends_everything_with_zero(models: Path, layout: str, number: int) -> None:
+    arguments, modules = LAYOUTS[layout]
+    with foretell(models, *arguments) as running:
+        assert answers(running)
+        started = children(running.process)
+        assert [module for module, _ in started] == modules
         assert running.stop(number) == 0
-        assert not any(map(alive, pids.values()))
+        assert not any(alive(pid) for _, pid in started)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_during_start_up_ends_it_without_a_word(models: Path, number: int) -> None:
+@pytest.mark.parametrize(("layout", "number"), [("inside", signal.SIGTERM), ("two-beside", signal.SIGINT)])
+def test_a_signal_during_start_up_ends_it_without_a_word(models: Path, layout: str, number: int) -> None:
+    arguments, modules = LAYOUTS[layout]
     command = [sys.executable, "-m", "foretell", "serve", "--models", str(models), "--protos", str(PROTOS)]
-    command += ["--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"]
+    command += ["--grpc-address", ANY_PORT, "--http-address", ANY_PORT, *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    until(lambda: "grpc_server" in children(process))
+    until(lambda: len(children(process)) == len(modules))
     process.send_signal(number)
     printed, complained = process.communicate(timeout=30)
     assert (process.returncode, printed, complained) == (0, "", "")
@@ -105,22 +111,23 @@ def test_a_caller_who_never_stops_does_not_hold_up_the_end(models: Path) -> None
         caller.join()
 
 
-def test_the_children_do_not_outlive_a_supervisor_that_is_killed(models: Path) -> None:
-    with foretell(models) as running:
-        pids = children(running.process)
+@pytest.mark.parametrize("layout", ["inside", "two-beside"])
+def test_the_children_do_not_outlive_a_supervisor_that_is_killed(models: Path, layout: str) -> None:
+    with foretell(models, *LAYOUTS[layout][0]) as running:
+        started = children(running.process)
         running.stop(signal.SIGKILL)
-        until(lambda: not any(map(alive, pids.values())))
+        until(lambda: not any(alive(pid) for _, pid in started))
 
 
-@pytest.mark.parametrize("module", ["grpc_server", "rest_bridge"])
-def test_a_child_that_is_killed_comes_back_on_the_same_port(models: Path, module: str) -> None:
-    with foretell(models) as running:
+@pytest.mark.parametrize(("layout", "module"), [("inside", "foretell.host"), ("beside", "grpc_server"), ("beside", "rest_bridge")])
+def test_a_child_that_is_killed_comes_back_on_the_same_port(models: Path, layout: str, module: str) -> None:
+    with foretell(models, *LAYOUTS[layout][0]) as running:
         assert answers(running)
-        killed = children(running.process)[module]
+        killed = dict(children(running.process))[module]
         os.kill(killed, signal.SIGKILL)
         until(lambda: not alive(killed))
         until(lambda: answers(running))
-        assert children(running.process)[module] != killed
+        assert dict(children(running.process))[module] != killed
         assert running.stop() == 0
 
 

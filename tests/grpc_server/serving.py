@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from contract.contract import load
 from contract.service import Method
+from grpc_server.handler import Handler
 from grpc_server.registry import Registry
 from grpc_server.runtimes import Matrix
 from grpc_server.server import Server
@@ -24,8 +25,11 @@ from tests.fakes import FakeRuntime, registry_of
 class Stub:
     """The iris service over one channel, in the messages of a loaded contract."""
 
-    def __init__(self, registry: Registry, channel: grpc.aio.Channel, server: Server, address: str) -> None:
+    def __init__(
+        self, registry: Registry, channel: grpc.aio.Channel, server: Server, address: str, handlers: list[Handler]
+    ) -> None:
         self.registry = registry
+        self.handlers = handlers
         self.server = server
         self.address = address
         contract = registry.contract
@@ -67,10 +71,10 @@ async def served(runtime: FakeRuntime, *, inline: bool = False, **settings: Any)
     address = server.bind()
     bounds = {"max_rows": chosen.max_batch_rows, "max_waiting": chosen.max_queue_rows}
     registry = registry_of(contract, runtime, inline=inline, **bounds)
-    await server.start(registry)
+    handlers = await server.start(registry)
     try:
         async with grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
-            yield Stub(registry, channel, server, address)
+            yield Stub(registry, channel, server, address, handlers)
     finally:
         await server.stop()
 

@@ -23,7 +23,7 @@ POISON = 0.625
 class Server:
     """Answers rows and batches with the first feature as setosa's probability, when it is let go."""
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, *, eager: bool = False) -> None:
         self.row, self.batch = contract.services[0].methods[:2]
         self.sent: list[int] = []
         """Rows of each call, in order; a unary call has one."""
@@ -33,7 +33,7 @@ class Server:
         self.answers: int | None = None
         """Most answers of a batch."""
         self.fails: Callable[[list[float]], grpc.aio.AioRpcError | None] = lambda _rows: None
-        self.coalescer = Coalescer(self._unary, self._batch, self.batch, contract.rules)
+        self.coalescer = Coalescer(self._unary, self._batch, self.batch, contract.rules, eager=eager)
 
     async def ask(self, value: float | None, seconds: float = 10.0) -> float:
         message = self.row.request(**EXAMPLE | {"sepal_length": value})
@@ -96,6 +96,18 @@ async def test_requests_of_one_moment_go_together(contract: Contract) -> None:
     values = [number / 100 for number in range(40)]
     assert await settled([server.ask(value) for value in values]) == values
     assert server.sent == [40]
+
+
+async def test_an_eager_one_sends_the_first_at_once_and_the_others_together(contract: Contract) -> None:
+    server = Server(contract, eager=True)
+    first, *others = [asyncio.create_task(server.ask(number / 10)) for number in range(5)]
+    await asyncio.sleep(0)
+    assert server.sent == [1]
+    server.go.set()
+    assert await settled([first, *others]) == [0.0, 0.1, 0.2, 0.3, 0.4]
+    assert server.sent == [1, 4]
+    assert await server.ask(0.5) == 0.5
+    assert server.sent == [1, 4, 1]
 
 
 async def busy(server: Server) -> list[asyncio.Task[Any]]:
@@ -204,10 +216,12 @@ fates = st.lists(st.tuples(st.sampled_from([0.0, 0.25, 0.5, POISON]), st.boolean
 
 
 @settings(deadline=None, max_examples=150)
-@given(fates)
-def test_under_any_arrival_cancellation_and_failure_everybody_gets_their_own(contract: Contract, wanted: list[Any]) -> None:
+@given(fates, st.booleans())
+def test_under_any_arrival_cancellation_and_failure_everybody_gets_their_own(
+    contract: Contract, wanted: list[Any], eager: bool
+) -> None:
     async def scenario() -> None:
-        server = Server(contract)
+        server = Server(contract, eager=eager)
         server.fails = poison
         tasks = []
         for number, (value, cancelled, pause) in enumerate(wanted):

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 
@@ -161,6 +161,22 @@ async def test_an_answer_under_way_when_the_end_begins_is_the_last_of_its_connec
         assert await asyncio.wait_for(reader.read(), 20) == b""
         writer.close()
         await stopping
+
+
+async def test_a_caller_who_waits_to_be_accepted_when_the_end_begins_is_answered(contract: Contract) -> None:
+    async with serving(contract, FakeChannel(lambda _: answered(contract))) as (server, address):
+        with ExitStack() as opened:  # The loop stands still meanwhile: it cannot accept them.
+            callers = [opened.enter_context(socket.create_connection(address)) for _ in range(5)]
+            for caller in callers:
+                caller.sendall(POST)
+                caller.setblocking(False)
+            await server.stop()
+            for caller in callers:
+                raw = caller.recv(65_536)
+                assert raw.startswith(b"HTTP/1.1 200 OK\r\n")
+                assert b"connection: close" in raw
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
 
 
 async def test_a_caller_who_closes_the_connection_cancels_the_call(contract: Contract) -> None:

@@ -1,0 +1,98 @@
+"""What is compared: models, requests and callers. A new case is one entry of CASES."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from benchmarks import workloads
+from benchmarks.servers import COLUMNS, FOREST, IRIS, POST, POST_TWICE, ROWS, SERVERS, TWO_CORES, Server
+from benchmarks.workloads import ONNX, SKLEARN, TREES, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One request, sent again and again by a number of callers, each of whom waits for the answer."""
+
+    workload: str
+    rows: int
+    callers: int
+    probed: bool = False
+    """Whether the health of the server is asked for meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A comparison: what is served, and how it is loaded."""
+
+    name: str
+    says: str
+    workloads: tuple[Callable[[], Workload], ...]
+    loads: tuple[Load, ...]
+    alone: tuple[tuple[str, str, int], ...] = ()
+    """Kinds of models, workloads and rows for which the model is called in process as well."""
+    base: str = POST
+    """The server that all others are compared to."""
+    pinned: bool = True
+    """Whether server and load have a core each."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Variables for our servers, where the default settings would refuse the load."""
+
+
+WIDTHS = (4, 20, 100, 500)
+COUNTS = (10, 100, 1_000, 10_000, 100_000)
+
+_LIMITS_RAISED = {
+    "FORETELL_MAX_MESSAGE_BYTES": "100000000",
+    "FORETELL_MAX_BODY_BYTES": "100000000",
+    "FORETELL_MAX_QUEUE_ROWS": str(2 * COUNTS[-1]),  # One call may take half of the queue.
+}
+
+CASES = (
+    Case(
+        IRIS,
+        "the post's `SVC(probability=True)` on four columns",
+        (workloads.iris,),
+        tuple(Load("iris", *load) for load in ((1, 1), (1, 16), (1, 64), (1_000, 1), (1_000, 4))),
+        tuple((kind, "iris", rows) for kind in (SKLEARN, ONNX) for rows in (1, 8, 64, 1_000)),
+    ),
+    Case(
+        FOREST,
+        "100 trees on 30 columns (breast cancer)",
+        (workloads.forest,),
+        (Load("cancer", 1, 1), Load("cancer", 1, 16), Load("cancer", 1, 16, probed=True)),
+        tuple((kind, "cancer", rows) for kind in (SKLEARN, ONNX, TREES) for rows in (1, 8, 64)),
+    ),
+    Case(
+        TWO_CORES,
+        "iris, nothing pinned: the load competes with the servers for the same cores",
+        (workloads.iris,),
+        (Load("iris", 1, 64),),
+        base=POST_TWICE,
+        pinned=False,
+    ),
+    Case(
+        ROWS,
+        "iris, more and more rows in one request, one caller",
+        (workloads.iris,),
+        tuple(Load("iris", rows, 1) for rows in COUNTS),
+        tuple((kind, "iris", rows) for kind in (SKLEARN, ONNX) for rows in COUNTS),
+        settings=_LIMITS_RAISED,
+    ),
+    Case(
+        COLUMNS,
+        "a logistic regression on more and more columns, 1,000 rows in one request, one caller",
+        tuple(partial(workloads.linear, width) for width in WIDTHS),
+        tuple(Load(f"linear{width}", 1_000, 1) for width in WIDTHS),
+        tuple((SKLEARN, f"linear{width}", 1_000) for width in WIDTHS),
+        settings=_LIMITS_RAISED,
+    ),
+)
+
+
+def chosen(case: Case, only: str = "", servers: tuple[Server, ...] = SERVERS) -> tuple[Server, ...]:
+    """The servers of a case whose names hold `only`, and the one to which they are compared."""
+    return tuple(
+        server
+        for server in servers
+        if case.name in server.cases and (only.lower() in server.name.lower() or server.name == case.base)
+    )

@@ -1,0 +1,67 @@
+"""PEERS.md: what the peers did beside Foretell."""
+
+from collections.abc import Iterator
+from importlib.metadata import distributions
+
+from benchmarks import report
+from benchmarks.bars import RATE, Cell, Limit, Ratio
+from benchmarks.cases import Case
+from benchmarks.machine import machine
+from benchmarks.peers.rows import ENVIRONMENTS, PEERS, ROWS, installed
+from benchmarks.rounds import Measured
+from benchmarks.servers import SERVERS
+
+PACKAGES = (
+    "mlserver",
+    "mlserver-sklearn",
+    "kserve",
+    "bentoml",
+    "litserve",
+    "scikit-learn",
+    "numpy",
+    "fastapi",
+    "uvicorn",
+    "uvloop",
+)
+METHOD = """\
+Measured like [RESULTS.md](RESULTS.md), in rounds of its own: the same model and rows, the same load, every answer checked. Ratios
+are to the post's app in the same round.
+
+- Each peer is installed from PyPI into an environment of its own with the same scikit-learn, and is used as its docs say, with its
+  default settings, logs included; `benchmarks/peers/` holds all that was written for it.
+- Peers take an array where they can. Only the post's app and Foretell check rows against bounds.
+- A peer of several processes has them all on the one core of the server: there, CPU says more than requests a second."""
+
+
+def page(measured: Measured, case: Case, ours: tuple[str, ...], command: str) -> str:
+    """The whole page, in Markdown."""
+    rounds = len({result.round for result in measured.results})
+    parts = ["# Beside other model servers", machine(command, f"{rounds} round{'s' * (rounds != 1)}"), _versions(), METHOD]
+    parts += ["## The bars", report.bars(list(bars(measured, case, ours)), measured)]
+    parts += [report.failures(measured.failures)] if measured.failures else []
+    parts += ["## The rows", report.rows_of((*SERVERS, *(server for _, server in ROWS)), measured.results)]
+    missing = [server.name for peer, server in ROWS if not installed(peer)]
+    parts += [f"Not run, because it could not be installed: {', '.join(missing)}."] if missing else []
+    return "\n\n".join([*parts, *report.case_of(case, measured)]) + "\n"
+
+
+def bars(measured: Measured, case: Case, ours: tuple[str, ...]) -> Iterator[Ratio]:
+    """Each of our rows against the best peer of those that ran."""
+    failed = {failure.server for failure in measured.failures}
+    ran = {result.server for result in measured.results} - failed
+    peers = [server.name for _, server in ROWS if server.name in ran]
+    for load in case.loads if peers else ():
+        others = tuple(Cell(PEERS, name, load, RATE) for name in peers)
+        for name in ours:
+            says = f"{report.says(load)}, {name}: req/s against the best peer"
+            yield Ratio(says, Limit(at_least=1), Cell(PEERS, name, load, RATE), others, max)
+
+
+def _versions() -> str:
+    lines = []
+    for peer in sorted({peer for peer, _ in ROWS if installed(peer)}):
+        places = [str(folder) for folder in (ENVIRONMENTS / peer).glob("lib/python*/site-packages")]
+        found = {each.name.lower(): each.version for each in distributions(path=places)}
+        versions = ", ".join(f"{name} {found[name]}" for name in PACKAGES if name in found)
+        lines.append(f"- Versions beside {peer}: {versions}")
+    return "\n".join(lines)

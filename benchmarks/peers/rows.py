@@ -1,0 +1,96 @@
+"""The peers, a row each."""
+
+from pathlib import Path
+
+from benchmarks.doors import Door
+from benchmarks.peers.doors import JsonDoor, V2GrpcDoor, v2_document, v2_probabilities
+from benchmarks.servers import Server
+from benchmarks.workloads import ROOT
+
+HERE = Path(__file__).parent
+ENVIRONMENTS = ROOT / ".tools/peers"
+PEERS = "peers"
+"""The name of the case."""
+
+V2 = JsonDoor("/v2/models/iris/infer", v2_document, v2_probabilities)
+KSERVE_V1 = JsonDoor("/v1/models/iris:predict", lambda rows: {"instances": rows.tolist()}, lambda document: document["predictions"])
+BENTO = JsonDoor("/predict", lambda rows: {"rows": rows.tolist()}, lambda document: document)
+LIT = JsonDoor("/predict", lambda rows: {"rows": rows.tolist()}, lambda document: document["probabilities"])
+V2_GRPC = V2GrpcDoor()
+
+
+def installed(peer: str) -> bool:
+    """Whether the environment of a peer is complete."""
+    return (ENVIRONMENTS / f"{peer}.stamp").is_file()
+
+
+def _row(peer: str, name: str, says: str, door: Door, *arguments: str) -> Server:
+    """A peer; in `arguments`, MODEL, FOLDER and PORT are filled in."""
+
+    def command(folder: Path, port: int) -> list[str]:
+        places = {"MODEL": str(folder / "iris.joblib"), "FOLDER": str(folder / peer), "PORT": str(port)}
+        variables = [f"PEER_MODEL={places['MODEL']}", f"BENTOML_HOME={places['FOLDER']}", "BENTOML_DO_NOT_TRACK=True"]
+        binaries = ENVIRONMENTS / peer / "bin"
+        return ["env", "--unset=PYTHONPATH", *variables, str(binaries / arguments[0]), *(places.get(a, a) for a in arguments[1:])]
+
+    return Server(name, says, door, command, (PEERS,))
+
+
+def _bento(name: str, says: str, service: str) -> Server:
+    served = ("serve", f"bentoml_server:{service}", "--working-dir", str(HERE), "--host", "127.0.0.1", "--port", "PORT")
+    return _row("bentoml", name, says, BENTO, "bentoml", *served)
+
+
+def _script(peer: str, name: str, says: str, door: Door, *arguments: str) -> Server:
+    return _row(peer, name, says, door, "python", str(HERE / f"{peer}_server.py"), "MODEL", *arguments)
+
+
+ROWS: tuple[tuple[str, Server], ...] = (
+    (
+        "mlserver",
+        _script(
+            "mlserver",
+            "MLServer REST",
+            "its scikit-learn runtime, V2, one inference process as by default",
+            V2,
+            "FOLDER",
+            "rest",
+            "PORT",
+            "1",
+            "0",
+        ),
+    ),
+    (
+        "mlserver",
+        _script(
+            "mlserver", "MLServer REST, in process", "the same without inference processes", V2, "FOLDER", "rest", "PORT", "0", "0"
+        ),
+    ),
+    (
+        "mlserver",
+        _script(
+            "mlserver", "MLServer REST, in process, batching", "and batches of 64, 2 ms", V2, "FOLDER", "rest", "PORT", "0", "64"
+        ),
+    ),
+    (
+        "mlserver",
+        _script(
+            "mlserver",
+            "MLServer gRPC, in process",
+            "the same without batches, over gRPC",
+            V2_GRPC,
+            "FOLDER",
+            "grpc",
+            "PORT",
+            "0",
+            "0",
+        ),
+    ),
+    ("kserve", _script("kserve", "KServe REST", "a model of its SDK, V1", KSERVE_V1, "rest", "PORT")),
+    ("kserve", _script("kserve", "KServe gRPC", "the same, V2", V2_GRPC, "grpc", "PORT")),
+    ("bentoml", _bento("BentoML", "a service with an array in and out", "Plain")),
+    ("bentoml", _bento("BentoML, batching", "the same, batchable", "Batching")),
+    ("litserve", _script("litserve", "LitServe", "a LitAPI", LIT, "PORT", "1")),
+    ("litserve", _script("litserve", "LitServe, batching", "batches of 64, no wait", LIT, "PORT", "64")),
+)
+"""Each with the environment that it needs."""

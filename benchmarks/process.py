@@ -1,0 +1,92 @@
+"""How a server under test is started, watched and stopped, and on which core."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.doors import Request
+from benchmarks.servers import Server
+from benchmarks.tree import kill_tree
+from benchmarks.workloads import ROOT
+
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = 0, 1
+STARTING, STOPPING = 90.0, 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that has answered."""
+
+    pid: int
+    port: int
+    started: float
+    """Seconds from its start to its first right answer."""
+
+
+@contextmanager
+def running(
+    server: Server, folder: Path, request: Request, core: int | None = SERVER_CORE, settings: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """Start a server on a free port of the loopback and wait for its answer to `request`; stop it at the end, whatever happens.
+
+    `settings` are variables of its environment. Raises RuntimeError when it does not start, WrongAnswer when it is wrong.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FORETELL_")}
+    log = folder / "server.log"
+    start = time.monotonic()
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*pinned(core), *server.command(folder, port)],
+            cwd=folder,
+            env=inherited | {"PYTHONPATH": str(ROOT), "POST_APP_MODELS": str(folder / "post")} | dict(settings or {}),
+            stdout=out,
+            stderr=out,
+            start_new_session=True,  # Ctrl-C is for the harness, which then stops the server.
+        )
+    try:
+        answer = _first_answer(server, process, port, request, log)
+        started = time.monotonic() - start
+        request.check(answer, server.bare and server.bare(request.body), server.tolerance)
+        yield Running(process.pid, port, started)
+    finally:
+        stop(process)
+
+
+def pinned(core: int | None) -> list[str]:
+    """The prefix that keeps a command to a core; nothing for None, or where there is one core only."""
+    return ["taskset", "--cpu-list", str(CORES[core])] if core is not None and len(CORES) > 1 else []
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the server to stop, and kill it with all its processes where it does not, or where Ctrl-C comes once more."""
+    try:
+        process.terminate()
+        process.wait(STOPPING)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        if process.poll() is None:
+            kill_tree(process.pid)
+            process.wait()
+        with suppress(ProcessLookupError):  # It should have ended all that it started; some servers leave their workers behind.
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _first_answer(server: Server, process: subprocess.Popen[bytes], port: int, request: Request, log: Path) -> bytes:
+    deadline = time.monotonic() + STARTING
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return server.door.ask(port, request)
+        time.sleep(0.01)
+    raise RuntimeError(f"{server.name} did not start:\n{log.read_text(errors='replace')[-2000:]}")

@@ -1,0 +1,138 @@
+"""The channel of a bridge that shares its process with the server: straight to the handlers, without gRPC in between."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Generator, Iterable
+from functools import partial
+from typing import Any
+
+import grpc
+
+from grpc_server.call import Call
+from grpc_server.handler import Answer, Facts, Handler, Pending
+from grpc_server.refusal import Refusal, UnknownMethod
+from grpc_server.shell import Work
+from grpc_server.status import trailing
+from lifecycle.request_id import request_id
+from rest_bridge.rounds import Rounds
+
+
+class DirectChannel:
+    """A Channel whose calls end as they would over gRPC: the same bytes, status, details and metadata.
+
+    Use it on the event loop on which it was made. That loop runs inline models, once it has read what came in: rows that come
+    together go together.
+    """
+
+    def __init__(self, handlers: Iterable[Handler], work: Work, max_message_bytes: int) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.thread = threading.get_ident()
+        self.rounds: Rounds[DirectCall] = Rounds(DirectCall.look)
+        self._handlers = {handler.path: handler for handler in handlers}
+        self._work = work
+        self._scheduled = False
+        self._max_message_bytes = max_message_bytes
+
+    def unary_unary(self, method: str) -> Any:
+        """See Channel."""
+        handler = self._handlers.get(method)
+        return _unserved if handler is None else partial(self._call, handler)
+
+    def _call(self, handler: Handler, request: bytes, *, timeout: float, metadata: Facts = ()) -> "DirectCall":
+        facts = Call(request_id(dict(metadata).get("x-request-id")), time.monotonic() + timeout)
+        call = DirectCall(self, handler, facts)
+        if len(request) > self._max_message_bytes:
+            call.end(_error(grpc.StatusCode.RESOURCE_EXHAUSTED))
+        elif call.begin(request):
+            self._run_soon()
+        return call
+
+    def _run_soon(self) -> None:
+        if not self._scheduled and self._work.waiting:
+            self._scheduled = True
+            self.loop.call_soon(self.loop.call_soon, self._run)  # The next turn reads what came in during this one.
+
+    def _run(self) -> None:
+        self._scheduled = False
+        self._work.run_waiting()
+        self._run_soon()
+
+
+class DirectCall:
+    """See rest_bridge.channel.Call. The server may answer it from any thread."""
+
+    __slots__ = ("_answer", "_channel", "_facts", "_handler", "_pending")
+
+    def __init__(self, channel: DirectChannel, handler: Handler, facts: Call) -> None:
+        self._channel = channel
+        self._handler = handler
+        self._facts = facts
+        self._answer: asyncio.Future[bytes] = channel.loop.create_future()
+        self._pending: Pending | None = None
+
+    def __await__(self) -> Generator[Any, None, bytes]:
+        """The response's bytes."""
+        return self._answer.__await__()
+
+    async def trailing_metadata(self) -> Facts:
+        """What the answer is labelled with."""
+        return self._handler.labels(self._facts)
+
+    def cancel(self) -> bool:
+        """Have the server drop what it has not begun."""
+        if self._pending is not None:
+            self._pending.cancel()
+        self._leave()
+        return self._answer.cancel()
+
+    def begin(self, request: bytes) -> bool:
+        """Hand the request to the server; whether its answer is still out."""
+        pending = self._handler.answer(request, self._facts, self._reply)
+        if self._answer.done():
+            return False
+        self._pending = pending
+        self._channel.rounds.enter(self, self._channel.loop)
+        return True
+
+    def end(self, outcome: bytes | grpc.aio.AioRpcError) -> None:
+        """Give the caller its answer, or why there is none."""
+        self._leave()
+        if self._answer.done():
+            return  # The caller is gone, or was told that its deadline has passed.
+        if isinstance(outcome, bytes):
+            self._answer.set_result(outcome)
+        else:
+            self._answer.set_exception(outcome)
+
+    def look(self) -> None:
+        """End the call once its deadline has passed, whatever the server is doing."""
+        if self._facts.expired:
+            if self._pending is not None:
+                self._pending.cancel()
+            self.end(_error(grpc.StatusCode.DEADLINE_EXCEEDED))
+
+    def _reply(self, answer: Answer) -> None:
+        outcome = _refused(answer, self._handler.labels(self._facts)) if isinstance(answer, Refusal) else answer
+        if threading.get_ident() == self._channel.thread:
+            self.end(outcome)
+            return
+        with contextlib.suppress(RuntimeError):  # The loop is gone where a model answers after the end of the drain.
+            self._channel.loop.call_soon_threadsafe(self.end, outcome)
+
+    def _leave(self) -> None:
+        self._channel.rounds.leave(self)
+        self._pending = None  # It holds this call: the two would wait for the garbage collector together.
+
+
+def _unserved(_request: bytes, **_facts: Any) -> DirectCall:
+    raise _refused(UnknownMethod("this server does not offer the method"), ())
+
+
+def _refused(refusal: Refusal, labels: Facts) -> grpc.aio.AioRpcError:
+    return _error(refusal.code, refusal.message, (*labels, trailing(refusal)))
+
+
+def _error(code: grpc.StatusCode, details: str = "", metadata: tuple[tuple[str, str | bytes], ...] = ()) -> grpc.aio.AioRpcError:
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(*metadata), details)

@@ -1,0 +1,52 @@
+"""Which processes `foretell serve` consists of."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract.errors import SetupError
+from foretell.settings import ServeSettings
+
+_LONGEST_SOCKET = 107
+"""Bytes that Linux has for the path of a socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One process, however often it is started."""
+
+    name: str
+    """In the log."""
+    module: str
+    """What `python -m` runs."""
+    settings: dict[str, str]
+    """What it is told beside what all are told."""
+
+
+def tiers(settings: ServeSettings, count: int, folder: Path) -> list[list[Role]]:
+    """The processes in the order in which they stop: a tier only once the one before has answered all that it accepted.
+
+    `folder` is for the sockets between them. Raises SetupError where these cannot be.
+    """
+    numbers = range(1, count + 1)
+    if settings.bridge == "inside":
+        if settings.grpc_socket and count > 1:
+            raise SetupError(f"grpc_socket is for one process: leave out {settings.grpc_socket}, or set processes to 1")
+        return [[Role(_name("host", number, count), "foretell.host", {}) for number in numbers]]
+    bridges, servers = [], []
+    for number in numbers:
+        path = _socket(folder, number)
+        bridges.append(Role(_name("rest_bridge", number, count), "rest_bridge", {"target": f"unix:{path}"}))
+        servers.append(Role(_name("grpc_server", number, count), "grpc_server", {"grpc_socket": path}))
+    return [bridges, servers]  # The last requests of a bridge still need its server.
+
+
+def _name(kind: str, number: int, count: int) -> str:
+    return kind if count == 1 else f"{kind} {number}"
+
+
+def _socket(folder: Path, number: int) -> str:
+    path = str(folder / f"grpc-{number}.sock")
+    if len(os.fsencode(path)) > _LONGEST_SOCKET:
+        raise SetupError(f"{path} is too long a path for a Unix socket: set TMPDIR to a shorter one")
+    return path

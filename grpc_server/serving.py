@@ -1,0 +1,57 @@
+"""The gRPC server from its settings to the end of its drain, alone in a process or with a bridge beside it."""
+
+import logging
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from contract.contract import Contract, load
+from contract.pitfalls import pitfalls
+from grpc_server.handler import Handler
+from grpc_server.registry import Registry, load_registry
+from grpc_server.server import Server
+from grpc_server.settings import ServerSettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server that answers calls."""
+
+    address: str
+    contract: Contract
+    registry: Registry
+    handlers: list[Handler]
+    """What its calls are answered by."""
+
+    @property
+    def models(self) -> list[str]:
+        """What answers, in words: a line a service."""
+        return [f"{m.name} version {m.version} ({m.manifest.format}) answers {m.service.full_name}" for m in self.registry.models]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the supervisor wants to know."""
+        return {"grpc_address": self.address, "models": self.models}
+
+
+@asynccontextmanager
+async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
+    """A server, until the end of the block, which is its drain. Raises SetupError before any call is taken."""
+    # Columns are bound by name before the estimator sees a row, so its warning about nameless arrays is noise on every call.
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    contract = load(settings.protos)
+    server = Server(settings)
+    address = "" if settings.share_ports else server.bind()
+    for pitfall in pitfalls(contract):
+        logger.warning("%s", pitfall)
+    registry = load_registry(contract, settings)
+    address = address or server.bind()  # Others share the port, and answer callers who would have to wait here.
+    handlers = await server.start(registry)
+    try:
+        yield Served(address, contract, registry, handlers)
+    finally:
+        await server.stop()

@@ -1,0 +1,64 @@
+"""The peers: what is asked of them is what they take, and the best of those that ran is what we are held to."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import workloads
+from benchmarks.cases import Load
+from benchmarks.peers.__main__ import CASE, OURS
+from benchmarks.peers.doors import JsonDoor, V2GrpcDoor, message, v2_document, v2_probabilities
+from benchmarks.peers.page import bars, page
+from benchmarks.peers.rows import HERE, PEERS, ROWS
+from benchmarks.rounds import Failure, Figures, Measured, Result
+from benchmarks.workloads import Workload
+
+LOAD = Load("iris", 1, 64)
+
+
+@pytest.fixture(scope="module")
+def iris() -> Workload:
+    return workloads.iris()
+
+
+def made(server: str, per_second: float) -> Result:
+    return Result(0, PEERS, server, LOAD, Figures(per_second, 1.0, 1.0, 1.0))
+
+
+def test_tensors_in_json_hold_the_rows_and_the_probabilities(iris: Workload) -> None:
+    request = JsonDoor("/", v2_document, v2_probabilities).request(HERE, iris, 3)
+    (sent,) = json.loads(request.body)["inputs"]
+    assert np.array_equal(np.reshape(sent["data"], sent["shape"]), iris.rows(3))
+    answer = {"outputs": [{"shape": [3, 3], "data": request.expected.ravel().tolist()}]}
+    request.check(json.dumps(answer).encode(), None, 1e-9)
+
+
+@pytest.mark.parametrize("raw", [True, False])
+def test_tensors_over_grpc_hold_the_rows_and_the_probabilities(iris: Workload, raw: bool) -> None:
+    request = V2GrpcDoor().request(HERE, iris, 3)
+    sent = message("ModelInferRequest").FromString(request.body)
+    assert np.array_equal(np.frombuffer(sent.raw_input_contents[0]).reshape(sent.inputs[0].shape), iris.rows(3))
+    response = message("ModelInferResponse")()
+    output = response.outputs.add(name="predict_proba", datatype="FP64", shape=(3, 3))
+    if raw:
+        response.raw_output_contents.append(request.expected.tobytes())
+    else:
+        output.contents.fp64_contents.extend(request.expected.ravel())
+    request.check(response.SerializeToString(), None, 1e-9)
+
+
+def test_we_are_held_to_the_best_peer_that_ran() -> None:
+    results = [made("MLServer REST", 50), made("KServe REST", 100), made("BentoML", 900), made(OURS[0], 250)]
+    measured = Measured(results, [Failure(1, PEERS, "BentoML", "died")])
+    found = {bar.says: bar.measured(results) for bar in bars(measured, CASE, OURS)}
+    assert found[f"1 row a request, 64 callers, {OURS[0]}: req/s against the best peer"] == 2.5
+    told = page(measured, CASE, OURS, "make bench-peers")
+    assert "round 2, BentoML: died" in told
+
+
+def test_every_peer_has_an_environment_and_a_server() -> None:
+    for peer, server in ROWS:
+        assert "==" in (HERE / f"{peer}.txt").read_text()
+        assert (HERE / f"{peer}_server.py").is_file()
+        assert server.cases == (PEERS,)

@@ -1,0 +1,186 @@
+"""The channel within a process against gRPC's own: the same answers, statuses, details and metadata."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
+
+from foretell.direct import DirectChannel
+from rest_bridge.channel import Channel, open_channel
+from tests.conftest import EXAMPLE
+from tests.fakes import FakeRuntime, Held, even
+from tests.grpc_server.serving import Stub, by_first_column, served
+
+LIMIT = 4096
+"""Bytes of a message."""
+
+
+class Ways:
+    """A server, and both ways to it."""
+
+    def __init__(self, stub: Stub, over_grpc: Channel) -> None:
+        self.stub = stub
+        direct = DirectChannel(stub.handlers, stub.registry, LIMIT)
+        self.channels: dict[str, Channel] = {"grpc": over_grpc, "direct": direct}
+
+    def call(self, way: str, name: str, request: Any, seconds: float = 10.0) -> Any:
+        path = self.stub.methods[name].path if name in self.stub.methods else name
+        message = request if isinstance(request, bytes) else request.SerializeToString()
+        return self.channels[way].unary_unary(path)(message, timeout=seconds, metadata=(("x-request-id", "mine"),))
+
+    async def outcomes(self, name: str, request: Any) -> list[tuple[Any, ...]]:
+        return [await outcome(partial(self.call, way, name, request)) for way in self.channels]
+
+
+@asynccontextmanager
+async def ways(runtime: FakeRuntime, *, inline: bool = True, **settings: Any) -> AsyncIterator[Ways]:
+    async with served(runtime, inline=inline, max_message_bytes=LIMIT, **settings) as stub, open_channel(stub.address) as channel:
+        yield Ways(stub, channel)
+
+
+async def outcome(call: Callable[[], Any]) -> tuple[Any, ...]:
+    """All that a caller can tell of a call; of an incident without its number."""
+    try:
+        begun = call()
+        return await begun, sorted(await begun.trailing_metadata())
+    except grpc.aio.AioRpcError as error:
+        trailing = {key: value for key, value in error.trailing_metadata() or () if key != "grpc-status-details-bin"}
+        status = details(error)
+        reasons = [info.reason for info in infos(status)]
+        told = status.details if "INTERNAL" not in reasons else reasons
+        words = error.details() if reasons and "INTERNAL" not in reasons else ""  # Others are the library's.
+        return error.code(), words, sorted(trailing.items()), [str(detail) for detail in told]
+
+
+def details(error: grpc.aio.AioRpcError) -> Status:
+    found = [value for key, value in error.trailing_metadata() or () if key == "grpc-status-details-bin"]
+    return Status.FromString(found[0]) if found else Status()
+
+
+def infos(status: Status) -> list[ErrorInfo]:
+    found = []
+    for packed in status.details:
+        info = ErrorInfo()
+        if packed.Unpack(info):
+            found.append(info)
+    return found
+
+
+def raises(rows: Any) -> Any:
+    raise SystemExit("secret")
+
+
+REQUESTS: list[tuple[str, str, Callable[[Stub], Any], grpc.StatusCode | None]] = [
+    ("good", "Predict", lambda stub: stub.features(**EXAMPLE), None),
+    ("batch", "PredictBatch", lambda stub: stub.batch([EXAMPLE] * 3), None),
+    ("health", "/grpc.health.v1.Health/Check", lambda _: b"", None),
+    ("models", "/foretell.v1.ModelService/ListModels", lambda _: b"", None),
+    ("rule", "Predict", lambda stub: stub.features(**EXAMPLE | {"petal_width": 1.1}), grpc.StatusCode.INVALID_ARGUMENT),
+    ("bytes", "Predict", lambda _: b"\xff", grpc.StatusCode.INVALID_ARGUMENT),
+    ("empty", "PredictBatch", lambda _: b"", grpc.StatusCode.INVALID_ARGUMENT),
+    ("method", "/iris.v1.IrisService/Guess", lambda _: b"", grpc.StatusCode.UNIMPLEMENTED),
+    ("service", "/grpc.health.v1.Health/Check", lambda _: b"\x0a\x01x", grpc.StatusCode.NOT_FOUND),
+    ("size", "PredictBatch", lambda stub: stub.batch([EXAMPLE] * 200), grpc.StatusCode.RESOURCE_EXHAUSTED),
+]
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "thread"])
+async def test_a_call_ends_alike_on_both_ways(inline: bool) -> None:
+    async with ways(FakeRuntime(by_first_column), inline=inline) as both:
+        for name, method, request, code in REQUESTS:
+            over_grpc, direct = await both.outcomes(method, request(both.stub))
+            assert over_grpc == direct, name
+            assert over_grpc[0] is code or code is None, name
+
+
+async def test_a_failing_model_is_opaque_on_both_ways() -> None:
+    async with ways(FakeRuntime(raises)) as both:
+        row = both.stub.features(**EXAMPLE)
+        over_grpc, direct = await both.outcomes("Predict", row)
+    assert over_grpc == direct
+    assert direct[0] is grpc.StatusCode.INTERNAL
+
+
+async def test_an_overload_and_a_drain_are_told_alike_on_both_ways() -> None:
+    with Held() as held:
+        async with ways(FakeRuntime(held), inline=False, max_queue_rows=1) as both:
+            row = both.stub.features(**EXAMPLE)
+            begun = [asyncio.ensure_future(both.stub.predict(row))]
+            await asyncio.to_thread(held.entered.acquire)
+            begun.append(asyncio.ensure_future(both.stub.predict(row)))
+            await both.stub.until_waiting(1)
+            for code in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE):
+                over_grpc, direct = await both.outcomes("Predict", row)
+                assert over_grpc == direct
+                assert direct[0] is code
+                both.stub.registry.admission.close()
+            held.go()
+            await asyncio.gather(*begun)
+
+
+@pytest.mark.parametrize("way", ["grpc", "direct"])
+async def test_a_deadline_passes_whatever_the_model_does(way: str) -> None:
+    with Held() as held:
+        async with ways(FakeRuntime(held), inline=False) as both:
+            row = both.stub.features(**EXAMPLE)
+            running = asyncio.ensure_future(both.stub.predict(row))
+            await asyncio.to_thread(held.entered.acquire)
+            with pytest.raises(grpc.aio.AioRpcError) as late:
+                await both.call(way, "Predict", row, 0.05)
+            assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            held.go()
+            await running
+
+
+async def test_a_cancelled_row_never_reaches_the_model() -> None:
+    with Held() as held:
+        runtime = FakeRuntime(held)
+        async with ways(runtime, inline=False) as both:
+            row = both.stub.features(**EXAMPLE)
+            running = asyncio.ensure_future(both.stub.predict(row))
+            await asyncio.to_thread(held.entered.acquire)
+            call = both.call("direct", "Predict", row)
+            await both.stub.until_waiting(1)
+            assert call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            held.go()
+            await running
+    assert runtime.runs == [1]
+
+
+async def _answer(call: Any) -> bytes:
+    answer: bytes = await call
+    return answer
+
+
+async def test_rows_of_one_turn_go_through_an_inline_model_together() -> None:
+    runtime = FakeRuntime(even)
+    async with ways(runtime) as both:
+        calls = [both.call("direct", "Predict", both.stub.features(**EXAMPLE)) for _ in range(20)]
+        assert len({await _answer(call) for call in calls}) == 1
+    assert runtime.runs == [20]
+
+
+async def test_more_rows_than_go_together_are_all_answered() -> None:
+    runtime = FakeRuntime(even)
+    async with ways(runtime, max_batch_rows=8) as both:
+        calls = [both.call("direct", "Predict", both.stub.features(**EXAMPLE)) for _ in range(20)]
+        for call in calls:
+            await _answer(call)
+    assert runtime.runs == [8, 8, 4]
+
+
+async def test_nothing_of_a_call_is_kept_once_it_has_ended() -> None:
+    async with ways(FakeRuntime(even)) as both:
+        channel: Any = both.channels["direct"]
+        call = both.call("direct", "Predict", both.stub.features(**EXAMPLE))
+        await _answer(call)
+        assert call._pending is None
+        assert not channel.rounds._waiting
