@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 
 
 Row: TypeAlias = Sequence[float]
-Answers: TypeAlias = tuple[Row] | Matrix
+Outputs: TypeAlias = tuple[Row] | Matrix
 """Numbers in the order of the model, a row or several: a matrix of one row costs more to make than the model takes to answer it."""
-Rows: TypeAlias = Answers | Table
+Rows: TypeAlias = Outputs | Table
 """What the rows of a request are: a Table where some columns are no plain numbers, and then for all requests to the model."""
 
 
@@ -31,7 +31,7 @@ class Job:
 
     rows: Rows
     call: Call
-    done: Callable[[Answers | Refusal], None]
+    done: Callable[[Outputs | Refusal], None]
     """Called from any thread with the model's output, a row for each row, or why there is none; must not raise."""
     dropped: Callable[[], None]
     """Called instead of `done`, from any thread, where the job was cancelled before the model ran; must not raise."""

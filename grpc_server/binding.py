@@ -80,7 +80,7 @@ class Binding:
         """The rows as the model takes them, in training order."""
         return self.features.rows(rows)
 
-    def encode(self, answers: batcher.Answers) -> bytes:
+    def encode(self, answers: batcher.Outputs) -> bytes:
         """The bytes of the response that holds the model's answers, one for each row."""
         if self._out is None:
             return self.response(np.asarray(answers)).SerializeToString()

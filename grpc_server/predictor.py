@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from contract.rules import Rules, Violation
 from contract.strays import Strays
 from grpc_server.admission import Admission
-from grpc_server.batcher import Answers, Job
+from grpc_server.batcher import Job, Outputs
 from grpc_server.binding import Binding
 from grpc_server.call import Call
 from grpc_server.handler import Answer, Reply, parsed
@@ -57,7 +57,7 @@ class Predictor:
             raise DeadlinePassed("the deadline passed before the model ran")
         self._admission.enter()
 
-        def done(outcome: Answers | Refusal) -> None:
+        def done(outcome: Outputs | Refusal) -> None:
             try:
                 reply(outcome if isinstance(outcome, Refusal) else self._respond(outcome, call))
             finally:
@@ -77,7 +77,7 @@ class Predictor:
         if violations:
             raise InvalidFeatures(_summary(violations), violations, verdict.unjudged_rows)
 
-    def _respond(self, outputs: Answers, call: Call) -> Answer:
+    def _respond(self, outputs: Outputs, call: Call) -> Answer:
         try:
             return self._binding.encode(outputs)
         except Exception as error:
