@@ -1,24 +1,30 @@
 """A model in memory, and the gates it passes on the way there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from contract.contract import Contract
 from contract.example import example
 from contract.service import Service
+from contract.suggestion import did_you_mean
+from contract.variants import variants
 from grpc_server import runtimes
 from grpc_server.batcher import Batcher
 from grpc_server.binding import Binding
 from grpc_server.child import Origin
 from grpc_server.cost import Cost, Placement, cores, measure, placement
 from grpc_server.errors import ModelMismatch
-from grpc_server.manifest import GoldenRow, Manifest
+from grpc_server.manifest import GoldenRow, Manifest, golden_rows
+from grpc_server.names import names_of
+from grpc_server.outputs import Output, Source, asking, offered
 from grpc_server.pool import Pool
 from grpc_server.repository import Bundle
-from grpc_server.runtimes import Matrix, Runtime
+from grpc_server.runtimes import Runtime
 from grpc_server.settings import ServerSettings
+from grpc_server.table import Matrix, Rows, blank_row
 
 GOLDEN_TOLERANCE = 1e-6
 """How far a probability may be from its golden value: far below what a caller acts on, far above rounding."""
@@ -59,34 +65,65 @@ def load_model(bundle: Bundle, contract: Contract, service: Service, settings: S
     manifest = bundle.manifest
     runtime = runtimes.load(manifest.format, bundle.artifact)
     check_manifest(runtime, manifest, place)
-    bindings = {m.name: Binding(contract, m, manifest.columns, manifest.classes) for m in service.methods}
-    check_golden(runtime, manifest, bundle.golden, place)
+    sources = sources_of(runtime, manifest, bundle.golden, place)
+    bindings = bind(contract, service, manifest, sources)
+    check_golden(sources, manifest, bundle.golden, place)
+    needed = {output for binding in bindings.values() for output in binding.answers.outputs}
+    outputs = tuple(output for output in offered(sources) if output in needed)
+    predict = asking(sources, outputs)
     for binding in bindings.values():
-        _check_example(runtime, binding, contract, place)
+        binding.take(outputs)
+        check_example(predict, binding, contract, place)
     sample = _sample(bundle, bindings, contract)
-    cost = measure(runtime.predict, sample)
+    cost = measure(predict, sample)
     placed = placement(cost, settings.placement)
-    pool = _pool(bundle, sample, settings) if placed is Placement.PROCESS else None
-    runners: list[Callable[[Matrix], Matrix]] = pool.runners if pool else [runtime.predict]
+    pool = _pool(bundle, outputs, sample, settings) if placed is Placement.PROCESS else None
+    runners: list[Callable[[Any], Matrix]] = [*pool.runners] if pool else [predict]
     bounds = {"max_rows": settings.max_batch_rows, "max_waiting": settings.max_queue_rows}
     batcher = Batcher(runners, inline=placed is Placement.INLINE, **bounds)
     return Model(bundle.name, bundle.version, manifest, service, bindings, batcher, cost, placed, len(runners), pool)
 
 
-def _sample(bundle: Bundle, bindings: dict[str, Binding], contract: Contract) -> Matrix:
-    """Rows to try the model on: its golden rows, else the contract's example, else a row of zeros."""
+def sources_of(runtime: Runtime, manifest: Manifest, golden: tuple[GoldenRow, ...], place: str) -> tuple[Source, ...]:
+    """What the model can say, of as many classes and targets as its manifest names. Raises ModelMismatch, or ModelUnloadable."""
+    sources = tried(runtime, manifest, golden, place)
+    given = offered(sources)
+    count = len({output.item for output in given if output.kind == "probability" and not output.target})
+    if not manifest.targets and manifest.classes and count not in (0, len(manifest.classes)):
+        raise ModelMismatch(f"{place} gives {count} probabilities a row, its manifest names {len(manifest.classes)} classes")
+    targets = 1 + max(output.target for output in given)
+    if targets != len(manifest.all_targets):
+        raise ModelMismatch(f"{place} predicts {targets} targets, its manifest names {len(manifest.all_targets)}")
+    return sources
+
+
+def tried(runtime: Runtime, manifest: Manifest, golden: tuple[GoldenRow, ...], place: str) -> tuple[Source, ...]:
+    """What the model can say, tried on a golden row if there is one. Raises ModelMismatch, or ModelUnloadable."""
+    _check_columns(manifest, golden, place)
+    dtypes = manifest.column_dtypes
+    return runtime.sources(dtypes, golden_rows(golden[:1], manifest) if golden else blank_row(dtypes))
+
+
+def bind(contract: Contract, service: Service, manifest: Manifest, sources: Sequence[Source]) -> dict[str, Binding]:
+    """The bindings of a service's methods, by their names. Raises ModelMismatch."""
+    facts = {"dtypes": manifest.column_dtypes, "targets": manifest.all_targets, "offered": offered(sources)}
+    return {m.name: Binding(contract, m, manifest.columns, manifest.classes, **facts) for m in service.methods}  # type: ignore[arg-type]
+
+
+def _sample(bundle: Bundle, bindings: dict[str, Binding], contract: Contract) -> Rows:
+    """Rows to try the model on: its golden rows, else the contract's example, else a row of blanks."""
     if bundle.golden:
-        return np.array([[row.features[column] for column in bundle.manifest.columns] for row in bundle.golden])
+        return golden_rows(bundle.golden, bundle.manifest)
     for binding in bindings.values():
         request = example(binding.method.input, contract.rules)
         if request is not None:
             return binding.matrix(binding.rows(request))
-    return np.zeros((1, len(bundle.manifest.columns)))
+    return blank_row(bundle.manifest.column_dtypes)
 
 
-def _pool(bundle: Bundle, sample: Matrix, settings: ServerSettings) -> Pool:
+def _pool(bundle: Bundle, outputs: tuple[Output, ...], sample: Rows, settings: ServerSettings) -> Pool:
     return Pool(
-        Origin(settings.models, bundle.name, bundle.version, bundle.manifest.digest),
+        Origin(settings.models, bundle.name, bundle.version, bundle.manifest.digest, outputs),
         sample,
         workers=cores() if settings.workers == "auto" else settings.workers,
         seconds=settings.worker_seconds,
@@ -100,42 +137,83 @@ def check_manifest(runtime: Runtime, manifest: Manifest, place: str) -> None:
         raise ModelMismatch(f"{place} has {runtime.width} columns, its manifest names {len(manifest.columns)}")
     if runtime.columns is not None and runtime.columns != manifest.columns:
         raise ModelMismatch(f"{place} was trained on {_list(runtime.columns)}, its manifest says {_list(manifest.columns)}")
-    if runtime.classes is None:
-        outputs = runtime.predict(np.zeros((1, runtime.width))).shape[1]
-        if outputs != len(manifest.classes):
-            raise ModelMismatch(f"{place} gives {outputs} probabilities a row, its manifest names {len(manifest.classes)} classes")
-    elif runtime.classes != manifest.classes:
+    if runtime.classes is not None and runtime.classes != manifest.classes:
         raise ModelMismatch(f"{place} tells {_list(runtime.classes)} apart, its manifest says {_list(manifest.classes)}")
+    for classes, target in zip(runtime.targets, manifest.targets, strict=False):
+        if classes != target.classes:
+            raise ModelMismatch(f"{place} tells {_list(classes)} apart, its manifest says {_list(target.classes)} of {target.name}")
 
 
-def check_golden(runtime: Runtime, manifest: Manifest, golden: tuple[GoldenRow, ...], place: str) -> None:
-    """The model answers each golden row as recorded. Raises ModelMismatch naming the first that differs."""
+def _check_columns(manifest: Manifest, golden: tuple[GoldenRow, ...], place: str) -> None:
     for number, row in enumerate(golden, 1):
-        if set(row.features) != set(manifest.columns) or set(row.probabilities) != set(manifest.classes):
+        old_form = set(row.probabilities)
+        if set(row.features) != set(manifest.columns) or (old_form and old_form != set(manifest.classes)):
             raise ModelMismatch(f"golden row {number} does not name exactly the columns and classes of {place}")
-    if not golden:
+
+
+def check_golden(sources: Sequence[Source], manifest: Manifest, golden: tuple[GoldenRow, ...], place: str) -> None:
+    """The model answers each golden row as recorded. Raises ModelMismatch naming the first that differs."""
+    _check_columns(manifest, golden, place)
+    given = dict(names_of(offered(sources), manifest.all_targets))
+    for number, row in enumerate(golden, 1):
+        for name in row.expected:
+            if name not in given:
+                raise ModelMismatch(f"golden row {number}: {place} gives no output {name!r}{did_you_mean(name, given)}")
+    names = list(dict.fromkeys(name for row in golden for name in row.expected))
+    if not names:
         return
-    rows = np.array([[row.features[column] for column in manifest.columns] for row in golden])
-    for number, (row, answer) in enumerate(zip(golden, runtime.predict(rows).tolist(), strict=True), 1):
-        for name, value in zip(manifest.classes, answer, strict=True):
-            if not abs(value - row.probabilities[name]) <= GOLDEN_TOLERANCE:
-                raise ModelMismatch(
-                    f"{place} gives {name} {value:.6f} for golden row {number}, expected {row.probabilities[name]:.6f}"
-                )
+    answers = asking(sources, [given[name] for name in names])(golden_rows(golden, manifest))
+    for number, (row, answer) in enumerate(zip(golden, answers.tolist(), strict=True), 1):
+        for name, value in zip(names, answer, strict=True):
+            if name in row.expected:
+                _check_output(number, name, given[name], value, row.expected[name], manifest, place)
 
 
-def _check_example(runtime: Runtime, binding: Binding, contract: Contract, place: str) -> None:
-    """The model answers the contract's example, and its answer keeps the rules of the response."""
-    request = example(binding.method.input, contract.rules)
+def _check_output(
+    number: int, name: str, output: Output, value: float, expected: bool | int | float | str, manifest: Manifest, place: str
+) -> None:
+    if output.kind == "label":
+        label = manifest.all_targets[output.target].classes[int(value)]
+        if label != str(expected):
+            raise ModelMismatch(f"{place} gives the {name} {label!r} for golden row {number}, expected {expected!r}")
+    elif isinstance(expected, str):
+        raise ModelMismatch(f"golden row {number}: {name} is a number, not {expected!r}")
+    elif not abs(value - expected) <= GOLDEN_TOLERANCE * max(1.0, abs(expected)):
+        short = name.removeprefix("probability.")
+        raise ModelMismatch(f"{place} gives {short} {value:.6f} for golden row {number}, expected {expected:.6f}")
+
+
+def check_example(predict: Callable[[Any], Matrix], binding: Binding, contract: Contract, place: str) -> None:
+    """The model answers the contract's example and its variants, and keeps the rules of the response. Raises ModelMismatch."""
+    request: Any = example(binding.method.input, contract.rules)
     if request is None:
         return
     name = binding.method.features.full_name
+    rows = binding.rows(request)
     try:
-        answer = binding.response(runtime.predict(binding.matrix(binding.rows(request))))
+        answer = binding.response(_finite(predict(binding.matrix(rows))))
     except Exception as error:
-        raise ModelMismatch(f"{place} cannot answer the example of {name} ({type(error).__name__}: {str(error)[:200]})") from error
+        raise ModelMismatch(f"{place} cannot answer the example of {name} ({_why(error)})") from error
     for violation in contract.rules.violations(answer):
         raise ModelMismatch(f"the answer of {place} to the example of {name} breaks {violation.field}: {violation.message}")
+    for row in rows[:1]:
+        for variant in variants(row, contract.rules):
+            try:
+                _finite(predict(binding.matrix([variant.row])))
+            except Exception as error:
+                raise ModelMismatch(
+                    f"{name}.{variant.path} {variant.says}, but {place} cannot answer then ({_why(error)}): {variant.fix}"
+                ) from error
+
+
+def _finite(answers: Matrix) -> Matrix:
+    if not np.isfinite(answers).all():
+        raise ValueError("its answer is not finite")
+    return answers
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _list(names: tuple[str, ...]) -> str:

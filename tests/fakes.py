@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -16,8 +16,9 @@ from grpc_server.binding import Binding
 from grpc_server.cost import Cost, Placement
 from grpc_server.manifest import Manifest
 from grpc_server.model import Model
+from grpc_server.outputs import Source, probabilities
 from grpc_server.registry import Registry
-from grpc_server.runtimes import Matrix
+from grpc_server.table import Dtype, Matrix, Rows
 from tests.conftest import CLASSES, COLUMNS
 
 
@@ -32,10 +33,14 @@ class FakeRuntime:
     columns: tuple[str, ...] | None = COLUMNS
     width = 4
     classes = CLASSES
+    targets = ()
 
     def __init__(self, predict: Callable[[Matrix], Matrix] = even) -> None:
         self._predict = predict
         self.runs: list[int] = []
+
+    def sources(self, dtypes: Sequence[Dtype], sample: Rows) -> tuple[Source, ...]:
+        return (probabilities(3, self.predict),)
 
     def predict(self, rows: Matrix) -> Matrix:
         self.runs.append(len(rows))
