@@ -12,6 +12,7 @@ from grpc_server.errors import ModelUnloadable
 from grpc_server.names import OUTLIER_CLASSES
 from grpc_server.outputs import Output, Source, probabilities
 from grpc_server.runtimes.interval import Interval
+from grpc_server.runtimes.unchecked import unchecked
 from grpc_server.table import Matrix, Rows
 
 Ask = Callable[[Any], Any]
@@ -48,10 +49,10 @@ def sources(estimator: Any, feed: Ask | None, sample: Rows) -> tuple[Source, ...
     """See Runtime.sources; `feed` makes of rows what the estimator takes."""
 
     def ask(method: str, **options: Any) -> Ask:
+        if feed is None and not options:
+            return unchecked(estimator, method, sample)
         bound = getattr(estimator, method)
-        if feed is None:
-            return (lambda rows: bound(rows, **options)) if options else bound
-        return lambda rows: bound(feed(rows), **options)
+        return (lambda rows: bound(rows, **options)) if feed is None else lambda rows: bound(feed(rows), **options)
 
     return tuple(_SOURCES[kind_of(estimator)](estimator, ask, sample))
 
