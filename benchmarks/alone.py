@@ -21,8 +21,10 @@ def prediction(format_name: str, model: Any, rows: Any) -> Callable[[], Any]:
         return partial(model.predict_proba, rows)
     if format_name != "onnx":
         from grpc_server import runtimes
+        from grpc_server.table import PLAIN
 
-        return partial(runtimes.load(format_name, model).predict, rows)
+        runtime = runtimes.load(format_name, model)
+        return partial(runtime.sources([PLAIN] * runtime.width, rows)[0].run, rows)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -6,11 +6,15 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from contract.contract import Contract
+from contract.fields import Kind, is_map, is_nested, kind_of, message_of
 from contract.problem import Problem, error, warning
-from contract.rules import FieldRules
+from contract.rules import NO_RULES, FieldRules
 
-_FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
 _KEEPS_OUT_NAN = {"gt", "gte", "lt", "lte", "const", "in", "finite"}
+_ZEROS = {Kind.NUMBER: "0", Kind.INTEGER: "0", Kind.BOOL: "false", Kind.TEXT: "an empty text", Kind.BYTES: "no bytes"}
+"""What a value that is missing is taken for. Enums have a value that says nothing."""
+
+_KEEPS_OUT_EMPTY = {"len", "min_len", "in", "const", "pattern"}
 _FOREIGN = ("google.", "buf.")
 
 
@@ -30,17 +34,30 @@ def silences(contract: Contract) -> list[Problem]:
 
 
 def _rows(contract: Contract) -> dict[str, Descriptor]:
-    return {method.features.full_name: method.features for service in contract.services for method in service.methods}
+    """The messages of features, and those within them."""
+    found: dict[str, Descriptor] = {}
+    left = [method.features for service in contract.services for method in service.methods]
+    while left:
+        row = left.pop()
+        if row.full_name not in found:
+            found[row.full_name] = row
+            left += [message_of(field) for field in row.fields if is_nested(field)]
+    return found
 
 
 def _of_field(field: FieldDescriptor, rules: FieldRules) -> Iterator[Problem]:
-    name = field.full_name
-    if not field.has_presence and not field.is_repeated:
+    name, kind = field.full_name, kind_of(field)
+    zero = _ZEROS.get(kind) if kind else None
+    if zero and not field.has_presence and not field.is_repeated:
         if rules.required:
-            yield error(name, f"{name} is required but not optional: a real 0 is refused as missing", "declare it `optional`")
-        else:
-            yield warning(name, f"{name} takes a missing value for 0", "declare it `optional` and `required`")
-    if field.cpp_type in _FLOATS and not rules.values.keys() & _KEEPS_OUT_NAN:
+            if kind in (Kind.NUMBER, Kind.INTEGER, Kind.BOOL):
+                yield error(
+                    name, f"{name} is required but not optional: a real {zero} is refused as missing", "declare it `optional`"
+                )
+        elif kind not in (Kind.TEXT, Kind.BYTES) or not rules.values.keys() & _KEEPS_OUT_EMPTY:
+            yield warning(name, f"{name} takes a missing value for {zero}", "declare it `optional` and `required`")
+    of_values = rules.values.get("values" if is_map(field) else "items", NO_RULES) if field.is_repeated else rules
+    if kind is Kind.NUMBER and not of_values.values.keys() & _KEEPS_OUT_NAN:
         yield warning(name, f"{name} takes NaN and infinities", "give it bounds, or `finite`")
 
 

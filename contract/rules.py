@@ -57,6 +57,10 @@ class FieldRules:
     """What the field's own CEL rules say, in words."""
 
 
+NO_RULES = FieldRules(False, False, False, "", {}, (), ())
+"""Where nothing is stated."""
+
+
 class Rules:
     """The rules of one contract.
 
@@ -158,7 +162,7 @@ def _cel_texts(rules: Any) -> tuple[str, ...]:
 
 def _field_rules(rules: Any) -> FieldRules:
     if rules is None:
-        return FieldRules(False, False, False, "", {}, (), ())
+        return NO_RULES
     kind = rules.WhichOneof("type") or ""
     values: dict[str, Any] = {}
     examples: tuple[Any, ...] = ()

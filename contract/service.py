@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from contract.errors import ContractError
+from contract.fields import is_nested
 from contract.options import Options
 from contract.problem import Problem, error
 
@@ -133,8 +134,7 @@ def _only_repeated(message: Descriptor) -> FieldDescriptor | None:
     fields: list[FieldDescriptor] = list(message.fields)
     if len(fields) != 1 or not fields[0].is_repeated:
         return None
-    row = fields[0].message_type
-    return fields[0] if row is not None and not row.GetOptions().map_entry else None
+    return fields[0] if is_nested(fields[0]) else None
 
 
 def _paths(method: MethodDescriptor, http: Any) -> Iterator[str]:

@@ -76,6 +76,10 @@ def add(
     classes: Annotated[
         str, typer.Option(metavar="X,Y,Z", help="Classes in the order of the output, where the model does not name them.")
     ] = "",
+    targets: Annotated[
+        str,
+        typer.Option(metavar="T,U,V", help="What the model predicts, in the order of its output, where that is several things."),
+    ] = "",
     golden: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Rows with their expected answers, one JSON object a line.")
     ] = None,
@@ -111,6 +115,7 @@ def add(
         _names(columns),
         rows,
         classes=_names(classes),
+        targets=_names(targets),
         acceleration=accelerate,
         contract=contract,
     )

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
 from timeit import repeat
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from grpc_server import runtimes
+from grpc_server.agreement import GOLDEN_TOLERANCE, check_golden, check_manifest, sources_of
 from grpc_server.errors import ModelError, ModelMismatch
-from grpc_server.manifest import GoldenRow, Manifest
-from grpc_server.model import GOLDEN_TOLERANCE, check_golden, check_manifest
+from grpc_server.manifest import GoldenRow, Manifest, golden_rows
 from grpc_server.probes import Ranges, probes
-from grpc_server.runtimes import Matrix, Runtime
+from grpc_server.runtimes import Runtime
+from grpc_server.table import Matrix
 
 if TYPE_CHECKING:  # It imports scikit-learn.
     from grpc_server.runtimes.estimator import EstimatorRuntime
@@ -62,7 +63,9 @@ class Comparison:
     @cached_property
     def _compared(self) -> tuple[Matrix, Matrix]:
         """Rows, and the classifier's answers to them. Raises ModelError where it has none."""
-        known = [[row.features[column] for column in self._manifest.columns] for row in self._golden]
+        known: Any = (
+            [golden_rows(self._golden, self._manifest)] if self._golden else []
+        )  # No column is of another type than float64.
         try:
             rows = np.vstack((*known, probes(self._ranges, self._original.predict)))
             return rows, self._original.predict(rows)
@@ -105,9 +108,9 @@ class Comparison:
     def check(self, runtime: Runtime, name: str) -> None:
         """The conversion called `name` agrees. Raises ModelMismatch with the row and the class on which it is farthest off."""
         check_manifest(runtime, self._manifest, name)
-        check_golden(runtime, self._manifest, self._golden, name)
+        predict = self._checked(runtime, name)
         rows, expected = self._compared
-        answers = runtime.predict(rows)
+        answers = predict(rows)
         off = np.abs(answers - expected)
         likeliest, instead = expected.argmax(1), answers.argmax(1)
         near = off.max(1) <= GOLDEN_TOLERANCE  # False for what is not a number.
@@ -122,6 +125,13 @@ class Comparison:
         tie = f", so that {self._manifest.classes[likeliest[row]]} is no longer the likeliest" if near[row] else ""
         raise ModelMismatch(f"{name} disagrees on {wrong.sum()} of {len(wrong)} rows, most at {place}: {says}{tie}")
 
+    def _checked(self, runtime: Runtime, name: str) -> Callable[[Matrix], Matrix]:
+        """What gives the probabilities of a conversion that answers the golden rows as expected. Raises ModelMismatch."""
+        sources = sources_of(runtime, self._manifest, self._golden, name)
+        check_golden(sources, self._manifest, self._golden, name)
+        return sources[0].run
+
     def _cost(self, runtime: Runtime) -> float:
         """The time of one row times that of 64 rows, so that neither is neglected."""
-        return prod(min(repeat(partial(runtime.predict, self._compared[0][:count]), number=3, repeat=7)) for count in (1, 64))
+        predict = sources_of(runtime, self._manifest, self._golden, "it")[0].run
+        return prod(min(repeat(partial(predict, self._compared[0][:count]), number=3, repeat=7)) for count in (1, 64))

@@ -1,6 +1,8 @@
 """Adding a trained model to the repository."""
 
+import warnings
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -10,11 +12,15 @@ from typing import Any
 from contract.contract import Contract
 from grpc_server import runtimes
 from grpc_server.accelerating import Accelerated, Acceleration, accelerate
+from grpc_server.agreement import check_golden, check_manifest, sources_of, tried
 from grpc_server.errors import ModelError
-from grpc_server.manifest import GOLDEN, Manifest, read_golden
-from grpc_server.model import check_golden, check_manifest
+from grpc_server.manifest import GOLDEN, GoldenRow, Manifest, golden_dtype, read_golden
+from grpc_server.names import Target
+from grpc_server.outputs import offered
 from grpc_server.probes import ranges
 from grpc_server.repository import Repository, sha256
+from grpc_server.runtimes import Runtime
+from grpc_server.table import PLAIN, Dtype
 
 FORMATS = {".joblib": "joblib", ".pkl": "joblib", ".skops": "skops", ".onnx": "onnx"}
 
@@ -46,48 +52,93 @@ def add_model(
     golden: bytes = b"",
     *,
     classes: tuple[str, ...] = (),
+    targets: tuple[str, ...] = (),
+    dtypes: Mapping[str, Dtype] | None = None,
     acceleration: Acceleration | None = None,
     contract: Contract | None = None,
 ) -> Added:
     """Put a trained model into the repository as the next version of `name`.
 
     The file is loaded, so add only what you trust: a joblib file runs code. `columns` and `classes` name the training columns and
-    the classes where the model does not; `golden` is rows with their expected answers, as `GoldenRow`, one a line. With an
-    acceleration, what is served is a conversion that agrees with the model within the bounds of `contract`. Raises ModelError when
-    the model cannot be served, or does not answer its golden rows as expected, or its conversion does not agree; nothing is then
-    added.
+    the classes where the model does not, and `targets` what it predicts where that is several things; `golden` is rows with their
+    expected answers, as `GoldenRow`, one a line. `dtypes` are the types of training columns of which neither the model's encoders
+    nor the golden rows tell, such as that of a time; all others are numbers. With an acceleration, what is served is a conversion
+    that agrees with the model within the bounds of `contract`. Raises ModelError when the model cannot be served, or does not
+    answer its golden rows as expected, or its conversion does not agree; nothing is then added.
     """
     format_name, artifact, why = _encode(file, _read(file))
     runtime = runtimes.load(format_name, artifact)
     files = {f"model.{format_name}": artifact} | ({GOLDEN: golden} if golden else {})
     unnamed = f"its {runtime.width} columns" + (" (it was fitted on a plain array)" if format_name != "onnx" else "")
     columns = _distinct(file, columns or runtime.columns, unnamed, "--columns a,b,c")
-    classes = _distinct(file, classes or runtime.classes, "its classes", "--classes x,y,z")
-    if len(classes) < 2:
-        raise ModelError(f"{file.name} knows one class only, {classes[0]!r}: there is nothing to predict")
+    classes = _classes(file, classes or runtime.classes)
+    rows = read_golden(golden)
+    known = _dtypes(runtime, columns, rows) | dict(dtypes or {})
     manifest = Manifest(
         format=format_name,
         artifact=f"model.{format_name}",
         files={file_name: sha256(content) for file_name, content in files.items()},
         libraries=_versions(format_name),
         columns=columns,
+        dtypes={column: dtype for column, dtype in known.items() if dtype != PLAIN},
         classes=classes,
         created=datetime.now(UTC),
     )
-    rows = read_golden(golden)
     check_manifest(runtime, manifest, file.name)
-    check_golden(runtime, manifest, rows, file.name)
+    with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
+        manifest = _with_targets(runtime, manifest, rows, targets, file)
+        check_golden(sources_of(runtime, manifest, rows, file.name), manifest, rows, file.name)
     if acceleration:
         from grpc_server.runtimes.estimator import EstimatorRuntime
 
         if not isinstance(runtime, EstimatorRuntime):
             raise ModelError(f"{file.name} is no scikit-learn model: only those can be accelerated, so leave out --accelerate")
+        if not manifest.classes or manifest.dtypes:
+            raise ModelError(f"{file.name} is no classifier of numbers: only those can be accelerated, so leave out --accelerate")
         faster, how = accelerate(acceleration, runtime, manifest, rows, lambda: ranges(manifest.columns, contract, name, rows))
         why = f"{why}; {how}"
         if faster:
             manifest = _served_by(faster, manifest)
             files[manifest.artifact] = faster.artifact
     return Added(repository.add(name, manifest, files), manifest.format, why)
+
+
+def _dtypes(runtime: Runtime, columns: tuple[str, ...], rows: tuple[GoldenRow, ...]) -> dict[str, Dtype]:
+    """What the golden rows and, better, the estimator itself tell of its columns."""
+    seen = {column: golden_dtype([row.features.get(column) for row in rows]) for column in columns} if rows else {}
+    estimator = getattr(runtime, "estimator", None)
+    if estimator is not None:
+        from grpc_server.runtimes.training import dtypes_of
+
+        known = dtypes_of(estimator, columns)
+        if runtime.columns is None:  # It was fitted on an array: what its encoders do not know as text is a number.
+            return {column: dtype for column, dtype in known.items() if dtype.is_text}
+        seen |= known
+    return seen
+
+
+def _classes(file: Path, classes: tuple[str, ...] | None) -> tuple[str, ...]:
+    if classes == ():
+        return ()  # It tells none apart.
+    classes = _distinct(file, classes, "its classes", "--classes x,y,z")
+    if len(classes) < 2:
+        raise ModelError(f"{file.name} knows one class only, {classes[0]!r}: there is nothing to predict")
+    return classes
+
+
+def _with_targets(
+    runtime: Runtime, manifest: Manifest, rows: tuple[GoldenRow, ...], names: tuple[str, ...], file: Path
+) -> Manifest:
+    """The manifest with what the model predicts, where that is several things: by these names, else by numbers."""
+    count = 1 + max(output.target for output in offered(tried(runtime, manifest, rows, file.name)))
+    if names and len(names) != count:
+        raise ModelError(f"{file.name} predicts {count} targets, but {len(names)} are named: {', '.join(names)}")
+    if count == 1 and not names:
+        return manifest
+    named = _distinct(file, names or tuple(map(str, range(count))), "its targets", "--targets x,y,z")
+    classes = runtime.targets or ((manifest.classes,) * count)
+    targets = tuple(Target(name, of) for name, of in zip(named, classes, strict=True))
+    return manifest.model_copy(update={"targets": targets, "classes": () if count > 1 else manifest.classes})
 
 
 def _served_by(faster: Accelerated, manifest: Manifest) -> Manifest:

@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,14 +13,16 @@ from grpc_server.call import Call
 from grpc_server.child import NoWorker, WorkerEnded
 from grpc_server.incident import failure
 from grpc_server.refusal import DeadlinePassed, Draining, ModelUnavailable, Overloaded, Refusal
-from grpc_server.runtimes import Matrix
+from grpc_server.table import Matrix, Table, joined
 
 logger = logging.getLogger(__name__)
 
 
 Row: TypeAlias = Sequence[float]
-Rows: TypeAlias = tuple[Row] | Matrix
+Outputs: TypeAlias = tuple[Row] | Matrix
 """Numbers in the order of the model, a row or several: a matrix of one row costs more to make than the model takes to answer it."""
+Rows: TypeAlias = Outputs | Table
+"""What the rows of a request are: a Table where some columns are no plain numbers, and then for all requests to the model."""
 
 
 @dataclass(slots=True, eq=False)
@@ -29,7 +31,7 @@ class Job:
 
     rows: Rows
     call: Call
-    done: Callable[[Rows | Refusal], None]
+    done: Callable[[Outputs | Refusal], None]
     """Called from any thread with the model's output, a row for each row, or why there is none; must not raise."""
     dropped: Callable[[], None]
     """Called instead of `done`, from any thread, where the job was cancelled before the model ran; must not raise."""
@@ -40,7 +42,8 @@ class Job:
         self.cancelled = True
 
 
-Predict: TypeAlias = Callable[[Matrix], Matrix]
+Predict: TypeAlias = Callable[[Any], Matrix]
+"""Takes a Matrix, or a Table where the model has one."""
 
 
 class Batcher:
@@ -157,13 +160,15 @@ class Batcher:
             start += len(job.rows)
 
 
-def _stacked(rows: list[Rows]) -> Matrix:
+def _stacked(rows: list[Any]) -> Matrix | Table:
     if all(type(part) is tuple for part in rows):
         return np.array([part[0] for part in rows])
+    if type(rows[0]) is Table:
+        return joined(rows)
     return np.concatenate(rows) if len(rows) > 1 else np.asarray(rows[0])
 
 
-def _outputs(predict: Predict, rows: Matrix) -> Matrix:
+def _outputs(predict: Predict, rows: Matrix | Table) -> Matrix:
     outputs = predict(rows)
     if outputs.ndim != 2 or len(outputs) != len(rows) or not np.isfinite(outputs).all():
         raise ValueError(f"the model answered {len(rows)} rows with shape {outputs.shape}, or with numbers that are not finite")

@@ -7,11 +7,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from grpc_server.cost import Cost
 from grpc_server.errors import ModelError
 from grpc_server.frame import receive, send
-from grpc_server.runtimes import Matrix
+from grpc_server.outputs import Output, to_text
+from grpc_server.table import Matrix, Rows
 
 _START_SECONDS = 60.0
 """Longest time in which a worker must load its model and warm up."""
@@ -59,6 +61,8 @@ class Origin:
     version: str
     digest: str
     """SHA-256 of the artifact that the server has verified, in hexadecimal."""
+    outputs: tuple[Output, ...] = ()
+    """What its answers hold; without any, what the model gives of itself."""
     stands_back: bool = False
     """Whether it takes only the time that nobody else wants."""
 
@@ -84,6 +88,7 @@ class Child:
                 pass_fds=descriptors,
                 start_new_session=True,
             )
+        self._outputs = origin.outputs
         self.pid = self._process.pid
         self.name = f"worker {self.pid} of {origin}"
         self.runs = 0
@@ -92,10 +97,10 @@ class Child:
         self.lost = False
         """Whether it was killed, perhaps only to make sure of its end: it must get no more rows."""
 
-    def start(self, sample: Matrix) -> Cost:
+    def start(self, sample: Rows) -> Cost:
         """Wait until the model is loaded and warmed up with `sample`; what a run costs there. Raises ModelError."""
         try:
-            ((one_row, batch),) = self.run(sample, _START_SECONDS).tolist()
+            ((one_row, batch),) = self._ask((to_text(self._outputs), sample), _START_SECONDS).tolist()
         except ModelRaised as refusal:
             raise ModelError(str(refusal)) from None
         except WorkerHung:
@@ -104,23 +109,27 @@ class Child:
             raise ModelError(f"{self.name} ended with code {self.wait()} while it started") from None
         return Cost(one_row, batch)
 
-    def run(self, rows: Matrix, seconds: float) -> Matrix:
+    def run(self, rows: Rows, seconds: float) -> Matrix:
         """What the model makes of `rows`. Raises ModelRaised, or else kills the worker and raises WorkerEnded or WorkerHung."""
         self.runs += 1
+        return self._ask((rows,), seconds)
+
+    def _ask(self, frames: tuple[Rows | str, ...], seconds: float) -> Matrix:
         try:
             self._line.settimeout(seconds)
-            send(self._line, rows)
+            for frame in frames:
+                send(self._line, frame)
             answer = receive(self._line)
         except BaseException as error:
             self.kill()  # Half a frame may be on its way: nothing that came after it would make sense.
             if isinstance(error, TimeoutError):
                 raise WorkerHung(f"{self.name} did not answer within {seconds:g} s and was killed") from None
             if isinstance(error, EOFError | OSError):
-                raise WorkerEnded(f"{self.name} ended during a run of {len(rows)} rows") from None
+                raise WorkerEnded(f"{self.name} ended during a run of {len(frames[-1])} rows") from None
             raise
         if isinstance(answer, str):
             raise ModelRaised(answer)
-        return answer
+        return cast("Matrix", answer)  # Workers send nothing else.
 
     def megabytes(self) -> float:
         """Resident memory; 0 where the process is gone."""

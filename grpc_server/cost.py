@@ -5,11 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
-
-from grpc_server.runtimes import Matrix
+from grpc_server.table import Matrix, Rows, repeated
 
 BATCH = 64
 """Rows of the larger run that is measured."""
@@ -45,7 +43,7 @@ class Cost:
     """Of 64 rows."""
 
 
-def measure(predict: Callable[[Matrix], Matrix], sample: Matrix) -> Cost:
+def measure(predict: Callable[[Any], Matrix], sample: Rows) -> Cost:
     """Time a model on the rows of `sample`, repeated as needed; it is warm afterwards.
 
     Takes some 0.2 s, or two runs of one row where these take longer. Never raises: where the model refuses the sample, its cost
@@ -54,7 +52,7 @@ def measure(predict: Callable[[Matrix], Matrix], sample: Matrix) -> Cost:
     seconds = dict.fromkeys((1, BATCH // 8, BATCH), math.inf)
     for rows in seconds:
         try:
-            seconds[rows] = _median(predict, np.resize(sample, (rows, sample.shape[1])))
+            seconds[rows] = _median(predict, repeated(sample, rows))
         except BaseException:  # A model may raise anything, SystemExit too.
             break
         if seconds[rows] > _LONG:
@@ -77,7 +75,7 @@ def cores() -> int:
     return int(joblib.cpu_count())
 
 
-def _median(predict: Callable[[Matrix], Matrix], rows: Matrix) -> float:
+def _median(predict: Callable[[Any], Matrix], rows: Rows) -> float:
     """Median seconds of a few runs after the first, which may set things up."""
     predict(rows)
     runs: list[float] = []

@@ -1,12 +1,21 @@
 """What the repository records of a model version, and of one golden row."""
 
 import json
+import re
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import PurePath
+from typing import TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from grpc_server.errors import ArtifactAltered, ModelError
+from grpc_server.errors import ArtifactAltered, ModelError, ModelMismatch
+from grpc_server.names import Target
+from grpc_server.table import PLAIN, Dtype, Rows, rows_of
+
+Scalar: TypeAlias = bool | int | float | str
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 GOLDEN = "golden.jsonl"
 MANIFEST = "manifest.json"
@@ -29,8 +38,12 @@ class Manifest(BaseModel):
     """Versions the model was added with, by distribution name."""
     columns: tuple[str, ...] = Field(min_length=1)
     """Names of the training columns, in training order."""
-    classes: tuple[str, ...] = Field(min_length=2)
-    """Names of the classes, in the order of the model's own output."""
+    dtypes: dict[str, Dtype] = {}
+    """The types of the training columns that are not float64, by their names."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes, in the order of the model's own output; empty where it tells none apart, or has several targets."""
+    targets: tuple[Target, ...] = ()
+    """What the model predicts, in the order of its output, where that is several things."""
     created: datetime
 
     @field_validator("files")
@@ -47,6 +60,22 @@ class Manifest(BaseModel):
             raise ValueError("a name occurs twice")
         return names
 
+    @field_validator("targets")
+    @classmethod
+    def _distinct_targets(cls, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        cls._distinct(tuple(target.name for target in targets))
+        return targets
+
+    @property
+    def column_dtypes(self) -> tuple[Dtype, ...]:
+        """The types of all columns, in training order."""
+        return tuple(self.dtypes.get(column, PLAIN) for column in self.columns)
+
+    @property
+    def all_targets(self) -> tuple[Target, ...]:
+        """What the model predicts, one nameless target where that is a single thing."""
+        return self.targets or (Target("", self.classes),)
+
     @property
     def digest(self) -> str:
         """SHA-256 of the artifact."""
@@ -54,12 +83,43 @@ class Manifest(BaseModel):
 
 
 class GoldenRow(BaseModel):
-    """A row with its expected answer: `{"features": {"<column>": number}, "probabilities": {"<class>": number}}`."""
+    """A row with its expected answer: `{"features": {"<column>": value}, "outputs": {"<output>": number or label}}`.
+
+    A value is a number, a text, a bool, or null where it is missing; a time is its RFC 3339 text. `name_of` names outputs.
+    `{"probabilities": {"<class>": number}}` says the same as `{"outputs": {"probability.<class>": number}}`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    features: dict[str, float]
-    probabilities: dict[str, float]
+    features: dict[str, Scalar | None]
+    probabilities: dict[str, float] = {}
+    outputs: dict[str, Scalar] = {}
+
+    @property
+    def expected(self) -> dict[str, Scalar]:
+        """All outputs by their names."""
+        return {f"probability.{name}": value for name, value in self.probabilities.items()} | self.outputs
+
+
+def golden_rows(golden: Sequence[GoldenRow], manifest: Manifest) -> Rows:
+    """The features of golden rows as the model takes them. Raises ModelMismatch naming a value that its column cannot hold."""
+    for number, row in enumerate(golden, 1):
+        for column, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
+            if not dtype.takes(row.features[column]):
+                raise ModelMismatch(f"golden row {number}: {column} is {row.features[column]!r}, but the column is {dtype.name}")
+    columns = [
+        [dtype.plain(row.features[column]) for row in golden]
+        for column, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True)
+    ]
+    return rows_of(columns, manifest.column_dtypes)
+
+
+def golden_dtype(values: Sequence[Scalar | None]) -> Dtype:
+    """The type of a column of golden rows with these values: text, points in time, or else numbers."""
+    known = [value for value in values if value is not None]
+    if known and all(isinstance(value, str) for value in known):
+        return Dtype("datetime64[us]" if all(_TIME.fullmatch(str(value)) for value in known) else "object")
+    return PLAIN
 
 
 def read_manifest(data: bytes, place: str) -> Manifest:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from grpc_server.child import Child, NoWorker, Origin, WorkerHung
 from grpc_server.cost import cores
 from grpc_server.errors import ModelError
-from grpc_server.runtimes import Matrix
+from grpc_server.table import Matrix, Rows
 
 logger = logging.getLogger(__name__)
 
@@ -26,13 +26,13 @@ class Pool:
     started. A run that loses its worker is not tried again here, so one set of rows ends at most one worker a try.
     """
 
-    def __init__(self, origin: Origin, sample: Matrix, *, workers: int, seconds: float, max_megabytes: int) -> None:
+    def __init__(self, origin: Origin, sample: Rows, *, workers: int, seconds: float, max_megabytes: int) -> None:
         """Start `workers` processes at once, wait until all are warm, then start the spare.
 
         `sample` is rows to warm up with, `seconds` the longest a run may take, `max_megabytes` the resident memory above which a
         worker is replaced between two runs, or 0. Raises ModelError where a worker cannot start; none then stays behind.
         """
-        self.runners: list[Callable[[Matrix], Matrix]] = [self._run] * workers
+        self.runners: list[Callable[[Rows], Matrix]] = [self._run] * workers
         """One for each thread that may run the model; see _run."""
         self._origin = origin
         self._sample = sample
@@ -75,7 +75,7 @@ class Pool:
         for keeper in self._keepers:
             keeper.join()
 
-    def _run(self, rows: Matrix) -> Matrix:
+    def _run(self, rows: Rows) -> Matrix:
         """What the model makes of `rows`; ends a worker that takes too long. Raises RunFailed, as one of its kinds."""
         child = self._take()
         try:

@@ -6,15 +6,14 @@ It knows no event loop and no gRPC context: its unit is a job with a callback th
 """
 
 import logging
-from collections.abc import Iterator
 from itertools import islice
 
 from google.protobuf.message import Message
-from google.protobuf.unknown_fields import UnknownFieldSet
 
 from contract.rules import Rules, Violation
+from contract.strays import Strays
 from grpc_server.admission import Admission
-from grpc_server.batcher import Job, Rows
+from grpc_server.batcher import Job, Outputs
 from grpc_server.binding import Binding
 from grpc_server.call import Call
 from grpc_server.handler import Answer, Reply, parsed
@@ -37,6 +36,7 @@ class Predictor:
         self._model = model
         self._rules = rules
         self._admission = admission
+        self._strays = Strays(binding.method.input)
 
     def predict(self, request: bytes, call: Call, reply: Reply) -> Job | None:
         """Answer one request: `reply` is called exactly once, perhaps before this returns, from any thread.
@@ -63,7 +63,7 @@ class Predictor:
             raise DeadlinePassed("the deadline passed before the model ran")
         self._admission.enter()
 
-        def done(outcome: Rows | Refusal) -> None:
+        def done(outcome: Outputs | Refusal) -> None:
             try:
                 reply(outcome if isinstance(outcome, Refusal) else self._respond(outcome, call))
             finally:
@@ -82,28 +82,15 @@ class Predictor:
 
     def _check(self, message: Message) -> None:
         verdict = self._rules.judge(message, self._binding.method.rows, MOST_VIOLATIONS)
-        violations = [*verdict.violations, *islice(self._unknown(message), MOST_VIOLATIONS)]
+        violations = [*verdict.violations, *islice(self._strays.of(message), MOST_VIOLATIONS)]
         if violations:
             raise InvalidFeatures(_summary(violations), violations, verdict.unjudged_rows)
 
-    def _unknown(self, message: Message) -> Iterator[Violation]:
-        """Fields the contract does not have: a caller's newer or misspelt feature must not be dropped in silence."""
-        yield from _unknown_fields("", message)
-        if self._binding.method.rows:
-            for index, row in enumerate(self._binding.rows(message)):
-                yield from _unknown_fields(f"{self._binding.method.rows.name}[{index}]", row)
-
-    def _respond(self, outputs: Rows, call: Call) -> Answer:
+    def _respond(self, outputs: Outputs, call: Call) -> Answer:
         try:
             return self._binding.encode(outputs)
         except Exception as error:
             return failure(logger, f"the answer of {self._binding.method.full_name}", call, error)
-
-
-def _unknown_fields(place: str, message: Message) -> Iterator[Violation]:
-    name = message.DESCRIPTOR.full_name
-    for field in UnknownFieldSet(message):  # type: ignore[attr-defined]  # iterable, though its stub does not say so
-        yield Violation(place, "unknown_field", f"field number {field.field_number} is not in {name}")
 
 
 def _summary(violations: list[Violation], most: int = 3) -> str:

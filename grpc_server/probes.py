@@ -9,12 +9,13 @@ import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 from numpy.typing import NDArray
 
+from contract.columns import leaves
 from contract.contract import Contract
 from contract.rules import FieldRules
+from grpc_server.agreement import GOLDEN_TOLERANCE
 from grpc_server.errors import ModelError
 from grpc_server.manifest import GoldenRow
-from grpc_server.model import GOLDEN_TOLERANCE
-from grpc_server.runtimes import Matrix
+from grpc_server.table import Matrix
 
 _INSIDE, _EDGES, _CORNERS, _LINES = 4096, 1024, 1024, 256
 """How many rows of each kind, and how many lines on which a threshold is looked for."""
@@ -94,12 +95,13 @@ def _thresholds(predict: Callable[[Matrix], Matrix], where: Ranges, random: np.r
 
 
 def _fields(contract: Contract, name: str) -> dict[str, list[tuple[FieldDescriptor, FieldRules]]]:
-    """The fields for each column, with their rules."""
+    """The fields whose values fill each column, with their rules."""
     found: dict[str, list[tuple[FieldDescriptor, FieldRules]]] = {}
     messages = {method.features.full_name: method.features for s in contract.services if s.model == name for method in s.methods}
-    for field in (field for message in messages.values() for field in message.fields):
-        column = contract.options.get(field, "foretell.v1.column") or field.name
-        found.setdefault(column, []).append((field, contract.rules.of(field)))
+    for message in messages.values():
+        for leaf in leaves(message, contract.rules, contract.options):
+            for column in leaf.columns:
+                found.setdefault(column, []).append((leaf.value, leaf.rules))
     return found
 
 
@@ -112,7 +114,7 @@ def _range(column: str, fields: list[tuple[FieldDescriptor, FieldRules]], golden
     low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
     if -inf < low <= high < inf:
         return low, high
-    values = [row.features[column] for row in golden]
+    values = [float(value) for row in golden if (value := row.features[column]) is not None]
     if not values:
         raise ModelError(f"nothing tells the range of the column {column!r}: bound it in the contract (--protos), or pass --golden")
     wider = (max(values) - min(values)) / 2 or abs(values[0]) / 2 or 0.5

@@ -1,7 +1,7 @@
 """One model in a process of its own, as grpc_server/child.py starts it: `python -m grpc_server.worker`.
 
-Every frame that comes is rows, and each is answered with a frame: a matrix, or a text that says why there is none. The first rows
-are to warm up with; their answer is what a run costs.
+The first frame names the outputs that are wanted. Every other that comes is rows, and each is answered with a frame: a matrix, or a
+text that says why there is none. The first rows are to warm up with; their answer is what a run costs.
 """
 
 import contextlib
@@ -12,20 +12,22 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
 from contract.errors import SetupError
 from grpc_server import runtimes
+from grpc_server.agreement import check_golden, check_manifest, sources_of
 from grpc_server.cost import measure
 from grpc_server.errors import ArtifactAltered
 from grpc_server.frame import receive, send
 from grpc_server.lifeline import end_with, stand_back
-from grpc_server.model import check_golden, check_manifest
+from grpc_server.outputs import asking, from_text
 from grpc_server.repository import Repository
-from grpc_server.runtimes import Matrix, Runtime
+from grpc_server.table import Matrix, Rows
 from lifecycle.process import log_to_stderr
 
 logger = logging.getLogger(__name__)
@@ -37,12 +39,19 @@ _LAST = 19
 """How far a worker stands back that is to take only the time which all others leave."""
 
 
-def serve(line: socket.socket, load: Callable[[], Runtime], warm: Callable[[], None] = lambda: None) -> None:
-    """Load the model, call `warm` once it is, and answer frames until the other end closes."""
+Predict = Callable[[Any], Matrix]
+
+
+def serve(line: socket.socket, load: Callable[[str], Predict], warm: Callable[[], None] = lambda: None) -> None:
+    """Load the model, call `warm` once it is, and answer frames until the other end closes.
+
+    `load` takes the outputs that are wanted.
+    """
     with contextlib.suppress(EOFError, ConnectionError):
+        wanted = cast("str", receive(line))  # The server sends nothing else.
         sample = _rows(line)
         try:
-            runtime = load()
+            predict = load(wanted)
         except SetupError as error:
             send(line, str(error))
             return
@@ -50,35 +59,36 @@ def serve(line: socket.socket, load: Callable[[], Runtime], warm: Callable[[], N
             logger.exception("while loading")
             send(line, f"{type(error).__name__} while a worker loaded the model; the log has the trace")
             return
-        cost = measure(runtime.predict, sample)
+        cost = measure(predict, sample)
         send(line, np.array([[cost.one_row, cost.batch]]))
         warm()
         while True:
-            send(line, _answer(runtime, _rows(line)))
+            send(line, _answer(predict, _rows(line)))
 
 
-def _rows(line: socket.socket) -> Matrix:
-    return cast("Matrix", receive(line))  # The server sends nothing else.
+def _rows(line: socket.socket) -> Rows:
+    return cast("Rows", receive(line))  # The server sends nothing else.
 
 
-def _answer(runtime: Runtime, rows: Matrix) -> Matrix | str:
+def _answer(predict: Predict, rows: Rows) -> Matrix | str:
     try:
-        outputs = runtime.predict(rows)
+        outputs = predict(rows)
         return outputs if outputs.ndim == 2 else f"the model answered {len(rows)} rows with shape {outputs.shape}"
     except BaseException as error:  # A model may raise anything, SystemExit and MemoryError too; the process must live on.
         return "".join(traceback.format_exception(error))[-_LONGEST_TEXT:]
 
 
-def load_version(root: Path, name: str, version: str, digest: str) -> Runtime:
-    """Load a version that is still what the server has verified. Raises ModelError."""
+def load_version(root: Path, name: str, version: str, digest: str, wanted: str) -> Predict:
+    """Load a version that is still what the server has verified; what gives the outputs that are wanted. Raises ModelError."""
     bundle = Repository(root).read(name, version)
     place = f"model {name!r} version {version}"
     if bundle.manifest.digest != digest:
         raise ArtifactAltered(f"{place} in {root} is another than when the server started: start the server again")
     runtime = runtimes.load(bundle.manifest.format, bundle.artifact)
     check_manifest(runtime, bundle.manifest, place)
-    check_golden(runtime, bundle.manifest, bundle.golden, place)
-    return runtime
+    sources = sources_of(runtime, bundle.manifest, bundle.golden, place)
+    check_golden(sources, bundle.manifest, bundle.golden, place)
+    return asking(sources, from_text(wanted) or sources[0].outputs)
 
 
 def main(root: str, name: str, version: str, digest: str, back: str, line: str, lifeline: str) -> None:
@@ -91,7 +101,8 @@ def main(root: str, name: str, version: str, digest: str, back: str, line: str, 
             signal.signal(number, signal.SIG_IGN)  # Meant for the server, which drains and then ends this process.
         log_to_stderr()
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
-        serve(frames, lambda: load_version(Path(root), name, version, digest), lambda: stand_back(_LAST) if back else None)
+        load = partial(load_version, Path(root), name, version, digest)
+        serve(frames, load, lambda: stand_back(_LAST) if back else None)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from contract.contract import Contract
 from contract.example import example
 from contract.service import Method
 from rest_bridge.choice import chosen_paths
-from rest_bridge.codec import Codec
-from rest_bridge.json_schema import message_schema, messages_within, reference
+from rest_bridge.codec import request_example
+from rest_bridge.json_schema import Schemas, messages_within
 
 Part = dict[str, Any]
 
@@ -130,14 +130,15 @@ def openapi(app: FastAPI, contract: Contract) -> Part:
         schemas.pop(name, None)
     schemas |= {"Refusal": REFUSAL, "Problem": PROBLEM}
     paths = {}
+    shown = Schemas(contract)
     for owner, method in ((service, method) for service in contract.services for method in service.methods):
         for number, path in enumerate(method.paths):
-            operation = _operation(contract, method, number)
+            operation = _operation(contract, shown, method, number)
             paths[path] = {"post": operation | {"parameters": _PARAMETERS + _CHOOSING}}
             for kind, chosen in chosen_paths(owner.model, path).items():
                 paths[chosen] = {"post": _choosing(operation, kind)}
         if method.paths:
-            _add_schemas(schemas, contract, method)
+            _add_schemas(schemas, shown, method)
     for page in document.get("paths", {}).values():
         for operation in page.values():
             operation["responses"] |= {str(status): refusal_response(status) for status in PAGE_REFUSALS}
@@ -146,10 +147,10 @@ def openapi(app: FastAPI, contract: Contract) -> Part:
     return document
 
 
-def _operation(contract: Contract, method: Method, number: int) -> Part:
+def _operation(contract: Contract, schemas: Schemas, method: Method, number: int) -> Part:
     comment = contract.comment(method.full_name)
     shown = example(method.input, contract.rules)
-    answer = {"schema": reference(method.output)}
+    answer = {"schema": schemas.reference(method.output, answer=True)}
     return {
         "tags": [method.service],
         "summary": comment.partition(". ")[0].partition(".\n")[0].replace("\n", " ").removesuffix("."),
@@ -159,8 +160,8 @@ def _operation(contract: Contract, method: Method, number: int) -> Part:
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": reference(method.input)}
-                | ({"example": Codec(method.input, contract.rules).document(shown)} if shown is not None else {})
+                "application/json": {"schema": schemas.reference(method.input, answer=False)}
+                | ({"example": request_example(shown)} if shown is not None else {})
             },
         },
         "responses": {"200": {"description": "The prediction.", "headers": _HEADERS, "content": {"application/json": answer}}}
@@ -178,8 +179,9 @@ def _choosing(operation: Part, kind: str) -> Part:
     }
 
 
-def _add_schemas(schemas: Part, contract: Contract, method: Method) -> None:
-    for message in messages_within(method.output):
-        schemas.setdefault(message.full_name, message_schema(contract, message, answer=True))
-    for message in messages_within(method.input):
-        schemas.setdefault(message.full_name, message_schema(contract, message, answer=False))
+def _add_schemas(schemas: Part, shown: Schemas, method: Method) -> None:
+    for answer, top in ((True, method.output), (False, method.input)):
+        for message in messages_within(top):
+            name = shown.name(message, answer=answer)
+            if name not in schemas:
+                schemas[name] = shown.of(message, answer=answer)

@@ -12,7 +12,7 @@ from contract.example import example
 from lifecycle import address
 from rest_bridge.app import create_app
 from rest_bridge.channel import Channel
-from rest_bridge.codec import Codec
+from rest_bridge.codec import request_example
 from rest_bridge.server import Server
 from rest_bridge.settings import BridgeSettings
 
@@ -47,6 +47,6 @@ def _example(contract: Contract) -> dict[str, str]:
     for method in (method for service in contract.services for method in service.methods):
         shown = example(method.input, contract.rules)
         if method.paths and shown is not None:
-            body = json.dumps(Codec(method.input, contract.rules).document(shown))
+            body = json.dumps(request_example(shown))
             return {"path": method.paths[0], "method": f"{method.service}/{method.name}", "body": body}
     return {}

@@ -16,7 +16,7 @@ from msgspec.structs import astuple
 from contract.bounds import row_counts
 from contract.layout import Layout
 from contract.rules import Rules
-from rest_bridge.codec import LARGEST
+from rest_bridge.scalars import LARGEST
 
 _NUMBERS: Any = {kind: Annotated[float, msgspec.Meta(ge=-largest, le=largest)] for kind, largest in LARGEST.items()}
 

@@ -1,17 +1,19 @@
 """From gRPC's refusals to HTTP's: the same words, in the other door's form."""
 
+import base64
 import re
 from collections.abc import Iterable
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from contract.contract import Contract
-from contract.rules import Violation
+from contract.fields import is_map, map_entry
+from contract.rules import FieldRules, Violation
 from rest_bridge.problem import Loc, Problem, Refused
 
 HTTP_STATUS = {
@@ -45,7 +47,7 @@ _OWN_WORDS = {
 
 _RETRY_AFTER = {429: "1", 503: "1"}
 _STATUS_DETAILS = "grpc-status-details-bin"
-_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]|\[\"(.*?)\"\]")
+_STEP = re.compile(r"([^.\[\]]+)|\[\"(.*?)\"\](?=[.\[]|$)|\[(-?\w+)\]", re.DOTALL)
 
 
 def refused_call(error: grpc.aio.AioRpcError) -> Refused:
@@ -80,8 +82,8 @@ def located(violations: Iterable[Violation], contract: Contract, message: Descri
     """Violations with the place, the value and the bounds that the request and the contract know."""
     problems = []
     for violation in violations:
-        steps = _steps(violation.field)
-        ctx = _bounds(violation.rule, contract, message, steps)
+        steps, rules = _place(violation.field, contract, message)
+        ctx = _bounds(violation.rule, rules)
         problems.append(Problem(violation.rule, ("body", *steps), violation.message, _value(document, steps), ctx))
     return problems
 
@@ -105,8 +107,27 @@ def _detail(status: Status, kind: Any) -> Any:
     return None
 
 
-def _steps(path: str) -> Loc:
-    return tuple(int(index) if index else name or key for name, index, key in _STEP.findall(path))
+def _place(path: str, contract: Contract, message: Descriptor) -> tuple[Loc, FieldRules | None]:
+    """The steps from the body to a value, as JSON has them, and the rules that hold there."""
+    steps: list[str | int] = []
+    rules: FieldRules | None = None
+    field: FieldDescriptor | None = None
+    within: Descriptor | None = message
+    for name, key, index in _STEP.findall(path):
+        if name:
+            field = within.fields_by_name.get(name) if within is not None else None
+            rules = contract.rules.of(field) if field is not None else None
+            within = field.message_type if field is not None else None
+            steps.append(name)
+            continue
+        if rules is not None:
+            rules = rules.values.get("values" if field is not None and is_map(field) else "items", rules)
+        if field is not None and is_map(field):
+            within = map_entry(field)[1].message_type
+            steps.append((key or index).lower() if index in ("True", "False") else key or index)
+        else:
+            steps.append(int(index) if index.lstrip("-").isdecimal() else key or index)
+    return tuple(steps), rules
 
 
 def _value(document: Any, steps: Loc) -> Any:
@@ -118,19 +139,19 @@ def _value(document: Any, steps: Loc) -> Any:
     return document
 
 
-def _bounds(rule: str, contract: Contract, message: Descriptor, steps: Loc) -> dict[str, Any]:
+def _bounds(rule: str, rules: FieldRules | None) -> dict[str, Any]:
     """The bounds that `rule` names, such as {"gte": 0.0, "lte": 1.0} for `double.gte_lte`."""
-    field: FieldDescriptor | None = None
-    within: Descriptor | None = message
-    for step in steps:
-        if isinstance(step, str) and within is not None:
-            field = within.fields_by_name.get(step)
-            within = field.message_type if field else None
-    if field is None:
+    if rules is None:
         return {}
     words = f"_{rule.partition('.')[2]}_"
-    return {name: _plain(value) for name, value in sorted(contract.rules.of(field).values.items()) if f"_{name}_" in words}
+    told = {name: value for name, value in sorted(rules.values.items()) if not isinstance(value, FieldRules)}
+    return {name: _plain(value) for name, value in told.items() if f"_{name}_" in words}
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    """A bound as JSON says it."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return value.ToJsonString() if isinstance(value, Message) else value  # type: ignore[attr-defined]  # a time

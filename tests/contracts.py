@@ -11,6 +11,12 @@ import "foretell/v1/options.proto";
 import "google/api/annotations.proto";
 """
 
+WELL_KNOWN = """
+import "google/protobuf/duration.proto";
+import "google/protobuf/timestamp.proto";
+import "google/protobuf/wrappers.proto";
+"""
+
 SERVICE = """
 service TestService {
   rpc Predict(Features) returns (Response);

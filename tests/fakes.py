@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,11 @@ from grpc_server.lineup import Version
 from grpc_server.loading import Loader
 from grpc_server.manifest import Manifest
 from grpc_server.model import Model
+from grpc_server.outputs import Source, probabilities
 from grpc_server.registry import Registry
 from grpc_server.routes import Routes
-from grpc_server.runtimes import Matrix
 from grpc_server.settings import ServerSettings
+from grpc_server.table import Dtype, Matrix, Rows
 from tests.conftest import CLASSES, COLUMNS
 
 
@@ -38,10 +39,14 @@ class FakeRuntime:
     columns: tuple[str, ...] | None = COLUMNS
     width = 4
     classes = CLASSES
+    targets = ()
 
     def __init__(self, predict: Callable[[Matrix], Matrix] = even) -> None:
         self._predict = predict
         self.runs: list[int] = []
+
+    def sources(self, dtypes: Sequence[Dtype], sample: Rows) -> tuple[Source, ...]:
+        return (probabilities(3, self.predict),)
 
     def predict(self, rows: Matrix) -> Matrix:
         self.runs.append(len(rows))
@@ -87,6 +92,11 @@ def registry_of(
     bindings = {method.name: Binding(contract, method, COLUMNS, CLASSES) for method in service.methods}
     batcher = Batcher([runtime.predict], max_rows=max_rows, max_waiting=max_waiting, inline=inline)
     model = Model("iris", "7", MANIFEST, service, bindings, batcher, Cost(0.0001, math.inf), Placement.INLINE, workers=1)
+    return hosting(contract, [model])
+
+
+def hosting(contract: Contract, models: list[Model]) -> Registry:
+    """A registry of models of one name, a service each."""
     admission = Admission()
-    loader = Loader("iris", contract, ServerSettings(models=Path("/nowhere")), admission)
-    return Registry(contract, [Host(loader, Version([model], contract.rules, admission), Routes())], admission)
+    loader = Loader(models[0].name, contract, ServerSettings(models=Path("/nowhere")), admission)
+    return Registry(contract, [Host(loader, Version(models, contract.rules, admission), Routes())], admission)

@@ -1,16 +1,15 @@
 """One runtime a model format, loaded only when chosen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from grpc_server.errors import ModelUnloadable
+from grpc_server.outputs import Source
+from grpc_server.table import Dtype, Matrix, Rows
 
-Matrix = NDArray[np.float64]
+__all__ = ["CONVERSIONS", "RUNTIMES", "Conversion", "Format", "Matrix", "Runtime", "conversions", "load"]
 
 
 class Runtime(Protocol):
@@ -21,10 +20,17 @@ class Runtime(Protocol):
     width: int
     """How many columns a row has."""
     classes: tuple[str, ...] | None
-    """Names of the classes, in the order of the output; None when the model does not know them."""
+    """Names of the classes, in the order of the output; empty for a model that tells none apart or has several targets, None when
+    it does not know them."""
+    targets: tuple[tuple[str, ...], ...]
+    """The classes of each target, for a classifier of several; empty for all else."""
 
-    def predict(self, rows: Matrix) -> Matrix:
-        """Probabilities, shape (n, classes), for rows of shape (n, width). Called from one thread at a time."""
+    def sources(self, dtypes: Sequence[Dtype], sample: Rows) -> tuple[Source, ...]:
+        """What the model can say of rows whose columns have these types, cheapest first.
+
+        `sample` is rows to find out on. The sources are called from one thread at a time. Raises ModelUnloadable where the model
+        cannot take such rows.
+        """
 
 
 class Format(Protocol):

@@ -1,41 +1,59 @@
-"""A scikit-learn classifier as a runtime."""
+"""A scikit-learn model as a runtime."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from grpc_server.errors import ModelUnloadable
-from grpc_server.runtimes import Matrix
+from grpc_server.outputs import Source
+from grpc_server.runtimes.answering import classes_of, kind_of, sources
+from grpc_server.runtimes.feeding import feeding, takes_texts
+from grpc_server.runtimes.interval import Interval
+from grpc_server.table import Dtype, Matrix, Rows
 
 
 class EstimatorRuntime:
-    """A fitted classifier with `predict_proba`.
+    """A fitted estimator: classifier, regressor, outlier detector, clusterer or transformer.
 
-    It is fed plain arrays in training order, because columns are bound by name before; an estimator that was fitted on a
-    data frame would otherwise warn on every call.
+    It is fed plain arrays in training order wherever those will do, because columns are bound by name before; an estimator that
+    was fitted on a data frame would otherwise warn on every call.
     """
 
     def __init__(self, estimator: Any) -> None:
-        """Raises ModelUnloadable when the estimator is not a fitted classifier that gives probabilities."""
+        """Raises ModelUnloadable when it is no fitted estimator that answers new rows."""
         kind = type(estimator).__name__
-        if not callable(getattr(estimator, "predict_proba", None)) or not hasattr(estimator, "classes_"):
-            raise ModelUnloadable(f"{kind} is no fitted classifier with predict_proba")
-        if isinstance(estimator.classes_, list) or not hasattr(estimator, "n_features_in_"):
-            raise ModelUnloadable(f"{kind} has several outputs or an unknown number of columns")
+        estimator = Interval.of(estimator) or estimator
+        texts = takes_texts(estimator)
+        if not kind_of(estimator) or not (hasattr(estimator, "n_features_in_") or (texts and _is_fitted(estimator))):
+            raise ModelUnloadable(f"{kind} is no fitted estimator that predicts or transforms rows of a known number of columns")
         self.estimator = estimator
         names = getattr(estimator, "feature_names_in_", None)
         self.columns = None if names is None else tuple(map(str, names))
-        self.width = int(estimator.n_features_in_)
-        self.classes: tuple[str, ...] | None = tuple(map(str, estimator.classes_))
-        self._predict_proba: Callable[[Matrix], Matrix] = estimator.predict_proba
+        self.width = 1 if texts else int(estimator.n_features_in_)
+        targets = classes_of(estimator)
+        self.classes: tuple[str, ...] | None = targets[0] if len(targets) == 1 else ()
+        self.targets = targets if len(targets) > 1 else ()
 
     def predict(self, rows: Matrix) -> Matrix:
+        """The probabilities of a classifier, shape (n, classes)."""
+        return np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
+
+    def sources(self, dtypes: Sequence[Dtype], sample: Rows) -> tuple[Source, ...]:
         """See Runtime."""
-        return np.asarray(self._predict_proba(rows), dtype=np.float64)
+        return sources(self.estimator, feeding(self.estimator, self.columns, dtypes), sample)
+
+
+def _is_fitted(estimator: Any) -> bool:
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
 
 
 @contextmanager
@@ -50,5 +68,9 @@ def unloadable(format_name: str) -> Iterator[None]:
     except InconsistentVersionWarning as skew:
         fitted, here = skew.original_sklearn_version, skew.current_sklearn_version
         raise ModelUnloadable(f"fitted with scikit-learn {fitted}, but this is {here}: install {fitted} or fit it again") from None
+    except ModuleNotFoundError as missing:
+        if missing.name != "pandas":
+            raise ModelUnloadable(f"the {format_name} artifact does not load ({type(missing).__name__})") from missing
+        raise ModelUnloadable("the model was fitted on a data frame, which needs pandas: pip install 'foretell[frames]'") from None
     except Exception as error:
         raise ModelUnloadable(f"the {format_name} artifact does not load ({type(error).__name__})") from error

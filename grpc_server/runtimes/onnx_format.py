@@ -1,13 +1,15 @@
 """ONNX, run by ONNX Runtime (https://onnxruntime.ai): nothing of scikit-learn is imported to serve it."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from grpc_server.errors import ModelUnloadable
-from grpc_server.runtimes import Matrix
+from grpc_server.outputs import Source, probabilities
+from grpc_server.table import Dtype, Matrix, Rows
 
 COLUMNS, CLASSES = "foretell.columns", "foretell.classes"
 """Entries of a file's custom metadata that name its columns and classes, each a JSON list of strings in the file's own order."""
@@ -18,6 +20,8 @@ _MAPS = {"seq(map(string,tensor(float)))", "seq(map(int64,tensor(float)))"}
 
 class OnnxRuntime:
     """A classifier in one session: rows in, probabilities out as a tensor or as ZipMap's list of maps."""
+
+    targets: tuple[tuple[str, ...], ...] = ()
 
     def __init__(self, session: Any) -> None:
         """Raises ModelUnloadable when the graph is no classifier of rows."""
@@ -31,6 +35,7 @@ class OnnxRuntime:
         self._keys = list(first[0]) if isinstance(first, list) else None
         self.classes = _names(facts, CLASSES) or (self._keys and tuple(map(str, self._keys))) or None
         answer = self._outputs(zeros)
+        self._count = answer.shape[1]
         if self.classes and len(self.classes) != answer.shape[1]:
             raise ModelUnloadable(
                 f"the onnx output {self._output} has {answer.shape[1]} classes, {CLASSES} names {len(self.classes)}"
@@ -39,11 +44,15 @@ class OnnxRuntime:
         if abs(total - 1) > 1e-3:  # It may well be NaN: zeros need not be within the bounds.
             raise ModelUnloadable(f"the onnx output {self._output} adds up to {total:g}, not to 1: these are no probabilities")
 
-    def predict(self, rows: Matrix) -> Matrix:
+    def sources(self, dtypes: Sequence[Dtype], sample: Rows) -> tuple[Source, ...]:  # noqa: ARG002
         """See Runtime."""
-        probabilities = self._outputs(rows)
+        return (probabilities(self._count, self.predict),)
+
+    def predict(self, rows: Matrix) -> Matrix:
+        """Probabilities, shape (n, classes)."""
+        answers = self._outputs(rows)
         # A graph adds in float32, so that a certain class may come out as 1.0000001, which is no probability.
-        return probabilities.clip(0.0, 1.0, out=probabilities)
+        return answers.clip(0.0, 1.0, out=answers)
 
     def _outputs(self, rows: Matrix) -> Matrix:
         outputs = self._run(rows)

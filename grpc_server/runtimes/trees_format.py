@@ -5,6 +5,7 @@ The library is called through its C interface, because the Python package around
 
 import ctypes
 import weakref
+from collections.abc import Sequence
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from grpc_server.errors import ModelUnloadable
-from grpc_server.runtimes import Matrix
+from grpc_server.outputs import Source, probabilities
+from grpc_server.table import Dtype, Matrix, Rows
 
 _HANDLE = ctypes.c_void_p
 _CONFIG = b'{"predict_type": "default", "nthread": 1}'
@@ -34,6 +36,7 @@ class TreesRuntime:
 
     columns: tuple[str, ...] | None = None
     classes: tuple[str, ...] | None = None
+    targets: tuple[tuple[str, ...], ...] = ()
 
     def __init__(self, artifact: bytes) -> None:
         """Raises ModelUnloadable when treelite cannot read the bytes."""
@@ -54,8 +57,12 @@ class TreesRuntime:
         self.width = width.value
         self._outputs = prod(shape[: dimensions.value])
 
-    def predict(self, rows: Matrix) -> Matrix:
+    def sources(self, dtypes: Sequence[Dtype], sample: Rows) -> tuple[Source, ...]:  # noqa: ARG002
         """See Runtime."""
+        return (probabilities(max(self._outputs, 2), self.predict),)
+
+    def predict(self, rows: Matrix) -> Matrix:
+        """Probabilities, shape (n, classes)."""
         rows = np.ascontiguousarray(rows, np.float64)
         if rows.shape[1] != self.width:  # The library would read on behind the rows.
             raise ValueError(f"rows of {rows.shape[1]} columns for trees of {self.width}")

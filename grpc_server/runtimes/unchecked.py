@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from joblib import parallel_config
 
-from grpc_server.runtimes import Matrix
+from grpc_server.table import Matrix, Rows
 
 Method = Callable[[Any], Any]
 
@@ -19,14 +19,14 @@ _TRIED = 64
 """Rows on which the answers are compared, beside a single one."""
 
 
-def unchecked(estimator: Any, method: str, sample: Matrix) -> Method:
+def unchecked(estimator: Any, method: str, sample: Rows) -> Method:
     """A method of a fitted estimator, for float64 rows of shape (n, width): as it is, or a faster way to the same bits.
 
     `sample` is one or more rows like those to come.
     """
     public: Method = getattr(estimator, method)
     make = _SHORT.get((f"{type(estimator).__module__}.{type(estimator).__name__}", method))
-    if make is None:
+    if make is None or not isinstance(sample, np.ndarray):
         return public
     try:
         short = make(estimator, public)

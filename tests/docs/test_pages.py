@@ -15,6 +15,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 from typer.testing import CliRunner
 
+from contract.columns import leaves
+from contract.contract import load
 from foretell.cli import app
 from foretell.settings import ServeSettings
 from grpc_server.refusal import Refusal
@@ -23,6 +25,7 @@ from lifecycle.settings import ProcessSettings
 from rest_bridge.openapi import REFUSALS
 from rest_bridge.settings import BridgeSettings
 from tests.blocks import Block, addresses, blocks, run
+from tests.contracts import RESPONSE, SERVICE, WELL_KNOWN, write_contract
 from tests.processes import ROOT, Foretell
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -51,8 +54,10 @@ def test_a_block_does_what_the_page_shows(block: Block, running: Foretell) -> No
 
 
 @pytest.mark.parametrize("block", SHOWN, ids=str)
-def test_what_is_shown_of_the_contract_is_in_it(block: Block) -> None:
-    assert block.text.rstrip() in (ROOT / "protos/iris/v1/iris.proto").read_text()
+def test_what_is_shown_of_a_contract_is_in_that_of_iris_or_is_one(block: Block, tmp_path: Path) -> None:
+    if block.text.rstrip() not in (ROOT / "protos/iris/v1/iris.proto").read_text():
+        loaded = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, RESPONSE, block.text))
+        assert leaves(loaded.services[0].methods[0].features, loaded.rules, loaded.options)
 
 
 def test_no_block_is_of_a_kind_that_nobody_runs() -> None:

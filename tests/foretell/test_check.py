@@ -102,12 +102,12 @@ def test_a_model_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
 
 
 def test_what_no_bridge_can_carry_is_an_error(tmp_path: Path) -> None:
-    root = write_contract(tmp_path, SERVICE, features("string x [(buf.validate.field).string.example = 'a']"), RESPONSE)
+    mask = 'import "google/protobuf/field_mask.proto";'
+    root = write_contract(tmp_path, mask, SERVICE, features("google.protobuf.FieldMask x"), RESPONSE)
     done = check(root, "--models", tmp_path)
     assert done.exit_code == 1
     assert (
-        "test/v1/test.proto:12: error: test.v1.Features.x is neither a number, a bool nor a message: "
-        "the REST bridge cannot carry it.\n"
+        "test/v1/test.proto:12: error: test.v1.Features.x is a google.protobuf.FieldMask: the REST bridge cannot carry it.\n"
     ) in done.output
 
 

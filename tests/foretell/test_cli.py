@@ -195,7 +195,9 @@ def test_settings_come_from_a_file_too_and_unknown_names_in_it_are_refused(tmp_p
 
 
 def test_a_contract_that_no_bridge_can_carry_is_refused(tmp_path: Path, models: Path) -> None:
-    protos = write_contract(tmp_path, SERVICE, features("string x"), RESPONSE)
+    protos = write_contract(
+        tmp_path, 'import "google/protobuf/field_mask.proto";', SERVICE, features("google.protobuf.FieldMask x"), RESPONSE
+    )
     code, stderr = refused("rest_bridge", protos=str(protos), http_address=ANY_PORT)
     assert code == 2
-    assert stderr == "foretell: test.v1.Features.x is neither a number, a bool nor a message: the REST bridge cannot carry it\n"
+    assert stderr == "foretell: test.v1.Features.x is a google.protobuf.FieldMask: the REST bridge cannot carry it\n"

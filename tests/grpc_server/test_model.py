@@ -101,15 +101,28 @@ def test_a_single_column_is_a_matrix_too(tmp_path: Path) -> None:
         ),
         pytest.param(
             [features(A, B), RESPONSE.replace("}", "double score = 3; }")],
-            "nothing fills test.v1.Response.score: name it <class>_probability or give it (foretell.v1.output)",
+            "nothing fills test.v1.Response.score: the model gives no score; it gives probability, label, decision",
             id="unfilled",
         ),
         pytest.param(
             [features(A, B), RESPONSE.replace("double yes", "int32 yes")], "a probability must be one", id="integer-answer"
         ),
-        pytest.param([features(A, "string b"), RESPONSE], "test.v1.Features.b is not a single number", id="string"),
-        pytest.param([features(A, "repeated double b"), RESPONSE], "test.v1.Features.b is not a single number", id="repeated"),
-        pytest.param([features(A, "optional double b"), RESPONSE], "test.v1.Features.b may be missing", id="optional"),
+        pytest.param(
+            [features(A, B), RESPONSE.replace("}", "double sure = 3; }")],
+            "nothing fills test.v1.Response.sure: name it <class>_probability or label or decision, or give it (foretell.v1.output",
+            id="unfilled-name",
+        ),
+        pytest.param([features(A, "string b"), RESPONSE], "b is text, but the model's column 'b' holds numbers", id="string"),
+        pytest.param(
+            [features(A, "repeated double b"), RESPONSE],
+            "test.v1.Features.b has no fixed length, and each of its items is a column: give it `repeated.min_items` and an equal",
+            id="repeated",
+        ),
+        pytest.param(
+            [features(A, B.replace("required: true, ", "")), RESPONSE],
+            "test.v1.Features.b may be missing, but model 'test' version 1 cannot answer then (ValueError: Input X contains NaN.",
+            id="optional",
+        ),
         pytest.param(
             [features(A, B.replace("double b [", 'double b [(foretell.v1.column) = "a", ')), RESPONSE],
             "test.v1.Features.b and a are both bound to 'a'",
@@ -139,7 +152,7 @@ def test_a_model_that_fails_on_the_contracts_example_is_refused(tmp_path: Path) 
 
     import skops  # noqa: F401  # loaded before, so that only the model below matters
 
-    import grpc_server.model as gates
+    import grpc_server.agreement as gates
     from tests.fakes import FakeRuntime
 
     contract = served_contract(tmp_path, features(A, B), RESPONSE)
@@ -148,7 +161,7 @@ def test_a_model_that_fails_on_the_contracts_example_is_refused(tmp_path: Path) 
     with pytest.raises(
         ModelMismatch, match=r"the model cannot answer the example of test.v1.Features \(ValueError: not this one\)"
     ):
-        gates._check_example(FakeRuntime(Picky().predict_proba), binding, contract, "the model")
+        gates.check_example(FakeRuntime(Picky().predict_proba).predict, binding, contract, "the model")
 
 
 @pytest.mark.parametrize(

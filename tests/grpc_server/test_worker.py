@@ -102,7 +102,7 @@ GOLDEN = b'{"features": {"deed": 0, "value": 0.25}, "probabilities": {"no": 0.5,
 def test_what_is_loaded_is_what_the_server_has_verified(tmp_path: Path, golden: bytes, digest: str | None, says: str) -> None:
     recorded = add(Repository(tmp_path / "models"), Wayward(), golden)
     with pytest.raises(ModelError, match=says):
-        load_version(tmp_path / "models", "wayward", "1", digest or recorded)
+        load_version(tmp_path / "models", "wayward", "1", digest or recorded, "[]")
 
 
 @pytest.mark.parametrize(

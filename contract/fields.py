@@ -1,0 +1,94 @@
+"""What a field is, whatever form protobuf gives it."""
+
+from enum import Enum
+from typing import cast
+
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+
+
+class Kind(Enum):
+    """What a value is."""
+
+    NUMBER = "a number"
+    INTEGER = "a whole number"
+    BOOL = "true or false"
+    TEXT = "text"
+    ENUM = "one of several names"
+    BYTES = "bytes"
+    TIME = "a point in time"
+    DURATION = "a length of time"
+
+
+WRAPPERS = {
+    f"google.protobuf.{name}Value" for name in ("Bool", "Bytes", "Double", "Float", "Int32", "Int64", "String", "UInt32", "UInt64")
+}
+"""Messages around a single `value` that may be absent."""
+
+FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
+WHOLE = (
+    FieldDescriptor.CPPTYPE_INT32,
+    FieldDescriptor.CPPTYPE_INT64,
+    FieldDescriptor.CPPTYPE_UINT32,
+    FieldDescriptor.CPPTYPE_UINT64,
+)
+
+_TIMES = {"google.protobuf.Timestamp": Kind.TIME, "google.protobuf.Duration": Kind.DURATION}
+_KINDS = {
+    **dict.fromkeys(FLOATS, Kind.NUMBER),
+    **dict.fromkeys(WHOLE, Kind.INTEGER),
+    FieldDescriptor.CPPTYPE_BOOL: Kind.BOOL,
+    FieldDescriptor.CPPTYPE_ENUM: Kind.ENUM,
+}
+
+
+def kind_of(field: FieldDescriptor) -> Kind | None:
+    """What a value of a field, or of its list or map, is; None where it is a message of several values."""
+    field = value_field(field)
+    if field.message_type is not None:
+        return _TIMES.get(field.message_type.full_name)
+    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return Kind.BYTES if field.type == FieldDescriptor.TYPE_BYTES else Kind.TEXT
+    return _KINDS.get(field.cpp_type)
+
+
+def value_field(field: FieldDescriptor) -> FieldDescriptor:
+    """The field that holds the values: the one inside a wrapper or the entry of a map, else the field itself."""
+    if is_map(field):
+        return value_field(map_entry(field)[1])
+    return message_of(field).fields_by_name["value"] if is_wrapper(field) else field
+
+
+def is_map(field: FieldDescriptor) -> bool:
+    """Whether the field is a map."""
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def is_wrapper(field: FieldDescriptor) -> bool:
+    """Whether it is a message around a single value that may be absent."""
+    return field.message_type is not None and field.message_type.full_name in WRAPPERS
+
+
+def is_nested(field: FieldDescriptor) -> bool:
+    """Whether it is a message of several values, or a list of such."""
+    return field.message_type is not None and not is_map(field) and kind_of(field) is None
+
+
+def is_choice(field: FieldDescriptor) -> bool:
+    """Whether at most one of it and other fields is there."""
+    return field.containing_oneof is not None and len(field.containing_oneof.fields) > 1
+
+
+def map_entry(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor]:
+    """The key and the value of a map."""
+    fields = message_of(field).fields_by_name
+    return fields["key"], fields["value"]
+
+
+def message_of(field: FieldDescriptor) -> Descriptor:
+    """The type of a field that is a message."""
+    return cast("Descriptor", field.message_type)
+
+
+def enum_of(field: FieldDescriptor) -> EnumDescriptor:
+    """The type of a field that is an enum."""
+    return cast("EnumDescriptor", field.enum_type)

@@ -1,0 +1,211 @@
+"""From the messages of a request to the rows that a model takes: which field is which column, by name."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+
+from contract.columns import Leaf, Spread, leaves
+from contract.contract import Contract
+from contract.errors import ContractError
+from contract.fields import Kind, enum_of, is_map, is_wrapper, map_entry
+from contract.labels import match, short_name, spelled
+from contract.suggestion import did_you_mean
+from grpc_server.errors import ModelMismatch
+from grpc_server.table import PER_SECOND, Dtype, Rows, rows_of
+
+Convert = Callable[[Any], Any]
+Read = Callable[[Any], Sequence[Any]]
+"""From a message to the values of a leaf, one for each of its columns."""
+
+_NANOSECONDS_FROM, _NANOSECONDS_TO = -9_223_372_036, 9_223_372_036
+"""Seconds around the epoch that 64 bits of nanoseconds reach: 1677 to 2262."""
+
+_HELD = {Kind.BOOL: "number", Kind.INTEGER: "number", Kind.NUMBER: "number", Kind.TEXT: "text", Kind.BYTES: "text"}
+
+
+class Features:
+    """How the messages of one type become rows. Immutable; safe to use from any thread."""
+
+    def __init__(self, contract: Contract, message: Descriptor, columns: Sequence[str], dtypes: Sequence[Dtype]) -> None:
+        """Raises ModelMismatch, naming every column on which the contract and the model disagree."""
+        try:
+            self.leaves = leaves(message, contract.rules, contract.options)
+        except ContractError as error:
+            raise ModelMismatch(str(error)) from None
+        owners = {column: leaf for leaf in self.leaves for column in leaf.columns}
+        agree(
+            f"{message.full_name} and the model's columns", {c: leaf.path for c, leaf in owners.items()}, columns, "field", "column"
+        )
+        self._dtypes = tuple(dtypes)
+        self._plain = all(dtype.is_plain for dtype in dtypes)
+        by_column = dict(zip(columns, dtypes, strict=True))
+        problems: list[str] = []
+        self._read = [_reader(leaf, [by_column[column] for column in leaf.columns], contract, problems) for leaf in self.leaves]
+        if problems:
+            raise ModelMismatch(f"{message.full_name} and the model's columns disagree: {'; '.join(problems)}")
+        made = [column for leaf in self.leaves for column in leaf.columns]
+        self._order = [made.index(column) for column in columns]
+        in_order = [owners[column] for column in columns]
+        self.number_fields = self._fields(in_order)
+        """The fields in training order, where each is a single number in a plain column; else nothing."""
+        always = bool(self.number_fields) and not any(leaf.nullable for leaf in in_order)
+        self._get = attrgetter(*self.number_fields) if always else None
+
+    def rows(self, messages: Iterable[Message]) -> Rows:
+        """The rows of these messages, in training order."""
+        if self._get is not None:
+            values: Any = map(self._get, messages)
+            if len(self._order) > 1:
+                values = chain.from_iterable(values)
+            return np.fromiter(values, np.float64).reshape(-1, len(self._order))
+        found = [list(chain.from_iterable([read(message) for read in self._read])) for message in messages]
+        if self._plain:
+            return np.array(found, np.float64).reshape(-1, len(self._order))[:, self._order]
+        columns = list(zip(*found, strict=True)) or [()] * len(self._order)
+        return rows_of([columns[place] for place in self._order], self._dtypes)
+
+    def _fields(self, owners: Sequence[Leaf]) -> tuple[str, ...]:
+        single = all(leaf.spread is Spread.ONE and not leaf.above and leaf.value is leaf.field for leaf in owners)
+        simple = single and self._plain and all(leaf.kind in _NUMBERS for leaf in owners)
+        return tuple(leaf.field.name for leaf in owners) if simple else ()
+
+
+_NUMBERS = (Kind.NUMBER, Kind.INTEGER, Kind.BOOL, Kind.ENUM)
+
+
+def agree(what: str, contract: dict[str, str], model: Sequence[str], field: str, thing: str) -> None:
+    """Every name of `model` is a key of `contract`, and the other way round. Raises ModelMismatch naming all that is not."""
+    missing = [name for name in model if name not in contract]
+    extra = [name for name in contract if name not in model]
+    problems = [f"the model's {thing} {name!r} has no {field}{did_you_mean(name, extra)}" for name in missing]
+    problems += [f"{_named(contract[name], name)} is no {thing} of the model{did_you_mean(name, missing)}" for name in extra]
+    if problems:
+        raise ModelMismatch(f"{what} disagree: {'; '.join(problems)}")
+
+
+def _named(field: str, column: str) -> str:
+    """The field, or the column itself where that says which part of the field is meant."""
+    return column if column.startswith(field) else field
+
+
+def _reader(leaf: Leaf, dtypes: Sequence[Dtype], contract: Contract, problems: list[str]) -> Read:
+    converts = [_conversion(leaf, column, dtype, contract, problems) for column, dtype in zip(leaf.columns, dtypes, strict=True)]
+    missing = [math.nan if dtype.is_plain else None for dtype in dtypes]
+    raw = _raw(leaf)
+    if leaf.spread is Spread.ONE:
+        (convert,), (nothing,) = converts, missing
+
+        def one(message: Any) -> Sequence[Any]:
+            value = raw(message)
+            value = nothing if value is None else convert(value)
+            return (nothing if value is None else value,)
+
+        return one
+    octets, keyed, wrapped = leaf.spread is Spread.OCTETS, leaf.spread is Spread.KEYS, _wraps_items(leaf)
+
+    def many(message: Any) -> Sequence[Any]:
+        values = raw(message)
+        if not values:
+            return missing
+        if octets:
+            return list(values)
+        there = [values.get(key) for key in leaf.keys] if keyed else values
+        if wrapped:
+            there = [None if item is None else item.value for item in there]
+        found = [None if item is None else convert(item) for convert, item in zip(converts, there, strict=True)]
+        return [nothing if value is None else value for nothing, value in zip(missing, found, strict=True)]
+
+    return many
+
+
+def _wraps_items(leaf: Leaf) -> bool:
+    return is_wrapper(map_entry(leaf.field)[1] if is_map(leaf.field) else leaf.field)
+
+
+def _raw(leaf: Leaf) -> Callable[[Any], Any]:
+    """The value of the field as protobuf has it; None where there is none."""
+    above = [field.name for field in leaf.above]
+    name, optional = leaf.field.name, leaf.field.has_presence
+    wrapped = leaf.value is not leaf.field and leaf.spread is Spread.ONE
+
+    def raw(message: Any) -> Any:
+        for each in above:
+            if not message.HasField(each):
+                return None
+            message = getattr(message, each)
+        if optional and not message.HasField(name):
+            return None
+        value = getattr(message, name)
+        return value.value if wrapped else value
+
+    return raw
+
+
+def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, problems: list[str]) -> Convert:
+    """From a value as protobuf has it to one for the column; what does not fit is noted in `problems`."""
+    place = f"{leaf.path} is {leaf.kind.value}, but the model's column {column!r} holds"
+    holds = "text" if dtype.is_text else ("lengths of time" if dtype.is_duration else "points in time") if dtype.unit else "numbers"
+    if leaf.spread is Spread.OCTETS:
+        if not dtype.is_number:
+            problems.append(
+                f"{leaf.path} is bytes of a fixed length, each a number, but the model's column {column!r} holds {holds}"
+            )
+        return _same
+    if leaf.kind in (Kind.TIME, Kind.DURATION):
+        return _time(leaf, column, dtype, problems, f"{place} {holds}")
+    if leaf.kind is Kind.ENUM and dtype.is_text:
+        return _label(leaf, column, dtype, contract, problems)
+    fits = dtype.is_text if leaf.kind in (Kind.TEXT, Kind.BYTES) else dtype.is_number
+    if not fits:
+        problems.append(f"{place} {holds}")
+    return _same
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _time(leaf: Leaf, column: str, dtype: Dtype, problems: list[str], misfit: str) -> Convert:
+    if dtype.is_text or (dtype.unit and dtype.is_duration != (leaf.kind is Kind.DURATION)) or dtype.name in ("bool", "category"):
+        problems.append(misfit)
+    if not dtype.unit:
+        return lambda time: time.seconds + time.nanos / 1e9
+    if dtype.unit == "ns" and not _reachable(leaf):
+        problems.append(
+            f"{leaf.path} may be a time that the nanoseconds of the model's column {column!r} cannot reach: "
+            f"bound it within 1678 and 2262 with `{'timestamp' if leaf.kind is Kind.TIME else 'duration'}.gte` and `lte`"
+        )
+    per_second = PER_SECOND[dtype.unit]
+    return lambda time: time.seconds * per_second + time.nanos * per_second // 10**9
+
+
+def _reachable(leaf: Leaf) -> bool:
+    values = leaf.rules.values
+    if "const" in values:
+        return True
+    low = [values[name].seconds for name in ("gt", "gte") if name in values]
+    high = [values[name].seconds for name in ("lt", "lte") if name in values]
+    near = "within" in values or "lt_now" in values
+    enough = bool(low) and min(low) > _NANOSECONDS_FROM and (near or (bool(high) and max(high) < _NANOSECONDS_TO))
+    return enough or "within" in values
+
+
+def _label(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, problems: list[str]) -> Convert:
+    enum = enum_of(leaf.value)
+    values = leaf.rules.values
+    if not values.get("defined_only") and "in" not in values and not enum.is_closed:
+        problems.append(f"{leaf.path} may be a number without a name, and the model takes names: give it `enum.defined_only`")
+    if not dtype.categories:
+        return spelled(enum, contract.options).get
+    found = match(enum, [str(label) for label in dtype.categories], contract.options)
+    for value in found.unknown:
+        if value.number not in values.get("not_in", ()) and value.number in values.get("in", (value.number,)):
+            hint = did_you_mean(short_name(value).lower(), found.unnamed)
+            problems.append(f"{value.name} of {leaf.path} is no category of the model's column {column!r}{hint}")
+    return found.by_number.get

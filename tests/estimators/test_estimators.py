@@ -1,0 +1,107 @@
+"""Twelve kinds of estimators behind contracts of every kind of field: both doors give the estimator's own answers."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import joblib
+import pytest
+from google.protobuf import json_format
+
+from grpc_server.adding import add_model
+from grpc_server.repository import Repository
+from tests.estimators.cases import CASES, ROWS, Case
+from tests.estimators.served import Served, as_document, served
+
+pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # As the server says it.
+
+HEAD = """
+syntax = "proto3";
+package {package}.v1;
+import "buf/validate/validate.proto";
+import "foretell/v1/options.proto";
+import "google/protobuf/duration.proto";
+import "google/protobuf/timestamp.proto";
+import "google/protobuf/wrappers.proto";
+service Service { rpc Predict(Features) returns (Response); rpc PredictBatch(FeaturesBatch) returns (ResponseBatch); }
+message FeaturesBatch { repeated Features rows = 1 [(buf.validate.field).repeated = {min_items: 1, max_items: 1000}]; }
+message ResponseBatch { repeated Response rows = 1; }
+"""
+
+
+def add(root: Path, name: str, case: Case) -> None:
+    """Write the contract, and add the model."""
+    file = root / "protos" / name / "v1" / f"{name}.proto"
+    file.parent.mkdir(parents=True)
+    file.write_text(HEAD.replace("{package}", name) + dedent(case.contract))
+    joblib.dump(case.estimator, root / "model.joblib")
+    repository = Repository(root / "models")
+    add_model(repository, root / "model.joblib", name, case.columns, targets=case.targets, dtypes=case.dtypes)
+
+
+@pytest.fixture(scope="module")
+def cases() -> dict[str, Case]:
+    return {name: make() for name, make in CASES.items()}
+
+
+@pytest.fixture(scope="module")
+def doors(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    root = tmp_path_factory.mktemp("estimators")
+    for name, case in cases.items():
+        add(root, name, case)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")  # As the server does.
+        with served(root / "protos", root / "models") as doors:
+            yield doors
+
+
+def near(answer: Any, expected: Any, place: str = "") -> None:
+    """Equal, numbers within a billionth."""
+    if isinstance(expected, dict):
+        assert set(answer) == set(expected), place
+        for name, part in expected.items():
+            near(answer[name], part, f"{place}.{name}")
+    elif isinstance(expected, list):
+        assert len(answer) == len(expected), place
+        for index, part in enumerate(expected):
+            near(answer[index], part, f"{place}[{index}]")
+    elif isinstance(expected, float):
+        assert math.isclose(answer, expected, rel_tol=1e-9, abs_tol=1e-9), place
+    else:
+        assert answer == expected, place
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_both_doors_give_the_estimators_own_answers(doors: Served, cases: dict[str, Case], name: str) -> None:
+    case, method = cases[name], doors.methods[f"{name}.Predict"]
+    assert len(case.rows) == len(case.answers) == ROWS
+    messages = [json_format.ParseDict(row, method.request()) for row in case.rows]
+    for number, (answer, expected) in enumerate(zip(doors.grpc(method, messages), case.answers, strict=True)):
+        assert not isinstance(answer, Exception), answer
+        near(as_document(answer), expected, f"gRPC row {number}")
+    for number, (response, expected) in enumerate(zip(doors.rest(method, case.rows), case.answers, strict=True)):
+        assert response.status_code == 200, response.text
+        near(response.json(), expected, f"REST row {number}")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_batch_is_answered_like_its_rows(doors: Served, cases: dict[str, Case], name: str) -> None:
+    case, method = cases[name], doors.methods[f"{name}.PredictBatch"]
+    (response,) = doors.rest(method, [{"rows": case.rows}])
+    assert response.status_code == 200, response.text
+    near(response.json()["rows"], case.answers)
+
+
+@pytest.mark.parametrize("name", ["mixed", "several_labels", "gaussian"])
+def test_worker_processes_give_the_same_answers(cases: dict[str, Case], tmp_path: Path, name: str) -> None:
+    """Rows and outputs of every kind travel to a worker and back."""
+    case = cases[name]
+    add(tmp_path, name, case)
+    with served(tmp_path / "protos", tmp_path / "models", placement="process", workers=1) as doors:
+        method = doors.methods[f"{name}.PredictBatch"]
+        (response,) = doors.rest(method, [{"rows": case.rows}])
+    assert response.status_code == 200, response.text
+    near(response.json()["rows"], case.answers)
