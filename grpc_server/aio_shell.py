@@ -106,7 +106,6 @@ async def _unary(handler: Handler, soon: _Soon, request: bytes, context: Context
 async def _stream(handler: Handler, soon: _Soon, requests: AsyncIterator[bytes], context: Context) -> None:
     """Read ahead by at most WINDOW messages, answer in order, end at the first refusal."""
     call = _accepted(context)
-    context.set_trailing_metadata(handler.labels(call))
     places = asyncio.Semaphore(WINDOW)
     waiting: asyncio.Queue[_Pending | None] = asyncio.Queue()
     started: set[_Pending] = set()
@@ -131,6 +130,7 @@ async def _stream(handler: Handler, soon: _Soon, requests: AsyncIterator[bytes],
                 await _abort(context, answer.at(index), handler, call)
             await context.write(answer)
             index += 1
+        context.set_trailing_metadata(handler.labels(call))
     finally:
         reader.cancel()
         for pending in started:

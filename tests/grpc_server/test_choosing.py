@@ -27,10 +27,10 @@ async def serving(root: Path, **settings: Any) -> AsyncIterator[Stub]:
     server = Server(ServerSettings(**{"grpc_address": "127.0.0.1:0", "models": root, "protos": PROTOS} | settings))
     address = server.bind()
     registry = await asyncio.to_thread(load_registry, load(PROTOS), server._settings)
-    await server.start(registry)
+    handlers = await server.start(registry)
     try:
         async with grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
-            yield Stub(registry, channel, server, address)
+            yield Stub(registry, channel, server, address, handlers)
     finally:
         await server.stop()
 

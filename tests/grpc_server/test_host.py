@@ -94,7 +94,7 @@ FAULTS = {
         candidates.Backwards(0.1),
         {"classes": CLASSES[::-1], "rows": golden(0.1)},
         "golden",
-        "gives virginica 0.100000 for golden row 1, expected 0.000000",
+        "gives setosa 0.000000 for golden row 1, expected 0.100000",
     ),
     "other-names": (candidates.Steady(0.5), {"columns": ("a", "b", "c", "d")}, "contract", "sepal_length"),
     "dtype": (candidates.Words(0.5), {}, "contract", r"cannot answer the example of iris.v1.Features \(ValueError"),
@@ -102,7 +102,7 @@ FAULTS = {
     "golden": (candidates.Steady(0.5), {"rows": golden(0.4)}, "golden", "gives setosa 0.500000 for golden row 1"),
     "slow": (candidates.Slow(0.5), {}, "warm-up", "s for a row, but max_row_seconds is 0.1"),
     "exit": (candidates.Loaded(candidates.leave), {}, "load", r"fails \(SystemExit: enough\)"),
-    "no-model": ({}, {}, "load", "dict is no fitted classifier with predict_proba"),
+    "no-model": ({}, {}, "load", "dict is no fitted estimator that predicts or transforms rows of a known number of columns"),
 }
 FATAL = {
     "crash-while-loading": (candidates.Loaded(candidates.segfault), "load", "ended its process by signal SIGSEGV"),
