@@ -17,7 +17,9 @@ RUN python -m venv /build/pip \
     && python -m venv --without-pip /opt/foretell
 
 FROM build AS grpc_server_build
-RUN pip --python /opt/foretell/bin/python install --quiet --only-deps .
+# Formats beside those of scikit-learn: `onnx`, `trees`, or `onnx,trees`.
+ARG EXTRAS=""
+RUN pip --python /opt/foretell/bin/python install --quiet --only-deps "./${EXTRAS:+[$EXTRAS]}"
 COPY . .
 RUN pip --python /opt/foretell/bin/python install --quiet --no-deps .
 

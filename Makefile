@@ -86,7 +86,8 @@ types: .venv/dev.stamp ## Check types, strictly.
 contracts: .venv/dev.stamp ## Lint the contracts, and hold them against the last commit.
 	@$(BIN)/buf lint
 	@if git diff --quiet HEAD -- protos 2>/dev/null; then base=HEAD~1; else base=HEAD; fi; \
-	if git cat-file -e "$$base:buf.yaml" 2>/dev/null; then $(BIN)/buf breaking --against ".git#ref=$$base"; \
+	if git cat-file -e "$$base:buf.yaml" 2>/dev/null; then \
+	  $(BIN)/buf breaking --against ".git#ref=$$base" && $(BIN)/foretell diff "$$base" protos; \
 	else echo "buf breaking: skipped, there is no earlier commit to compare with"; fi
 
 .PHONY: generate

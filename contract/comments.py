@@ -25,7 +25,7 @@ def comments(file: FileDescriptorProto) -> dict[str, str]:
 
     Lint directives and `(-- internal --)` notes are left out.
     """
-    named = dict(_paths(file))
+    named = dict(named_paths(file))
     named |= {_PACKAGE: file.name, _SYNTAX: file.name}
     found: dict[str, str] = {}
     for location in file.source_code_info.location:
@@ -41,7 +41,8 @@ def _clean(text: str) -> str:
     return "\n".join(line.removeprefix(" ").rstrip() for line in text.split("\n")).strip()
 
 
-def _paths(file: FileDescriptorProto) -> Iterator[tuple[Path, str]]:
+def named_paths(file: FileDescriptorProto) -> Iterator[tuple[Path, str]]:
+    """The place in source info of everything that has a full name, and that name."""
     prefix = f"{file.package}." if file.package else ""
     for i, message in enumerate(file.message_type):
         yield from _message_paths(message, (_MESSAGE, i), prefix)

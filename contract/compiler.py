@@ -3,13 +3,13 @@
 import subprocess
 import sys
 import tempfile
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from importlib.resources import files
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from contract.errors import ContractError
+from contract.errors import ContractError, NotCompiled
 
 SHIPPED = Path(__file__).parents[1] / "protos"
 """The vendored imports and our own options, beside this package in a checkout and in a wheel."""
@@ -37,27 +37,52 @@ def contract_files(root: Path) -> list[str]:
 def own_files(root: Path, suffixes: Set[str]) -> list[str]:
     """Names of the files under `root` with one of the suffixes, relative to it and sorted, imports left out."""
     names = sorted(path.relative_to(root) for path in root.rglob("*") if path.suffix in suffixes and path.is_file())
-    return [name.as_posix() for name in names if name.parts[0] not in IMPORTED]
+    return [name.as_posix() for name in names if is_contract(name.as_posix())]
+
+
+def is_contract(name: str) -> bool:
+    """Whether a file of this name below the root is a contract's own, rather than an import."""
+    return name.partition("/")[0] not in IMPORTED
 
 
 def compile_protos(root: Path) -> FileDescriptorSet:
     """Compile the contracts under `root`, with all imports, comments and `foretell.v1` itself.
 
-    A separate process, because protoc writes its complaints to the file descriptor of stderr.
     Raises ContractError with protoc's first complaints, each with its place.
     """
-    includes = [root, SHIPPED, Path(str(files("grpc_tools"))) / "_proto"]
+    return _compile([root], contract_files(root))
+
+
+def compile_file(file: Path) -> FileDescriptorSet:
+    """Compile one contract as `compile_protos` does. Its imports are looked for from each of the folders that it lies in."""
+    return _compile(file.resolve().parents, [file.name])
+
+
+def completed(compiled: FileDescriptorSet) -> FileDescriptorSet:
+    """The set with what else a contract is read with, where whoever compiled it left that out."""
+    known = {file.name for file in compiled.file}
+    if known.issuperset(ALWAYS):
+        return compiled
+    missing = [file for file in _compile([], []).file if file.name not in known]
+    return FileDescriptorSet(file=[*compiled.file, *missing])
+
+
+def _compile(roots: Sequence[Path], names: Sequence[str]) -> FileDescriptorSet:
+    """A separate process, because protoc writes its complaints to the file descriptor of stderr.
+
+    It runs in an empty folder, because it takes a name for that of a file in its working folder where there is one.
+    """
+    nearest, *farther = [path.resolve() for path in roots] or [SHIPPED]
+    includes = [nearest, SHIPPED, Path(str(files("grpc_tools"))) / "_proto", *farther]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "contract.binpb"
         command = [sys.executable, "-m", "grpc_tools.protoc", *(f"-I{path}" for path in includes)]
-        command += ["--include_imports", "--include_source_info", f"--descriptor_set_out={out}"]
-        command += [*contract_files(root), *ALWAYS]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command += ["--include_imports", "--include_source_info", f"--descriptor_set_out={out}", *names, *ALWAYS]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
         if done.returncode:
-            raise ContractError(f"the contract does not compile: {_complaints(done.stderr)}")
+            raise NotCompiled(_complaints(done.stderr))
         return FileDescriptorSet.FromString(out.read_bytes())
 
 
-def _complaints(stderr: str, most: int = 3) -> str:
-    lines = [line for line in stderr.splitlines() if line and "warning" not in line.lower()]
-    return "; ".join(lines[:most]) or "protoc gave no reason"
+def _complaints(stderr: str) -> list[str]:
+    return [line for line in stderr.splitlines() if line and "warning" not in line.lower()]

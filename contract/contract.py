@@ -1,18 +1,21 @@
 """A loaded contract: everything that the servers, the bridge and the docs read."""
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from contract.comments import comments
-from contract.compiler import compile_protos, contract_files, own_files
+from contract.compiler import compile_protos, completed, contract_files, is_contract, own_files
+from contract.defects import defects
 from contract.errors import ContractError
-from contract.example import check_examples, example
 from contract.options import Options
+from contract.problem import Problem
 from contract.rules import Rules
 from contract.service import Service, read_service
 
@@ -54,6 +57,8 @@ class Contract:
     """The pictures beside the contracts, by their names, for the Markdown of the comments."""
     descriptor_set: bytes
     """A serialised FileDescriptorSet with imports and comments."""
+    defects: tuple[Problem, ...] = ()
+    """What contradicts itself; empty in a contract that was loaded strictly."""
 
     def comment(self, full_name: str) -> str:
         """The comment above a thing; empty where there is none."""
@@ -64,30 +69,56 @@ class Contract:
         return GetMessageClass(self.pool.FindMessageTypeByName(full_name))
 
 
-def load(root: Path) -> Contract:
+def load(root: Path, *, strict: bool = True) -> Contract:
     """Compile and check the contracts under `root`.
 
-    Raises ContractError when they do not compile, no service is defined, two REST paths collide, a rule cannot be compiled or an
-    example breaks a rule.
+    Raises ContractError when they do not compile or no service is defined; and for the first of the contract's `defects`, such as
+    two REST paths that collide, a rule that cannot be compiled or an example that breaks a rule, unless `strict` is false.
     """
     names = contract_files(root)
     sources = {name: _text(root / name) for name in names}
-    compiled = compile_protos(root)
-    pool = DescriptorPool()
-    for file in compiled.file:
-        pool.AddSerializedFile(file.SerializeToString())
+    images = {name: (root / name).read_bytes() for name in own_files(root, IMAGES)}
+    return _read(compile_protos(root), names, sources, images, strict=strict)
+
+
+def load_set(compiled: FileDescriptorSet) -> Contract:
+    """Check contracts that are compiled already, with their imports; there are no sources and no images then.
+
+    Raises ContractError as `load` does, and where an import is missing.
+    """
+    names = [file.name for file in compiled.file if is_contract(file.name)]
+    if not names:
+        raise ContractError("no contract is in the descriptor set")
+    return _read(completed(compiled), names, {}, {}, strict=True)
+
+
+def _read(
+    compiled: FileDescriptorSet, names: list[str], sources: dict[str, str], images: dict[str, bytes], *, strict: bool
+) -> Contract:
+    pool = _pool(compiled)
     options = Options(pool)
     rules = Rules(options)
     files: list[Any] = [pool.FindFileByName(name) for name in names]
-    services = tuple(read_service(service, options) for file in files for service in file.services_by_name.values())
-    if not services:
+    read = [read_service(service, options) for file in files for service in file.services_by_name.values()]
+    if not read:
         raise ContractError(f"no service is defined in {', '.join(names)}")
-    _check_paths(services)
-    _check_messages(services, rules)
+    services = tuple(service for service, _ in read)
+    found = tuple(chain.from_iterable(unanswerable for _, unanswerable in read)) or tuple(defects(services, rules))
+    if found and strict:
+        raise ContractError(str(found[0]))
     texts = {key: text for file in compiled.file for key, text in comments(file).items()}
-    images = {name: (root / name).read_bytes() for name in own_files(root, IMAGES)}
     api = _api(files, options, texts)
-    return Contract(pool, services, api, rules, options, texts, sources, images, compiled.SerializeToString())
+    return Contract(pool, services, api, rules, options, texts, sources, images, compiled.SerializeToString(), found)
+
+
+def _pool(compiled: FileDescriptorSet) -> DescriptorPool:
+    pool = DescriptorPool()
+    for file in compiled.file:
+        try:
+            pool.AddSerializedFile(file.SerializeToString())
+        except TypeError as error:
+            raise ContractError(f"{file.name} cannot be read from the descriptor set: {' '.join(str(error).split())}") from None
+    return pool
 
 
 def _text(file: Path) -> str:
@@ -95,25 +126,6 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ContractError(f"{file} is not UTF-8: byte {error.start}") from None
-
-
-def _check_paths(services: tuple[Service, ...]) -> None:
-    owners: dict[str, str] = {}
-    for method in (method for service in services for method in service.methods):
-        for path in method.paths:
-            if path in owners:
-                raise ContractError(f"the REST path {path} belongs to both {owners[path]} and {method.full_name}")
-            owners[path] = method.full_name
-
-
-def _check_messages(services: tuple[Service, ...], rules: Rules) -> None:
-    for method in (method for service in services for method in service.methods):
-        for message in (method.input, method.output):
-            rules.compile(message)
-        for row in (method.features, method.answer):
-            check_examples(row, rules)
-        example(method.input, rules)
-        example(method.output, rules)
 
 
 def _api(files: list[Any], options: Options, texts: dict[str, str]) -> Api:

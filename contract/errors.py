@@ -1,7 +1,8 @@
 """What can be wrong before anything is served.
 
 SetupError
-└── ContractError   the `.proto` files do not compile, or contradict themselves
+└── ContractError       the `.proto` files contradict themselves
+    └── NotCompiled     the `.proto` files do not even compile
 """
 
 
@@ -10,4 +11,13 @@ class SetupError(Exception):
 
 
 class ContractError(SetupError):
-    """The contract does not compile, or contradicts itself."""
+    """The contract contradicts itself."""
+
+
+class NotCompiled(ContractError):
+    """The `.proto` files do not even compile."""
+
+    def __init__(self, complaints: list[str], most: int = 3) -> None:
+        """`complaints` are the compiler's own, each with its place; the text is the first of them."""
+        self.complaints = complaints
+        super().__init__(f"the contract does not compile: {'; '.join(complaints[:most]) or 'protoc gave no reason'}")

@@ -29,17 +29,17 @@ def example(message: Descriptor, rules: Rules) -> Message | None:
     return built
 
 
-def check_examples(message: Descriptor, rules: Rules) -> None:
-    """Try every example of every field, however deep. Raises ContractError for one that its own field's rules refuse."""
+def failing_examples(message: Descriptor, rules: Rules) -> Iterator[tuple[str, str]]:
+    """Every example, however deep, that its own field's rules refuse, as the field's full name and what is wrong."""
     for field in message.fields:
         for value, given in _each(field, rules.of(field)):
             trial = GetMessageClass(message)(**{field.name: given})
             for violation in _violations(trial, rules):
                 if violation.field.partition("[")[0] == field.name and ("[" in violation.field) == field.is_repeated:
                     broken = f"rule {violation.rule}: {violation.message}"
-                    raise ContractError(f"the example {value!r} of {field.full_name} breaks the contract's own {broken}")
+                    yield field.full_name, f"the example {value!r} of {field.full_name} breaks the contract's own {broken}"
         if is_nested(field):
-            check_examples(message_of(field), rules)
+            yield from failing_examples(message_of(field), rules)
 
 
 def part_of(field: FieldDescriptor, rules: Rules) -> Any:

@@ -20,10 +20,17 @@ class Options:
 
     def get(self, descriptor: Any, extension: str) -> Any:
         """The value of `extension` on a file, message, field or method descriptor; None where it is not set."""
+        options = self._read(descriptor)
+        handle = self._pool.FindExtensionByName(extension)
+        return options.Extensions[handle] if options.HasExtension(handle) else None
+
+    def stated(self, descriptor: Any) -> dict[str, Any]:
+        """Every custom option that is set on a descriptor, by its full name."""
+        return {field.full_name: value for field, value in self._read(descriptor).ListFields() if field.is_extension}
+
+    def _read(self, descriptor: Any) -> Any:
         raw = descriptor.GetOptions()
         kind = raw.DESCRIPTOR.full_name
         if kind not in self._classes:
             self._classes[kind] = GetMessageClass(self._pool.FindMessageTypeByName(kind))
-        options: Any = self._classes[kind].FromString(raw.SerializeToString())
-        handle = self._pool.FindExtensionByName(extension)
-        return options.Extensions[handle] if options.HasExtension(handle) else None
+        return self._classes[kind].FromString(raw.SerializeToString())

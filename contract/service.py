@@ -12,6 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 from contract.errors import ContractError
 from contract.fields import is_nested
 from contract.options import Options
+from contract.problem import Problem, error
 
 
 class Shape(Enum):
@@ -86,12 +87,19 @@ class Service:
         return name if name and last[:1] == "v" and last[1:2].isdigit() else self.package
 
 
-def read_service(service: ServiceDescriptor, options: Options) -> Service:
-    """The service with its methods in the order of the contract.
+def read_service(service: ServiceDescriptor, options: Options) -> tuple[Service, tuple[Problem, ...]]:
+    """The service with its methods in the order of the contract, and what there is against each that is left out.
 
-    Raises ContractError for a method that no model can answer or no path can reach.
+    Left out is what no model can answer or no path can reach.
     """
-    return Service(service.full_name, tuple(_method(method, options) for method in service.methods))
+    methods: list[Method] = []
+    problems: list[Problem] = []
+    for method in service.methods:
+        try:
+            methods.append(_method(method, options))
+        except ContractError as refusal:
+            problems.append(error(method.full_name, str(refusal), ""))
+    return Service(service.full_name, tuple(methods)), tuple(problems)
 
 
 def _method(method: MethodDescriptor, options: Options) -> Method:

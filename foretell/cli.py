@@ -134,3 +134,46 @@ def list_models(
     from foretell.listing import list_models
 
     list_models(models, target, as_json=as_json)
+
+
+@app.command()
+def diff(
+    old: Annotated[
+        str, typer.Argument(metavar="OLD", help="What callers know: a folder, .proto, descriptor set, REV or REV:PATH.")
+    ],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="What they will meet, in the same forms.")],
+    form: Annotated[
+        Literal["text", "json", "github", "markdown"],
+        typer.Option("--format", help="For people, programs, annotations on GitHub, or a changelog for callers."),
+    ] = "text",
+) -> None:
+    """Tell what a change of a contract means for its callers. Exit code 1 where it breaks them, 2 where that cannot be told.
+
+    REV is a revision of git: `foretell diff main protos`.
+    """
+    from contract.diff import diff
+    from foretell.comparison import folder, sides
+    from foretell.diff_report import show
+
+    findings = diff(*sides(old, new))
+    show(findings, form, folder(new))
+    if any(finding.breaks for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Name of a model; without it, all that are there.")] = None,
+    protos: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_PROTOS", help="Folder of the contracts.")] = _PROTOS,
+    models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
+    form: Annotated[
+        Literal["text", "json", "github"], typer.Option("--format", help="For people, programs, or annotations on GitHub.")
+    ] = "text",
+) -> None:
+    """List everything that is wrong with the contracts and their models. Exit code 1 where anything is an error."""
+    from foretell.checking import check, show
+
+    found = check(protos, models, model)
+    show(found, form, protos)
+    if any(each.is_error for each in found):
+        raise typer.Exit(1)

@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
+from threading import get_ident
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
@@ -98,13 +99,14 @@ async def _unary(handler: Handler, soon: _Soon, request: bytes, context: Context
         raise
     if isinstance(answer, Refusal):
         return await _abort(context, answer, handler, call)
-    await context.send_initial_metadata(handler.labels(call))
+    context.set_trailing_metadata(handler.labels(call))
     return answer
 
 
 async def _stream(handler: Handler, soon: _Soon, requests: AsyncIterator[bytes], context: Context) -> None:
     """Read ahead by at most WINDOW messages, answer in order, end at the first refusal."""
     call = _accepted(context)
+    context.set_trailing_metadata(handler.labels(call))
     places = asyncio.Semaphore(WINDOW)
     waiting: asyncio.Queue[_Pending | None] = asyncio.Queue()
     started: set[_Pending] = set()
@@ -127,8 +129,6 @@ async def _stream(handler: Handler, soon: _Soon, requests: AsyncIterator[bytes],
             places.release()
             if isinstance(answer, Refusal):
                 await _abort(context, answer.at(index), handler, call)
-            if not index:
-                await context.send_initial_metadata(handler.labels(call))
             await context.write(answer)
             index += 1
     finally:
@@ -162,10 +162,14 @@ class _Pending:
 
     def __init__(self, handler: Handler, request: bytes, call: Call) -> None:
         self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
         self.answer: asyncio.Future[Answer] = self._loop.create_future()
         self._work = handler.answer(request, call, self._reply)
 
     def _reply(self, answer: Answer) -> None:
+        if get_ident() == self._thread:
+            self._settle(answer)
+            return
         with contextlib.suppress(RuntimeError):  # The loop is gone where a model answers after the end of the drain.
             self._loop.call_soon_threadsafe(self._settle, answer)
 

@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from grpc_server.call import Call
+from grpc_server.child import NoWorker, WorkerEnded
 from grpc_server.incident import failure
-from grpc_server.refusal import DeadlinePassed, Draining, Overloaded, Refusal
+from grpc_server.refusal import DeadlinePassed, Draining, ModelUnavailable, Overloaded, Refusal
 from grpc_server.table import Matrix, Table, joined
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Batcher:
     """One queue before one model.
 
     No batch mixes models, because each model has a batcher of its own. Order is kept. A batch that fails is tried again job by job,
-    so that only the culprit fails.
+    so that only the culprit fails; a job that was alone when its worker ended is tried once more, for the worker may be to blame.
     """
 
     def __init__(self, runners: Sequence[Predict], *, max_rows: int, max_waiting: int, inline: bool = False) -> None:
@@ -119,7 +120,7 @@ class Batcher:
             self._answer(predict, self._take())
 
     def _take(self) -> list[Job]:
-        """The jobs of the next batch, without those nobody waits for."""
+        """The jobs of the next batch."""
         taken: list[Job] = []
         rows = 0
         with self._lock:
@@ -128,19 +129,26 @@ class Batcher:
                 taken.append(job)
                 rows += len(job.rows)
             self._waiting -= rows
-        return [job for job in taken if _wanted(job)]
+        return taken
 
-    def _answer(self, predict: Predict, jobs: list[Job]) -> None:
+    def _answer(self, predict: Predict, taken: list[Job], *, again: bool = False) -> None:
+        jobs = [job for job in taken if _wanted(job)]
         if not jobs:
             return
         try:
             outputs = _outputs(predict, _stacked([job.rows for job in jobs]))
-        except BaseException as error:  # A model may raise anything, SystemExit too; the thread must live on.
-            if len(jobs) == 1:
-                jobs[0].done(failure(logger, "the model failed", jobs[0].call, error))
-                return
+        except NoWorker:  # The pool has logged why.
             for job in jobs:
-                self._answer(predict, [job])
+                job.done(ModelUnavailable("the model cannot run at the moment; retry with backoff"))
+            return
+        except BaseException as error:  # A model may raise anything, SystemExit too; the thread must live on.
+            if len(jobs) > 1:
+                for job in jobs:
+                    self._answer(predict, [job])
+            elif isinstance(error, WorkerEnded) and not again:
+                self._answer(predict, jobs, again=True)
+            else:
+                jobs[0].done(failure(logger, "the model failed", jobs[0].call, error))
             return
         if len(outputs) == len(jobs):
             for job, row in zip(jobs, outputs.tolist(), strict=True):

@@ -64,9 +64,9 @@ class _UnaryCall:
             operations = _refusal(answer, labels)
         else:
             operations = (
-                cygrpc.SendInitialMetadataOperation(labels, 0),
+                cygrpc.SendInitialMetadataOperation((), 0),
                 cygrpc.SendMessageOperation(answer, 0),
-                cygrpc.SendStatusFromServerOperation(None, _OK, b"", 0),
+                cygrpc.SendStatusFromServerOperation(labels, _OK, b"", 0),
             )
         if not self._handler.waits:
             operations = (*operations, cygrpc.ReceiveCloseOnServerOperation(0))
@@ -147,19 +147,17 @@ class _StreamCall:
             if self._slots and self._slots[0].answer is not None and not self._sending:
                 self._send(self._slots.popleft().answer)
             elif not self._slots and self._half_closed and not self._sending:
-                self._finish((cygrpc.SendStatusFromServerOperation(None, _OK, b"", 0),))
+                self._finish(cygrpc.SendStatusFromServerOperation(self._handler.labels(self._facts), _OK, b"", 0))
             reads = self._handler.kind is Kind.STREAM and not self._half_closed and not self._receiving
             if reads and not self._over and len(self._slots) < WINDOW:
                 self._receive()
 
     def _send(self, answer: Answer | None) -> None:
-        labels = self._handler.labels(self._facts)
         if isinstance(answer, Refusal):
             refusal = answer.at(self._index) if self._handler.kind is Kind.STREAM else answer
-            operations = _refusal(refusal, labels)
-            self._finish(operations[1:] if self._index else operations)
+            self._finish(_refused(refusal, self._handler.labels(self._facts)))
             return
-        first = () if self._index else (cygrpc.SendInitialMetadataOperation(labels, 0),)
+        first = () if self._index else (cygrpc.SendInitialMetadataOperation((), 0),)
         self._index += 1
         self._sending = True
         self._call.start_server_batch((*first, cygrpc.SendMessageOperation(answer, 0)), self._sent)
@@ -168,10 +166,9 @@ class _StreamCall:
         self._sending = False
         self._proceed()
 
-    def _finish(self, operations: tuple[Any, ...]) -> None:
-        if not self._index and len(operations) == 1:
-            operations = (cygrpc.SendInitialMetadataOperation(self._handler.labels(self._facts), 0), *operations)
-        self._call.start_server_batch(operations, _nothing_more)
+    def _finish(self, status: Any) -> None:
+        first = () if self._index else (cygrpc.SendInitialMetadataOperation((), 0),)
+        self._call.start_server_batch((*first, status), _nothing_more)
         self._drop()
 
     def _closed(self, _event: Any) -> None:
@@ -198,11 +195,12 @@ def _facts(event: Any) -> Call:
 
 def _refusal(refusal: Refusal, labels: tuple[tuple[str, str], ...]) -> tuple[Any, ...]:
     """The operations that end a call of which nothing was sent yet."""
+    return cygrpc.SendInitialMetadataOperation((), 0), _refused(refusal, labels)
+
+
+def _refused(refusal: Refusal, labels: tuple[tuple[str, str], ...]) -> Any:
     code = _CODES[refusal.code]
-    return (
-        cygrpc.SendInitialMetadataOperation((), 0),
-        cygrpc.SendStatusFromServerOperation((*labels, trailing(refusal)), code, refusal.message.encode(), 0),
-    )
+    return cygrpc.SendStatusFromServerOperation((*labels, trailing(refusal)), code, refusal.message.encode(), 0)
 
 
 def _nothing_more(_event: Any) -> None:

@@ -5,6 +5,7 @@ Refusal
 ├── MalformedMessage    INVALID_ARGUMENT      the bytes are not the message
 ├── Overloaded          RESOURCE_EXHAUSTED    too many rows are waiting
 ├── Draining            UNAVAILABLE           the server is stopping
+├── ModelUnavailable    UNAVAILABLE           no worker process can be had to run the model
 ├── DeadlinePassed      DEADLINE_EXCEEDED     the caller has stopped caring
 ├── UnknownService      NOT_FOUND             nothing of this name is served
 ├── UnknownMethod       UNIMPLEMENTED         nothing answers on this path
@@ -78,6 +79,14 @@ class Draining(Refusal):
 
     code = grpc.StatusCode.UNAVAILABLE
     reason = "DRAINING"
+    retry_after = 1.0
+
+
+class ModelUnavailable(Refusal):
+    """No worker process can be had to run the model."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    reason = "MODEL_UNAVAILABLE"
     retry_after = 1.0
 
 

@@ -39,7 +39,7 @@ class Unary:
         except asyncio.CancelledError:
             call.cancel()
             raise
-        headers = model_headers(await call.initial_metadata())
+        headers = model_headers(await call.trailing_metadata())
         return Answer(answer, [(name.encode(), value.encode()) for name, value in headers])
 
 

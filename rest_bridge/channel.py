@@ -11,7 +11,7 @@ class Call(Protocol):
     def __await__(self) -> Any:
         """The response's bytes."""
 
-    async def initial_metadata(self) -> Any:
+    async def trailing_metadata(self) -> Any:
         """Pairs of name and value."""
 
     def cancel(self) -> bool:

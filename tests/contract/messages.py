@@ -43,14 +43,14 @@ def row_and_batch(
     for made in fields:
         one = row.field.add(name=made.name, number=made.number, label=FieldDescriptorProto.LABEL_OPTIONAL, type=made.kind)
         if made.rules:
-            _rule(one, made.rules, pool)
+            state(one, made.rules, pool)
         if made.optional:
             one.proto3_optional, one.oneof_index = True, len(row.oneof_decl)
             row.oneof_decl.add(name=f"_{made.name}")
     many = batch.field.add(name="rows", number=rows, label=FieldDescriptorProto.LABEL_REPEATED, type=MESSAGE)
     many.type_name = f".{package}.Row"
     if counts:
-        _rule(many, {"repeated": counts}, pool)
+        state(many, {"repeated": counts}, pool)
     pool.AddSerializedFile(file.SerializeToString())
     return pool.FindMessageTypeByName(f"{package}.Row"), pool.FindMessageTypeByName(f"{package}.Batch")
 
@@ -63,7 +63,8 @@ def pool_of(descriptor_set: bytes) -> DescriptorPool:
     return pool
 
 
-def _rule(to: FieldDescriptorProto, rules: Mapping[str, Any], pool: DescriptorPool) -> None:
+def state(to: FieldDescriptorProto, rules: Mapping[str, Any], pool: DescriptorPool) -> None:
+    """Say `(buf.validate.field)` of a field."""
     options: Any = GetMessageClass(pool.FindMessageTypeByName("google.protobuf.FieldOptions"))()
     handle = pool.FindExtensionByName("buf.validate.field")
     options.Extensions[handle].CopyFrom(GetMessageClass(handle.message_type)(**rules))

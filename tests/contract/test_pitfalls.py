@@ -28,9 +28,9 @@ def test_the_iris_contract_has_none(contract: Contract) -> None:
 def test_each_pitfall_is_named_with_its_field(tmp_path: Path, field: str, says: list[str]) -> None:
     found = pitfalls(load(write_contract(tmp_path, SERVICE, features(field), RESPONSE)))
     assert len(found) == len(says)
-    for line, words in zip(found, says, strict=True):
-        assert line.startswith("test.v1.Features.x ")
-        assert words in line
+    for problem, words in zip(found, says, strict=True):
+        assert str(problem).startswith("test.v1.Features.x ")
+        assert words in str(problem)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -1,6 +1,7 @@
 """Every page is true: its blocks run, its links lead somewhere, its tables are the code's own."""
 
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -9,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
+from typer.testing import CliRunner
 
+from foretell.cli import app
 from foretell.settings import ServeSettings
 from grpc_server.refusal import Refusal
 from grpc_server.settings import ServerSettings
@@ -59,6 +63,7 @@ def test_no_block_is_of_a_kind_that_nobody_runs() -> None:
         ("docs/architecture.md", "text"),
         ("docs/deploy.md", "sh"),
         ("docs/deploy.md", "yaml"),
+        ("docs/diff.md", "yaml"),
         ("docs/settings.md", "toml"),
     }
 
@@ -128,6 +133,18 @@ def test_every_setting_is_documented_with_its_own_words(
 def test_the_settings_file_on_the_page_is_taken() -> None:
     (shown,) = [block.text for block in blocks(ROOT / "docs/settings.md") if block.language == "toml"]
     assert ServeSettings(**tomllib.loads(shown)).models == Path("/srv/models")
+
+
+def test_the_workflow_on_the_page_is_one_and_runs_our_command() -> None:
+    (shown,) = [block.text for block in blocks(ROOT / "docs/diff.md") if block.language == "yaml"]
+    workflow = yaml.safe_load(shown)
+    (job,) = workflow["jobs"].values()
+    assert all(("uses" in step) != ("run" in step) for step in job["steps"])
+    *_, command = (step["run"] for step in job["steps"] if "run" in step)
+    program, *arguments = shlex.split(command)
+    assert program == "foretell"
+    assert CliRunner().invoke(app, [*arguments, "--help"]).exit_code == 0
+    assert job["steps"][0]["with"]["fetch-depth"] == 0
 
 
 def test_every_reason_to_refuse_a_call_is_documented() -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from grpc_server.batcher import Batcher, Job, Rows
 from grpc_server.call import Call
-from grpc_server.refusal import DeadlinePassed, Draining, Failure, Overloaded, Refusal
+from grpc_server.child import NoWorker, WorkerEnded, WorkerHung
+from grpc_server.refusal import DeadlinePassed, Draining, Failure, ModelUnavailable, Overloaded, Refusal
 from grpc_server.runtimes import Matrix
 from tests.fakes import Held, even
 
@@ -72,6 +74,60 @@ def test_every_job_gets_its_own_answer_once(wanted: list[tuple[float, int, str]]
         else:
             assert isinstance(told, np.ndarray)
             assert told.tolist() == [[value * 2]] * rows
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_without_a_worker_nobody_is_tried_again_and_all_may_come_back(jobs: int) -> None:
+    runs: list[int] = []
+
+    def gone(rows: Matrix) -> Matrix:
+        runs.append(len(rows))
+        raise NoWorker("no worker of model 'iris' version 1: it does not start")
+
+    outcomes = [Outcome(1.0, 1) for _ in range(jobs)]
+    answered_together(gone, outcomes)
+    assert runs == [jobs]
+    for outcome in outcomes:
+        (told,) = outcome.told
+        assert isinstance(told, ModelUnavailable)
+        assert (told.code, told.retry_after) == (grpc.StatusCode.UNAVAILABLE, 1.0)
+
+
+def test_a_row_that_ends_every_worker_is_tried_twice() -> None:
+    runs: list[int] = []
+
+    def ending(rows: Matrix) -> Matrix:
+        runs.append(len(rows))
+        raise WorkerEnded("worker 1 ended during a run of 1 rows")
+
+    outcome = Outcome(1.0, 1)
+    answered_together(ending, [outcome])
+    assert runs == [1, 1]
+    assert isinstance(outcome.told[0], Failure)
+
+
+def test_of_a_batch_that_failed_late_only_those_who_still_wait_are_tried_again() -> None:
+    late, patient = Outcome(1.0, 1), Outcome(2.0, 1)
+    runs: list[int] = []
+
+    def slow(rows: Matrix) -> Matrix:
+        runs.append(len(rows))
+        late.job.call.deadline = 0.0
+        if len(rows) > 1:
+            raise WorkerHung("worker 1 did not answer within 60 s and was killed")
+        return rows
+
+    answered_together(slow, [late, patient])
+    assert runs == [2, 1]
+    assert isinstance(late.told[0], DeadlinePassed)
+    assert np.asarray(patient.told[0]).tolist() == [[2.0]]
+
+
+def answered_together(predict: Any, outcomes: list[Outcome]) -> None:
+    under_test = Batcher([predict], max_rows=8, max_waiting=1000, inline=True)
+    for outcome in outcomes:
+        under_test.submit(outcome.job)
+    under_test.run_waiting()
 
 
 @settings(deadline=None, max_examples=20)

@@ -5,7 +5,7 @@ import re
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -186,6 +186,22 @@ def test_a_pool_whose_workers_cannot_start_again_says_so_and_recovers(origin: Or
         file.write_bytes(whole)
         while failure(pool, Deed.ANSWER):
             pass
+
+
+def test_a_job_that_was_alone_outlives_its_worker(own: Origin, fifo: Path) -> None:
+    outcomes: list[Rows | Refusal] = []
+    with pool_of(own) as pool:
+        batcher = Batcher(pool.runners, max_rows=64, max_waiting=1_000)
+        lost = pid(pool)
+        batcher.submit(Job(rows(Deed.WAIT), Call("test", None), outcomes.append, lambda: None))
+        with fifo.open("wb"):  # Opens once the model reads.
+            os.kill(lost, signal.SIGKILL)
+        while not outcomes:
+            with suppress(OSError):  # Nobody reads yet.
+                os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        batcher.close(10)
+        assert pid(pool) != lost
+    assert np.asarray(outcomes).tolist() == [[[0.25, 0.75]]]
 
 
 @contextmanager

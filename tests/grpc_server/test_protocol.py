@@ -29,7 +29,10 @@ async def test_every_answer_says_which_model_gave_it() -> None:
     async with served(FakeRuntime()) as stub:
         call = stub.predict(stub.features(**EXAMPLE), metadata=(("x-request-id", "abc-1"),))
         await call
-        assert dict(await call.initial_metadata()) == {"model-name": "iris", "model-version": "7", "x-request-id": "abc-1"}
+        assert dict(await call.trailing_metadata()) == {"model-name": "iris", "model-version": "7", "x-request-id": "abc-1"}
+        stream = stub.predict_stream([stub.features(**EXAMPLE)], metadata=(("x-request-id", "abc-2"),))
+        assert [answer async for answer in stream]
+        assert dict(await stream.trailing_metadata()) == {"model-name": "iris", "model-version": "7", "x-request-id": "abc-2"}
         refused = stub.predict(stub.features())
         error = await failure(refused)
         assert not list(await refused.initial_metadata())  # gRPC clients retry no call that has sent anything before
@@ -41,7 +44,7 @@ async def test_a_request_id_that_could_forge_a_log_line_is_replaced(given: str) 
     async with served(FakeRuntime()) as stub:
         call = stub.predict(stub.features(**EXAMPLE), metadata=(("x-request-id", given),))
         await call
-        made = dict(await call.initial_metadata())["x-request-id"]
+        made = dict(await call.trailing_metadata())["x-request-id"]
         assert made != given
         assert len(made) == 16
 

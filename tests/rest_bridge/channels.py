@@ -52,7 +52,7 @@ class FakeCall:
             raise answer
         return answer
 
-    async def initial_metadata(self) -> Any:
+    async def trailing_metadata(self) -> Any:
         return (("model-name", "iris"), ("model-version", "7"), ("secret", "kept"))
 
     def cancel(self) -> bool:

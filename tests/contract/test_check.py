@@ -1,0 +1,223 @@
+"""Everything that is wrong with a contract is listed at once, each with its place, its reason and what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from contract.check import read
+from contract.contract import load
+from contract.errors import ContractError
+from tests.conftest import PROTOS
+from tests.contracts import write_contract
+
+HEAD = """
+// Answers.
+service TestService {{
+  // Predict answers.
+  rpc Predict(Features) returns (Response){http};
+}}
+// Response is an answer.
+message Response {{
+  // Probability of yes.
+  double yes_probability = 1;
+}}
+"""
+FINE = "optional double x = 1 [(buf.validate.field) = {required: true, double: {gte: 0, lte: 9, example: 1}}];"
+
+
+def lines(root: Path) -> list[str]:
+    return [str(found) for found in read(root)[1]]
+
+
+def contract(root: Path, *fields: str, http: str = "", more: str = "") -> Path:
+    """The service's lines are 9 to 12; the fields of Features begin on line 20, two lines each."""
+    commented = "".join(f"  // A field.\n  {field}\n" for field in fields)
+    features = f"// Features is a row.\nmessage Features {{\n{commented}}}\n"
+    return write_contract(root, HEAD.format(http=http), features, more)
+
+
+def test_the_iris_contract_is_fine() -> None:
+    assert lines(PROTOS) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "says"),
+    [
+        pytest.param(
+            "int64 x = 1 [(buf.validate.field) = {required: true, int64: {example: 1}}];",
+            "error: test.v1.Features.x is required but not optional: a real 0 is refused as missing. Fix: declare it `optional`.",
+            id="required-on-implicit-presence",
+        ),
+        pytest.param(
+            "int64 x = 1 [(buf.validate.field).int64.example = 1];",
+            "warning: test.v1.Features.x takes a missing value for 0. Fix: declare it `optional` and `required`.",
+            id="implicit-presence",
+        ),
+        pytest.param(
+            "optional double x = 1 [(buf.validate.field) = {required: true, double: {example: 1}}];",
+            "warning: test.v1.Features.x takes NaN and infinities. Fix: give it bounds, or `finite`.",
+            id="unbounded",
+        ),
+        pytest.param(
+            "optional int64 x = 1 [(buf.validate.field).required = true];",
+            "warning: test.v1.Features.x has no example. Fix: give it one, for the docs to show a call that works.",
+            id="no-example",
+        ),
+        pytest.param(
+            "optional int64 x = 1 [(buf.validate.field) = {int64: {gte: 2, example: 1, example: 3}}];",
+            "error: the example 1 of test.v1.Features.x breaks the contract's own rule int64.gte: "
+            "must be greater than or equal to 2. Fix: change the example or the rule.",
+            id="example",
+        ),
+        pytest.param(
+            'optional int64 x = 1 [(buf.validate.field) = {int64: {example: 3}, cel: {message: "a" expression: "this > 1"}}];',
+            "error: a CEL rule of test.v1.Features.x has no id: `this > 1`. Fix: give it one; callers see the id.",
+            id="cel-without-id",
+        ),
+        pytest.param(
+            'optional int64 x = 1 [(buf.validate.field) = {int64: {example: 3}, cel: {id: "odd" expression: "this % 2 == 1"}}];',
+            "error: a CEL rule of test.v1.Features.x has no message: `this % 2 == 1`. Fix: give it one; callers see the message.",
+            id="cel-without-message",
+        ),
+        pytest.param(
+            'optional int64 x = 1 [(buf.validate.field) = {int64: {example: 3}, cel_expression: "this % 2 == 1"}];',
+            "error: a CEL rule of test.v1.Features.x has no id and no message: `this % 2 == 1`. Fix: write it as `cel`, with both.",
+            id="cel-expression",
+        ),
+    ],
+)
+def test_a_field_is_told_what_is_wrong_with_it(tmp_path: Path, field: str, says: str) -> None:
+    assert lines(contract(tmp_path, field)) == [f"test/v1/test.proto:21: {says}"]
+
+
+def test_a_rule_that_cannot_mean_anything_is_an_error_of_its_message(tmp_path: Path) -> None:
+    root = contract(tmp_path, "optional int64 x = 1 [(buf.validate.field).string.min_len = 1];")
+    assert lines(root) == [
+        "test/v1/test.proto:19: error: a rule of test.v1.Features cannot be compiled: "
+        'expected rule "buf.validate.FieldRules.int64", got "buf.validate.FieldRules.string" on field "test.v1.Features.x". '
+        "Fix: give it a rule of its own type.",
+        "test/v1/test.proto:21: warning: test.v1.Features.x has no example. "
+        "Fix: give it one, for the docs to show a call that works.",
+    ]
+
+
+def test_examples_that_are_only_wrong_together_are_an_error(tmp_path: Path) -> None:
+    rule = 'option (buf.validate.message).cel = {id: "small" message: "x must be small" expression: "this.x < 1.0"};'
+    assert lines(contract(tmp_path, FINE, rule)) == [
+        "test/v1/test.proto:19: error: the example of test.v1.Features breaks the contract's own rule small: x must be small. "
+        "Fix: change the example or the rule."
+    ]
+
+
+def test_a_rule_that_fails_is_an_error(tmp_path: Path) -> None:
+    rule = 'cel: {id: "a", message: "b", expression: "1 / 0 > this"}'
+    field = f"optional int64 x = 1 [(buf.validate.field) = {{int64: {{example: 1}}, {rule}}}];"
+    assert lines(contract(tmp_path, field)) == [
+        "test/v1/test.proto:19: error: a rule of test.v1.Features fails on its example: "
+        "error evaluating a: divide by zero. Fix: change the example or the rule."
+    ]
+
+
+def test_what_has_no_comment_is_named(tmp_path: Path) -> None:
+    bare = """
+        service TestService { rpc Predict(Features) returns (Response); }
+        message Features { optional Kind x = 1; }
+        message Response { double yes_probability = 1; }
+        enum Kind { KIND_UNSPECIFIED = 0; }
+    """
+    root = write_contract(
+        tmp_path, bare.replace("optional Kind x = 1", "optional Kind x = 1 [(buf.validate.field).enum.example = 0]")
+    )
+    fix = "has no comment. Fix: say above it what it is, in which unit."
+    assert lines(root) == [
+        f"test/v1/test.proto:8: warning: test.v1.TestService {fix}",
+        f"test/v1/test.proto:8: warning: test.v1.TestService.Predict {fix}",
+        f"test/v1/test.proto:9: warning: test.v1.Features {fix}",
+        f"test/v1/test.proto:9: warning: test.v1.Features.x {fix}",
+        f"test/v1/test.proto:10: warning: test.v1.Response {fix}",
+        f"test/v1/test.proto:10: warning: test.v1.Response.yes_probability {fix}",
+        f"test/v1/test.proto:11: warning: test.v1.Kind {fix}",
+        f"test/v1/test.proto:11: warning: test.v1.Kind.KIND_UNSPECIFIED {fix}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rpc", "says"),
+    [
+        pytest.param(
+            "rpc P(stream Features) returns (Response)",
+            "test.v1.S.P streams one way only: stream both ways, or neither",
+            id="one-way",
+        ),
+        pytest.param(
+            "rpc P(Batch) returns (Response)",
+            "test.v1.S.P takes a batch: its response must be one repeated message too",
+            id="half-a-batch",
+        ),
+        pytest.param(
+            "rpc P(Loop) returns (Response)",
+            "test.v1.Loop holds itself: a model cannot take it",
+            id="recursion",
+        ),
+        pytest.param(
+            'rpc P(Features) returns (Response) { option (google.api.http) = {get: "/p"}; }',
+            'test.v1.S.P: google.api.http must be `post: "/path"` without variables, and `body: "*"`',
+            id="get",
+        ),
+    ],
+)
+def test_a_method_that_nobody_can_answer_is_an_error(tmp_path: Path, rpc: str, says: str) -> None:
+    more = f"service S {{ {rpc}; }} message Batch {{ repeated Features rows = 1; }} message Loop {{ optional Loop loop = 1; }}"
+    found = lines(contract(tmp_path, FINE, more=more))
+    assert found[0] == f"test/v1/test.proto:23: error: {says}."
+
+
+def test_paths_that_collide_are_an_error(tmp_path: Path) -> None:
+    http = ' { option (google.api.http) = {post: "/p" body: "*"}; }'
+    more = "// Too.\nservice S {\n  // Too.\n  rpc P(Features) returns (Response)" + http + "\n}"
+    assert lines(contract(tmp_path, FINE, http=http, more=more)) == [
+        "test/v1/test.proto:26: error: the REST path /p belongs to both test.v1.TestService.Predict and test.v1.S.P. "
+        "Fix: give one of them another path in google.api.http."
+    ]
+
+
+def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
+    root = contract(
+        tmp_path,
+        "int64 a = 1 [(buf.validate.field) = {required: true, int64: {gte: 1, example: 0}}];",
+        "optional float b = 2 [(buf.validate.field).float.example = 1];",
+        "optional int64 c = 3 [(buf.validate.field).int64 = {gte: 1, example: 0, example: -1}];",
+    )
+    assert [line.split(": ", 1)[0] for line in lines(root)] == [f"test/v1/test.proto:{line}" for line in (21, 21, 23, 25, 25)]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param(
+            "message A { Missing x = 1; Absent y = 2; }",
+            ['test/v1/test.proto:7: error: "Missing" is not defined.', 'test/v1/test.proto:7: error: "Absent" is not defined.'],
+            id="unknown-types",
+        ),
+        pytest.param(
+            "message A {", ["test/v1/test.proto:7: error: Reached end of input in message definition (missing '}')."], id="syntax"
+        ),
+    ],
+)
+def test_what_does_not_compile_is_told_in_the_compilers_words(tmp_path: Path, text: str, says: list[str]) -> None:
+    assert lines(write_contract(tmp_path, text)) == says
+
+
+def test_a_folder_without_contracts_is_an_error(tmp_path: Path) -> None:
+    assert lines(tmp_path) == [f"{tmp_path}: error: no contract (a .proto file) under {tmp_path}."]
+    assert lines(tmp_path / "no") == [f"{tmp_path}/no: error: no folder of contracts at {tmp_path}/no: create it or pass --protos."]
+    root = write_contract(tmp_path, "message A {}")
+    assert lines(root) == [f"{root}: error: no service is defined in test/v1/test.proto."]
+
+
+def test_a_start_is_refused_with_the_first_of_the_same_problems(tmp_path: Path) -> None:
+    root = contract(tmp_path, "optional int64 x = 1 [(buf.validate.field) = {int64: {gte: 2, example: 1}}];")
+    (problem,) = load(root, strict=False).defects
+    with pytest.raises(ContractError) as refused:
+        load(root)
+    assert str(refused.value) == str(problem)

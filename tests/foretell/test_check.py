@@ -1,0 +1,160 @@
+"""`foretell check`: contracts with their models, its formats and exit codes."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from foretell.cli import app
+from grpc_server.adding import add_model
+from grpc_server.repository import Repository
+from tests.conftest import COLUMNS, PROTOS
+from tests.contracts import RESPONSE, SERVICE, features, write_contract
+from tests.processes import refused
+
+
+def check(protos: Path, *arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["check", *map(str, arguments), "--protos", str(protos)])
+
+
+@pytest.fixture
+def protos(tmp_path: Path) -> Path:
+    shutil.copytree(PROTOS / "iris", tmp_path / "protos/iris")
+    return tmp_path / "protos"
+
+
+def edit(protos: Path, old: str, new: str) -> None:
+    file = protos / "iris/v1/iris.proto"
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+
+
+def test_nothing_is_wrong_with_iris_and_its_model(models: Path) -> None:
+    for arguments in ([], ["iris"]):
+        done = check(PROTOS, *arguments, "--models", models)
+        assert (done.exit_code, done.output) == (0, "Nothing is wrong.\n")
+
+
+def test_a_contract_is_checked_without_a_model(tmp_path: Path) -> None:
+    assert check(PROTOS, "--models", tmp_path / "none").output == "Nothing is wrong.\n"
+
+
+def test_warnings_alone_do_not_fail(protos: Path, tmp_path: Path) -> None:
+    edit(protos, "  // Probability that the flower is an Iris setosa.\n", "")
+    done = check(protos, "--models", tmp_path)
+    assert (done.exit_code, done.output) == (
+        0,
+        "iris/v1/iris.proto:115: warning: iris.v1.Response.setosa_probability has no comment. "
+        "Fix: say above it what it is, in which unit.\n1 warning\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        pytest.param(
+            "double petal_width",
+            "double petal_wdth",
+            "error: iris.v1.Features and the model's columns disagree: the model's column 'petal_width' has no field; "
+            'did you mean "petal_wdth"?; petal_wdth is no column of the model; did you mean "petal_width"?',
+            id="column",
+        ),
+        pytest.param(
+            "setosa_probability",
+            "sertosa_probability",
+            "error: iris.v1.Response and the model's classes disagree: the model's class 'setosa' has no "
+            '<class>_probability field; did you mean "sertosa"?; sertosa_probability is no class of the model; '
+            'did you mean "setosa"?',
+            id="class",
+        ),
+    ],
+)
+def test_a_model_is_held_against_its_contract(protos: Path, models: Path, old: str, new: str, says: str) -> None:
+    edit(protos, old, new)
+    done = check(protos, "--models", models)
+    assert (done.exit_code, done.output) == (1, f"iris/v1/iris.proto:42: {says}\n1 error\n")
+
+
+def test_libraries_that_changed_since_are_a_warning(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models, tmp_path / "models")
+    file = tmp_path / "models/iris/1/manifest.json"
+    manifest = json.loads(file.read_text())
+    now = manifest["libraries"]["scikit-learn"]
+    manifest["libraries"] |= {"scikit-learn": "1.0.2", "not-installed": "1"}
+    file.write_text(json.dumps(manifest))
+    done = check(PROTOS, "--models", tmp_path / "models")
+    assert (done.exit_code, done.output) == (
+        0,
+        f"iris/v1/iris.proto:42: warning: model 'iris' version 1 was added with scikit-learn 1.0.2; here is {now}. "
+        "Fix: install that version, or train and add it again.\n1 warning\n",
+    )
+
+
+def test_a_model_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
+    done = check(PROTOS, "iris", "--models", tmp_path)
+    assert done.exit_code == 1
+    assert done.output.startswith("iris/v1/iris.proto:42: error: ")
+    assert "iris" in done.output.splitlines()[0]
+    code, stderr = refused("foretell", "check", "churn", protos=str(PROTOS))
+    assert (code, stderr) == (2, f"foretell: no service under {PROTOS} is answered by a model 'churn'\n")
+
+
+def test_what_no_bridge_can_carry_is_an_error(tmp_path: Path) -> None:
+    root = write_contract(tmp_path, SERVICE, 'import "google/protobuf/any.proto";', features("google.protobuf.Any x"), RESPONSE)
+    done = check(root, "--models", tmp_path)
+    assert done.exit_code == 1
+    assert (
+        "test/v1/test.proto:12: error: test.v1.Features.x is a google.protobuf.Any: the REST bridge cannot carry it.\n"
+    ) in done.output
+
+
+def test_problems_of_the_contract_and_of_the_model_come_together(protos: Path, trained: Path, tmp_path: Path) -> None:
+    add_model(Repository(tmp_path / "models"), trained / "model.joblib", "iris", COLUMNS)
+    edit(protos, "double petal_width", "double petal_wdth")
+    edit(protos, "    (buf.validate.field).double.example = 0.2\n", "    (buf.validate.field).double.finite = true\n")
+    done = check(protos, "--models", tmp_path / "models")
+    assert done.exit_code == 1
+    assert [line.split(": ")[1] for line in done.output.splitlines()[:-1]] == ["error", "warning"]
+    assert done.output.endswith("\n1 error, 1 warning\n")
+
+
+def test_programs_get_json(protos: Path, tmp_path: Path) -> None:
+    edit(protos, "(buf.validate.field).double.example = 0.8", "(buf.validate.field).double.example = 8")
+    done = check(protos, "--models", tmp_path, "--format", "json")
+    assert done.exit_code == 1
+    assert json.loads(done.output) == {
+        "errors": 1,
+        "problems": [
+            {
+                "file": "iris/v1/iris.proto",
+                "line": 96,
+                "name": "iris.v1.Features.petal_length",
+                "severity": "error",
+                "reason": "the example 8.0 of iris.v1.Features.petal_length breaks the contract's own rule double.gte_lte: "
+                "must be greater than or equal to 0 and less than or equal to 1",
+                "fix": "change the example or the rule",
+            }
+        ],
+    }
+
+
+def test_github_gets_annotations(protos: Path, tmp_path: Path) -> None:
+    edit(protos, "  // Probability that the flower is an Iris setosa.\n", "")
+    edit(protos, "(buf.validate.field).double.example = 0.8", "(buf.validate.field).double.example = 8")
+    done = check(protos, "--models", tmp_path, "--format", "github")
+    assert done.exit_code == 1
+    file = f"file={protos}/iris/v1/iris.proto"
+    assert done.output.splitlines() == [
+        f"::error {file},line=96,title=error::the example 8.0 of iris.v1.Features.petal_length breaks the contract's own rule "
+        "double.gte_lte: must be greater than or equal to 0 and less than or equal to 1. Fix: change the example or the rule.",
+        f"::warning {file},line=115,title=warning::iris.v1.Response.setosa_probability has no comment. "
+        "Fix: say above it what it is, in which unit.",
+    ]
+
+
+def test_what_does_not_compile_is_an_error_at_its_place(tmp_path: Path) -> None:
+    root = write_contract(tmp_path, "message A { Missing x = 1; }")
+    done = check(root)
+    assert (done.exit_code, done.output) == (1, 'test/v1/test.proto:7: error: "Missing" is not defined.\n1 error\n')

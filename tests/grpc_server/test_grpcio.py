@@ -1,0 +1,52 @@
+"""The loop on the oldest and the newest grpcio that pyproject.toml allows: any may change the private queue it stands on."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT
+
+COMPANIONS = ("grpcio-health-checking", "grpcio-reflection", "grpcio-status")
+"""Refuse a grpcio older than themselves; not every patch of grpcio has one of its own."""
+PROTOCOL = [f"tests/grpc_server/{name}.py" for name in ("test_protocol", "test_streams")]
+
+
+def bounds() -> list[str]:
+    dependencies: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    (allowed,) = {found for text in dependencies if (found := re.fullmatch(r"grpcio>=([\d.]+),<=([\d.]+)", text))}
+    return list(allowed.groups())
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("version", bounds())
+def test_the_loop_speaks_the_protocol_on_every_grpcio_that_is_allowed(version: str) -> None:
+    folder = ROOT / ".tools" / f"grpcio-{version}"
+    if not folder.is_dir() and not installed(version, folder):
+        pytest.skip(f"grpcio {version} cannot be had on this machine")
+    check = "import grpc; from grpc_server.loop_check import loop_works; print(grpc.__version__, loop_works())"
+    assert python(folder, "-c", check).stdout.split() == [version, "True"]
+    told = python(folder, "-m", "pytest", "-n", "0", "-q", "-k", "loop", *PROTOCOL)
+    assert told.returncode == 0, told.stdout
+
+
+def installed(version: str, folder: Path) -> bool:
+    """Put a grpcio into a folder of its own; whether it can be had."""
+    wanted = [f"grpcio=={version}", *(f"{name}>=1.85.0,<={version}" for name in COMPANIONS)]
+    folder.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
+        command = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", f"--target={fresh}/new", *wanted]
+        if python(folder, *command).returncode:
+            return False
+        os.rename(f"{fresh}/new", folder)
+    return True
+
+
+def python(first: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(first)}
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
