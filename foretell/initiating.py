@@ -1,0 +1,156 @@
+"""`foretell init`: from a trained model to a contract, and a version in the repository."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from contract.compiler import own_files
+from contract.contract import Contract, load
+from contract.errors import ContractError, SetupError
+from contract.example import example
+from contract.spelling import snake
+from foretell.draft_contract import draft
+from grpc_server.adding import Added, add_model
+from grpc_server.describing import Description, Told, describe
+from grpc_server.repository import Repository
+
+_PACKAGE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*\.v[1-9][0-9]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked for."""
+
+    file: Path
+    data: Path | None
+    package: str
+    told: Told
+    labels: tuple[str, ...]
+    protos: Path
+    models: Path
+
+    @property
+    def contract_file(self) -> Path:
+        """Where the contract goes."""
+        return self.protos.joinpath(*self.package.split(".")) / f"{self.package.split('.')[-2]}.proto"
+
+    @property
+    def model(self) -> str:
+        """Name of the model: the package without its version."""
+        return self.package.rpartition(".")[0]
+
+
+def package_of(file: Path, package: str, name: str) -> str:
+    """The package that is asked for, or else one that is named like the model, or like the folder of a file `model`.
+
+    Raises SetupError for what is none.
+    """
+    source = file.stem if file.stem != "model" else file.resolve().parent.name
+    wanted = package or f"{name or snake(source, 'model')}.v1"
+    if not _PACKAGE.fullmatch(wanted):
+        raise SetupError(f"{wanted!r} is no package: lower-case words and a version, such as churn.v1")
+    if name and wanted.rpartition(".")[0] != name:
+        raise SetupError(
+            f"the package {wanted} is answered by the model {wanted.rpartition('.')[0]!r}, not {name!r}: leave out one"
+        )
+    return wanted
+
+
+def init(wish: Wish) -> None:
+    """Write the contract and add the model. Raises SetupError for what cannot be; nothing is then written."""
+    model = describe(wish.file, wish.data, wish.told)
+    shown = _shown(model, wish.labels)
+    path = _free_path(wish)
+    written = draft(model, wish.package, path, wish.told.targets[0] if len(wish.told.targets) == 1 else "", shown)
+    file = wish.contract_file
+    _write(file, written.text)
+    try:
+        contract = load(wish.protos)
+        added = _add(wish, model)
+    except SetupError:
+        file.unlink()
+        raise
+    _report(wish, model, added, contract, path)
+
+
+def _shown(model: Description, labels: tuple[str, ...]) -> dict[str, str]:
+    """Names for the classes of the model."""
+    classes = model.targets[0].classes
+    if labels and (len(model.targets) > 1 or len(labels) != len(classes)):
+        known = f"{len(classes)} classes, {', '.join(classes)}" if classes else "no classes"
+        raise SetupError(f"{len(labels)} labels are named, but the model tells {known} apart")
+    return dict(zip(classes, labels, strict=True)) if labels else {}
+
+
+def _free_path(wish: Wish) -> str:
+    """A REST path that no other contract has."""
+    *_, name, version = wish.package.split(".")
+    taken = _paths(wish.protos)
+    choices = [f"/{name}/predict", f"/{name}/{version}/predict", f"/{wish.package.replace('.', '/')}/predict"]
+    free = [path for path in choices if path not in taken and f"{path}/batch" not in taken]
+    return free[0] if free else choices[-1]
+
+
+def _paths(protos: Path) -> set[str]:
+    if not protos.is_dir() or not own_files(protos, {".proto"}):
+        return set()
+    return {path for service in load(protos).services for method in service.methods for path in method.paths}
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ContractError(f"cannot write {file}: {error.strerror}") from None
+
+
+def _add(wish: Wish, model: Description) -> Added:
+    several = len(model.targets) > 1
+    return add_model(
+        Repository(wish.models),
+        wish.file,
+        wish.model,
+        tuple(column.name for column in model.columns),
+        model.golden,
+        classes=wish.told.classes,
+        targets=tuple(target.name for target in model.targets) if several else (),
+        dtypes=model.dtypes,
+    )
+
+
+def _report(wish: Wish, model: Description, added: Added, contract: Contract, path: str) -> None:
+    typer.echo(f"wrote {wish.contract_file}: {len(model.columns)} columns, {len(model.outputs)} outputs")
+    typer.echo(f"added {wish.model} version {added.version} as {added.format}: {added.why}")
+    for line in _advice(wish, model):
+        typer.echo(f"note: {line}")
+    options = "".join(
+        f" --{name} {value}" for name, value in (("protos", wish.protos), ("models", wish.models)) if str(value) != name
+    )
+    typer.echo(f"\nnext:\n  foretell check {wish.model}{options}\n  foretell serve{options}")
+    service = next(service for service in contract.services if service.package == wish.package)
+    row = example(service.methods[0].input, contract.rules)
+    if row is not None and model.answer:
+        typer.echo(f"  curl -s http://127.0.0.1:8000{path} -H 'content-type: application/json' -d {_as_argument(row)}")
+
+
+def _as_argument(row: object) -> str:
+    import shlex
+
+    from google.protobuf import json_format
+
+    return shlex.quote(json_format.MessageToJson(row, preserving_proto_field_name=True, indent=None))  # type: ignore[arg-type]
+
+
+def _advice(wish: Wish, model: Description) -> list[str]:
+    """What only the author can tell."""
+    notes = []
+    if wish.data is None:
+        notes.append("without --data the contract has no bounds and no examples, and the model no golden rows")
+    if not model.named:
+        notes.append("the model does not know the names of its columns: pass --columns a,b,c or --data FILE")
+    failing = [column.name for column in model.columns if None in column.values and not column.nullable]
+    gaps = "is missing in some rows of the data, but the model fails on such a row: it is required"
+    return notes + [f"{name!r} {gaps}" for name in failing]
