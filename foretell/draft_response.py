@@ -36,6 +36,8 @@ class Response:
 
     lines: list[Line] = field(default_factory=list)
     enums: list[Enum] = field(default_factory=list)
+    classes: dict[str, Line] = field(default_factory=dict)
+    """The field of the probability of each class, for a model of one target."""
 
 
 def response(model: Description, called: str, shown: dict[str, str], scope: Scope) -> Response:
@@ -124,6 +126,7 @@ class _Draft:
         options = [] if evident else [(f"{_OUTPUT}.probability_of", quoted(label)), *_of(target)]
         rules = [(f"{FIELD}.double.gte", "0"), (f"{FIELD}.double.lte", "1")]
         self._add(f"Probability of {about}.", "double", f"{name}_probability", *options, *rules, *self._example(output))
+        self.made.classes[label] = self.made.lines[-1]
 
     def _number(self, output: Output, target: Target) -> None:
         name = output.kind if not target.name else target.name if output.kind == "value" else f"{target.name} {output.kind}"

@@ -1,8 +1,11 @@
 """The fields of a contract's features, drafted from the columns of a model."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from google.protobuf.descriptor import EnumDescriptor
 
 from contract.spelling import Names, pascal, snake, upper
 from contract.writing import Block, Line, Option, number, quoted
@@ -24,9 +27,12 @@ _LONGEST = 1000
 class Scope:
     """The names that the messages, enums and values of one package share."""
 
-    def __init__(self) -> None:
-        self._types = Names(("Features", "Response", "FeaturesBatch", "ResponseBatch"), joint="")
-        self._values = Names()
+    def __init__(self, types: Iterable[str] = (), enums: Iterable[EnumDescriptor] = ()) -> None:
+        """What is there already: names of types, and enums."""
+        enums = tuple(enums)
+        there = ("Features", "Response", "FeaturesBatch", "ResponseBatch", *types, *(str(enum.name) for enum in enums))
+        self._types = Names(there, joint="")
+        self._values = Names(str(value.name) for enum in enums for value in enum.values)
 
     def reserve(self, name: str) -> None:
         """Let no type have this name."""

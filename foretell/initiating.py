@@ -1,6 +1,9 @@
 """`foretell init`: from a trained model to a contract, and a version in the repository."""
 
 import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +11,15 @@ import typer
 
 from contract.compiler import own_files
 from contract.contract import Contract, load
+from contract.diff import diff
+from contract.editing import Edit
 from contract.errors import ContractError, SetupError
 from contract.example import example
 from contract.spelling import snake
-from foretell.draft_contract import draft
+from foretell.checking import check
+from foretell.diff_report import show
+from foretell.draft_contract import Draft, draft
+from foretell.revising import Revision
 from grpc_server.adding import Added, add_model
 from grpc_server.describing import Description, Told, describe
 from grpc_server.repository import Repository
@@ -59,20 +67,65 @@ def package_of(file: Path, package: str, name: str) -> str:
 
 
 def init(wish: Wish) -> None:
-    """Write the contract and add the model. Raises SetupError for what cannot be; nothing is then written."""
+    """Write the contract, or bring it up to date, and add the model.
+
+    Raises SetupError for what cannot be; nothing is then changed.
+    """
     model = describe(wish.file, wish.data, wish.told)
     shown = _shown(model, wish.labels)
-    path = _free_path(wish)
-    written = draft(model, wish.package, path, wish.told.targets[0] if len(wish.told.targets) == 1 else "", shown)
-    file = wish.contract_file
-    _write(file, written.text)
+    called = wish.told.targets[0] if len(wish.told.targets) == 1 else ""
+    there = wish.contract_file.exists()
+    before = load(wish.protos) if there or _has_contracts(wish.protos) else None
+    new = draft(model, wish.package, _free_path(wish, before), called, shown)
+    text, notes = _revised(wish, before, model, new, shown) if there and before else (new.text, [])
+    with _written(wish.contract_file, text):
+        _try(wish, model)
+        added = _add(wish, model, Repository(wish.models))
+    contract = load(wish.protos)
+    _report(wish, model, added, contract, notes)
+    if there and before:
+        _compare(before, contract)
+
+
+def _revised(wish: Wish, before: Contract, model: Description, new: Draft, shown: dict[str, str]) -> tuple[str, list[str]]:
+    """The text of a contract that is there, brought up to date, and what its author may want to look at."""
+    services = [service for service in before.services if service.package == wish.package and service.methods]
+    if not services:
+        raise SetupError(f"{wish.contract_file} has no service that a model answers: move it away, or pass another --package")
+    revision = Revision(Edit.of(wish.contract_file), before, services[0], model)
+    return revision.text(new.response, shown), revision.notes
+
+
+@contextmanager
+def _written(file: Path, text: str) -> Iterator[None]:
+    """The file holds this text; it is as it was before, if the `with` block fails."""
+    before = file.read_text(encoding="utf-8") if file.exists() else None
+    _write(file, text)
     try:
-        contract = load(wish.protos)
-        added = _add(wish, model)
-    except SetupError:
-        file.unlink()
+        yield
+    except BaseException:
+        if before is None:
+            file.unlink()
+        else:
+            _write(file, before)
         raise
-    _report(wish, model, added, contract, path)
+
+
+def _try(wish: Wish, model: Description) -> None:
+    """Add the model to a repository that is gone again, to hold it against the contract. Raises SetupError with what is wrong."""
+    with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
+        _add(wish, model, Repository(Path(folder)))
+        errors = [each for each in check(wish.protos, Path(folder), wish.model) if each.is_error]
+    if errors:
+        raise SetupError(f"the model and its contract cannot go together: {errors[0].place}: {errors[0].sentence}")
+
+
+def _compare(before: Contract, after: Contract) -> None:
+    findings = diff(before, after)
+    typer.echo("\nfor those who call:")
+    show(findings, "text", None)
+    if any(finding.breaks for finding in findings):
+        typer.echo("If that must not be, take the old file back, and give this model a package of its own with --package.")
 
 
 def _shown(model: Description, labels: tuple[str, ...]) -> dict[str, str]:
@@ -84,19 +137,18 @@ def _shown(model: Description, labels: tuple[str, ...]) -> dict[str, str]:
     return dict(zip(classes, labels, strict=True)) if labels else {}
 
 
-def _free_path(wish: Wish) -> str:
+def _free_path(wish: Wish, before: Contract | None) -> str:
     """A REST path that no other contract has."""
     *_, name, version = wish.package.split(".")
-    taken = _paths(wish.protos)
+    services = before.services if before else ()
+    taken = {path for service in services for method in service.methods for path in method.paths}
     choices = [f"/{name}/predict", f"/{name}/{version}/predict", f"/{wish.package.replace('.', '/')}/predict"]
     free = [path for path in choices if path not in taken and f"{path}/batch" not in taken]
     return free[0] if free else choices[-1]
 
 
-def _paths(protos: Path) -> set[str]:
-    if not protos.is_dir() or not own_files(protos, {".proto"}):
-        return set()
-    return {path for service in load(protos).services for method in service.methods for path in method.paths}
+def _has_contracts(protos: Path) -> bool:
+    return protos.is_dir() and bool(own_files(protos, {".proto"}))
 
 
 def _write(file: Path, text: str) -> None:
@@ -107,10 +159,10 @@ def _write(file: Path, text: str) -> None:
         raise ContractError(f"cannot write {file}: {error.strerror}") from None
 
 
-def _add(wish: Wish, model: Description) -> Added:
+def _add(wish: Wish, model: Description, repository: Repository) -> Added:
     several = len(model.targets) > 1
     return add_model(
-        Repository(wish.models),
+        repository,
         wish.file,
         wish.model,
         tuple(column.name for column in model.columns),
@@ -121,19 +173,20 @@ def _add(wish: Wish, model: Description) -> Added:
     )
 
 
-def _report(wish: Wish, model: Description, added: Added, contract: Contract, path: str) -> None:
+def _report(wish: Wish, model: Description, added: Added, contract: Contract, notes: list[str]) -> None:
     typer.echo(f"wrote {wish.contract_file}: {len(model.columns)} columns, {len(model.outputs)} outputs")
     typer.echo(f"added {wish.model} version {added.version} as {added.format}: {added.why}")
-    for line in _advice(wish, model):
+    for line in [*_advice(wish, model), *notes]:
         typer.echo(f"note: {line}")
     options = "".join(
         f" --{name} {value}" for name, value in (("protos", wish.protos), ("models", wish.models)) if str(value) != name
     )
     typer.echo(f"\nnext:\n  foretell check {wish.model}{options}\n  foretell serve{options}")
     service = next(service for service in contract.services if service.package == wish.package)
-    row = example(service.methods[0].input, contract.rules)
-    if row is not None and model.answer:
-        typer.echo(f"  curl -s http://127.0.0.1:8000{path} -H 'content-type: application/json' -d {_as_argument(row)}")
+    method = service.methods[0]
+    row = example(method.input, contract.rules)
+    if row is not None and model.answer and method.paths:
+        typer.echo(f"  curl -s http://127.0.0.1:8000{method.paths[0]} -H 'content-type: application/json' -d {_as_argument(row)}")
 
 
 def _as_argument(row: object) -> str:
