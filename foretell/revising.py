@@ -18,7 +18,7 @@ from contract.fields import Kind, enum_of
 from contract.labels import match, says_nothing, short_name
 from contract.service import Service
 from contract.spelling import Names, snake, upper
-from contract.writing import Line, commented, number
+from contract.writing import Line, commented, number, quoted
 from foretell.draft_response import Response
 from foretell.drafting import Scope, feature, value_line
 from foretell.seen import Range, seconds, seen, told
@@ -90,7 +90,7 @@ class Revision:
             known = column.dtype.categories
             labels = list(dict.fromkeys(str(label) for label in known or sorted({str(v) for v in column.values if v is not None})))
             if labels:
-                self._of_labels(enum_of(leaf.value), labels, {}, whole=bool(known))
+                self._of_labels(leaf.field, labels, {}, whole=bool(known))
         kind, values = _RANGED.get(leaf.kind), [value for value in column.values if value is not None]
         if kind is None or not values or column.dtype.is_text:
             return
@@ -162,7 +162,7 @@ class Revision:
         classes = self._model.targets[0].classes
         for field in self._answer.fields:
             if field.enum_type is not None and classes and not field.is_repeated:
-                self._of_labels(field.enum_type, classes, shown, whole=True)
+                self._of_labels(field, classes, shown, whole=True)
         held = {}
         for field in self._answer.fields:
             label = self._class_of(field, response)
@@ -171,12 +171,15 @@ class Revision:
         for label, field in held.items():
             if label not in classes:
                 self._remove(field)
-        missing = [line for label, line in response.classes.items() if label not in held] if held else []
         names = Names((*self._answer.fields_by_name, *self._reserved(self._answer)))
-        for place, line in enumerate(missing, _next(self._answer)):
-            kind, name, *_ = line.declared.split()
+        missing = {label: line for label, line in response.classes.items() if held and label not in held}
+        for place, (label, line) in enumerate(missing.items(), _next(self._answer)):
+            kind, wanted, *_ = line.declared.split()
+            name = names.take(wanted)
+            says = () if name == wanted else (("(foretell.v1.output).probability_of", quoted(label)),)
+            options = dict((*line.options, *says))
             self._edit.append(
-                self._answer.full_name, "\n" + _lines(Line(line.comment, f"{kind} {names.take(name)} = {place}", line.options))
+                self._answer.full_name, "\n" + _lines(Line(line.comment, f"{kind} {name} = {place}", tuple(options.items())))
             )
 
     def _class_of(self, field: FieldDescriptor, response: Response) -> str | None:
@@ -191,20 +194,27 @@ class Revision:
         alike = {snake(label, "class"): label for label in response.classes}
         return spelled.get(field.name) or alike.get(name) or name
 
-    def _of_labels(self, enum: EnumDescriptor, labels: Sequence[str], shown: dict[str, str], *, whole: bool) -> None:
+    def _of_labels(self, field: FieldDescriptor, labels: Sequence[str], shown: dict[str, str], *, whole: bool) -> None:
         """`whole` says that the model knows no other labels: values that stand for others are gone then."""
-        found = match(enum, labels, self._contract.options)
+        enum = enum_of(field)
         if not self._edit.has(enum.full_name):
             return
+        found = match(enum, labels, self._contract.options)
         zero: Any = enum.values[0]
         prefix = str(zero.name).removesuffix(f"_{short_name(zero)}")
         names = Names((*(value.name for value in enum.values), *self._reserved(enum)))
+        numbers = list(found.by_number)
         for place, label in enumerate(found.unnamed, _next(enum)):
             name = names.take(f"{prefix}_{upper(shown.get(label, label), 'value')}")
             self._edit.append(enum.full_name, _lines(value_line(name, place, label, shown.get(label, label), prefix)))
+            numbers.append(place)
         for value in found.unknown if whole else ():
             if not says_nothing(value):
                 self._edit.replace_statement(f"{enum.full_name}.{value.name}", _RESERVED.format(value.number, value.name))
+        shows = self._rule(field, "enum", "example", 0)
+        if shows and whole and self._contract.rules.of(field).examples[0] not in numbers:
+            name, _, _ = self._edit.text(*shows).partition("=")
+            self._edit.replace(*shows, f"{name}= {numbers[0]}")
 
     def _reserved(self, thing: Any) -> list[str]:
         return list(_proto(thing).reserved_name)
