@@ -118,7 +118,10 @@ def add(
 @app.command()
 def init(
     file: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A trained model you trust, for it is loaded: .joblib, .pkl, .skops or .onnx.")
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="A trained model you trust, for it is loaded: .joblib, .pkl, .skops, .onnx, or MLflow's folder."
+        ),
     ],
     data: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The training data, .csv or .parquet: bounds and examples come from it.")
@@ -139,11 +142,12 @@ def init(
     models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
 ) -> None:
     """Write a contract for a trained model, and put the model into the repository."""
-    from foretell.initiating import Wish, init, package_of
+    from foretell.initiating import Wish, init, model_in, package_of
     from grpc_server.describing import Told
 
     told = Told(_names(columns), _names(target), _names(classes))
-    init(Wish(file, data, package_of(file, package, name), told, _names(labels), protos, models))
+    with model_in(file, told) as (model, told):
+        init(Wish(model, data, package_of(file, package, name), told, _names(labels), protos, models))
 
 
 def _names(listed: str) -> tuple[str, ...]:

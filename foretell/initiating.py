@@ -4,7 +4,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
@@ -55,7 +55,7 @@ def package_of(file: Path, package: str, name: str) -> str:
 
     Raises SetupError for what is none.
     """
-    source = file.stem if file.stem != "model" else file.resolve().parent.name
+    source = file.resolve().parent.name if file.stem == "model" else file.stem
     wanted = package or f"{name or snake(source, 'model')}.v1"
     if not _PACKAGE.fullmatch(wanted):
         raise SetupError(f"{wanted!r} is no package: lower-case words and a version, such as churn.v1")
@@ -64,6 +64,19 @@ def package_of(file: Path, package: str, name: str) -> str:
             f"the package {wanted} is answered by the model {wanted.rpartition('.')[0]!r}, not {name!r}: leave out one"
         )
     return wanted
+
+
+@contextmanager
+def model_in(path: Path, told: Told) -> Iterator[tuple[Path, Told]]:
+    """The model's file, of a path that may be a folder of MLflow's, and what the folder tells besides."""
+    if not path.is_dir():
+        yield path, told
+        return
+    from grpc_server.runtimes.mlflow_folder import unpack
+
+    with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
+        saved = unpack(path, Path(folder))
+        yield saved.file, replace(told, columns=told.columns or saved.columns)
 
 
 def init(wish: Wish) -> None:

@@ -1,4 +1,4 @@
-"""Twelve kinds of estimators with their training data, and what callers of a drafted contract send and get."""
+"""Estimators of every kind with their training data, and what callers of a drafted contract send and get."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
+from sklearn.ensemble import GradientBoostingRegressor, HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.impute import SimpleImputer
@@ -212,9 +215,51 @@ def gaussian() -> Case:
     return Case(model, frame, present(frame), answers)
 
 
+def quantiles() -> Case:
+    """Three regressors of one value, of which two are the ends of an interval."""
+    frame = numbers(15, "a", "b")
+    fitted = {
+        name: GradientBoostingRegressor(loss="quantile", alpha=alpha, n_estimators=10).fit(frame, frame.sum(axis=1))
+        for name, alpha in (("value", 0.5), ("lower", 0.1), ("upper", 0.9))
+    }
+    answers = named(
+        np.column_stack([fitted[name].predict(frame) for name in ("value", "lower", "upper")]), "value", "lower", "upper"
+    )
+    return Case(fitted, frame, present(frame), answers)
+
+
+def texts() -> Case:
+    """A row is one text."""
+    words = np.random.default_rng(16).choice(["rain", "sun", "wind", "fog"], (ROWS, 3))
+    lines = pd.DataFrame({"line": [" ".join(row) for row in words.tolist()]})
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(lines.line, ["rain" in line for line in lines.line])
+    answers = [
+        {"label": bool(label), "false_probability": row[0], "true_probability": row[1]}
+        for label, row in zip(model.predict(lines.line), model.predict_proba(lines.line).tolist(), strict=True)
+    ]
+    return Case(model, lines, present(lines), answers)
+
+
+def frozen() -> Case:
+    """Calibrated around a frozen pipeline, whose encoder alone knows the categories."""
+    random = np.random.default_rng(17)
+    frame = pd.DataFrame({"grade": random.choice([10, 20, 30], ROWS), "mood": random.choice(["good", "BAD"], ROWS)})
+    label = np.where(frame.grade + random.normal(0, 9, ROWS) > 20, "pass", "fail")
+    columns = ColumnTransformer([("all", OneHotEncoder(), ["grade", "mood"])])
+    pipeline = make_pipeline(columns, LogisticRegression()).fit(frame, label)
+    model = CalibratedClassifierCV(FrozenEstimator(pipeline)).fit(frame, label)
+    answers = [
+        {"label": f"LABEL_{name.upper()}", "fail_probability": row[0], "pass_probability": row[1]}
+        for name, row in zip(model.predict(frame), model.predict_proba(frame).tolist(), strict=True)
+    ]
+    rows = [row | {"mood": f"MOOD_{row['mood'].upper()}"} for row in present(frame)]
+    return Case(model, frame, rows, answers)
+
+
 CASES: dict[str, Callable[[], Case]] = {
     made.__name__: made
     for made in (
         logistic, svc, forest, boosting, ridge, several_numbers, several_labels, isolation, clusters, components, mixed, gaussian,
+        quantiles, texts, frozen,
     )
 }  # fmt: skip

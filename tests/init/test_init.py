@@ -1,4 +1,4 @@
-"""`foretell init` on twelve kinds of estimators: a clean contract, and a server that gives the estimator's own answers."""
+"""`foretell init` on estimators of every kind: a clean contract, and a server that gives the estimator's own answers."""
 
 import shutil
 import subprocess
