@@ -113,9 +113,12 @@ class _Trial:
         base = self._base or {column.name: column.dtype.blank for column in self._columns if not column.dtype.unit}
         columns = tuple(self._tried(column, base) for column in self._columns)
         self._columns = columns
-        return Description(
-            columns, self._targets, self._outputs, self._answers([base])[0] if self._base else {}, self._golden(), named
-        )
+        try:
+            answer = self._answers([base])[0] if self._base else {}
+            return Description(columns, self._targets, self._outputs, answer, self._golden(), named)
+        except Exception as error:  # An estimator may raise anything.
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise ModelError(f"the model in {self._file.name} does not answer rows of the data ({reason})") from error
 
     @property
     def _values(self) -> list[tuple[Scalar | None, ...]]:

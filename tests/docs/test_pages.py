@@ -33,12 +33,15 @@ TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text() for page in PAGES}
 
 @pytest.fixture(scope="module")
 def trained_in_the_checkout() -> Iterator[None]:
-    """`build/iris`, as `make serve` leaves it; the repository that a page makes is removed again."""
+    """`build/iris`, as `make serve` leaves it; what the pages make is removed again."""
     if not (ROOT / "build/iris/golden.jsonl").exists():
         subprocess.run(["make", "--silent", "build/iris"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    shutil.rmtree(ROOT / "build/docs-models", ignore_errors=True)
+    made = [ROOT / "build" / folder for folder in ("docs-models", "docs-init", "flower")]
+    for folder in made:
+        shutil.rmtree(folder, ignore_errors=True)
     yield
-    shutil.rmtree(ROOT / "build/docs-models", ignore_errors=True)
+    for folder in made:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize("block", RUN, ids=str)
