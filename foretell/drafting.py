@@ -23,6 +23,9 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LONGEST = 1000
 """Characters of a text of which nothing is known."""
 
+_HUGE = 2**62
+"""From here on the bounds around a whole number need not fit into 64 bits."""
+
 
 class Scope:
     """The names that the messages, enums and values of one package share."""
@@ -118,7 +121,7 @@ def _kind(column: Column, scope: Scope) -> _Kind:
     known = [value for value in column.values if value is not None]
     if column.dtype.name == "bool" or (known and all(isinstance(value, bool) for value in known)):
         return "bool", "true or false", _example(column, "bool"), None, None
-    whole = all(isinstance(value, int) for value in known) if known else "int" in column.dtype.name
+    whole = all(isinstance(value, int) and abs(value) < _HUGE for value in known) if known else "int" in column.dtype.name
     return _number(column, "int64" if whole else "double", [float(v) if not whole else int(v) for v in known])
 
 

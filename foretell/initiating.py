@@ -59,10 +59,11 @@ def package_of(file: Path, package: str, name: str) -> str:
     wanted = package or f"{name or snake(source, 'model')}.v1"
     if not _PACKAGE.fullmatch(wanted):
         raise SetupError(f"{wanted!r} is no package: lower-case words and a version, such as churn.v1")
-    if name and wanted.rpartition(".")[0] != name:
-        raise SetupError(
-            f"the package {wanted} is answered by the model {wanted.rpartition('.')[0]!r}, not {name!r}: leave out one"
-        )
+    if wanted.partition(".")[0] in IMPORTED:
+        raise SetupError(f"the folder of {wanted} is one of {', '.join(IMPORTED)}, which hold imports: pass another --package")
+    model = wanted.rpartition(".")[0]
+    if name and model != name:
+        raise SetupError(f"the package {wanted} is answered by the model {model!r}, not {name!r}: leave out one of the two")
     return wanted
 
 

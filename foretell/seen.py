@@ -15,6 +15,8 @@ SENTENCE = re.compile(r"Seen in training: (?P<low>\S+) to (?P<high>\S+?)\.(?=\s|
 
 FIELD = "(buf.validate.field)"
 
+_MOST = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -44,6 +46,8 @@ class Range:
         step = max(step, 1.0) if self.kind == "int64" else step
         low = min(_stepped(math.floor((self.low - room) / step), step), self.low)
         high = max(_stepped(math.ceil((self.high + room) / step), step), self.high)
+        if self.kind == "int64":
+            low, high = max(low, -_MOST), min(high, _MOST)
         return (max(low, 0) if self.low >= 0 else low), (min(high, 0) if self.high <= 0 and self.low < 0 else high)
 
     @property

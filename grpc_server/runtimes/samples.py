@@ -1,5 +1,6 @@
 """Training data on disk, read with pandas: the values of each column as JSON has them."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ def _frame(file: Path, texts: set[str]) -> Any:
     except ModuleNotFoundError:
         raise ModelError("reading training data needs pandas: pip install 'foretell[frames]'") from None
     except ImportError:
-        raise ModelError("reading Parquet needs pyarrow: pip install 'foretell[frames]'") from None
+        raise ModelError("reading Parquet needs pyarrow: pip install 'foretell[parquet]'") from None
     except OSError as error:
         raise ModelError(f"cannot read {file}: {error.strerror or 'it is damaged'}") from None
     except (ValueError, ArithmeticError) as error:  # A parser's errors are ValueErrors, pyarrow's too.
@@ -87,6 +88,10 @@ def _plain(column: Any, file: Path) -> Iterator[Scalar | None]:
             yield moment.isoformat().replace("+00:00", "Z")
         elif isinstance(value, pd.Timedelta):
             yield value.total_seconds()
+        elif isinstance(value, float) and math.isinf(value):
+            raise ModelError(
+                f"{file.name}: the column {column.name!r} holds infinities, which no contract takes: leave those rows out"
+            )
         elif isinstance(value, bool | int | float | str):
             yield value
         else:

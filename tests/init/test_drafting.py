@@ -54,7 +54,7 @@ def columns(draw: st.DrawFn) -> Column:
         return Column(name, Dtype("object", labels), labels, nullable=draw(st.booleans()), example=labels[0])
     values = {
         "double": st.one_of(FINITE, st.floats(-1, 1)),
-        "int": st.integers(-(2**53), 2**53),
+        "int": st.integers(-(2**64), 2**64),
         "bool": st.booleans(),
         "text": TEXTS,
         "wide": TEXTS,

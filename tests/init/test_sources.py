@@ -100,11 +100,23 @@ def test_types_that_a_folder_of_mlflow_trusts_are_loaded_and_no_others(tmp_path:
                 init(tmp_path, folder, "--data", data)
 
 
-def test_parquet_needs_what_reads_it(tmp_path: Path) -> None:
-    joblib.dump(MODEL, tmp_path / "m.joblib")
-    (tmp_path / "m.parquet").write_bytes(b"PAR1")
-    with pytest.raises(SetupError, match=r"reading Parquet needs pyarrow|m\.parquet cannot be read"):
-        init(tmp_path, tmp_path / "m.joblib", "--data", tmp_path / "m.parquet")
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
+    frame = FRAME.assign(since=pd.Timestamp("2026-01-01", tz="Europe/Zurich"), town=pd.Categorical(np.resize(["Bern", "Zug"], 30)))
+    encode = ColumnTransformer([("times", OneHotEncoder(handle_unknown="ignore"), ["since"]), ("towns", OneHotEncoder(), ["town"])])
+    joblib.dump(make_pipeline(encode, LogisticRegression()).fit(frame, KINDS), tmp_path / "m.joblib")
+    frame.to_parquet(tmp_path / "m.parquet")
+    done = init(tmp_path, tmp_path / "m.joblib", "--data", tmp_path / "m.parquet")
+    assert done.exit_code == 0, done.output
+    assert list(fields(tmp_path)) == ["a", "b", "since", "town"]
+    dtypes = Repository(tmp_path / "models").read("m", "1").manifest.dtypes
+    assert dtypes["since"].zone == "Europe/Zurich"
+    assert dtypes["town"].categories == ("Bern", "Zug")
+
+
+def test_a_package_is_none_of_the_imports(tmp_path: Path) -> None:
+    joblib.dump(MODEL, tmp_path / "buf.joblib")
+    with pytest.raises(SetupError, match=r"the folder of buf.v1 is one of buf, google, foretell, which hold imports"):
+        init(tmp_path, tmp_path / "buf.joblib")
 
 
 def test_without_data_the_model_alone_tells(tmp_path: Path) -> None:
@@ -166,6 +178,8 @@ def test_labels_are_what_callers_see(tmp_path: Path, data: Path) -> None:
             "in m.joblib does not answer rows of the data (ValueError: could not convert string to float: 'high')", id="text"),
         pytest.param(["array.joblib", "--data", "texts.csv", "--columns", "a,b"],
             "the column 'b' holds 'high' in the data, but the model takes numbers there", id="text-in-an-array"),
+        pytest.param(["m.joblib", "--data", "infinite.csv"],
+            "infinite.csv: the column 'b' holds infinities, which no contract takes: leave them out", id="infinite"),
         pytest.param(["m.joblib", "--data", "m.xlsx"], "m.xlsx is none of .csv, .parquet", id="data-format"),
         pytest.param(["m.joblib", "--data", "empty.csv"], "empty.csv cannot be read: No columns to parse from file", id="empty"),
         pytest.param(["m.joblib", "--data", "bare.csv"], "bare.csv holds no rows", id="no-rows"),
@@ -184,6 +198,7 @@ def test_what_cannot_be_is_refused_in_one_line(
     joblib.dump(LogisticRegression().fit(FRAME.to_numpy(), KINDS), "array.joblib")
     FRAME[["a"]].to_csv("other.csv", index=False)
     FRAME.assign(b="high").to_csv("texts.csv", index=False)
+    FRAME.assign(b=np.inf).to_csv("infinite.csv", index=False)
     Path("empty.csv").touch()
     Path("bare.csv").write_text("a,b\n")
     with pytest.raises(SetupError) as refusal:
@@ -196,6 +211,11 @@ def test_what_cannot_be_is_refused_in_one_line(
 
 def test_a_missing_extra_is_named(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     joblib.dump(LogisticRegression().fit(FRAME.to_numpy(), KINDS), tmp_path / "m.joblib")
+    FRAME.to_parquet(tmp_path / "m.parquet")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pyarrow"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(SetupError, match=r"^reading Parquet needs pyarrow: pip install 'foretell\[parquet\]'$"):
+        init(tmp_path, tmp_path / "m.joblib", "--data", tmp_path / "m.parquet")
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(SetupError, match=r"^reading training data needs pandas: pip install 'foretell\[frames\]'$"):
         init(tmp_path, tmp_path / "m.joblib", "--data", data)
