@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from contract.compiler import own_files
+from contract.compiler import IMPORTED, own_files
 from contract.contract import Contract, load
 from contract.diff import diff
 from contract.editing import Edit
