@@ -179,7 +179,7 @@ def test_labels_are_what_callers_see(tmp_path: Path, data: Path) -> None:
         pytest.param(["array.joblib", "--data", "texts.csv", "--columns", "a,b"],
             "the column 'b' holds 'high' in the data, but the model takes numbers there", id="text-in-an-array"),
         pytest.param(["m.joblib", "--data", "infinite.csv"],
-            "infinite.csv: the column 'b' holds infinities, which no contract takes: leave them out", id="infinite"),
+            "infinite.csv: the column 'b' holds infinities, which no contract takes: leave those rows out", id="infinite"),
         pytest.param(["m.joblib", "--data", "m.xlsx"], "m.xlsx is none of .csv, .parquet", id="data-format"),
         pytest.param(["m.joblib", "--data", "empty.csv"], "empty.csv cannot be read: No columns to parse from file", id="empty"),
         pytest.param(["m.joblib", "--data", "bare.csv"], "bare.csv holds no rows", id="no-rows"),
