@@ -122,6 +122,41 @@ def add(
     typer.echo(f"added {name} version {added.version} as {added.format}: {added.why}")
 
 
+@app.command()
+def init(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="A trained model you trust, for it is loaded: .joblib, .pkl, .skops, .onnx, or MLflow's folder."
+        ),
+    ],
+    data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The training data, .csv or .parquet: bounds and examples come from it.")
+    ] = None,
+    target: Annotated[
+        str, typer.Option(metavar="T[,U]", help="What the model predicts: a column of the data, or several in order.")
+    ] = "",
+    package: Annotated[str, typer.Option(metavar="NAME.v1", help="Package of the contract.  [default: the file's name, v1]")] = "",
+    name: Annotated[str, typer.Option(help="Name of the model, where --package is left out.")] = "",
+    labels: Annotated[str, typer.Option(metavar="A,B,C", help="What callers see for the classes, in the model's order.")] = "",
+    columns: Annotated[
+        str, typer.Option(metavar="A,B,C", help="Training columns in training order, where the model does not name them.")
+    ] = "",
+    classes: Annotated[
+        str, typer.Option(metavar="X,Y,Z", help="Classes in the order of the output, where the model does not name them.")
+    ] = "",
+    protos: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_PROTOS", help="Folder of the contracts.")] = _PROTOS,
+    models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
+) -> None:
+    """Write a contract for a trained model, and put the model into the repository."""
+    from foretell.initiating import Wish, init, model_in, package_of
+    from grpc_server.describing import Told
+
+    told = Told(_names(columns), _names(target), _names(classes))
+    with model_in(file, told) as (model, told):
+        init(Wish(model, data, package_of(file, package, name), told, _names(labels), protos, models))
+
+
 def _names(listed: str) -> tuple[str, ...]:
     return tuple(filter(None, (name.strip() for name in listed.split(","))))
 

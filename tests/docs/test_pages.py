@@ -36,15 +36,15 @@ TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text() for page in PAGES}
 
 @pytest.fixture(scope="module")
 def trained_in_the_checkout() -> Iterator[None]:
-    """`build/iris`, as `make serve` leaves it; the repositories that pages make are removed again."""
+    """`build/iris`, as `make serve` leaves it; what the pages make is removed again."""
     if not (ROOT / "build/iris/golden.jsonl").exists():
         subprocess.run(["make", "--silent", "build/iris"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    repositories = [ROOT / "build/docs-models", ROOT / "build/docs-versions"]
-    for repository in repositories:
-        shutil.rmtree(repository, ignore_errors=True)
+    made = [ROOT / "build" / folder for folder in ("docs-models", "docs-versions", "docs-init", "flower")]
+    for folder in made:
+        shutil.rmtree(folder, ignore_errors=True)
     yield
-    for repository in repositories:
-        shutil.rmtree(repository, ignore_errors=True)
+    for folder in made:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize("block", RUN, ids=str)

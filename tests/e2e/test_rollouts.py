@@ -51,7 +51,7 @@ def load(running: Foretell, contract: Contract) -> Iterator[Load]:
             predict = channel.unary_unary(method.path, response_deserializer=method.response.FromString)
             while not stop.is_set():
                 answer, call = predict.with_call(request, timeout=30)
-                told.note(answer.setosa_probability, dict(call.initial_metadata()))
+                told.note(answer.setosa_probability, dict(call.trailing_metadata()))
 
     def over_rest() -> None:
         with httpx.Client(base_url=running.http, timeout=30) as http:

@@ -40,7 +40,7 @@ async def asked(stub: Stub, **choice: str) -> tuple[float, str, str]:
     metadata = tuple((name.replace("_", "-"), value) for name, value in choice.items())
     call = stub.predict(stub.features(**EXAMPLE), metadata=metadata)
     answer = await call
-    labels = dict(await call.initial_metadata())
+    labels = dict(await call.trailing_metadata())
     return round(answer.setosa_probability, 6), labels["model-version"], labels["model-generation"]
 
 
@@ -154,12 +154,12 @@ async def test_a_stream_keeps_its_version_and_the_version_stays_for_it(root: Pat
         assert (await failure(asked(stub, model_version="1"))).code() is grpc.StatusCode.NOT_FOUND
         await stream.write(stub.features(**EXAMPLE))
         assert (await stream.read()).setosa_probability == 0.01
-        assert dict(await stream.initial_metadata())["model-version"] == "1"
         assert "1" in {version.version for version in host.versions}
         await stream.done_writing()
         assert await stream.read() is grpc.aio.EOF
         await asyncio.to_thread(until, host, lambda: len(host.versions) == 2)
         assert (await stream.code()) is grpc.StatusCode.OK
+        assert dict(await stream.trailing_metadata())["model-version"] == "1"
 
 
 async def test_a_stream_that_is_cancelled_lets_its_version_go(root: Path) -> None:

@@ -1,0 +1,104 @@
+"""The text of a `.proto` file, as `buf format` would have it."""
+
+import json
+import math
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+_WIDTH = 80
+_INDENT = "  "
+
+Option = tuple[str, str]
+"""Its name, such as `(buf.validate.field).double.gte`, and its value as it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One statement: a field, or a value of an enum."""
+
+    comment: str
+    declared: str
+    """Such as `optional double petal_width = 4`."""
+    options: tuple[Option, ...] = ()
+
+    def lines(self, indent: str = _INDENT) -> Iterator[str]:
+        """The comment and the statement; several options stand on lines of their own."""
+        yield from commented(self.comment, indent)
+        told = [f"{name} = {value}" for name, value in self.options]
+        if len(told) < 2:
+            yield f"{indent}{self.declared}{''.join(f' [{option}]' for option in told)};"
+            return
+        yield f"{indent}{self.declared} ["
+        yield from (f"{indent}{_INDENT}{option}," for option in told[:-1])
+        yield f"{indent}{_INDENT}{told[-1]}"
+        yield f"{indent}];"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A message, an enum, or a part of a service."""
+
+    comment: str
+    head: str
+    """Such as `message Features`."""
+    members: Sequence["Line | Block | Literal"]
+    packed: bool = False
+    """Whether no empty lines stand between the members."""
+
+    def lines(self, indent: str = "") -> Iterator[str]:
+        """The comment, the head, and everything inside."""
+        yield from commented(self.comment, indent)
+        yield f"{indent}{self.head} {{"
+        for place, member in enumerate(self.members):
+            if place and not self.packed:
+                yield ""
+            yield from member.lines(indent + _INDENT)
+        yield f"{indent}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """An option whose value is a message: one that is set on a file or a method."""
+
+    head: str
+    """Such as `option (google.api.http) =`."""
+    entries: Sequence[Option]
+
+    def lines(self, indent: str = "") -> Iterator[str]:
+        """One line for each entry."""
+        yield f"{indent}{self.head} {{"
+        yield from (f"{indent}{_INDENT}{name}: {value}" for name, value in self.entries)
+        yield f"{indent}}};"
+
+
+def written(comment: str, package: str, imports: Iterable[str], parts: Iterable[Block | Literal]) -> str:
+    """The whole file."""
+    head = [*commented(comment), 'syntax = "proto3";', "", f"package {package};", ""]
+    head += [f'import "{name}";' for name in sorted(imports)]
+    sections = ["\n".join(head), *("\n".join(part.lines()) for part in parts)]
+    return "\n\n".join(sections) + "\n"
+
+
+def commented(text: str, indent: str = "") -> Iterator[str]:
+    """The lines of a comment: each paragraph is wrapped, a line of a list keeps its own."""
+    for line in text.split("\n") if text else ():
+        plain = "".join(c if c.isprintable() else " " for c in line).rstrip()
+        hanging = "  " if plain.startswith("- ") else ""
+        width = _WIDTH - len(indent) - 3
+        wrapped = textwrap.wrap(plain, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
+        yield from (f"{indent}// {part}".rstrip() for part in wrapped or [""])
+
+
+def quoted(text: str) -> str:
+    """A string of the grammar."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def number(value: float) -> str:
+    """A number of the grammar, as short as it can be read back from; whole ones without a point."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return repr(value)

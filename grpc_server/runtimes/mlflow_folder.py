@@ -1,0 +1,85 @@
+"""A folder as MLflow saves a model (https://mlflow.org/docs/latest/ml/model/): read without MLflow."""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from grpc_server.errors import ModelError
+
+_ABOUT = "MLmodel"
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a folder holds."""
+
+    file: Path
+    """The model itself."""
+    columns: tuple[str, ...]
+    """Names of the inputs, as the signature has them; empty where there is none, or it is of one nameless tensor."""
+
+
+def unpack(folder: Path, into: Path) -> Saved:
+    """The model in a folder of MLflow's; loading it may run code.
+
+    A skops file with types that whoever saved it trusts is written as joblib, whose digest is what is trusted, to `into`. Raises
+    ModelError for a folder that holds no model of scikit-learn or ONNX, and where PyYAML is not installed.
+    """
+    about = _about(folder)
+    flavors = about.get("flavors") or {}
+    sklearn, onnx = flavors.get("sklearn") or {}, flavors.get("onnx") or {}
+    name = sklearn.get("pickled_model") or onnx.get("data")
+    if not isinstance(name, str):
+        raise ModelError(f"{folder / _ABOUT} names no model of scikit-learn or ONNX, but {', '.join(flavors) or 'none'}")
+    file = (folder / name).resolve()
+    if not file.is_relative_to(folder.resolve()) or not file.is_file():
+        raise ModelError(f"{folder / _ABOUT} names {name}, which is no file in its folder")
+    trusted = sklearn.get("skops_trusted_types") or []
+    if file.suffix == ".skops" and trusted:
+        file = _as_joblib(file, [str(each) for each in trusted], into)
+    return Saved(file, _inputs(about.get("signature") or {}))
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    try:
+        import yaml
+    except ModuleNotFoundError:
+        raise ModelError("reading a folder of MLflow needs PyYAML: pip install 'foretell[mlflow]'") from None
+    try:
+        about = yaml.safe_load((folder / _ABOUT).read_bytes())
+    except OSError:
+        raise ModelError(f"{folder} has no file {_ABOUT}: pass a model's file, or a folder that MLflow saved") from None
+    except yaml.YAMLError:
+        about = None
+    if not isinstance(about, dict):
+        raise ModelError(f"{folder / _ABOUT} is not what MLflow writes")
+    return about
+
+
+def _as_joblib(file: Path, trusted: list[str], into: Path) -> Path:
+    import joblib
+    import skops.io
+
+    from grpc_server.runtimes.estimator import unloadable
+
+    data = file.read_bytes()
+    with unloadable("skops"):
+        more = [name for name in skops.io.get_untrusted_types(data=data) if name not in trusted]
+        if more:
+            raise ModelError(f"{file.name} holds types that its {_ABOUT} does not trust: {', '.join(more[:5])}")
+        estimator = skops.io.loads(data, trusted=trusted)
+    written = io.BytesIO()
+    joblib.dump(estimator, written)
+    (into / "model.joblib").write_bytes(written.getvalue())
+    return into / "model.joblib"
+
+
+def _inputs(signature: dict[str, Any]) -> tuple[str, ...]:
+    try:
+        inputs = json.loads(signature.get("inputs") or "[]")
+        names = [each.get("name") for each in inputs]
+    except (ValueError, TypeError, AttributeError):
+        return ()
+    return tuple(map(str, names)) if all(names) else ()

@@ -1,0 +1,179 @@
+"""Contracts drafted from data frames of any columns: they compile, lint, are formatted, and their examples keep their rules."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from google.protobuf.message_factory import GetMessageClass
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from contract.contract import load
+from contract.example import example as example_of
+from contract.fields import value_field
+from contract.spelling import Names, pascal, snake
+from foretell.draft_contract import draft
+from foretell.seen import Range, told
+from grpc_server.describing import Column, Description
+from grpc_server.names import Target
+from grpc_server.outputs import Output
+from grpc_server.table import Dtype
+from tests.init.test_init import buf
+
+ODD = [
+    "class",
+    "2nd",
+    "größe",
+    "长度",
+    "a b",
+    "a_b",
+    "A B",
+    "aB",
+    "a.b",
+    "message",
+    "optional",
+    "reserved",
+    "rows",
+    "_",
+    "x1",
+    "x_1",
+]
+NAMES = st.one_of(st.sampled_from(ODD), st.text(min_size=1, max_size=12))
+TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
+FINITE = st.floats(-1e12, 1e12)
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> Column:
+    name, kind = draw(NAMES), draw(st.sampled_from(["double", "int", "bool", "text", "enum", "time", "bare", "wide"]))
+    if kind == "bare":
+        return Column(name, draw(st.sampled_from([Dtype(), Dtype("object"), Dtype("bool"), Dtype("int64")])))
+    if kind == "enum":
+        labels = tuple(draw(st.lists(TEXTS, min_size=1, max_size=5, unique=True)))
+        return Column(name, Dtype("object", labels), labels, nullable=draw(st.booleans()), example=labels[0])
+    values = {
+        "double": st.one_of(FINITE, st.floats(-1, 1)),
+        "int": st.integers(-(2**64), 2**64),
+        "bool": st.booleans(),
+        "text": TEXTS,
+        "wide": TEXTS,
+        "time": st.datetimes().map(lambda moment: moment.isoformat() + "Z"),
+    }[kind]
+    seen = tuple(draw(st.lists(values, min_size=1, max_size=30)))
+    dtype = Dtype({"text": "object", "wide": "object", "time": "datetime64[us]"}.get(kind, "float64"))
+    seen = tuple(map(float, seen)) if kind == "double" else seen  # type: ignore[arg-type]
+    return Column(name, dtype, seen, nullable=draw(st.booleans()), example=seen[0])
+
+
+@st.composite
+def descriptions(draw: st.DrawFn) -> Description:
+    held = draw(st.lists(columns(), min_size=1, max_size=6, unique_by=lambda column: column.name))
+    classes = tuple(draw(st.lists(TEXTS, min_size=2, max_size=25, unique=True)))
+    outputs = (Output("label"), *(Output("probability", item) for item in range(len(classes))))
+    return Description(tuple(held), (Target("", classes),), outputs, {"label": classes[0]}, b"", named=True)
+
+
+@given(st.lists(descriptions(), min_size=8, max_size=8))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_columns_make_a_contract(tmp_path_factory: pytest.TempPathFactory, models: list[Description]) -> None:
+    """Several at a time, because buf and protoc take longer to start than to look."""
+    root = tmp_path_factory.mktemp("drafted")
+    for place, model in enumerate(models):
+        written = draft(model, f"m{place}.v1", f"/m{place}/predict", "", {})
+        file = root / f"protos/m{place}/v1/m{place}.proto"
+        file.parent.mkdir(parents=True)
+        file.write_text(written.text, encoding="utf-8")
+    contract = load(root / "protos")
+    for service, model in zip(contract.services, models, strict=True):
+        row = service.methods[0].features
+        fields = {contract.options.get(field, "foretell.v1.column") or field.name for field in row.fields}
+        assert fields == {column.name for column in model.columns}
+        shown = example_of(row, contract.rules)
+        assert (shown is None) <= any(column.example is None for column in model.columns)
+        assert all(value_field(field) is field for field in row.fields)
+    for arguments in (("format", "-d", "--exit-code", *_excluded()), ("lint",)):
+        done = buf(root, *arguments)
+        assert (done.returncode, done.stdout) == (0, ""), "\n".join(file.read_text() for file in root.glob("protos/m*/v1/*"))
+
+
+def _excluded() -> list[str]:
+    return [f"--exclude-path=protos/{folder}" for folder in ("buf", "google", "foretell")]
+
+
+@given(st.lists(NAMES, max_size=10))
+def test_names_are_lower_snake_case_and_differ_in_json_too(names: list[str]) -> None:
+    taken = Names()
+    made = [taken.take(snake(name, "column")) for name in names]
+    assert all(name.isascii() and name[0].isalpha() and "__" not in name and name == name.lower() for name in made)
+    assert len({name.replace("_", "") for name in made}) == len(made)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sepal length (cm)", "sepal_length_cm"),
+        ("SepalLengthCM", "sepal_length_cm"),
+        ("2nd width", "column_2nd_width"),
+        ("Größe", "grosse"),
+        ("长度", "column"),
+        ("pH", "p_h"),
+    ],
+)
+def test_names_read_as_if_written_by_hand(name: str, expected: str) -> None:
+    assert snake(name, "column") == expected
+    assert pascal(name, "column").isalnum()
+
+
+def test_a_word_of_python_gets_another_name() -> None:
+    assert [Names().take(name) for name in ("class", "classes")] == ["class_value", "classes"]
+
+
+@given(st.sampled_from(["double", "int64"]), FINITE, FINITE)
+@example("double", 0.0, 0.0)
+def test_bounds_hold_what_was_seen_and_are_read_again_from_the_sentence(kind: str, one: float, other: float) -> None:
+    pair = sorted((one, other) if kind == "double" else (int(one), int(other)))
+    seen = Range(kind, pair[0], pair[1])
+    low, high = seen.bounds
+    assert low <= seen.low <= seen.high <= high
+    assert math.isfinite(low)
+    assert math.isfinite(high)
+    assert low < high
+    again = told(kind, f"A number. {seen.sentence} More.")
+    assert again is not None
+    assert again.options == seen.options
+
+
+def test_bounds_are_round_and_stay_on_one_side_of_zero() -> None:
+    assert Range("double", 4.3, 7.9).bounds == (2.4, 9.7)
+    assert Range("double", 0.1, 2.5).bounds == (0, 3.7)
+    assert Range("int64", 18, 89).bounds == (0, 125)
+    assert Range("double", -3, -1).bounds == (-4, 0)
+    assert Range("double", 5, 5).bounds == (2.5, 7.5)
+
+
+def test_a_time_may_be_later_than_in_training() -> None:
+    seen = Range("timestamp", 0, 86400 * 400)
+    assert seen.sentence == "Seen in training: 1970-01-01 to 1971-02-05."
+    again = told("timestamp", seen.sentence)
+    assert again is not None
+    assert again.bounds == seen.bounds
+    assert dict(seen.options) == {
+        "(buf.validate.field).timestamp.gte.seconds": "-2208988800",
+        "(buf.validate.field).timestamp.lte.seconds": "7258118400",
+    }
+
+
+def test_strings_are_written_as_the_grammar_has_them(tmp_path: Path) -> None:
+    odd = 'a"b\\c\n\t\u0001é'
+    model = Description(
+        (Column(odd, Dtype(), (1.0, 2.0), example=1.0),), (Target("", ("x", "y")),), (Output("probability"),), {}, b"", named=True
+    )
+    file = tmp_path / "m/v1/m.proto"
+    file.parent.mkdir(parents=True)
+    file.write_text(draft(model, "m.v1", "/m/predict", "", {}).text)
+    contract = load(tmp_path)
+    (field,) = contract.services[0].methods[0].features.fields
+    assert contract.options.get(field, "foretell.v1.column") == odd
+    assert json.loads(json.dumps(odd)) == odd
+    assert GetMessageClass(contract.services[0].methods[0].features)() is not None

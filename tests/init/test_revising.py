@@ -1,0 +1,155 @@
+"""`foretell init` on a model that was trained again: what is ours follows, what is the author's stays."""
+
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from typer.testing import Result
+
+from contract.errors import SetupError
+from grpc_server.repository import Repository
+from tests.init.test_init import buf, init
+
+
+def train(root: Path, frame: pd.DataFrame, labels: Any, *arguments: str) -> Result:
+    joblib.dump(LogisticRegression().fit(frame, labels), root / "flower.joblib")
+    frame.to_csv(root / "flower.csv", index=False)
+    return init(root, root / "flower.joblib", "--data", root / "flower.csv", *arguments)
+
+
+def flowers(scale: float = 1.0, *names: str) -> pd.DataFrame:
+    names = names or ("length", "width", "depth")
+    return pd.DataFrame({name: np.linspace(scale, 3 * scale, 30) + place for place, name in enumerate(names)})
+
+
+KINDS = np.resize(["red", "blue", "green"], 30)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    assert train(tmp_path, flowers(), KINDS).exit_code == 0
+    return tmp_path
+
+
+def contract(root: Path) -> Path:
+    return root / "protos/flower/v1/flower.proto"
+
+
+def edit(root: Path, old: str, new: str) -> None:
+    text = contract(root).read_text()
+    assert text.count(old) == 1, old
+    contract(root).write_text(text.replace(old, new))
+
+
+def test_the_same_model_again_changes_not_a_byte(root: Path) -> None:
+    before = contract(root).read_bytes()
+    done = train(root, flowers(), KINDS)
+    assert contract(root).read_bytes() == before
+    assert "No difference that callers could notice." in done.output
+    assert Repository(root / "models").versions("flower") == ["1", "2"]
+
+
+def test_bounds_follow_the_data_and_an_example_stays_while_it_can(root: Path) -> None:
+    before = contract(root).read_text()
+    assert "Length, a number. Seen in training: 1 to 3." in before
+    train(root, flowers().assign(length=lambda frame: frame.length * 1.2), KINDS)
+    changed = [
+        (a.strip(), b.strip()) for a, b in zip(before.splitlines(), contract(root).read_text().splitlines(), strict=True) if a != b
+    ]
+    assert changed == [
+        ("// Length, a number. Seen in training: 1 to 3.", "// Length, a number. Seen in training: 1.2 to 3.5999999999999996."),
+        ("(buf.validate.field).double.lte = 4,", "(buf.validate.field).double.lte = 4.8,"),
+    ]  # fmt: skip
+
+
+def test_an_example_outside_of_the_new_bounds_is_replaced(root: Path) -> None:
+    train(root, flowers() + 100, KINDS)
+    low, example = (
+        float(contract(root).read_text().partition(f"double.{rule} = ")[2].split(",")[0].split("\n")[0])
+        for rule in ("gte", "example")
+    )
+    assert low == 100
+    assert 101 <= example <= 103
+
+
+def test_columns_and_classes_are_appended_and_reserved_and_numbers_never_move(root: Path) -> None:
+    done = train(root, flowers(1, "length", "depth", "Height (m)"), np.resize(["red", "blue", "pink"], 30))
+    text = contract(root).read_text()
+    for part in (
+        "optional double length = 1 [",
+        '  // Reserved: the model no longer knows it.\n  reserved 2;\n  reserved "width";\n',
+        "optional double depth = 3 [",
+        "optional double height_m = 4 [\n    (foretell.v1.column) = \"Height (m)\",",
+        "reserved 3;\n  reserved \"green_probability\";",
+        "double pink_probability = 5 [",
+        "reserved 2;\n  reserved \"LABEL_GREEN\";",
+        "LABEL_PINK = 4;",
+    ):  # fmt: skip
+        assert part in text, part
+    assert "Features.width: removed" in done.output
+    assert "If that must not be" in done.output
+    again = train(root, flowers(1, "length", "width"), np.resize(["red", "green"], 30))
+    assert again.exit_code == 0
+    assert "optional double width_2 = 5 [" in contract(root).read_text()  # A reserved name is never used again.
+    for arguments in (("format", "-d", "--exit-code", "--path=protos/flower"), ("lint",)):
+        looked = buf(root, *arguments)
+        assert (looked.returncode, looked.stdout) == (0, "")
+
+
+def test_what_the_author_wrote_stays(root: Path) -> None:
+    edit(root, "// Length, a number. Seen", "// By a ruler, in centimetres; the longest petal of the whole flower counts. Seen")
+    edit(root, "// Width, a number. Seen in training: 2 to 4.", "// Nothing of ours.")
+    edit(root, "(buf.validate.field).double.lte = 6,\n", "(buf.validate.field).double.lte = 7.25,  // The ruler ends here.\n")
+    edit(
+        root,
+        "message Features {\n",
+        'message Features {\n  option (buf.validate.message).cel = {\n    id: "long"\n    message: "longer than deep"\n'
+        '    expression: "this.depth > this.length"\n  };\n\n',
+    )
+    before = contract(root).read_text()
+    done = train(root, flowers(2), KINDS)
+    text = contract(root).read_text()
+    assert "By a ruler, in centimetres; the longest petal of the whole flower counts." in " ".join(text.replace("//", "").split())
+    assert "Seen in training: 2 to 6." in " ".join(text.replace("//", "").split())
+    assert "// Nothing of ours.\n" in text
+    assert "double.lte = 7.25,  // The ruler ends here.\n" in text
+    assert "flower.v1.Features.depth has bounds of your own, which exclude training data." in done.output
+    assert before.partition("option (buf.validate.message)")[2].partition("};")[0] in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        pytest.param("service FlowerService {", "service FlowerService", 'Expected "{"', id="does-not-compile"),
+        pytest.param("double red_probability", "double redd", "nothing fills flower.v1.Response.redd", id="unknown-answer"),
+        pytest.param(
+            "message Features {\n",
+            'message Features {\n  option (buf.validate.message).cel = {\n    id: "a"\n    message: "b"\n'
+            '    expression: "this.wide > 1.0"\n  };\n',
+            "no_such_field : wide",
+            id="rule",
+        ),
+    ],
+)
+def test_what_cannot_be_reconciled_is_refused_and_nothing_changes(root: Path, old: str, new: str, says: str) -> None:
+    edit(root, old, new)
+    before = contract(root).read_bytes()
+    with pytest.raises(SetupError) as refusal:
+        train(root, flowers(2), KINDS)
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert contract(root).read_bytes() == before
+    assert Repository(root / "models").versions("flower") == ["1"]
+
+
+def test_fractions_of_a_whole_number_need_a_package_of_their_own(tmp_path: Path) -> None:
+    assert train(tmp_path, pd.DataFrame({"rooms": range(30)}), KINDS).exit_code == 0
+    with pytest.raises(SetupError, match=r"Features.rooms is a whole number, but the data has fractions of 'rooms'"):
+        train(tmp_path, pd.DataFrame({"rooms": np.linspace(0, 1, 30)}), KINDS)
+    done = train(tmp_path, pd.DataFrame({"rooms": np.linspace(0, 1, 30)}), KINDS, "--package", "flower.v2")
+    assert done.exit_code == 0, done.output
+    assert "/flower/v2/predict" in done.output
