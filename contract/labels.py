@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from google.protobuf.descriptor import EnumDescriptor, EnumValueDescriptor
 
 from contract.options import Options
+from contract.spelling import enum_prefix
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NO_LETTER = re.compile(r"[^A-Z0-9]+")
@@ -32,8 +33,7 @@ class Labels:
 
 def short_name(value: EnumValueDescriptor) -> str:
     """The name without that of its enum: `SETOSA` for `SPECIES_SETOSA`."""
-    prefix = _HUMP.sub("_", value.type.name).upper() + "_"
-    short = str(value.name).removeprefix(prefix)
+    short = str(value.name).removeprefix(enum_prefix(value.type.name))
     return short or str(value.name)
 
 

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_ENUM_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z0-9])(?=[A-Z](?![A-Z0-9_]|$))")
 _NO_LETTER = re.compile(r"[^a-z0-9]+")
 
 
@@ -24,6 +25,11 @@ def pascal(name: str, otherwise: str) -> str:
 def upper(name: str, otherwise: str) -> str:
     """`SEPAL_LENGTH_CM` for `sepal length (cm)`."""
     return snake(name, otherwise).upper()
+
+
+def enum_prefix(enum: str) -> str:
+    """What the names of an enum's values begin with: `SPECIES_` for `Species`, `KIND0A_` for `Kind0A`, as `buf lint` has it."""
+    return f"{_ENUM_HUMP.sub('_', enum).upper()}_"
 
 
 class Names:

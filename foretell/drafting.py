@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor
 
-from contract.spelling import Names, pascal, snake, upper
+from contract.spelling import Names, enum_prefix, pascal, snake, upper
 from contract.writing import Block, Line, Option, number, quoted
 from foretell.seen import FIELD, Range, seconds, seen
 from grpc_server.describing import Column
@@ -19,7 +19,6 @@ _EACH = 5
 """How often each text of an enum is seen on average, where the model does not list them."""
 
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LONGEST = 1000
 """Characters of a text of which nothing is known."""
 
@@ -44,7 +43,7 @@ class Scope:
     def enum(self, name: str, comment: str, labels: dict[str, str]) -> "Enum":
         """An enum for something of this name, with a value for each label; a label is shown as what it maps to."""
         kind = self._types.take(pascal(name, "kind"))
-        prefix = _HUMP.sub("_", kind).upper()
+        prefix = enum_prefix(kind).removesuffix("_")
         nothing = self._values.take(f"{prefix}_UNSPECIFIED")
         values, lines = {}, [Line("Nothing is said.", f"{nothing} = 0")]
         for place, (label, shown) in enumerate(labels.items(), 1):

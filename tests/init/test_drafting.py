@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from contract.contract import load
 from contract.example import example as example_of
 from contract.fields import value_field
-from contract.spelling import Names, pascal, snake
+from contract.spelling import Names, enum_prefix, pascal, snake
 from foretell.draft_contract import draft
 from foretell.seen import Range, told
 from grpc_server.describing import Column, Description
@@ -99,6 +99,28 @@ def test_any_columns_make_a_contract(tmp_path_factory: pytest.TempPathFactory, m
 
 def _excluded() -> list[str]:
     return [f"--exclude-path=protos/{folder}" for folder in ("buf", "google", "foretell")]
+
+
+@pytest.mark.parametrize(
+    ("enum", "prefix"),
+    [
+        ("Species", "SPECIES_"),
+        ("SepalLength", "SEPAL_LENGTH_"),
+        ("HTTPKind", "HTTP_KIND_"),
+        ("Kind0A", "KIND0A_"),
+        ("Kind0Ab", "KIND0_AB_"),
+        ("KindA0", "KIND_A0_"),
+        ("A", "A_"),
+    ],
+)
+def test_values_begin_as_buf_wants_them(tmp_path: Path, enum: str, prefix: str) -> None:
+    assert enum_prefix(enum) == prefix
+    file = tmp_path / "protos/enums/v1/enums.proto"
+    file.parent.mkdir(parents=True)
+    lines = ("// A test.", 'syntax = "proto3";', "", "package enums.v1;", "", "// One.", f"enum {enum} {{", "  // None.")
+    file.write_text("\n".join((*lines, f"  {prefix}UNSPECIFIED = 0;", "}", "")))
+    done = buf(tmp_path, "lint")
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 @given(st.lists(NAMES, max_size=10))
