@@ -52,7 +52,7 @@ def measure(predict: Callable[[Any], Matrix], sample: Rows) -> Cost:
     seconds = dict.fromkeys((1, BATCH // 8, BATCH), math.inf)
     for rows in seconds:
         try:
-            seconds[rows] = _median(predict, repeated(sample, rows))
+            seconds[rows] = _least(predict, repeated(sample, rows))
         except BaseException:  # A model may raise anything, SystemExit too.
             break
         if seconds[rows] > _LONG:
@@ -75,12 +75,12 @@ def cores() -> int:
     return int(joblib.cpu_count())
 
 
-def _median(predict: Callable[[Any], Matrix], rows: Rows) -> float:
-    """Median seconds of a few runs after the first, which may set things up."""
+def _least(predict: Callable[[Any], Matrix], rows: Rows) -> float:
+    """Seconds of the quickest of a few runs after the first, which may set things up: in the others, something else ran as well."""
     predict(rows)
     runs: list[float] = []
     while not runs or (len(runs) < _RUNS and sum(runs) < _ENOUGH):
         start = time.perf_counter()
         predict(rows)
         runs.append(time.perf_counter() - start)
-    return sorted(runs)[(len(runs) - 1) // 2]
+    return min(runs)

@@ -30,7 +30,7 @@ def predict(bridge: Running, **changes: float) -> httpx.Response:
 def test_both_are_healthy_serve_together_and_end_with_0(place: Place) -> None:
     with both(place) as (server, bridge):
         assert server.healthcheck() == 0
-        assert bridge.healthcheck() == 0
+        wait_until_healthy(bridge, seconds=10)
         assert predict(bridge).status_code == 200
         assert predict(bridge, sepal_length=-1).status_code == 422
         assert bridge.stop() == 0
