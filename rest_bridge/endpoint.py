@@ -49,6 +49,8 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a refusal is an answer too."""
+        # Taken out, because it holds the scope: the two would wait for the garbage collector together, and the request with them.
+        whole: SendWhole | None = scope.pop(WHOLE_ANSWER, None)
         headers = dict(reversed(scope["headers"]))  # Of a name that is said twice, the first counts.
         identity = request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         try:
@@ -59,7 +61,6 @@ class Endpoint:
             response = Response(status_code=499)  # Nobody reads it.
         else:
             sent = [*_HEADERS, (b"x-request-id", identity.encode()), *model]
-            whole: SendWhole | None = scope.get(WHOLE_ANSWER)
             if whole is None or not whole(sent, body):
                 sent.append((b"content-length", str(len(body)).encode()))
                 await send({"type": "http.response.start", "status": 200, "headers": sent})

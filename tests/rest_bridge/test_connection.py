@@ -1,12 +1,14 @@
 """Connections that send no proper request: bounded in size and time, refused in our own words."""
 
 import asyncio
+import gc
 import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from contract.contract import Contract
 from rest_bridge import connection
@@ -187,3 +189,17 @@ async def test_a_caller_who_closes_the_connection_cancels_the_call(contract: Con
         await writer.drain()
         writer.close()
         await asyncio.wait_for(channel.cancelled.wait(), 20)
+
+
+async def test_an_answered_request_is_gone_without_the_garbage_collector(contract: Contract) -> None:
+    """Thousands of them a second would else be collected at once, while everybody waits."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with bridge(contract) as address:
+            raw = await answer(address, POST * 20, HEAD + b"connection: close\r\n\r\n" + BODY)
+            assert raw.count(b"HTTP/1.1 200 OK") == 21
+            left = [thing for thing in gc.get_objects() if isinstance(thing, RequestResponseCycle)]
+    finally:
+        gc.enable()
+    assert len(left) <= 1
