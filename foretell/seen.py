@@ -7,13 +7,16 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 
 from contract.writing import Option, number
 
 SENTENCE = re.compile(r"Seen in training: (?P<low>\S+) to (?P<high>\S+?)\.(?=\s|$)")
 
 FIELD = "(buf.validate.field)"
+
+_LAST_SECOND = 253_402_300_799.0
+"""Of the year 9999, since 1970."""
 
 _MOST = 2**63 - 1
 
@@ -101,4 +104,5 @@ def _moment(since: float) -> datetime:
 
 
 def _start_of(year: int) -> float:
-    return datetime(max(year, 1), 1, 1, tzinfo=UTC).timestamp()
+    """Its first second, within what a Timestamp can say."""
+    return datetime(max(year, 1), 1, 1, tzinfo=UTC).timestamp() if year <= MAXYEAR else _LAST_SECOND

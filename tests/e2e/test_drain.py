@@ -80,12 +80,18 @@ def test_every_accepted_rest_request_is_answered(models: Path, layout: str) -> N
                 load.note("connection refused")
                 return
             with connection, connection.makefile("rb") as reader:
+                fresh = True
                 while True:
                     try:
                         connection.sendall(head + body)
                         status, closing = answer(reader)
                     except OSError:
                         status, closing = 0, True
+                    if not status and fresh and layout == "two":
+                        # The kernel gave the connection to a port that closed in that moment: nobody has accepted it.
+                        load.note("connection refused")
+                        return
+                    fresh = False
                     load.note("OK" if status == 200 else f"status {status}")
                     if status != 200:
                         return

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.message_factory import GetMessageClass
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from contract.contract import load
@@ -75,7 +75,8 @@ def descriptions(draw: st.DrawFn) -> Description:
 
 
 @given(st.lists(descriptions(), min_size=8, max_size=8))
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(300)
 def test_any_columns_make_a_contract(tmp_path_factory: pytest.TempPathFactory, models: list[Description]) -> None:
     """Several at a time, because buf and protoc take longer to start than to look."""
     root = tmp_path_factory.mktemp("drafted")
