@@ -13,6 +13,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(version_commands.app)
 
 _PROTOS = Path("protos")
+_FORMAT = "Format of the file, where its name and its content fit several."
 
 
 def main() -> None:
@@ -70,7 +71,7 @@ def serve(
 @app.command()
 def add(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A trained model you trust, for it is loaded: .joblib, .pkl, .skops or .onnx.")
+        Path, typer.Argument(metavar="FILE", help="A trained model you trust, for it is loaded; docs/models.md lists the formats.")
     ],
     name: Annotated[str, typer.Option(help="Name of the model: the contract's package without its version.")],
     columns: Annotated[
@@ -86,6 +87,7 @@ def add(
     golden: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Rows with their expected answers, one JSON object a line.")
     ] = None,
+    form: Annotated[str, typer.Option("--format", metavar="NAME", help=_FORMAT)] = "",
     accelerate: Annotated[
         Literal["onnx", "trees", "auto"] | None,
         typer.Option(help="Serve a conversion that agrees with the model; auto: the fastest there is, if any."),
@@ -121,6 +123,7 @@ def add(
         targets=_names(targets),
         acceleration=accelerate,
         contract=contract,
+        format_name=form,
     )
     typer.echo(f"added {name} version {added.version} as {added.format}: {added.why}")
 
@@ -130,7 +133,7 @@ def init(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="MODEL", help="A trained model you trust, for it is loaded: .joblib, .pkl, .skops, .onnx, or MLflow's folder."
+            metavar="MODEL", help="A trained model you trust, for it is loaded: a file of any format, or MLflow's folder."
         ),
     ],
     data: Annotated[
@@ -148,6 +151,7 @@ def init(
     classes: Annotated[
         str, typer.Option(metavar="X,Y,Z", help="Classes in the order of the output, where the model does not name them.")
     ] = "",
+    form: Annotated[str, typer.Option("--format", metavar="NAME", help=_FORMAT)] = "",
     protos: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_PROTOS", help="Folder of the contracts.")] = _PROTOS,
     models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
 ) -> None:
@@ -155,7 +159,7 @@ def init(
     from foretell.initiating import Wish, init, model_in, package_of
     from grpc_server.describing import Told
 
-    told = Told(_names(columns), _names(target), _names(classes))
+    told = Told(_names(columns), _names(target), _names(classes), form)
     with model_in(file, told) as (model, told):
         init(Wish(model, data, package_of(file, package, name), told, _names(labels), protos, models))
 

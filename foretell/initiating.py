@@ -184,6 +184,7 @@ def _add(wish: Wish, model: Description, repository: Repository) -> Added:
         classes=wish.told.classes,
         targets=tuple(target.name for target in model.targets) if several else (),
         dtypes=model.dtypes,
+        format_name=wish.told.format,
     )
 
 

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,6 @@ from grpc_server.probes import ranges
 from grpc_server.repository import Repository, sha256
 from grpc_server.runtimes import Runtime
 from grpc_server.table import PLAIN, Dtype
-
-FORMATS = {".joblib": "joblib", ".pkl": "joblib", ".skops": "skops", ".onnx": "onnx"}
-
-LIBRARIES = {
-    "joblib": ("scikit-learn", "numpy", "scipy", "joblib", "skops"),
-    "skops": ("scikit-learn", "numpy", "scipy", "joblib", "skops"),
-    "onnx": ("numpy", "onnxruntime"),
-    "trees": ("numpy", "treelite"),
-}
-"""What a format depends on, by distribution name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +45,7 @@ def add_model(
     dtypes: Mapping[str, Dtype] | None = None,
     acceleration: Acceleration | None = None,
     contract: Contract | None = None,
+    format_name: str = "",
 ) -> Added:
     """Put a trained model into the repository as the next version of `name`.
 
@@ -63,12 +53,13 @@ def add_model(
     the classes where the model does not, and `targets` what it predicts where that is several things; `golden` is rows with their
     expected answers, as `GoldenRow`, one a line. `dtypes` are the types of training columns of which neither the model's encoders
     nor the golden rows tell, such as that of a time; all others are numbers. With an acceleration, what is served is a conversion
-    that agrees with the model within the bounds of `contract`. Raises ModelError when the model cannot be served, or does not
-    answer its golden rows as expected, or its conversion does not agree; nothing is then added.
+    that agrees with the model within the bounds of `contract`. `format_name` is needed where the file may be of several formats.
+    Raises ModelError when the model cannot be served, or does not answer its golden rows as expected, or its conversion does not
+    agree; nothing is then added.
     """
-    format_name, artifact, why = _encode(file, _read(file))
+    format_name, served, artifact, why = _encode(file, read(file), format_name)
     runtime = runtimes.load(format_name, artifact)
-    files = {f"model.{format_name}": artifact} | ({GOLDEN: golden} if golden else {})
+    files = {served: artifact} | ({GOLDEN: golden} if golden else {})
     unnamed = f"its {runtime.width} columns" + (" (it was fitted on a plain array)" if format_name != "onnx" else "")
     columns = _distinct(file, columns or runtime.columns, unnamed, "--columns a,b,c")
     classes = _classes(file, classes or runtime.classes)
@@ -76,9 +67,9 @@ def add_model(
     known = _dtypes(runtime, columns, rows) | dict(dtypes or {})
     manifest = Manifest(
         format=format_name,
-        artifact=f"model.{format_name}",
+        artifact=served,
         files={file_name: sha256(content) for file_name, content in files.items()},
-        libraries=_versions(format_name),
+        libraries=runtimes.format_named(format_name).versions,
         columns=columns,
         dtypes={column: dtype for column, dtype in known.items() if dtype != PLAIN},
         classes=classes,
@@ -148,7 +139,7 @@ def _served_by(faster: Accelerated, manifest: Manifest) -> Manifest:
         "artifact": served,
         "original": manifest.artifact,
         "files": manifest.files | {served: sha256(faster.artifact)},
-        "libraries": manifest.libraries | _versions(faster.format),
+        "libraries": manifest.libraries | runtimes.format_named(faster.format).versions,
     }
     return manifest.model_copy(update=changes)
 
@@ -162,26 +153,23 @@ def _distinct(file: Path, names: tuple[str, ...] | None, what: str, option: str)
     return names
 
 
-def _versions(format_name: str) -> dict[str, str]:
-    return {library: version(library) for library in LIBRARIES[format_name]}
-
-
-def _read(file: Path) -> bytes:
-    if file.suffix not in FORMATS:
-        raise ModelError(f"{file.name} is none of {', '.join(FORMATS)}")
+def read(file: Path) -> bytes:
+    """The bytes of a model's file. Raises ModelError."""
     try:
         return file.read_bytes()
     except OSError as error:
         raise ModelError(f"cannot read {file}: {error.strerror}") from None
 
 
-def _encode(file: Path, data: bytes) -> tuple[str, bytes, str]:
-    """Format, bytes and reason: skops where it can hold the model, else the file as it is."""
-    format_name = FORMATS[file.suffix]
+def _encode(file: Path, data: bytes, format_name: str) -> tuple[str, str, bytes, str]:
+    """Format, name of the file in the repository, bytes and reason: skops where it can hold the model, else the file as it is."""
+    format_name = runtimes.format_of(file, data, format_name)
     if format_name != "joblib":
-        return format_name, data, f"it is {format_name} already"
+        return format_name, f"model{file.suffix}", data, f"it is {format_name} already"
     from grpc_server.runtimes import joblib_format, skops_format  # scikit-learn takes a second to import
 
     estimator: Any = joblib_format.load_estimator(data)
     encoded, why = skops_format.dump(estimator)
-    return ("joblib", data, f"{why}; its digest is recorded") if encoded is None else ("skops", encoded, why)
+    if encoded is None:
+        return "joblib", "model.joblib", data, f"{why}; its digest is recorded"
+    return "skops", "model.skops", encoded, why

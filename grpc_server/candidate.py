@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 import warnings
-from importlib import import_module
 from typing import Any
 
 from contract.contract import Contract, load
@@ -22,7 +21,7 @@ from grpc_server.gates import Gate, Gates
 from grpc_server.lifeline import end_with
 from grpc_server.model import try_model
 from grpc_server.repository import Repository
-from grpc_server.runtimes import RUNTIMES
+from grpc_server.runtimes import loader_of
 from grpc_server.settings import ServerSettings
 from lifecycle.process import log_to_stderr
 
@@ -43,7 +42,7 @@ def examine(name: str, version: str, settings: ServerSettings, contract: Contrac
 def _import_runtime(name: str, version: str, settings: ServerSettings) -> None:
     """Before the gates, whose seconds are the version's own: to import scikit-learn takes one or two."""
     with contextlib.suppress(Exception):  # The gates will say it.
-        import_module(RUNTIMES[Repository(settings.models).manifest(name, version).format])
+        loader_of(Repository(settings.models).manifest(name, version).format)
 
 
 def main(name: str, version: str, settings: str, line: str, lifeline: str) -> None:

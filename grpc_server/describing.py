@@ -12,7 +12,7 @@ import numpy as np
 
 from contract.suggestion import did_you_mean
 from grpc_server import runtimes
-from grpc_server.adding import FORMATS
+from grpc_server.adding import read
 from grpc_server.errors import ModelError
 from grpc_server.manifest import GoldenRow, Manifest, Scalar, golden_rows
 from grpc_server.names import Target, name_of
@@ -68,6 +68,7 @@ class Told:
     columns: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    format: str = ""
 
 
 def describe(file: Path, data: Path | None, told: Told) -> Description:
@@ -75,9 +76,8 @@ def describe(file: Path, data: Path | None, told: Told) -> Description:
 
     Raises ModelError for a model that cannot be served, and for data that is not what it was trained on.
     """
-    runtime = runtimes.load(FORMATS[file.suffix], _bytes(file)) if file.suffix in FORMATS else None
-    if runtime is None:
-        raise ModelError(f"{file.name} is none of {', '.join(FORMATS)}")
+    artifact = read(file)
+    runtime = runtimes.load(runtimes.format_of(file, artifact, told.format), artifact)
     known = runtime.columns or told.columns
     estimator = getattr(runtime, "estimator", None)
     places = [str(place) for place in range(runtime.width)]
@@ -195,13 +195,6 @@ class _Trial:
             raise ModelError(f"{self._file.name} predicts {count} targets, but {len(names)} are named: {', '.join(names)}")
         lists = runtime.targets or ((),) * count
         return tuple(Target(name, of) for name, of in zip(names, lists, strict=True))
-
-
-def _bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot read {file}: {error.strerror}") from None
 
 
 def _known(estimator: Any, columns: Sequence[str]) -> dict[str, Dtype]:

@@ -237,8 +237,10 @@ def test_files_that_are_no_models_are_refused(tmp_path: Path, repository: Reposi
     text.write_text("not a pickle")
     with pytest.raises(ModelUnloadable, match="the joblib artifact does not load"):
         add_model(repository, text, "any", ("a",))
-    with pytest.raises(ModelError, match=r"model.txt is none of .joblib, .pkl, .skops"):
-        add_model(repository, tmp_path / "model.txt", "any", ("a",))
+    other = tmp_path / "model.exe"
+    other.write_text("not a model")
+    with pytest.raises(ModelError, match=r"model.exe is none of .skops, .joblib, .pkl"):
+        add_model(repository, other, "any", ("a",))
     with pytest.raises(ModelError, match=r"cannot read .*: No such file or directory"):
         add_model(repository, tmp_path / "nowhere.skops", "any", ("a",))
 

@@ -167,7 +167,7 @@ def test_labels_are_what_callers_see(tmp_path: Path, data: Path) -> None:
     ("arguments", "says"),
     [
         pytest.param(["none.joblib"], "cannot read none.joblib: No such file or directory", id="no-file"),
-        pytest.param(["m.txt"], "m.txt is none of .joblib, .pkl, .skops, .onnx", id="format"),
+        pytest.param(["m.csv"], "m.csv is none of .skops, .joblib, .pkl, .onnx", id="format"),
         pytest.param(["array.joblib", "--data", "m.csv"],
             "m.csv has 3 columns, but the model takes 2 and does not name them: pass --target kind, if that is what it predicts",
             id="too-many-columns"),

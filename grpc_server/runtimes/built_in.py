@@ -1,0 +1,15 @@
+"""The formats that Foretell brings."""
+
+from importlib.metadata import EntryPoint
+
+from grpc_server.runtimes.format import GROUP, Format
+
+_SCIKIT_LEARN = ("scikit-learn", "numpy", "scipy", "joblib", "skops")
+
+SKOPS = Format((".skops",), "grpc_server.runtimes.skops_format:load", _SCIKIT_LEARN, ("scikit-learn",))
+JOBLIB = Format((".joblib", ".pkl"), "grpc_server.runtimes.joblib_format:load", _SCIKIT_LEARN, ("scikit-learn",))
+ONNX = Format((".onnx",), "grpc_server.runtimes.onnx_format:load", ("numpy", "onnxruntime"), install="foretell[onnx]")
+TREES = Format((), "grpc_server.runtimes.trees_format:load", ("numpy", "treelite"), install="foretell[trees]")
+
+ENTRY_POINTS = tuple(EntryPoint(name.lower(), f"{__name__}:{name}", GROUP) for name in ("SKOPS", "JOBLIB", "ONNX", "TREES"))
+"""As a package of their own would declare them; so they need no installation, and nothing else may take their names."""

@@ -1,0 +1,28 @@
+"""What a loaded model is to the server."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from grpc_server.outputs import Source
+from grpc_server.table import Dtype, Rows
+
+
+class Runtime(Protocol):
+    """A loaded model."""
+
+    columns: tuple[str, ...] | None
+    """Names of the training columns in training order; None when the model does not know them."""
+    width: int
+    """How many columns a row has."""
+    classes: tuple[str, ...] | None
+    """Names of the classes, in the order of the output; empty for a model that tells none apart or has several targets, None when
+    it does not know them."""
+    targets: tuple[tuple[str, ...], ...]
+    """The classes of each target, for a classifier of several; empty for all else."""
+
+    def sources(self, dtypes: Sequence[Dtype], sample: Rows) -> tuple[Source, ...]:
+        """What the model can say of rows whose columns have these types, cheapest first.
+
+        `sample` is rows to find out on. The sources are called from one thread at a time. Raises ModelUnloadable where the model
+        cannot take such rows.
+        """
