@@ -94,6 +94,26 @@ def shadow(
 
 
 @app.command()
+def shadow_report(
+    name: Name,
+    version: Annotated[
+        str | None, typer.Argument(metavar="[VERSION]", help="The shadow; without it, the one on record, else the last one.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="The production to compare with.  [default: the last one]")
+    ] = None,
+    as_json: Json = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots as well.")] = None,
+    models: Models = None,
+) -> None:
+    """Tell how a shadow compares with production: labels, shifts of numbers, latency, and the rows that differ most."""
+    from foretell.listing import chosen_settings
+    from foretell.shadow_report import report
+
+    report(chosen_settings(models=models), name, version, against, as_json=as_json, page=html)
+
+
+@app.command()
 def rollback(
     name: Name,
     alias: Alias = "production",

@@ -40,7 +40,8 @@ class Binding:
         Without more being said, the columns are numbers and the model gives the probability of each class of its only target.
         """
         self.method = method
-        targets = targets or (Target("", tuple(classes)),)
+        targets = tuple(targets) or (Target("", tuple(classes)),)
+        self.targets = targets
         offered = offered or tuple(Output("probability", item) for item in range(len(classes)))
         self.features = Features(contract, method.features, columns, dtypes or [PLAIN] * len(columns))
         self.answers = Answers(contract, method.answer, targets, offered)
@@ -53,6 +54,8 @@ class Binding:
 
     def take(self, outputs: Sequence[Output]) -> None:
         """From now on the answers of the model hold these outputs, those that are needed here among them."""
+        self.given = tuple(outputs)
+        """What the answers of the model hold, in their order."""
         self._fill = filling(self.answers.parts, outputs)
         held = {part.outputs[0]: part.field for part in self.answers.parts} if self.answers.plain else {}
         self._out = _Columns.of(self.method.answer, list(held.values()), [held.get(output, "") for output in outputs])

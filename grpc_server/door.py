@@ -26,7 +26,7 @@ class Door:
     def answer(self, request: bytes, call: Call, reply: Reply) -> Job | None:
         """See Handler."""
         lineup = self._host.lineup
-        told = reply
+        seen = None
         if call.choice is None and lineup.plain:
             member = lineup.production
         else:
@@ -36,10 +36,10 @@ class Door:
                 reply(refusal)
                 return None
             if lineup.shadow is not None and member is lineup.production:
-                told = lineup.shadow.after(self._path, request, call, reply)
+                seen = lineup.shadow.watch(self._path, request, call, member.version)
         call.facts = member.facts
         try:
-            return member.predict[self._path](request, call, told)
+            return member.predict[self._path](request, call, reply, seen)
         except Retired:
             return self.answer(request, call, reply)  # It went between the two looks: another is in its place.
 

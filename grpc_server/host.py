@@ -15,6 +15,7 @@ from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore, Stamp
 from grpc_server.routes import PRODUCTION, Routes
 from grpc_server.shadow import Shadow
+from grpc_server.shadow_log import ShadowLog, folder_of
 from grpc_server.trial import Trial
 from lifecycle.failpoint import failpoint
 
@@ -119,10 +120,13 @@ class Host:
             self._closed = True
             if self.rollout is not None:
                 self.rollout.stop()
-            if self._shadow is not None:
-                self._end_shadow(self._shadow)
+            shadow = self._shadow
+            if shadow is not None:
+                self._end_shadow(shadow)
         for version in self.versions:
             version.close(seconds, for_streams=False)
+        if shadow is not None:
+            shadow.wait(seconds)
 
     def _settle(self) -> None:
         """Let those answer whom the record names, as far as they are in memory, and see to the others."""
@@ -221,11 +225,16 @@ class Host:
     def _take(self, rollout: Rollout, loaded: Version) -> None:
         """Have what was loaded, if it is still asked for."""
         if rollout.apart and rollout.version == self.routes.shadow and not self._closed:
-            self._shadow = Shadow(loaded)
+            self._shadow = self._shadow_of(loaded)
         elif not rollout.apart and rollout.version in self.routes.named and not self._closed:
             self._warm[rollout.version] = loaded
         else:
             self._leave(loaded)
+
+    def _shadow_of(self, version: Version) -> Shadow:
+        settings = self._loader.settings
+        log = ShadowLog(folder_of(settings, self.name), version.version, settings.shadow_mb * 2**20)
+        return Shadow(version, log, features=settings.shadow_features)
 
     def _leave(self, version: Version) -> None:
         self._leaving.append(version)

@@ -1,10 +1,10 @@
 """What answers the calls for one model: versions in memory, and the names under which each may be asked for."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from contract.rules import Rules
 from grpc_server.admission import Admission
@@ -12,11 +12,17 @@ from grpc_server.batcher import Job
 from grpc_server.call import ALIAS, ROUTING_KEY, VERSION, Call, Facts
 from grpc_server.handler import Reply
 from grpc_server.model import Model
-from grpc_server.predictor import Predictor
+from grpc_server.predictor import Predictor, Seen
 from grpc_server.refusal import UnknownVersion, VersionLoading
 from grpc_server.routes import PRODUCTION
 
-Predict: TypeAlias = Callable[[bytes, Call, Reply], Job | None]
+
+class Predict(Protocol):
+    """How a version answers calls of one method."""
+
+    def __call__(self, request: bytes, call: Call, reply: Reply, seen: Seen | None = None) -> Job | None:
+        """See Predictor.predict."""
+
 
 _MOST_LISTED = 20
 """Names that a refusal lists at most."""
@@ -134,8 +140,8 @@ class Shadow(Protocol):
     def version(self) -> Version:
         """The version."""
 
-    def after(self, path: str, request: bytes, call: Call, reply: Reply) -> Reply:
-        """A reply that answers the caller and then has the shadow asked the same."""
+    def watch(self, path: str, request: bytes, call: Call, production: Version) -> Seen:
+        """Has the shadow asked the same once `production` has answered the call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ It knows no event loop and no gRPC context: its unit is a job with a callback th
 """
 
 import logging
+from collections.abc import Callable
 from itertools import islice
+from typing import TypeAlias
 
 from google.protobuf.message import Message
 
@@ -23,6 +25,9 @@ from grpc_server.refusal import MOST_VIOLATIONS, DeadlinePassed, Draining, Inval
 
 logger = logging.getLogger(__name__)
 
+Seen: TypeAlias = Callable[[Outputs], None]
+"""Is told what the model gave for a call, after the caller was answered; from any thread. Must not block and must not raise."""
+
 
 class Retired(Exception):
     """The model takes nothing new any more: another version answers in its place."""
@@ -38,13 +43,13 @@ class Predictor:
         self._admission = admission
         self._strays = Strays(binding.method.input)
 
-    def predict(self, request: bytes, call: Call, reply: Reply) -> Job | None:
-        """Answer one request: `reply` is called exactly once, perhaps before this returns, from any thread.
+    def predict(self, request: bytes, call: Call, reply: Reply, seen: Seen | None = None) -> Job | None:
+        """Answer one request: `reply` is called exactly once, perhaps before this returns, from any thread, and `seen` after it.
 
         Returns the job while it is under way; after `Job.cancel` the reply may stay out. Raises Retired instead of all this.
         """
         try:
-            return self._submit(request, call, reply)
+            return self._submit(request, call, reply, seen)
         except Retired:
             raise
         except Refusal as refusal:
@@ -53,7 +58,7 @@ class Predictor:
             reply(failure(logger, self._binding.method.full_name, call, error))
         return None
 
-    def _submit(self, request: bytes, call: Call, reply: Reply) -> Job:
+    def _submit(self, request: bytes, call: Call, reply: Reply, seen: Seen | None) -> Job:
         rows = self._binding.clear_rows(request)
         if rows is None:
             message = parsed(self._binding.method.request, request)
@@ -68,6 +73,8 @@ class Predictor:
                 reply(outcome if isinstance(outcome, Refusal) else self._respond(outcome, call))
             finally:
                 self._admission.leave()
+            if seen is not None and not isinstance(outcome, Refusal):
+                seen(outcome)
 
         job = Job(rows, call, done, self._admission.leave)
         try:

@@ -63,5 +63,14 @@ class ServerSettings(ProcessSettings):
     keep_warm: int = Field(default=1, ge=0, le=64)
     """Versions kept in memory after nothing names them any more, the last ones, so that a rollback to them is instant."""
 
+    shadow_mb: int = Field(default=32, ge=0, le=10_000)
+    """Megabytes of disk for the answers of a shadow and of production, for each model; the oldest make room, and 0 keeps none."""
+
+    shadow_features: bool = True
+    """Whether the features of those rows are kept as well, so that `foretell shadow-report` can show which differ most."""
+
+    shadow_folder: Path | None = None
+    """Folder for that, with one for each model; without it, `.shadow` in the folder of the model."""
+
     reflection: bool = True
     """Whether grpcurl and others may list and describe the services."""
