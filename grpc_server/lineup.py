@@ -116,7 +116,7 @@ class Comparison:
     compared: int = 0
     """Rows."""
     agreeing: int = 0
-    """Rows of which both name the same class the likeliest, and every other field is the same."""
+    """Rows with the same labels; where a model gives none, the likeliest class is taken for it."""
     largest_shift: float = 0.0
     """Largest difference of a number, such as a probability."""
     total_shift: float = 0.0
