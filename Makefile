@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope
 
 .PHONY: help
 help: ## List the targets.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 .venv/runtime.stamp: pyproject.toml constraints.txt
 	@echo "setting up .venv (once, about half a minute)"
@@ -62,6 +62,10 @@ h2load:
 .PHONY: bench
 bench: .venv/bench.stamp h2load ## Measure against the baselines; writes benchmarks/RESULTS.md.
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: bench-rollouts
+bench-rollouts: .venv/bench.stamp h2load ## Measure what rollouts cost the callers; writes benchmarks/ROLLOUTS.md.
+	@$(BIN)/python -m benchmarks.rollouts $(ARGS)
 
 PEERS := $(patsubst benchmarks/peers/%.txt,.tools/peers/%.stamp,$(wildcard benchmarks/peers/*.txt))
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,6 +105,7 @@ class Host:
         if stamp == self._stamp:
             return
         self._stamp = stamp
+        start = time.perf_counter()
         try:
             routes = self._store.read(self.name)
         except ModelError as error:
@@ -112,7 +114,7 @@ class Host:
             return
         with self._lock:
             self.routes, self.trouble = routes, ""
-            self._settle()
+            self._settle(start)
 
     def close(self, seconds: float) -> None:
         """Answer what is queued, end threads and workers; each is waited for at most `seconds`."""
@@ -128,8 +130,11 @@ class Host:
         if shadow is not None:
             shadow.wait(seconds)
 
-    def _settle(self) -> None:
-        """Let those answer whom the record names, as far as they are in memory, and see to the others."""
+    def _settle(self, start: float) -> None:
+        """Let those answer whom the record names, as far as they are in memory, and see to the others.
+
+        `start` is when the reason for it was seen, on the clock of `time.perf_counter`.
+        """
         if self._closed:
             return
         missing = [version for version in self.routes.named if version not in self._warm and not self._was_refused(version)]
@@ -143,7 +148,7 @@ class Host:
         if wanted and self.rollout is None:
             self._start(*wanted[0])
         self._note()
-        for version in self._flip(missing):
+        for version in self._flip(missing, start):
             self._leave(version)
         self.changed()
 
@@ -160,7 +165,7 @@ class Host:
         refused = self._refusals.get(version)
         return refused is not None and refused.generation >= self.routes.asked_for(version)
 
-    def _flip(self, missing: list[str]) -> list[Version]:
+    def _flip(self, missing: list[str], start: float) -> list[Version]:
         """Put the next lineup in place; the versions that are not in it any more."""
         before = self.lineup
         aliases = {PRODUCTION: before.production} | {
@@ -179,7 +184,14 @@ class Host:
         failpoint("before-flip")
         self.lineup = lineup
         failpoint("after-flip")
-        logger.info("%s: version %s answers from now on (generation %d)", self.name, after.version.version, after.generation)
+        took = (time.perf_counter() - start) * 1000
+        logger.info(
+            "%s: version %s answers from now on (generation %d, after %.2f ms)",
+            self.name,
+            after.version.version,
+            after.generation,
+            took,
+        )
         return surplus
 
     def _draw(self) -> Draw | None:
@@ -215,12 +227,13 @@ class Host:
             error = ModelError(f"{type(caught).__name__} while it was tried; the server's log has the trace")
             error.gate = rollout.gate or Gate.DIGEST
         with self._lock:
+            start = time.perf_counter()
             self.rollout = None
             if loaded is not None:
                 self._take(rollout, loaded)
             elif error is not None and not rollout.stopped:
                 self._refuse(rollout, error)
-            self._settle()
+            self._settle(start)
 
     def _take(self, rollout: Rollout, loaded: Version) -> None:
         """Have what was loaded, if it is still asked for."""

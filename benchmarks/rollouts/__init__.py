@@ -1,0 +1,1 @@
+"""What rollouts cost the callers of production: `python -m benchmarks.rollouts`."""

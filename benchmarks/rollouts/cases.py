@@ -1,0 +1,170 @@
+"""What happens beside the load, in windows that take turns with windows in which nothing happens."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from benchmarks.alone import prediction
+from benchmarks.rollouts.candidates import FAULTS, HundredTimesSlower
+from benchmarks.rollouts.stage import Outcome, Stage
+from benchmarks.rollouts.traffic import Sample, joined, window
+
+SWAPS, FRESH, CANDIDATES, SHADOW = "swaps", "fresh versions", "candidates", "shadow"
+
+_LEAD = 0.5
+"""Seconds of a window before anything happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One window, beside the quiet one before it."""
+
+    case: str
+    what: str
+    """Of several things that a case does, which."""
+    round: int
+    p50_ms: float
+    p99_ms: float
+    quiet_p50_ms: float
+    quiet_p99_ms: float
+    requests: int
+    took: float = 0.0
+    """Seconds from the change of the record to its end."""
+
+
+@dataclass(slots=True)
+class Found:
+    """Everything that was measured."""
+
+    windows: list[Measured] = field(default_factory=list)
+    swaps: int = 0
+    """Promotions, and as many rollbacks."""
+    flips: list[float] = field(default_factory=list)
+    """Milliseconds."""
+    gates: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """The gate that should have refused each candidate, and the one that did."""
+    compared: int = 0
+    """Rows that the shadow answered."""
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much of everything."""
+
+    rounds: int
+    seconds: int
+    """Of each window."""
+    swaps: int
+    """Promotions of versions in memory, and as many rollbacks."""
+    fresh: int
+    """Promotions of versions that are loaded for it, a round."""
+    faults: int
+    """How many kinds of candidates."""
+
+
+def swap(stage: Stage, plan: Plan, found: Found) -> Iterator[Measured]:
+    """Promotions of a version in memory, and rollbacks, one after the other, until there were enough of them."""
+    version = stage.add(stage.workload.estimator)
+    stage.promote(version)
+    stage.rollback()
+    found.swaps = 0
+
+    def act(end: float) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        while time.time() < end and found.swaps < plan.swaps:
+            outcomes += [stage.promote(version), stage.rollback()]
+            found.swaps += 1
+        return outcomes
+
+    number = 0
+    while found.swaps < plan.swaps:
+        yield _beside(stage, plan, SWAPS, "", number, act)
+        number += 1
+
+
+def fresh(stage: Stage, plan: Plan, _found: Found) -> Iterator[Measured]:
+    """Promotions of versions that nobody has seen, through all gates, and rollbacks."""
+    for number in range(plan.rounds):
+        versions = [stage.add(stage.workload.estimator) for _ in range(plan.fresh)]
+
+        def act(_end: float, versions: list[str] = versions) -> list[Outcome]:
+            return [outcome for version in versions for outcome in (stage.promote(version), stage.rollback())]
+
+        yield _beside(stage, plan, FRESH, "", number, act)
+
+
+def candidates(stage: Stage, plan: Plan, found: Found) -> Iterator[Measured]:
+    """Versions that must be refused, each by its own gate."""
+    for number in range(plan.rounds):
+        for fault in FAULTS[: plan.faults]:
+            version = stage.add(fault.make(stage.workload.estimator))
+
+            def act(_end: float, version: str = version) -> list[Outcome]:
+                return [stage.promote(version)]
+
+            measured, (outcome,) = _window(stage, plan, CANDIDATES, fault.says, number, act)
+            stage.rollback()
+            before = found.gates.get(fault.says, ("", fault.gate))
+            found.gates[fault.says] = (fault.gate, outcome.gate if before[1] == fault.gate else before[1])
+            yield measured
+
+
+def shadow(stage: Stage, plan: Plan, found: Found) -> Iterator[Measured]:
+    """A shadow that takes a hundred times as long as production."""
+    rows = stage.workload.rows(1)
+    predict = prediction("estimator", stage.workload.estimator, rows)
+    times = []
+    for _ in range(200):
+        start = time.perf_counter()
+        predict()
+        times.append(time.perf_counter() - start)
+    version = stage.add(HundredTimesSlower(stage.workload.estimator, float(np.median(times))))
+    for number in range(plan.rounds):
+        quiet = window(stage.streams, plan.seconds)
+        if stage.shadow(version).gate:
+            raise RuntimeError("the shadow was refused")
+        yield _measured(SHADOW, "", number, window(stage.streams, plan.seconds), quiet)
+        found.compared += stage.compared()[0]
+        stage.no_shadow()
+
+
+CASES: dict[str, Callable[[Stage, Plan, Found], Iterator[Measured]]] = {
+    SWAPS: swap,
+    FRESH: fresh,
+    CANDIDATES: candidates,
+    SHADOW: shadow,
+}
+
+
+def _beside(stage: Stage, plan: Plan, case: str, what: str, number: int, act: Callable[[float], list[Outcome]]) -> Measured:
+    return _window(stage, plan, case, what, number, act)[0]
+
+
+def _window(
+    stage: Stage, plan: Plan, case: str, what: str, number: int, act: Callable[[float], list[Outcome]]
+) -> tuple[Measured, list[Outcome]]:
+    """A quiet window, and one in which something happens; of that the requests count that were under way meanwhile."""
+    quiet = window(stage.streams, plan.seconds)
+
+    def acting() -> list[Outcome]:
+        time.sleep(_LEAD)
+        return act(time.time() + plan.seconds - 2 * _LEAD)
+
+    with ThreadPoolExecutor(1) as pool:
+        acted = pool.submit(acting)
+        samples = [window(stage.streams, plan.seconds)]
+        while not acted.done():
+            samples.append(window(stage.streams, plan.seconds))
+        outcomes = acted.result()
+    sample = joined(samples)
+    meanwhile = sample.during(outcomes[0].start, outcomes[-1].end)
+    return _measured(case, what, number, meanwhile, quiet, outcomes[-1].end - outcomes[0].start), outcomes
+
+
+def _measured(case: str, what: str, number: int, sample: Sample, quiet: Sample, took: float = 0.0) -> Measured:
+    (p50, p99), (quiet_p50, quiet_p99) = (np.percentile(each.latencies, [50, 99]).tolist() for each in (sample, quiet))
+    return Measured(case, what, number, p50, p99, quiet_p50, quiet_p99, len(sample.latencies), took)

@@ -1,0 +1,176 @@
+"""A server that follows its records, with versions to promote, and what it makes of a change."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import grpc
+import joblib
+
+from benchmarks import workloads
+from benchmarks.doors import GrpcDoor, HttpDoor
+from benchmarks.process import running
+from benchmarks.rollouts.traffic import GRPC_CALLERS, GRPC_CONNECTIONS, REST_CALLERS, Stream
+from benchmarks.servers import Server, module
+from benchmarks.workloads import SKLEARN, Workload
+from contract.compiler import SHIPPED
+from contract.contract import MODEL_SERVICE, load
+from grpc_server.manifest import GOLDEN, Manifest
+from grpc_server.repository import Repository, sha256
+from grpc_server.route_store import RouteStore
+from grpc_server.routes import PRODUCTION, Author, Routes
+
+GATE_SECONDS = 3
+MAX_ROW_SECONDS = 0.1
+_SETTINGS = {"FORETELL_GATE_SECONDS": str(GATE_SECONDS), "FORETELL_MAX_ROW_SECONDS": str(MAX_ROW_SECONDS)}
+
+_LOOK_EVERY = 0.02
+_PATIENCE = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a change ended."""
+
+    start: float
+    """When it was written, in seconds since the epoch."""
+    end: float
+    """When the server was seen to have done it, or to have refused it."""
+    gate: str
+    """At which the version was refused; empty where it is served."""
+
+
+class Stage:
+    """The server, its repository, and ways to change its record."""
+
+    def __init__(self, folder: Path, workload: Workload, grpc_port: int, http_port: int) -> None:
+        self.workload = workload
+        self.log = folder / "server.log"
+        self._repository = Repository(folder / SKLEARN)
+        self._store = RouteStore(self._repository)
+        doors = ((GrpcDoor(), grpc_port, GRPC_CALLERS, GRPC_CONNECTIONS), (HttpDoor(), http_port, REST_CALLERS, REST_CALLERS))
+        self.streams = tuple(self._stream(folder, *door) for door in doors)
+        self._response = load(SHIPPED).message("foretell.v1.ListModelsResponse")
+        self._channel = grpc.insecure_channel(f"127.0.0.1:{grpc_port}", [("grpc.enable_http_proxy", 0)])
+        self._list: Any = self._channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
+
+    def close(self) -> None:
+        """Leave the server."""
+        self._channel.close()
+
+    def add(self, model: Any) -> str:
+        """Add without a look at it; the version. Its golden row is to be answered as the workload's model does."""
+        artifact = BytesIO()
+        joblib.dump(model, artifact)
+        files = {"model.joblib": artifact.getvalue(), GOLDEN: _golden(self.workload)}
+        manifest = Manifest(
+            format="joblib",
+            artifact="model.joblib",
+            files={name: sha256(data) for name, data in files.items()},
+            libraries={},
+            columns=self.workload.columns,
+            classes=tuple(map(str, self.workload.estimator.classes_)),
+            created=datetime.now(UTC),
+        )
+        return self._repository.add(self.workload.name, manifest, files)
+
+    def promote(self, version: str) -> Outcome:
+        """Put production on a version, and wait for the server."""
+        return self._change(lambda routes, author: routes.promote(version, PRODUCTION, author), version)
+
+    def rollback(self) -> Outcome:
+        """Put it back, and wait for the server."""
+        return self._change(lambda routes, author: routes.rollback(PRODUCTION, author))
+
+    def shadow(self, version: str) -> Outcome:
+        """Have a version asked what production is asked."""
+        return self._change(lambda routes, author: routes.with_shadow(version, author), version)
+
+    def no_shadow(self) -> Outcome:
+        """End that."""
+        return self._change(Routes.without_shadow)
+
+    @property
+    def flips(self) -> list[float]:
+        """Milliseconds from the look at a record to the lineup that it asks for, of every change of production so far."""
+        return [float(ms) for ms in re.findall(r"answers from now on \(generation \d+, after ([\d.]+) ms\)", self.log.read_text())]
+
+    def compared(self) -> tuple[int, int]:
+        """Rows that the shadow has answered, and calls that were skipped."""
+        shadow = self._following().shadow
+        return shadow.compared, shadow.left_out
+
+    def _change(self, edit: Callable[[Routes, Author], Routes], version: str = "") -> Outcome:
+        author = Author("benchmark", "", datetime.now(UTC))
+        start = time.time()
+        routes = self._store.change(self.workload.name, lambda routes: edit(routes, author))
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
+            following = self._following()
+            if following.generation >= routes.generation and (not version or following.loading != version):
+                refused = following.refused
+                failed = bool(version) and refused.version == version and refused.generation >= routes.generation
+                return Outcome(start, time.time(), refused.gate if failed else "")
+            time.sleep(_LOOK_EVERY)
+        raise RuntimeError(f"the server does not follow generation {routes.generation}")
+
+    def _following(self) -> Any:
+        response: Any = self._response.FromString(self._list(b"", timeout=30))
+        return next(following for following in response.following if following.name == self.workload.name)
+
+    def _stream(self, folder: Path, door: Any, port: int, callers: int, connections: int) -> Stream:
+        request = door.request(folder, self.workload, 1)
+        answer = door.ask(port, request)
+        request.check(answer, None, 1e-9)
+        return Stream(door, port, request, answer, callers, connections)
+
+
+@contextmanager
+def stage() -> Iterator[Stage]:
+    """Train the iris model, and serve it at both doors by a record; nothing is pinned."""
+    with TemporaryDirectory(prefix="foretell-rollouts-") as name:
+        folder, workload = Path(name), workloads.iris()
+        workloads.prepare(folder, [workload], [SKLEARN])
+        store = RouteStore(Repository(folder / SKLEARN))
+        author = Author("benchmark", "", datetime.now(UTC))
+        store.change(workload.name, lambda routes: routes.promote("1", PRODUCTION, author))
+        server = Server("foretell", "`foretell serve`", GrpcDoor(), _command, ())
+        with running(server, folder, GrpcDoor().request(folder, workload, 1), None, _SETTINGS) as process:
+            ready = Stage(folder, workload, process.port, _http_port(folder / "server.log"))
+            try:
+                yield ready
+            finally:
+                ready.close()
+
+
+def _http_port(log: Path) -> int:
+    """The port of the REST door, which the server tells once both are open."""
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        told = re.search(r"REST +http://[^:\s]+:(\d+)", log.read_text())
+        if told is not None:
+            return int(told[1])
+        time.sleep(_LOOK_EVERY)
+    raise RuntimeError("the server does not say where its REST door is")
+
+
+def _command(folder: Path, port: int) -> list[str]:
+    places = ["--models", str(folder / SKLEARN), "--protos", str(folder / "protos")]
+    return module("foretell", "serve", *places, "--grpc-address", f"127.0.0.1:{port}", "--http-address", "127.0.0.1:0")
+
+
+def _golden(workload: Workload) -> bytes:
+    row, (answer,) = workload.rows(1), workload.estimator.predict_proba(workload.rows(1))
+    facts = {
+        "features": dict(zip(workload.columns, row[0].tolist(), strict=True)),
+        "probabilities": dict(zip(map(str, workload.estimator.classes_), answer.tolist(), strict=True)),
+    }
+    return json.dumps(facts).encode()
