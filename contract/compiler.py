@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from importlib.resources import files
 from pathlib import Path
 
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 from contract.errors import ContractError, NotCompiled
 
@@ -32,6 +32,11 @@ def contract_files(root: Path) -> list[str]:
     if not contracts:
         raise ContractError(f"no contract (a .proto file) under {root}")
     return contracts
+
+
+def has_contracts(root: Path) -> bool:
+    """Whether there is any contract under `root`, which need not exist."""
+    return root.is_dir() and bool(own_files(root, {".proto"}))
 
 
 def own_files(root: Path, suffixes: Set[str]) -> list[str]:
@@ -59,12 +64,27 @@ def compile_file(file: Path) -> FileDescriptorSet:
 
 
 def completed(compiled: FileDescriptorSet) -> FileDescriptorSet:
-    """The set with what else a contract is read with, where whoever compiled it left that out."""
-    known = {file.name for file in compiled.file}
-    if known.issuperset(ALWAYS):
+    """The set with what else a contract is read with, where whoever compiled it left that out; imports come first."""
+    files = {file.name: file for file in compiled.file}
+    if files.keys() >= set(ALWAYS):
         return compiled
-    missing = [file for file in _compile([], []).file if file.name not in known]
-    return FileDescriptorSet(file=[*compiled.file, *missing])
+    files = {file.name: file for file in _compile([], []).file} | files
+    ordered: dict[str, FileDescriptorProto] = {}
+
+    def put(name: str) -> None:
+        if name in files and name not in ordered:
+            for imported in files[name].dependency:
+                put(imported)
+            ordered[name] = files[name]
+
+    for name in files:
+        put(name)
+    return FileDescriptorSet(file=ordered.values())
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a file of this name comes with Foretell or with protoc, rather than with a contract."""
+    return not is_contract(name) and ((SHIPPED / name).is_file() or name.startswith("google/protobuf/"))
 
 
 def _compile(roots: Sequence[Path], names: Sequence[str]) -> FileDescriptorSet:

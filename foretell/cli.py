@@ -97,12 +97,13 @@ def add(
         typer.Option(
             metavar="DIR",
             envvar="FORETELL_PROTOS",
-            help="Folder of the contracts, whose bounds --accelerate checks.  [default: protos]",
+            help="Folder of the contracts, if any: what the model is for, and what --accelerate keeps to.  [default: protos]",
         ),
     ] = None,
     models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
 ) -> None:
     """Put a trained model into the repository as its next version."""
+    from contract.compiler import has_contracts
     from contract.contract import load
     from grpc_server.adding import add_model
     from grpc_server.errors import ModelError
@@ -112,7 +113,7 @@ def add(
         rows = golden.read_bytes() if golden else b""
     except OSError as error:
         raise ModelError(f"cannot read {golden}: {error.strerror}") from None
-    contract = load(protos or _PROTOS) if accelerate and (protos or _PROTOS.is_dir()) else None
+    contract = load(protos or _PROTOS) if protos or has_contracts(_PROTOS) else None
     added = add_model(
         Repository(models),
         file,

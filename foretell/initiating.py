@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from contract.compiler import IMPORTED, own_files
+from contract.compiler import IMPORTED, has_contracts
 from contract.contract import Contract, load
 from contract.diff import diff
 from contract.editing import Edit
@@ -89,7 +89,7 @@ def init(wish: Wish) -> None:
     shown = _shown(model, wish.labels)
     called = wish.told.targets[0] if len(wish.told.targets) == 1 else ""
     there = wish.contract_file.exists()
-    before = load(wish.protos) if there or _has_contracts(wish.protos) else None
+    before = load(wish.protos) if there or has_contracts(wish.protos) else None
     new = draft(model, wish.package, _free_path(wish, before), called, shown)
     text, notes = _revised(wish, before, model, new, shown) if there and before else (new.text, [])
     with _written(wish.contract_file, text):
@@ -161,10 +161,6 @@ def _free_path(wish: Wish, before: Contract | None) -> str:
     return free[0] if free else choices[-1]
 
 
-def _has_contracts(protos: Path) -> bool:
-    return protos.is_dir() and bool(own_files(protos, {".proto"}))
-
-
 def _write(file: Path, text: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -184,6 +180,7 @@ def _add(wish: Wish, model: Description, repository: Repository) -> Added:
         classes=wish.told.classes,
         targets=tuple(target.name for target in model.targets) if several else (),
         dtypes=model.dtypes,
+        contract=load(wish.protos),
         format_name=wish.told.format,
     )
 

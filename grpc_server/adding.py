@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from contract.contract import Contract
+from contract.revision import revision
 from grpc_server import runtimes
 from grpc_server.accelerating import Accelerated, Acceleration, accelerate
 from grpc_server.agreement import check_golden, check_manifest, sources_of, tried
 from grpc_server.errors import ModelError
-from grpc_server.manifest import GOLDEN, GoldenRow, Manifest, golden_dtype, read_golden
+from grpc_server.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, golden_dtype, read_golden
 from grpc_server.names import Target
 from grpc_server.outputs import offered
 from grpc_server.probes import ranges
@@ -52,14 +53,15 @@ def add_model(
     The file is loaded, so add only what you trust: a joblib file runs code. `columns` and `classes` name the training columns and
     the classes where the model does not, and `targets` what it predicts where that is several things; `golden` is rows with their
     expected answers, as `GoldenRow`, one a line. `dtypes` are the types of training columns of which neither the model's encoders
-    nor the golden rows tell, such as that of a time; all others are numbers. With an acceleration, what is served is a conversion
-    that agrees with the model within the bounds of `contract`. `format_name` is needed where the file may be of several formats.
-    Raises ModelError when the model cannot be served, or does not answer its golden rows as expected, or its conversion does not
-    agree; nothing is then added.
+    nor the golden rows tell, such as that of a time; all others are numbers. `contract` is what it is for; its revision is kept.
+    With an acceleration, what is served is a conversion that agrees with the model within the contract's bounds. `format_name` is
+    needed where the file may be of several formats. Raises ModelError when the model cannot be served, or does not answer its golden
+    rows as expected, or its conversion does not agree; nothing is then added.
     """
     format_name, served, artifact, why = _encode(file, read(file), format_name)
     runtime = runtimes.load(format_name, artifact)
-    files = {served: artifact} | ({GOLDEN: golden} if golden else {})
+    made_for = revision(contract, name) if contract else b""
+    files = {served: artifact} | ({GOLDEN: golden} if golden else {}) | ({CONTRACT: made_for} if made_for else {})
     unnamed = f"its {runtime.width} columns" + (" (it was fitted on a plain array)" if format_name != "onnx" else "")
     columns = _distinct(file, columns or runtime.columns, unnamed, "--columns a,b,c")
     classes = _classes(file, classes or runtime.classes)

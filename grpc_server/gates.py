@@ -12,6 +12,8 @@ class Gate(StrEnum):
 
     DIGEST = "digest"
     """Its files are those that were added."""
+    REVISION = "revision"
+    """The contract has not changed in a way that breaks callers of the revision that it was made for."""
     LOAD = "load"
     """A model comes out of them."""
     CONTRACT = "contract"

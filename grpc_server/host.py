@@ -258,7 +258,8 @@ class Host:
             rollout.gate = gate
 
         gates = Gates(f"model {self.name!r} version {rollout.version}", tell)
-        trial = rollout.trial = Trial(self.name, rollout.version, self._loader.settings, tell)
+        returns = self.routes.is_return(rollout.version)
+        trial = rollout.trial = Trial(self.name, rollout.version, self._loader.settings, tell, returns=returns)
         if rollout.stopped:
             trial.stop()
         costs = trial.run()

@@ -18,6 +18,7 @@ Scalar: TypeAlias = bool | int | float | str
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 GOLDEN = "golden.jsonl"
+CONTRACT = "contract.binpb"
 MANIFEST = "manifest.json"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from grpc_server import durable
 from grpc_server.errors import ArtifactAltered, ModelError, ModelNotFound
-from grpc_server.manifest import GOLDEN, MANIFEST, GoldenRow, Manifest, read_golden, read_manifest
+from grpc_server.manifest import CONTRACT, GOLDEN, MANIFEST, GoldenRow, Manifest, read_golden, read_manifest
 from grpc_server.routes import VERSION
 
 _VERSION = re.compile(VERSION)
@@ -27,6 +27,8 @@ class Bundle:
     manifest: Manifest
     artifact: bytes
     golden: tuple[GoldenRow, ...]
+    contract: bytes = b""
+    """The revision of the contract that it was made for; empty where none was there."""
 
     @property
     def place(self) -> str:
@@ -88,7 +90,7 @@ class Repository:
             if sha256(data) != manifest.files[file]:
                 raise ArtifactAltered(f"{folder / file} is not as it was added (its SHA-256 differs): add the model again")
         golden = read_golden(files.get(GOLDEN, b""))
-        return Bundle(name, version, manifest, files[manifest.artifact], golden)
+        return Bundle(name, version, manifest, files[manifest.artifact], golden, files.get(CONTRACT, b""))
 
     def add(self, name: str, manifest: Manifest, files: dict[str, bytes]) -> str:
         """Write the next version, durably, and return it. A crash leaves either all of it or none.

@@ -95,6 +95,10 @@ class Routes(_Record):
         """The generation that last asked for a version."""
         return max((change.generation for change in self.history if change.after == version), default=0)
 
+    def is_return(self, version: str) -> bool:
+        """Whether a rollback was the last that asked for a version."""
+        return next((change.what == "rollback" for change in reversed(self.history) if change.after == version), False)
+
     def earlier(self, alias: str) -> tuple[str, ...]:
         """What `alias` named before, the last first, as far as it was neither retired nor rolled back from."""
         stack: list[str] = []

@@ -24,8 +24,13 @@ _LAST_SECONDS = 5.0
 class Trial:
     """One version at the gates. `run` it once, from one thread; any thread may `stop` it."""
 
-    def __init__(self, name: str, version: str, settings: ServerSettings, tell: Callable[[Gate], None]) -> None:
-        """Start the process; `tell` is called at each gate. Raises ModelError where no process can be started."""
+    def __init__(
+        self, name: str, version: str, settings: ServerSettings, tell: Callable[[Gate], None], *, returns: bool = False
+    ) -> None:
+        """Start the process; `tell` is called at each gate. One that `returns` has answered before: it need not pass REVISION.
+
+        Raises ModelError where no process can be started.
+        """
         self._place = f"model {name!r} version {version}"
         self._settings = settings
         self._tell = tell
@@ -34,7 +39,7 @@ class Trial:
         self._lifeline, watched = socket.socketpair()
         with theirs, watched:
             descriptors = [theirs.fileno(), watched.fileno()]
-            facts = [name, version, settings.model_dump_json()]
+            facts = [name, version, settings.model_dump_json(), str(int(returns))]
             try:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "grpc_server.candidate", *facts, *map(str, descriptors)],
