@@ -55,7 +55,7 @@ def add_model(
     expected answers, as `GoldenRow`, one a line. `dtypes` are the types of training columns of which neither the model's encoders
     nor the golden rows tell, such as that of a time; all others are numbers. `contract` is what it is for; its revision is kept.
     With an acceleration, what is served is a conversion that agrees with the model within the contract's bounds. `format_name` is
-    needed where the file may be of several formats. Raises ModelError when the model cannot be served, or does not answer its golden
+    needed where the file may be of several formats. Raises ModelError when the model cannot be served, does not answer its golden
     rows as expected, or its conversion does not agree; nothing is then added.
     """
     format_name, served, artifact, why = _encode(file, read(file), format_name)
