@@ -17,7 +17,7 @@ RUN python -m venv /build/pip \
     && python -m venv --without-pip /opt/foretell
 
 FROM build AS grpc_server_build
-# Formats beside those of scikit-learn: `onnx`, `trees`, or `onnx,trees`.
+# Formats beside those of scikit-learn: `onnx`, `trees`, `xgboost`, `lightgbm`, or several, such as `onnx,trees`.
 ARG EXTRAS=""
 RUN pip --python /opt/foretell/bin/python install --quiet --only-deps "./${EXTRAS:+[$EXTRAS]}"
 COPY . .

@@ -11,5 +11,22 @@ JOBLIB = Format((".joblib", ".pkl"), "grpc_server.runtimes.joblib_format:load", 
 ONNX = Format((".onnx",), "grpc_server.runtimes.onnx_format:load", ("numpy", "onnxruntime"), install="foretell[onnx]")
 TREES = Format((), "grpc_server.runtimes.trees_format:load", ("numpy", "treelite"), install="foretell[trees]")
 
-ENTRY_POINTS = tuple(EntryPoint(name.lower(), f"{__name__}:{name}", GROUP) for name in ("SKOPS", "JOBLIB", "ONNX", "TREES"))
+XGBOOST = Format(
+    (".ubj", ".json"),
+    "grpc_server.runtimes.xgboost_format:load",
+    ("numpy", "xgboost", "xgboost-cpu"),
+    recognises=lambda data: data.lstrip()[:1] == b"{" and b"learner_model_param" in data,
+    install="foretell[xgboost]",
+)
+LIGHTGBM = Format(
+    (".txt",),
+    "grpc_server.runtimes.lightgbm_format:load",
+    ("numpy", "lightgbm"),
+    recognises=lambda data: data.startswith((b"tree\n", b"tree\r\n")),
+    install="foretell[lightgbm]",
+)
+
+ENTRY_POINTS = tuple(
+    EntryPoint(name.lower(), f"{__name__}:{name}", GROUP) for name in ("SKOPS", "JOBLIB", "ONNX", "TREES", "XGBOOST", "LIGHTGBM")
+)
 """As a package of their own would declare them; so they need no installation, and nothing else may take their names."""

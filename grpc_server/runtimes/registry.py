@@ -33,7 +33,7 @@ def format_of(file: Path, data: bytes, wanted: str = "") -> str:
     if found:
         return found[0]
     if fit:
-        raise ModelUnloadable(f"{file.name} does not begin as a file of {' or '.join(fit)} does")
+        raise ModelUnloadable(f"{file.name} holds no model of {' or '.join(fit)}, as its name would have it")
     suffixes = ", ".join(suffix for each in known.values() for suffix in each.suffixes)
     raise ModelUnloadable("; ".join([f"{file.name} is none of {suffixes}", *broken]))
 
