@@ -24,7 +24,7 @@ def prediction(format_name: str, model: Any, rows: Any) -> Callable[[], Any]:
         from grpc_server.table import PLAIN
 
         runtime = runtimes.load(format_name, model)
-        return partial(runtime.sources([PLAIN] * runtime.width, rows)[0].run, rows)
+        return partial(runtime.sources([PLAIN] * runtime.width, rows, ())[0].run, rows)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -17,7 +17,6 @@ from grpc_server.errors import ModelError
 from grpc_server.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, golden_dtype, read_golden
 from grpc_server.names import Target
 from grpc_server.outputs import offered
-from grpc_server.probes import ranges
 from grpc_server.repository import Repository, sha256
 from grpc_server.runtimes import Runtime
 from grpc_server.table import PLAIN, Dtype
@@ -86,9 +85,7 @@ def add_model(
 
         if not isinstance(runtime, EstimatorRuntime):
             raise ModelError(f"{file.name} is no scikit-learn model: only those can be accelerated, so leave out --accelerate")
-        if not manifest.classes or manifest.dtypes:
-            raise ModelError(f"{file.name} is no classifier of numbers: only those can be accelerated, so leave out --accelerate")
-        faster, how = accelerate(acceleration, runtime, manifest, rows, lambda: ranges(manifest.columns, contract, name, rows))
+        faster, how = accelerate(acceleration, runtime, manifest, rows, contract, name)
         why = f"{why}; {how}"
         if faster:
             manifest = _served_by(faster, manifest)

@@ -39,7 +39,8 @@ def tried(runtime: Runtime, manifest: Manifest, golden: tuple[GoldenRow, ...], p
     """What the model can say, tried on a golden row if there is one. Raises ModelMismatch, or ModelUnloadable."""
     _check_columns(manifest, golden, place)
     dtypes = manifest.column_dtypes
-    return runtime.sources(dtypes, golden_rows(golden[:1], manifest) if golden else blank_row(dtypes))
+    classes = [target.classes for target in manifest.all_targets]
+    return runtime.sources(dtypes, golden_rows(golden[:1], manifest) if golden else blank_row(dtypes), classes)
 
 
 def bind(contract: Contract, service: Service, manifest: Manifest, sources: Sequence[Source]) -> dict[str, Binding]:
@@ -54,6 +55,8 @@ def check_manifest(runtime: Runtime, manifest: Manifest, place: str) -> None:
         raise ModelMismatch(f"{place} has {runtime.width} columns, its manifest names {len(manifest.columns)}")
     if runtime.columns is not None and runtime.columns != manifest.columns:
         raise ModelMismatch(f"{place} was trained on {_list(runtime.columns)}, its manifest says {_list(manifest.columns)}")
+    if runtime.classes == () and manifest.classes:
+        raise ModelMismatch(f"{place} gives no probabilities or labels of {_list(manifest.classes)}: it gives numbers")
     if runtime.classes is not None and runtime.classes != manifest.classes:
         raise ModelMismatch(f"{place} tells {_list(runtime.classes)} apart, its manifest says {_list(manifest.classes)}")
     for classes, target in zip(runtime.targets, manifest.targets, strict=False):

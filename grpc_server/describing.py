@@ -105,7 +105,9 @@ class _Trial:
         row = self._base
         dtypes = self._manifest.column_dtypes
         sample = golden_rows([GoldenRow.model_construct(features=row)], self._manifest) if row else blank_row(dtypes)
-        self._sources: tuple[Source, ...] = runtime.sources(dtypes, sample)
+        self._sources: tuple[Source, ...] = runtime.sources(
+            dtypes, sample, [target.classes for target in self._manifest.all_targets]
+        )
         self._outputs = offered(self._sources)
         self._targets = self._named(runtime, told)
 

@@ -37,6 +37,16 @@ def probabilities(classes: int, run: Callable[[Any], Matrix]) -> Source:
     return Source(tuple(Output("probability", item) for item in range(classes)), run)
 
 
+def several_probabilities(classes: Sequence[int]) -> tuple[Output, ...]:
+    """The outputs of a classifier of several targets, each with so many classes: those of the first, then those of the next."""
+    return tuple(Output("probability", item, target) for target, count in enumerate(classes) for item in range(count))
+
+
+def per_target(kind: str, targets: int) -> tuple[Output, ...]:
+    """A value or a label of each target."""
+    return tuple(Output(kind, 0, target) for target in range(targets))
+
+
 def offered(sources: Sequence[Source]) -> tuple[Output, ...]:
     """All outputs that the sources give, each once."""
     return tuple(dict.fromkeys(output for source in sources for output in source.outputs))

@@ -9,7 +9,7 @@ import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 from numpy.typing import NDArray
 
-from contract.columns import leaves
+from contract.columns import Leaf, leaves
 from contract.contract import Contract
 from contract.rules import FieldRules
 from grpc_server.agreement import GOLDEN_TOLERANCE
@@ -17,7 +17,7 @@ from grpc_server.errors import ModelError
 from grpc_server.manifest import GoldenRow
 from grpc_server.table import Matrix
 
-_INSIDE, _EDGES, _CORNERS, _LINES = 4096, 1024, 1024, 256
+_INSIDE, _EDGES, _CORNERS, _MISSING, _LINES = 4096, 1024, 1024, 1024, 256
 """How many rows of each kind, and how many lines on which a threshold is looked for."""
 
 _HALVINGS = 64
@@ -31,11 +31,12 @@ _FRACTIONS = {FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """The smallest and the largest value of each column, and whether it takes whole numbers only."""
+    """The smallest and the largest value of each column, whether it takes whole numbers only, and whether one may be missing."""
 
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     whole: NDArray[np.bool_]
+    nullable: NDArray[np.bool_]
 
     def inside(self, random: np.random.Generator, count: int) -> Matrix:
         """Rows all over the range."""
@@ -52,13 +53,14 @@ def ranges(columns: tuple[str, ...], contract: Contract | None, name: str, golde
     fields = _fields(contract, name) if contract else {}
     low, high = np.array([_range(column, fields.get(column, []), golden) for column in columns]).T
     whole = np.array([_whole(fields.get(column, [])) for column in columns])
-    return Ranges(np.where(whole, np.rint(low), low), np.where(whole, np.rint(high), high), whole)
+    nullable = np.array([_nullable(column, fields.get(column, []), golden) for column in columns])
+    return Ranges(np.where(whole, np.rint(low), low), np.where(whole, np.rint(high), high), whole, nullable)
 
 
 def probes(where: Ranges, predict: Callable[[Matrix], Matrix]) -> Matrix:
     """The same rows every time: inside the range, with some columns at its edges, at its corners, and at thresholds of the model.
 
-    Of up to ten columns these are all the corners.
+    Of up to ten columns these are all the corners. Where values may be missing, some of the first rows come again without them.
     """
     random = np.random.default_rng(0)
     edges = where.inside(random, _EDGES)
@@ -68,7 +70,11 @@ def probes(where: Ranges, predict: Callable[[Matrix], Matrix]) -> Matrix:
     few = 2**width <= _CORNERS
     highs = np.array(list(product((False, True), repeat=width))) if few else random.random((_CORNERS, width)) < 0.5
     corners = np.where(highs, where.high, where.low)
-    return np.vstack((where.inside(random, _INSIDE), edges, corners, where.low, where.high, _thresholds(predict, where, random)))
+    rows = [where.inside(random, _INSIDE), edges, corners, where.low, where.high, _thresholds(predict, where, random)]
+    if where.nullable.any():
+        holes = where.nullable & (random.random((_MISSING, width)) < random.choice([0.1, 0.5, 1.0], (_MISSING, 1)))
+        rows.append(np.where(holes, np.nan, rows[0][:_MISSING]))
+    return np.vstack(rows)
 
 
 def _thresholds(predict: Callable[[Matrix], Matrix], where: Ranges, random: np.random.Generator) -> Matrix:
@@ -94,23 +100,27 @@ def _thresholds(predict: Callable[[Matrix], Matrix], where: Ranges, random: np.r
     return np.vstack((left[jumps], right[jumps]))
 
 
-def _fields(contract: Contract, name: str) -> dict[str, list[tuple[FieldDescriptor, FieldRules]]]:
-    """The fields whose values fill each column, with their rules."""
-    found: dict[str, list[tuple[FieldDescriptor, FieldRules]]] = {}
+def _fields(contract: Contract, name: str) -> dict[str, list[Leaf]]:
+    """The fields whose values fill each column."""
+    found: dict[str, list[Leaf]] = {}
     messages = {method.features.full_name: method.features for s in contract.services if s.model == name for method in s.methods}
     for message in messages.values():
         for leaf in leaves(message, contract.rules, contract.options):
             for column in leaf.columns:
-                found.setdefault(column, []).append((leaf.value, leaf.rules))
+                found.setdefault(column, []).append(leaf)
     return found
 
 
-def _whole(fields: list[tuple[FieldDescriptor, FieldRules]]) -> bool:
-    return bool(fields) and all(field.cpp_type not in _FRACTIONS for field, _ in fields)
+def _whole(fields: list[Leaf]) -> bool:
+    return bool(fields) and all(leaf.value.cpp_type not in _FRACTIONS for leaf in fields)
 
 
-def _range(column: str, fields: list[tuple[FieldDescriptor, FieldRules]], golden: tuple[GoldenRow, ...]) -> tuple[float, float]:
-    bounds = [_bounds(field, rules) for field, rules in fields] or [(-inf, inf)]
+def _nullable(column: str, fields: list[Leaf], golden: tuple[GoldenRow, ...]) -> bool:
+    return any(leaf.nullable for leaf in fields) or any(row.features[column] is None for row in golden)
+
+
+def _range(column: str, fields: list[Leaf], golden: tuple[GoldenRow, ...]) -> tuple[float, float]:
+    bounds = [_bounds(leaf.value, leaf.rules) for leaf in fields] or [(-inf, inf)]
     low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
     if -inf < low <= high < inf:
         return low, high

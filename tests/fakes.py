@@ -23,6 +23,7 @@ from grpc_server.model import Model
 from grpc_server.outputs import Source, probabilities
 from grpc_server.registry import Registry
 from grpc_server.routes import Routes
+from grpc_server.runtimes import Classes
 from grpc_server.settings import ServerSettings
 from grpc_server.table import Dtype, Matrix, Rows
 from tests.conftest import CLASSES, COLUMNS
@@ -45,7 +46,7 @@ class FakeRuntime:
         self._predict = predict
         self.runs: list[int] = []
 
-    def sources(self, dtypes: Sequence[Dtype], sample: Rows) -> tuple[Source, ...]:
+    def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes) -> tuple[Source, ...]:
         return (probabilities(3, self.predict),)
 
     def predict(self, rows: Matrix) -> Matrix:

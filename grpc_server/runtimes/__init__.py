@@ -6,11 +6,12 @@ from typing import Any, Protocol
 
 from grpc_server.runtimes.format import Format
 from grpc_server.runtimes.registry import format_named, format_of, load, loader_of, needing
-from grpc_server.runtimes.runtime import Runtime
+from grpc_server.runtimes.runtime import Classes, Runtime
 from grpc_server.table import Matrix
 
 __all__ = [
     "CONVERSIONS",
+    "Classes",
     "Conversion",
     "Format",
     "Matrix",
@@ -26,18 +27,18 @@ __all__ = [
 class Conversion(Protocol):
     """A module of this package that converts."""
 
-    def conversions(self, estimator: Any, columns: tuple[str, ...], classes: tuple[str, ...]) -> Iterator[bytes]:
-        """Artifacts for one fitted classifier, to be tried in turn. Raises ModelUnloadable where it cannot be converted."""
+    def conversions(self, estimator: Any, columns: tuple[str, ...], classes: Classes) -> Iterator[bytes]:
+        """Artifacts for one fitted estimator, to be tried in turn. Raises ModelUnloadable where it cannot be converted."""
 
 
 CONVERSIONS = {
     "onnx": "grpc_server.runtimes.onnx_conversion",
     "trees": "grpc_server.runtimes.trees_conversion",
 }
-"""Formats to which a scikit-learn classifier can be converted. Each needs the extra of its name."""
+"""Formats to which a scikit-learn classifier or regressor can be converted. Each needs the extra of its name."""
 
 
-def conversions(format_name: str, estimator: Any, columns: tuple[str, ...], classes: tuple[str, ...]) -> Iterator[bytes]:
+def conversions(format_name: str, estimator: Any, columns: tuple[str, ...], classes: Classes) -> Iterator[bytes]:
     """See Conversion. Raises ModelUnloadable where the extra for the format is not installed, too."""
     with needing(format_name, f"foretell[{format_name}]"):
         module: Conversion = import_module(CONVERSIONS[format_name])

@@ -10,7 +10,7 @@ from sklearn.utils import get_tags
 
 from grpc_server.errors import ModelUnloadable
 from grpc_server.names import OUTLIER_CLASSES
-from grpc_server.outputs import Output, Source, probabilities
+from grpc_server.outputs import Output, Source, per_target, probabilities, several_probabilities
 from grpc_server.runtimes.interval import Interval
 from grpc_server.runtimes.unchecked import unchecked
 from grpc_server.table import Matrix, Rows
@@ -85,12 +85,11 @@ def _labels(estimator: Any, targets: tuple[tuple[str, ...], ...], predict: Ask) 
         found = [[place[value] for value in column] for place, column in zip(places, answers.T.tolist(), strict=True)]
         return np.array(found, np.float64).T
 
-    return Source(tuple(Output("label", 0, target) for target in range(len(places))), run)
+    return Source(per_target("label", len(places)), run)
 
 
 def _probabilities_of(targets: tuple[tuple[str, ...], ...], predict_proba: Ask) -> Source:
     """Of several targets: scikit-learn gives a list of matrices, or one matrix of the probability that each label is there."""
-    outputs = tuple(Output("probability", item, target) for target, classes in enumerate(targets) for item in range(len(classes)))
 
     def run(rows: Any) -> Matrix:
         answers = predict_proba(rows)
@@ -98,13 +97,13 @@ def _probabilities_of(targets: tuple[tuple[str, ...], ...], predict_proba: Ask) 
             answers = [np.column_stack((1 - there, there)) for there in _dense(answers).T]
         return np.hstack(answers).astype(np.float64, copy=False)
 
-    return Source(outputs, run)
+    return Source(several_probabilities([len(classes) for classes in targets]), run)
 
 
 def _regressor(estimator: Any, ask: Callable[..., Ask], sample: Rows) -> Iterator[Source]:
     value = _numbers(ask("predict"))
     targets = range(_width(value, sample, estimator))
-    yield Source(tuple(Output("value", 0, target) for target in targets), value)
+    yield Source(per_target("value", len(targets)), value)
     if isinstance(estimator, Interval):
         yield Source((Output("value"), Output("lower"), Output("upper")), _numbers(ask("predict_interval")))
     last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator

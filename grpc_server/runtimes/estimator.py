@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,7 +13,8 @@ from grpc_server.outputs import Source
 from grpc_server.runtimes.answering import classes_of, kind_of, sources
 from grpc_server.runtimes.feeding import feeding, takes_texts
 from grpc_server.runtimes.interval import Interval
-from grpc_server.table import Dtype, Matrix, Rows
+from grpc_server.runtimes.runtime import Classes
+from grpc_server.table import Dtype, Rows
 
 
 class EstimatorRuntime:
@@ -39,12 +39,8 @@ class EstimatorRuntime:
         self.classes: tuple[str, ...] | None = targets[0] if len(targets) == 1 else ()
         self.targets = targets if len(targets) > 1 else ()
 
-    def predict(self, rows: Matrix) -> Matrix:
-        """The probabilities of a classifier, shape (n, classes)."""
-        return np.asarray(self.estimator.predict_proba(rows), dtype=np.float64)
-
-    def sources(self, dtypes: Sequence[Dtype], sample: Rows) -> tuple[Source, ...]:
-        """See Runtime."""
+    def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes = ()) -> tuple[Source, ...]:  # noqa: ARG002
+        """See Runtime; an estimator knows its classes."""
         return sources(self.estimator, feeding(self.estimator, self.columns, dtypes), sample)
 
 

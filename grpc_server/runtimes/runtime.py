@@ -1,10 +1,13 @@
 """What a loaded model is to the server."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from grpc_server.outputs import Source
 from grpc_server.table import Dtype, Rows
+
+Classes: TypeAlias = Sequence[tuple[str, ...]]
+"""The names of the classes of each target, in the order of the model's own output; empty where it predicts a number."""
 
 
 class Runtime(Protocol):
@@ -20,9 +23,9 @@ class Runtime(Protocol):
     targets: tuple[tuple[str, ...], ...]
     """The classes of each target, for a classifier of several; empty for all else."""
 
-    def sources(self, dtypes: Sequence[Dtype], sample: Rows) -> tuple[Source, ...]:
+    def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes) -> tuple[Source, ...]:
         """What the model can say of rows whose columns have these types, cheapest first.
 
-        `sample` is rows to find out on. The sources are called from one thread at a time. Raises ModelUnloadable where the model
-        cannot take such rows.
+        `sample` is rows to find out on, `classes` what its labels are where it does not know them itself. The sources are called
+        from one thread at a time. Raises ModelUnloadable where the model cannot take such rows.
         """

@@ -6,20 +6,21 @@ from typing import Any
 import numpy as np
 import treelite
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from grpc_server.errors import ModelUnloadable
+from grpc_server.runtimes.runtime import Classes
 
 
-def conversions(estimator: Any, columns: tuple[str, ...], classes: tuple[str, ...]) -> Iterator[bytes]:  # noqa: ARG001
-    """The trees of one classifier; treelite keeps no names. Raises ModelUnloadable for one that treelite cannot import."""
+def conversions(estimator: Any, columns: tuple[str, ...], classes: Classes) -> Iterator[bytes]:  # noqa: ARG001
+    """The trees of one estimator; treelite keeps no names. Raises ModelUnloadable for one that treelite cannot import."""
     try:
         model = treelite.sklearn.import_model(estimator)
     except Exception as error:  # treelite raises errors of three kinds, and asserts.
         raise ModelUnloadable(
             f"treelite cannot import {type(estimator).__name__} ({type(error).__name__}: {str(error)[:120]})"
         ) from error
-    if not isinstance(estimator, HistGradientBoostingClassifier):
+    if not isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         for number in range(model.num_tree):
             tree = model.get_tree_accessor(number)
             tree.set_field("threshold", in_double(tree.get_field("threshold")))

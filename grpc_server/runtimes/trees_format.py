@@ -7,13 +7,14 @@ import ctypes
 import weakref
 from collections.abc import Sequence
 from importlib.util import find_spec
-from math import prod
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grpc_server.errors import ModelUnloadable
-from grpc_server.outputs import Source, probabilities
+from grpc_server.outputs import Source, per_target, several_probabilities
+from grpc_server.runtimes.runtime import Classes
 from grpc_server.table import Dtype, Matrix, Rows
 
 _HANDLE = ctypes.c_void_p
@@ -23,19 +24,27 @@ _SIGNATURES = {
     "TreeliteFreeModel": (_HANDLE,),
     "TreeliteGTILParseConfig": (ctypes.c_char_p, _HANDLE),
     "TreeliteGTILDeleteConfig": (_HANDLE,),
-    "TreeliteGTILGetOutputShape": (_HANDLE, ctypes.c_uint64, _HANDLE, _HANDLE, _HANDLE),
     "TreeliteGTILPredict": (_HANDLE, _HANDLE, ctypes.c_char_p, ctypes.c_uint64, _HANDLE, _HANDLE),
     "TreeliteQueryNumFeature": (_HANDLE, _HANDLE),
     "TreeliteGetInputType": (_HANDLE, _HANDLE),
+    "TreeliteGetHeaderField": (_HANDLE, ctypes.c_char_p, _HANDLE),
 }
 """The arguments of what is called (treelite/c_api.h); whatever is written to is passed by reference."""
+
+_REGRESSOR, _CLASSIFIERS = 1, (0, 2)
+"""Kinds of task (treelite/enum/task_type.h): a regressor, a classifier of two classes, and one of several."""
+
+
+class _Field(ctypes.Structure):
+    """An array in the head of a model."""
+
+    _fields_ = (("buf", ctypes.c_void_p), ("format", ctypes.c_char_p), ("itemsize", ctypes.c_size_t), ("nitem", ctypes.c_size_t))
 
 
 class TreesRuntime:
     """An ensemble that compares and adds in float64, as scikit-learn does."""
 
     columns: tuple[str, ...] | None = None
-    classes: tuple[str, ...] | None = None
     targets: tuple[tuple[str, ...], ...] = ()
 
     def __init__(self, artifact: bytes) -> None:
@@ -50,29 +59,62 @@ class TreesRuntime:
         self._call("TreeliteGetInputType", self._model, ctypes.byref(number))
         if number.value != b"float64":
             raise ModelUnloadable("the trees compare in float32: only conversions by `foretell add --accelerate trees` are served")
-        width, shape, dimensions = ctypes.c_int(), ctypes.POINTER(ctypes.c_uint64)(), ctypes.c_uint64()
+        width = ctypes.c_int()
         self._call("TreeliteQueryNumFeature", self._model, ctypes.byref(width))
-        arguments = self._model, 1, self._config, ctypes.byref(shape), ctypes.byref(dimensions)
-        self._call("TreeliteGTILGetOutputShape", *arguments)
         self.width = width.value
-        self._outputs = prod(shape[: dimensions.value])
+        self._counts = self._field("num_class", ctypes.c_int32)
+        (task,) = self._field("task_type", ctypes.c_uint8)
+        if task not in (_REGRESSOR, *_CLASSIFIERS):
+            raise ModelUnloadable("the trees are neither a classifier nor a regressor: only those are served")
+        self.classes: tuple[str, ...] | None = () if task == _REGRESSOR else None
 
-    def sources(self, dtypes: Sequence[Dtype], sample: Rows) -> tuple[Source, ...]:  # noqa: ARG002
-        """See Runtime."""
-        return (probabilities(max(self._outputs, 2), self.predict),)
+    def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes = ()) -> tuple[Source, ...]:  # noqa: ARG002
+        """See Runtime. The label of a classifier is its likeliest class."""
+        targets = len(self._counts)
+        if self.classes == ():
+            return (Source(per_target("value", targets), self._values),)
+        of_all = several_probabilities([max(count, 2) for count in self._counts])
+        labels = per_target("label", targets)
+        return (
+            Source(of_all, lambda rows: np.hstack(self._probabilities(rows))),
+            Source(labels, lambda rows: _likeliest(self._probabilities(rows))),
+            Source(labels + of_all, lambda rows: _with_likeliest(self._probabilities(rows))),
+        )
 
-    def predict(self, rows: Matrix) -> Matrix:
-        """Probabilities, shape (n, classes)."""
+    def _values(self, rows: Matrix) -> Matrix:
+        return self._run(rows)[:, :, 0]
+
+    def _probabilities(self, rows: Matrix) -> list[Matrix]:
+        """Of the classes of each target, shape (n, classes)."""
+        answers = self._run(rows)
+        found = (answers[:, target, :count] for target, count in enumerate(self._counts))
+        return [each if each.shape[1] > 1 else np.hstack((1 - each, each)) for each in found]
+
+    def _run(self, rows: Matrix) -> NDArray[np.float64]:
+        """Shape (n, targets, classes), of as many classes as any target has."""
         rows = np.ascontiguousarray(rows, np.float64)
         if rows.shape[1] != self.width:  # The library would read on behind the rows.
             raise ValueError(f"rows of {rows.shape[1]} columns for trees of {self.width}")
-        outputs = np.zeros((len(rows), self._outputs))
+        outputs = np.zeros((len(rows), len(self._counts), max(self._counts)))
         self._call("TreeliteGTILPredict", self._model, rows.ctypes.data, b"float64", len(rows), outputs.ctypes.data, self._config)
-        return outputs if self._outputs > 1 else np.hstack((1 - outputs, outputs))
+        return outputs
+
+    def _field(self, name: str, number: type[ctypes.c_int32 | ctypes.c_uint8]) -> list[int]:
+        field = _Field()
+        self._call("TreeliteGetHeaderField", self._model, name.encode(), ctypes.byref(field))
+        return list(ctypes.cast(field.buf, ctypes.POINTER(number))[: field.nitem])
 
     def _call(self, function: str, *arguments: object) -> None:
         if getattr(self._library, function)(*arguments):
             raise ModelUnloadable(f"treelite: {self._library.TreeliteGetLastError().decode('utf-8', 'replace')[:200]}")
+
+
+def _likeliest(probabilities: list[Matrix]) -> Matrix:
+    return np.column_stack([each.argmax(1) for each in probabilities]).astype(np.float64)
+
+
+def _with_likeliest(probabilities: list[Matrix]) -> Matrix:
+    return np.hstack((_likeliest(probabilities), *probabilities))
 
 
 def load(artifact: bytes) -> TreesRuntime:

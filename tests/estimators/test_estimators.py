@@ -11,7 +11,8 @@ import joblib
 import pytest
 from google.protobuf import json_format
 
-from grpc_server.adding import add_model
+from contract.contract import load
+from grpc_server.adding import Added, add_model
 from grpc_server.repository import Repository
 from tests.estimators.cases import CASES, ROWS, Case
 from tests.estimators.served import Served, as_document, served
@@ -32,14 +33,18 @@ message ResponseBatch { repeated Response rows = 1; }
 """
 
 
-def add(root: Path, name: str, case: Case) -> None:
+def add(root: Path, name: str, case: Case, golden: bytes = b"", acceleration: Any = None) -> Added:
     """Write the contract, and add the model."""
     file = root / "protos" / name / "v1" / f"{name}.proto"
-    file.parent.mkdir(parents=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(HEAD.replace("{package}", name) + dedent(case.contract))
     joblib.dump(case.estimator, root / "model.joblib")
     repository = Repository(root / "models")
-    add_model(repository, root / "model.joblib", name, case.columns, targets=case.targets, dtypes=case.dtypes)
+    named: dict[str, Any] = {"targets": case.targets, "dtypes": case.dtypes}
+    contract = load(root / "protos") if acceleration else None
+    return add_model(
+        repository, root / "model.joblib", name, case.columns, golden, **named, acceleration=acceleration, contract=contract
+    )
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +63,18 @@ def doors(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> I
             yield doors
 
 
-def near(answer: Any, expected: Any, place: str = "") -> None:
-    """Equal, numbers within a billionth."""
+def near(answer: Any, expected: Any, place: str = "", within: float = 1e-9) -> None:
+    """Equal, numbers as near as that, of themselves or as they are."""
     if isinstance(expected, dict):
         assert set(answer) == set(expected), place
         for name, part in expected.items():
-            near(answer[name], part, f"{place}.{name}")
+            near(answer[name], part, f"{place}.{name}", within)
     elif isinstance(expected, list):
         assert len(answer) == len(expected), place
         for index, part in enumerate(expected):
-            near(answer[index], part, f"{place}[{index}]")
+            near(answer[index], part, f"{place}[{index}]", within)
     elif isinstance(expected, float):
-        assert math.isclose(answer, expected, rel_tol=1e-9, abs_tol=1e-9), place
+        assert math.isclose(answer, expected, rel_tol=within, abs_tol=within), place
     else:
         assert answer == expected, place
 

@@ -42,19 +42,23 @@ from grpc_server.adding import Added, add_model
 from grpc_server.errors import ArtifactAltered, ModelError, ModelMismatch, ModelUnloadable
 from grpc_server.manifest import GoldenRow
 from grpc_server.model import load_model
+from grpc_server.outputs import Output
 from grpc_server.probes import Ranges
 from grpc_server.repository import Repository
-from grpc_server.runtimes import Matrix
+from grpc_server.runtimes import Matrix, Runtime
 from grpc_server.runtimes.estimator import EstimatorRuntime
 from grpc_server.runtimes.trees_conversion import in_double
 from grpc_server.settings import ServerSettings
+from grpc_server.table import PLAIN
 from tests.conftest import CLASSES, COLUMNS, EXAMPLE, PROTOS, ROOT
 from tests.fakes import MANIFEST, FakeRuntime
 from tests.processes import grpc_server
 
 IRIS = load_iris()
 X, Y = minmax_scale(IRIS.data), IRIS.target_names[IRIS.target]
-UNIT = Ranges(np.zeros(4), np.ones(4), np.zeros(4, dtype=bool))
+NONE = np.zeros(4, dtype=bool)
+PROBABILITIES = {Output("probability", item) for item in range(3)}
+UNIT = Ranges(np.zeros(4), np.ones(4), NONE, NONE)
 
 CLASSIFIERS: dict[str, Any] = {
     each.__name__: each
@@ -117,6 +121,11 @@ def test_the_docs_say_which_classifiers_agree(
 @pytest.fixture(scope="module")
 def forest() -> RandomForestClassifier:
     return RandomForestClassifier(10, random_state=0).fit(X, Y)
+
+
+def said(runtime: Runtime, rows: Matrix) -> Matrix:
+    """What it says at the least: the probabilities of a classifier, the values of a regressor."""
+    return runtime.sources([PLAIN] * runtime.width, rows[:1], [CLASSES])[0].run(rows)
 
 
 def golden_rows(classifier: Any) -> bytes:
@@ -201,7 +210,7 @@ class Broken(LogisticRegression):
 
 
 def test_a_model_that_fails_within_its_bounds_is_not_accelerated() -> None:
-    comparison = Comparison(EstimatorRuntime(Broken().fit(X, Y)), MANIFEST, (), UNIT)
+    comparison = Comparison(EstimatorRuntime(Broken().fit(X, Y)), MANIFEST, (), UNIT, PROBABILITIES)
     with pytest.raises(ModelError, match=r"the model fails within its bounds \(ValueError: too much for me\)"):
         comparison.check(FakeRuntime(), "it")
 
@@ -214,7 +223,7 @@ def test_an_onnx_file_cannot_be_accelerated(repository: Repository, contract: Co
 
 @pytest.fixture(scope="module")
 def comparison() -> Comparison:
-    return Comparison(EstimatorRuntime(LogisticRegression().fit(X, Y)), MANIFEST, (), UNIT)
+    return Comparison(EstimatorRuntime(LogisticRegression().fit(X, Y)), MANIFEST, (), UNIT, PROBABILITIES)
 
 
 EXACT = LogisticRegression().fit(X, Y).predict_proba
@@ -260,7 +269,7 @@ def test_a_tie_that_falls_the_other_way_is_a_disagreement() -> None:
         def predict_proba(self, rows: Matrix) -> Any:
             return np.tile([0.5, 0.5, 0.0], (len(rows), 1))
 
-    comparison = Comparison(EstimatorRuntime(Torn().fit(X, Y)), MANIFEST, (), UNIT)
+    comparison = Comparison(EstimatorRuntime(Torn().fit(X, Y)), MANIFEST, (), UNIT, PROBABILITIES)
     with pytest.raises(ModelMismatch, match=r"versicolor 0\.50000001, the original 0.5, so that setosa is no longer the likeliest"):
         comparison.check(FakeRuntime(lambda rows: np.tile([0.5, 0.50000001, 0.0], (len(rows), 1))), "it")
 
@@ -269,7 +278,7 @@ def test_golden_rows_are_held_against_a_conversion_too() -> None:
     """Each within the tolerance of the other, but not of both."""
     expected = dict(zip(CLASSES, (EXACT(X[:1])[0] + 8e-7).tolist(), strict=True))
     row = GoldenRow(features=dict(zip(COLUMNS, X[0].tolist(), strict=True)), probabilities=expected)
-    comparison = Comparison(EstimatorRuntime(LogisticRegression().fit(X, Y)), MANIFEST, (row,), UNIT)
+    comparison = Comparison(EstimatorRuntime(LogisticRegression().fit(X, Y)), MANIFEST, (row,), UNIT, PROBABILITIES)
     with pytest.raises(ModelMismatch, match=r"it gives setosa .* for golden row 1"):
         comparison.check(FakeRuntime(lambda rows: EXACT(rows) - 8e-7), "it")
 
@@ -278,16 +287,16 @@ def test_golden_rows_are_held_against_a_conversion_too() -> None:
 def test_two_classes_are_converted_in_their_order(format_name: str) -> None:
     for classifier in (GradientBoostingClassifier(n_estimators=5), RandomForestClassifier(5)):
         classifier.fit(X, Y == "virginica")
-        runtime = runtimes.load(format_name, next(runtimes.conversions(format_name, classifier, COLUMNS, ("False", "True"))))
-        assert np.abs(runtime.predict(X) - classifier.predict_proba(X)).max() < 1e-6
+        runtime = runtimes.load(format_name, next(runtimes.conversions(format_name, classifier, COLUMNS, [("False", "True")])))
+        assert np.abs(said(runtime, X) - classifier.predict_proba(X)).max() < 1e-6
 
 
 def test_trees_never_read_beyond_a_row(forest: RandomForestClassifier) -> None:
-    runtime = runtimes.load("trees", next(runtimes.conversions("trees", forest, COLUMNS, CLASSES)))
+    runtime = runtimes.load("trees", next(runtimes.conversions("trees", forest, COLUMNS, [CLASSES])))
     with pytest.raises(ValueError, match="rows of 3 columns for trees of 4"):
-        runtime.predict(X[:, :3])
+        said(runtime, X[:, :3])
     columnwise = np.asfortranarray(X)
-    assert (runtime.predict(columnwise) == runtime.predict(X)).all()
+    assert (said(runtime, columnwise) == said(runtime, X)).all()
     for damaged in (b"", b"not trees", b"\0" * 1000):
         with pytest.raises(ModelUnloadable, match="treelite: "):
             runtimes.load("trees", damaged)
@@ -378,10 +387,10 @@ def test_the_command_takes_the_bounds_from_the_contracts(
 def test_conversions_that_round_otherwise_are_told_apart(forest: RandomForestClassifier) -> None:
     """A scaler in float32 before trees, and thresholds in float64 for what scikit-learn compares in float32."""
     scaled = make_pipeline(StandardScaler(), RandomForestClassifier(10, random_state=0)).fit(X, Y)
-    plainest = next(runtimes.conversions("onnx", scaled, COLUMNS, CLASSES))
+    plainest = next(runtimes.conversions("onnx", scaled, COLUMNS, [CLASSES]))
     unrounded = treelite.sklearn.import_model(forest).serialize_bytes()
     for estimator, format_name, artifact in ((scaled, "onnx", plainest), (forest, "trees", unrounded)):
-        comparison = Comparison(EstimatorRuntime(estimator), MANIFEST, (), UNIT)
+        comparison = Comparison(EstimatorRuntime(estimator), MANIFEST, (), UNIT, PROBABILITIES)
         with pytest.raises(ModelMismatch, match="it disagrees on"):
             comparison.check(runtimes.load(format_name, artifact), "it")
         assert comparison.agreeing(format_name)[0].format == format_name

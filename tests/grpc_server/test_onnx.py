@@ -10,14 +10,21 @@ import pytest
 import skl2onnx
 from onnx import TensorProto, helper
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 from grpc_server import runtimes
 from grpc_server.adding import add_model
 from grpc_server.errors import ModelError, ModelMismatch, ModelUnloadable
+from grpc_server.outputs import Output, asking, offered
 from grpc_server.repository import Repository
+from grpc_server.runtimes import Runtime
+from grpc_server.table import PLAIN
 
 X = np.random.default_rng(0).random((60, 2))
 Y = np.where(X[:, 0] > X[:, 1], "yes", "no")
@@ -32,12 +39,21 @@ def converted(classifier: Any = CLASSIFIER, number: Any = FloatTensorType, *, zi
     return bytes(graph.SerializeToString())
 
 
-def graph(*nodes: Any, rows: tuple[Any, ...] = (None, 2), outputs: tuple[tuple[str, Any], ...] = (("out", (None, 2)),)) -> bytes:
+def graph(
+    *nodes: Any, rows: tuple[Any, ...] = (None, 2), outputs: tuple[tuple[str, Any], ...] = (("out", (None, 2)),), **facts: str
+) -> bytes:
     """A graph of `nodes` from the float tensor `rows` to float tensors."""
     inputs = [helper.make_tensor_value_info("rows", TensorProto.FLOAT, rows)]
     results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs]
     made = helper.make_graph(list(nodes), "test", inputs, results)
-    return bytes(helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString())
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, {f"foretell.{name}": value for name, value in facts.items()})
+    return bytes(model.SerializeToString())
+
+
+def said(runtime: Runtime, rows: Any = X) -> Any:
+    """What it says at the least: the probabilities of a classifier, the values of a regressor."""
+    return runtime.sources([PLAIN] * runtime.width, rows[:1], [("no", "yes")])[0].run(rows)
 
 
 def added(tmp_path: Path, artifact: bytes, **named: Any) -> Repository:
@@ -52,8 +68,8 @@ def added(tmp_path: Path, artifact: bytes, **named: Any) -> Repository:
 def test_it_answers_as_scikit_learn_does(number: Any, zipmap: bool) -> None:
     runtime = runtimes.load("onnx", converted(number=number, zipmap=zipmap))
     assert runtime.width == 2
-    assert runtime.predict(X).dtype == np.float64
-    assert np.abs(runtime.predict(X) - CLASSIFIER.predict_proba(X)).max() < 1e-6
+    assert said(runtime).dtype == np.float64
+    assert np.abs(said(runtime) - CLASSIFIER.predict_proba(X)).max() < 1e-6
 
 
 def test_names_come_from_the_metadata(tmp_path: Path) -> None:
@@ -82,12 +98,12 @@ def test_rounding_makes_no_probability_above_one_or_below_zero() -> None:
     over = helper.make_node("Constant", [], ["over"], value_floats=[1.0000001, -1e-7])
     shape = helper.make_node("Shape", ["rows"], ["shape"])
     runtime = runtimes.load("onnx", graph(over, shape, helper.make_node("Expand", ["over", "shape"], ["out"])))
-    assert runtime.predict(X[:2]).tolist() == [[1.0, 0.0], [1.0, 0.0]]
+    assert said(runtime, X[:2]).tolist() == [[1.0, 0.0], [1.0, 0.0]]
 
 
 def test_a_session_starts_no_thread() -> None:
     before = len(list(Path("/proc/self/task").iterdir()))
-    runtimes.load("onnx", converted()).predict(X)
+    said(runtimes.load("onnx", converted()))
     assert len(list(Path("/proc/self/task").iterdir())) == before >= threading.active_count()
 
 
@@ -109,14 +125,18 @@ TWICE = helper.make_node("Add", ["rows", "rows"], ["other"])
         pytest.param(graph(SOFTMAX, rows=(None, 2, 2), outputs=(("out", (None, 2, 2)),)), "the onnx input rows is", id="cube"),
         pytest.param(
             graph(SOFTMAX, TWICE, outputs=(("out", (None, 2)), ("other", (None, 2)))),
-            r"2 onnx outputs can be probabilities, among out: tensor\(float\), other: tensor\(float\): export one",
+            r"2 onnx outputs are numbers, among out: tensor\(float\), other: tensor\(float\): export one",
             id="two-outputs",
         ),
         pytest.param(
-            graph(helper.make_node("ReduceSum", ["rows"], ["out"], keepdims=0), outputs=(("out", ()),)), "0 onnx outputs", id="none"
+            graph(helper.make_node("ReduceSum", ["rows"], ["out"], keepdims=0), outputs=(("out", ()),)),
+            "no onnx output is numbers or labels, among out: tensor.float.: export one",
+            id="none",
         ),
         pytest.param(
-            graph(helper.make_node("Identity", ["rows"], ["out"])), "the onnx output out adds up to 0, not to 1", id="scores"
+            graph(helper.make_node("Identity", ["rows"], ["out"]), classes='["no", "yes"]'),
+            "the onnx output out adds up to 0, not to 1",
+            id="scores",
         ),
         pytest.param(
             converted(columns="a,b"), "the onnx metadata entry foretell.columns is no JSON list of names: 'a,b'", id="facts"
@@ -125,7 +145,7 @@ TWICE = helper.make_node("Add", ["rows", "rows"], ["other"])
         pytest.param(converted(classes="[1, 2]"), "foretell.classes is no JSON list of names", id="numbers-as-names"),
     ],
 )
-def test_what_is_no_classifier_of_rows_is_refused(artifact: bytes, says: str) -> None:
+def test_what_is_no_model_of_rows_is_refused(artifact: bytes, says: str) -> None:
     with pytest.raises(ModelUnloadable, match=says):
         runtimes.load("onnx", artifact)
 
@@ -171,3 +191,73 @@ def test_names_that_are_missing_or_wrong_are_refused(
 ) -> None:
     with pytest.raises(error, match=says):
         added(tmp_path, artifact, **named)
+
+
+REGRESSOR = LinearRegression().fit(X, X @ [3, 4])
+TWO = LinearRegression().fit(X, np.column_stack((X @ [3, 4], X @ [1, -5])))
+LABELS = np.column_stack((X[:, 0] > 0.5, X[:, 1] > 0.3)).astype(int)
+
+
+@pytest.mark.parametrize(("regressor", "targets"), [(REGRESSOR, 1), (TWO, 2)])
+@pytest.mark.parametrize("number", [FloatTensorType, DoubleTensorType])
+def test_a_regressor_gives_its_values(tmp_path: Path, regressor: Any, number: Any, targets: int) -> None:
+    artifact = bytes(skl2onnx.convert_sklearn(regressor, initial_types=[("X", number([None, 2]))]).SerializeToString())
+    manifest = added(tmp_path, artifact, columns=("a", "b")).read("yes", "1").manifest
+    assert (manifest.classes, len(manifest.all_targets)) == ((), targets)
+    runtime = runtimes.load("onnx", artifact)
+    (source,) = runtime.sources([PLAIN] * 2, X[:1], [()])
+    assert source.outputs == tuple(Output("value", 0, target) for target in range(targets))
+    assert np.abs(source.run(X) - regressor.predict(X).reshape(len(X), -1)).max() < 1e-5
+
+
+def test_a_regressor_takes_no_class_names(tmp_path: Path) -> None:
+    artifact = bytes(skl2onnx.convert_sklearn(TWO, initial_types=[("X", FloatTensorType([None, 2]))]).SerializeToString())
+    with pytest.raises(ModelMismatch, match=r"model.onnx gives no probabilities or labels of no, yes: it gives numbers"):
+        added(tmp_path, artifact, columns=("a", "b"), classes=("no", "yes"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "classes"),
+    [
+        pytest.param(Y, ("no", "yes"), id="texts"),
+        pytest.param(np.where(Y == "yes", 7, 3), ("3", "7"), id="numbers-by-name"),
+        pytest.param(np.where(Y == "yes", 1, 0), ("no", "yes"), id="numbers-by-place"),
+    ],
+)
+@pytest.mark.parametrize("model", [LogisticRegression, LinearSVC])
+def test_labels_are_the_places_of_their_classes(model: Any, answers: Any, classes: tuple[str, ...]) -> None:
+    fitted = model().fit(X, answers)
+    artifact = skl2onnx.convert_sklearn(fitted, initial_types=[("X", FloatTensorType([None, 2]))]).SerializeToString()
+    sources = runtimes.load("onnx", bytes(artifact)).sources([PLAIN] * 2, X[:1], [classes])
+    run = asking(sources, [Output("label")])
+    assert run(X)[:, 0].tolist() == [fitted.classes_.tolist().index(label) for label in fitted.predict(X).tolist()]
+    kinds = {output.kind for output in offered(sources)}
+    assert kinds == ({"probability", "label"} if model is LogisticRegression else {"label"})
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [MultiOutputClassifier(LogisticRegression()), OneVsRestClassifier(LogisticRegression()), KNeighborsClassifier()],
+)
+def test_several_targets_are_answered_as_scikit_learn_does(tmp_path: Path, classifier: Any) -> None:
+    fitted = classifier.fit(X, LABELS)
+    artifact = converted(fitted, DoubleTensorType)
+    manifest = added(tmp_path, artifact, columns=("a", "b"), classes=("0", "1"), targets=("long", "wide")).read("yes", "1").manifest
+    assert [(target.name, target.classes) for target in manifest.targets] == [("long", ("0", "1")), ("wide", ("0", "1"))]
+    sources = runtimes.load("onnx", artifact).sources([PLAIN] * 2, X[:1], [("0", "1")] * 2)
+    there = [Output("probability", 1, target) for target in range(2)]
+    expected = fitted.predict_proba(X)
+    expected = np.column_stack([each[:, 1] for each in expected]) if isinstance(expected, list) else expected
+    assert np.abs(asking(sources, there)(X) - expected).max() < 1e-6
+    labels = [Output("label", 0, target) for target in range(2)]
+    assert (asking(sources, [*labels, *there])(X)[:, :2] == fitted.predict(X)).all()
+
+
+def test_the_classes_of_several_targets_come_from_the_metadata(tmp_path: Path) -> None:
+    kinds = np.column_stack((Y, np.array(["a", "b", "c"])[np.digitize(X[:, 0], [0.3, 0.6])]))
+    fitted = MultiOutputClassifier(LogisticRegression()).fit(X, kinds)
+    artifact = converted(fitted, targets=json.dumps([["no", "yes"], ["a", "b", "c"]]))
+    manifest = added(tmp_path, artifact, columns=("a", "b")).read("yes", "1").manifest
+    assert [target.classes for target in manifest.targets] == [("no", "yes"), ("a", "b", "c")]
+    with pytest.raises(ModelUnloadable, match=r"foretell.targets is no JSON list of lists of names: '\[1\]'"):
+        runtimes.load("onnx", converted(fitted, targets="[1]"))

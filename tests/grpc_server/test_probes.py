@@ -17,7 +17,8 @@ from tests.conftest import COLUMNS
 from tests.contracts import RESPONSE, SERVICE, features, write_contract
 from tests.fakes import even
 
-UNIT = Ranges(np.zeros(2), np.ones(2), np.array([False, False]))
+NEITHER = np.array([False, False])
+UNIT = Ranges(np.zeros(2), np.ones(2), NEITHER, NEITHER)
 
 
 def bounded(*fields: str, root: Path) -> Contract:

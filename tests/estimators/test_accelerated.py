@@ -1,0 +1,87 @@
+"""Conversions behind contracts of every kind of answer: both doors give what the estimator itself answers."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from threadpoolctl import threadpool_limits
+
+from grpc_server.errors import ModelError
+from grpc_server.repository import Repository
+from tests.estimators.cases import CASES, Case
+from tests.estimators.served import Served, as_document, served
+from tests.estimators.test_estimators import add, near
+
+CONVERTED = {
+    "logistic": "onnx",
+    "forest": "onnx",
+    "boosting": "trees",
+    "several_numbers": "onnx",
+    "several_labels": "onnx",
+}
+"""A label as an enum, a text and a bool; probabilities as a map, a list and a ranking; values; missing numbers; several targets."""
+
+KEPT = {
+    "svc": "no conversion gives decision.0, decision.1, decision.2: conversions give probabilities, labels and values",
+    "isolation": "no conversion gives decision.0, score: conversions give",
+    "clusters": "no conversion gives cluster, distance.0, ",
+    "components": "no conversion gives component.0, component.1: conversions give",
+    "gaussian": "no conversion gives std, lower, upper: conversions give",
+    "mixed": "only models of numbers can be converted, and city is str, plan is ",
+    "texts": "only models of numbers can be converted, and ",
+}
+"""What no conversion answers, or takes."""
+
+
+def golden(case: Case) -> bytes:
+    """Rows that tell the ranges that the contract leaves open."""
+
+    def numbers(document: dict[str, Any]) -> Iterator[float | None]:
+        flat = dict(enumerate(document["measures"])) if "measures" in document else document
+        for place, column in enumerate(case.columns):
+            yield flat.get(place, flat.get(column))
+
+    rows = [dict(zip(case.columns, numbers(document), strict=True)) for document in case.rows]
+    return "\n".join(json.dumps({"features": row}) for row in rows).encode()
+
+
+@pytest.fixture(scope="module")
+def cases() -> dict[str, Case]:
+    return {name: CASES[name]() for name in (*CONVERTED, *KEPT)}
+
+
+@pytest.fixture(scope="module")
+def doors(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    root = tmp_path_factory.mktemp("accelerated")
+    with threadpool_limits(1):
+        for name, acceleration in CONVERTED.items():
+            assert add(root, name, cases[name], golden(cases[name]), acceleration).format == acceleration
+    with served(root / "protos", root / "models") as doors:
+        yield doors
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_both_doors_give_what_the_estimator_answers(doors: Served, cases: dict[str, Case], name: str) -> None:
+    case, method = cases[name], doors.methods[f"{name}.Predict"]
+    messages = [json_format.ParseDict(row, method.request()) for row in case.rows]
+    for number, (answer, expected) in enumerate(zip(doors.grpc(method, messages), case.answers, strict=True)):
+        assert not isinstance(answer, Exception), answer
+        near(as_document(answer), expected, f"gRPC row {number}", within=1e-6)
+    (response,) = doors.rest(doors.methods[f"{name}.PredictBatch"], [{"rows": case.rows}])
+    assert response.status_code == 200, response.text
+    near(response.json()["rows"], case.answers, "REST", within=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", KEPT)
+def test_what_no_conversion_answers_is_kept_as_it_is(cases: dict[str, Case], tmp_path: Path, name: str) -> None:
+    added = add(tmp_path, name, cases[name], acceleration="auto")
+    assert added.format in ("joblib", "skops")
+    assert f"; not accelerated: {KEPT[name]}" in added.why
+    with pytest.raises(ModelError) as refused:
+        add(tmp_path, name, cases[name], acceleration="onnx")
+    assert str(refused.value).startswith(KEPT[name])
+    assert Repository(tmp_path / "models").versions(name) == ["1"]
