@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from contract.altering import altered, without_key
 from contract.example import part_of
 from contract.fields import Kind, enum_of, is_choice, is_map, is_nested, kind_of
 from contract.labels import says_nothing
@@ -41,14 +42,16 @@ def _of(row: Message, part: Any, above: tuple[str, ...], rules: Rules) -> Iterat
         if is_choice(field) and not part.HasField(field.name):
             value = part_of(field, rules)
             if value is not None:
-                yield Variant(_with(row, above, field.name, value), path, "may be given alone", "leave it out of the oneof")
+                yield Variant(altered(row, above, field.name, value), path, "may be given alone", "leave it out of the oneof")
         if not (part.HasField(field.name) if field.has_presence else getattr(part, field.name)):
             continue
         if field.has_presence or field.is_repeated:
-            yield Variant(_with(row, above, field.name, None), path, "may be missing", f"make it {_must(field)}")
+            yield Variant(altered(row, above, field.name, None), path, "may be missing", f"make it {_must(field)}")
         if is_map(field) and len(getattr(part, field.name)) > 1:
             for key in getattr(part, field.name):
-                yield Variant(_without(row, above, field.name, key), f"{path}[{key}]", "may be missing", f"make it {_must(field)}")
+                yield Variant(
+                    without_key(row, above, field.name, key), f"{path}[{key}]", "may be missing", f"make it {_must(field)}"
+                )
         yield from _odd(row, field, above, path)
         if is_nested(field) and not field.is_repeated:
             yield from _of(row, getattr(part, field.name), (*above, field.name), rules)
@@ -61,38 +64,12 @@ def _odd(row: Message, field: FieldDescriptor, above: tuple[str, ...], path: str
     if kind is Kind.ENUM and field.message_type is None:
         for value in enum_of(field).values:
             if says_nothing(value):
-                yield Variant(_with(row, above, field.name, 0), path, f"may be {value.name}", "exclude it with `enum.not_in = 0`")
+                yield Variant(altered(row, above, field.name, 0), path, f"may be {value.name}", "exclude it with `enum.not_in = 0`")
     if kind is Kind.TEXT and field.message_type is None:
-        yield Variant(_with(row, above, field.name, _FOREIGN), path, "may be any text", "list what it may be in `string.in`")
+        yield Variant(altered(row, above, field.name, _FOREIGN), path, "may be any text", "list what it may be in `string.in`")
 
 
 def _must(field: FieldDescriptor) -> str:
     if is_map(field):
         return "have all keys with `map.min_pairs`"
     return "`required`"
-
-
-def _with(row: Message, above: tuple[str, ...], name: str, value: Any) -> Message:
-    """A copy of the row with another value of one field; None for none."""
-    copy, part = _copied(row, above)
-    part.ClearField(name)
-    if value is not None:
-        part.MergeFrom(type(part)(**{name: value}))
-    return copy
-
-
-def _without(row: Message, above: tuple[str, ...], name: str, key: Any) -> Message:
-    """A copy of the row in which a map lacks a key."""
-    copy, part = _copied(row, above)
-    del getattr(part, name)[key]
-    return copy
-
-
-def _copied(row: Message, above: tuple[str, ...]) -> tuple[Message, Any]:
-    """A copy of the row, and the message in it that is meant."""
-    copy: Any = type(row)()
-    copy.CopyFrom(row)
-    part = copy
-    for each in above:
-        part = getattr(part, each)
-    return copy, part

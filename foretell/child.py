@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
 from foretell.layout import Role
 from lifecycle.process import SUPERVISOR_FD
@@ -35,8 +35,8 @@ class Child:
         self._writer: asyncio.StreamWriter | None = None
 
     @classmethod
-    async def start(cls, role: Role, environment: Mapping[str, str]) -> "Child":
-        """Start `role` with its settings over `environment`."""
+    async def start(cls, role: Role, environment: Mapping[str, str], log: IO[str] | None = None) -> "Child":
+        """Start `role` with its settings over `environment`; its log goes to a file, or to where ours goes."""
         ours, theirs = socket.socketpair()
         with theirs:
             ours.setblocking(False)
@@ -48,6 +48,7 @@ class Child:
                 env={**environment, **told, SUPERVISOR_FD: str(theirs.fileno())},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
+                stderr=log,
             )
         return cls(role, process, ours)
 
@@ -91,3 +92,12 @@ class Child:
         except TimeoutError:
             self._process.kill()
             await self.ended()
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        if self._writer is None:
+            self._line.close()
+            return
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()

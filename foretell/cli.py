@@ -227,3 +227,40 @@ def check(
     show(found, form, protos)
     if any(each.is_error for each in found):
         raise typer.Exit(1)
+
+
+@app.command("test")
+def run_tests(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Name of a model; without it, all that are served.")
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="A gRPC server that runs. Without it, one is started for this repository."),
+    ] = None,
+    rest: Annotated[
+        str | None, typer.Option(metavar="URL", help="The REST address of that server, such as http://127.0.0.1:8000.")
+    ] = None,
+    protos: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the contracts.  [default: what the target says of itself, or protos]"),
+    ] = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the models, which holds the golden rows.  [default: models, without a target]"),
+    ] = None,
+    roots: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificates in PEM to trust; the target then takes encrypted calls.")
+    ] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="The target takes encrypted calls; trust the usual certificates.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every check as JSON.")] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report for CI as well, in the form of JUnit.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List what passed as well.")] = False,
+) -> None:
+    """Try a server with requests made from its contract: each bound from both sides, every door. Exit code 1 where one fails."""
+    from foretell.kit.kit import Wish
+    from foretell.testing import test
+
+    wish = Wish(model, target, rest, protos, models, roots, tls)
+    if not test(wish, as_json=as_json, junit=junit, verbose=verbose):
+        raise typer.Exit(1)

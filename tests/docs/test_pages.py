@@ -39,7 +39,7 @@ def trained_in_the_checkout() -> Iterator[None]:
     """`build/iris`, as `make serve` leaves it; what the pages make is removed again."""
     if not (ROOT / "build/iris/golden.jsonl").exists():
         subprocess.run(["make", "--silent", "build/iris"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    made = [ROOT / "build" / folder for folder in ("docs-models", "docs-versions", "docs-init", "flower")]
+    made = [ROOT / "build" / folder for folder in ("docs-models", "docs-testing", "docs-versions", "docs-init", "flower")]
     for folder in made:
         shutil.rmtree(folder, ignore_errors=True)
     yield
@@ -73,6 +73,7 @@ def test_no_block_is_of_a_kind_that_nobody_runs() -> None:
         ("docs/deploy.md", "yaml"),
         ("docs/diff.md", "yaml"),
         ("docs/settings.md", "toml"),
+        ("docs/testing.md", "sh"),
     }
 
 

@@ -30,12 +30,12 @@ class Served:
     def __init__(self, contract: Contract, address: str, loop: asyncio.AbstractEventLoop) -> None:
         self.contract = contract
         self.methods = {f"{s.model}.{method.name}": method for s in contract.services for method in s.methods}
-        self._address, self._loop = address, loop
+        self.address, self._loop = address, loop
         self._channel: Any = None
         self._http: Any = None
 
     async def open(self) -> None:
-        self._channel = open_channel(self._address)
+        self._channel = open_channel(self.address)
         app: Any = create_app(self.contract, self._channel, BridgeSettings())
         self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test", timeout=60)
 

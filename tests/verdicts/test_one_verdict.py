@@ -4,85 +4,29 @@ A few contracts in each run; `HYPOTHESIS_PROFILE=thorough python -m pytest -n 0 
 """
 
 import json
-import math
 import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import grpc
-import numpy as np
 import pytest
 from google.protobuf import json_format
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from contract.columns import leaves
-from contract.contract import Contract, load
-from contract.fields import Kind
 from contract.service import Service
-from grpc_server.batcher import Batcher
-from grpc_server.binding import Binding
-from grpc_server.cost import Cost, Placement
-from grpc_server.model import Model
-from grpc_server.names import Target
-from grpc_server.outputs import Output
-from grpc_server.table import PLAIN, Dtype, Rows
 from rest_bridge.codec import Codec
 from rest_bridge.problem import Problems
-from tests.estimators.served import Served, serving
-from tests.fakes import MANIFEST, hosting
+from tests.estimators.served import Served
 from tests.grpc_server.serving import violations
 from tests.verdicts.generated import LONG, Row, rows
+from tests.verdicts.hosted import hosted
 
 CONTRACTS = 10
 """In one file, because compiling costs more than all else."""
 
 settings.register_profile("thorough", max_examples=500 // CONTRACTS)
 EXAMPLES = 500 // CONTRACTS if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 5
-
-HEAD = """
-syntax = "proto3";
-package made.v1;
-import "buf/validate/validate.proto";
-import "google/protobuf/duration.proto";
-import "google/protobuf/timestamp.proto";
-import "google/protobuf/wrappers.proto";
-enum Color { COLOR_UNSPECIFIED = 0; COLOR_RED = 1; COLOR_BLUE = 2; }
-message Response { double value = 1; }
-"""
-
-
-def dtype(kind: Kind) -> Dtype:
-    return Dtype("object") if kind in (Kind.TEXT, Kind.BYTES) else PLAIN
-
-
-def model(contract: Contract, service: Service) -> Model:
-    """A model of just the columns that the contract makes, which answers every row with how many columns that has."""
-    found = leaves(service.methods[0].features, contract.rules, contract.options)
-    columns = [column for leaf in found for column in leaf.columns]
-    dtypes = [
-        dtype(leaf.kind) if leaf.keys == (None,) or leaf.kind is Kind.TEXT else _spread(leaf)
-        for leaf in found
-        for _ in leaf.columns
-    ]
-    facts: Any = {"dtypes": dtypes, "targets": (Target("", ()),), "offered": (Output("value"),)}
-    bindings = {method.name: Binding(contract, method, columns, (), **facts) for method in service.methods}
-
-    def predict(given: Rows) -> Any:
-        width = given.shape[1] if isinstance(given, np.ndarray) else len(given.columns)
-        assert width == len(columns)
-        return np.full((len(given), 1), float(width))
-
-    batcher = Batcher([predict], max_rows=64, max_waiting=10_000, inline=True)
-    cost = Cost(0.0001, math.inf)
-    return Model(service.model, "1", MANIFEST, service, bindings, batcher, cost, Placement.INLINE, workers=1)
-
-
-def _spread(leaf: Any) -> Dtype:
-    """Bytes of a fixed length are numbers; bytes in a list are not."""
-    return PLAIN if leaf.kind is Kind.BYTES and leaf.spread.value == "octets" else dtype(leaf.kind)
 
 
 @settings(
@@ -93,16 +37,9 @@ def _spread(leaf: Any) -> Dtype:
 )
 @given(st.tuples(*(rows(number) for number in range(CONTRACTS))))
 def test_every_door_and_the_schema_give_the_verdict_of_protovalidate(made: tuple[Row, ...]) -> None:
-    services = [f"service S{row.name} {{ rpc Predict({row.name}) returns (Response); }}\n" for row in made]
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "made/v1/made.proto"
-        file.parent.mkdir(parents=True)
-        file.write_text(HEAD + "".join(row.declared for row in made) + "".join(services))
-        contract, theirs = load(Path(folder)), load(Path(folder))
-    registry = hosting(contract, [model(contract, service) for service in contract.services])
-    with serving(registry, theirs) as doors:
+    with hosted(made) as doors:
         schemas = doors.openapi()["components"]
-        for row, service in zip(made, theirs.services, strict=True):
+        for row, service in zip(made, doors.contract.services, strict=True):
             judge(doors, service, row, schemas)
 
 

@@ -1,0 +1,60 @@
+"""The test kit finds nothing on a sound server, whatever the contract says."""
+
+import os
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from contract.contract import Contract
+from contract.service import Method, Service
+from foretell.kit.case import Came
+from foretell.kit.cases import cases
+from foretell.kit.conformance import Conformance
+from foretell.kit.doors import GrpcDoor, Reply, came, open_channel
+from foretell.kit.judging import Judge
+from rest_bridge.codec import Codec
+from rest_bridge.problem import Problems
+from tests.estimators.served import Served
+from tests.verdicts.generated import Row, rows
+from tests.verdicts.hosted import hosted
+
+CONTRACTS = 10
+EXAMPLES = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 1
+
+
+class Bridge:
+    """The REST door of a server without a port for it."""
+
+    def __init__(self, doors: Served) -> None:
+        self._doors = doors
+
+    def ask(self, method: Method, sent: Any) -> Came:
+        (response,) = self._doors.rest(method, [sent])
+        return came(Reply(response.status_code, response.content, dict(response.headers)))
+
+
+def accepted(contract: Contract, service: Service, document: Any) -> bool:
+    problems = Problems()
+    message = Codec(service.methods[0].input, contract.rules).read(document, problems)
+    return not problems.count and not contract.rules.violations(message)
+
+
+@settings(
+    deadline=None,
+    max_examples=EXAMPLES,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+)
+@given(st.tuples(*(rows(number) for number in range(CONTRACTS))))
+def test_a_sound_server_passes(made: tuple[Row, ...]) -> None:
+    with hosted(made) as doors, open_channel(doors.address, None, tls=False) as channel:
+        judge = Judge(doors.contract, GrpcDoor(channel), Bridge(doors), Conformance(doors.openapi()))
+        for row, service in zip(made, doors.contract.services, strict=True):
+            results = [judge.judge(case) for case in cases(doors.contract, service)]
+            if results[0].faults:  # Rules may be made up that no row can keep.
+                assert not any(accepted(doors.contract, service, document) for document in row.documents), row.declared
+                continue
+            assert len(results) > 5
+            failed = [result for result in results if result.faults]
+            assert not failed, (row.declared, failed)
