@@ -169,16 +169,18 @@ def _sent(case: Case) -> str:
     elif case.name in ("no-message", "unknown-number"):
         shown = f"bytes {case.wire[0].hex()}"
     else:
-        shown = "; ".join(str(_document(_parsed(case, each))) for each in case.wire)
+        shown = "; ".join(_line(case.method.request.FromString(each)) for each in case.wire)
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
-def _parsed(case: Case, wire: bytes) -> Message:
-    return case.method.request.FromString(wire)
+def _line(message: Message) -> str:
+    return json_format.MessageToJson(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
+    )
 
 
 def _shown(came: Came) -> str:
     if not came.answered:
         return str(came)
-    shown = "; ".join(str(_document(each)) for each in came.answers) or came.text
+    shown = "; ".join(map(_line, came.answers)) or came.text
     return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."

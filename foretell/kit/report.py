@@ -9,7 +9,6 @@ from xml.etree.ElementTree import Element, ElementTree, SubElement
 
 import typer
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from contract.errors import SetupError
@@ -28,7 +27,7 @@ def show(results: Sequence[Result], *, verbose: bool) -> None:
         if result.outcome == "failed":
             console.print(Text.assemble(("FAILED ", "bold red"), (result.id, "bold"), f"  {result.why}"))
             for title, text in lines(result):
-                console.print(Padding(Text.assemble((f"{title:<9}", "dim"), text), (0, 0, 0, 2)))
+                console.print(Text.assemble((f"  {title:<9}", "dim"), text))
     for result in results:
         if result.outcome == "skipped":
             console.print(Text.assemble(("skipped ", "yellow"), f"{result.id}: {result.skipped}"))
