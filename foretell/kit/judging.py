@@ -1,5 +1,6 @@
 """Holds what came against what the contract demands."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -174,9 +175,7 @@ def _sent(case: Case) -> str:
 
 
 def _line(message: Message) -> str:
-    return json_format.MessageToJson(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
-    )
+    return json.dumps(_document(message))
 
 
 def _shown(came: Came) -> str:
