@@ -28,8 +28,8 @@ from lifecycle.process import log_to_stderr
 
 _MOST_FINDINGS = 3
 
-_NICE = 5
-"""A third of the time of a process that serves, if both want it. With more patience, a busy machine would let nothing through."""
+_NICE = 10
+"""A tenth of the time of a process that serves, if both want it; what it waits for a core, its gates do not count."""
 
 
 def examine(name: str, version: str, settings: ServerSettings, contract: Contract, tell: Any, *, returns: bool) -> list[Cost]:

@@ -2,11 +2,14 @@
 
 import contextlib
 import json
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from grpc_server.cost import Cost
@@ -19,6 +22,9 @@ _START_SECONDS = 60.0
 
 _LAST_SECONDS = 5.0
 """Longest time between the last word of the process and its end."""
+
+_PATIENCE = 3
+"""How many times as long a gate may take by the clock where the process has to wait for a core, which what serves gets first."""
 
 
 class Trial:
@@ -35,6 +41,7 @@ class Trial:
         self._settings = settings
         self._tell = tell
         self._gate: Gate | None = None
+        self._received = b""
         self._line, theirs = socket.socketpair()
         self._lifeline, watched = socket.socketpair()
         with theirs, watched:
@@ -72,31 +79,37 @@ class Trial:
             self._line.shutdown(socket.SHUT_RDWR)
 
     def _verdict(self) -> list[Cost]:
-        self._line.settimeout(_START_SECONDS)
-        with self._line.makefile("rb") as lines:
-            while True:
-                facts = self._next(lines)
-                if "gate" in facts and "refused" not in facts:
-                    self._gate = Gate(facts["gate"])
-                    self._line.settimeout(self._settings.gate_seconds)
-                    self._tell(self._gate)
-                elif "costs" in facts:
-                    return [Cost(*seconds) for seconds in facts["costs"]]
-                else:
-                    refusal = ModelMismatch(facts["refused"])
-                    refusal.gate = facts["gate"]
-                    raise refusal
+        budget = _Budget(self._process.pid, _START_SECONDS)
+        while True:
+            facts = self._next(budget)
+            if "gate" in facts and "refused" not in facts:
+                self._gate = Gate(facts["gate"])
+                budget = _Budget(self._process.pid, self._settings.gate_seconds)
+                self._tell(self._gate)
+            elif "costs" in facts:
+                return [Cost(*seconds) for seconds in facts["costs"]]
+            else:
+                refusal = ModelMismatch(facts["refused"])
+                refusal.gate = facts["gate"]
+                raise refusal
 
-    def _next(self, lines: Any) -> dict[str, Any]:
-        try:
-            line = lines.readline()
-        except TimeoutError:
-            limit = f"gate_seconds, {self._settings.gate_seconds:g} s" if self._gate else f"{_START_SECONDS:g} s"
-            raise ModelMismatch(f"{self._place} took longer than {limit}") from None
-        if not line:
-            raise ModelMismatch(f"{self._place} {self._end()}")
+    def _next(self, budget: "_Budget") -> dict[str, Any]:
+        while b"\n" not in self._received:
+            left = budget.left
+            if left <= 0:
+                limit = f"gate_seconds, {self._settings.gate_seconds:g} s" if self._gate else f"{_START_SECONDS:g} s"
+                raise ModelMismatch(f"{self._place} took longer than {limit}")
+            if select.select([self._line], [], [], left)[0]:
+                self._receive()
+        line, _, self._received = self._received.partition(b"\n")
         facts: dict[str, Any] = json.loads(line)
         return facts
+
+    def _receive(self) -> None:
+        received = self._line.recv(65536)
+        if not received:
+            raise ModelMismatch(f"{self._place} {self._end()}")
+        self._received += received
 
     def _end(self) -> str:
         try:
@@ -104,3 +117,28 @@ class Trial:
         except subprocess.TimeoutExpired:
             return "closed the line to the server"
         return f"ended its process by signal {signal.Signals(-code).name}" if code < 0 else f"ended its process with code {code}"
+
+
+class _Budget:
+    """Seconds that a process may take, less those for which it has waited for a core, from now on."""
+
+    def __init__(self, pid: int, seconds: float) -> None:
+        self._pid = pid
+        self._seconds = seconds
+        self._start = time.monotonic()
+        self._waited = _waited(pid)
+
+    @property
+    def left(self) -> float:
+        """Until when it is to be looked at again; 0 or less where it has taken too long."""
+        taken = time.monotonic() - self._start
+        waited = _waited(self._pid) - self._waited
+        return min(self._seconds - taken + waited, _PATIENCE * self._seconds - taken)
+
+
+def _waited(pid: int) -> float:
+    """Seconds for which the first thread of a process was ready to run, and no core was free; 0 where Linux does not count them."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0

@@ -1,5 +1,10 @@
-"""Versions come and go under load: no call fails, and each answer is that of the version it names."""
+"""Versions come and go under load: no call fails, and each answer is that of the version it names.
 
+A few changes in each run; `HYPOTHESIS_PROFILE=thorough python -m pytest -n 0 tests/e2e/test_rollouts.py` makes a hundred promotions
+and as many rollbacks beside more callers, and asks ten thousand keys of a canary at each door.
+"""
+
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +24,13 @@ from grpc_server.route_store import RouteStore
 from grpc_server.routes import Routes
 from tests.conftest import EXAMPLE
 from tests.grpc_server import candidates
-from tests.grpc_server.candidates import add, add_steady, golden, promote, rollback
+from tests.grpc_server.candidates import AUTHOR, add, add_steady, change, golden, promote, rollback
 from tests.processes import Foretell, foretell
 
-GRPC_CALLERS, REST_CALLERS = 4, 2
+THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+GRPC_CALLERS, REST_CALLERS = (8, 4) if THOROUGH else (3, 2)
+ROUNDS = {"inline": 99 if THOROUGH else 10, "process": 99 if THOROUGH else 3}
+KEYS = 10_000 if THOROUGH else 200
 
 
 @dataclass
@@ -77,16 +85,17 @@ def check(told: Load, root: Path) -> None:
     """No failure; each answer is that of the version it names, and that version was production in the generation it names."""
     assert told.failures == []
     production, by_generation = "1", {}
-    for change in RouteStore(Repository(root)).read("iris").history:
-        production = (change.after or production) if change.alias == "production" else production
-        by_generation[change.generation] = production
+    for step in RouteStore(Repository(root)).read("iris").history:
+        production = (step.after or production) if step.alias == "production" else production
+        by_generation[step.generation] = production
     assert told.answers
     for setosa, version, generation in told.answers:
         assert version == by_generation[generation]
         assert setosa == int(version)
 
 
-@pytest.mark.parametrize(("placement", "rounds"), [("inline", 20), ("process", 5)])
+@pytest.mark.timeout(1200 if THOROUGH else 240)
+@pytest.mark.parametrize(("placement", "rounds"), ROUNDS.items())
 def test_promotions_and_rollbacks_lose_no_call_and_mix_no_answers(
     tmp_path: Path, contract: Contract, placement: str, rounds: int
 ) -> None:
@@ -121,35 +130,68 @@ def test_versions_that_crash_or_answer_wrongly_are_refused_while_callers_notice_
     assert told.answers == {(1, "1", 1)}
 
 
-def test_a_version_is_chosen_through_the_bridge(tmp_path: Path) -> None:
-    add_steady(tmp_path, 2)
-    promote(tmp_path, "1")
-    with foretell(tmp_path) as running:
-        assert followed(running, promote(tmp_path, "2", "staging")) == "served"
-        with httpx.Client(base_url=running.http, timeout=30) as http:
-            asked = [
-                ("/predict", {}, "1"),
-                ("/predict", {"model-alias": "staging"}, "2"),
-                ("/models/iris/aliases/staging/predict", {}, "2"),
-                ("/models/iris/versions/1/predict", {}, "1"),
-                ("/models/iris/versions/1/predict", {"model-alias": "staging"}, None),
-                ("/models/iris/versions/3/predict", {}, None),
-            ]
-            for path, headers, version in asked:
-                answer = http.post(path, json=EXAMPLE, headers=headers)
-                assert answer.headers.get("model-version") == version
-                assert answer.status_code == (404 if version is None else 200)
-            assert answer.json()["detail"] == [
-                {"type": "not_found", "loc": [], "msg": "no version '3' of iris answers; there is 1, 2"}
-            ]
-            batch = http.post("/models/iris/aliases/staging/predict/batch", json={"rows": [EXAMPLE] * 3})
-            assert [row["setosa_probability"] for row in batch.json()["rows"]] == [0.02] * 3
-        with ThreadPoolExecutor(24) as pool:  # Rows of one moment, which the bridge sends together where they choose alike.
+@pytest.fixture(scope="module")
+def chosen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Foretell]]:
+    """Two versions, of which 1 is production and 2 is staging."""
+    root = tmp_path_factory.mktemp("models")
+    add_steady(root, 2)
+    promote(root, "1")
+    routes = promote(root, "2", "staging")
+    with foretell(root) as running:
+        assert followed(running, routes) == "served"
+        yield root, running
 
-            def ask(number: int) -> tuple[float, Any]:
-                choice = {"model-version": str(1 + number % 2)} if number % 3 else {}
-                answer = httpx.post(f"{running.http}/predict", json=EXAMPLE, headers=choice, timeout=30).raise_for_status()
-                assert answer.headers["model-version"] == choice.get("model-version", "1")
-                return answer.json()["setosa_probability"] * 100, answer.headers["model-version"]
 
-            assert all(setosa == int(version) for setosa, version in pool.map(ask, range(72)))
+def test_a_version_is_chosen_through_the_bridge(chosen: tuple[Path, Foretell]) -> None:
+    running = chosen[1]
+    with httpx.Client(base_url=running.http, timeout=30) as http:
+        asked = [
+            ("/predict", {}, "1"),
+            ("/predict", {"model-alias": "staging"}, "2"),
+            ("/models/iris/aliases/staging/predict", {}, "2"),
+            ("/models/iris/versions/1/predict", {}, "1"),
+            ("/models/iris/versions/1/predict", {"model-alias": "staging"}, None),
+            ("/models/iris/versions/3/predict", {}, None),
+        ]
+        for path, headers, version in asked:
+            answer = http.post(path, json=EXAMPLE, headers=headers)
+            assert answer.headers.get("model-version") == version
+            assert answer.status_code == (404 if version is None else 200)
+        assert answer.json()["detail"] == [{"type": "not_found", "loc": [], "msg": "no version '3' of iris answers; there is 1, 2"}]
+        batch = http.post("/models/iris/aliases/staging/predict/batch", json={"rows": [EXAMPLE] * 3})
+        assert [row["setosa_probability"] for row in batch.json()["rows"]] == [0.02] * 3
+    with ThreadPoolExecutor(24) as pool:  # Rows of one moment, which the bridge sends together where they choose alike.
+
+        def ask(number: int) -> tuple[float, Any]:
+            choice = {"model-version": str(1 + number % 2)} if number % 3 else {}
+            answer = httpx.post(f"{running.http}/predict", json=EXAMPLE, headers=choice, timeout=30).raise_for_status()
+            assert answer.headers["model-version"] == choice.get("model-version", "1")
+            return answer.json()["setosa_probability"] * 100, answer.headers["model-version"]
+
+        assert all(setosa == int(version) for setosa, version in pool.map(ask, range(72)))
+
+
+@pytest.mark.timeout(600 if THOROUGH else 120)
+def test_a_key_is_in_the_share_of_a_canary_or_not_at_either_door(chosen: tuple[Path, Foretell], contract: Contract) -> None:
+    """Of all keys the share is exact to one percent, as tests/grpc_server/test_lineup.py shows of ten thousand."""
+    root, running = chosen
+    method = contract.services[0].methods[0]
+    request = method.request(**EXAMPLE).SerializeToString()
+    with grpc.insecure_channel(running.grpc) as channel, httpx.Client(timeout=30) as http:
+        predict = channel.unary_unary(method.path, response_deserializer=method.response.FromString)
+        assert followed(running, change(root, lambda routes: routes.with_canary("2", 0.3, AUTHOR))) == "served"
+
+        def versions(number: int) -> tuple[str, str, int, int]:
+            """Which version says to have answered, and which one has, over gRPC and over REST."""
+            key = {"routing-key": f"user-{number}"}
+            answer, call = predict.with_call(request, timeout=30, metadata=tuple(key.items()))
+            over_rest = http.post(f"{running.http}/predict", json=EXAMPLE, headers=key).raise_for_status()
+            labels = dict(call.trailing_metadata())["model-version"], over_rest.headers["model-version"]
+            return *labels, round(answer.setosa_probability * 100), round(over_rest.json()["setosa_probability"] * 100)
+
+        with ThreadPoolExecutor(16) as pool:
+            asked = list(pool.map(versions, range(KEYS)))
+    assert all(len({*map(int, told)}) == 1 for told in asked)
+    drawn = sum(told[0] == "2" for told in asked)
+    assert abs(drawn / KEYS - 0.3) < (0.01 if THOROUGH else 0.15)
+    assert followed(running, change(root, lambda routes: routes.without_canary(AUTHOR))) == "served"

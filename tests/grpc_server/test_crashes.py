@@ -1,6 +1,7 @@
 """A server that is killed at any step of a rollout serves the last record when it is back."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from contract.contract import Contract
 from grpc_server.host import open_host
 from tests.grpc_server.candidates import add_steady, loader, promote
+from tests.grpc_server.test_route_store import WRITING
 from tests.processes import ROOT
 
 ROLL_OUT = """
@@ -27,7 +29,15 @@ threading.Event().wait(60)
 """
 
 
-@pytest.mark.parametrize("place", ["tried", "loaded", "before-flip", "after-flip", "before-close"])
+PLACES = ("tried", "loaded", "before-flip", "after-flip", "before-close")
+
+
+def test_every_place_where_a_process_may_die_is_tried() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "grpc_server").glob("*.py"))
+    assert set(re.findall(r'failpoint\("([^"]+)"\)', code)) == {*PLACES, *WRITING}
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_what_was_written_is_served_wherever_the_server_was_killed(tmp_path: Path, contract: Contract, place: str) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")

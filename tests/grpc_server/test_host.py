@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -249,15 +250,21 @@ def test_a_start_that_must_refuse_production_serves_the_version_before(tmp_path:
         open_host(loader(tmp_path, contract))
 
 
+STORMS, CHANGES = 32, 12 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 3
+
+
+@pytest.mark.timeout(600)
 def test_a_storm_of_changes_ends_in_what_the_last_record_says(tmp_path: Path, contract: Contract) -> None:
-    """Threads promote, roll back and retire at random while the host follows; versions are loaded and closed all the time."""
+    """Threads add, promote, roll back and retire at random while the host follows; versions are loaded and closed all the time."""
     add_steady(tmp_path, 4)
     promote(tmp_path, "1")
 
     def storm(seed: int) -> None:
         chance = random.Random(seed)
-        for _ in range(12):
+        for _ in range(CHANGES):
             version, alias = chance.choice("1234"), chance.choice(["production", "staging", "next"])
+            if chance.random() < 0.1:
+                version = add(tmp_path, candidates.Steady(0.5))
             edit = chance.choice(
                 [
                     lambda routes, v=version, a=alias: routes.promote(v, a, candidates.AUTHOR),
@@ -267,16 +274,18 @@ def test_a_storm_of_changes_ends_in_what_the_last_record_says(tmp_path: Path, co
                 ]
             )
             with contextlib.suppress(ChangeRefused):
-                candidates.change(tmp_path, edit)
+                acknowledged.append(candidates.change(tmp_path, edit).generation)
 
+    acknowledged: list[int] = []
     with opened(tmp_path, contract) as host:
-        with ThreadPoolExecutor(8) as pool:
-            storms = [pool.submit(storm, seed) for seed in range(8)]
+        with ThreadPoolExecutor(STORMS) as pool:
+            storms = [pool.submit(storm, seed) for seed in range(STORMS)]
             while not all(one.done() for one in storms):
                 host.look()
         for one in storms:
             one.result()
         routes = RouteStore(Repository(tmp_path)).read("iris")
+        assert sorted(acknowledged) == list(range(2, routes.generation + 1))
         host.look()
         until(host, lambda: host.rollout is None and len(host.versions) == len(host.lineup.versions))
         assert {alias: member.version.version for alias, member in host.lineup.aliases.items()} == routes.aliases

@@ -24,8 +24,11 @@ def test_without_a_choice_the_share_of_the_canary_is_exact_to_one_percent(lineup
     assert lineup.canary is not None
     for share in (0.01, 0.05, 0.5, 0.99):
         drawn = replace(lineup, canary=replace(lineup.canary, share=share))
-        taken = sum(drawn.member(Call(f"{number:016x}", None)) is not drawn.production for number in range(CALLS))
-        assert math.isclose(taken / CALLS, share, abs_tol=0.01)
+        calls = [Call(f"{number:016x}", None) for number in range(CALLS)]
+        by_key = [Call("the same", None, {"routing-key": f"user-{number}"}) for number in range(CALLS)]
+        for asked in (calls, by_key):
+            taken = sum(drawn.member(call) is not drawn.production for call in asked)
+            assert math.isclose(taken / CALLS, share, abs_tol=0.01)
     everything = replace(lineup, canary=replace(lineup.canary, share=1.0))
     assert all(everything.member(Call(str(number), None)).generation == 9 for number in range(100))
 

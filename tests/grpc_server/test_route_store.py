@@ -120,9 +120,11 @@ def test_of_eight_writers_one_wins_each_generation_and_the_history_is_linear(sto
     assert froms == [None, *(change.after for change in routes.history[:-1])]
 
 
-@pytest.mark.parametrize(
-    ("place", "survives"), [("record-written", "1"), ("record-synced", "1"), ("record-replaced", "2"), ("record-durable", "2")]
-)
+WRITING = {"record-written": "1", "record-synced": "1", "record-replaced": "2", "record-durable": "2"}
+"""Places on the way to a durable record, and the version that is on it after a crash there."""
+
+
+@pytest.mark.parametrize(("place", "survives"), WRITING.items())
 def test_a_writer_that_is_killed_leaves_the_old_record_or_the_new(
     store: RouteStore, tmp_path: Path, place: str, survives: str
 ) -> None:
