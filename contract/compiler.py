@@ -63,6 +63,11 @@ def compile_file(file: Path) -> FileDescriptorSet:
     return _compile(file.resolve().parents, [file.name])
 
 
+def compile_shipped(name: str) -> FileDescriptorSet:
+    """Compile a file that comes with Foretell."""
+    return _compile([], [name])
+
+
 def completed(compiled: FileDescriptorSet) -> FileDescriptorSet:
     """The set with what else a contract is read with, where whoever compiled it left that out; imports come first."""
     files = {file.name: file for file in compiled.file}

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from contract.comments import comments
-from contract.compiler import compile_protos, completed, contract_files, is_contract, own_files
+from contract.compiler import compile_protos, compile_shipped, completed, contract_files, is_contract, own_files
 from contract.defects import defects
 from contract.errors import ContractError
 from contract.options import Options
@@ -21,6 +21,8 @@ from contract.service import Service, read_service
 
 MODEL_SERVICE = "foretell.v1.ModelService"
 """The service by which a server tells which models it hosts; part of every loaded contract."""
+
+CONTROL = "foretell/v1/control.proto"
 
 IMAGES = {".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"}
 
@@ -79,6 +81,11 @@ def load(root: Path, *, strict: bool = True) -> Contract:
     sources = {name: _text(root / name) for name in names}
     images = {name: (root / name).read_bytes() for name in own_files(root, IMAGES)}
     return _read(compile_protos(root), names, sources, images, strict=strict)
+
+
+def load_control() -> Contract:
+    """The contract of the control service, which comes with Foretell."""
+    return _read(compile_shipped(CONTROL), [CONTROL], {}, {}, strict=True)
 
 
 def load_set(compiled: FileDescriptorSet) -> Contract:

@@ -8,6 +8,7 @@ def banner(facts: dict[str, Any]) -> str:
     """Addresses, models, and two calls to paste, from what the processes announced."""
     grpc, rest = facts["grpc_address"], f"http://{facts['http_address']}"
     lines = ["Foretell is ready.", "", f"  gRPC   {grpc}", f"  REST   {rest}", f"  docs   {rest}/docs"]
+    lines += [f"  control {facts['control']}"] * bool(facts["control"])
     lines += [f"  model  {model}" for model in facts["models"]]
     example = facts["example"]
     if example:

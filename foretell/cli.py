@@ -53,6 +53,10 @@ def serve(
     placement: Annotated[
         str | None, typer.Option(metavar="auto|inline|process", help="Where models run; auto: by their cost.  [default: auto]")
     ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT|off", help="Where changes are taken, beside Unix sockets.  [default: on those alone]"),
+    ] = None,
     workers: Annotated[
         str | None, typer.Option(metavar="N|auto", help="Worker processes of a slow model; auto: one a core.  [default: auto]")
     ] = None,
@@ -64,7 +68,7 @@ def serve(
     from foretell.serving import serve as run
 
     flags = {"protos": protos, "models": models, "grpc_address": grpc_address, "http_address": http_address}
-    flags |= {"processes": processes, "bridge": bridge, "placement": placement, "workers": workers}
+    flags |= {"processes": processes, "bridge": bridge, "placement": placement, "workers": workers, "control": control}
     run({name: str(value) for name, value in flags.items() if value is not None})
 
 

@@ -4,7 +4,8 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from foretell.listing import percent, show
+from foretell.listing import show
+from grpc_server.changing import percent
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore
 from grpc_server.settings import ServerSettings

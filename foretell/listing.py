@@ -5,31 +5,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import grpc
 import typer
 from google.protobuf import json_format
-from google.protobuf.message import DecodeError, Message
 from pydantic import ValidationError
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from contract.compiler import SHIPPED
-from contract.contract import MODEL_SERVICE, load
-from contract.errors import SetupError
+from contract.contract import load
+from grpc_server.changing import percent
 from grpc_server.listing import aliases_of, describe
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore
 from grpc_server.settings import ServerSettings
+from grpc_server.verdict import Servers
 from lifecycle.settings import settings_error
-
-_SECONDS = 5.0
-"""Longest wait for a server's answer."""
 
 _UNBOUNDED = 10_000
 """Columns of what is no terminal: a file or a pipe wants whole lines."""
-
-_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def list_models(models: Path | None, target: str | None, *, as_json: bool) -> None:
@@ -38,8 +32,11 @@ def list_models(models: Path | None, target: str | None, *, as_json: bool) -> No
     Raises SetupError where something answers at `target` that is no Foretell, or a manifest cannot be read.
     """
     settings = chosen_settings(models=models, grpc_address=target)
-    response = response_type()()
-    if not ask(settings.grpc_address, response):
+    kind = response_type()
+    folder = None if target or settings.control == "off" else settings.control_folder
+    response: Any = Servers(folder, settings.grpc_address, kind).ask()
+    if response is None:
+        response = kind()
         _describe_repository(response, Repository(settings.models))
         holds = "these are the versions" if response.models else "there is no version"
         typer.echo(f"no server answers at {settings.grpc_address}; {holds} in {settings.models}", err=True)
@@ -101,21 +98,6 @@ def chosen_settings(**flags: Path | str | None) -> ServerSettings:
         raise settings_error(error) from None
 
 
-def ask(target: str, response: Message) -> bool:
-    """Fill `response` from the server at `target`; whether one answers there."""
-    with grpc.insecure_channel(target, [("grpc.enable_http_proxy", 0)]) as channel:
-        call: Any = channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
-        try:
-            response.ParseFromString(call(b"", timeout=_SECONDS))
-        except grpc.RpcError as error:
-            if error.code() in _AWAY:
-                return False
-            raise SetupError(f"what answers at {target} is no Foretell server ({error.code().name})") from None
-        except DecodeError:
-            raise SetupError(f"what answers at {target} is another ModelService than ours") from None
-    return True
-
-
 def _print(models: list[dict[str, Any]]) -> None:
     table = Table("name", "version", "aliases", "format", "services", "placement", box=SIMPLE_HEAD, show_edge=False)
     for title in ("workers", "1 row", "64 rows"):
@@ -138,11 +120,6 @@ def _print(models: list[dict[str, Any]]) -> None:
 
 def _canary(model: dict[str, Any]) -> list[str]:
     return [f"{percent(model['canary_share'])} as canary"] if "canary_share" in model else []
-
-
-def percent(share: float) -> str:
-    """A share for people, such as 5 %."""
-    return f"{share * 100:.4g} %"
 
 
 def show(table: Table) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -38,13 +39,20 @@ def serve(flags: dict[str, str]) -> None:
         if count > 1:
             environment = threads(settings, count) | environment
             told |= {"share_ports": "true", "workers": str(workers(settings, count))}
-            for name in ("grpc_address", "http_address"):
-                given = getattr(settings, name)
+            for name, given in _ports(settings):
                 holder = held.enter_context(address.hold(given, f"--{name.replace('_', '-')}"))
                 told[name] = address.join(address.split(given)[0], holder.getsockname()[1])
         environment |= {f"FORETELL_{name.upper()}": value for name, value in told.items()}
         patience = settings.drain_seconds * (2 if settings.bridge == "inside" else 1) + _BEYOND_DRAIN
         asyncio.run(Supervisor(roles, environment, settings.hang_seconds, patience).run())
+
+
+def _ports(settings: ServeSettings) -> Iterator[tuple[str, str]]:
+    """What several processes share, by the settings that say so."""
+    yield "grpc_address", settings.grpc_address
+    yield "http_address", settings.http_address
+    if settings.control_address:
+        yield "control", settings.control_address
 
 
 def _refuse_unknown_variables() -> None:

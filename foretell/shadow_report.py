@@ -10,8 +10,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from foretell.drift import Shift, judged
-from foretell.listing import percent, show
+from foretell.listing import show
 from foretell.shadow_pairs import Pairs, Row, gather, moment, percentiles
+from grpc_server.changing import percent
 from grpc_server.errors import ModelError
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore

@@ -13,6 +13,9 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the model.")]
 ModelVersion = Annotated[str, typer.Argument(metavar="VERSION", help="Version in the repository.")]
 Alias = Annotated[str, typer.Option(metavar="ALIAS", help="The name under which callers ask for it.")]
 Why = Annotated[str, typer.Option(metavar="TEXT", help="Reason, for the history.")]
+Generation = Annotated[
+    int | None, typer.Option(metavar="N", min=0, help="Change only the record of this generation; `foretell history` tells it.")
+]
 NoCheck = Annotated[bool, typer.Option("--no-check", help="Leave the gates to the servers.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for what a running server makes of it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
@@ -30,6 +33,7 @@ def promote(
     alias: Alias = "production",
     why: Why = "",
     no_check: NoCheck = False,
+    generation: Generation = None,
     no_wait: NoWait = False,
     as_json: Json = False,
     models: Models = None,
@@ -37,11 +41,10 @@ def promote(
     target: Target = None,
 ) -> None:
     """Let a version answer under an alias, once it is through the gates; running servers follow within a second."""
-    from foretell.changes import Changer
-    from foretell.listing import chosen_settings
+    from foretell.changes import Asked, change
 
-    settings = chosen_settings(models=models, protos=protos, grpc_address=target)
-    Changer(name, settings, why, wait=not no_wait, as_json=as_json).promote(version, alias, check=not no_check)
+    asked = Asked(name, why, generation, check=not no_check, wait=not no_wait, as_json=as_json)
+    change(asked, lambda changer: changer.promote(version, alias), models=models, protos=protos, grpc_address=target)
 
 
 @app.command()
@@ -51,6 +54,7 @@ def canary(
     share: Annotated[str, typer.Option(metavar="PERCENT", help="Of the calls that choose nothing, such as 5%; 0 ends it.")],
     why: Why = "",
     no_check: NoCheck = False,
+    generation: Generation = None,
     no_wait: NoWait = False,
     as_json: Json = False,
     models: Models = None,
@@ -58,11 +62,11 @@ def canary(
     target: Target = None,
 ) -> None:
     """Let a version answer a share of the calls, each routing key always by the same version."""
-    from foretell.changes import Changer
-    from foretell.listing import chosen_settings
+    from foretell.changes import Asked, change
 
-    settings = chosen_settings(models=models, protos=protos, grpc_address=target)
-    Changer(name, settings, why, wait=not no_wait, as_json=as_json).canary(version, _share(share), check=not no_check)
+    fraction = _share(share)
+    asked = Asked(name, why, generation, check=not no_check, wait=not no_wait, as_json=as_json)
+    change(asked, lambda changer: changer.canary(version, fraction), models=models, protos=protos, grpc_address=target)
 
 
 def _share(text: str) -> float:
@@ -79,6 +83,7 @@ def shadow(
     end: Annotated[bool, typer.Option("--end", help="End it.")] = False,
     why: Why = "",
     no_check: NoCheck = False,
+    generation: Generation = None,
     no_wait: NoWait = False,
     as_json: Json = False,
     models: Models = None,
@@ -86,11 +91,10 @@ def shadow(
     target: Target = None,
 ) -> None:
     """Compare a version with production: it is asked the same, and answers nobody. `foretell models` tells how they compare."""
-    from foretell.changes import Changer
-    from foretell.listing import chosen_settings
+    from foretell.changes import Asked, change
 
-    settings = chosen_settings(models=models, protos=protos, grpc_address=target)
-    Changer(name, settings, why, wait=not no_wait, as_json=as_json).shadow(version, end=end, check=not no_check)
+    asked = Asked(name, why, generation, check=not no_check, wait=not no_wait, as_json=as_json)
+    change(asked, lambda changer: changer.shadow(version, end=end), models=models, protos=protos, grpc_address=target)
 
 
 @app.command()
@@ -118,16 +122,17 @@ def rollback(
     name: Name,
     alias: Alias = "production",
     why: Why = "",
+    generation: Generation = None,
     no_wait: NoWait = False,
     as_json: Json = False,
     models: Models = None,
     target: Target = None,
 ) -> None:
     """Put an alias back on the version before; once more goes further back."""
-    from foretell.changes import Changer
-    from foretell.listing import chosen_settings
+    from foretell.changes import Asked, change
 
-    Changer(name, chosen_settings(models=models, grpc_address=target), why, wait=not no_wait, as_json=as_json).rollback(alias)
+    asked = Asked(name, why, generation, check=True, wait=not no_wait, as_json=as_json)
+    change(asked, lambda changer: changer.rollback(alias), models=models, grpc_address=target)
 
 
 @app.command()
@@ -135,16 +140,17 @@ def retire(
     name: Name,
     version: ModelVersion,
     why: Why = "",
+    generation: Generation = None,
     no_wait: NoWait = False,
     as_json: Json = False,
     models: Models = None,
     target: Target = None,
 ) -> None:
     """Take every alias from a version; servers keep it no longer, and rollbacks skip it. Its files stay."""
-    from foretell.changes import Changer
-    from foretell.listing import chosen_settings
+    from foretell.changes import Asked, change
 
-    Changer(name, chosen_settings(models=models, grpc_address=target), why, wait=not no_wait, as_json=as_json).retire(version)
+    asked = Asked(name, why, generation, check=True, wait=not no_wait, as_json=as_json)
+    change(asked, lambda changer: changer.retire(version), models=models, grpc_address=target)
 
 
 @app.command()

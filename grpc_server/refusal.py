@@ -9,6 +9,9 @@ Refusal
 ├── DeadlinePassed      DEADLINE_EXCEEDED     the caller has stopped caring
 ├── UnknownVersion      NOT_FOUND             no such version or alias answers
 ├── VersionLoading      UNAVAILABLE           it will answer, but is not loaded yet
+├── UnknownModel        NOT_FOUND             the repository has no such model, or no such version of it
+├── ChangeImpossible    FAILED_PRECONDITION   a change that makes no sense, or a version that a gate refuses
+├── ChangeConflict      ABORTED               somebody else has changed the record
 ├── UnknownService      NOT_FOUND             nothing of this name is served
 ├── UnknownMethod       UNIMPLEMENTED         nothing answers on this path
 └── Failure             INTERNAL              our fault; the log has the trace under the incident
@@ -112,6 +115,27 @@ class VersionLoading(Refusal):
     code = grpc.StatusCode.UNAVAILABLE
     reason = "VERSION_LOADING"
     retry_after = 1.0
+
+
+class UnknownModel(Refusal):
+    """The repository has no such model, or no such version of it."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "UNKNOWN_MODEL"
+
+
+class ChangeImpossible(Refusal):
+    """A change that makes no sense, or a version that a gate refuses."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "CHANGE_IMPOSSIBLE"
+
+
+class ChangeConflict(Refusal):
+    """Somebody else has changed the record."""
+
+    code = grpc.StatusCode.ABORTED
+    reason = "CHANGE_CONFLICT"
 
 
 class UnknownService(Refusal):

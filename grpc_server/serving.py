@@ -9,6 +9,7 @@ from typing import Any
 
 from contract.contract import Contract, load
 from contract.pitfalls import pitfalls
+from grpc_server.control_server import check_control, controlling
 from grpc_server.handler import Handler
 from grpc_server.registry import Registry, load_registry
 from grpc_server.server import Server
@@ -26,6 +27,8 @@ class Served:
     registry: Registry
     handlers: list[Handler]
     """What its calls are answered by."""
+    control: str = ""
+    """TCP address of the control service; empty where it has none."""
 
     @property
     def models(self) -> list[str]:
@@ -35,7 +38,7 @@ class Served:
     @property
     def facts(self) -> dict[str, Any]:
         """What the supervisor wants to know."""
-        return {"grpc_address": self.address, "models": self.models}
+        return {"grpc_address": self.address, "models": self.models, "control": self.control}
 
 
 @asynccontextmanager
@@ -44,6 +47,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
     # Columns are bound by name before the estimator sees a row, so its warning about nameless arrays is noise on every call.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     contract = load(settings.protos)
+    check_control(settings)
     server = Server(settings)
     address = "" if settings.share_ports else server.bind()
     for pitfall in pitfalls(contract):
@@ -52,6 +56,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
     address = address or server.bind()  # Others share the port, and answer callers who would have to wait here.
     handlers = await server.start(registry)
     try:
-        yield Served(address, contract, registry, handlers)
+        async with controlling(settings, registry, address) as control:
+            yield Served(address, contract, registry, handlers, control)
     finally:
         await server.stop()

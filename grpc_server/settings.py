@@ -20,6 +20,10 @@ class ServerSettings(ProcessSettings):
     grpc_socket: Path | None = None
     """Unix socket on which the server listens as well; `foretell serve` sets it for a bridge that runs beside."""
 
+    control: str = "socket"
+    """Where `foretell.v1.ControlService` listens: `socket`, on Unix sockets in `.control` of the repository; `unix:DIR`, in another
+    folder; HOST:PORT, there as well, beyond loopback only with TLS; or `off`."""
+
     tls_certificate: Path | None = None
     """Certificate chain in PEM: with it the TCP port takes encrypted calls only. The Unix socket stays as it is."""
 
@@ -74,3 +78,13 @@ class ServerSettings(ProcessSettings):
 
     reflection: bool = True
     """Whether grpcurl and others may list and describe the services."""
+
+    @property
+    def control_folder(self) -> Path:
+        """Folder of the control sockets."""
+        return Path(self.control.removeprefix("unix:")) if self.control.startswith("unix:") else self.models / ".control"
+
+    @property
+    def control_address(self) -> str:
+        """HOST:PORT of the control service; empty where it has none."""
+        return "" if self.control in ("socket", "off") or self.control.startswith("unix:") else self.control

@@ -26,6 +26,15 @@ class Health(BaseModel):
     status: str
 
 
+class Cost(BaseModel):
+    """What a run of a model takes; absent where it could not be tried."""
+
+    one_row_seconds: float | None = None
+    """Seconds for one row."""
+    batch_seconds: float | None = None
+    """Seconds for 64 rows together."""
+
+
 class Model(BaseModel):
     """One version of a model that may be asked for."""
 
@@ -43,6 +52,11 @@ class Model(BaseModel):
     """Generation of the record by which it stands here."""
     canary_share: float
     """Share of the calls that choose nothing which it answers as a canary."""
+    placement: str
+    """Where it runs: `PLACEMENT_INLINE` or `PLACEMENT_PROCESS`."""
+    workers: int
+    """How many runs go on at the same time."""
+    cost: Cost | None = None
 
 
 class RefusedVersion(BaseModel):

@@ -59,6 +59,10 @@ def test_a_model_is_listed_where_its_cost_puts_it(running: Foretell) -> None:
     assert (model["name"], model["placement"]) == ("iris", f"PLACEMENT_{placed.name}")
     assert model["workers"] == (1 if placed is Placement.INLINE else cores())
     assert model["columns"] == list(COLUMNS)
+    (over_rest,) = httpx.get(f"{running.http}/models").json()["models"]
+    assert {name: over_rest[name] for name in ("placement", "workers", "cost")} == {
+        name: model[name] for name in ("placement", "workers", "cost")
+    }
 
 
 def test_without_a_server_the_versions_on_disk_are_listed(models: Path, nowhere: str) -> None:
@@ -85,4 +89,4 @@ def test_a_server_of_another_kind_is_refused_in_one_line(models: Path) -> None:
         code, stderr = refused("foretell", "models", "--target", f"127.0.0.1:{port}")
     finally:
         other.stop(None).wait()
-    assert (code, stderr) == (2, f"foretell: what answers at 127.0.0.1:{port} is no Foretell server (UNIMPLEMENTED)\n")
+    assert (code, stderr) == (2, f"foretell: the server at 127.0.0.1:{port} is no Foretell server (UNIMPLEMENTED)\n")

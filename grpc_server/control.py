@@ -1,0 +1,99 @@
+"""ControlService: changes of what answers, for programs. The changes themselves are `changing`'s, as those of the commands."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from contract.contract import Contract
+from contract.service import Method
+from contract.strays import Strays
+from grpc_server.call import Call
+from grpc_server.changing import Changed, Changer, Wish
+from grpc_server.errors import GenerationMoved, ModelError, ModelNotFound
+from grpc_server.handler import Answer, Handler, Kind, Reply, parsed
+from grpc_server.incident import failure
+from grpc_server.refusal import MOST_VIOLATIONS, ChangeConflict, ChangeImpossible, InvalidFeatures, Refusal, UnknownModel
+from grpc_server.repository import Repository
+from grpc_server.route_store import RouteStore
+from grpc_server.routes import PRODUCTION
+from grpc_server.settings import ServerSettings
+from grpc_server.verdict import Servers
+
+logger = logging.getLogger(__name__)
+
+_CHANGES: dict[str, Callable[[Changer, Any], Changed]] = {
+    "Promote": lambda changer, request: changer.promote(request.version, request.alias or PRODUCTION),
+    "Rollback": lambda changer, request: changer.rollback(request.alias or PRODUCTION),
+    "Canary": lambda changer, request: changer.canary(request.version, request.share),
+    "Shadow": lambda changer, request: changer.shadow(request.version, end=request.end),
+    "Retire": lambda changer, request: changer.retire(request.version),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Answers the methods of ControlService, each call on a thread of its own: a change takes seconds."""
+
+    contract: Contract
+    settings: ServerSettings
+    servers: Servers
+
+    def handlers(self) -> Iterable[Handler]:
+        """One for each method."""
+        for service in self.contract.services:
+            for method in service.methods:
+                yield Handler(method.path, Kind.UNARY, partial(self._answer, method))
+
+    def _answer(self, method: Method, request: bytes, call: Call, reply: Reply) -> None:
+        work = lambda: reply(self._outcome(method, request, call))  # noqa: E731
+        threading.Thread(target=work, name="control", daemon=True).start()  # A stopping server does not wait for gates.
+
+    def _outcome(self, method: Method, request: bytes, call: Call) -> Answer:
+        try:
+            message = parsed(method.request, request)
+            self._check(method, message)
+            response = self._history(method, message) if method.name == "History" else self._change(method, message)
+            answer: bytes = response.SerializeToString()
+            return answer
+        except Refusal as refusal:
+            return refusal
+        except ModelError as error:
+            return _refusal(error)
+        except Exception as error:
+            return failure(logger, method.full_name, call, error)
+
+    def _check(self, method: Method, message: Any) -> None:
+        verdict = self.contract.rules.judge(message, None, MOST_VIOLATIONS)
+        violations = [*verdict.violations, *islice(Strays(method.input).of(message), MOST_VIOLATIONS)]
+        if violations:
+            text = "; ".join(f"{violation.field}: {violation.message}" for violation in violations[:3])
+            raise InvalidFeatures(text, violations, verdict.unjudged_rows)
+
+    def _change(self, method: Method, request: Any) -> Any:
+        said = request.wish
+        generation = said.generation if said.HasField("generation") else None
+        wish = Wish(f"{said.who or 'somebody'} (control)", said.why, generation, check=not said.no_check, wait=not said.no_wait)
+        changed = _CHANGES[method.name](Changer(request.name, self.settings, self.servers, wish), request)
+        facts = {"generation": changed.routes.generation, "done": changed.done, "aliases": changed.routes.aliases}
+        verdict = changed.verdict
+        return method.response(**facts, outcome=verdict.outcome, verdict=verdict.text, servers=verdict.servers)
+
+    def _history(self, method: Method, request: Any) -> Any:
+        repository = Repository(self.settings.models)
+        repository.latest(request.name)
+        routes = RouteStore(repository).read(request.name)
+        response: Any = method.response(generation=routes.generation, aliases=routes.aliases)
+        for change in routes.history:
+            told = change.model_dump(exclude={"when"}, exclude_none=True)
+            response.changes.add(**told).when.FromDatetime(change.when)
+        return response
+
+
+def _refusal(error: ModelError) -> Refusal:
+    facts = {"gate": error.gate} if error.gate else {}
+    kind = {ModelNotFound: UnknownModel, GenerationMoved: ChangeConflict}.get(type(error), ChangeImpossible)
+    return kind(str(error), facts=facts)

@@ -1,0 +1,103 @@
+"""The listener of the control service: a Unix socket of each server, and a TCP port where the settings ask for one."""
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from ipaddress import ip_address
+
+from contract.contract import MODEL_SERVICE, load_control
+from contract.errors import SetupError
+from grpc_server import peers
+from grpc_server.aio_shell import AioShell
+from grpc_server.control import Control
+from grpc_server.handler import Handler
+from grpc_server.listing import listing_handler
+from grpc_server.reflection import reflection_handlers
+from grpc_server.registry import Registry
+from grpc_server.settings import ServerSettings
+from grpc_server.tls import server_credentials
+from grpc_server.verdict import Servers
+from lifecycle import address
+
+logger = logging.getLogger(__name__)
+
+_LAST_BYTES = 1.0
+
+
+def check_control(settings: ServerSettings) -> None:
+    """Raises SetupError where control would be open to a network without encryption."""
+    if not settings.control_address:
+        return
+    host, _ = address.split(settings.control_address)
+    if not (settings.tls_certificate or host == "localhost" or _is_loopback(host)):
+        raise SetupError(
+            f"control on {settings.control_address} would let the network change what answers: "
+            "listen on 127.0.0.1, or set tls_certificate and tls_key"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@asynccontextmanager
+async def controlling(settings: ServerSettings, registry: Registry, grpc_address: str) -> AsyncIterator[str]:
+    """The control service of a server that answers at `grpc_address`, until the end of the block; its TCP address, if any.
+
+    Raises SetupError where the setting asks for what cannot be had; where only the default cannot, the log says so.
+    """
+    if settings.control == "off":
+        yield ""
+        return
+    check_control(settings)
+    contract = load_control()
+    with ExitStack() as held:
+        shell = AioShell([("grpc.so_reuseport", int(settings.share_ports))])
+        socket = lock = None
+        try:
+            socket, lock = held.enter_context(peers.joined(settings.control_folder))
+            shell.add_port(held.enter_context(peers.address(socket)))
+            os.chmod(socket, 0o600)
+        except (OSError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or "it is no folder for sockets"
+            if settings.control.startswith("unix:"):
+                raise SetupError(f"no control socket in {settings.control_folder}: {reason}") from None
+            logger.warning("no control socket in %s (%s): commands ask the gRPC port", settings.control_folder, reason)
+            lock = None
+        opened = _open(shell, settings) if settings.control_address else ""
+        response_type = contract.message("foretell.v1.ListModelsResponse")
+        control = Control(contract, settings, Servers(settings.control_folder, grpc_address, response_type))
+        handlers: list[Handler] = [*control.handlers(), listing_handler(registry)]
+        if settings.reflection:
+            handlers += reflection_handlers(["foretell.v1.ControlService", MODEL_SERVICE], contract.pool)
+        await shell.start(handlers, _NoWork())
+        if lock is not None:
+            peers.introduce(lock, f"the server at {grpc_address} (process {os.getpid()})")
+        try:
+            yield opened
+        finally:
+            await shell.stop(_LAST_BYTES)
+
+
+def _open(shell: AioShell, settings: ServerSettings) -> str:
+    address.listen(settings.control_address, "--control", shared=settings.share_ports).close()
+    try:
+        port = shell.add_port(settings.control_address, server_credentials(settings.tls_certificate, settings.tls_key))
+    except RuntimeError:
+        raise SetupError(f"cannot listen on {settings.control_address}: choose another --control") from None
+    if settings.tls_certificate:
+        logger.warning("control on %s asks nobody who they are: let only a trusted network reach it", settings.control_address)
+    return address.join(address.split(settings.control_address)[0], port)
+
+
+class _NoWork:
+    """Models are not this listener's to run."""
+
+    waiting = 0
+
+    def run_waiting(self) -> None:
+        """See Work."""
