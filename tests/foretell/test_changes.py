@@ -146,6 +146,7 @@ def test_a_running_server_follows_and_says_so(beside: Command) -> None:
         "generation": 2,
         "aliases": {"production": "2"},
         "server": "served",
+        "servers": [f"the server at {beside.target}"],
     }
     lines = [cells(line)[:3] for line in beside("models").stdout.splitlines()[2:]]
     assert lines == [["iris", "2", "production"], ["iris", "1", "joblib"]]
