@@ -13,6 +13,14 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(version_commands.app)
 
 _PROTOS = Path("protos")
+_Skew = Annotated[
+    bool,
+    typer.Option(
+        "--allow-version-skew",
+        envvar="FORETELL_ALLOW_VERSION_SKEW",
+        help="Take a model that another minor version of scikit-learn trained.",
+    ),
+]
 _FORMAT = "Format of the file, where its name and its content fit several."
 
 
@@ -60,6 +68,7 @@ def serve(
     workers: Annotated[
         str | None, typer.Option(metavar="N|auto", help="Worker processes of a slow model; auto: one a core.  [default: auto]")
     ] = None,
+    allow_version_skew: _Skew = False,
 ) -> None:
     """Serve every contract with the version on record, else the newest, until Ctrl-C or SIGTERM; then finish what was accepted.
 
@@ -69,6 +78,7 @@ def serve(
 
     flags = {"protos": protos, "models": models, "grpc_address": grpc_address, "http_address": http_address}
     flags |= {"processes": processes, "bridge": bridge, "placement": placement, "workers": workers, "control": control}
+    flags |= {"allow_version_skew": "true" if allow_version_skew else None}
     run({name: str(value) for name, value in flags.items() if value is not None})
 
 
@@ -92,6 +102,7 @@ def add(
         Path | None, typer.Option(metavar="FILE", help="Rows with their expected answers, one JSON object a line.")
     ] = None,
     form: Annotated[str, typer.Option("--format", metavar="NAME", help=_FORMAT)] = "",
+    allow_version_skew: _Skew = False,
     accelerate: Annotated[
         Literal["onnx", "trees", "auto"] | None,
         typer.Option(help="Serve a conversion that agrees with the model; auto: the fastest there is, if any."),
@@ -129,6 +140,7 @@ def add(
         acceleration=accelerate,
         contract=contract,
         format_name=form,
+        allow_version_skew=allow_version_skew,
     )
     typer.echo(f"added {name} version {added.version} as {added.format}: {added.why}")
 
@@ -157,6 +169,7 @@ def init(
         str, typer.Option(metavar="X,Y,Z", help="Classes in the order of the output, where the model does not name them.")
     ] = "",
     form: Annotated[str, typer.Option("--format", metavar="NAME", help=_FORMAT)] = "",
+    allow_version_skew: _Skew = False,
     protos: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_PROTOS", help="Folder of the contracts.")] = _PROTOS,
     models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
 ) -> None:
@@ -166,7 +179,7 @@ def init(
 
     told = Told(_names(columns), _names(target), _names(classes), form)
     with model_in(file, told) as (model, told):
-        init(Wish(model, data, package_of(file, package, name), told, _names(labels), protos, models))
+        init(Wish(model, data, package_of(file, package, name), told, _names(labels), protos, models, allow_version_skew))
 
 
 def _names(listed: str) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ class Wish:
     labels: tuple[str, ...]
     protos: Path
     models: Path
+    allow_version_skew: bool = False
 
     @property
     def contract_file(self) -> Path:
@@ -182,6 +183,7 @@ def _add(wish: Wish, model: Description, repository: Repository) -> Added:
         dtypes=model.dtypes,
         contract=load(wish.protos),
         format_name=wish.told.format,
+        allow_version_skew=wish.allow_version_skew,
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from contract.contract import Contract
 from contract.revision import revision
@@ -19,6 +18,7 @@ from grpc_server.names import Target
 from grpc_server.outputs import offered
 from grpc_server.repository import Repository, sha256
 from grpc_server.runtimes import Runtime
+from grpc_server.skew import check_skew
 from grpc_server.table import PLAIN, Dtype
 
 
@@ -46,6 +46,7 @@ def add_model(
     acceleration: Acceleration | None = None,
     contract: Contract | None = None,
     format_name: str = "",
+    allow_version_skew: bool = False,
 ) -> Added:
     """Put a trained model into the repository as the next version of `name`.
 
@@ -54,11 +55,15 @@ def add_model(
     expected answers, as `GoldenRow`, one a line. `dtypes` are the types of training columns of which neither the model's encoders
     nor the golden rows tell, such as that of a time; all others are numbers. `contract` is what it is for; its revision is kept.
     With an acceleration, what is served is a conversion that agrees with the model within the contract's bounds. `format_name` is
-    needed where the file may be of several formats. Raises ModelError when the model cannot be served, does not answer its golden
-    rows as expected, or its conversion does not agree; nothing is then added.
+    needed where the file may be of several formats; with `allow_version_skew`, another scikit-learn may have fitted the model.
+    Raises ModelError when the model cannot be served, does not answer its golden rows as expected, or its conversion does not
+    agree; nothing is then added.
     """
-    format_name, served, artifact, why = _encode(file, read(file), format_name)
+    format_name, served, artifact, why, fitted_with = _encode(file, read(file), format_name)
     runtime = runtimes.load(format_name, artifact)
+    fitted_with = fitted_with or getattr(runtime, "fitted_with", "")
+    libraries = runtimes.format_named(format_name).versions | ({"scikit-learn": fitted_with} if fitted_with else {})
+    check_skew(format_name, libraries, file.name, allowed=allow_version_skew)
     made_for = revision(contract, name) if contract else b""
     files = {served: artifact} | ({GOLDEN: golden} if golden else {}) | ({CONTRACT: made_for} if made_for else {})
     unnamed = f"its {runtime.width} columns" + (" (it was fitted on a plain array)" if format_name != "onnx" else "")
@@ -70,7 +75,7 @@ def add_model(
         format=format_name,
         artifact=served,
         files={file_name: sha256(content) for file_name, content in files.items()},
-        libraries=runtimes.format_named(format_name).versions,
+        libraries=libraries,
         columns=columns,
         dtypes={column: dtype for column, dtype in known.items() if dtype != PLAIN},
         classes=classes,
@@ -160,15 +165,18 @@ def read(file: Path) -> bytes:
         raise ModelError(f"cannot read {file}: {error.strerror}") from None
 
 
-def _encode(file: Path, data: bytes, format_name: str) -> tuple[str, str, bytes, str]:
-    """Format, name of the file in the repository, bytes and reason: skops where it can hold the model, else the file as it is."""
+def _encode(file: Path, data: bytes, format_name: str) -> tuple[str, str, bytes, str, str]:
+    """Format, name of the file in the repository, bytes and reason: skops where it can hold the model, else the file as it is.
+
+    And the version of scikit-learn that fitted it, where that is another than the one here, which skops would forget.
+    """
     format_name = runtimes.format_of(file, data, format_name)
     if format_name != "joblib":
-        return format_name, f"model{file.suffix}", data, f"it is {format_name} already"
+        return format_name, f"model{file.suffix}", data, f"it is {format_name} already", ""
     from grpc_server.runtimes import joblib_format, skops_format  # scikit-learn takes a second to import
 
-    estimator: Any = joblib_format.load_estimator(data)
+    estimator, fitted_with = joblib_format.load_estimator(data)
     encoded, why = skops_format.dump(estimator)
     if encoded is None:
-        return "joblib", "model.joblib", data, f"{why}; its digest is recorded"
-    return "skops", "model.skops", encoded, why
+        return "joblib", "model.joblib", data, f"{why}; its digest is recorded", fitted_with
+    return "skops", "model.skops", encoded, why, fitted_with

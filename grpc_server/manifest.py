@@ -28,7 +28,7 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: str
-    """Name of the runtime that loads the artifact: "skops", "joblib", "onnx" or "trees"."""
+    """Name of the format of the artifact, such as "skops"."""
     artifact: str
     """File name of the trained model that is served."""
     original: str | None = None
@@ -36,7 +36,7 @@ class Manifest(BaseModel):
     files: dict[str, str]
     """SHA-256 in hexadecimal of every file of the version but this one, by file name."""
     libraries: dict[str, str]
-    """Versions the model was added with, by distribution name."""
+    """Versions the model was added with, by distribution name; of scikit-learn, the one that it was fitted with."""
     columns: tuple[str, ...] = Field(min_length=1)
     """Names of the training columns, in training order."""
     dtypes: dict[str, Dtype] = {}

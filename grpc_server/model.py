@@ -20,6 +20,7 @@ from grpc_server.outputs import Output, asking, offered
 from grpc_server.pool import Pool
 from grpc_server.repository import Bundle
 from grpc_server.settings import ServerSettings
+from grpc_server.skew import check_skew
 from grpc_server.table import Rows, blank_row
 
 
@@ -55,7 +56,7 @@ def load_model(bundle: Bundle, contract: Contract, service: Service, settings: S
     behind.
     """
     gates = gates or Gates(bundle.place)
-    examined = _examine(bundle, contract, service, gates)
+    examined = _examine(bundle, contract, service, settings, gates)
     with gates(Gate.WARM_UP):
         cost = _timed(examined, settings)
         if placement(cost, settings.placement) is Placement.PROCESS:
@@ -65,7 +66,7 @@ def load_model(bundle: Bundle, contract: Contract, service: Service, settings: S
 
 def try_model(bundle: Bundle, contract: Contract, service: Service, settings: ServerSettings, gates: Gates) -> Cost:
     """Pass a verified bundle through the gates from LOAD to WARM_UP and keep nothing of it; what a run costs. Raises ModelError."""
-    examined = _examine(bundle, contract, service, gates)
+    examined = _examine(bundle, contract, service, settings, gates)
     with gates(Gate.WARM_UP):
         return _timed(examined, settings)
 
@@ -84,7 +85,7 @@ def load_tried(
 
     One `apart` runs in a single worker that stands back. It is not timed again, so that what is served has the interpreter.
     """
-    examined = _examine(bundle, contract, service, gates)
+    examined = _examine(bundle, contract, service, settings, gates)
     if not apart and placement(cost, settings.placement) is Placement.INLINE:
         return _in_line(examined, settings, cost)
     if apart:
@@ -107,9 +108,10 @@ class _Examined:
     sample: Rows
 
 
-def _examine(bundle: Bundle, contract: Contract, service: Service, gates: Gates) -> _Examined:
+def _examine(bundle: Bundle, contract: Contract, service: Service, settings: ServerSettings, gates: Gates) -> _Examined:
     manifest, place = bundle.manifest, bundle.place
     with gates(Gate.LOAD):
+        check_skew(manifest.format, manifest.libraries, place, allowed=settings.allow_version_skew)
         runtime = runtimes.load(manifest.format, bundle.artifact)
     with gates(Gate.CONTRACT):
         check_manifest(runtime, manifest, place)

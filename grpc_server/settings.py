@@ -64,6 +64,9 @@ class ServerSettings(ProcessSettings):
     max_row_seconds: float = Field(default=10.0, gt=0, le=3600, allow_inf_nan=False)
     """Longest time a version may take for one row while it is tried; a slower one is refused."""
 
+    allow_version_skew: bool = False
+    """Whether a model may be served that another minor version of scikit-learn trained; without it, such a one is refused."""
+
     keep_warm: int = Field(default=1, ge=0, le=64)
     """Versions kept in memory after nothing names them any more, the last ones, so that a rollback to them is instant."""
 

@@ -24,14 +24,17 @@ class EstimatorRuntime:
     was fitted on a data frame would otherwise warn on every call.
     """
 
-    def __init__(self, estimator: Any) -> None:
-        """Raises ModelUnloadable when it is no fitted estimator that answers new rows."""
+    def __init__(self, estimator: Any, fitted_with: str = "") -> None:
+        """`fitted_with` is the version of scikit-learn, where that is another than the one here.
+
+        Raises ModelUnloadable when it is no fitted estimator that answers new rows.
+        """
         kind = type(estimator).__name__
         estimator = Interval.of(estimator) or estimator
         texts = takes_texts(estimator)
         if not kind_of(estimator) or not (hasattr(estimator, "n_features_in_") or (texts and _is_fitted(estimator))):
             raise ModelUnloadable(f"{kind} is no fitted estimator that predicts or transforms rows of a known number of columns")
-        self.estimator = estimator
+        self.estimator, self.fitted_with = estimator, fitted_with
         names = getattr(estimator, "feature_names_in_", None)
         self.columns = None if names is None else tuple(map(str, names))
         self.width = 1 if texts else int(estimator.n_features_in_)
@@ -52,21 +55,40 @@ def _is_fitted(estimator: Any) -> bool:
     return True
 
 
+class Fitting:
+    """What unpickling tells of how a model was fitted."""
+
+    version = ""
+    """Of scikit-learn; empty where it is the one that is installed."""
+
+
 @contextmanager
-def unloadable(format_name: str) -> Iterator[None]:
-    """Turn whatever goes wrong while unpickling into ModelUnloadable, and a scikit-learn of another version too."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", InconsistentVersionWarning)
-            yield
-    except ModelUnloadable:
-        raise
-    except InconsistentVersionWarning as skew:
-        fitted, here = skew.original_sklearn_version, skew.current_sklearn_version
-        raise ModelUnloadable(f"fitted with scikit-learn {fitted}, but this is {here}: install {fitted} or fit it again") from None
-    except ModuleNotFoundError as missing:
-        if missing.name != "pandas":
-            raise ModelUnloadable(f"the {format_name} artifact does not load ({type(missing).__name__})") from missing
-        raise ModelUnloadable("the model was fitted on a data frame, which needs pandas: pip install 'foretell[frames]'") from None
-    except Exception as error:
-        raise ModelUnloadable(f"the {format_name} artifact does not load ({type(error).__name__})") from error
+def unloadable(format_name: str) -> Iterator[Fitting]:
+    """Turn whatever goes wrong while unpickling into ModelUnloadable; the Fitting is filled at the end."""
+    fitting = Fitting()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield fitting
+        except ModelUnloadable:
+            raise
+        except ModuleNotFoundError as missing:
+            if missing.name != "pandas":
+                raise ModelUnloadable(_unreadable(format_name, missing, caught)) from missing
+            raise ModelUnloadable(
+                "the model was fitted on a data frame, which needs pandas: pip install 'foretell[frames]'"
+            ) from None
+        except Exception as error:
+            raise ModelUnloadable(_unreadable(format_name, error, caught)) from error
+    fitting.version = _fitted_with(caught)
+
+
+def _unreadable(format_name: str, error: Exception, caught: list[warnings.WarningMessage]) -> str:
+    fitted = _fitted_with(caught)
+    hint = f": it was fitted with scikit-learn {fitted}, so install that, or train it again" if fitted else ""
+    return f"the {format_name} artifact does not load ({type(error).__name__}){hint}"
+
+
+def _fitted_with(caught: list[warnings.WarningMessage]) -> str:
+    found = (str(each.message.original_sklearn_version) for each in caught if isinstance(each.message, InconsistentVersionWarning))
+    return next(found, "")

@@ -10,10 +10,14 @@ from grpc_server.runtimes.estimator import EstimatorRuntime, unloadable
 
 def load(artifact: bytes) -> EstimatorRuntime:
     """Unpickle a model. Raises ModelUnloadable."""
-    return EstimatorRuntime(load_estimator(artifact))
+    return EstimatorRuntime(*load_estimator(artifact))
 
 
-def load_estimator(artifact: bytes) -> Any:
-    """Unpickle whatever the bytes hold. Raises ModelUnloadable."""
-    with unloadable("joblib"):
-        return joblib.load(io.BytesIO(artifact))
+def load_estimator(artifact: bytes) -> tuple[Any, str]:
+    """Unpickle whatever the bytes hold; the version of scikit-learn that it was fitted with, where it is not the installed one.
+
+    Raises ModelUnloadable.
+    """
+    with unloadable("joblib") as fitting:
+        estimator = joblib.load(io.BytesIO(artifact))
+    return estimator, fitting.version

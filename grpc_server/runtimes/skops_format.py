@@ -10,11 +10,12 @@ from grpc_server.runtimes.estimator import EstimatorRuntime, unloadable
 
 def load(artifact: bytes) -> EstimatorRuntime:
     """Load a model of trusted types only. Raises ModelUnloadable."""
-    with unloadable("skops"):
+    with unloadable("skops") as fitting:
         untrusted = skops.io.get_untrusted_types(data=artifact)
         if untrusted:
             raise ModelUnloadable(f"the skops artifact holds types that skops does not trust: {', '.join(untrusted[:5])}")
-        return EstimatorRuntime(skops.io.loads(artifact, trusted=[]))
+        estimator = skops.io.loads(artifact, trusted=[])
+    return EstimatorRuntime(estimator, fitting.version)
 
 
 def dump(estimator: Any) -> tuple[bytes | None, str]:

@@ -112,8 +112,7 @@ def add(root: Path, model: object, rows: bytes = b"", **facts: Any) -> str:
         format="joblib",
         artifact="model.joblib",
         files={name: sha256(data) for name, data in files.items()},
-        libraries={},
-        **{"columns": COLUMNS, "classes": CLASSES, "created": datetime.now(UTC)} | facts,
+        **{"libraries": {}, "columns": COLUMNS, "classes": CLASSES, "created": datetime.now(UTC)} | facts,
     )
     return Repository(root).add("iris", manifest, files)
 

@@ -271,24 +271,3 @@ def test_a_model_that_does_not_answer_its_golden_rows_is_not_added(
     with pytest.raises(error, match=says):
         add_model(repository, logistic, "yes", ("a", "b"), golden)
     assert repository.versions("yes") == []
-
-
-def test_a_model_of_another_scikit_learn_is_refused_with_the_fix(tmp_path: Path, repository: Repository) -> None:
-    model = LogisticRegression().fit(X, Y)
-    state = model.__getstate__() | {"_sklearn_version": "1.2.3"}
-    file = tmp_path / "old.joblib"
-    joblib.dump(_WithState(state), file)
-    with pytest.raises(
-        ModelUnloadable, match=r"fitted with scikit-learn 1\.2\.3, but this is \d.*: install 1\.2\.3 or fit it again"
-    ):
-        add_model(repository, file, "old", ("a", "b"))
-
-
-class _WithState:
-    """Pickles as a LogisticRegression with this state."""
-
-    def __init__(self, state: dict[str, object]) -> None:
-        self.state = state
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return LogisticRegression, (), self.state
