@@ -97,7 +97,8 @@ def _running(command: list[str], stderr: IO[str] | None, settings: dict[str, str
 def _environment(settings: dict[str, str]) -> dict[str, str]:
     ours = {f"FORETELL_{name.upper()}": value for name, value in settings.items()}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FORETELL_")}
-    return inherited | ours | {"PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join(filter(None, (str(ROOT), inherited.get("PYTHONPATH"))))
+    return inherited | ours | {"PYTHONPATH": path}
 
 
 def _until(process: subprocess.Popen[str], words: str) -> str:

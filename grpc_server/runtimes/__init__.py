@@ -1,21 +1,28 @@
-"""One runtime a model format, loaded only when chosen."""
+"""One runtime a model format, loaded only when chosen. What a format of one's own is made of can be imported from here."""
 
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, Protocol
 
+from grpc_server.errors import ModelUnloadable
+from grpc_server.outputs import Output, Source
 from grpc_server.runtimes.format import Format
 from grpc_server.runtimes.registry import format_named, format_of, load, loader_of, needing
 from grpc_server.runtimes.runtime import Classes, Runtime
-from grpc_server.table import Matrix
+from grpc_server.table import Dtype, Matrix, Rows
 
 __all__ = [
     "CONVERSIONS",
     "Classes",
     "Conversion",
+    "Dtype",
     "Format",
     "Matrix",
+    "ModelUnloadable",
+    "Output",
+    "Rows",
     "Runtime",
+    "Source",
     "conversions",
     "format_named",
     "format_of",

@@ -72,9 +72,15 @@ def test_no_block_is_of_a_kind_that_nobody_runs() -> None:
         ("docs/deploy.md", "sh"),
         ("docs/deploy.md", "yaml"),
         ("docs/diff.md", "yaml"),
+        ("docs/models.md", "toml"),
         ("docs/settings.md", "toml"),
         ("docs/testing.md", "sh"),
     }
+
+
+def test_the_entry_point_on_the_page_is_that_of_the_example() -> None:
+    (shown,) = [block.text for block in blocks(ROOT / "docs/models.md") if block.language == "toml"]
+    assert shown in (ROOT / "examples/runtime/pyproject.toml").read_text()
 
 
 def test_make_serve_does_what_the_readme_says() -> None:

@@ -81,13 +81,13 @@ def test_libraries_that_changed_since_are_a_warning(models: Path, tmp_path: Path
     shutil.copytree(models, tmp_path / "models")
     file = tmp_path / "models/iris/1/manifest.json"
     manifest = json.loads(file.read_text())
-    now = manifest["libraries"]["scikit-learn"]
-    manifest["libraries"] |= {"scikit-learn": "1.0.2", "not-installed": "1"}
+    now = manifest["libraries"]["numpy"]
+    manifest["libraries"] |= {"numpy": "1.0.2", "not-installed": "1"}
     file.write_text(json.dumps(manifest))
     done = check(PROTOS, "--models", tmp_path / "models")
     assert (done.exit_code, done.output) == (
         0,
-        f"iris/v1/iris.proto:42: warning: model 'iris' version 1 was added with scikit-learn 1.0.2; here is {now}. "
+        f"iris/v1/iris.proto:42: warning: model 'iris' version 1 was added with numpy 1.0.2; here is {now}. "
         "Fix: install that version, or train and add it again.\n1 warning\n",
     )
 

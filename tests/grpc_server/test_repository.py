@@ -1,5 +1,6 @@
 """Models on disk: added whole, verified before they are loaded, never changed."""
 
+import io
 import json
 import os
 import random
@@ -12,7 +13,10 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import skops.io
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import DBSCAN
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
@@ -156,20 +160,76 @@ def test_a_damaged_version_is_refused(trained: Path, repository: Repository, dam
         repository.read("iris", "1")
 
 
-@pytest.mark.parametrize("file", ["model.joblib", "golden.jsonl"])
-def test_no_flip_of_a_single_bit_goes_unnoticed(trained: Path, repository: Repository, file: str) -> None:
-    add_model(repository, trained / "model.joblib", "iris", COLUMNS, (trained / "golden.jsonl").read_bytes())
-    path = repository.root / "iris/1" / file
-    good = path.read_bytes()
+# `HYPOTHESIS_PROFILE=thorough python -m pytest -n 0 tests/grpc_server/test_repository.py` turns a thousand bits of each file.
+FLIPS = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 100
+
+
+def as_onnx() -> bytes:
+    import skl2onnx
+
+    graph = skl2onnx.to_onnx(LogisticRegression().fit(X, Y), X[:1], options={"zipmap": False})
+    del graph.graph.output[0]
+    return bytes(graph.SerializeToString())
+
+
+def as_xgboost() -> bytes:
+    import xgboost
+
+    return bytes(xgboost.XGBRegressor(n_estimators=3, n_jobs=1).fit(X, X[:, 0]).get_booster().save_raw("ubj"))
+
+
+def as_lightgbm() -> bytes:
+    import lightgbm
+
+    model = lightgbm.LGBMRegressor(n_estimators=3, n_jobs=1, verbose=-1).fit(X, X[:, 0])
+    return str(model.booster_.model_to_string()).encode()
+
+
+def as_joblib() -> bytes:
+    written = io.BytesIO()
+    joblib.dump(CalibratedClassifierCV(LogisticRegression()).fit(X, Y), written)
+    return written.getvalue()
+
+
+def as_skops() -> bytes:
+    return bytes(skops.io.dumps(LogisticRegression().fit(X, Y)))
+
+
+@pytest.mark.parametrize(
+    ("file", "made", "accelerated"),
+    [
+        ("model.joblib", as_joblib, ""),
+        ("model.skops", as_skops, ""),
+        ("model.onnx", as_onnx, ""),
+        ("model.ubj", as_xgboost, ""),
+        ("model.txt", as_lightgbm, ""),
+        ("model.trees", None, "trees"),
+    ],
+)
+def test_no_flip_of_a_single_bit_goes_unnoticed(
+    tmp_path: Path, repository: Repository, file: str, made: Callable[[], bytes] | None, accelerated: str
+) -> None:
+    """A version of each format: whichever of its bits turns, nothing comes out that could be loaded."""
+    if made:
+        (tmp_path / file).write_bytes(made())
+        add_model(repository, tmp_path / file, "m", ("a", "b"), classes=("no", "yes") if file == "model.onnx" else ())
+    else:
+        joblib.dump(RandomForestClassifier(3, random_state=0).fit(X, Y), tmp_path / "m.joblib")
+        golden = b'{"features": {"a": 0.25, "b": 0.75}, "probabilities": {"no": 1.0, "yes": 0.0}}'
+        add_model(repository, tmp_path / "m.joblib", "m", ("a", "b"), golden, acceleration=accelerated)  # type: ignore[arg-type]
+    folder = repository.root / "m/1"
+    assert (folder / file).exists()
     chance = random.Random(1)
-    for _ in range(1000):
-        bad = bytearray(good)
-        bad[chance.randrange(len(bad))] ^= 1 << chance.randrange(8)
-        path.write_bytes(bad)
-        with pytest.raises(ArtifactAltered):
-            repository.read("iris", "1")
-    path.write_bytes(good)
-    assert repository.read("iris", "1").golden
+    for path in [path for path in folder.iterdir() if path.name != MANIFEST]:
+        good = path.read_bytes()
+        for _ in range(FLIPS):
+            bad = bytearray(good)
+            bad[chance.randrange(len(bad))] ^= 1 << chance.randrange(8)
+            path.write_bytes(bad)
+            with pytest.raises(ArtifactAltered):
+                repository.read("m", "1")
+        path.write_bytes(good)
+    repository.read("m", "1")
 
 
 class Canary:
@@ -202,8 +262,6 @@ def test_an_exchanged_joblib_file_is_refused_before_it_can_run(trained: Path, re
 
 
 def test_a_skops_file_with_foreign_types_is_refused_without_running_them(tmp_path: Path, repository: Repository) -> None:
-    import skops.io
-
     file = tmp_path / "foreign.skops"
     file.write_bytes(skops.io.dumps({"run": Canary(tmp_path / "canary")}))
     with pytest.raises(ModelUnloadable, match=r"types that skops does not trust: .*Canary"):
