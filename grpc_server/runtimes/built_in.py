@@ -9,7 +9,7 @@ _SCIKIT_LEARN = ("scikit-learn", "numpy", "scipy", "joblib", "skops")
 SKOPS = Format((".skops",), "grpc_server.runtimes.skops_format:load", _SCIKIT_LEARN, ("scikit-learn",))
 JOBLIB = Format((".joblib", ".pkl"), "grpc_server.runtimes.joblib_format:load", _SCIKIT_LEARN, ("scikit-learn",))
 ONNX = Format((".onnx",), "grpc_server.runtimes.onnx_format:load", ("numpy", "onnxruntime"), install="foretell[onnx]")
-TREES = Format((), "grpc_server.runtimes.trees_format:load", ("numpy", "treelite"), install="foretell[trees]")
+TREES = Format((".tl",), "grpc_server.runtimes.trees_format:load", ("numpy", "treelite"), install="foretell[trees]")
 
 XGBOOST = Format(
     (".ubj", ".json"),

@@ -35,6 +35,10 @@ _REGRESSOR, _CLASSIFIERS = 1, (0, 2)
 """Kinds of task (treelite/enum/task_type.h): a regressor, a classifier of two classes, and one of several."""
 
 
+_ROUNDED = 1e-3
+"""How far from 1 the probabilities of a row may add up to: float32 rounds."""
+
+
 class _Field(ctypes.Structure):
     """An array in the head of a model."""
 
@@ -42,7 +46,7 @@ class _Field(ctypes.Structure):
 
 
 class TreesRuntime:
-    """An ensemble that compares and adds in float64, as scikit-learn does."""
+    """An ensemble that compares and adds in its own type of number: float64 as scikit-learn does, or float32 as XGBoost does."""
 
     columns: tuple[str, ...] | None = None
     targets: tuple[tuple[str, ...], ...] = ()
@@ -57,8 +61,7 @@ class TreesRuntime:
         weakref.finalize(self, self._library.TreeliteGTILDeleteConfig, self._config)
         number = ctypes.c_char_p()
         self._call("TreeliteGetInputType", self._model, ctypes.byref(number))
-        if number.value != b"float64":
-            raise ModelUnloadable("the trees compare in float32: only conversions by `foretell add --accelerate trees` are served")
+        self._number = number.value or b""
         width = ctypes.c_int()
         self._call("TreeliteQueryNumFeature", self._model, ctypes.byref(width))
         self.width = width.value
@@ -67,6 +70,8 @@ class TreesRuntime:
         if task not in (_REGRESSOR, *_CLASSIFIERS):
             raise ModelUnloadable("the trees are neither a classifier nor a regressor: only those are served")
         self.classes: tuple[str, ...] | None = () if task == _REGRESSOR else None
+        if task != _REGRESSOR:
+            self._check_probabilities()
 
     def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes = ()) -> tuple[Source, ...]:  # noqa: ARG002
         """See Runtime. The label of a classifier is its likeliest class."""
@@ -92,12 +97,19 @@ class TreesRuntime:
 
     def _run(self, rows: Matrix) -> NDArray[np.float64]:
         """Shape (n, targets, classes), of as many classes as any target has."""
-        rows = np.ascontiguousarray(rows, np.float64)
+        rows = np.ascontiguousarray(rows, self._number.decode())
         if rows.shape[1] != self.width:  # The library would read on behind the rows.
             raise ValueError(f"rows of {rows.shape[1]} columns for trees of {self.width}")
-        outputs = np.zeros((len(rows), len(self._counts), max(self._counts)))
-        self._call("TreeliteGTILPredict", self._model, rows.ctypes.data, b"float64", len(rows), outputs.ctypes.data, self._config)
-        return outputs
+        outputs = np.zeros((len(rows), len(self._counts), max(self._counts)), rows.dtype)
+        facts = self._number, len(rows), outputs.ctypes.data, self._config
+        self._call("TreeliteGTILPredict", self._model, rows.ctypes.data, *facts)
+        return outputs.astype(np.float64, copy=False)
+
+    def _check_probabilities(self) -> None:
+        """Raises ModelUnloadable where the trees give something else of a row, such as margins."""
+        for each in self._probabilities(np.zeros((1, self.width))):
+            if not (np.all((each >= 0) & (each <= 1)) and abs(each.sum() - 1) < _ROUNDED):
+                raise ModelUnloadable(f"the trees answer {each[0].tolist()} for classes: these are no probabilities")
 
     def _field(self, name: str, number: type[ctypes.c_int32 | ctypes.c_uint8]) -> list[int]:
         field = _Field()

@@ -9,6 +9,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
+import treelite
 import xgboost
 from typer.testing import CliRunner
 
@@ -136,6 +137,30 @@ def test_names_of_columns_and_classes_are_read_from_the_file(tmp_path: Path) -> 
         (COLUMNS, ("stays", "leaves"))
     ]
     assert loaded(saved(lightgbm.LGBMRegressor(**QUIET).fit(FRAME, KINDS), tmp_path))[0].columns == COLUMNS
+
+
+@pytest.mark.parametrize("name", ["xgboost-several", "xgboost-binary", "lightgbm-binary", "lightgbm-several"])
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_a_checkpoint_of_treelite_says_nearly_the_same(name: str, tmp_path: Path) -> None:
+    model = CLASSIFIERS[name]()
+    file = saved(model, tmp_path)
+    read = treelite.frontend.load_lightgbm_model if file.suffix == ".txt" else treelite.frontend.load_xgboost_model
+    read(file).serialize(tmp_path / "m.tl")
+    runtime, (probabilities, *_) = loaded(tmp_path / "m.tl")
+    assert (runtime.classes, runtime.width) == (None, 4)
+    assert probabilities.run(ROWS) == pytest.approx(model.predict_proba(ROWS), abs=1e-6)
+
+
+def test_a_checkpoint_of_a_regressor_and_one_of_margins(tmp_path: Path) -> None:
+    model = REGRESSORS["xgboost"]()
+    treelite.frontend.load_xgboost_model(saved(model, tmp_path)).serialize(tmp_path / "m.tl")
+    _, (value,) = loaded(tmp_path / "m.tl")
+    assert value.run(ROWS)[:, 0] == pytest.approx(model.predict(ROWS), rel=1e-6, abs=1e-3)
+    raw = xgboost.train({"objective": "binary:logitraw", "base_score": 5.0}, xgboost.DMatrix(X, KINDS > 0), 2)
+    raw.save_model(tmp_path / "raw.ubj")
+    treelite.frontend.load_xgboost_model(tmp_path / "raw.ubj").serialize(tmp_path / "m.tl")
+    with pytest.raises(ModelUnloadable, match="these are no probabilities"):
+        loaded(tmp_path / "m.tl")
 
 
 def test_one_thread_computes_unless_the_environment_says_more(monkeypatch: pytest.MonkeyPatch) -> None:
