@@ -147,7 +147,7 @@ def test_both_artifacts_are_kept_and_the_manifest_says_which_one_serves(
     assert added.format == format_name
     manifest = repository.read("iris", "1").manifest
     assert (manifest.format, manifest.artifact, manifest.original) == (format_name, f"model.{format_name}", "model.joblib")
-    assert set(manifest.files) == {f"model.{format_name}", "model.joblib", "golden.jsonl"}
+    assert set(manifest.files) == {f"model.{format_name}", "model.joblib", "golden.jsonl", "contract.binpb"}
     assert {"scikit-learn", "onnxruntime" if format_name == "onnx" else "treelite"} <= set(manifest.libraries)
     for file in manifest.files:
         path = repository.root / "iris/1" / file
