@@ -7,13 +7,13 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.descriptor_pb2 import DescriptorProto
 
 from contract.contract import Contract
+from contract.convention import class_named
 from contract.diff_finding import Change
 from contract.diff_rules import Stated, rules_changed, values_changed
 
 _TYPES = {
     getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower() for name in dir(FieldDescriptor) if name.startswith("TYPE_")
 }
-_PROBABILITY = "_probability"
 _COLUMN, _OUTPUT, _RULES = "foretell.v1.column", "foretell.v1.output", "buf.validate.field"
 
 
@@ -131,8 +131,8 @@ def _output(field: FieldDescriptor, options: dict[str, Any]) -> str:
     """What a field of a response holds, by its option or by the convention."""
     if _OUTPUT in options:
         return " ".join(str(options[_OUTPUT]).split())
-    stem = field.name.removesuffix(_PROBABILITY)
-    return f'probability_of: "{stem}"' if stem != field.name else ""
+    named = class_named(field.name)
+    return f'probability_of: "{named}"' if named else ""
 
 
 def _removed(field: FieldDescriptor, new: Descriptor) -> Iterator[Change]:

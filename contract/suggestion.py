@@ -9,6 +9,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     lowerCamel counts as close to its snake_case, whatever the length.
     """
+    close = closest(name, known)
+    return f'; did you mean "{close}"?' if close else ""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The known name closest to `name`; nothing when none is close."""
     snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name[:100])
     close = get_close_matches(snake, list(known), n=1, cutoff=0.6)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    return close[0] if close else ""

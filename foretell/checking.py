@@ -14,8 +14,9 @@ from contract.contract import Contract
 from contract.errors import ContractError, SetupError
 from contract.problem import Problem, Severity, error, warning
 from contract.service import Service
+from foretell.fit import misfits
 from foretell.printing import Lines, annotate
-from grpc_server.errors import ModelError
+from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.model import load_model
 from grpc_server.repository import Bundle, Repository
 from grpc_server.settings import ServerSettings
@@ -69,7 +70,10 @@ def _refused(contract: Contract, service: Service, repository: Repository) -> It
         bundle = repository.read(service.model, repository.latest(service.model))
         with warnings.catch_warnings(action="ignore"):
             load_model(bundle, contract, service, ServerSettings(placement="inline")).close(0.0)
+        yield from misfits(contract, service, bundle)
         yield from _drifted(service, bundle)
+    except ModelMismatch as mismatch:
+        yield from mismatch.problems or (error(service.full_name, str(mismatch), ""),)
     except ModelError as refusal:
         yield error(service.full_name, str(refusal), "")
 

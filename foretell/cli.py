@@ -101,6 +101,10 @@ def add(
     golden: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Rows with their expected answers, one JSON object a line.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The training data, .csv or .parquet: `foretell check` holds the contract against it."),
+    ] = None,
     form: Annotated[str, typer.Option("--format", metavar="NAME", help=_FORMAT)] = "",
     allow_version_skew: _Skew = False,
     accelerate: Annotated[
@@ -120,7 +124,7 @@ def add(
     """Put a trained model into the repository as its next version."""
     from contract.compiler import has_contracts
     from contract.contract import load
-    from grpc_server.adding import add_model
+    from grpc_server.adding import add_model, observed_in
     from grpc_server.errors import ModelError
     from grpc_server.repository import Repository
 
@@ -141,6 +145,7 @@ def add(
         contract=contract,
         format_name=form,
         allow_version_skew=allow_version_skew,
+        observed=observed_in(data) if data else lambda _manifest: None,
     )
     typer.echo(f"added {name} version {added.version} as {added.format}: {added.why}")
 

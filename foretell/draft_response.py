@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from contract.convention import PROBABILITY
 from contract.spelling import Names, snake
 from contract.writing import Line, Option, number, quoted
 from foretell.drafting import FEW, Enum, Scope, said
@@ -125,7 +126,7 @@ class _Draft:
         evident = name == (target.name if target.positive is not None and target.name else label)
         options = [] if evident else [(f"{_OUTPUT}.probability_of", quoted(label)), *_of(target)]
         rules = [(f"{FIELD}.double.gte", "0"), (f"{FIELD}.double.lte", "1")]
-        self._add(f"Probability of {about}.", "double", f"{name}_probability", *options, *rules, *self._example(output))
+        self._add(f"Probability of {about}.", "double", f"{name}{PROBABILITY}", *options, *rules, *self._example(output))
         self.made.classes[label] = self.made.lines[-1]
 
     def _number(self, output: Output, target: Target) -> None:

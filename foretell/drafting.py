@@ -9,8 +9,9 @@ from google.protobuf.descriptor import EnumDescriptor
 
 from contract.spelling import Names, enum_prefix, pascal, snake, upper
 from contract.writing import Block, Line, Option, number, quoted
-from foretell.seen import FIELD, Range, seconds, seen
+from foretell.seen import FIELD, Range, seen
 from grpc_server.describing import Column
+from grpc_server.observed import seconds
 
 FEW = 20
 """Most texts of which an enum is made."""

@@ -184,6 +184,7 @@ def _add(wish: Wish, model: Description, repository: Repository) -> Added:
         contract=load(wish.protos),
         format_name=wish.told.format,
         allow_version_skew=wish.allow_version_skew,
+        observed=lambda _manifest: model.training,
     )
 
 
@@ -200,7 +201,22 @@ def _report(wish: Wish, model: Description, added: Added, contract: Contract, no
     method = service.methods[0]
     row = example(method.input, contract.rules)
     if row is not None and model.answer and method.paths:
-        typer.echo(f"  curl -s http://127.0.0.1:8000{method.paths[0]} -H 'content-type: application/json' -d {_as_argument(row)}")
+        typer.echo(
+            f"  curl -s http://{_http_address()}{method.paths[0]} -H 'content-type: application/json' -d {_as_argument(row)}"
+        )
+
+
+def _http_address() -> str:
+    """Where `foretell serve` will take REST calls here."""
+    from pydantic import ValidationError
+
+    from lifecycle.settings import settings_error
+    from rest_bridge.settings import BridgeSettings
+
+    try:
+        return BridgeSettings().http_address
+    except ValidationError as error:
+        raise settings_error(error) from None
 
 
 def _as_argument(row: object) -> str:

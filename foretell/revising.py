@@ -12,6 +12,7 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from contract.columns import Leaf, Spread, leaves
 from contract.contract import Contract
+from contract.convention import class_named
 from contract.editing import Edit
 from contract.errors import SetupError
 from contract.fields import Kind, enum_of
@@ -21,8 +22,9 @@ from contract.spelling import Names, snake, upper
 from contract.writing import Line, commented, number, quoted
 from foretell.draft_response import Response
 from foretell.drafting import Scope, feature, value_line
-from foretell.seen import Range, seconds, seen, told
+from foretell.seen import Range, seen, told
 from grpc_server.describing import Column, Description
+from grpc_server.observed import seconds
 
 _RULES = 1159
 """Number of the extension `buf.validate.field`."""
@@ -53,7 +55,19 @@ class Revision:
         """
         self._of_features()
         self._of_classes(response, shown)
+        if len(self._model.targets) > 1:
+            self._of_targets(response)
         return self._edit.result
+
+    def _of_targets(self, response: Response) -> None:
+        """What a model of several targets gives and no field is named after is left to the author."""
+        drafted = [line.declared.split()[1] for line in response.lines]
+        untold = [name for name in drafted if name not in self._answer.fields_by_name]
+        if untold:
+            self.notes.append(
+                f"{self._answer.full_name} has no {', '.join(untold)}, which this model gives: add what callers need by hand, "
+                "or give it a package of its own with --package"
+            )
 
     def _of_features(self) -> None:
         columns = {column.name: column for column in self._model.columns}
@@ -64,6 +78,7 @@ class Revision:
             if len(there) == len(leaf.columns):
                 if leaf.spread is Spread.ONE:
                     self._update(leaf, columns[leaf.columns[0]])
+                    self._of_presence(leaf, columns[leaf.columns[0]])
             elif there or leaf.above:
                 gone = next(name for name in leaf.columns if name not in columns)
                 raise SetupError(
@@ -84,6 +99,15 @@ class Revision:
             self._edit.append(self._features.full_name, "\n" + _lines(made.line))
             if made.enum:
                 self._edit.add("\n" + "\n".join(made.enum.block.lines()) + "\n")
+
+    def _of_presence(self, leaf: Leaf, column: Column) -> None:
+        """Whether a value must be there is a promise to callers, of which its author decides."""
+        if column.nullable and self._contract.rules.of(leaf.field).required:
+            gaps = sum(value is None for value in column.values)
+            self.notes.append(
+                f"{leaf.field.full_name} is required, but is missing in {gaps:,} of {len(column.values):,} rows, and the model "
+                "answers such a row: take `required` out if callers may leave it out, too"
+            )
 
     def _update(self, leaf: Leaf, column: Column) -> None:
         if leaf.kind is Kind.ENUM and column.dtype.is_text:
@@ -187,10 +211,10 @@ class Revision:
         output = self._contract.options.get(field, "foretell.v1.output")
         if output is not None and output.WhichOneof("kind") == "probability_of":
             return str(output.probability_of)
-        if output is not None or not field.name.endswith("_probability"):
+        name = class_named(field.name)
+        if output is not None or not name:
             return None
         spelled = {line.declared.split()[1]: label for label, line in response.classes.items()}
-        name = str(field.name).removesuffix("_probability")
         alike = {snake(label, "class"): label for label in response.classes}
         return spelled.get(field.name) or alike.get(name) or name
 

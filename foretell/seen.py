@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
 
 from contract.writing import Option, number
+from grpc_server.observed import seconds
 
 SENTENCE = re.compile(r"Seen in training: (?P<low>\S+) to (?P<high>\S+?)\.(?=\s|$)")
 
@@ -33,7 +34,12 @@ class Range:
     @property
     def sentence(self) -> str:
         """Such as `Seen in training: 4.3 to 7.9.`."""
-        return f"Seen in training: {self._told(self.low)} to {self._told(self.high)}."
+        return f"Seen in training: {self.span}."
+
+    @property
+    def span(self) -> str:
+        """Such as `4.3 to 7.9`."""
+        return f"{self._told(self.low)} to {self._told(self.high)}"
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -82,12 +88,6 @@ def told(kind: str, comment: str) -> Range | None:
 def seen(kind: str, values: Sequence[float]) -> Range:
     """The range of some values."""
     return Range(kind, min(values), max(values))
-
-
-def seconds(text: str) -> float:
-    """Those since 1970 of a time in RFC 3339."""
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _read(kind: str, text: str) -> float:

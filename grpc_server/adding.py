@@ -2,19 +2,21 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from contract.contract import Contract
 from contract.revision import revision
+from contract.suggestion import did_you_mean
 from grpc_server import runtimes
 from grpc_server.accelerating import Accelerated, Acceleration, accelerate
 from grpc_server.agreement import check_golden, check_manifest, sources_of, tried
 from grpc_server.errors import ModelError
 from grpc_server.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, golden_dtype, read_golden
 from grpc_server.names import Target
+from grpc_server.observed import Training, observe
 from grpc_server.outputs import offered
 from grpc_server.repository import Repository, sha256
 from grpc_server.runtimes import Runtime
@@ -47,6 +49,7 @@ def add_model(
     contract: Contract | None = None,
     format_name: str = "",
     allow_version_skew: bool = False,
+    observed: Callable[[Manifest], Training | None] = lambda _manifest: None,
 ) -> Added:
     """Put a trained model into the repository as the next version of `name`.
 
@@ -56,6 +59,8 @@ def add_model(
     nor the golden rows tell, such as that of a time; all others are numbers. `contract` is what it is for; its revision is kept.
     With an acceleration, what is served is a conversion that agrees with the model within the contract's bounds. `format_name` is
     needed where the file may be of several formats; with `allow_version_skew`, another scikit-learn may have fitted the model.
+    `observed` tells what the training data held of the columns, if that is known.
+
     Raises ModelError when the model cannot be served, does not answer its golden rows as expected, or its conversion does not
     agree; nothing is then added.
     """
@@ -85,6 +90,7 @@ def add_model(
     with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
         manifest = _with_targets(runtime, manifest, rows, targets, file)
         check_golden(sources_of(runtime, manifest, rows, file.name), manifest, rows, file.name)
+    manifest = manifest.model_copy(update={"training": observed(manifest)})
     if acceleration:
         from grpc_server.runtimes.estimator import EstimatorRuntime
 
@@ -96,6 +102,25 @@ def add_model(
             manifest = _served_by(faster, manifest)
             files[manifest.artifact] = faster.artifact
     return Added(repository.add(name, manifest, files), manifest.format, why)
+
+
+def observed_in(data: Path) -> Callable[[Manifest], Training]:
+    """What a file of training data holds of the columns of a manifest. Raises ModelError where it does not hold them."""
+
+    def observed(manifest: Manifest) -> Training:
+        from grpc_server.runtimes.samples import read_samples
+
+        texts = [name for name, dtype in manifest.dtypes.items() if dtype.is_text]
+        samples = read_samples(data, texts, times=any(dtype.unit for dtype in manifest.dtypes.values()))
+        for name, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
+            if name not in samples.values:
+                raise ModelError(f"{data.name} has no column {name!r}{did_you_mean(name, samples.values)}")
+            for value in samples.values[name]:
+                if not dtype.is_text and not dtype.takes(value):
+                    raise ModelError(f"the column {name!r} holds {value!r} in the data, but the model takes numbers there")
+        return observe({name: samples.values[name] for name in manifest.columns}, manifest.dtypes)
+
+    return observed
 
 
 def _dtypes(runtime: Runtime, columns: tuple[str, ...], rows: tuple[GoldenRow, ...]) -> dict[str, Dtype]:

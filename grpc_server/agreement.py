@@ -11,7 +11,7 @@ from contract.service import Service
 from contract.suggestion import did_you_mean
 from contract.variants import variants
 from grpc_server.binding import Binding
-from grpc_server.errors import ModelMismatch
+from grpc_server.errors import Mismatches, ModelMismatch
 from grpc_server.manifest import GoldenRow, Manifest, golden_rows
 from grpc_server.names import names_of
 from grpc_server.outputs import Output, Source, asking, offered
@@ -46,7 +46,12 @@ def tried(runtime: Runtime, manifest: Manifest, golden: tuple[GoldenRow, ...], p
 def bind(contract: Contract, service: Service, manifest: Manifest, sources: Sequence[Source]) -> dict[str, Binding]:
     """The bindings of a service's methods, by their names. Raises ModelMismatch."""
     facts = {"dtypes": manifest.column_dtypes, "targets": manifest.all_targets, "offered": offered(sources)}
-    return {m.name: Binding(contract, m, manifest.columns, manifest.classes, **facts) for m in service.methods}  # type: ignore[arg-type]
+    bindings, mismatches = {}, Mismatches()
+    for method in service.methods:
+        with mismatches.noted():
+            bindings[method.name] = Binding(contract, method, manifest.columns, manifest.classes, **facts)  # type: ignore[arg-type]
+    mismatches.check()
+    return bindings
 
 
 def check_manifest(runtime: Runtime, manifest: Manifest, place: str) -> None:

@@ -7,11 +7,13 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from contract.contract import Contract
+from contract.convention import PROBABILITY
 from contract.fields import FLOATS, WHOLE, enum_of, is_map, kind_of, map_entry, message_of
 from contract.labels import did_you_mean_value, match
-from contract.suggestion import did_you_mean
-from grpc_server.asked import PROBABILITY, UNKNOWN, Asked, Asking
-from grpc_server.errors import ModelMismatch
+from contract.problem import Problem, error
+from contract.writing import quoted
+from grpc_server.asked import UNKNOWN, Asked, Asking
+from grpc_server.errors import ModelMismatch, misfit
 from grpc_server.names import Target, integers
 from grpc_server.outputs import Output
 
@@ -58,7 +60,7 @@ class _Maker:
 
     def __init__(self, contract: Contract, message: Descriptor, targets: Sequence[Target], offered: tuple[Output, ...]) -> None:
         self._contract, self._targets, self._offered = contract, targets, offered
-        self._problems: list[str] = []
+        self._problems: list[Problem] = []
         self._asking = Asking(contract, targets, offered, self._problems)
         self._owners: dict[Output, str] = {}
         """Which field holds the probability of a class."""
@@ -67,15 +69,23 @@ class _Maker:
         self.parts = self._parts(message, None)
         self._check_classes(message)
         if self._problems:
-            raise ModelMismatch(f"{message.full_name} and the model's classes disagree: {'; '.join(self._problems)}")
+            raise ModelMismatch.of(self._problems)
 
     def _parts(self, message: Descriptor, target: int | None) -> list[Part]:
-        return [self._nested(f, target) if _is_message(f) else self._part(f, self._asking.of(f, target)) for f in message.fields]
+        parts = []
+        for field in message.fields:
+            try:
+                asked = None if _is_message(field) else self._asking.of(field, target)
+                parts.append(self._part(field, asked) if asked else self._nested(field, target))
+            except ModelMismatch as mismatch:
+                self._problems += mismatch.problems
+        return parts
 
     def _nested(self, field: FieldDescriptor, target: int | None) -> Part:
         """A message: about one target where it is named like it."""
         if kind_of(field) is not None:
-            raise ModelMismatch(f"nothing fills {field.full_name}: a response is made of numbers and labels")
+            fix = "take it out: a response is made of numbers and labels"
+            raise misfit(field.full_name, f"nothing fills {field.full_name}", fix)
         names = [each.name for each in self._targets]
         inner = self._parts(message_of(field), names.index(field.name) if field.name in names else target)
         outputs = tuple(dict.fromkeys(output for part in inner for output in part.outputs))
@@ -92,7 +102,8 @@ class _Maker:
         if asked.kind == "cluster" and field.cpp_type in WHOLE:
             return Part(field.name, (self._offer(field, Output("cluster", 0, asked.target)),), lambda row: int(row[0]))
         if field.cpp_type not in FLOATS:
-            raise ModelMismatch(f"{field.full_name} is not a double or a float: a {asked.kind} must be one")
+            reason = f"{field.full_name} is not a double or a float: a {asked.kind} must be one"
+            raise misfit(field.full_name, reason, "declare it so")
         if asked.kind == "probability" and asked.item is None:
             label = self._offer(field, Output("label", 0, asked.target))
             return Part(field.name, (label, *self._all(field, "probability", asked.target)), lambda row: row[1 + int(row[0])])
@@ -109,9 +120,8 @@ class _Maker:
             return Part(field.name, (output,), lambda row: words[int(row[0])])
         meant = target.positive if asked.label is None else asked.label
         if meant is None:
-            raise ModelMismatch(
-                f"{field.full_name} is true or false, but for which class? Say so with (foretell.v1.output).label_is"
-            )
+            reason = f"{field.full_name} is true or false, but for which class?"
+            raise misfit(field.full_name, reason, "say so with (foretell.v1.output).label_is")
         return Part(field.name, (output,), lambda row: int(row[0]) == meant)
 
     def _spelling(self, field: FieldDescriptor, target: Target) -> Sequence[Any]:
@@ -122,12 +132,15 @@ class _Maker:
             found = match(enum_of(field), target.classes, self._contract.options)
             for name in found.unnamed:
                 hint = did_you_mean_value(name, found.unknown)
-                self._problems.append(f"the model's class {name!r} has no value in {enum_of(field).name}{hint}")
+                reason = f"the model's class {name!r} has no value in {enum_of(field).name}{hint}"
+                fix = f"add a value that is named so, or says (foretell.v1.label) = {quoted(name)}"
+                self._problems.append(error(enum_of(field).full_name, reason, fix))
             return [found.numbers.get(name, 0) for name in target.classes]
         numbers = integers(target)
         if field.cpp_type in WHOLE and numbers is not None:
             return numbers
-        raise ModelMismatch(f"{field.full_name} cannot hold a label such as {target.classes[0]!r}: make it an enum or a string")
+        reason = f"{field.full_name} cannot hold a label such as {target.classes[0]!r}"
+        raise misfit(field.full_name, reason, "make it an enum or a string")
 
     def _several(self, field: FieldDescriptor, asked: Asked) -> Part:
         outputs, names = self._outputs_of(field, asked)
@@ -135,12 +148,13 @@ class _Maker:
         if is_map(field):
             key, value = map_entry(field)
             if value.cpp_type not in FLOATS or key.cpp_type != FieldDescriptor.CPPTYPE_STRING:
-                raise ModelMismatch(f"{field.full_name} is not a map of strings to doubles or floats")
+                raise misfit(field.full_name, f"{field.full_name} is not a map of strings to doubles or floats", "declare it so")
             return Part(field.name, outputs, lambda row: dict(zip(names, row, strict=True)))
         if field.message_type is not None:
             return self._ranking(field, asked, outputs)
         if field.cpp_type not in FLOATS or asked.kind == "label":
-            raise ModelMismatch(f"{field.full_name} cannot hold the model's {asked.kind}: repeat doubles or floats for numbers")
+            reason = f"{field.full_name} cannot hold the model's {asked.kind}"
+            raise misfit(field.full_name, reason, "repeat doubles or floats for numbers")
         return Part(field.name, outputs, list)
 
     def _outputs_of(self, field: FieldDescriptor, asked: Asked) -> tuple[tuple[Output, ...], list[str]]:
@@ -161,9 +175,8 @@ class _Maker:
         numbers = [each for each in fields if each.cpp_type in FLOATS]
         labels = [each for each in fields if each.cpp_type not in FLOATS]
         if asked.kind != "probability" or (len(numbers), len(labels), len(message_of(field).fields)) != (1, 1, 2):
-            raise ModelMismatch(
-                f"{field.full_name} repeats {message_of(field).name}: it must be a label and its probability, no more"
-            )
+            reason = f"{field.full_name} repeats {message_of(field).name}: it must be a label and its probability, no more"
+            raise misfit(field.full_name, reason, "take all other fields out of that message")
         words = self._spelling(labels[0], self._targets[asked.target])
         label, probability = labels[0].name, numbers[0].name
 
@@ -184,25 +197,28 @@ class _Maker:
         count = sum(each.kind == output.kind for each in self._offered)
         gives = f"{count} of the kind {output.kind}, counted from 0, and no number {output.item}" if count else f"no {output.kind}"
         kinds = ", ".join(dict.fromkeys(each.kind for each in self._offered))
-        raise ModelMismatch(f"nothing fills {field.full_name}: the model gives {gives}; it gives {kinds}")
+        reason = f"nothing fills {field.full_name}: the model gives {gives}; it gives {kinds}"
+        raise misfit(field.full_name, reason, "take it out, or say with (foretell.v1.output) which of these it is")
 
     def _own(self, field: FieldDescriptor, output: Output) -> None:
         if output.kind != "probability":
             return
         if output in self._owners:
             name = self._targets[output.target].classes[output.item]
-            raise ModelMismatch(f"{field.full_name} and {self._owners[output]} are both bound to {name!r}")
+            reason = f"{field.full_name} and {self._owners[output]} are both bound to {name!r}"
+            raise misfit(field.full_name, reason, "take one of them out")
         self._owners[output] = field.name
 
     def _check_classes(self, message: Descriptor) -> None:
         """Where some classes have a field of their own, all must, unless another field tells all of them."""
         if len(self._targets) > 1 or self._all_told or not self._some_told:
             return
-        spelled = [str(field.name).removesuffix(PROBABILITY) for field in message.fields if field.name not in self._owners.values()]
         classes = enumerate(self._targets[0].classes)
-        missing = [name for item, name in classes if Output("probability", item) not in self._owners]
-        told = [f"the model's class {name!r} has no <class>{PROBABILITY} field{did_you_mean(name, spelled)}" for name in missing]
-        self._problems[:0] = told
+        for item, name in classes:
+            if Output("probability", item) not in self._owners and name not in self._asking.meant:
+                reason = f"the model's class {name!r} has no <class>{PROBABILITY} field in {message.full_name}"
+                fix = f"add one, or say (foretell.v1.output).probability_of = {quoted(name)}"
+                self._problems.append(error(message.full_name, reason, fix))
 
 
 def _is_message(field: FieldDescriptor) -> bool:

@@ -7,13 +7,15 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 
 from contract.contract import Contract
+from contract.convention import PROBABILITY, class_named
 from contract.fields import is_map
-from contract.suggestion import did_you_mean
-from grpc_server.errors import ModelMismatch
+from contract.problem import Problem, error
+from contract.suggestion import closest, did_you_mean
+from contract.writing import quoted
+from grpc_server.errors import misfit
 from grpc_server.names import Target
 from grpc_server.outputs import KINDS, Output
 
-PROBABILITY = "_probability"
 UNKNOWN = -1
 """An item that is no class of the model, which has been said."""
 
@@ -44,13 +46,15 @@ class Asked:
 class Asking:
     """Reads the fields of a response to a model with these targets that offers these outputs."""
 
-    def __init__(self, contract: Contract, targets: Sequence[Target], offered: Sequence[Output], problems: list[str]) -> None:
+    def __init__(self, contract: Contract, targets: Sequence[Target], offered: Sequence[Output], problems: list[Problem]) -> None:
         """What is wrong with a class goes to `problems`, so that all of it is said at once."""
         self._contract = contract
         self._targets = targets
         self._names = [target.name for target in targets if target.name]
         self._kinds = tuple(dict.fromkeys(output.kind for output in offered))
         self._problems = problems
+        self.meant: set[str] = set()
+        """Classes that misspelt fields seem to mean."""
 
     def of(self, field: FieldDescriptor, target: int | None) -> Asked:
         """`target` is that of the message around the field, if that has one. Raises ModelMismatch for what nothing fills."""
@@ -59,16 +63,16 @@ class Asking:
         if asked is None:
             usual = " or ".join(f"<class>{PROBABILITY}" if kind == "probability" else kind for kind in self._kinds)
             hint = did_you_mean(field.name, [*self._names, *self._kinds, *_PLURALS])
-            raise ModelMismatch(f"nothing fills {field.full_name}: name it {usual}, or give it (foretell.v1.output){hint}")
+            reason = f"nothing fills {field.full_name}{hint}"
+            raise misfit(field.full_name, reason, f"name it {usual}, or give it (foretell.v1.output)")
         return asked
 
     def _by_option(self, field: FieldDescriptor, output: Any, target: int | None) -> Asked | None:
         place = target or 0
         if output.target:
             if output.target not in self._names:
-                raise ModelMismatch(
-                    f"{field.full_name}: {output.target!r} is no target of the model{did_you_mean(output.target, self._names)}"
-                )
+                reason = f"{field.full_name}: {output.target!r} is no target of the model{did_you_mean(output.target, self._names)}"
+                raise misfit(field.full_name, reason, f"name one of {', '.join(self._names) or 'its only one by leaving it out'}")
             place = self._names.index(output.target)
         if output.WhichOneof("kind") == "probability_of":
             return Asked("probability", place, self._class(field, place, output.probability_of))
@@ -84,8 +88,17 @@ class Asking:
         classes = self._targets[target].classes
         if name in classes:
             return classes.index(name)
-        self._problems.append(f"{field.name} is no class of the model{did_you_mean(name, classes)}")
+        self._no_class(field, name, classes)
         return UNKNOWN
+
+    def _no_class(self, field: FieldDescriptor, name: str, classes: Sequence[str]) -> None:
+        meant = closest(name, classes)
+        self.meant.add(meant)
+        hint = f'; did you mean "{meant}"?' if meant else ""
+        fix = f"name it after one of {_listed(classes)}, or say which with (foretell.v1.output)" if classes else "take it out"
+        if meant:
+            fix = f"name it after that class, or say (foretell.v1.output).probability_of = {quoted(meant)}"
+        self._problems.append(error(field.full_name, f"{field.full_name} is no class of the model{hint}", fix))
 
     def _by_name(self, field: FieldDescriptor, target: int | None) -> Asked | None:
         name, place = str(field.name), target or 0
@@ -95,8 +108,8 @@ class Asking:
             return Asked(kind, place) if kind else None
         if name in KINDS:
             return Asked(name, place, 0 if name in _COUNTED else None)
-        if name.endswith(PROBABILITY) and "probability" in self._kinds:
-            return self._probability(field, name.removesuffix(PROBABILITY), target)
+        if class_named(name) and "probability" in self._kinds:
+            return self._probability(field, class_named(name), target)
         return self._of_target(name) or self._label(field, name, place)
 
     def _probability(self, field: FieldDescriptor, name: str, target: int | None) -> Asked | None:
@@ -105,7 +118,7 @@ class Asking:
             classes = self._targets[target or 0].classes
             item = _one_like(name, classes)
             if item is None:
-                self._problems.append(f"{field.name} is no class of the model{did_you_mean(name, classes)}")
+                self._no_class(field, name, classes)
             return Asked("probability", target or 0, UNKNOWN if item is None else item)
         for place, each in enumerate(self._targets):
             if name == each.name:
@@ -135,6 +148,10 @@ class Asking:
             item = _one_like(name.removeprefix("is_"), classes)
             return Asked("label", target, label=item) if item is not None else None
         return None
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _one_like(name: str, classes: Sequence[str]) -> int | None:

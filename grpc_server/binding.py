@@ -11,10 +11,12 @@ from google.protobuf.message_factory import GetMessageClass
 from contract.bounds import Bounds, row_counts
 from contract.contract import Contract
 from contract.layout import Layout
+from contract.rules import Violation
 from contract.service import Method
 from grpc_server import batcher
 from grpc_server.answers import Answers, filling
 from grpc_server.batcher import Row
+from grpc_server.errors import Mismatches
 from grpc_server.features import Features
 from grpc_server.names import Target
 from grpc_server.outputs import Output
@@ -43,8 +45,12 @@ class Binding:
         targets = tuple(targets) or (Target("", tuple(classes)),)
         self.targets = targets
         offered = offered or tuple(Output("probability", item) for item in range(len(classes)))
-        self.features = Features(contract, method.features, columns, dtypes or [PLAIN] * len(columns))
-        self.answers = Answers(contract, method.answer, targets, offered)
+        mismatches = Mismatches()
+        with mismatches.noted():
+            self.features = Features(contract, method.features, columns, dtypes or [PLAIN] * len(columns))
+        with mismatches.noted():
+            self.answers = Answers(contract, method.answer, targets, offered)
+        mismatches.check()
         self._answer = GetMessageClass(method.answer)
         fields = self.features.number_fields
         self._in = _Columns.of(method.features, fields, fields)
@@ -82,6 +88,16 @@ class Binding:
     def matrix(self, rows: Iterable[Message]) -> Rows:
         """The rows as the model takes them, in training order."""
         return self.features.rows(rows)
+
+    def out_of_reach(self, rows: Rows | batcher.Rows) -> list[Violation]:
+        """The numbers of rows on which a model has failed that may be the reason: the contract takes them, its model cannot."""
+        several = self.method.rows
+        return [
+            Violation(
+                f"{several.name}[{row}].{path}" if several else path, "model_range", "must be within what the model can answer"
+            )
+            for row, path in self.features.out_of_reach(rows)  # type: ignore[arg-type]  # A tuple of rows is as good.
+        ]
 
     def encode(self, answers: batcher.Outputs) -> bytes:
         """The bytes of the response that holds the model's answers, one for each row."""

@@ -16,6 +16,7 @@ from grpc_server.adding import read
 from grpc_server.errors import ModelError
 from grpc_server.manifest import GoldenRow, Manifest, Scalar, golden_rows
 from grpc_server.names import Target, name_of
+from grpc_server.observed import Training, observe
 from grpc_server.outputs import Output, Source, asking, offered
 from grpc_server.runtimes import Runtime
 from grpc_server.runtimes.samples import Samples, read_samples
@@ -59,6 +60,12 @@ class Description:
     def dtypes(self) -> dict[str, Dtype]:
         """The types of the columns, by name."""
         return {column.name: column.dtype for column in self.columns}
+
+    @property
+    def training(self) -> Training | None:
+        """What was seen of the columns; None where there is no data."""
+        seen = {column.name: column.values for column in self.columns}
+        return observe(seen, self.dtypes) if all(seen.values()) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,12 @@ SetupError
     └── GenerationMoved   somebody else has changed routes.json meanwhile
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Self
+
 from contract.errors import SetupError
+from contract.problem import Problem, error
 
 
 class ModelError(SetupError):
@@ -35,6 +40,43 @@ class ModelUnloadable(ModelError):
 
 class ModelMismatch(ModelError):
     """The model and its contract, or its golden rows, disagree."""
+
+    def __init__(self, text: str, problems: Iterable[Problem] = ()) -> None:
+        super().__init__(text)
+        self.problems = tuple(problems)
+        """Each thing that is wrong, with its place in the contract; empty where the text is all there is to say."""
+
+    @classmethod
+    def of(cls, problems: Iterable[Problem]) -> Self:
+        """Of everything that is wrong. The text tells what to do where it is a single thing; `foretell check` tells it of each."""
+        problems = tuple(dict.fromkeys(problems))
+        one = str(problems[0]) if len(problems) == 1 else ""
+        return cls(one or f"{'; '.join(each.reason for each in problems)} (foretell check says what to do)", problems)
+
+
+class Mismatches:
+    """Collects what is wrong, so that all of it is said at once."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """What the block refuses is noted, and what follows it goes on."""
+        try:
+            yield
+        except ModelMismatch as mismatch:
+            self.found += mismatch.problems
+
+    def check(self) -> None:
+        """Raises ModelMismatch if anything was noted."""
+        if self.found:
+            raise ModelMismatch.of(self.found)
+
+
+def misfit(name: str, reason: str, fix: str) -> ModelMismatch:
+    """A single thing of the contract, by its full name, that does not fit the model."""
+    return ModelMismatch.of([error(name, reason, fix)])
 
 
 class RecordUnreadable(ModelError):

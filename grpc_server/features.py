@@ -1,7 +1,7 @@
 """From the messages of a request to the rows that a model takes: which field is which column, by name."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -15,13 +15,17 @@ from contract.contract import Contract
 from contract.errors import ContractError
 from contract.fields import Kind, enum_of, is_map, is_wrapper, map_entry
 from contract.labels import match, short_name, spelled
-from contract.suggestion import did_you_mean
+from contract.problem import Problem, error
+from contract.suggestion import closest, did_you_mean
+from contract.writing import quoted
 from grpc_server.errors import ModelMismatch
-from grpc_server.table import PER_SECOND, Dtype, Rows, rows_of
+from grpc_server.table import PER_SECOND, Dtype, Rows, Table, rows_of
 
 Convert = Callable[[Any], Any]
 Read = Callable[[Any], Sequence[Any]]
 """From a message to the values of a leaf, one for each of its columns."""
+
+_REACH = float(np.finfo(np.float32).max)
 
 _NANOSECONDS_FROM, _NANOSECONDS_TO = -9_223_372_036, 9_223_372_036
 """Seconds around the epoch that 64 bits of nanoseconds reach: 1677 to 2262."""
@@ -36,19 +40,17 @@ class Features:
         """Raises ModelMismatch, naming every column on which the contract and the model disagree."""
         try:
             self.leaves = leaves(message, contract.rules, contract.options)
-        except ContractError as error:
-            raise ModelMismatch(str(error)) from None
+        except ContractError as refusal:
+            raise ModelMismatch(str(refusal), [error(message.full_name, str(refusal), "")]) from None
         owners = {column: leaf for leaf in self.leaves for column in leaf.columns}
-        agree(
-            f"{message.full_name} and the model's columns", {c: leaf.path for c, leaf in owners.items()}, columns, "field", "column"
-        )
-        self._dtypes = tuple(dtypes)
+        self._columns, self._dtypes = tuple(columns), tuple(dtypes)
         self._plain = all(dtype.is_plain for dtype in dtypes)
         by_column = dict(zip(columns, dtypes, strict=True))
-        problems: list[str] = []
-        self._read = [_reader(leaf, [by_column[column] for column in leaf.columns], contract, problems) for leaf in self.leaves]
+        problems = [*disagreements(message.full_name, self.leaves, columns)]
+        bound = [leaf for leaf in self.leaves if by_column.keys() >= set(leaf.columns)]
+        self._read = [_reader(leaf, [by_column[column] for column in leaf.columns], contract, problems) for leaf in bound]
         if problems:
-            raise ModelMismatch(f"{message.full_name} and the model's columns disagree: {'; '.join(problems)}")
+            raise ModelMismatch.of(problems)
         made = [column for leaf in self.leaves for column in leaf.columns]
         self._order = [made.index(column) for column in columns]
         in_order = [owners[column] for column in columns]
@@ -70,31 +72,56 @@ class Features:
         columns = list(zip(*found, strict=True)) or [()] * len(self._order)
         return rows_of([columns[place] for place in self._order], self._dtypes)
 
+    def out_of_reach(self, rows: Rows) -> Iterator[tuple[int, str]]:
+        """The row and the path of each number that is beyond what scikit-learn's trees and most of ONNX calculate with."""
+        columns = rows.columns if isinstance(rows, Table) else np.asarray(rows, np.float64).T
+        paths = {column: path for leaf in self.leaves for column, path in zip(leaf.columns, _paths(leaf), strict=True)}
+        for name, values in zip(self._columns, columns, strict=True):
+            if values.dtype == np.float64:
+                yield from ((int(row), paths[name]) for row in np.flatnonzero(np.abs(values) > _REACH))
+
     def _fields(self, owners: Sequence[Leaf]) -> tuple[str, ...]:
         single = all(leaf.spread is Spread.ONE and not leaf.above and leaf.value is leaf.field for leaf in owners)
         simple = single and self._plain and all(leaf.kind in _NUMBERS for leaf in owners)
         return tuple(leaf.field.name for leaf in owners) if simple else ()
 
 
+def _paths(leaf: Leaf) -> list[str]:
+    """The path of what each column takes of the field, as violations have it."""
+    if leaf.spread in (Spread.ONE, Spread.OCTETS):
+        return [leaf.path] * len(leaf.columns)
+    return [f"{leaf.path}[{quoted(key) if isinstance(key, str) else key}]" for key in leaf.keys]
+
+
 _NUMBERS = (Kind.NUMBER, Kind.INTEGER, Kind.BOOL, Kind.ENUM)
 
 
-def agree(what: str, contract: dict[str, str], model: Sequence[str], field: str, thing: str) -> None:
-    """Every name of `model` is a key of `contract`, and the other way round. Raises ModelMismatch naming all that is not."""
-    missing = [name for name in model if name not in contract]
-    extra = [name for name in contract if name not in model]
-    problems = [f"the model's {thing} {name!r} has no {field}{did_you_mean(name, extra)}" for name in missing]
-    problems += [f"{_named(contract[name], name)} is no {thing} of the model{did_you_mean(name, missing)}" for name in extra]
-    if problems:
-        raise ModelMismatch(f"{what} disagree: {'; '.join(problems)}")
+def disagreements(message: str, leaves: Sequence[Leaf], columns: Sequence[str]) -> Iterator[Problem]:
+    """Every column of the model has a field, and the other way round; a misspelt one is said once, where it stands."""
+    made = {column for leaf in leaves for column in leaf.columns}
+    missing = [column for column in columns if column not in made]
+    for leaf in leaves:
+        extra = [column for column in leaf.columns if column not in columns]
+        meant = closest(extra[0], missing) if len(extra) == 1 else ""
+        if extra:
+            yield _no_column(leaf, extra, meant)
+        if meant:
+            missing.remove(meant)
+    for column in missing:
+        fix = f"add a field that is named so, or says (foretell.v1.column) = {quoted(column)}"
+        yield error(message, f"the model's column {column!r} has no field in {message}", fix)
 
 
-def _named(field: str, column: str) -> str:
-    """The field, or the column itself where that says which part of the field is meant."""
-    return column if column.startswith(field) else field
+def _no_column(leaf: Leaf, extra: Sequence[str], meant: str) -> Problem:
+    name = leaf.field.full_name
+    more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
+    makes = f"{name} is" if extra[0] == name.rpartition(".")[2] else f"{name} makes {extra[0]!r}{more}, which is"
+    hint = f'; did you mean "{meant}"?' if meant else ""
+    fix = f"name it so, or say (foretell.v1.column) = {quoted(meant)}" if meant else "take it out, or train the model with it"
+    return error(name, f"{makes} no column of the model{hint}", fix)
 
 
-def _reader(leaf: Leaf, dtypes: Sequence[Dtype], contract: Contract, problems: list[str]) -> Read:
+def _reader(leaf: Leaf, dtypes: Sequence[Dtype], contract: Contract, problems: list[Problem]) -> Read:
     converts = [_conversion(leaf, column, dtype, contract, problems) for column, dtype in zip(leaf.columns, dtypes, strict=True)]
     missing = [math.nan if dtype.is_plain else None for dtype in dtypes]
     raw = _raw(leaf)
@@ -147,15 +174,14 @@ def _raw(leaf: Leaf) -> Callable[[Any], Any]:
     return raw
 
 
-def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, problems: list[str]) -> Convert:
+def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, problems: list[Problem]) -> Convert:
     """From a value as protobuf has it to one for the column; what does not fit is noted in `problems`."""
     place = f"{leaf.path} is {leaf.kind.value}, but the model's column {column!r} holds"
     holds = "text" if dtype.is_text else ("lengths of time" if dtype.is_duration else "points in time") if dtype.unit else "numbers"
     if leaf.spread is Spread.OCTETS:
         if not dtype.is_number:
-            problems.append(
-                f"{leaf.path} is bytes of a fixed length, each a number, but the model's column {column!r} holds {holds}"
-            )
+            reason = f"{leaf.path} is bytes of a fixed length, each a number, but the model's column {column!r} holds {holds}"
+            problems.append(error(leaf.field.full_name, reason, "take the length away, or declare another type"))
         return _same
     if leaf.kind in (Kind.TIME, Kind.DURATION):
         return _time(leaf, column, dtype, problems, f"{place} {holds}")
@@ -163,24 +189,29 @@ def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, probl
         return _label(leaf, column, dtype, contract, problems)
     fits = dtype.is_text if leaf.kind in (Kind.TEXT, Kind.BYTES) else dtype.is_number
     if not fits:
-        problems.append(f"{place} {holds}")
+        problems.append(error(leaf.field.full_name, f"{place} {holds}", f"declare it as {_declared(dtype)}"))
     return _same
+
+
+def _declared(dtype: Dtype) -> str:
+    if dtype.unit:
+        return "google.protobuf.Duration" if dtype.is_duration else "google.protobuf.Timestamp"
+    return "string, or an enum" if dtype.is_text else "a number"
 
 
 def _same(value: Any) -> Any:
     return value
 
 
-def _time(leaf: Leaf, column: str, dtype: Dtype, problems: list[str], misfit: str) -> Convert:
+def _time(leaf: Leaf, column: str, dtype: Dtype, problems: list[Problem], misfit: str) -> Convert:
     if dtype.is_text or (dtype.unit and dtype.is_duration != (leaf.kind is Kind.DURATION)) or dtype.name in ("bool", "category"):
-        problems.append(misfit)
+        problems.append(error(leaf.field.full_name, misfit, f"declare it as {_declared(dtype)}"))
     if not dtype.unit:
         return lambda time: time.seconds + time.nanos / 1e9
     if dtype.unit == "ns" and not _reachable(leaf):
-        problems.append(
-            f"{leaf.path} may be a time that the nanoseconds of the model's column {column!r} cannot reach: "
-            f"bound it within 1678 and 2262 with `{'timestamp' if leaf.kind is Kind.TIME else 'duration'}.gte` and `lte`"
-        )
+        reason = f"{leaf.path} may be a time that the nanoseconds of the model's column {column!r} cannot reach"
+        group = "timestamp" if leaf.kind is Kind.TIME else "duration"
+        problems.append(error(leaf.field.full_name, reason, f"bound it within 1678 and 2262 with `{group}.gte` and `lte`"))
     per_second = PER_SECOND[dtype.unit]
     return lambda time: time.seconds * per_second + time.nanos * per_second // 10**9
 
@@ -196,16 +227,19 @@ def _reachable(leaf: Leaf) -> bool:
     return enough or "within" in values
 
 
-def _label(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, problems: list[str]) -> Convert:
+def _label(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, problems: list[Problem]) -> Convert:
     enum = enum_of(leaf.value)
     values = leaf.rules.values
     if not values.get("defined_only") and "in" not in values and not enum.is_closed:
-        problems.append(f"{leaf.path} may be a number without a name, and the model takes names: give it `enum.defined_only`")
+        reason = f"{leaf.path} may be a number without a name, and the model takes names"
+        problems.append(error(leaf.field.full_name, reason, "give it `enum.defined_only`"))
     if not dtype.categories:
         return spelled(enum, contract.options).get
     found = match(enum, [str(label) for label in dtype.categories], contract.options)
     for value in found.unknown:
         if value.number not in values.get("not_in", ()) and value.number in values.get("in", (value.number,)):
             hint = did_you_mean(short_name(value).lower(), found.unnamed)
-            problems.append(f"{value.name} of {leaf.path} is no category of the model's column {column!r}{hint}")
+            reason = f"{value.name} of {leaf.path} is no category of the model's column {column!r}{hint}"
+            fix = "take it out, forbid it with `enum.not_in`, or give it the model's own word with (foretell.v1.label)"
+            problems.append(error(f"{enum.full_name}.{value.name}", reason, fix))
     return found.by_number.get

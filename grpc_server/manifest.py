@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from grpc_server.errors import ArtifactAltered, ModelError, ModelMismatch
 from grpc_server.names import Target
+from grpc_server.observed import Training
 from grpc_server.table import PLAIN, Dtype, Rows, rows_of
 
 Scalar: TypeAlias = bool | int | float | str
@@ -45,6 +46,8 @@ class Manifest(BaseModel):
     """Names of the classes, in the order of the model's own output; empty where it tells none apart, or has several targets."""
     targets: tuple[Target, ...] = ()
     """What the model predicts, in the order of its output, where that is several things."""
+    training: Training | None = None
+    """What the training data held; None where it was not there when the model was added."""
     created: datetime
 
     @field_validator("files")

@@ -8,7 +8,7 @@ It knows no event loop and no gRPC context: its unit is a job with a callback th
 import logging
 from collections.abc import Callable
 from itertools import islice
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from google.protobuf.message import Message
 
@@ -21,7 +21,7 @@ from grpc_server.call import Call
 from grpc_server.handler import Answer, Reply, parsed
 from grpc_server.incident import failure
 from grpc_server.model import Model
-from grpc_server.refusal import MOST_VIOLATIONS, DeadlinePassed, Draining, InvalidFeatures, Refusal
+from grpc_server.refusal import MOST_VIOLATIONS, DeadlinePassed, Draining, Failure, InvalidFeatures, Refusal
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Predictor:
 
         def done(outcome: Outputs | Refusal) -> None:
             try:
-                reply(outcome if isinstance(outcome, Refusal) else self._respond(outcome, call))
+                reply(self._explained(outcome, rows) if isinstance(outcome, Refusal) else self._respond(outcome, call))
             finally:
                 self._admission.leave()
             if seen is not None and not isinstance(outcome, Refusal):
@@ -91,13 +91,22 @@ class Predictor:
         verdict = self._rules.judge(message, self._binding.method.rows, MOST_VIOLATIONS)
         violations = [*verdict.violations, *islice(self._strays.of(message), MOST_VIOLATIONS)]
         if violations:
-            raise InvalidFeatures(_summary(violations), violations, verdict.unjudged_rows)
+            raise _invalid(violations, verdict.unjudged_rows)
+
+    def _explained(self, refusal: Refusal, rows: Any) -> Refusal:
+        """A number that is too large for the model is for the caller to change, though the contract allows it."""
+        violations = self._binding.out_of_reach(rows) if isinstance(refusal, Failure) else []
+        return _invalid(violations[:MOST_VIOLATIONS]) if violations else refusal
 
     def _respond(self, outputs: Outputs, call: Call) -> Answer:
         try:
             return self._binding.encode(outputs)
         except Exception as error:
             return failure(logger, f"the answer of {self._binding.method.full_name}", call, error)
+
+
+def _invalid(violations: list[Violation], unjudged_rows: int = 0) -> InvalidFeatures:
+    return InvalidFeatures(_summary(violations), violations, unjudged_rows)
 
 
 def _summary(violations: list[Violation], most: int = 3) -> str:

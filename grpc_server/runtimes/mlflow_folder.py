@@ -67,8 +67,9 @@ def _as_joblib(file: Path, trusted: list[str], into: Path) -> Path:
     data = file.read_bytes()
     with unloadable("skops"):
         more = [name for name in skops.io.get_untrusted_types(data=data) if name not in trusted]
-        if more:
-            raise ModelError(f"{file.name} holds types that its {_ABOUT} does not trust: {', '.join(more[:5])}")
+    if more:
+        raise ModelError(f"{file.name} holds types that its {_ABOUT} does not trust: {', '.join(more[:5])}")
+    with unloadable("skops"):
         estimator = skops.io.loads(data, trusted=trusted)
     written = io.BytesIO()
     joblib.dump(estimator, written)

@@ -11,9 +11,10 @@ from threadpoolctl import threadpool_limits
 
 from grpc_server.errors import ModelError
 from grpc_server.repository import Repository
+from tests.estimators.answers import near
 from tests.estimators.cases import CASES, Case
 from tests.estimators.served import Served, as_document, served
-from tests.estimators.test_estimators import add, near
+from tests.estimators.test_estimators import add
 
 CONVERTED = {
     "logistic": "onnx",

@@ -1,6 +1,5 @@
 """Twelve kinds of estimators behind contracts of every kind of field: both doors give the estimator's own answers."""
 
-import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +13,10 @@ from google.protobuf import json_format
 from contract.contract import load
 from grpc_server.adding import Added, add_model
 from grpc_server.repository import Repository
+from tests.estimators.answers import held_to, near
 from tests.estimators.cases import CASES, ROWS, Case
-from tests.estimators.served import Served, as_document, served
+from tests.estimators.served import Served, served
+from tests.grpc_server.serving import violations
 
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # As the server says it.
 
@@ -63,33 +64,11 @@ def doors(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> I
             yield doors
 
 
-def near(answer: Any, expected: Any, place: str = "", within: float = 1e-9) -> None:
-    """Equal, numbers as near as that, of themselves or as they are."""
-    if isinstance(expected, dict):
-        assert set(answer) == set(expected), place
-        for name, part in expected.items():
-            near(answer[name], part, f"{place}.{name}", within)
-    elif isinstance(expected, list):
-        assert len(answer) == len(expected), place
-        for index, part in enumerate(expected):
-            near(answer[index], part, f"{place}[{index}]", within)
-    elif isinstance(expected, float):
-        assert math.isclose(answer, expected, rel_tol=within, abs_tol=within), place
-    else:
-        assert answer == expected, place
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_both_doors_give_the_estimators_own_answers(doors: Served, cases: dict[str, Case], name: str) -> None:
     case, method = cases[name], doors.methods[f"{name}.Predict"]
     assert len(case.rows) == len(case.answers) == ROWS
-    messages = [json_format.ParseDict(row, method.request()) for row in case.rows]
-    for number, (answer, expected) in enumerate(zip(doors.grpc(method, messages), case.answers, strict=True)):
-        assert not isinstance(answer, Exception), answer
-        near(as_document(answer), expected, f"gRPC row {number}")
-    for number, (response, expected) in enumerate(zip(doors.rest(method, case.rows), case.answers, strict=True)):
-        assert response.status_code == 200, response.text
-        near(response.json(), expected, f"REST row {number}")
+    held_to(doors, method, case.rows, case.answers)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -110,3 +89,16 @@ def test_worker_processes_give_the_same_answers(cases: dict[str, Case], tmp_path
         (response,) = doors.rest(method, [{"rows": case.rows}])
     assert response.status_code == 200, response.text
     near(response.json()["rows"], case.answers)
+
+
+def test_a_number_on_which_only_the_model_fails_is_refused_by_its_name(doors: Served, cases: dict[str, Case]) -> None:
+    """The contract takes any finite number; trees calculate with 32 bits."""
+    method, row = doors.methods["quantiles.PredictBatch"], cases["quantiles"].rows[0]
+    name = next(iter(row))
+    batch = {"rows": [row, row | {name: 1e39}]}
+    (error,) = doors.grpc(method, [json_format.ParseDict(batch, method.request())])
+    assert violations(error) == [(f"rows[1].{name}", "model_range", "must be within what the model can answer")]
+    (response,) = doors.rest(method, [batch])
+    assert response.status_code == 422
+    (entry,) = response.json()["detail"]
+    assert (entry["type"], entry["loc"]) == ("model_range", ["body", "rows", 1, name])

@@ -115,7 +115,7 @@ def picky_example(stage: Stage) -> None:
         pytest.param(spoil_artifact, r"model.joblib is not as it was added \(its SHA-256 differs\)", id="altered"),
         pytest.param(
             lambda s: s.add(("sepal_length", "sepal_width", "petal_length", "petal_widht")),
-            "the model's column 'petal_widht' has no field; did you mean \"petal_width\"",
+            'Features.petal_width is no column of the model; did you mean "petal_widht"?',
             id="column-name",
         ),
         pytest.param(Stage.three_columns, "petal_width is no column of the model", id="column-count"),

@@ -110,8 +110,8 @@ def test_outliers_keep_the_numbers_that_scikit_learn_gives_them(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("fields", "targets", "offered", "says"),
     [
-        ("double mean = 1;", SIZES, BOTH, "nothing fills test.v1.Response.mean: name it value, or give it (foretell.v1.output)"),
-        ("double hieght = 1;", SIZES, BOTH, 'or give it (foretell.v1.output); did you mean "height"?'),
+        ("double mean = 1;", SIZES, BOTH, "nothing fills test.v1.Response.mean; name it value, or give it (foretell.v1.output)"),
+        ("double hieght = 1;", SIZES, BOTH, 'nothing fills test.v1.Response.hieght; did you mean "height"?; name it value'),
         (
             "double std = 1;",
             (Target("", ()),),
@@ -140,7 +140,7 @@ def test_outliers_keep_the_numbers_that_scikit_learn_gives_them(tmp_path: Path) 
             "int32 label = 1;",
             FORMS,
             ALL_OF_FORMS,
-            "test.v1.Response.label cannot hold a label such as 'long': make it an enum or a string",
+            "test.v1.Response.label cannot hold a label such as 'long'; make it an enum or a string",
         ),
         (
             "Form form = 1;",
@@ -159,8 +159,8 @@ def test_outliers_keep_the_numbers_that_scikit_learn_gives_them(tmp_path: Path) 
             "double wide_probability = 1; double lnog_probability = 2;",
             FORMS,
             ALL_OF_FORMS,
-            "the model's class 'long' has no <class>_probability field; did you mean \"lnog\"?; "
-            'lnog_probability is no class of the model; did you mean "long"?',
+            'test.v1.Response.lnog_probability is no class of the model; did you mean "long"?; '
+            'name it after that class, or say (foretell.v1.output).probability_of = "long"',
         ),
         (
             "repeated Features ranking = 1;",
@@ -174,7 +174,7 @@ def test_outliers_keep_the_numbers_that_scikit_learn_gives_them(tmp_path: Path) 
             ALL_OF_FORMS,
             "probabilities is not a map of strings to doubles or floats",
         ),
-        ("repeated string labels = 1;", WEATHER, ALL_OF_WEATHER, "labels cannot hold the model's label: repeat doubles or floats"),
+        ("repeated string labels = 1;", WEATHER, ALL_OF_WEATHER, "labels cannot hold the model's label; repeat doubles or floats"),
         (
             'double a = 1 [(foretell.v1.output).probability_of = "wide"]; double wide_probability = 2;',
             FORMS,

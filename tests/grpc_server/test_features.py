@@ -122,9 +122,9 @@ def test_no_rows_are_rows_too(tmp_path: Path) -> None:
         (
             "bytes a = 1 [(buf.validate.field).bytes.len = 1];",
             TEXT,
-            "the model's column 'a' has no field; a[0] is no column of the model",
+            "test.v1.Features.a makes 'a[0]', which is no column of the model; the model's column 'a' has no field",
         ),
-        ("Color a = 1;", TEXT, "a may be a number without a name, and the model takes names: give it `enum.defined_only`"),
+        ("Color a = 1;", TEXT, "a may be a number without a name, and the model takes names; give it `enum.defined_only`"),
         (
             "Color a = 1 [(buf.validate.field).enum.defined_only = true];",
             Dtype("category", ("blue", "darkred")),
@@ -133,10 +133,10 @@ def test_no_rows_are_rows_too(tmp_path: Path) -> None:
         (
             "google.protobuf.Timestamp a = 1 [(buf.validate.field).timestamp.lt_now = true];",
             Dtype("datetime64[ns]"),
-            "a may be a time that the nanoseconds of the model's column 'a' cannot reach: "
+            "a may be a time that the nanoseconds of the model's column 'a' cannot reach; "
             "bound it within 1678 and 2262 with `timestamp.gte` and `lte`",
         ),
-        ("In a = 1;", PLAIN, "the model's column 'a' has no field; a.x is no column of the model"),
+        ("In a = 1;", PLAIN, "test.v1.In.x makes 'a.x', which is no column of the model; the model's column 'a' has no field"),
     ],
 )
 def test_a_field_that_its_column_cannot_hold_is_refused(tmp_path: Path, field: str, dtype: Dtype, says: str) -> None:

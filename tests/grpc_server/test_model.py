@@ -88,7 +88,7 @@ def test_a_single_column_is_a_matrix_too(tmp_path: Path) -> None:
         ),
         pytest.param(
             [features(A.replace("double a", "double petal_widht"), B), RESPONSE],
-            "the model's column 'a' has no field; petal_widht is no column of the model",
+            "test.v1.Features.petal_widht is no column of the model; the model's column 'a' has no field",
             id="misspelt-column",
         ),
         pytest.param(
@@ -96,7 +96,7 @@ def test_a_single_column_is_a_matrix_too(tmp_path: Path) -> None:
         ),
         pytest.param(
             [features(A, B), "message Response { double no_probability = 1; double yess_probability = 2; }"],
-            "the model's class 'yes' has no <class>_probability field; did you mean \"yess\"?",
+            'test.v1.Response.yess_probability is no class of the model; did you mean "yes"?',
             id="misspelt-class",
         ),
         pytest.param(
@@ -109,7 +109,7 @@ def test_a_single_column_is_a_matrix_too(tmp_path: Path) -> None:
         ),
         pytest.param(
             [features(A, B), RESPONSE.replace("}", "double sure = 3; }")],
-            "nothing fills test.v1.Response.sure: name it <class>_probability or label or decision, or give it (foretell.v1.output",
+            "nothing fills test.v1.Response.sure; name it <class>_probability or label or decision, or give it (foretell.v1.output",
             id="unfilled-name",
         ),
         pytest.param([features(A, "string b"), RESPONSE], "b is text, but the model's column 'b' holds numbers", id="string"),

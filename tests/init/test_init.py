@@ -9,14 +9,13 @@ from pathlib import Path
 
 import joblib
 import pytest
-from google.protobuf import json_format
 from typer.testing import CliRunner, Result
 
 from contract.compiler import SHIPPED
 from foretell.cli import app
 from grpc_server.repository import Repository
-from tests.estimators.served import Served, as_document, served
-from tests.estimators.test_estimators import near
+from tests.estimators.answers import held_to
+from tests.estimators.served import Served, served
 from tests.init.cases import CASES, ROWS, Case
 from tests.processes import ROOT
 
@@ -86,13 +85,7 @@ def test_both_doors_give_the_estimators_own_answers(doors: Served, cases: dict[s
     case, method = cases[name], doors.methods[f"{name}.Predict"]
     assert method.paths == (f"/{name}/predict",)
     assert len(case.rows) == len(case.answers) == ROWS
-    messages = [json_format.ParseDict(row, method.request()) for row in case.rows]
-    for number, (answer, expected) in enumerate(zip(doors.grpc(method, messages), case.answers, strict=True)):
-        assert not isinstance(answer, Exception), answer
-        near(as_document(answer), expected, f"gRPC row {number}")
-    for number, (response, expected) in enumerate(zip(doors.rest(method, case.rows), case.answers, strict=True)):
-        assert response.status_code == 200, response.text
-        near(response.json(), expected, f"REST row {number}")
+    held_to(doors, method, case.rows, case.answers)
 
 
 @pytest.mark.parametrize("name", CASES)

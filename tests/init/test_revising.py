@@ -7,7 +7,9 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 from typer.testing import Result
 
 from contract.errors import SetupError
@@ -153,3 +155,41 @@ def test_fractions_of_a_whole_number_need_a_package_of_their_own(tmp_path: Path)
     done = train(tmp_path, pd.DataFrame({"rooms": np.linspace(0, 1, 30)}), KINDS, "--package", "flower.v2")
     assert done.exit_code == 0, done.output
     assert "/flower/v2/predict" in done.output
+
+
+def test_a_gap_that_the_new_model_takes_is_told_and_left_to_the_author(tmp_path: Path) -> None:
+    for frame in (flowers(), flowers().assign(width=lambda frame: frame.width.where(frame.width > 2.5))):
+        joblib.dump(HistGradientBoostingClassifier(max_iter=2).fit(frame, KINDS), tmp_path / "flower.joblib")
+        frame.to_csv(tmp_path / "flower.csv", index=False)
+        done = init(tmp_path, tmp_path / "flower.joblib", "--data", tmp_path / "flower.csv")
+    assert (
+        "note: flower.v1.Features.width is required, but is missing in 8 of 30 rows, and the model answers such a row: "
+        "take `required` out if callers may leave it out, too\n"
+    ) in done.output
+
+
+def several(root: Path, goals: pd.DataFrame) -> Result:
+    joblib.dump(DecisionTreeClassifier().fit(flowers(), goals), root / "flower.joblib")
+    pd.concat([flowers(), goals], axis=1).to_csv(root / "flower.csv", index=False)
+    return init(root, root / "flower.joblib", "--data", root / "flower.csv", "--target", ",".join(goals))
+
+
+def test_of_several_targets_what_is_there_stays_and_what_is_new_is_told(tmp_path: Path) -> None:
+    goals = pd.DataFrame({"colour": KINDS, "wild": np.resize(["no", "yes"], 30)})
+    several(tmp_path, goals)
+    before = contract(tmp_path).read_text()
+    assert "note:" not in several(tmp_path, goals).output
+    done = several(tmp_path, goals.assign(rare=np.resize(["yes", "no"], 30)))
+    assert contract(tmp_path).read_text() == before
+    assert (
+        "note: flower.v1.Response has no rare, rare_probability, which this model gives: add what callers need by hand, "
+        "or give it a package of its own with --package\n"
+    ) in done.output
+    with pytest.raises(SetupError, match=r"colour_red_probability is no class of the model"):
+        several(tmp_path, goals.assign(colour=np.resize(["blue", "pink", "green"], 30)))
+    assert contract(tmp_path).read_text() == before
+
+
+def test_the_printed_call_goes_where_the_bridge_will_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORETELL_HTTP_ADDRESS", "127.0.0.1:9191")
+    assert "curl -s http://127.0.0.1:9191/flower/predict " in train(tmp_path, flowers(), KINDS).output

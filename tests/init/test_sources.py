@@ -84,20 +84,36 @@ def test_a_folder_of_mlflow_names_the_columns(tmp_path: Path, data: Path, file: 
     assert list(fields(tmp_path)) == ["a", "b"]
 
 
+def shouted(texts: Any) -> Any:
+    """A function of our own, which skops trusts no more than any other."""
+    return texts
+
+
 def test_types_that_a_folder_of_mlflow_trusts_are_loaded_and_no_others(tmp_path: Path, data: Path) -> None:
-    folder = mlflow(tmp_path / "m", "model.skops", skops_trusted_types=["numpy.rint"])
-    for function in (np.rint, np.floor):
-        model = make_pipeline(FunctionTransformer(function), LogisticRegression()).fit(FRAME, KINDS)
-        skops.io.dump(model, folder / "model.skops")
-        if function is np.rint:
-            untrusted = skops.io.get_untrusted_types(file=folder / "model.skops")
-            about = yaml.safe_load((folder / "MLmodel").read_text())
-            about["flavors"]["sklearn"]["skops_trusted_types"] = untrusted or ["numpy.rint"]
-            (folder / "MLmodel").write_text(yaml.safe_dump(about))
-            assert init(tmp_path, folder, "--data", data).exit_code == 0
-        elif set(skops.io.get_untrusted_types(file=folder / "model.skops")) - set(untrusted):
-            with pytest.raises(SetupError, match="holds types that its MLmodel does not trust"):
-                init(tmp_path, folder, "--data", data)
+    folder = mlflow(tmp_path / "m", "model.skops", skops_trusted_types=["something.else"])
+    skops.io.dump(make_pipeline(FunctionTransformer(shouted), LogisticRegression()).fit(FRAME, KINDS), folder / "model.skops")
+    untrusted = skops.io.get_untrusted_types(file=folder / "model.skops")
+    assert untrusted == ["tests.init.test_sources.shouted"]
+    with pytest.raises(SetupError) as refusal:
+        init(tmp_path, folder, "--data", data)
+    assert str(refusal.value) == "model.skops holds types that its MLmodel does not trust: tests.init.test_sources.shouted"
+    about = yaml.safe_load((folder / "MLmodel").read_text())
+    about["flavors"]["sklearn"]["skops_trusted_types"] = untrusted
+    (folder / "MLmodel").write_text(yaml.safe_dump(about))
+    done = init(tmp_path, folder, "--data", data)
+    assert done.exit_code == 0, done.output
+    assert Repository(tmp_path / "models").read("m", "1").manifest.format == "joblib"
+
+
+def test_a_folder_that_mlflow_itself_has_written(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saving = pytest.importorskip("mlflow.sklearn")
+    from mlflow.models import infer_signature
+
+    monkeypatch.chdir(tmp_path)
+    saving.save_model(MODEL, str(tmp_path / "m"), signature=infer_signature(FRAME, MODEL.predict(FRAME)))
+    done = init(tmp_path, tmp_path / "m", "--data", data)
+    assert done.exit_code == 0, done.output
+    assert list(fields(tmp_path)) == ["a", "b"]
 
 
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:
