@@ -19,6 +19,10 @@ help: ## List the targets.
 	@$(PIP) -e .
 	@touch $@
 
+.venv/frames.stamp: .venv/runtime.stamp
+	@$(PIP) -e '.[frames]'
+	@touch $@
+
 .venv/dev.stamp: .venv/runtime.stamp
 	@echo "installing what the tests need"
 	@$(PIP) -e '.[dev]'
@@ -35,6 +39,22 @@ build/iris: | .venv/runtime.stamp
 models/iris: | build/iris
 	@$(BIN)/foretell add build/iris/model.joblib --name iris --golden build/iris/golden.jsonl \
 	  --columns sepal_length,sepal_width,petal_length,petal_width
+
+build/iris_v2: | .venv/runtime.stamp
+	@$(BIN)/python examples/iris_v2/train.py build/iris_v2
+
+models/iris.v2: | build/iris_v2
+	@$(BIN)/foretell add build/iris_v2/model.joblib --name iris.v2 --golden build/iris_v2/golden.jsonl \
+	  --columns sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm
+
+build/parcel: | .venv/frames.stamp
+	@$(BIN)/python examples/parcel/train.py build/parcel
+
+models/parcel: | build/parcel
+	@$(BIN)/foretell add build/parcel/model.joblib --name parcel --golden build/parcel/golden.jsonl
+
+.PHONY: examples
+examples: models/iris models/iris.v2 models/parcel ## Train and add the models of all contracts; `make serve` then serves them together.
 
 .PHONY: serve
 serve: .venv/runtime.stamp models/iris ## Set up, train the iris model if there is none, and serve it.

@@ -31,6 +31,9 @@ TOOLS = ROOT / ".venv/stubs"
 IMPORT_ROOT = ROOT / "clients/python"
 PACKAGE = "foretell_client/stubs"
 
+_OURS = "iris/"
+"""Where the contracts of this client lie: it is for these, and other teams have clients of their own."""
+
 _MARK = '"""Generated from the contracts by `make generate`."""\n'
 _SHARED_POOL, _OWN_POOL = "_descriptor_pool.Default()", "_descriptor_pool.DescriptorPool()"
 
@@ -72,7 +75,7 @@ def tools() -> Path:
 def generate(folder: Path) -> None:
     """Write the stubs under `folder`, which becomes their import root."""
     with tempfile.NamedTemporaryFile(suffix=".binpb") as contracts:
-        names = [f"{PACKAGE}/{name}" for name in contract_files(PROTOS)]
+        names = [f"{PACKAGE}/{name}" for name in contracts()]
         contracts.write(plain_contracts())
         contracts.flush()
         command: list[str | Path] = [tools(), "-m", "grpc_tools.protoc", f"--descriptor_set_in={contracts.name}"]
@@ -85,6 +88,11 @@ def generate(folder: Path) -> None:
         (package / "__init__.py").write_text(_MARK)
 
 
+def contracts() -> list[str]:
+    """Names of the files that stubs are made from."""
+    return [name for name in contract_files(PROTOS) if name.startswith(_OURS)]
+
+
 def plain_contracts() -> bytes:
     """A FileDescriptorSet of the contracts as a client needs them: no custom options, none of the imports that define those.
 
@@ -95,7 +103,7 @@ def plain_contracts() -> bytes:
     file_set: Any = GetMessageClass(pool.FindMessageTypeByName("google.protobuf.FileDescriptorSet"))
     compiled, plain = file_set.FromString(compile_protos(PROTOS).SerializeToString()), file_set()
     compiled.DiscardUnknownFields()
-    for name in contract_files(PROTOS):
+    for name in contracts():
         file = next(file for file in compiled.file if file.name == name)
         for imports in (file.dependency, file.public_dependency, file.weak_dependency):
             del imports[:]

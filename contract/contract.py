@@ -1,6 +1,7 @@
 """A loaded contract: everything that the servers, the bridge and the docs read."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from contract.api import Api, read_api, together
 from contract.comments import comments
 from contract.compiler import compile_protos, compile_shipped, completed, contract_files, is_contract, own_files
 from contract.defects import defects
@@ -28,18 +30,6 @@ IMAGES = {".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"}
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
-    """What a contract says of itself as a whole."""
-
-    title: str
-    version: str
-    contact: dict[str, str]
-    """Some of name, url and email; empty where the contract names nobody."""
-    description: str
-    """Markdown: the comment at the top of the file."""
-
-
-@dataclass(frozen=True, slots=True)
 class Contract:
     """The contracts of one folder, in a descriptor pool of their own.
 
@@ -48,7 +38,8 @@ class Contract:
 
     pool: DescriptorPool
     services: tuple[Service, ...]
-    api: Api
+    apis: dict[str, Api]
+    """What each file with services says of itself."""
     rules: Rules
     options: Options
     comments: dict[str, str]
@@ -61,6 +52,15 @@ class Contract:
     """A serialised FileDescriptorSet with imports and comments."""
     defects: tuple[Problem, ...] = ()
     """What contradicts itself; empty in a contract that was loaded strictly."""
+
+    @property
+    def api(self) -> Api:
+        """What the files of the services say of themselves, together."""
+        return together([self.apis[file] for file in dict.fromkeys(service.file for service in self.services)])
+
+    def only(self, models: Collection[str]) -> "Contract":
+        """The same with no other services than those that these models answer."""
+        return replace(self, services=tuple(service for service in self.services if service.model in models))
 
     def comment(self, full_name: str) -> str:
         """The comment above a thing; empty where there is none."""
@@ -114,8 +114,8 @@ def _read(
     if found and strict:
         raise ContractError(str(found[0]))
     texts = {key: text for file in compiled.file for key, text in comments(file).items()}
-    api = _api(files, options, texts)
-    return Contract(pool, services, api, rules, options, texts, sources, images, compiled.SerializeToString(), found)
+    apis = {file.name: read_api(file, options, texts.get(file.name, "")) for file in files if file.services_by_name}
+    return Contract(pool, services, apis, rules, options, texts, sources, images, compiled.SerializeToString(), found)
 
 
 def _pool(compiled: FileDescriptorSet) -> DescriptorPool:
@@ -133,13 +133,3 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ContractError(f"{file} is not UTF-8: byte {error.start}") from None
-
-
-def _api(files: list[Any], options: Options, texts: dict[str, str]) -> Api:
-    """What the first file that carries `foretell.v1.api` says; else the first file's package."""
-    for file in files:
-        said = options.get(file, "foretell.v1.api")
-        if said is not None:
-            contact = {field.name: value for field, value in said.contact.ListFields()}
-            return Api(said.title, said.version, contact, texts.get(file.name, ""))
-    return Api(files[0].package, "", {}, texts.get(files[0].name, ""))

@@ -74,17 +74,15 @@ class Service:
 
     full_name: str
     methods: tuple[Method, ...]
+    model: str
+    """Name of the model that answers: `foretell.v1.model`, else the package without its version, such as `iris`."""
+    file: str
+    """Name of the file that defines it."""
 
     @property
     def package(self) -> str:
         """Such as `iris.v1`."""
         return self.full_name.rpartition(".")[0]
-
-    @property
-    def model(self) -> str:
-        """Name of the model that answers: the package without its version, such as `iris`."""
-        name, _, last = self.package.rpartition(".")
-        return name if name and last[:1] == "v" and last[1:2].isdigit() else self.package
 
 
 def read_service(service: ServiceDescriptor, options: Options) -> tuple[Service, tuple[Problem, ...]]:
@@ -99,7 +97,14 @@ def read_service(service: ServiceDescriptor, options: Options) -> tuple[Service,
             methods.append(_method(method, options))
         except ContractError as refusal:
             problems.append(error(method.full_name, str(refusal), ""))
-    return Service(service.full_name, tuple(methods)), tuple(problems)
+    package = service.file.package
+    model = options.get(service, "foretell.v1.model") or _without_version(package)
+    return Service(service.full_name, tuple(methods), model, service.file.name), tuple(problems)
+
+
+def _without_version(package: str) -> str:
+    name, _, last = package.rpartition(".")
+    return name if name and last[:1] == "v" and last[1:2].isdigit() else package
 
 
 def _method(method: MethodDescriptor, options: Options) -> Method:

@@ -1,5 +1,6 @@
 """Models in memory: which model answers which service."""
 
+import logging
 import threading
 from collections.abc import Sequence
 
@@ -14,7 +15,10 @@ from grpc_server.handler import Handler, Kind
 from grpc_server.host import Host, open_host
 from grpc_server.loading import Loader
 from grpc_server.model import Model
+from grpc_server.repository import Repository
 from grpc_server.settings import ServerSettings
+
+logger = logging.getLogger(__name__)
 
 
 class Registry:
@@ -80,14 +84,37 @@ class Registry:
 
 
 def load_registry(contract: Contract, settings: ServerSettings) -> Registry:
-    """Load the model of every service. Raises ModelError for the first that cannot be served."""
+    """Load the model of every service; one whose model was never added is left out, and the log says so.
+
+    Raises ModelError for the first that cannot be served, and where none is there at all.
+    """
+    served = contract.only(_added(contract, settings))
     admission = Admission()
     hosts: list[Host] = []
     try:
-        for name in dict.fromkeys(service.model for service in contract.services):
-            hosts.append(open_host(Loader(name, contract, settings, admission)))  # noqa: PERF401  # Those before must be closed.
+        for name in dict.fromkeys(service.model for service in served.services):
+            hosts.append(open_host(Loader(name, served, settings, admission)))  # noqa: PERF401  # Those before must be closed.
     except ModelError:
         for host in hosts:
             host.close(0.0)
         raise
-    return Registry(contract, hosts, admission)
+    return Registry(served, hosts, admission)
+
+
+def _added(contract: Contract, settings: ServerSettings) -> list[str]:
+    """Names of the models that are in the repository. Raises ModelNotFound, for the first of them, where none is."""
+    repository = Repository(settings.models)
+    wanted = dict.fromkeys(service.model for service in contract.services)
+    added = [name for name in wanted if repository.versions(name)]
+    if not added:
+        repository.latest(next(iter(wanted)))
+    for service in contract.services:
+        if service.model not in added:
+            logger.warning(
+                "%s is not served: no model %r in %s; add one with `foretell add FILE --name %s` and start again",
+                service.full_name,
+                service.model,
+                settings.models,
+                service.model,
+            )
+    return added

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from contract.contract import Contract, load
+from contract.contract import load
 from contract.pitfalls import pitfalls
 from grpc_server.control_server import check_control, controlling
 from grpc_server.handler import Handler
@@ -23,7 +23,6 @@ class Served:
     """A server that answers calls."""
 
     address: str
-    contract: Contract
     registry: Registry
     handlers: list[Handler]
     """What its calls are answered by."""
@@ -57,6 +56,6 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
     handlers = await server.start(registry)
     try:
         async with controlling(settings, registry, address) as control:
-            yield Served(address, contract, registry, handlers, control)
+            yield Served(address, registry, handlers, control)
     finally:
         await server.stop()
