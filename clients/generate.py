@@ -75,7 +75,7 @@ def tools() -> Path:
 def generate(folder: Path) -> None:
     """Write the stubs under `folder`, which becomes their import root."""
     with tempfile.NamedTemporaryFile(suffix=".binpb") as contracts:
-        names = [f"{PACKAGE}/{name}" for name in contracts()]
+        names = [f"{PACKAGE}/{name}" for name in own_contracts()]
         contracts.write(plain_contracts())
         contracts.flush()
         command: list[str | Path] = [tools(), "-m", "grpc_tools.protoc", f"--descriptor_set_in={contracts.name}"]
@@ -88,7 +88,7 @@ def generate(folder: Path) -> None:
         (package / "__init__.py").write_text(_MARK)
 
 
-def contracts() -> list[str]:
+def own_contracts() -> list[str]:
     """Names of the files that stubs are made from."""
     return [name for name in contract_files(PROTOS) if name.startswith(_OURS)]
 
@@ -103,7 +103,7 @@ def plain_contracts() -> bytes:
     file_set: Any = GetMessageClass(pool.FindMessageTypeByName("google.protobuf.FileDescriptorSet"))
     compiled, plain = file_set.FromString(compile_protos(PROTOS).SerializeToString()), file_set()
     compiled.DiscardUnknownFields()
-    for name in contracts():
+    for name in own_contracts():
         file = next(file for file in compiled.file if file.name == name)
         for imports in (file.dependency, file.public_dependency, file.weak_dependency):
             del imports[:]

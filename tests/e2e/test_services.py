@@ -1,0 +1,164 @@
+"""Several contracts in one server: versions of a package side by side, packages of other teams, and what has no model."""
+
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import joblib
+import numpy as np
+import pytest
+from google.protobuf import json_format
+from grpc_health.v1 import health_pb2
+from sklearn.datasets import load_iris
+
+from contract.contract import Contract
+from contract.service import Method
+from grpc_server.adding import add_model
+from grpc_server.repository import Repository
+from tests.conftest import COLUMNS, ROOT
+from tests.processes import Foretell, foretell, refused
+
+CENTIMETRES = tuple(f"{column}_cm" for column in COLUMNS)
+SERVING, UNKNOWN = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+
+
+@pytest.fixture(scope="module")
+def examples(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of all three examples, as their scripts write them."""
+    root = tmp_path_factory.mktemp("examples")
+    for name in ("iris_v2", "parcel"):
+        runpy.run_path(str(ROOT / f"examples/{name}/train.py"))["main"](root / name)
+    (root / "iris").symlink_to(trained)
+    return root
+
+
+@pytest.fixture(scope="module")
+def repository(examples: Path, contract: Contract, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("three")
+    for name, folder, columns in (("iris", "iris", COLUMNS), ("iris.v2", "iris_v2", CENTIMETRES), ("parcel", "parcel", None)):
+        source = examples / folder
+        add_model(
+            Repository(root), source / "model.joblib", name, columns, (source / "golden.jsonl").read_bytes(), contract=contract
+        )
+    return root
+
+
+@pytest.fixture(scope="module", params=["inside", "beside"])
+def served(repository: Path, request: pytest.FixtureRequest) -> Iterator[Foretell]:
+    with foretell(repository, "--bridge", request.param) as started:
+        yield started
+
+
+def method(contract: Contract, name: str) -> Method:
+    return next(each for service in contract.services for each in service.methods if each.full_name == name)
+
+
+def answers(served: Foretell, method: Method, rows: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
+    """What both doors say to rows, row by row."""
+    with grpc.insecure_channel(served.grpc) as channel, httpx.Client(base_url=served.http) as http:
+        call = channel.unary_unary(method.path, response_deserializer=method.response.FromString)
+        requests = [json_format.ParseDict(row, method.request()).SerializeToString() for row in rows]
+        over_grpc = [json_format.MessageToDict(call(request), preserving_proto_field_name=True) for request in requests]
+        return over_grpc, [http.post(method.paths[0], json=row).raise_for_status().json() for row in rows]
+
+
+def test_the_same_flower_has_the_same_answer_scaled_and_in_centimetres(served: Foretell, contract: Contract) -> None:
+    flowers = load_iris().data[::5]
+    low, high = load_iris().data.min(axis=0), load_iris().data.max(axis=0)
+    scaled = ((flowers - low) / (high - low)).clip(0, 1)
+    old = answers(
+        served,
+        method(contract, "iris.v1.IrisService.Predict"),
+        [dict(zip(COLUMNS, row, strict=True)) for row in scaled.tolist()],
+    )
+    new = answers(
+        served,
+        method(contract, "iris.v2.IrisService.Predict"),
+        [dict(zip(CENTIMETRES, row, strict=True)) for row in flowers.tolist()],
+    )
+    for before, after in zip(old, new, strict=True):
+        assert [row.keys() for row in before] == [row.keys() for row in after]
+        assert np.allclose([list(row.values()) for row in before], [list(row.values()) for row in after], rtol=0, atol=1e-12)
+
+
+def test_numbers_categories_times_and_gaps_are_answered_with_an_interval(
+    served: Foretell, contract: Contract, examples: Path
+) -> None:
+    script = runpy.run_path(str(ROOT / "examples/parcel/train.py"))
+    frame, _ = script["deliveries"](40, np.random.default_rng(7))
+    assert frame.isna().any(axis=None)
+    model = joblib.load(examples / "parcel/model.joblib")
+    expected = np.array([model[name].predict(frame) for name in ("value", "lower", "upper")]).T
+    rows = [
+        {name: value for name, value in row.items() if value == value}
+        | {
+            "vehicle": {"van": "VEHICLE_VAN", "cargo bike": "VEHICLE_CARGO_BIKE"}[row["vehicle"]],
+            "stops_before": int(row["stops_before"]),
+            "departure": str(np.datetime64(int(row["departure"]), "s")) + "Z",
+        }
+        for row in frame.to_dict("records")
+    ]
+    for door in answers(served, method(contract, "parcel.v1.ParcelService.Estimate"), rows):
+        told = [[row["minutes"], row["earliest_minutes"], row["latest_minutes"]] for row in door]
+        assert np.allclose(told, expected, rtol=1e-12, atol=0)
+
+
+def test_the_docs_have_a_chapter_for_each_service(served: Foretell) -> None:
+    document = httpx.get(f"{served.http}/openapi.json").json()
+    assert [tag["name"] for tag in document["tags"]] == [
+        "iris.v1.IrisService",
+        "iris.v2.IrisService",
+        "parcel.v1.ParcelService",
+        "server",
+    ]
+    assert all(tag["description"] for tag in document["tags"])
+    assert document["info"]["title"] == "IRIS Classification, IRIS Classification in centimetres, Parcel delivery"
+    assert {"/predict", "/v2/predict", "/parcel/estimate", "/models/iris.v2/versions/{version}/v2/predict"} <= set(
+        document["paths"]
+    )
+    assert document["paths"]["/parcel/estimate"]["post"]["tags"] == ["parcel.v1.ParcelService"]
+
+
+def health(address: str, service: str) -> int:
+    with grpc.insecure_channel(address) as channel:
+        watch = channel.unary_stream(
+            "/grpc.health.v1.Health/Watch", response_deserializer=health_pb2.HealthCheckResponse.FromString
+        )
+        call = watch(health_pb2.HealthCheckRequest(service=service).SerializeToString(), timeout=30)
+        status = next(call).status
+        call.cancel()
+        return int(status)
+
+
+def test_each_service_has_its_health(served: Foretell) -> None:
+    for service in ("", "iris.v1.IrisService", "iris.v2.IrisService", "parcel.v1.ParcelService"):
+        assert health(served.grpc, service) == SERVING
+
+
+def test_what_has_no_model_is_not_served_and_the_log_says_so(models: Path, contract: Contract, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as log, foretell(models, stderr=log) as served:
+        assert health(served.grpc, "iris.v1.IrisService") == SERVING
+        assert health(served.grpc, "iris.v2.IrisService") == UNKNOWN
+        assert "/v2/predict" not in httpx.get(f"{served.http}/openapi.json").json()["paths"]
+        assert httpx.post(f"{served.http}/v2/predict", json={}).status_code == 404
+        with grpc.insecure_channel(served.grpc) as channel, pytest.raises(grpc.RpcError) as failure:
+            channel.unary_unary("/iris.v2.IrisService/Predict")(b"", timeout=30)
+        assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    told = f"iris.v2.IrisService is not served: no model 'iris.v2' in {models}; add one with `foretell add FILE --name iris.v2`"
+    assert told in (tmp_path / "log").read_text()
+
+
+def test_two_services_cannot_have_one_rest_path(models: Path, tmp_path: Path) -> None:
+    for version in ("v1", "v2"):
+        text = (ROOT / f"protos/iris/{version}/iris.proto").read_text().replace("/v2/predict", "/predict")
+        (tmp_path / f"iris/{version}").mkdir(parents=True)
+        (tmp_path / f"iris/{version}/iris.proto").write_text(text)
+    code, told = refused("foretell", "serve", "--models", str(models), "--protos", str(tmp_path), "--grpc-address", "127.0.0.1:0")
+    assert code == 2
+    assert told == (
+        "foretell: the REST path /predict belongs to both iris.v1.IrisService.Predict and iris.v2.IrisService.Predict; "
+        "give one of them another path in google.api.http\n"
+    )
