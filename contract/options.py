@@ -19,9 +19,12 @@ class Options:
         self._classes: dict[str, type[Message]] = {}
 
     def get(self, descriptor: Any, extension: str) -> Any:
-        """The value of `extension` on a file, message, field or method descriptor; None where it is not set."""
+        """The value of `extension` on any descriptor; None where it is not set, or the pool is of before it was thought of."""
         options = self._read(descriptor)
-        handle = self._pool.FindExtensionByName(extension)
+        try:
+            handle = self._pool.FindExtensionByName(extension)
+        except KeyError:
+            return None
         return options.Extensions[handle] if options.HasExtension(handle) else None
 
     def stated(self, descriptor: Any) -> dict[str, Any]:
