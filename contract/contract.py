@@ -60,7 +60,10 @@ class Contract:
 
     def only(self, models: Collection[str]) -> "Contract":
         """The same with no other services than those that these models answer."""
-        return replace(self, services=tuple(service for service in self.services if service.model in models))
+        services = tuple(service for service in self.services if service.model in models)
+        left_out = self.apis.keys() - {service.file for service in services}
+        sources = {name: text for name, text in self.sources.items() if name not in left_out}
+        return replace(self, services=services, sources=sources)
 
     def comment(self, full_name: str) -> str:
         """The comment above a thing; empty where there is none."""
