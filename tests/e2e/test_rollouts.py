@@ -18,10 +18,11 @@ import httpx
 import pytest
 
 from contract.contract import Contract
-from foretell.verdict import verdict
+from foretell.listing import response_type
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore
 from grpc_server.routes import Routes
+from grpc_server.verdict import Servers
 from tests.conftest import EXAMPLE
 from tests.grpc_server import candidates
 from tests.grpc_server.candidates import AUTHOR, add, add_steady, change, golden, promote, rollback
@@ -78,7 +79,8 @@ def load(running: Foretell, contract: Contract) -> Iterator[Load]:
 
 def followed(running: Foretell, routes: Routes) -> str:
     """How the server ends up with the last change."""
-    return verdict(running.grpc, "iris", routes.generation, routes.history[-1].after, quiet=True).outcome
+    servers = Servers(None, running.grpc, response_type())
+    return servers.verdict("iris", routes.generation, routes.history[-1].after, lambda gate: None).outcome
 
 
 def check(told: Load, root: Path) -> None:

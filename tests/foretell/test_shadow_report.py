@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 from contract.errors import SetupError
 from foretell.cli import app
 from foretell.drift import Shift, judged, stability
-from foretell.verdict import verdict
+from foretell.listing import response_type
 from grpc_server.shadow_log import Compared, Failed, Head, ShadowLog
+from grpc_server.verdict import Servers
 from tests.conftest import COLUMNS, EXAMPLE
 from tests.grpc_server import candidates
 from tests.grpc_server.candidates import AUTHOR, add, add_steady, change, promote
@@ -230,9 +231,11 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shadow = add(root, candidates.Steady(0.9))
     with foretell(root, "--processes", "2", shadow_features="false") as running:
         routes = change(root, lambda routes: routes.with_shadow(shadow, AUTHOR))
+        servers = Servers(root / ".control", running.grpc, response_type())
+        verdict = servers.verdict("iris", routes.generation, shadow, lambda gate: None)
+        assert (verdict.outcome, len(verdict.servers)) == ("served", 2)
         followed: set[str] = set()
-        while len(followed) < 2:  # Each process follows by itself, and each new connection may reach either.
-            assert verdict(running.grpc, "iris", routes.generation, shadow, quiet=True).outcome == "served"
+        while len(followed) < 2:  # Each new connection may reach either process.
             httpx.post(f"{running.http}/predict", json=EXAMPLE).raise_for_status()
             followed = {path.name.split("-")[2] for path in (root / "iris/.shadow").glob("*.jsonl")}
         httpx.post(f"{running.http}/predict/batch", json={"rows": [EXAMPLE] * 300}).raise_for_status()
