@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from contract.contract import Contract
 from contract.service import Method, Shape
@@ -88,7 +89,8 @@ def load_registry(contract: Contract, settings: ServerSettings) -> Registry:
 
     Raises ModelError for the first that cannot be served, and where none is there at all.
     """
-    served = contract.only(_added(contract, settings))
+    added = _added(contract, settings.models)
+    served = contract.only(added)
     admission = Admission()
     hosts: list[Host] = []
     try:
@@ -98,23 +100,27 @@ def load_registry(contract: Contract, settings: ServerSettings) -> Registry:
         for host in hosts:
             host.close(0.0)
         raise
+    _tell_missing(contract, added, settings.models)  # Only now: a refused start says one thing.
     return Registry(served, hosts, admission)
 
 
-def _added(contract: Contract, settings: ServerSettings) -> list[str]:
+def _added(contract: Contract, models: Path) -> list[str]:
     """Names of the models that are in the repository. Raises ModelNotFound, for the first of them, where none is."""
-    repository = Repository(settings.models)
+    repository = Repository(models)
     wanted = dict.fromkeys(service.model for service in contract.services)
     added = [name for name in wanted if repository.versions(name)]
     if not added:
         repository.latest(next(iter(wanted)))
+    return added
+
+
+def _tell_missing(contract: Contract, added: Collection[str], models: Path) -> None:
     for service in contract.services:
         if service.model not in added:
             logger.warning(
                 "%s is not served: no model %r in %s; add one with `foretell add FILE --name %s` and start again",
                 service.full_name,
                 service.model,
-                settings.models,
+                models,
                 service.model,
             )
-    return added

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,11 +41,19 @@ class Foretell:
         return self.process.wait(seconds)
 
 
+def copy_models(models: Path, to: Path) -> None:
+    """A repository of one's own, without the sockets of servers that run on the other."""
+    shutil.copytree(models, to, ignore=shutil.ignore_patterns(".control"))
+
+
 @contextmanager
 def foretell(models: Path, *arguments: str, stderr: IO[str] | None = None, **settings: str) -> Iterator[Foretell]:
-    """`foretell serve` on free ports, with settings such as `drain_seconds="2"`."""
+    """`foretell serve` on free ports, with settings such as `drain_seconds="2"`.
+
+    Models run in line unless `arguments` say otherwise: a busy machine would put them into processes, and take long to start those.
+    """
     command = [sys.executable, "-m", "foretell", "serve", "--models", str(models), "--protos", str(ROOT / "protos")]
-    command += ["--grpc-address", ANY_PORT, "--http-address", ANY_PORT, *arguments]
+    command += ["--grpc-address", ANY_PORT, "--http-address", ANY_PORT, "--placement", "inline", *arguments]
     with _running(command, stderr, settings) as process:
         banner = _until(process, "Ctrl-C stops it.")
         grpc, http = re.search(r"gRPC +(\S+)", banner), re.search(r"REST +(\S+)", banner)
@@ -56,7 +65,7 @@ def foretell(models: Path, *arguments: str, stderr: IO[str] | None = None, **set
 @contextmanager
 def grpc_server(models: Path, address: str = ANY_PORT, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """`python -m grpc_server` and its address."""
-    settings |= {"models": str(models), "protos": str(ROOT / "protos"), "grpc_address": address}
+    settings = {"models": str(models), "protos": str(ROOT / "protos"), "grpc_address": address, "placement": "inline"} | settings
     with _running([sys.executable, "-m", "grpc_server"], None, settings) as process:
         yield process, _until(process, "gRPC on ").split()[-1]
 

@@ -1,6 +1,5 @@
 """The containers of the compose file as processes, each with the Python environment of its image where that can be made."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from tests.deployment import bridge_venv as venv
 from tests.deployment.containers import Open, Place, Walled, why_not_walled
+from tests.processes import copy_models
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def homes() -> dict[str, Path]:
 def readable_models(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The models in a folder that any user may enter, as `mkdir` makes it."""
     folder = tmp_path_factory.mktemp("mounted") / "models"
-    shutil.copytree(models, folder)
+    copy_models(models, folder)
     folder.chmod(0o755)
     return folder
 

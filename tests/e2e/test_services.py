@@ -14,15 +14,21 @@ from google.protobuf import json_format
 from grpc_health.v1 import health_pb2
 from sklearn.datasets import load_iris
 
-from contract.contract import Contract
+from contract.contract import Contract, load
 from contract.service import Method
 from grpc_server.adding import add_model
 from grpc_server.repository import Repository
-from tests.conftest import COLUMNS, ROOT
+from tests.conftest import COLUMNS, PROTOS, ROOT
 from tests.processes import Foretell, foretell, refused
 
 CENTIMETRES = tuple(f"{column}_cm" for column in COLUMNS)
 SERVING, UNKNOWN = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    """All of them, where other tests see that of iris alone."""
+    return load(PROTOS)
 
 
 @pytest.fixture(scope="module")

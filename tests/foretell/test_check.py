@@ -12,7 +12,7 @@ from grpc_server.adding import add_model
 from grpc_server.repository import Repository
 from tests.conftest import COLUMNS, PROTOS
 from tests.contracts import RESPONSE, SERVICE, features, write_contract
-from tests.processes import refused
+from tests.processes import copy_models, refused
 
 
 def check(protos: Path, *arguments: str | Path) -> Result:
@@ -116,7 +116,7 @@ def test_a_model_is_held_against_its_contract(protos: Path, models: Path, change
 
 
 def test_libraries_that_changed_since_are_a_warning(models: Path, tmp_path: Path) -> None:
-    shutil.copytree(models, tmp_path / "models")
+    copy_models(models, tmp_path / "models")
     file = tmp_path / "models/iris/1/manifest.json"
     manifest = json.loads(file.read_text())
     now = manifest["libraries"]["numpy"]

@@ -43,7 +43,7 @@ def test_add_says_what_it_did_and_why(trained: Path, tmp_path: Path) -> None:
     assert done.output.startswith("added iris version 1 as joblib: skops does not trust sklearn.calibration.")
     assert "its digest is recorded" in done.output
     manifest = json.loads((tmp_path / "iris/1/manifest.json").read_text())
-    assert set(manifest["files"]) == {"model.joblib", "golden.jsonl"}
+    assert set(manifest["files"]) == {"contract.binpb", "model.joblib", "golden.jsonl"}
 
 
 def test_add_refuses_in_one_line(trained: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def tighten(root: Path) -> None:
 
 @pytest.fixture
 def stricter(tmp_path: Path) -> Path:
-    shutil.copytree(PROTOS / "iris", tmp_path / "stricter/iris")
+    shutil.copytree(PROTOS, tmp_path / "stricter")
     tighten(tmp_path / "stricter")
     return tmp_path / "stricter"
 
