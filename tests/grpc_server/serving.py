@@ -65,7 +65,7 @@ class Stub:
 @asynccontextmanager
 async def served(runtime: FakeRuntime, *, inline: bool = False, **settings: Any) -> AsyncIterator[Stub]:
     """A server whose only model is `runtime`, in a thread or `inline`, with settings such as `max_queue_rows=4`."""
-    contract = load(PROTOS)  # Its own: the server adds descriptors to the pool.
+    contract = load(PROTOS).only(["iris"])  # Its own: the server adds descriptors to the pool.
     chosen = ServerSettings(**{"grpc_address": "127.0.0.1:0"} | settings)
     server = Server(chosen)
     address = server.bind()
