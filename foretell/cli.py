@@ -21,6 +21,7 @@ _Skew = Annotated[
         help="Take a model that another minor version of scikit-learn trained.",
     ),
 ]
+_MODEL = "A trained model you trust, for it is loaded: a file, a folder that MLflow saved, or models:/NAME@ALIAS of its registry."
 _FORMAT = "Format of the file, where its name and its content fit several."
 
 
@@ -84,10 +85,10 @@ def serve(
 
 @app.command()
 def add(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A trained model you trust, for it is loaded; docs/models.md lists the formats.")
-    ],
-    name: Annotated[str, typer.Option(help="Name of the model: the contract's package without its version.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)],
+    name: Annotated[
+        str, typer.Option(help="Name of the model: the contract's package without its version.  [default: as in the registry]")
+    ] = "",
     columns: Annotated[
         str, typer.Option(metavar="A,B,C", help="Training columns in training order, where the model does not name them.")
     ] = "",
@@ -124,6 +125,7 @@ def add(
     """Put a trained model into the repository as its next version."""
     from contract.compiler import has_contracts
     from contract.contract import load
+    from foretell.source import name_for, opened
     from grpc_server.adding import add_model, observed_in
     from grpc_server.errors import ModelError
     from grpc_server.repository import Repository
@@ -133,31 +135,29 @@ def add(
     except OSError as error:
         raise ModelError(f"cannot read {golden}: {error.strerror}") from None
     contract = load(protos or _PROTOS) if protos or has_contracts(_PROTOS) else None
-    added = add_model(
-        Repository(models),
-        file,
-        name,
-        _names(columns),
-        rows,
-        classes=_names(classes),
-        targets=_names(targets),
-        acceleration=accelerate,
-        contract=contract,
-        format_name=form,
-        allow_version_skew=allow_version_skew,
-        observed=observed_in(data) if data else lambda _manifest: None,
-    )
+    name = name_for(model, name)
+    with opened(model) as found:
+        added = add_model(
+            Repository(models),
+            found.file,
+            name,
+            _names(columns) or found.columns,
+            rows,
+            classes=_names(classes),
+            targets=_names(targets),
+            acceleration=accelerate,
+            contract=contract,
+            format_name=form,
+            allow_version_skew=allow_version_skew,
+            observed=observed_in(data) if data else lambda _manifest: None,
+            source=found.source,
+        )
     typer.echo(f"added {name} version {added.version} as {added.format}: {added.why}")
 
 
 @app.command()
 def init(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL", help="A trained model you trust, for it is loaded: a file of any format, or MLflow's folder."
-        ),
-    ],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)],
     data: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The training data, .csv or .parquet: bounds and examples come from it.")
     ] = None,
@@ -179,12 +179,14 @@ def init(
     models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
 ) -> None:
     """Write a contract for a trained model, and put the model into the repository."""
-    from foretell.initiating import Wish, init, model_in, package_of
+    from foretell.initiating import Wish, init, package_of
+    from foretell.source import opened
     from grpc_server.describing import Told
 
-    told = Told(_names(columns), _names(target), _names(classes), form)
-    with model_in(file, told) as (model, told):
-        init(Wish(model, data, package_of(file, package, name), told, _names(labels), protos, models, allow_version_skew))
+    wanted = package_of(model, package, name)
+    with opened(model) as found:
+        told = Told(_names(columns) or found.columns, _names(target), _names(classes), form)
+        init(Wish(found.file, data, wanted, told, _names(labels), protos, models, allow_version_skew, found.source))
 
 
 def _names(listed: str) -> tuple[str, ...]:

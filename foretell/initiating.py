@@ -4,7 +4,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
@@ -19,9 +19,11 @@ from contract.spelling import snake
 from foretell.checking import check
 from foretell.diff_report import show
 from foretell.draft_contract import Draft, draft
+from foretell.mlflow_address import Address, is_address
 from foretell.revising import Revision
 from grpc_server.adding import Added, add_model
 from grpc_server.describing import Description, Told, describe
+from grpc_server.manifest import Source
 from grpc_server.repository import Repository
 
 _PACKAGE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*\.v[1-9][0-9]*")
@@ -39,6 +41,7 @@ class Wish:
     protos: Path
     models: Path
     allow_version_skew: bool = False
+    source: Source | None = None
 
     @property
     def contract_file(self) -> Path:
@@ -51,11 +54,12 @@ class Wish:
         return self.package.rpartition(".")[0]
 
 
-def package_of(file: Path, package: str, name: str) -> str:
+def package_of(place: str, package: str, name: str) -> str:
     """The package that is asked for, or else one that is named like the model, or like the folder of a file `model`.
 
     Raises SetupError for what is none.
     """
+    file = Path(Address.parse(place).name if is_address(place) else place)
     source = file.resolve().parent.name if file.stem == "model" else file.stem
     wanted = package or f"{name or snake(source, 'model')}.v1"
     if not _PACKAGE.fullmatch(wanted):
@@ -66,19 +70,6 @@ def package_of(file: Path, package: str, name: str) -> str:
     if name and model != name:
         raise SetupError(f"the package {wanted} is answered by the model {model!r}, not {name!r}: leave out one of the two")
     return wanted
-
-
-@contextmanager
-def model_in(path: Path, told: Told) -> Iterator[tuple[Path, Told]]:
-    """The model's file, of a path that may be a folder of MLflow's, and what the folder tells besides."""
-    if not path.is_dir():
-        yield path, told
-        return
-    from grpc_server.runtimes.mlflow_folder import unpack
-
-    with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
-        saved = unpack(path, Path(folder))
-        yield saved.file, replace(told, columns=told.columns or saved.columns)
 
 
 def init(wish: Wish) -> None:
@@ -185,6 +176,7 @@ def _add(wish: Wish, model: Description, repository: Repository) -> Added:
         format_name=wish.told.format,
         allow_version_skew=wish.allow_version_skew,
         observed=lambda _manifest: model.training,
+        source=wish.source,
     )
 
 

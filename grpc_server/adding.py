@@ -14,7 +14,7 @@ from grpc_server import runtimes
 from grpc_server.accelerating import Accelerated, Acceleration, accelerate
 from grpc_server.agreement import check_golden, check_manifest, sources_of, tried
 from grpc_server.errors import ModelError
-from grpc_server.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, golden_dtype, read_golden
+from grpc_server.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, Source, golden_dtype, read_golden
 from grpc_server.names import Target
 from grpc_server.observed import Training, observe
 from grpc_server.outputs import offered
@@ -50,6 +50,7 @@ def add_model(
     format_name: str = "",
     allow_version_skew: bool = False,
     observed: Callable[[Manifest], Training | None] = lambda _manifest: None,
+    source: Source | None = None,
 ) -> Added:
     """Put a trained model into the repository as the next version of `name`.
 
@@ -59,7 +60,7 @@ def add_model(
     nor the golden rows tell, such as that of a time; all others are numbers. `contract` is what it is for; its revision is kept.
     With an acceleration, what is served is a conversion that agrees with the model within the contract's bounds. `format_name` is
     needed where the file may be of several formats; with `allow_version_skew`, another scikit-learn may have fitted the model.
-    `observed` tells what the training data held of the columns, if that is known.
+    `observed` tells what the training data held of the columns, if that is known, and `source` which registry the file is from.
 
     Raises ModelError when the model cannot be served, does not answer its golden rows as expected, or its conversion does not
     agree; nothing is then added.
@@ -84,6 +85,7 @@ def add_model(
         columns=columns,
         dtypes={column: dtype for column, dtype in known.items() if dtype != PLAIN},
         classes=classes,
+        source=source,
         created=datetime.now(UTC),
     )
     check_manifest(runtime, manifest, file.name)

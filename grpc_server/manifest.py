@@ -23,6 +23,17 @@ CONTRACT = "contract.binpb"
 MANIFEST = "manifest.json"
 
 
+class Source(BaseModel):
+    """A version in a registry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: str
+    """Such as `models:/iris/3`."""
+    id: str
+    """Tells it from another version of that address, in another registry or after the first was deleted."""
+
+
 class Manifest(BaseModel):
     """One immutable version of a model."""
 
@@ -48,6 +59,8 @@ class Manifest(BaseModel):
     """What the model predicts, in the order of its output, where that is several things."""
     training: Training | None = None
     """What the training data held; None where it was not there when the model was added."""
+    source: Source | None = None
+    """What it is in the registry that it comes from; None where it comes from none."""
     created: datetime
 
     @field_validator("files")

@@ -105,17 +105,6 @@ def test_types_that_a_folder_of_mlflow_trusts_are_loaded_and_no_others(tmp_path:
     assert Repository(tmp_path / "models").read("m", "1").manifest.format == "joblib"
 
 
-def test_a_folder_that_mlflow_itself_has_written(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    saving = pytest.importorskip("mlflow.sklearn")
-    from mlflow.models import infer_signature
-
-    monkeypatch.chdir(tmp_path)
-    saving.save_model(MODEL, str(tmp_path / "m"), signature=infer_signature(FRAME, MODEL.predict(FRAME)))
-    done = init(tmp_path, tmp_path / "m", "--data", data)
-    assert done.exit_code == 0, done.output
-    assert list(fields(tmp_path)) == ["a", "b"]
-
-
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     frame = FRAME.assign(since=pd.Timestamp("2026-01-01", tz="Europe/Zurich"), town=pd.Categorical(np.resize(["Bern", "Zug"], 30)))
     encode = ColumnTransformer([("times", OneHotEncoder(handle_unknown="ignore"), ["since"]), ("towns", OneHotEncoder(), ["town"])])
