@@ -1,12 +1,12 @@
 """The FastAPI application of a contract. No field and no service is named here."""
 
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,6 +23,7 @@ from rest_bridge.guard import failure
 from rest_bridge.openapi import openapi
 from rest_bridge.pages import pages
 from rest_bridge.problem import Refused, refused
+from rest_bridge.served import Served
 from rest_bridge.settings import BridgeSettings
 
 _OWN_PAGES = {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/static-offline-docs"}
@@ -57,7 +58,8 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
         redirect_slashes=False,
         swagger_ui_parameters={"tryItOutEnabled": True},
     )
-    own = pages(contract, channel)
+    shown = Served(contract, channel)
+    own = pages(contract, channel, shown)
     app.include_router(own)
     taken = {getattr(route, "path", "") for route in own.routes} | _OWN_PAGES
     endpoints: dict[str, ASGIApp] = {}
@@ -73,9 +75,21 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _unexpected)
-    document = openapi(app, contract)
-    app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI documents this way of replacing it
+    app.router.routes.insert(0, Route("/openapi.json", _document(app, contract, shown)))  # In front of FastAPI's own.
     return Application(app, endpoints)
+
+
+def _document(app: FastAPI, contract: Contract, shown: Served) -> Callable[[Request], Awaitable[Response]]:
+    """The page of the OpenAPI document."""
+    documents = {contract.services: openapi(app, contract)}
+
+    async def document(_request: Request) -> Response:
+        served = await shown.contract()
+        if served.services not in documents:
+            documents[served.services] = openapi(app, served)
+        return JSONResponse(documents[served.services])
+
+    return document
 
 
 def _callers(contract: Contract, channel: Channel, eager: bool) -> Iterator[tuple[Service, Method, Caller]]:

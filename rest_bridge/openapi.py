@@ -113,18 +113,19 @@ def refusal_response(status: int) -> Part:
 
 
 def openapi(app: FastAPI, contract: Contract) -> Part:
-    """The whole document, OpenAPI 3.1."""
+    """The document of the services of `contract`, OpenAPI 3.1."""
+    api = contract.api
     tags = [{"name": service.full_name, "description": contract.comment(service.full_name)} for service in contract.services]
     document = get_openapi(
-        title=app.title,
-        version=app.version,
+        title=api.title,
+        version=api.version or "0",
         openapi_version="3.1.0",
-        description=app.description,
+        description=api.description,
         routes=app.routes,
         tags=[*tags, {"name": "server", "description": "What runs, and what it serves."}],
     )
-    if contract.api.contact:
-        document["info"]["contact"] = contract.api.contact
+    if api.contact:
+        document["info"]["contact"] = api.contact
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
@@ -139,12 +140,18 @@ def openapi(app: FastAPI, contract: Contract) -> Part:
                 paths[chosen] = {"post": _choosing(operation, kind)}
         if method.paths:
             _add_schemas(schemas, shown, method)
-    for page in document.get("paths", {}).values():
+    pages = {path: page for path, page in document.get("paths", {}).items() if _is_shown(path, contract)}
+    for page in pages.values():
         for operation in page.values():
             operation["responses"] |= {str(status): refusal_response(status) for status in PAGE_REFUSALS}
             operation["responses"]["default"] = _DEFAULT
-    document["paths"] = paths | document.get("paths", {})
+    document["paths"] = paths | pages
     return document
+
+
+def _is_shown(path: str, contract: Contract) -> bool:
+    """Whether the page is not the text of a contract that is left out."""
+    return not path.startswith("/contract/") or path.removeprefix("/contract/") in contract.sources
 
 
 def _operation(contract: Contract, schemas: Schemas, method: Method, number: int) -> Part:

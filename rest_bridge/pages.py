@@ -14,6 +14,7 @@ from contract.contract import MODEL_SERVICE, Contract
 from rest_bridge.channel import Channel
 from rest_bridge.openapi import refusal_response
 from rest_bridge.problem import refused
+from rest_bridge.served import Served
 from rest_bridge.translation import refused_call
 
 _SECONDS = 2.0
@@ -113,7 +114,7 @@ class ContractFiles(BaseModel):
     """Path of the compiled FileDescriptorSet, imports and comments included."""
 
 
-def pages(contract: Contract, channel: Channel) -> APIRouter:
+def pages(contract: Contract, channel: Channel, shown: Served) -> APIRouter:
     """Routes that every contract gets."""
     router = APIRouter(tags=["server"])
     check = channel.unary_unary("/grpc.health.v1.Health/Check")
@@ -148,7 +149,8 @@ def pages(contract: Contract, channel: Channel) -> APIRouter:
 
     @router.get("/contract", summary="Where to get the contract")
     async def contract_files() -> ContractFiles:
-        return ContractFiles(files=[f"/contract/{name}" for name in contract.sources], descriptor_set="/contract.binpb")
+        served = await shown.contract()
+        return ContractFiles(files=[f"/contract/{name}" for name in served.sources], descriptor_set="/contract.binpb")
 
     @router.get(
         "/contract.binpb",

@@ -1,7 +1,6 @@
 """A trained iris model, and the whole of Foretell running on free ports: once a test session each."""
 
 import runpy
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,14 +20,6 @@ EXAMPLE = {"sepal_length": 0.2, "sepal_width": 0.5, "petal_length": 0.8, "petal_
 def contract() -> Contract:
     """The iris contract; tests only read it."""
     return load(PROTOS).only(["iris"])
-
-
-@pytest.fixture(scope="session")
-def iris_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with no other contract than that of iris: a bridge of its own shows all that it is given."""
-    folder = tmp_path_factory.mktemp("protos")
-    shutil.copytree(PROTOS / "iris/v1", folder / "iris/v1")
-    return folder
 
 
 @pytest.fixture(scope="session")

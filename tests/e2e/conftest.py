@@ -11,11 +11,11 @@ from tests.processes import LAYOUTS, Foretell, foretell
 
 
 @pytest.fixture(scope="session", params=["inside", "beside"])
-def running(running: Foretell, models: Path, iris_alone: Path, request: pytest.FixtureRequest) -> Iterator[Foretell]:
+def running(running: Foretell, models: Path, request: pytest.FixtureRequest) -> Iterator[Foretell]:
     if request.param == "inside":
         yield running
         return
-    with foretell(models, *LAYOUTS[request.param][0], "--protos", str(iris_alone)) as started:
+    with foretell(models, *LAYOUTS[request.param][0]) as started:
         yield started
 
 

@@ -144,12 +144,17 @@ def test_each_service_has_its_health(served: Foretell) -> None:
         assert health(served.grpc, service) == SERVING
 
 
-def test_what_has_no_model_is_not_served_and_the_log_says_so(models: Path, contract: Contract, tmp_path: Path) -> None:
-    with (tmp_path / "log").open("w") as log, foretell(models, stderr=log) as served:
+@pytest.mark.parametrize(("bridge", "status"), [("inside", 404), ("beside", 501)])
+def test_what_has_no_model_is_not_served_and_the_log_says_so(models: Path, tmp_path: Path, bridge: str, status: int) -> None:
+    with (tmp_path / "log").open("w") as log, foretell(models, "--bridge", bridge, stderr=log) as served:
         assert health(served.grpc, "iris.v1.IrisService") == SERVING
         assert health(served.grpc, "iris.v2.IrisService") == UNKNOWN
-        assert "/v2/predict" not in httpx.get(f"{served.http}/openapi.json").json()["paths"]
-        assert httpx.post(f"{served.http}/v2/predict", json={}).status_code == 404
+        document = httpx.get(f"{served.http}/openapi.json").json()
+        assert document["info"]["title"] == "IRIS Classification"
+        assert {path for path in document["paths"] if "parcel" in path or "v2" in path} == set()
+        assert httpx.get(f"{served.http}/contract").json()["files"] == ["/contract/iris/v1/iris.proto"]
+        row = {f"{column}_cm": 1.0 for column in COLUMNS}
+        assert httpx.post(f"{served.http}/v2/predict", json=row).status_code == status
         with grpc.insecure_channel(served.grpc) as channel, pytest.raises(grpc.RpcError) as failure:
             channel.unary_unary("/iris.v2.IrisService/Predict")(b"", timeout=30)
         assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
