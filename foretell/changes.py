@@ -1,46 +1,63 @@
-"""`foretell promote`, `rollback`, `canary`, `shadow` and `retire`: what they print of a change."""
+"""`foretell promote`, `rollback`, `canary`, `shadow` and `retire`: where a change is made, and what is printed of it."""
 
 import json
 import os
 import pwd
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Protocol
 
 import typer
 
-from foretell.listing import chosen_settings, response_type
+from foretell.options import Change, Introduction
+from foretell.place import servers_of, settings_at, trust
+from foretell.remote import RemoteChanger
 from grpc_server.changing import Changed, Changer, Progress, Wish
 from grpc_server.gates import Gate
-from grpc_server.verdict import Servers
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What all these commands are told alike."""
+class Changes(Protocol):
+    """The changes of a record; Changer says what each does. Each raises SetupError where it is refused."""
 
-    name: str
-    why: str
-    generation: int | None
-    check: bool
-    wait: bool
-    as_json: bool
+    def promote(self, version: str, alias: str) -> Changed:
+        """Put an alias on a version."""
+
+    def canary(self, version: str, share: float) -> Changed:
+        """Let a version answer a share of the calls; with 0, none."""
+
+    def shadow(self, version: str, *, end: bool) -> Changed:
+        """Have a version asked what production is asked, or end that."""
+
+    def rollback(self, alias: str) -> Changed:
+        """Put an alias back."""
+
+    def retire(self, version: str) -> Changed:
+        """Take every alias from a version."""
 
 
-def change(asked: Asked, act: Callable[[Changer], Changed], **flags: object) -> None:
+def change(name: str, told: Change, act: Callable[[Changes], Changed]) -> None:
     """Do one change and tell of it. Raises SetupError where it is refused."""
-    settings = chosen_settings(**flags)  # type: ignore[arg-type]  # typer has made each what it is to be
-    wish = Wish(_user(), asked.why, asked.generation, asked.check, asked.wait)
-    folder = None if flags["grpc_address"] or settings.control == "off" else settings.control_folder
-    servers = Servers(folder, settings.grpc_address, response_type())
-    changed = act(Changer(asked.name, settings, servers, wish, Progress() if asked.as_json else _Lines()))
-    routes, verdict = changed.routes, changed.verdict
-    if asked.as_json:
-        facts = {"name": asked.name, "generation": routes.generation, "aliases": routes.aliases, "server": verdict.outcome}
+    check = not (isinstance(told, Introduction) and told.no_check)
+    wish = Wish(_user(), told.why, told.generation, check, wait=not told.no_wait)
+    changed = _remotely(name, told, wish, act) if told.target else _here(name, told, wish, act)
+    verdict = changed.verdict
+    if told.as_json:
+        facts = {"name": name, "generation": changed.generation, "aliases": dict(changed.aliases), "server": verdict.outcome}
         typer.echo(json.dumps(facts | {"servers": verdict.servers}, indent=2))
         return
-    typer.echo(f"{changed.done} (generation {routes.generation})")
+    typer.echo(f"{changed.done} (generation {changed.generation})")
     if verdict.text:
         typer.echo(verdict.text, err=verdict.outcome != "served")
+
+
+def _here(name: str, told: Change, wish: Wish, act: Callable[[Changes], Changed]) -> Changed:
+    settings = settings_at(told)
+    return act(Changer(name, settings, servers_of(settings, told), wish, Progress() if told.as_json else _Lines()))
+
+
+def _remotely(name: str, told: Change, wish: Wish, act: Callable[[Changes], Changed]) -> Changed:
+    settings_at(told)
+    with RemoteChanger(str(told.target), trust(told), name, wish) as changer:
+        return act(changer)
 
 
 class _Lines(Progress):

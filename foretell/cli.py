@@ -66,6 +66,9 @@ def serve(
         str | None,
         typer.Option(metavar="HOST:PORT|off", help="Where changes are taken, beside Unix sockets.  [default: on those alone]"),
     ] = None,
+    control_http: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT|off", help="Where they are taken over REST, with docs.  [default: off]")
+    ] = None,
     workers: Annotated[
         str | None, typer.Option(metavar="N|auto", help="Worker processes of a slow model; auto: one a core.  [default: auto]")
     ] = None,
@@ -79,6 +82,7 @@ def serve(
 
     flags = {"protos": protos, "models": models, "grpc_address": grpc_address, "http_address": http_address}
     flags |= {"processes": processes, "bridge": bridge, "placement": placement, "workers": workers, "control": control}
+    flags |= {"control_http": control_http}
     flags |= {"allow_version_skew": "true" if allow_version_skew else None}
     run({name: str(value) for name, value in flags.items() if value is not None})
 
@@ -191,23 +195,6 @@ def init(
 
 def _names(listed: str) -> tuple[str, ...]:
     return tuple(filter(None, (name.strip() for name in listed.split(","))))
-
-
-@app.command("models")
-def list_models(
-    models: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder to look into where no server answers.  [default: models]")
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="The gRPC server to ask.  [default: what FORETELL_GRPC_ADDRESS says]"),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a foretell.v1.ListModelsResponse as JSON.")] = False,
-) -> None:
-    """List the models that a running server hosts, or, where none answers, the versions on disk."""
-    from foretell.listing import list_models
-
-    list_models(models, target, as_json=as_json)
 
 
 @app.command()

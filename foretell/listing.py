@@ -2,57 +2,49 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import typer
 from google.protobuf import json_format
-from pydantic import ValidationError
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from contract.compiler import SHIPPED
-from contract.contract import load
+from contract.errors import SetupError
+from foretell.options import Place
+from foretell.place import servers_of, settings_at
 from grpc_server.changing import percent
 from grpc_server.listing import aliases_of, describe
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore
-from grpc_server.settings import ServerSettings
-from grpc_server.verdict import Servers
-from lifecycle.settings import settings_error
 
 _UNBOUNDED = 10_000
 """Columns of what is no terminal: a file or a pipe wants whole lines."""
 
 
-def list_models(models: Path | None, target: str | None, *, as_json: bool) -> None:
-    """Print the models of the server at `target`, or else of the repository `models`; what is None comes from the settings.
+def list_models(told: Place) -> None:
+    """Print the models of a server, or, where none answers at the settings' own address, of the repository.
 
-    Raises SetupError where something answers at `target` that is no Foretell, or a manifest cannot be read.
+    Raises SetupError where nobody answers at a target, or somebody who is no Foretell, or a manifest cannot be read.
     """
-    settings = chosen_settings(models=models, grpc_address=target)
-    kind = response_type()
-    folder = None if target or settings.control == "off" else settings.control_folder
-    response: Any = Servers(folder, settings.grpc_address, kind).ask()
+    settings = settings_at(told)
+    servers = servers_of(settings, told)
+    response: Any = servers.ask()
     if response is None:
-        response = kind()
+        if told.target:
+            raise SetupError(f"no server answers at {told.target}")
+        response = servers.response_type()
         _describe_repository(response, Repository(settings.models))
         holds = "these are the versions" if response.models else "there is no version"
         typer.echo(f"no server answers at {settings.grpc_address}; {holds} in {settings.models}", err=True)
     listed = {"models": []} | json_format.MessageToDict(response, preserving_proto_field_name=True)
-    if as_json:
+    if told.as_json:
         typer.echo(json.dumps(listed, indent=2))
     elif listed["models"]:
         _print(listed["models"])
         for following in response.following:
             _tell_of_shadow(following)
             _warn(following)
-
-
-def response_type() -> Any:
-    """The class of foretell.v1.ListModelsResponse. Compiles its contract: to be asked for once."""
-    return load(SHIPPED).message("foretell.v1.ListModelsResponse")
 
 
 def _describe_repository(response: Any, repository: Repository) -> None:
@@ -88,14 +80,6 @@ def _warn(following: Any) -> None:
         typer.echo(
             f"{following.name}: version {refused.version} was refused at the gate {refused.gate}: {refused.reason}", err=True
         )
-
-
-def chosen_settings(**flags: Path | str | None) -> ServerSettings:
-    """Settings in which the flags that are not None win. Raises SetupError."""
-    try:
-        return ServerSettings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
-    except ValidationError as error:
-        raise settings_error(error) from None
 
 
 def _print(models: list[dict[str, Any]]) -> None:

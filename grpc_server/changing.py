@@ -1,6 +1,6 @@
 """Changes of what answers, as commands and the control service make them: the gates, the record, the servers' verdict."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -38,8 +38,9 @@ class Wish:
 class Changed:
     """A change that is on record."""
 
-    name: str
-    routes: Routes
+    generation: int
+    """The generation that it made."""
+    aliases: Mapping[str, str]
     done: str
     """In words, such as `production of iris is version 2`."""
     verdict: Verdict
@@ -111,13 +112,13 @@ class Changer:
         verdict = self._verdict(routes, version)
         if verdict.outcome == "refused":
             raise _refused(f"{verdict.text}; roll back once more, or promote another version", verdict)
-        return Changed(self._name, routes, f"{alias} of {self._name} is version {version} again", verdict)
+        return _changed(routes, f"{alias} of {self._name} is version {version} again", verdict)
 
     def retire(self, version: str) -> Changed:
         """Take every name from `version`. Raises ModelError while it is production."""
         self._newest_beside(version)
         routes = self._change(lambda routes, author: routes.retire(version, author))
-        return Changed(self._name, routes, f"version {version} of {self._name} is retired", self._verdict(routes, None))
+        return _changed(routes, f"version {version} of {self._name} is retired", self._verdict(routes, None))
 
     def _introduce(self, version: str, edit: _Edit, undo: _Edit, done: str) -> Changed:
         """Let the record name `version`, and take that back where a server refuses it."""
@@ -129,14 +130,14 @@ class Changer:
         verdict = self._verdict(routes, version)
         if verdict.outcome == "refused":
             raise _refused(f"{verdict.text}; {self._undo(routes, undo)}", verdict)
-        return Changed(self._name, routes, done, verdict)
+        return _changed(routes, done, verdict)
 
     def _end(self, version: str, what: str, edit: _Edit, named: str | None) -> Changed:
         if version != named:
             raise ChangeRefused(f"version {version} of {self._name} is no {what}")
         routes = self._change(edit)
         done = f"version {version} of {self._name} is a {what} no more"
-        return Changed(self._name, routes, done, self._verdict(routes, None))
+        return _changed(routes, done, self._verdict(routes, None))
 
     def _change(self, edit: _Edit) -> Routes:
         self._repository.latest(self._name)
@@ -198,6 +199,10 @@ class Changer:
 def percent(share: float) -> str:
     """A share for people, such as 5 %."""
     return f"{share * 100:.4g} %"
+
+
+def _changed(routes: Routes, done: str, verdict: Verdict) -> Changed:
+    return Changed(routes.generation, routes.aliases, done, verdict)
 
 
 def _refused(text: str, verdict: Verdict) -> ModelError:

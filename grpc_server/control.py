@@ -78,7 +78,7 @@ class Control:
         generation = said.generation if said.HasField("generation") else None
         wish = Wish(f"{said.who or 'somebody'} (control)", said.why, generation, check=not said.no_check, wait=not said.no_wait)
         changed = _CHANGES[method.name](Changer(request.name, self.settings, self.servers, wish), request)
-        facts = {"generation": changed.routes.generation, "done": changed.done, "aliases": changed.routes.aliases}
+        facts = {"generation": changed.generation, "done": changed.done, "aliases": changed.aliases}
         verdict = changed.verdict
         return method.response(**facts, outcome=verdict.outcome, verdict=verdict.text, servers=verdict.servers)
 
@@ -86,7 +86,9 @@ class Control:
         repository = Repository(self.settings.models)
         repository.latest(request.name)
         routes = RouteStore(repository).read(request.name)
-        response: Any = method.response(generation=routes.generation, aliases=routes.aliases)
+        canary = {"canary": routes.canary.version, "canary_share": routes.canary.share} if routes.canary else {}
+        facts = {"generation": routes.generation, "aliases": routes.aliases, "shadow": routes.shadow, "retired": routes.retired}
+        response: Any = method.response(**facts, **canary)
         for change in routes.history:
             told = change.model_dump(exclude={"when"}, exclude_none=True)
             response.changes.add(**told).when.FromDatetime(change.when)

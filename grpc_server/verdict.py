@@ -13,12 +13,15 @@ from google.protobuf.message import DecodeError, Message
 from contract.contract import MODEL_SERVICE
 from contract.errors import SetupError
 from grpc_server import peers
+from grpc_server.tls import IN_THE_CLEAR, Trust
 
 _EVERY = 0.1
 """Seconds between two questions."""
 
 _SECONDS = 5.0
 """Longest time in which a server that follows a record has read a change of it; and for an answer of it."""
+
+_OPTIONS = [("grpc.enable_http_proxy", 0)]
 
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
@@ -45,17 +48,17 @@ NOT_WAITED = Verdict("not waited for", "")
 class Servers:
     """The servers that follow a repository: those with sockets in `folder`, or else the one at `target`, if any."""
 
-    def __init__(self, folder: Path | None, target: str, response_type: type[Message]) -> None:
-        """`response_type` is the class of foretell.v1.ListModelsResponse."""
+    def __init__(self, folder: Path | None, target: str, response_type: type[Message], trust: Trust = IN_THE_CLEAR) -> None:
+        """`response_type` is the class of foretell.v1.ListModelsResponse; `trust` is for the calls to `target`."""
         self._folder = folder
         self._target = target
-        self._response_type = response_type
+        self._trust = trust
+        self.response_type = response_type
 
     def verdict(self, name: str, generation: int, version: str | None, tell: Callable[[str], None]) -> Verdict:
         """Wait until each server has done what the record of model `name` asks for since `generation`.
 
-        `version` is what the change asks for, if it asks for one; `tell` is told of the gates that it comes to. Raises SetupError
-        where something answers that is no Foretell.
+        `version` is what the change asks for, if it asks for one; `tell` is told of the gates that it comes to.
         """
         with self._all() as servers:
             waits = [_Wait(server, name, generation, version) for server in servers]
@@ -78,7 +81,10 @@ class Servers:
         return Verdict("served", f"{' and '.join(followers)} {follows} generation {generation}", tuple(followers))
 
     def ask(self) -> Message | None:
-        """What one of the servers hosts; None where none answers. Raises SetupError as `verdict`."""
+        """What one of the servers hosts; None where none answers.
+
+        Raises SetupError where something answers that is no Foretell, or that is to be called otherwise.
+        """
         with self._all() as servers:
             return next((answer for server in servers if (answer := server.ask()) is not None), None)
 
@@ -92,15 +98,24 @@ class Servers:
             yield [
                 _Server(peer.name, opened.enter_context(_channel(opened.enter_context(peers.address(peer.socket)))), self, peer)
                 for peer in found
-            ] or [_Server(f"the server at {self._target}", opened.enter_context(_channel(self._target)), self)]
+            ] or [_Server(f"the server at {self._target}", opened.enter_context(self.channel()), self)]
+
+    def channel(self) -> grpc.Channel:
+        """To the target."""
+        credentials = self._trust.credentials()
+        return _channel(self._target) if credentials is None else grpc.secure_channel(self._target, credentials, _OPTIONS)
+
+    def trouble(self, error: grpc.RpcError) -> str:
+        """See Trust."""
+        return self._trust.trouble(self._target, error)
 
     def parse(self, answer: bytes) -> Message:
         """The ListModelsResponse. Raises DecodeError."""
-        return self._response_type.FromString(answer)
+        return self.response_type.FromString(answer)
 
 
 def _channel(address: str) -> grpc.Channel:
-    return grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)])
+    return grpc.insecure_channel(address, _OPTIONS)
 
 
 @dataclass(slots=True)
@@ -124,6 +139,9 @@ class _Server:
             return self.servers.parse(call(b"", timeout=_SECONDS))
         except grpc.RpcError as error:
             if error.code() in _AWAY:
+                trouble = "" if self.peer else self.servers.trouble(error)
+                if trouble:
+                    raise SetupError(trouble) from None
                 return None
             raise SetupError(f"{self.name} is no Foretell server ({error.code().name})") from None
         except DecodeError:
@@ -146,7 +164,11 @@ class _Wait:
     def look(self, *, late: bool) -> bool:
         """Ask once; whether to ask again. One that has not read the record when it is `late` does not follow it."""
         if not self.over:
-            answer = self.server.ask()
+            try:
+                answer = self.server.ask()
+            except SetupError as error:  # The change is on record all the same.
+                self.verdict, self.over = Verdict("unfollowed", str(error)), True
+                return False
             self.verdict = self._gone(late) if answer is None else self._judge(answer, late)
             self.over = self.verdict is not None or (answer is None and self.server.gone)
         return not self.over

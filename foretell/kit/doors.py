@@ -16,6 +16,7 @@ from google.rpc.status_pb2 import Status
 from contract.errors import SetupError
 from contract.service import Method, Shape
 from foretell.kit.case import Came, Told, broken
+from grpc_server.tls import Trust
 
 SECONDS = 30.0
 """Longest wait for an answer."""
@@ -30,13 +31,8 @@ _JSON = {"content-type": "application/json"}
 
 def open_channel(target: str, roots: Path | None, *, tls: bool) -> grpc.Channel:
     """A channel to HOST:PORT, encrypted with `roots` or `tls`. Raises SetupError where the roots cannot be read."""
-    if roots is None and not tls:
-        return grpc.insecure_channel(target, _OPTIONS)
-    try:
-        trusted = roots.read_bytes() if roots is not None else None
-    except OSError as error:
-        raise SetupError(f"cannot read {roots}: {error.strerror}") from None
-    return grpc.secure_channel(target, grpc.ssl_channel_credentials(trusted), _OPTIONS)
+    credentials = Trust(roots, tls).credentials()
+    return grpc.insecure_channel(target, _OPTIONS) if credentials is None else grpc.secure_channel(target, credentials, _OPTIONS)
 
 
 class GrpcDoor:

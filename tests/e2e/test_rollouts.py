@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from contract.contract import Contract
-from foretell.listing import response_type
+from foretell.place import response_type
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore
 from grpc_server.routes import Routes

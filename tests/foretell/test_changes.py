@@ -31,11 +31,10 @@ class Command:
 
     def __call__(self, *arguments: str, fails: bool = False) -> Result:
         options = ["--models", str(self.root)]
-        if arguments[0] != "history":
-            options += ["--target", self.target]
         if arguments[0] == "promote":
             options += ["--protos", str(PROTOS)]
-        result = CliRunner().invoke(app, [*arguments, *options])
+        asking = {"FORETELL_CONTROL": "off", "FORETELL_GRPC_ADDRESS": self.target}
+        result = CliRunner().invoke(app, [*arguments, *options], env=asking)
         assert (result.exit_code != 0) == fails, result.output
         return result
 

@@ -19,10 +19,15 @@ from tests.conftest import COLUMNS, EXAMPLE
 from tests.processes import Foretell, foretell, refused
 
 
-def listed(*arguments: str) -> Result:
-    result = CliRunner().invoke(app, ["models", *arguments])
+def listed(*arguments: str, **environment: str) -> Result:
+    result = CliRunner().invoke(app, ["models", *arguments], env=environment)
     assert result.exit_code == 0, result.output
     return result
+
+
+def without(nowhere: str) -> dict[str, str]:
+    """What says that the only server is at `nowhere`."""
+    return {"FORETELL_GRPC_ADDRESS": nowhere, "FORETELL_CONTROL": "off"}
 
 
 def cells(line: str) -> list[str]:
@@ -66,19 +71,24 @@ def test_a_model_is_listed_where_its_cost_puts_it(running: Foretell) -> None:
 
 
 def test_without_a_server_the_versions_on_disk_are_listed(models: Path, nowhere: str) -> None:
-    result = listed("--models", str(models), "--target", nowhere)
+    result = listed("--models", str(models), **without(nowhere))
     assert result.stderr == f"no server answers at {nowhere}; these are the versions in {models}\n"
     assert [cells(line) for line in result.stdout.splitlines()[2:]] == [["iris", "1", "joblib"]]
-    (model,) = json.loads(listed("--models", str(models), "--target", nowhere, "--json").stdout)["models"]
+    (model,) = json.loads(listed("--models", str(models), "--json", **without(nowhere)).stdout)["models"]
     assert model["digest"] == Repository(models).read("iris", "1").manifest.digest
     assert "placement" not in model
 
 
 def test_an_empty_repository_and_no_server_are_said(tmp_path: Path, nowhere: str) -> None:
     (tmp_path / "not a model").mkdir()
-    assert json.loads(listed("--models", str(tmp_path), "--target", nowhere, "--json").stdout) == {"models": []}
-    result = listed("--models", str(tmp_path), "--target", nowhere)
+    assert json.loads(listed("--models", str(tmp_path), "--json", **without(nowhere)).stdout) == {"models": []}
+    result = listed("--models", str(tmp_path), **without(nowhere))
     assert (result.stdout, result.stderr) == ("", f"no server answers at {nowhere}; there is no version in {tmp_path}\n")
+
+
+def test_a_target_where_nobody_answers_is_refused_in_one_line(nowhere: str) -> None:
+    code, stderr = refused("foretell", "models", "--json", "--target", nowhere)
+    assert (code, stderr) == (2, f"foretell: no server answers at {nowhere}\n")
 
 
 def test_a_server_of_another_kind_is_refused_in_one_line(models: Path) -> None:

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from contract.errors import SetupError
 from foretell.cli import app
 from foretell.drift import Shift, judged, stability
-from foretell.listing import response_type
+from foretell.place import response_type
 from grpc_server.shadow_log import Compared, Failed, Head, ShadowLog
 from grpc_server.verdict import Servers
 from tests.conftest import COLUMNS, EXAMPLE

@@ -1,0 +1,111 @@
+"""A record elsewhere, read and changed through the control service of its server."""
+
+from datetime import UTC
+from typing import Any, Self
+
+import grpc
+from google.protobuf.message import Message
+
+from contract.contract import load_control
+from contract.errors import SetupError
+from grpc_server.changing import MOST_WHY, Changed, Wish
+from grpc_server.routes import Change, Routes
+from grpc_server.tls import Trust
+from grpc_server.verdict import Servers, Verdict
+
+_SECONDS = 3600.0
+"""Longest wait for a change: the server bounds the time of each gate."""
+
+
+class Remote:
+    """foretell.v1.ControlService at HOST:PORT. Use it in a `with` block."""
+
+    def __init__(self, target: str, trust: Trust) -> None:
+        """Raises SetupError for certificates that cannot be read."""
+        contract = load_control()
+        self._target = target
+        self._servers = Servers(None, target, contract.message("foretell.v1.ListModelsResponse"), trust)
+        self._methods = {method.name: method for service in contract.services for method in service.methods}
+        self._channel = self._servers.channel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+    def ask(self, method_name: str, /, **fields: Any) -> Any:
+        """The response of a method. Raises SetupError with the words of the server, or where none answers."""
+        method = self._methods[method_name]
+        request: Message = method.request(**fields)
+        call: Any = self._channel.unary_unary(method.path)
+        try:
+            return method.response.FromString(call(request.SerializeToString(), timeout=_SECONDS))
+        except grpc.RpcError as error:
+            raise SetupError(self._told(error)) from None
+
+    def _told(self, error: Any) -> str:
+        code = error.code()
+        if code is grpc.StatusCode.UNIMPLEMENTED:
+            return (
+                f"{self._target} has no control service: give the address that `foretell serve --control HOST:PORT` opens there, "
+                "or leave out --target to change the repository at hand"
+            )
+        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            return self._servers.trouble(error) or f"no control service answers at {self._target}"
+        return str(error.details())
+
+    def routes(self, name: str) -> Routes:
+        """The record of a model. Raises SetupError where there is no such model."""
+        answer = self.ask("History", name=name)
+        canary = {"version": answer.canary, "share": answer.canary_share} if answer.canary else None
+        facts = {"generation": answer.generation, "aliases": dict(answer.aliases), "canary": canary}
+        history = tuple(_change(change) for change in answer.changes)
+        return Routes.model_validate(
+            facts | {"shadow": answer.shadow or None, "retired": tuple(answer.retired), "history": history}
+        )
+
+
+class RemoteChanger(Remote):
+    """The changes of Changer, made there."""
+
+    def __init__(self, target: str, trust: Trust, name: str, wish: Wish) -> None:
+        super().__init__(target, trust)
+        self._name = name
+        self._wish: dict[str, Any] = {"who": wish.who, "why": wish.why[:MOST_WHY], "generation": wish.generation}
+        self._wish |= {"no_check": not wish.check, "no_wait": not wish.wait}
+
+    def promote(self, version: str, alias: str) -> Changed:
+        """See Changer."""
+        return self._change("Promote", version=version, alias=alias)
+
+    def canary(self, version: str, share: float) -> Changed:
+        """See Changer."""
+        return self._change("Canary", version=version, share=share)
+
+    def shadow(self, version: str, *, end: bool) -> Changed:
+        """See Changer."""
+        return self._change("Shadow", version=version, end=end)
+
+    def rollback(self, alias: str) -> Changed:
+        """See Changer."""
+        return self._change("Rollback", alias=alias)
+
+    def retire(self, version: str) -> Changed:
+        """See Changer."""
+        return self._change("Retire", version=version)
+
+    def _change(self, method: str, **fields: Any) -> Changed:
+        told = self.ask(method, name=self._name, wish=self._wish, **fields)
+        verdict = Verdict(told.outcome, told.verdict, tuple(told.servers))
+        return Changed(told.generation, dict(told.aliases), told.done, verdict)
+
+
+def _change(told: Any) -> Change:
+    words = {name: getattr(told, name) or None for name in ("alias", "from", "to")}
+    share = told.share if told.HasField("share") else None
+    return Change.model_validate(
+        words
+        | {"generation": told.generation, "when": told.when.ToDatetime(UTC), "who": told.who, "why": told.why}
+        | {"what": told.what, "share": share}
+    )
