@@ -13,7 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from contract.api import Api, read_api, together
 from contract.comments import comments
-from contract.compiler import compile_protos, compile_shipped, completed, contract_files, is_contract, own_files
+from contract.compiler import SHIPPED, compile_protos, compile_shipped, completed, contract_files, is_contract, own_files
 from contract.defects import defects
 from contract.errors import ContractError
 from contract.options import Options
@@ -23,6 +23,9 @@ from contract.service import Service, read_service
 
 MODEL_SERVICE = "foretell.v1.ModelService"
 """The service by which a server tells which models it hosts; part of every loaded contract."""
+
+CONTROL_SERVICE = "foretell.v1.ControlService"
+"""The service by which programs change what answers."""
 
 CONTROL = "foretell/v1/control.proto"
 
@@ -88,7 +91,7 @@ def load(root: Path, *, strict: bool = True) -> Contract:
 
 def load_control() -> Contract:
     """The contract of the control service, which comes with Foretell."""
-    return _read(compile_shipped(CONTROL), [CONTROL], {}, {}, strict=True)
+    return _read(compile_shipped(CONTROL), [CONTROL], {CONTROL: _text(SHIPPED / CONTROL)}, {}, strict=True)
 
 
 def load_set(compiled: FileDescriptorSet) -> Contract:

@@ -9,6 +9,7 @@ def banner(facts: dict[str, Any]) -> str:
     grpc, rest = facts["grpc_address"], f"http://{facts['http_address']}"
     lines = ["Foretell is ready.", "", f"  gRPC   {grpc}", f"  REST   {rest}", f"  docs   {rest}/docs"]
     lines += [f"  control {facts['control']}"] * bool(facts["control"])
+    lines += [f"  control {url}/docs" for url in [facts.get("control_url")] if url]
     lines += [f"  model  {model}" for model in facts["models"]]
     example = facts["example"]
     if example:

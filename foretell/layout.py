@@ -32,13 +32,20 @@ def tiers(settings: ServeSettings, count: int, folder: Path) -> list[list[Role]]
     if settings.bridge == "inside":
         if settings.grpc_socket and count > 1:
             raise SetupError(f"grpc_socket is for one process: leave out {settings.grpc_socket}, or set processes to 1")
-        return [[Role(_name("host", number, count), "foretell.host", {}) for number in numbers]]
+        return [*_control(settings), [Role(_name("host", number, count), "foretell.host", {}) for number in numbers]]
     bridges, servers = [], []
     for number in numbers:
         path = _socket(folder, number)
         bridges.append(Role(_name("rest_bridge", number, count), "rest_bridge", {"target": f"unix:{path}"}))
         servers.append(Role(_name("grpc_server", number, count), "grpc_server", {"grpc_socket": path}))
-    return [bridges, servers]  # The last requests of a bridge still need its server.
+    return [*_control(settings), bridges, servers]  # The last requests of a bridge still need its server.
+
+
+def _control(settings: ServeSettings) -> list[list[Role]]:
+    """The tier of the control service's bridge, if there is to be one: a single one, however many servers there are."""
+    if settings.control_http == "off":
+        return []
+    return [[Role("control_bridge", "foretell.control_bridge", {"share_ports": "false"})]]
 
 
 def _name(kind: str, number: int, count: int) -> str:

@@ -30,6 +30,7 @@ def serve(flags: dict[str, str]) -> None:
         settings = ServeSettings(**flags)  # type: ignore[arg-type]  # pydantic turns text into each field's type
     except ValidationError as error:
         raise settings_error(error) from None
+    settings.check_control()
     count = processes(settings)
     with ExitStack() as held:
         folder = held.enter_context(tempfile.TemporaryDirectory(prefix="foretell-"))

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from contract.errors import SetupError
 from grpc_server.settings import ServerSettings
 from rest_bridge.settings import BridgeSettings
 
@@ -23,3 +24,15 @@ class ServeSettings(ServerSettings, BridgeSettings):
 
     hang_seconds: float = Field(default=60.0, ge=2, le=3600, allow_inf_nan=False)
     """Longest time for which a process may give no sign of life; then it is killed and started again."""
+
+    control_http: str = "off"
+    """HOST:PORT of the control service over REST, with docs of its own: beyond loopback only with TLS; or `off`."""
+
+    def check_control(self) -> None:
+        """See ServerSettings."""
+        super().check_control()
+        if self.control_http == "off":
+            return
+        self._check_private("control_http", self.control_http)
+        if self.control == "off":
+            raise SetupError("control_http asks the servers on their control sockets: leave out control = off, or control_http")

@@ -17,6 +17,10 @@ _DELAYS = (0.1, 0.5, 2.0, 5.0)
 """Seconds before a process that ended is started again, by how often it has failed to become ready since; then the last."""
 
 
+_ADDRESSES = ("grpc_address", "http_address", "control", "control_http")
+"""Facts that are settings too."""
+
+
 class Supervisor:
     """Runs the processes of one `foretell serve`. Use it once."""
 
@@ -59,7 +63,7 @@ class Supervisor:
         facts: dict[str, Any] = {}
         for part in announced:
             facts |= part
-        self._environment |= {f"FORETELL_{name.upper()}": facts[name] for name in ("grpc_address", "http_address")}
+        self._environment |= {f"FORETELL_{name.upper()}": facts[name] for name in _ADDRESSES if facts.get(name)}
         print(banner(facts), flush=True)
 
     async def _stop(self) -> None:

@@ -4,18 +4,18 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
-from ipaddress import ip_address
 
-from contract.contract import MODEL_SERVICE, load_control
+from contract.contract import CONTROL_SERVICE, MODEL_SERVICE, load_control
 from contract.errors import SetupError
 from grpc_server import peers
 from grpc_server.aio_shell import AioShell
 from grpc_server.control import Control
 from grpc_server.handler import Handler
+from grpc_server.health import Health
 from grpc_server.listing import listing_handler
 from grpc_server.reflection import reflection_handlers
 from grpc_server.registry import Registry
-from grpc_server.settings import ServerSettings
+from grpc_server.settings import OPEN_TO_ALL, ServerSettings
 from grpc_server.tls import server_credentials
 from grpc_server.verdict import Servers
 from lifecycle import address
@@ -23,25 +23,6 @@ from lifecycle import address
 logger = logging.getLogger(__name__)
 
 _LAST_BYTES = 1.0
-
-
-def check_control(settings: ServerSettings) -> None:
-    """Raises SetupError where control would be open to a network without encryption."""
-    if not settings.control_address:
-        return
-    host, _ = address.split(settings.control_address)
-    if not (settings.tls_certificate or host == "localhost" or _is_loopback(host)):
-        raise SetupError(
-            f"control on {settings.control_address} would let the network change what answers: "
-            "listen on 127.0.0.1, or set tls_certificate and tls_key"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @asynccontextmanager
@@ -53,7 +34,6 @@ async def controlling(settings: ServerSettings, registry: Registry, grpc_address
     if settings.control == "off":
         yield ""
         return
-    check_control(settings)
     contract = load_control()
     with ExitStack() as held:
         shell = AioShell([("grpc.so_reuseport", int(settings.share_ports))])
@@ -69,11 +49,15 @@ async def controlling(settings: ServerSettings, registry: Registry, grpc_address
             logger.warning("no control socket in %s (%s): commands ask the gRPC port", settings.control_folder, reason)
             lock = None
         opened = _open(shell, settings) if settings.control_address else ""
+        health, services = Health(), [CONTROL_SERVICE, MODEL_SERVICE]
+        for service in services:
+            health.serving(service)
         response_type = contract.message("foretell.v1.ListModelsResponse")
         control = Control(contract, settings, Servers(settings.control_folder, grpc_address, response_type))
         handlers: list[Handler] = [*control.handlers(), listing_handler(registry)]
+        handlers += health.handlers()
         if settings.reflection:
-            handlers += reflection_handlers(["foretell.v1.ControlService", MODEL_SERVICE], contract.pool)
+            handlers += reflection_handlers(services, contract.pool)
         await shell.start(handlers, _NoWork())
         if lock is not None:
             peers.introduce(lock, f"the server at {grpc_address} (process {os.getpid()})")
@@ -86,11 +70,12 @@ async def controlling(settings: ServerSettings, registry: Registry, grpc_address
 def _open(shell: AioShell, settings: ServerSettings) -> str:
     address.listen(settings.control_address, "--control", shared=settings.share_ports).close()
     try:
-        port = shell.add_port(settings.control_address, server_credentials(settings.tls_certificate, settings.tls_key))
+        credentials = server_credentials(settings.tls_certificate, settings.tls_key, settings.control_clients)
+        port = shell.add_port(settings.control_address, credentials)
     except RuntimeError:
         raise SetupError(f"cannot listen on {settings.control_address}: choose another --control") from None
-    if settings.tls_certificate:
-        logger.warning("control on %s asks nobody who they are: let only a trusted network reach it", settings.control_address)
+    if settings.tls_certificate and not settings.control_clients:
+        logger.warning("control on %s %s", settings.control_address, OPEN_TO_ALL)
     return address.join(address.split(settings.control_address)[0], port)
 
 

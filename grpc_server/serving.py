@@ -9,7 +9,7 @@ from typing import Any
 
 from contract.contract import load
 from contract.pitfalls import pitfalls
-from grpc_server.control_server import check_control, controlling
+from grpc_server.control_server import controlling
 from grpc_server.handler import Handler
 from grpc_server.registry import Registry, load_registry
 from grpc_server.server import Server
@@ -46,7 +46,7 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
     # Columns are bound by name before the estimator sees a row, so its warning about nameless arrays is noise on every call.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     contract = load(settings.protos)
-    check_control(settings)
+    settings.check_control()
     server = Server(settings)
     address = "" if settings.share_ports else server.bind()
     for pitfall in pitfalls(contract):

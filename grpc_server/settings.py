@@ -5,7 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from contract.errors import SetupError
+from lifecycle import address
 from lifecycle.settings import ProcessSettings
+
+OPEN_TO_ALL = "asks nobody who they are: let only a trusted network reach it, or set control_clients"
+"""What is to be said of a control service that is encrypted and no more."""
 
 
 class ServerSettings(ProcessSettings):
@@ -29,6 +34,9 @@ class ServerSettings(ProcessSettings):
 
     tls_key: Path | None = None
     """Private key of the certificate, in PEM."""
+
+    control_clients: Path | None = None
+    """Certificates in PEM of who signs those of callers: with it, control over TCP is only for callers that show one of these."""
 
     max_batch_rows: int = Field(default=1024, gt=0, le=2**31 - 1)
     """Most rows that waiting calls send through the model together. A larger call runs alone."""
@@ -91,3 +99,18 @@ class ServerSettings(ProcessSettings):
     def control_address(self) -> str:
         """HOST:PORT of the control service; empty where it has none."""
         return "" if self.control in ("socket", "off") or self.control.startswith("unix:") else self.control
+
+    def check_control(self) -> None:
+        """Raises SetupError where control would be open to a network without encryption."""
+        if self.control_clients and not self.tls_certificate:
+            raise SetupError("control_clients is for encrypted calls: set tls_certificate and tls_key as well, or leave it out")
+        if self.control_address:
+            self._check_private("control", self.control_address)
+
+    def _check_private(self, name: str, given: str) -> None:
+        host, _ = address.split(given)
+        if not (self.tls_certificate or address.is_loopback(host)):
+            raise SetupError(
+                f"{name} on {given} would let the network change what answers: "
+                "listen on 127.0.0.1, or set tls_certificate and tls_key"
+            )

@@ -1,6 +1,7 @@
 """Addresses of the form HOST:PORT."""
 
 import socket
+from ipaddress import ip_address
 
 from contract.errors import SetupError
 
@@ -17,6 +18,14 @@ def split(address: str) -> tuple[str, int]:
 def join(host: str, port: int) -> str:
     """The address of a host and a port."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def listen(address: str, setting: str, *, shared: bool = False) -> socket.socket:

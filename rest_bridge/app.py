@@ -16,11 +16,10 @@ from contract.service import Method, Service, Shape
 from lifecycle.request_id import request_id
 from rest_bridge.caller import Caller, Unary
 from rest_bridge.channel import Channel
-from rest_bridge.choice import chosen_paths
 from rest_bridge.coalescer import Coalescer
 from rest_bridge.endpoint import Endpoint
 from rest_bridge.guard import failure
-from rest_bridge.openapi import openapi
+from rest_bridge.openapi import PREDICTIONS, Subject, openapi
 from rest_bridge.pages import pages
 from rest_bridge.problem import Refused, refused
 from rest_bridge.served import Served
@@ -43,8 +42,10 @@ class Application:
         return (endpoint or self._fastapi)(scope, receive, send)
 
 
-def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *, eager: bool = False) -> Application:
-    """The application: one endpoint for each path of the contract, the fixed pages, the docs.
+def create_app(
+    contract: Contract, channel: Channel, settings: BridgeSettings, *, subject: Subject = PREDICTIONS, eager: bool = False
+) -> Application:
+    """The application: one endpoint for each path of the contract, the fixed pages, the docs, all of them about `subject`.
 
     `eager` is for a channel whose calls cost little: see Coalescer.
 
@@ -70,23 +71,23 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
             endpoint = Endpoint(contract, method, caller, settings)
             for spelling in {path, f"{path.rstrip('/')}/"}:
                 endpoints[spelling] = endpoint
-                for served in (spelling, *chosen_paths(service.model, spelling).values()):
+                for served in (spelling, *subject.chosen_paths(service, spelling).values()):
                     app.router.routes.append(Route(served, endpoint, methods=["POST"], include_in_schema=False))
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _unexpected)
-    app.router.routes.insert(0, Route("/openapi.json", _document(app, contract, shown)))  # In front of FastAPI's own.
+    app.router.routes.insert(0, Route("/openapi.json", _document(app, contract, shown, subject)))  # In front of FastAPI's own.
     return Application(app, endpoints)
 
 
-def _document(app: FastAPI, contract: Contract, shown: Served) -> Callable[[Request], Awaitable[Response]]:
+def _document(app: FastAPI, contract: Contract, shown: Served, subject: Subject) -> Callable[[Request], Awaitable[Response]]:
     """The page of the OpenAPI document."""
-    documents = {contract.services: openapi(app, contract)}
+    documents = {contract.services: openapi(app, contract, subject)}
 
     async def document(_request: Request) -> Response:
         served = await shown.contract()
         if served.services not in documents:
-            documents[served.services] = openapi(app, served)
+            documents[served.services] = openapi(app, served, subject)
         return JSONResponse(documents[served.services])
 
     return document

@@ -1,69 +1,31 @@
 """The OpenAPI document: FastAPI's for the fixed pages, the contract's for the rest."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from contract.contract import Contract
 from contract.example import example
-from contract.service import Method
+from contract.service import Method, Service
 from rest_bridge.choice import chosen_paths
 from rest_bridge.codec import request_example
 from rest_bridge.json_schema import Schemas, messages_within
+from rest_bridge.refusals import (
+    ANY_REFUSAL,
+    CHANGE_REFUSALS,
+    PAGE_REFUSALS,
+    PREDICTION_REFUSALS,
+    PROBLEM,
+    REFUSAL,
+    REQUEST_ID,
+    Part,
+    refusal_response,
+)
 
-Part = dict[str, Any]
-
-REFUSAL: Part = {
-    "type": "object",
-    "title": "Refusal",
-    "description": "Why a request got no answer: every problem that was found, in one list.",
-    "required": ["detail"],
-    "properties": {
-        "detail": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
-        "omitted": {"type": "integer", "minimum": 1, "description": "How many more problems were found than `detail` lists."},
-        "unjudged_rows": {"type": "integer", "minimum": 1, "description": "How many rows of a batch were not looked at any more."},
-    },
-    "additionalProperties": False,
-}
-PROBLEM: Part = {
-    "type": "object",
-    "title": "Problem",
-    "required": ["type", "loc", "msg"],
-    "properties": {
-        "type": {"type": "string", "description": "Identifier for programs, such as `double.gte_lte`; the same word as over gRPC."},
-        "loc": {
-            "type": "array",
-            "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
-            "description": "Where in the request; empty where no part of it is to blame.",
-        },
-        "msg": {"type": "string", "description": "What is wrong and what is allowed."},
-        "input": {"description": "The refused value, where it is a short scalar."},
-        "ctx": {"type": "object", "description": "The bounds of the broken rule."},
-    },
-    "additionalProperties": False,
-}
-REFUSALS = {
-    400: "A header is malformed.",
-    404: "There is no such page, or no such version or alias answers; the message lists those that do.",
-    405: "The path takes another method.",
-    408: "The body took too long to arrive.",
-    413: "The body is too large.",
-    415: "The body is not declared as application/json.",
-    431: "The head of the request is too large.",
-    422: "The body is not JSON, or breaks the contract. `detail` lists every problem.",
-    429: "Too many rows are waiting. Retry after the time in `retry-after`.",
-    500: "Our fault. Quote the incident in the message to the operator.",
-    501: "The model server does not serve this method.",
-    503: "The model server is starting, stopping or away. Retry after the time in `retry-after`.",
-    504: "No answer within the deadline.",
-}
-PREDICTION_REFUSALS = (400, 404, 405, 408, 413, 415, 422, 429, 431, 500, 501, 503, 504)
-PAGE_REFUSALS = (400, 405, 408, 431, 500)
-
-_REQUEST_ID: Part = {"description": "Identity of the request, as given or made.", "schema": {"type": "string"}}
 _HEADERS: Part = {
-    "x-request-id": _REQUEST_ID,
+    "x-request-id": REQUEST_ID,
     "model-name": {"description": "Name of the model that answered.", "schema": {"type": "string"}},
     "model-version": {"description": "Version of the model that answered.", "schema": {"type": "string"}},
     "model-generation": {
@@ -82,7 +44,6 @@ _CHOICES: dict[str, Part] = {
     },
 }
 _CHOOSING: list[Part] = [{"name": f"model-{kind}", "in": "header"} | part for kind, part in _CHOICES.items()]
-_RETRY: Part = {"retry-after": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}}}
 _PARAMETERS: list[Part] = [
     {
         "name": "x-request-id",
@@ -99,20 +60,42 @@ _PARAMETERS: list[Part] = [
 ]
 
 
-_DEFAULT: Part = {
-    "description": "A refusal of another model server or of a proxy on the way, in the same form.",
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}},
-}
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the methods of a contract are about, as far as documents differ by it."""
+
+    answer: str
+    headers: Part
+    """Of an answer."""
+    refusals: Mapping[int, str]
+    """The statuses of refusals, with what they mean where that is not the usual."""
+    of_models: bool
+    """Whether a model answers, of which a request may choose the version."""
+
+    @property
+    def parameters(self) -> list[Part]:
+        """Of every request."""
+        return _PARAMETERS + (_CHOOSING if self.of_models else [])
+
+    def chosen_paths(self, service: Service, path: str) -> dict[str, str]:
+        """See choice.chosen_paths."""
+        return chosen_paths(service.model, path) if self.of_models else {}
+
+    def refusal(self, status: int) -> Part:
+        """The entry of `responses`."""
+        return refusal_response(status, self.refusals.get(status, ""))
 
 
-def refusal_response(status: int) -> Part:
-    """The entry of `responses` for a refusal."""
-    headers = {"x-request-id": _REQUEST_ID} | (_RETRY if status in (429, 503) else {})
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
-    return {"description": REFUSALS[status], "headers": headers, "content": content}
+PREDICTIONS = Subject("The prediction.", _HEADERS, dict.fromkeys(PREDICTION_REFUSALS, ""), of_models=True)
+CHANGES = Subject(
+    "What has become of it.",
+    {"x-request-id": REQUEST_ID},
+    dict.fromkeys(PREDICTION_REFUSALS, "") | CHANGE_REFUSALS,
+    of_models=False,
+)
 
 
-def openapi(app: FastAPI, contract: Contract) -> Part:
+def openapi(app: FastAPI, contract: Contract, subject: Subject = PREDICTIONS) -> Part:
     """The document of the services of `contract`, OpenAPI 3.1."""
     api = contract.api
     tags = [{"name": service.full_name, "description": contract.comment(service.full_name)} for service in contract.services]
@@ -134,17 +117,18 @@ def openapi(app: FastAPI, contract: Contract) -> Part:
     shown = Schemas(contract)
     for owner, method in ((service, method) for service in contract.services for method in service.methods):
         for number, path in enumerate(method.paths):
-            operation = _operation(contract, shown, method, number)
-            paths[path] = {"post": operation | {"parameters": _PARAMETERS + _CHOOSING}}
-            for kind, chosen in chosen_paths(owner.model, path).items():
+            operation = _operation(contract, shown, method, number, subject)
+            paths[path] = {"post": operation}
+            for kind, chosen in subject.chosen_paths(owner, path).items():
                 paths[chosen] = {"post": _choosing(operation, kind)}
         if method.paths:
             _add_schemas(schemas, shown, method)
     pages = {path: page for path, page in document.get("paths", {}).items() if _is_shown(path, contract)}
     for page in pages.values():
         for operation in page.values():
-            operation["responses"] |= {str(status): refusal_response(status) for status in PAGE_REFUSALS}
-            operation["responses"]["default"] = _DEFAULT
+            statuses = PAGE_REFUSALS + ((403,) if 403 in subject.refusals else ())
+            operation["responses"] |= {str(status): subject.refusal(status) for status in statuses}
+            operation["responses"]["default"] = ANY_REFUSAL
     document["paths"] = paths | pages
     return document
 
@@ -154,7 +138,7 @@ def _is_shown(path: str, contract: Contract) -> bool:
     return not path.startswith("/contract/") or path.removeprefix("/contract/") in contract.sources
 
 
-def _operation(contract: Contract, schemas: Schemas, method: Method, number: int) -> Part:
+def _operation(contract: Contract, schemas: Schemas, method: Method, number: int, subject: Subject) -> Part:
     comment = contract.comment(method.full_name)
     shown = example(method.input, contract.rules)
     answer = {"schema": schemas.reference(method.output, answer=True)}
@@ -163,7 +147,7 @@ def _operation(contract: Contract, schemas: Schemas, method: Method, number: int
         "summary": comment.partition(". ")[0].partition(".\n")[0].replace("\n", " ").removesuffix("."),
         "description": comment,
         "operationId": f"{method.full_name}{number or ''}",
-        "parameters": _PARAMETERS,
+        "parameters": subject.parameters,
         "requestBody": {
             "required": True,
             "content": {
@@ -171,9 +155,9 @@ def _operation(contract: Contract, schemas: Schemas, method: Method, number: int
                 | ({"example": request_example(shown)} if shown is not None else {})
             },
         },
-        "responses": {"200": {"description": "The prediction.", "headers": _HEADERS, "content": {"application/json": answer}}}
-        | {str(status): refusal_response(status) for status in PREDICTION_REFUSALS}
-        | {"default": _DEFAULT},
+        "responses": {"200": {"description": subject.answer, "headers": subject.headers, "content": {"application/json": answer}}}
+        | {str(status): subject.refusal(status) for status in sorted(subject.refusals)}
+        | {"default": ANY_REFUSAL},
     }
 
 

@@ -12,8 +12,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from contract.contract import MODEL_SERVICE, Contract
 from rest_bridge.channel import Channel
-from rest_bridge.openapi import refusal_response
 from rest_bridge.problem import refused
+from rest_bridge.refusals import refusal_response
 from rest_bridge.served import Served
 from rest_bridge.translation import refused_call
 
@@ -126,7 +126,7 @@ def pages(contract: Contract, channel: Channel, shown: Served) -> APIRouter:
     async def healthz() -> Health:
         return Health(status="live")
 
-    @router.get("/readyz", summary="Whether predictions are answered", responses={503: refusal_response(503)})
+    @router.get("/readyz", summary="Whether calls are answered", responses={503: refusal_response(503)})
     async def readyz() -> Health:
         try:
             answer = await check(health_pb2.HealthCheckRequest().SerializeToString(), timeout=_SECONDS)

@@ -28,7 +28,7 @@ class Problem:
     input: Any = None
     """The refused value; left out of the answer unless it is short, scalar and finite."""
     ctx: Mapping[str, Any] = field(default_factory=dict)
-    """The bounds of the rule."""
+    """More for programs: the bounds of the rule, or the gate that a version did not pass."""
 
     def as_json(self) -> dict[str, Any]:
         """The entry, small whatever the request held."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 
 import uvicorn
@@ -17,10 +18,13 @@ _POLL = 0.02
 class Server:
     """One HTTP server on one listening socket. Use it on one event loop."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, drain_seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, listener: socket.socket, drain_seconds: float, encryption: ssl.SSLContext | None = None
+    ) -> None:
         self._guard = Guard(app)
         self._listener = listener
         self._drain_seconds = drain_seconds
+        self._encryption = encryption
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 self._guard,
@@ -32,6 +36,7 @@ class Server:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                ssl_context_factory=None if encryption is None else lambda _config, _default: encryption,
                 timeout_graceful_shutdown=1,  # For answers on their way out; the drain before it is ours.
             )
         )
@@ -68,7 +73,7 @@ class Server:
             server.close()
         for connection in waiting:
             with contextlib.suppress(OSError):  # The caller has gone.
-                await loop.connect_accepted_socket(self._last_connection, connection)
+                await loop.connect_accepted_socket(self._last_connection, connection, ssl=self._encryption)
 
     def _waiting(self) -> Iterator[socket.socket]:
         with contextlib.suppress(OSError):  # There are no more.

@@ -64,7 +64,8 @@ def refused_call(error: grpc.aio.AioRpcError) -> Refused:
     headers = {"retry-after": _RETRY_AFTER[http]} if http in _RETRY_AFTER else {}
     if retry is not None:
         headers["retry-after"] = str(max(1, retry.retry_delay.seconds))
-    return Refused(http, [Problem(code.name.lower(), (), text)], headers=headers)
+    facts = dict(info.metadata) if info is not None else {}
+    return Refused(http, [Problem(code.name.lower(), (), text, ctx=facts)], headers=headers)
 
 
 def refused_body(error: grpc.aio.AioRpcError, contract: Contract, message: Descriptor, document: Any) -> Refused:

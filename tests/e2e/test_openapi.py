@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from rest_bridge.openapi import PREDICTION_REFUSALS
+from rest_bridge.refusals import PREDICTION_REFUSALS
 from tests.conftest import CLASSES, COLUMNS, PROTOS
 from tests.e2e.doors import Doors
 from tests.processes import Foretell
