@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from benchmarks import workloads
-from benchmarks.servers import COLUMNS, FOREST, IRIS, POST, POST_TWICE, ROWS, SERVERS, TWO_CORES, Server
+from benchmarks.servers import COLUMNS, FOREST, IRIS, MIXED, ONE_PROCESS, POST, POST_TWICE, ROWS, SERVERS, TWO_CORES, Server
 from benchmarks.workloads import ONNX, SKLEARN, TREES, Workload
 
 
@@ -18,6 +18,8 @@ class Load:
     callers: int
     probed: bool = False
     """Whether the health of the server is asked for meanwhile."""
+    both: bool = False
+    """Whether as many callers ask for the same at the server's other door meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,13 @@ CASES = (
         (Load("iris", 1, 64),),
         base=POST_TWICE,
         pinned=False,
+    ),
+    Case(
+        MIXED,
+        "iris, REST and gRPC at the same time, as many callers at each door",
+        (workloads.iris,),
+        tuple(Load("iris", 1, callers, both=True) for callers in (1, 16, 64)),
+        base=ONE_PROCESS,
     ),
     Case(
         ROWS,

@@ -34,13 +34,11 @@ class Running:
 def running(
     server: Server, folder: Path, request: Request, core: int | None = SERVER_CORE, settings: Mapping[str, str] | None = None
 ) -> Iterator[Running]:
-    """Start a server on a free port of the loopback and wait for its answer to `request`; stop it at the end, whatever happens.
+    """Start a server on a port of the loopback, free like the next, and wait for its answer to `request`; stop it at the end.
 
     `settings` are variables of its environment. Raises RuntimeError when it does not start, WrongAnswer when it is wrong.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = _free_port()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FORETELL_")}
     log = folder / "server.log"
     start = time.monotonic()
@@ -60,6 +58,16 @@ def running(
         yield Running(process.pid, port, started)
     finally:
         stop(process)
+
+
+def _free_port() -> int:
+    """A port that is free, as is the next."""
+    while True:
+        with socket.socket() as free, socket.socket() as other, suppress(OSError, OverflowError):
+            free.bind(("127.0.0.1", 0))
+            port: int = free.getsockname()[1]
+            other.bind(("127.0.0.1", port + 1))
+            return port
 
 
 def pinned(core: int | None) -> list[str]:

@@ -20,6 +20,8 @@ COLUMNS = {
     "RSS MiB": ("rss_mib", "{:.0f}"),
     "start s": ("start", "{:.1f}"),
 }
+PROBED = {"health p99 ms": ("health_p99_ms", "{:.1f}")}
+BOTH = {"gRPC req/s": ("other_per_second", "{:,.0f}"), "gRPC p99 ms": ("other_p99_ms", "{:.2f}")}
 METHOD = """\
 Each cell is the median over the rounds and, in brackets, the median of its ratios to the first row in the same round. Trust the
 ratios: the machine may be shared, and the same code may run twice as fast a minute later.
@@ -31,7 +33,8 @@ ratios: the machine may be shared, and the same code may run twice as fast a min
   have the right size. A turn in which one request fails gives no figures, and is listed.
 - The load is h2load for both doors. It is closed: each caller sends its next request when it has its answer. Over HTTP/1.1 each
   caller has a connection; over gRPC 16 callers share 4 and 64 share 8. p50 and p99 are of all its requests. One caller with
-  requests above 20 ms sends a number of them, at least three, so that none is half done when the time is up.
+  requests above 20 ms sends a number of them, at least three, so that none is half done when the time is up. In the case `mixed`
+  REST and gRPC are loaded at the same time, and CPU and switches are those of a request at either door.
 - CPU and context switches are those of the server's whole process tree, and RSS is the sum of its processes' peaks up to that load.
   The start ends with the first right answer.
 - The model is the same object on both sides, and values are from 0 to 1, which both sides check. Settings are the default ones,
@@ -101,13 +104,13 @@ def case_of(case: Case, measured: Measured) -> list[str]:
 def says(load: Load) -> str:
     """A load in words."""
     return f"{_count(load.rows, 'row')} a request, {_count(load.callers, 'caller')}" + (
-        ", health checked meanwhile" if load.probed else ""
+        ", health checked meanwhile" if load.probed else ", and as many at the other door" if load.both else ""
     )
 
 
 def table(results: list[Result], load: Load, base: str) -> str:
     """What each server did under one load."""
-    columns = COLUMNS | ({"health p99 ms": ("health_p99_ms", "{:.1f}")} if load.probed else {})
+    columns = COLUMNS | (PROBED if load.probed else {}) | (BOTH if load.both else {})
     rows = []
     for server in dict.fromkeys(result.server for result in results):
         cells = [_cell(*medians(results, server, load, figure, base), form) for figure, form in columns.values()]

@@ -6,8 +6,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import joblib
@@ -46,6 +47,9 @@ class Figures:
     """Processes that have loaded scikit-learn."""
     health_p99_ms: float = 0.0
     """Of the health checks meanwhile, where there were any."""
+    other_per_second: float = 0.0
+    """At the other door meanwhile, where there were callers; `cpu` and `switches` are those of a request at either."""
+    other_p99_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +123,14 @@ def turn(server: Server, stage: Stage, seconds: float) -> Iterator[tuple[Load, F
     requests = {load: stage.request(server.door, load) for load in loads}
     with running(server, stage.folder, requests[loads[0]], stage.cores[0], stage.case.settings) as process:
         asked = {load: _ask(server, process, request) for load, request in requests.items()}
+        others = {load: _ask_other(server, process, stage, load) for load in loads if load.both}
         widest = max(loads, key=lambda load: (-load.rows, load.callers))
         with suppress(NoAnswer):  # Of a cold server in its first second.
-            _call(server, process, stage, asked[widest], widest, 1)
+            _call(stage, asked[widest], widest, 1)
         settle(lambda: usage(process.pid).cpu_seconds)  # Ours starts a spare worker when it is ready.
         for load in loads:
             _ask(server, process, requests[load])  # What the last load left behind is answered before it.
-            yield load, _figures(server, process, stage, asked[load], load, seconds)
+            yield load, _figures(process, stage, asked[load], others.get(load), load, seconds)
         for request in requests.values():
             _ask(server, process, request)
 
@@ -136,8 +141,10 @@ def _loads(server: Server, case: Case) -> tuple[Load, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A request and its right answer."""
+    """A request, where it goes, and its right answer."""
 
+    door: Door
+    port: int
     request: Request
     answer: bytes
     seconds: float
@@ -149,31 +156,42 @@ def _ask(server: Server, process: Running, request: Request) -> _Asked:
     answer = server.door.ask(process.port, request)
     took = time.perf_counter() - start
     request.check(answer, server.bare and server.bare(request.body), server.tolerance)
-    return _Asked(request, answer, took)
+    return _Asked(server.door, process.port, request, answer, took)
 
 
-def _call(server: Server, process: Running, stage: Stage, asked: _Asked, load: Load, seconds: float) -> Answered:
-    return call(
-        server.door, process.port, asked.request, load.callers, seconds, asked.answer, core=stage.cores[1], each=asked.seconds
-    )
+def _ask_other(server: Server, process: Running, stage: Stage, load: Load) -> _Asked:
+    """At the server's other door. Raises WrongAnswer."""
+    if server.other is None:
+        raise WrongAnswer(f"{server.name} has no other door")
+    there = replace(server, door=server.other)
+    return _ask(there, replace(process, port=process.port + 1), stage.request(server.other, load))
 
 
-def _figures(server: Server, process: Running, stage: Stage, asked: _Asked, load: Load, seconds: float) -> Figures:
+def _call(stage: Stage, asked: _Asked, load: Load, seconds: float) -> Answered:
+    return call(asked.door, asked.port, asked.request, load.callers, seconds, asked.answer, core=stage.cores[1], each=asked.seconds)
+
+
+def _figures(process: Running, stage: Stage, asked: _Asked, other: _Asked | None, load: Load, seconds: float) -> Figures:
     watched: AbstractContextManager[list[float]] = probing(process.port, stage.cores[1]) if load.probed else nullcontext([])
-    with watched as checks:
+    with watched as checks, ThreadPoolExecutor(1) as meanwhile:
         before = usage(process.pid)
-        done = _call(server, process, stage, asked, load, seconds)
+        beside = meanwhile.submit(_call, stage, other, load, seconds) if other else None
+        done = _call(stage, asked, load, seconds)
+        there = beside.result() if beside else Answered(0, 0.0, 0.0, 0.0)
         after = usage(process.pid)
+    requests = done.requests + there.requests
     return Figures(
         done.per_second,
         done.p50_ms,
         done.p99_ms,
-        cpu=(after.cpu_seconds - before.cpu_seconds) / done.requests * 1000,
-        switches=(after.switches - before.switches) / done.requests,
+        cpu=(after.cpu_seconds - before.cpu_seconds) / requests * 1000,
+        switches=(after.switches - before.switches) / requests,
         rss_mib=after.peak_rss_mib,
         start=process.started,
         sklearn=loaded(process.pid, "sklearn"),
         health_p99_ms=p99(checks) if checks else 0.0,
+        other_per_second=there.per_second,
+        other_p99_ms=there.p99_ms,
     )
 
 

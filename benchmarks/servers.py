@@ -28,14 +28,17 @@ class Server:
     """What a server without a model answers to a body; it is asked single rows only."""
     probed: bool = False
     """Whether it takes part in loads beside which its health is checked."""
+    other: Door | None = None
+    """The door at the next port, where it has one."""
     tolerance: float = 1e-9
     """How far a probability may be from scikit-learn's."""
 
 
-IRIS, FOREST, TWO_CORES, ROWS, COLUMNS = "iris", "forest", "two-cores", "growth-rows", "growth-columns"
+IRIS, FOREST, TWO_CORES, MIXED, ROWS, COLUMNS = "iris", "forest", "two-cores", "mixed", "growth-rows", "growth-columns"
 """The names of the cases."""
 
 POST, POST_TWICE = "post's app", "post's app, two workers"
+ONE_PROCESS = "foretell, both doors"
 
 
 def module(*arguments: str) -> list[str]:
@@ -65,6 +68,15 @@ def _serve(name: str, says: str, cases: tuple[str, ...], models: str = SKLEARN, 
         return module("foretell", "serve", *_places(folder, models, **ports), *flags.split())
 
     return Server(name, says, door, command, cases, models, tolerance=_tolerance(models))
+
+
+def _both(name: str, says: str, flags: str = "") -> Server:
+    """`foretell serve`, asked at both doors at once; its figures are those of REST."""
+
+    def command(folder: Path, port: int) -> list[str]:
+        return module("foretell", "serve", *_places(folder, SKLEARN, http=port, grpc=port + 1), *flags.split())
+
+    return Server(name, says, HTTP, command, (MIXED,), other=GRPC)
 
 
 def _places(folder: Path, models: str, **ports: int) -> list[str]:
@@ -147,6 +159,8 @@ SERVERS = (
     _serve("foretell gRPC, every core, ONNX", "the same, with ONNX", (TWO_CORES,), ONNX, "--processes auto", door=GRPC),
     _serve("foretell REST, every core", "the same, asked over REST", (TWO_CORES,), flags="--processes auto", door=HTTP),
     _serve("foretell REST, every core, ONNX", "the same, with ONNX", (TWO_CORES,), ONNX, "--processes auto", door=HTTP),
+    _both(ONE_PROCESS, "`foretell serve`, asked over REST and gRPC at once"),
+    _both("foretell, both doors, two processes", "the same with the bridge in a process of its own", "--bridge beside"),
     _serve("foretell REST, ONNX", "the same, added with `--accelerate onnx`", (IRIS, TWO_CORES, ROWS), ONNX, door=HTTP),
     _serve("foretell REST, auto", "the same, added with `--accelerate auto`", (FOREST,), AUTO, door=HTTP),
 )

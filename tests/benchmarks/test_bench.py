@@ -14,9 +14,9 @@ from benchmarks.alone import prediction
 from benchmarks.cases import CASES, Load
 from benchmarks.doors import WrongAnswer
 from benchmarks.process import running, stop
-from benchmarks.report import COLUMNS, report
+from benchmarks.report import BOTH, COLUMNS, report
 from benchmarks.rounds import ALONE, Measured, Result, Stage
-from benchmarks.servers import IRIS, POST, SERVERS, Server
+from benchmarks.servers import IRIS, MIXED, ONE_PROCESS, POST, SERVERS, Server
 from benchmarks.workloads import ONNX, stored
 
 NAMED = {server.name: server for server in SERVERS}
@@ -53,6 +53,18 @@ def test_a_turn_fills_a_page(stage: Stage) -> None:
     assert len(cells) == 1 + len(COLUMNS)
     assert cells[1] == f"{figures.per_second:,.0f} ({figures.per_second:.2f})"
     assert all("(1.00)" in cell for cell in cells[2:])
+
+
+@with_h2load
+def test_both_doors_are_loaded_at_once() -> None:
+    load = Load("iris", 1, 1, both=True)
+    case = replace(next(case for case in CASES if case.name == MIXED), loads=(load,))
+    measured = rounds.measure((case,), lambda _case: (NAMED[ONE_PROCESS],), 1, 1, lambda _told: None)
+    assert measured.failures == []
+    (result,) = measured.results
+    assert min(result.figures.per_second, result.figures.other_per_second, result.figures.other_p99_ms) > 0
+    page = report(measured, "make bench", None)
+    assert f"| {' | '.join(['', *COLUMNS, *BOTH])} |" in page
 
 
 def test_a_server_that_answers_something_else_is_found_out(stage: Stage) -> None:
