@@ -71,10 +71,7 @@ def _tell_of_shadow(following: Any) -> None:
 
 def _warn(following: Any) -> None:
     """What keeps a server from what the record asks for."""
-    refused, followed = following.refused, following.followed
-    if followed.reason:
-        place = f"{followed.source}, which {followed.address} names,"
-        typer.echo(f"{following.name}: {place} was refused: {followed.reason}", err=True)
+    refused = following.refused
     if following.trouble:
         typer.echo(f"{following.name}: {following.trouble}", err=True)
     if following.loading:

@@ -5,15 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from contract.contract import Contract, load
+from tests.effort import tries
+from tests.iris import COLUMNS
 from tests.processes import Foretell, foretell
+
+settings.register_profile("each run", max_examples=tries(25, 1000), deadline=None)
+settings.load_profile("each run")
 
 ROOT = Path(__file__).parents[1]
 PROTOS = ROOT / "protos"
-COLUMNS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
-CLASSES = ("setosa", "versicolor", "virginica")
-EXAMPLE = {"sepal_length": 0.2, "sepal_width": 0.5, "petal_length": 0.8, "petal_width": 1.0}
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from grpc_server.routes import Routes
 from grpc_server.runtimes import Classes
 from grpc_server.settings import ServerSettings
 from grpc_server.table import Dtype, Matrix, Rows
-from tests.conftest import CLASSES, COLUMNS
+from tests.iris import CLASSES, COLUMNS
 
 
 def even(rows: Matrix) -> Matrix:

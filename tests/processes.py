@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,14 @@ def refused(*arguments: str, **settings: str) -> tuple[int, str]:
         [sys.executable, "-m", *arguments], env=_environment(settings), capture_output=True, text=True, timeout=60, check=False
     )
     return done.returncode, done.stderr
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Ask until it is true. Processes of others have no event to wait for."""
+    last = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < last
+        time.sleep(0.02)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from contract.accepted import accepted
 from contract.contract import Contract, load_set
 from contract.diff import diff
 from tests.contract.messages import pool_of, state
+from tests.effort import tries
 
 FLOATS = (-1.5, -0.0, 0.0, 0.25, 1.0, 2.0, 5e-45, math.inf, -math.inf)
 SIGNED, UNSIGNED = tuple(range(-3, 4)), tuple(range(5))
@@ -179,7 +180,9 @@ def breaks(old: Contract, new: Contract) -> set[str]:
     return {found.name for found in diff(old, new) if found.breaks}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=tries(20, 1000), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(pair=PAIRS | ALIKE)
 def test_what_refuses_an_accepted_value_is_called_breaking(library: Library, pair: tuple[Ruled, Ruled]) -> None:
     old, new = (made(library, side) for side in pair)
@@ -218,7 +221,9 @@ def loosened(draw: st.DrawFn) -> tuple[Ruled, Ruled]:
     return tight, replace(tight, rules=rules)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=tries(20, 1000), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(pair=loosened())
 def test_a_plain_loosening_is_safe_for_requests_and_a_tightening_for_responses(library: Library, pair: tuple[Ruled, Ruled]) -> None:
     tight, loose = (made(library, side) for side in pair)

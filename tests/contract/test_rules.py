@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 
 from contract.contract import Contract, load
 from contract.rules import Violation
-from tests.conftest import EXAMPLE
 from tests.contracts import RESPONSE, SERVICE, features, write_contract
+from tests.iris import EXAMPLE
 
 RANGE = Violation("petal_width", "double.gte_lte", "must be greater than or equal to 0 and less than or equal to 1")
 

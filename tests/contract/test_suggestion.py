@@ -3,7 +3,7 @@
 import pytest
 
 from contract.suggestion import did_you_mean
-from tests.conftest import COLUMNS
+from tests.iris import COLUMNS
 
 
 @pytest.mark.parametrize("name", ["petalWidth", "petal_widht", "Petal_Width", "petal-width", "petal_width_cm"])

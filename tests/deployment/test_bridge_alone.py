@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import EXAMPLE
 from tests.deployment.containers import announced
+from tests.iris import EXAMPLE
 from tests.processes import ROOT, grpc_server
 
 NOWHERE = ("joblib", "pandas", "scipy", "sklearn", "skops")

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from foretell.settings import ServeSettings
-from tests.conftest import EXAMPLE
 from tests.deployment.images import SERVICES, container, services
 from tests.deployment.test_compose_file import by_the_specification
+from tests.iris import EXAMPLE
 from tests.processes import ROOT
 
 PAGE = (ROOT / "docs/deploy.md").read_text()

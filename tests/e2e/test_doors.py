@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import minmax_scale
 
-from tests.conftest import CLASSES, COLUMNS
 from tests.e2e.doors import Doors, Row
+from tests.effort import tries
+from tests.iris import CLASSES, COLUMNS
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ value = st.one_of(st.none(), near_the_bounds, st.floats(-2, 2), st.floats(allow_
 rows = st.fixed_dictionaries({}, optional=dict.fromkeys(COLUMNS, value))
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=tries(60, 4000), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(row=rows)
 def test_both_doors_give_one_verdict_in_the_same_words(doors: Doors, row: Row) -> None:
     assert doors.grpc_verdict(row) == doors.rest_verdict(row)

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from contract.contract import Contract
-from tests.conftest import EXAMPLE
+from tests.iris import EXAMPLE
 from tests.processes import LAYOUTS, foretell
 
 CALLERS = 8

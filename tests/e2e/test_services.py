@@ -18,7 +18,8 @@ from contract.contract import Contract, load
 from contract.service import Method
 from grpc_server.adding import add_model
 from grpc_server.repository import Repository
-from tests.conftest import COLUMNS, PROTOS, ROOT
+from tests.conftest import PROTOS, ROOT
+from tests.iris import COLUMNS
 from tests.processes import Foretell, foretell, refused
 
 CENTIMETRES = tuple(f"{column}_cm" for column in COLUMNS)

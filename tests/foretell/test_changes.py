@@ -15,10 +15,11 @@ from foretell.cli import app
 from grpc_server.repository import Repository
 from grpc_server.route_store import ROUTES, RouteStore
 from grpc_server.routes import Routes
-from tests.conftest import EXAMPLE, PROTOS
+from tests.conftest import PROTOS
 from tests.foretell.test_models import cells
 from tests.grpc_server import candidates
 from tests.grpc_server.candidates import add, add_steady, golden
+from tests.iris import EXAMPLE
 from tests.processes import grpc_server, refused
 
 

@@ -10,8 +10,9 @@ from typer.testing import CliRunner, Result
 from foretell.cli import app
 from grpc_server.adding import add_model
 from grpc_server.repository import Repository
-from tests.conftest import COLUMNS, PROTOS
+from tests.conftest import PROTOS
 from tests.contracts import RESPONSE, SERVICE, features, write_contract
+from tests.iris import COLUMNS
 from tests.processes import copy_models, refused
 
 

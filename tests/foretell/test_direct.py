@@ -13,9 +13,9 @@ from google.rpc.status_pb2 import Status
 
 from foretell.direct import DirectChannel
 from rest_bridge.channel import Channel, open_channel
-from tests.conftest import EXAMPLE
 from tests.fakes import FakeRuntime, Held, even
 from tests.grpc_server.serving import Stub, by_first_column, served
+from tests.iris import EXAMPLE
 
 LIMIT = 4096
 """Bytes of a message."""

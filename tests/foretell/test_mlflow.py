@@ -13,7 +13,7 @@ from contract.errors import SetupError
 from foretell.cli import app
 from grpc_server.manifest import Manifest
 from grpc_server.repository import Repository
-from tests.conftest import CLASSES, COLUMNS
+from tests.iris import CLASSES, COLUMNS
 from tests.processes import refused
 from tests.registries import Registered, registry
 

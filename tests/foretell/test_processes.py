@@ -19,9 +19,10 @@ import pytest
 from foretell.settings import ServeSettings
 from foretell.shares import processes, threads, workers
 from grpc_server.cost import cores
-from tests.conftest import EXAMPLE, PROTOS
-from tests.foretell.test_serving import alive, answers, children, until
-from tests.processes import LAYOUTS, Foretell, foretell, refused
+from tests.conftest import PROTOS
+from tests.foretell.test_serving import alive, answers, children, ends
+from tests.iris import EXAMPLE
+from tests.processes import LAYOUTS, Foretell, foretell, refused, until
 
 CONNECTIONS = 40
 """So many that none of two processes stays without one, but for once in 2^39."""
@@ -69,8 +70,10 @@ def test_one_process_shares_its_port_with_nobody_who_would_share(models: Path) -
             stranger.add_insecure_port(running.grpc)
 
 
-@pytest.mark.parametrize(("layout", "module"), [("two", "foretell.host"), ("two-beside", "grpc_server")])
-def test_the_others_answer_while_one_that_was_killed_is_started_again(models: Path, layout: str, module: str) -> None:
+@pytest.mark.parametrize(
+    ("layout", "module", "number"), [("two", "foretell.host", signal.SIGINT), ("two-beside", "grpc_server", signal.SIGTERM)]
+)
+def test_the_others_answer_while_one_that_was_killed_is_started_again(models: Path, layout: str, module: str, number: int) -> None:
     with foretell(models, *LAYOUTS[layout][0]) as running:
         before = children(running.process)
         killed = next(pid for name, pid in before if name == module)
@@ -84,7 +87,7 @@ def test_the_others_answer_while_one_that_was_killed_is_started_again(models: Pa
                 assert httpx.post(f"{running.http}/predict", json=EXAMPLE, timeout=10).status_code == 200
         until(lambda: len(children(running.process)) == len(before))
         until(lambda: all(answers(running) for _ in range(10)))
-        assert running.stop() == 0
+        ends(running, layout, number)
 
 
 def test_one_that_hangs_is_replaced(models: Path) -> None:

@@ -16,9 +16,9 @@ from foretell.cli import app
 from grpc_server.adding import add_model
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore
-from tests.conftest import COLUMNS
 from tests.contract.test_revision import IRIS, TIGHTER, write
 from tests.grpc_server.candidates import Steady
+from tests.iris import COLUMNS
 from tests.processes import foretell
 
 SAYS = "model 'iris' version 1 was made for another revision of the contract, whose callers this one breaks: "

@@ -6,27 +6,17 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 import httpx
 import pytest
 
-from tests.conftest import EXAMPLE, PROTOS
-from tests.processes import ANY_PORT, LAYOUTS, Foretell, foretell, grpc_server, rest_bridge
+from tests.conftest import PROTOS
+from tests.iris import EXAMPLE
+from tests.processes import ANY_PORT, LAYOUTS, Foretell, foretell, grpc_server, refused, rest_bridge, until
 
 PREDICT = "/predict"
-
-
-def until(true: Callable[[], bool], seconds: float = 20) -> float:
-    """Ask until it is true; how long that took. Processes of others have no event to wait for."""
-    started = time.monotonic()
-    while not true():
-        assert time.monotonic() - started < seconds
-        time.sleep(0.01)
-    return time.monotonic() - started
 
 
 def children(process: subprocess.Popen[str]) -> list[tuple[str, int]]:
@@ -66,18 +56,13 @@ def test_the_banner_can_be_pasted(models: Path) -> None:
         assert done.stdout.startswith('{"setosa_probability":0.01')
 
 
-@pytest.mark.parametrize(
-    ("layout", "number"),
-    [("inside", signal.SIGTERM), ("beside", signal.SIGINT), ("two", signal.SIGINT), ("two-beside", signal.SIGTERM)],
-)
-def test_a_signal_ends_everything_with_zero(models: Path, layout: str, number: int) -> None:
-    arguments, modules = LAYOUTS[layout]
-    with foretell(models, *arguments) as running:
-        assert answers(running)
-        started = children(running.process)
-        assert [module for module, _ in started] == modules
-        assert running.stop(number) == 0
-        assert not any(alive(pid) for _, pid in started)
+def ends(running: Foretell, layout: str, number: int) -> None:
+    """A signal ends a Foretell that answers, with zero, and all of its processes with it."""
+    assert answers(running)
+    started = children(running.process)
+    assert [module for module, _ in started] == LAYOUTS[layout][1]
+    assert running.stop(number) == 0
+    assert not any(alive(pid) for _, pid in started)
 
 
 @pytest.mark.parametrize(("layout", "number"), [("inside", signal.SIGTERM), ("two-beside", signal.SIGINT)])
@@ -100,13 +85,11 @@ def test_a_caller_who_never_stops_does_not_hold_up_the_end(models: Path) -> None
             while not stop.wait(0.05):
                 channel.unary_unary("/iris.v1.IrisService/Predict").future(b"").exception()
 
-    with grpc_server(models, drain_seconds="20") as (server, address):
+    with grpc_server(models, drain_seconds="1000") as (server, address):
         caller = threading.Thread(target=knock, args=(address,))
         caller.start()
-        started = time.monotonic()
         server.terminate()
-        assert server.wait(30) == 0
-        assert time.monotonic() - started < 15
+        assert server.wait(60) == 0
         stop.set()
         caller.join()
 
@@ -119,16 +102,17 @@ def test_the_children_do_not_outlive_a_supervisor_that_is_killed(models: Path, l
         until(lambda: not any(alive(pid) for _, pid in started))
 
 
-@pytest.mark.parametrize(("layout", "module"), [("inside", "foretell.host"), ("beside", "grpc_server"), ("beside", "rest_bridge")])
-def test_a_child_that_is_killed_comes_back_on_the_same_port(models: Path, layout: str, module: str) -> None:
-    with foretell(models, *LAYOUTS[layout][0]) as running:
-        assert answers(running)
-        killed = dict(children(running.process))[module]
-        os.kill(killed, signal.SIGKILL)
-        until(lambda: not alive(killed))
-        until(lambda: answers(running))
-        assert dict(children(running.process))[module] != killed
-        assert running.stop() == 0
+@pytest.mark.parametrize(("layout", "number"), [("inside", signal.SIGTERM), ("beside", signal.SIGINT)])
+def test_a_child_that_is_killed_comes_back_on_the_same_port_and_a_signal_ends_all(models: Path, layout: str, number: int) -> None:
+    arguments, modules = LAYOUTS[layout]
+    with foretell(models, *arguments) as running:
+        for module in modules:
+            killed = dict(children(running.process))[module]
+            os.kill(killed, signal.SIGKILL)
+            until(lambda pid=killed: not alive(pid))
+            until(lambda: answers(running))
+            assert dict(children(running.process))[module] != killed
+        ends(running, layout, number)
 
 
 def test_the_bridge_stays_up_without_a_server_and_finds_it_again(models: Path) -> None:
@@ -141,10 +125,9 @@ def test_the_bridge_stays_up_without_a_server_and_finds_it_again(models: Path) -
             response = client.post(PREDICT, json=EXAMPLE)
             assert response.status_code == 503
             assert response.headers["retry-after"] == "1"
-            assert response.elapsed.total_seconds() < 1
         assert client.get("/healthz").status_code == 200
         with grpc_server(models, address):
-            assert until(lambda: client.post(PREDICT, json=EXAMPLE).status_code == 200) < 5
+            until(lambda: client.post(PREDICT, json=EXAMPLE).status_code == 200)
             assert client.get("/readyz").status_code == 200
 
 
@@ -156,8 +139,6 @@ def test_a_bridge_that_starts_before_its_server_is_not_ready(models: Path) -> No
 
 
 def test_two_servers_cannot_share_a_port_in_silence(models: Path) -> None:
-    from tests.processes import refused
-
     with grpc_server(models) as (_, address):
         code, stderr = refused("grpc_server", models=str(models), protos=str(Path("protos").resolve()), grpc_address=address)
         assert code == 2

@@ -22,9 +22,9 @@ from foretell.drift import Shift, judged, stability
 from foretell.place import response_type
 from grpc_server.shadow_log import Compared, Failed, Head, ShadowLog
 from grpc_server.verdict import Servers
-from tests.conftest import COLUMNS, EXAMPLE
 from tests.grpc_server import candidates
 from tests.grpc_server.candidates import AUTHOR, add, add_steady, change, promote
+from tests.iris import COLUMNS, EXAMPLE
 from tests.processes import ROOT, foretell
 
 HEAD = Head("1", "2", COLUMNS, ("label", "probability.setosa"))

@@ -24,7 +24,7 @@ from grpc_server.route_store import RouteStore
 from grpc_server.routes import PRODUCTION, Author, Routes
 from grpc_server.runtimes import Matrix
 from grpc_server.settings import ServerSettings
-from tests.conftest import CLASSES, COLUMNS, EXAMPLE
+from tests.iris import CLASSES, COLUMNS, EXAMPLE
 
 AUTHOR = Author("kim", "a test", datetime(2026, 1, 2, tzinfo=UTC))
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import grpc
@@ -11,7 +12,8 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from contract.contract import load
+from contract.compiler import compile_protos
+from contract.contract import Contract, load_set
 from contract.service import Method
 from grpc_server.handler import Handler
 from grpc_server.registry import Registry
@@ -62,10 +64,18 @@ class Stub:
         )
 
 
+compiled = cache(compile_protos)
+
+
+def iris() -> Contract:
+    """The iris contract, of a server's own: it adds descriptors to the pool."""
+    return load_set(compiled(PROTOS)).only(["iris"])
+
+
 @asynccontextmanager
 async def served(runtime: FakeRuntime, *, inline: bool = False, **settings: Any) -> AsyncIterator[Stub]:
     """A server whose only model is `runtime`, in a thread or `inline`, with settings such as `max_queue_rows=4`."""
-    contract = load(PROTOS).only(["iris"])  # Its own: the server adds descriptors to the pool.
+    contract = iris()
     chosen = ServerSettings(**{"grpc_address": "127.0.0.1:0"} | settings)
     server = Server(chosen)
     address = server.bind()

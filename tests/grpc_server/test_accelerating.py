@@ -50,8 +50,9 @@ from grpc_server.runtimes.estimator import EstimatorRuntime
 from grpc_server.runtimes.trees_conversion import in_double
 from grpc_server.settings import ServerSettings
 from grpc_server.table import PLAIN
-from tests.conftest import CLASSES, COLUMNS, EXAMPLE, PROTOS, ROOT
+from tests.conftest import PROTOS, ROOT
 from tests.fakes import MANIFEST, FakeRuntime
+from tests.iris import CLASSES, COLUMNS, EXAMPLE
 from tests.processes import grpc_server
 
 IRIS = load_iris()

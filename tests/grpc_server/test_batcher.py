@@ -15,6 +15,7 @@ from grpc_server.call import Call
 from grpc_server.child import NoWorker, WorkerEnded, WorkerHung
 from grpc_server.refusal import DeadlinePassed, Draining, Failure, ModelUnavailable, Overloaded, Refusal
 from grpc_server.runtimes import Matrix
+from tests.effort import tries
 from tests.fakes import Held, even
 
 POISON = -1.0
@@ -53,7 +54,7 @@ jobs = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=tries(25, 1000))
 @given(jobs, st.integers(1, 12))
 def test_every_job_gets_its_own_answer_once(wanted: list[tuple[float, int, str]], max_rows: int) -> None:
     under_test = batcher(max_rows=max_rows)
@@ -130,7 +131,7 @@ def answered_together(predict: Any, outcomes: list[Outcome]) -> None:
     under_test.run_waiting()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=tries(10, 200))
 @given(st.integers(2, 6), st.integers(1, 40))
 def test_many_threads_lose_and_mix_nothing(threads: int, each: int) -> None:
     under_test = batcher()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from contract.contract import Contract
 from contract.rules import VALID
 from grpc_server.binding import Binding
-from tests.conftest import CLASSES, COLUMNS
+from tests.iris import CLASSES, COLUMNS
 
 SHUFFLED = ("petal_width", "sepal_length", "petal_length", "sepal_width")
 values = st.one_of(st.floats(0, 1), st.sampled_from([0.0, -0.0, 1.0, math.nextafter(1, 2), -1e-300, math.nan, math.inf]), st.none())

@@ -9,16 +9,17 @@ from typing import Any
 import grpc
 import pytest
 
-from contract.contract import load
 from grpc_server.registry import load_registry
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
-from tests.conftest import EXAMPLE, PROTOS
+from tests.conftest import PROTOS
 from tests.grpc_server import candidates
 from tests.grpc_server.candidates import add, add_steady, promote, until
-from tests.grpc_server.serving import Stub, failure, info
+from tests.grpc_server.serving import Stub, failure, info, iris
+from tests.iris import EXAMPLE
 
-pytestmark = pytest.mark.usefixtures("each_shell")
+EACH_SHELL = pytest.mark.usefixtures("each_shell")
+"""Where a shell has a part: the metadata of a call, and the life of a stream."""
 
 
 @asynccontextmanager
@@ -26,7 +27,7 @@ async def serving(root: Path, **settings: Any) -> AsyncIterator[Stub]:
     """A server of the repository `root` that follows its records."""
     server = Server(ServerSettings(**{"grpc_address": "127.0.0.1:0", "models": root, "protos": PROTOS} | settings))
     address = server.bind()
-    registry = await asyncio.to_thread(load_registry, load(PROTOS), server._settings)
+    registry = await asyncio.to_thread(load_registry, iris(), server._settings)
     handlers = await server.start(registry)
     try:
         async with grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
@@ -65,15 +66,22 @@ NOBODY = (
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Versions 1 to 4; 1 is production, 2 is staging, 3 and 4 are nothing."""
-    add_steady(tmp_path, 4)
+    """Versions 1 and 2, of which 1 is production."""
+    add_steady(tmp_path, 2)
     promote(tmp_path, "1")
-    promote(tmp_path, "2", "staging")
     return tmp_path
 
 
-async def test_a_version_is_chosen_by_its_number_or_by_an_alias_and_else_the_refusal_lists_them(root: Path) -> None:
-    async with serving(root) as stub:
+@pytest.fixture
+def staged(root: Path) -> Path:
+    """The same, with 2 as staging."""
+    promote(root, "2", "staging")
+    return root
+
+
+@EACH_SHELL
+async def test_a_version_is_chosen_by_its_number_or_by_an_alias_and_else_the_refusal_lists_them(staged: Path) -> None:
+    async with serving(staged) as stub:
         await follows(stub, 2)
         assert await asked(stub) == (0.01, "1", "2")
         assert await asked(stub, model_alias="production") == (0.01, "1", "2")
@@ -88,34 +96,36 @@ async def test_a_version_is_chosen_by_its_number_or_by_an_alias_and_else_the_ref
             assert (await failure(stream.read())).code() is grpc.StatusCode.NOT_FOUND
 
 
-async def test_a_canary_answers_its_share_of_the_calls_that_choose_nothing(root: Path) -> None:
-    async with serving(root) as stub:
-        candidates.change(root, lambda routes: routes.with_canary("2", 0.5, candidates.AUTHOR))
+async def test_a_canary_answers_its_share_of_the_calls_that_choose_nothing(staged: Path) -> None:
+    async with serving(staged) as stub:
+        candidates.change(staged, lambda routes: routes.with_canary("2", 0.5, candidates.AUTHOR))
         await follows(stub, 3)
         answers = {key: await asked(stub, routing_key=key) for key in map(str, range(60))}
         assert set(answers.values()) == {(0.01, "1", "3"), (0.02, "2", "3")}
         assert {key: await asked(stub, routing_key=key) for key in answers} == answers
         assert {await asked(stub) for _ in range(60)} == set(answers.values())
         assert {await asked(stub, model_alias="production") for _ in range(20)} == {(0.01, "1", "3")}
-        candidates.change(root, lambda routes: routes.without_canary(candidates.AUTHOR))
+        candidates.change(staged, lambda routes: routes.without_canary(candidates.AUTHOR))
         await follows(stub, 4)
         assert {await asked(stub, routing_key=key) for key in answers} == {(0.01, "1", "4")}
 
 
+@pytest.mark.timeout(300)  # It stands back behind all others, on a busy machine for long.
 async def test_a_shadow_is_asked_what_production_was_and_answers_nobody(root: Path) -> None:
     other, slow = add(root, candidates.Steady(0.9)), add(root, candidates.Slow(0.01))
-    async with serving(root) as stub:
+    async with serving(root, workers=1) as stub:
         (host,) = stub.registry.hosts
-        for generation, version in enumerate((other, slow), 3):
+        for generation, version in enumerate((other, slow), 2):
             candidates.change(root, lambda routes, v=version: routes.with_shadow(v, candidates.AUTHOR))
             await follows(stub, generation)
             shadow = host.lineup.shadow
             assert shadow is not None
             assert shadow.version.version == version
             assert (await failure(asked(stub, model_version=version))).code() is grpc.StatusCode.NOT_FOUND
-            until_seen = 80 if version == slow else 1
-            while not shadow.comparison.compared or shadow.comparison.left_out + shadow.comparison.compared < until_seen:
+            for _ in range(80 if version == slow else 1):  # More than may wait for a slow one.
                 assert (await asked(stub))[:2] == (0.01, "1")
+            while not shadow.comparison.compared:  # noqa: ASYNC110  # a thread of its own counts, and tells nobody
+                await asyncio.sleep(0.02)
             await stub.predict_batch(stub.batch([EXAMPLE] * 3))
             seen = shadow.comparison
             if version == other:
@@ -124,67 +134,68 @@ async def test_a_shadow_is_asked_what_production_was_and_answers_nobody(root: Pa
                 assert (seen.agreeing, seen.failed, seen.largest_shift) == (seen.compared, 0, 0)
                 assert seen.left_out > 0
         candidates.change(root, lambda routes: routes.without_shadow(candidates.AUTHOR))
-        await follows(stub, 5)
+        await follows(stub, 4)
         assert host.lineup.plain
-        await asyncio.to_thread(until, host, lambda: len(host.versions) == 2)
+        await asyncio.to_thread(until, host, lambda: len(host.versions) == 1)
 
 
 async def test_a_version_that_is_on_its_way_is_unavailable_and_not_unknown(root: Path) -> None:
     async with serving(root) as stub:
-        await follows(stub, 2)
+        await follows(stub, 1)
         promote(root, add(root, candidates.Hanging(0.5)), "next")
         (host,) = stub.registry.hosts
         await asyncio.to_thread(until, host, lambda: host.rollout is not None)
-        for choice in ({"model_version": "5"}, {"model_alias": "next"}):
+        for choice in ({"model_version": "3"}, {"model_alias": "next"}):
             error = await failure(asked(stub, **choice))
             assert (error.code(), info(error).reason) == (grpc.StatusCode.UNAVAILABLE, "VERSION_LOADING")
 
 
+@EACH_SHELL
 async def test_a_stream_keeps_its_version_and_the_version_stays_for_it(root: Path) -> None:
     async with serving(root, keep_warm=0) as stub:
-        await follows(stub, 2)
+        await follows(stub, 1)
         (host,) = stub.registry.hosts
         stream = stub.predict_stream()
         await stream.write(stub.features(**EXAMPLE))
         assert (await stream.read()).setosa_probability == 0.01
-        for generation, version in enumerate("34", 3):
-            promote(root, version)
-            await follows(stub, generation)
-        assert await asked(stub) == (0.04, "4", "4")
+        promote(root, "2")
+        await follows(stub, 2)
+        assert await asked(stub) == (0.02, "2", "2")
         assert (await failure(asked(stub, model_version="1"))).code() is grpc.StatusCode.NOT_FOUND
         await stream.write(stub.features(**EXAMPLE))
         assert (await stream.read()).setosa_probability == 0.01
         assert "1" in {version.version for version in host.versions}
         await stream.done_writing()
         assert await stream.read() is grpc.aio.EOF
-        await asyncio.to_thread(until, host, lambda: len(host.versions) == 2)
+        await asyncio.to_thread(until, host, lambda: len(host.versions) == 1)
         assert (await stream.code()) is grpc.StatusCode.OK
         assert dict(await stream.trailing_metadata())["model-version"] == "1"
 
 
+@EACH_SHELL
 async def test_a_stream_that_is_cancelled_lets_its_version_go(root: Path) -> None:
     async with serving(root, keep_warm=0) as stub:
-        await follows(stub, 2)
+        await follows(stub, 1)
         (host,) = stub.registry.hosts
         stream = stub.predict_stream()
         await stream.write(stub.features(**EXAMPLE))
         await stream.read()
-        promote(root, "3")
-        await follows(stub, 3)
-        assert len(host.versions) == 3
+        promote(root, "2")
+        await follows(stub, 2)
+        assert len(host.versions) == 2
         stream.cancel()
-        await asyncio.to_thread(until, host, lambda: len(host.versions) == 2)
+        await asyncio.to_thread(until, host, lambda: len(host.versions) == 1)
 
 
 async def test_a_model_that_runs_in_processes_takes_the_place_of_one_in_line(root: Path) -> None:
     async with serving(root, workers=1) as stub:
-        await follows(stub, 2)
+        await follows(stub, 1)
         slow = add(root, candidates.Slow(0.05))
         promote(root, slow)
-        await follows(stub, 3)
-        assert await asked(stub) == (0.05, slow, "3")
+        await follows(stub, 2)
+        assert await asked(stub) == (0.05, slow, "2")
         assert [str(model.placement) for model in stub.registry.models] == ["process"]
         promote(root, "1")
-        await follows(stub, 4)
-        assert await asked(stub) == (0.01, "1", "4")
-        assert await asked(stub, model_version=slow) == (0.05, slow, "4")
+        await follows(stub, 3)
+        assert await asked(stub) == (0.01, "1", "3")
+        assert await asked(stub, model_version=slow) == (0.05, slow, "3")

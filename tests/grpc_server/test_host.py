@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +17,10 @@ from grpc_server.gates import Gates
 from grpc_server.host import Host, open_host
 from grpc_server.repository import Repository
 from grpc_server.route_store import ROUTES, RouteStore
-from tests.conftest import CLASSES
+from tests.effort import tries
 from tests.grpc_server import candidates
 from tests.grpc_server.candidates import add, add_steady, golden, loader, promote, rollback, until
+from tests.iris import CLASSES
 
 
 @contextmanager
@@ -195,15 +195,15 @@ def test_a_rollback_need_not_wait_for_a_version_that_hangs_at_a_gate(tmp_path: P
 
 
 def test_the_last_versions_are_kept_warm_and_those_before_are_closed(tmp_path: Path, contract: Contract) -> None:
-    add_steady(tmp_path, 4)
+    add_steady(tmp_path, 3)
     promote(tmp_path, "1")
-    with opened(tmp_path, contract, keep_warm=2) as host:
-        for version in "234":
+    with opened(tmp_path, contract, keep_warm=1) as host:
+        for version in "23":
             promote(tmp_path, version)
             host.look()
             settled(host)
-        until(host, lambda: len(host.versions) == 3)
-        assert in_memory(host) == sorted(host.lineup.versions) == ["2", "3", "4"]
+        until(host, lambda: len(host.versions) == 2)
+        assert in_memory(host) == sorted(host.lineup.versions) == ["2", "3"]
 
 
 def test_a_retired_version_is_not_kept(tmp_path: Path, contract: Contract) -> None:
@@ -250,7 +250,7 @@ def test_a_start_that_must_refuse_production_serves_the_version_before(tmp_path:
         open_host(loader(tmp_path, contract))
 
 
-STORMS, CHANGES = 32, 12 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 3
+STORMS, CHANGES = tries(8, 32), tries(3, 12)
 
 
 @pytest.mark.timeout(600)

@@ -22,6 +22,7 @@ from grpc_server.refusal import Failure, Refusal
 from grpc_server.repository import Repository
 from grpc_server.runtimes import Matrix
 from tests.grpc_server.wayward import FIFO, Deed, Wayward, add, rows, until_gone
+from tests.processes import until
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +72,7 @@ def pid(pool: Pool) -> int:
 
 def until_whole(pool: Pool) -> None:
     """Another test may have taken the spare."""
-    while pool.idle <= len(pool.runners):
-        pass
+    until(lambda: pool.idle > len(pool.runners))
 
 
 def workers_of(origin: Origin) -> list[int]:
@@ -119,8 +119,7 @@ def test_a_worker_that_is_killed_while_idle_is_replaced(pool: Pool, origin: Orig
     until_whole(pool)
     lost, before = pid(pool), workers_of(origin)
     os.kill(lost, signal.SIGKILL)
-    while set(workers_of(origin)) <= set(before):
-        pass
+    until(lambda: not set(workers_of(origin)) <= set(before))
     assert pid(pool) != lost
     assert f"worker {lost} of model 'wayward' version 1 ended with code -9; another is started" in caplog.text
 
@@ -148,8 +147,7 @@ def test_a_worker_that_swells_is_replaced_between_two_runs(strict: Pool, caplog:
     first = pid(strict)
     for _ in range(8):
         assert run(strict, Deed.HOARD).tolist() == [[0.25, 0.75]]
-    while pid(strict) == first:
-        pass
+    until(lambda: pid(strict) != first)
     until_gone(first)
     assert f"worker {first} of model 'wayward' version 1 takes more than 400 MB and is replaced" in caplog.text
     assert "ended with code" not in caplog.text

@@ -13,9 +13,10 @@ from grpc_server.errors import ModelError
 from grpc_server.manifest import GoldenRow
 from grpc_server.probes import Ranges, probes, ranges
 from grpc_server.runtimes import Matrix
-from tests.conftest import COLUMNS
 from tests.contracts import RESPONSE, SERVICE, features, write_contract
+from tests.effort import tries
 from tests.fakes import even
+from tests.iris import COLUMNS
 
 NEITHER = np.array([False, False])
 UNIT = Ranges(np.zeros(2), np.ones(2), NEITHER, NEITHER)
@@ -98,7 +99,7 @@ def step_at(threshold: float) -> Callable[[Matrix], Matrix]:
 
 
 @given(st.floats(0.01, 0.99))
-@settings(max_examples=20)
+@settings(max_examples=tries(8, 200))
 def test_both_sides_of_a_threshold_are_among_the_rows(threshold: float) -> None:
     first = probes(UNIT, step_at(threshold))[:, 0]
     assert threshold in first

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from grpc_server.runtimes import Matrix
-from tests.conftest import EXAMPLE
 from tests.fakes import FakeRuntime, Held
 from tests.grpc_server.serving import by_first_column, failure, info, served, violations
+from tests.iris import EXAMPLE
 
 pytestmark = pytest.mark.usefixtures("each_shell")
 

@@ -8,7 +8,7 @@ from grpc_server.names import Target
 from grpc_server.outputs import Output
 from grpc_server.reading import Reading, values
 from grpc_server.table import Dtype, rows_of
-from tests.conftest import CLASSES
+from tests.iris import CLASSES
 
 IRIS = (Target("", CLASSES),)
 PROBABILITIES = [Output("probability", item) for item in range(3)]

@@ -24,7 +24,8 @@ from grpc_server.adding import add_model
 from grpc_server.errors import ArtifactAltered, ModelError, ModelMismatch, ModelNotFound, ModelUnloadable
 from grpc_server.manifest import GOLDEN, MANIFEST
 from grpc_server.repository import Repository
-from tests.conftest import CLASSES, COLUMNS
+from tests.effort import tries
+from tests.iris import CLASSES, COLUMNS
 
 X = np.random.default_rng(0).random((60, 2))
 Y = np.where(X[:, 0] > X[:, 1], "yes", "no")
@@ -161,7 +162,7 @@ def test_a_damaged_version_is_refused(trained: Path, repository: Repository, dam
 
 
 # `HYPOTHESIS_PROFILE=thorough python -m pytest -n 0 tests/grpc_server/test_repository.py` turns a thousand bits of each file.
-FLIPS = 1000 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 100
+FLIPS = tries(20, 1000)
 
 
 def as_onnx() -> bytes:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from grpc_server.errors import ChangeRefused
 from grpc_server.routes import MOST_CHANGES, PRODUCTION, Author, Canary, Routes
+from tests.effort import tries
 
 AUTHOR = Author("kim", "because", datetime(2026, 1, 2, tzinfo=UTC))
 
@@ -144,7 +145,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=tries(30, 2000), deadline=None)
 @given(STEPS)
 def test_whatever_is_done_names_are_kept_and_rollbacks_undo_promotions(steps: list[tuple[str, str, str]]) -> None:
     routes = Routes()

@@ -8,9 +8,9 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from tests.conftest import EXAMPLE
 from tests.fakes import FakeRuntime, Held
 from tests.grpc_server.serving import failure, served
+from tests.iris import EXAMPLE
 
 pytestmark = pytest.mark.usefixtures("each_shell")
 

@@ -20,9 +20,9 @@ from grpc_server.loop_shell import LoopShell
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
 from grpc_server.shells import chosen_shell
-from tests.conftest import EXAMPLE
 from tests.fakes import FakeRuntime, Held
 from tests.grpc_server.serving import by_first_column, failure, served
+from tests.iris import EXAMPLE
 
 each_shell = pytest.mark.usefixtures("each_shell")
 NOWHERE = Path("nowhere.pem")

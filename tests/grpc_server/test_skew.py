@@ -18,10 +18,10 @@ from grpc_server.adding import add_model
 from grpc_server.errors import ModelUnloadable
 from grpc_server.repository import Repository
 from grpc_server.skew import check_skew
-from tests.conftest import CLASSES, COLUMNS
 from tests.grpc_server import candidates
 from tests.grpc_server.candidates import promote
 from tests.grpc_server.test_host import opened, served, settled
+from tests.iris import CLASSES, COLUMNS
 from tests.processes import refused
 
 HERE = version("scikit-learn")

@@ -8,9 +8,9 @@ import grpc
 import pytest
 
 from grpc_server.handler import WINDOW
-from tests.conftest import EXAMPLE
 from tests.fakes import FakeRuntime, Held
 from tests.grpc_server.serving import Stub, by_first_column, failure, info, served
+from tests.iris import EXAMPLE
 
 pytestmark = pytest.mark.usefixtures("each_shell")
 

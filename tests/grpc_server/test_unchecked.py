@@ -14,6 +14,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import SVC
 
 from grpc_server.runtimes.unchecked import _SHORT, unchecked
+from tests.effort import tries
 
 SVC_PROBA = ("sklearn.svm._classes.SVC", "predict_proba")
 X, Y = load_iris(return_X_y=True)
@@ -38,7 +39,7 @@ floats = st.floats(-3e38, 3e38) | st.floats(-10, 10)  # Beyond, scikit-learn ref
 
 
 @cases
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=tries(8, 200))
 @given(data=st.data())
 def test_the_short_way_gives_the_same_bits(estimator: Any, method: str, data: st.DataObject) -> None:
     width = estimator.n_features_in_

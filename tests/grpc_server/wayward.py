@@ -99,7 +99,7 @@ def until_gone(pid: int) -> None:
     except ProcessLookupError:
         return
     try:
-        assert select.select([descriptor], [], [], 20)[0], f"process {pid} still runs"
+        assert select.select([descriptor], [], [], 60)[0], f"process {pid} still runs"
     finally:
         os.close(descriptor)
 

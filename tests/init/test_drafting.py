@@ -19,6 +19,7 @@ from grpc_server.describing import Column, Description
 from grpc_server.names import Target
 from grpc_server.outputs import Output
 from grpc_server.table import Dtype
+from tests.effort import tries
 from tests.init.test_init import buf
 
 ODD = [
@@ -75,7 +76,7 @@ def descriptions(draw: st.DrawFn) -> Description:
 
 
 @given(st.lists(descriptions(), min_size=8, max_size=8))
-@settings(max_examples=4, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=tries(2, 20), derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @pytest.mark.timeout(300)
 def test_any_columns_make_a_contract(tmp_path_factory: pytest.TempPathFactory, models: list[Description]) -> None:
     """Several at a time, because buf and protoc take longer to start than to look."""

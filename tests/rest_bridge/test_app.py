@@ -12,8 +12,8 @@ from contract.errors import ContractError
 from rest_bridge.app import create_app
 from rest_bridge.guard import Guard
 from rest_bridge.settings import BridgeSettings
-from tests.conftest import EXAMPLE
 from tests.contracts import RESPONSE, features, write_contract
+from tests.iris import EXAMPLE
 from tests.rest_bridge.channels import HANGS, FakeChannel
 from tests.rest_bridge.test_endpoint import answered, client
 

@@ -14,7 +14,8 @@ from rest_bridge.codec import Codec
 from rest_bridge.document import read_document
 from rest_bridge.problem import Problems, Refused
 from rest_bridge.settings import BridgeSettings
-from tests.conftest import COLUMNS, EXAMPLE
+from tests.effort import tries
+from tests.iris import COLUMNS, EXAMPLE
 from tests.rest_bridge.channels import FakeChannel
 
 RANGE = "must be greater than or equal to 0 and less than or equal to 1"
@@ -158,7 +159,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=tries(50, 3000))
 @given(json_values, st.integers(0, 1))
 def test_any_document_is_read_or_refused_but_never_fails(contract: Contract, document: Any, number: int) -> None:
     method = contract.services[0].methods[number]
@@ -168,7 +169,7 @@ def test_any_document_is_read_or_refused_but_never_fails(contract: Contract, doc
     assert found.count >= len(found.found)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=tries(80, 5000))
 @given(st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_read_or_refused_but_never_fail(body: bytes) -> None:
     refusal = None

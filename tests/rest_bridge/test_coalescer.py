@@ -13,7 +13,8 @@ from contract.contract import Contract
 from rest_bridge.caller import Answer
 from rest_bridge.choice import NOTHING, Choice
 from rest_bridge.coalescer import MOST_OUT, MOST_ROWS, Coalescer
-from tests.conftest import EXAMPLE
+from tests.effort import tries
+from tests.iris import EXAMPLE
 from tests.rest_bridge.channels import rpc_error
 
 HEADERS = [(b"model-name", b"iris")]
@@ -232,7 +233,7 @@ async def test_each_caller_keeps_its_own_deadline(contract: Contract) -> None:
 fates = st.lists(st.tuples(st.sampled_from([0.0, 0.25, 0.5, POISON]), st.booleans(), st.integers(0, 3)), max_size=40)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=tries(25, 1000))
 @given(fates, st.booleans())
 def test_under_any_arrival_cancellation_and_failure_everybody_gets_their_own(
     contract: Contract, wanted: list[Any], eager: bool

@@ -15,7 +15,7 @@ from rest_bridge import connection
 from rest_bridge.app import create_app
 from rest_bridge.server import Server
 from rest_bridge.settings import BridgeSettings
-from tests.conftest import EXAMPLE
+from tests.iris import EXAMPLE
 from tests.rest_bridge.channels import HANGS, FakeChannel
 from tests.rest_bridge.test_endpoint import answered
 

@@ -18,7 +18,7 @@ from rest_bridge.guard import Guard
 from rest_bridge.hangup import HangUp
 from rest_bridge.settings import BridgeSettings
 from rest_bridge.translation import HTTP_STATUS
-from tests.conftest import EXAMPLE
+from tests.iris import EXAMPLE
 from tests.rest_bridge.channels import HANGS, Answer, FakeChannel, rpc_error
 
 OWN = ErrorInfo(reason="ANY", domain="foretell")

@@ -13,8 +13,9 @@ from contract.contract import Contract, load
 from rest_bridge.codec import Codec
 from rest_bridge.json_schema import message_schema
 from rest_bridge.problem import Problems
-from tests.conftest import EXAMPLE
 from tests.contracts import RESPONSE, SERVICE, write_contract
+from tests.effort import tries
+from tests.iris import EXAMPLE
 
 INTEGERS = ("int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64", "sfixed32", "sfixed64")
 FLOATS = ("double", "float")
@@ -59,7 +60,7 @@ def accepted(contract: Contract, message: Any, document: Any) -> bool:
     return not found.count and not contract.rules.violations(read)
 
 
-@settings(deadline=None, max_examples=40, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=tries(6, 200), phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(fields(), min_size=20, max_size=20), st.lists(documents, min_size=30, max_size=30))
 def test_the_schema_and_the_validator_give_one_verdict(declared: list[str], tried: list[Any]) -> None:
     messages = [f"message M{i} {{ {field}; }}" for i, field in enumerate(declared)]

@@ -18,6 +18,7 @@ from rest_bridge.document import read_document
 from rest_bridge.problem import Problems, Refused
 from rest_bridge.shortcut import Shortcut, shortcut
 from tests.contract.messages import DOUBLE, FLOAT, Field, pool_of, row_and_batch
+from tests.effort import tries
 
 FIELDS = [Field(1), Field(2, DOUBLE, False, called="class"), Field(30, FLOAT, called="_"), Field(31, FLOAT, False, called="self")]
 NAMES = [field.name for field in FIELDS]
@@ -98,7 +99,7 @@ def bodies(draw: Any, *, batch: bool, sound: bool) -> str:
     return draw(objects(["rows"], st.just(f"[{','.join(rows)}]"), sound=sound))  # type: ignore[no-any-return]
 
 
-@settings(max_examples=500)
+@settings(max_examples=tries(80, 5000))
 @given(st.data())
 def test_it_reads_what_the_long_way_reads_and_nothing_that_it_refuses(ways: Ways, data: st.DataObject) -> None:
     body = data.draw(bodies(batch=ways.rows is not None, sound=False)).encode()

@@ -1,6 +1,5 @@
 """The test kit finds nothing on a sound server, whatever the contract says."""
 
-import os
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -15,12 +14,12 @@ from foretell.kit.doors import GrpcDoor, Reply, came, open_channel
 from foretell.kit.judging import Judge
 from rest_bridge.codec import Codec
 from rest_bridge.problem import Problems
+from tests.effort import tries
 from tests.estimators.served import Served
 from tests.verdicts.generated import Row, rows
 from tests.verdicts.hosted import hosted
 
 CONTRACTS = 10
-EXAMPLES = 50 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 1
 
 
 class Bridge:
@@ -42,7 +41,7 @@ def accepted(contract: Contract, service: Service, document: Any) -> bool:
 
 @settings(
     deadline=None,
-    max_examples=EXAMPLES,
+    max_examples=tries(10, 500) // CONTRACTS,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )

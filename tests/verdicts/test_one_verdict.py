@@ -4,11 +4,9 @@ A few contracts in each run; `HYPOTHESIS_PROFILE=thorough python -m pytest -n 0 
 """
 
 import json
-import os
 from typing import Any
 
 import grpc
-import pytest
 from google.protobuf import json_format
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -17,6 +15,7 @@ from jsonschema import Draft202012Validator
 from contract.service import Service
 from rest_bridge.codec import Codec
 from rest_bridge.problem import Problems
+from tests.effort import tries
 from tests.estimators.served import Served
 from tests.grpc_server.serving import violations
 from tests.verdicts.generated import LONG, Row, rows
@@ -25,13 +24,10 @@ from tests.verdicts.hosted import hosted
 CONTRACTS = 10
 """In one file, because compiling costs more than all else."""
 
-settings.register_profile("thorough", max_examples=500 // CONTRACTS)
-EXAMPLES = 500 // CONTRACTS if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 5
-
 
 @settings(
     deadline=None,
-    max_examples=EXAMPLES,
+    max_examples=tries(20, 500) // CONTRACTS,
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
@@ -72,8 +68,3 @@ def judge(doors: Served, service: Service, row: Row, schemas: Any) -> None:
         text_of_a_long = any(kind in row.declared for kind in (*LONG, "Int64Value")) and '"' in json.dumps(document)
         assert shown or not fine or text_of_a_long, (where, schema["components"]["schemas"][method.input.full_name])
         assert fine or not shown or not row.told, (where, schema["components"]["schemas"][method.input.full_name])
-
-
-@pytest.mark.parametrize("name", ["thorough"])
-def test_the_thorough_profile_tries_five_hundred_contracts(name: str) -> None:
-    assert settings.get_profile(name).max_examples * CONTRACTS == 500
