@@ -121,7 +121,7 @@ def _below(message: _Type) -> Iterator[_Type]:
 
 def _type_changed(was: _Type, is_now: _Type, old: Contract, new: Contract) -> Iterator[Change]:
     if isinstance(was, EnumDescriptor) and isinstance(is_now, EnumDescriptor):
-        yield from enum_changed(was, is_now)
+        yield from enum_changed(was, is_now, old, new)
         yield from _commented(
             [f"{was.full_name}.{value.name}" for value in was.values if value.name in is_now.values_by_name],
             old,

@@ -10,6 +10,7 @@ from contract.contract import Contract
 from contract.convention import class_named
 from contract.diff_finding import Change
 from contract.diff_rules import Stated, rules_changed, values_changed
+from contract.labels import label_changed
 
 _TYPES = {
     getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower() for name in dir(FieldDescriptor) if name.startswith("TYPE_")
@@ -37,7 +38,7 @@ def message_changed(old: Descriptor, new: Descriptor, before: Contract, after: C
             yield from _added(field, old, Stated(field, after.rules.stated("field", field), after))
 
 
-def enum_changed(old: EnumDescriptor, new: EnumDescriptor) -> Iterator[Change]:
+def enum_changed(old: EnumDescriptor, new: EnumDescriptor, before: Contract, after: Contract) -> Iterator[Change]:
     """Changes of one enum."""
     name = old.full_name
     for value in old.values:
@@ -50,6 +51,9 @@ def enum_changed(old: EnumDescriptor, new: EnumDescriptor) -> Iterator[Change]:
             yield Change("value.removed", _value(value), f"value {value.number} removed", name)
         else:
             yield from deprecation(value, same, _value(value), name)
+            labels = label_changed(value, same, before.options, after.options)
+            if labels is not None:
+                yield Change("value.label", _value(value), f'label "{labels[0]}" -> "{labels[1]}"', name)
     for value in new.values:
         if value.name not in old.values_by_name and value.number not in old.values_by_number:
             yield Change("value.added", _value(value), f"value {value.number} added", name)

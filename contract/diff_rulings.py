@@ -63,6 +63,7 @@ RULINGS: dict[str, tuple[Ruling, Ruling]] = {
     "package.removed": _both(_breaking("nothing answers its callers any more", "serve both until nobody calls {package}")),
     "service.added": _both(_safe("nobody calls it yet")),
     "service.removed": _both(_breaking("its callers get UNIMPLEMENTED, and 404 over REST", "keep it, and mark it deprecated")),
+    "service.model": _both(_warning("another model gives other answers to the same question: only its author can tell how far")),
     "method.added": _both(_safe("nobody calls it yet")),
     "method.removed": _both(_breaking("its callers get UNIMPLEMENTED, and 404 over REST", "keep it, and mark it deprecated")),
     "method.input": _both(_apart("callers send another message")),
@@ -140,6 +141,10 @@ RULINGS: dict[str, tuple[Ruling, Ruling]] = {
     ),
     "value.renamed": _both(_breaking("JSON has another name for it, and stubs no longer compile", "keep the name; or " + _VERSION)),
     "value.renumbered": _both(_apart("old callers' bytes hold the old number", "keep the number; or " + _VERSION)),
+    "value.label": (
+        _warning("the model is told another label: only its author can tell whether it means the same"),
+        _warning("it stands for another label of the model: only its author can tell whether it means the same"),
+    ),
     # Words.
     "comment.quantities": _both(_warning("another unit or range may be meant: only its author can tell")),
     "comment.meaning": _both(_warning("whether it means something else only its author can tell")),

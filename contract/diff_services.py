@@ -22,6 +22,8 @@ def services_changed(old: list[Service], new: list[Service], before: Contract, a
             continue
         was, is_now = (side.pool.FindServiceByName(service.full_name) for side in (before, after))
         yield from deprecation(was, is_now, service.full_name, "")
+        if kept.model != service.model:
+            yield Change("service.model", service.full_name, f"answered by the model {service.model} -> {kept.model}")
         yield from _methods_changed(service, kept, was, is_now)
     for name in left:
         yield Change("service.added", name, "service added")

@@ -67,6 +67,14 @@ def spelled(enum: EnumDescriptor, options: Options) -> dict[int, str]:
     return names
 
 
+def label_changed(old: EnumValueDescriptor, new: EnumValueDescriptor, before: Options, after: Options) -> tuple[str, str] | None:
+    """What a value stood for and stands for now, where a name could not say both; None where it is the same label."""
+    was, is_now = (
+        options.get(value, "foretell.v1.label") or short_name(value).lower() for value, options in ((old, before), (new, after))
+    )
+    return (was, is_now) if _snake(was) != _snake(is_now) else None
+
+
 def says_nothing(value: EnumValueDescriptor) -> bool:
     """Whether it is the value that stands for none, such as `SPECIES_UNSPECIFIED`."""
     return value.number == 0 and short_name(value) in ("UNSPECIFIED", "UNKNOWN")
