@@ -5,15 +5,14 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])")
 _ENUM_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z0-9])(?=[A-Z](?![A-Z0-9_]|$))")
 _NO_LETTER = re.compile(r"[^a-z0-9]+")
 
 
 def snake(name: str, otherwise: str) -> str:
     """`sepal_length_cm` for `sepal length (cm)`; `otherwise` goes before what begins with a digit or has no Latin letter."""
-    plain = unicodedata.normalize("NFKD", _HUMP.sub("_", name).replace("ß", "ss")).encode("ascii", "ignore").decode()
-    found = _NO_LETTER.sub("_", plain.lower()).strip("_")
+    found = _plain(name)
     return found if found[:1].isalpha() else f"{otherwise}_{found}".rstrip("_")
 
 
@@ -23,13 +22,18 @@ def pascal(name: str, otherwise: str) -> str:
 
 
 def upper(name: str, otherwise: str) -> str:
-    """`SEPAL_LENGTH_CM` for `sepal length (cm)`."""
-    return snake(name, otherwise).upper()
+    """`SEPAL_LENGTH_CM` for `sepal length (cm)`, `5G_MAX` for `5G Max`, since a prefix goes before it; else `otherwise`."""
+    return (_plain(name) or otherwise).upper()
 
 
 def enum_prefix(enum: str) -> str:
     """What the names of an enum's values begin with: `SPECIES_` for `Species`, `KIND0A_` for `Kind0A`, as `buf lint` has it."""
     return f"{_ENUM_HUMP.sub('_', enum).upper()}_"
+
+
+def _plain(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", _HUMP.sub("_", name).replace("ß", "ss")).encode("ascii", "ignore").decode()
+    return _NO_LETTER.sub("_", plain.lower()).strip("_")
 
 
 class Names:

@@ -119,7 +119,7 @@ class _Draft:
         for item, label in enumerate(target.classes):
             shown = self._shown.get(label, label)
             name = snake(f"{target.name} {shown}", "class")
-            self._probability(Output("probability", item, place), target, name, f"{target.name} {shown}".strip())
+            self._probability(Output("probability", item, place), target, name, self._told(target, shown))
 
     def _probability(self, output: Output, target: Target, name: str, about: str) -> None:
         label = target.classes[output.item]
@@ -128,6 +128,11 @@ class _Draft:
         rules = [(f"{FIELD}.double.gte", "0"), (f"{FIELD}.double.lte", "1")]
         self._add(f"Probability of {about}.", "double", f"{name}{PROBABILITY}", *options, *rules, *self._example(output))
         self.made.classes[label] = self.made.lines[-1]
+
+    def _told(self, target: Target, shown: str) -> str:
+        """A class in words: with what it is a class of, where its own name, such as `yes` or `3`, says little."""
+        of = target.name or (self._called if target.positive is not None or integers(target) else "")
+        return f"{shown} for {of}" if of and shown != of else shown
 
     def _number(self, output: Output, target: Target) -> None:
         name = output.kind if not target.name else target.name if output.kind == "value" else f"{target.name} {output.kind}"

@@ -2,12 +2,13 @@
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from google.protobuf.message import Message
 
 from contract.compiler import IMPORTED, has_contracts
 from contract.contract import Contract, load
@@ -49,6 +50,11 @@ class Wish:
         return self.protos.joinpath(*self.package.split(".")) / f"{self.package.split('.')[-2]}.proto"
 
     @property
+    def called(self) -> str:
+        """What a model of one target predicts; empty where nobody says."""
+        return self.told.targets[0] if len(self.told.targets) == 1 else ""
+
+    @property
     def model(self) -> str:
         """Name of the model: the package without its version."""
         return self.package.rpartition(".")[0]
@@ -79,10 +85,9 @@ def init(wish: Wish) -> None:
     """
     model = describe(wish.file, wish.data, wish.told)
     shown = _shown(model, wish.labels)
-    called = wish.told.targets[0] if len(wish.told.targets) == 1 else ""
     there = wish.contract_file.exists()
     before = load(wish.protos) if there or has_contracts(wish.protos) else None
-    new = draft(model, wish.package, _free_path(wish, before), called, shown)
+    new = draft(model, wish.package, _free_path(wish, before), wish.called, shown)
     text, notes = _revised(wish, before, model, new, shown) if there and before else (new.text, [])
     with _written(wish.contract_file, text):
         _try(wish, model)
@@ -98,8 +103,18 @@ def _revised(wish: Wish, before: Contract, model: Description, new: Draft, shown
     services = [service for service in before.services if service.package == wish.package and service.methods]
     if not services:
         raise SetupError(f"{wish.contract_file} has no service that a model answers: move it away, or pass another --package")
+    (path, *_) = services[0].methods[0].paths or ("",)
+    if wish.data and _is_untouched(wish, path, shown):
+        return replace(new, path=path).text, []
     revision = Revision(Edit.of(wish.contract_file), before, services[0], model)
     return revision.text(new.response, shown), revision.notes
+
+
+def _is_untouched(wish: Wish, path: str, shown: dict[str, str]) -> bool:
+    """Whether the contract is what was drafted without data, to the last byte: then nothing in it is the author's."""
+    text = wish.contract_file.read_text(encoding="utf-8")
+    bare = describe(wish.file, None, wish.told)
+    return any(draft(bare, wish.package, path, called, shown).text == text for called in {wish.called, ""})
 
 
 @contextmanager
@@ -181,7 +196,9 @@ def _add(wish: Wish, model: Description, repository: Repository) -> Added:
 
 
 def _report(wish: Wish, model: Description, added: Added, contract: Contract, notes: list[str]) -> None:
-    typer.echo(f"wrote {wish.contract_file}: {len(model.columns)} columns, {len(model.outputs)} outputs")
+    service = next(service for service in contract.services if service.package == wish.package)
+    method = service.methods[0]
+    typer.echo(f"wrote {wish.contract_file}: {_counted(model.columns, 'column')} in, {_counted(method.answer.fields, 'field')} out")
     typer.echo(f"added {wish.model} version {added.version} as {added.format}: {added.why}")
     for line in [*_advice(wish, model), *notes]:
         typer.echo(f"note: {line}")
@@ -189,13 +206,15 @@ def _report(wish: Wish, model: Description, added: Added, contract: Contract, no
         f" --{name} {value}" for name, value in (("protos", wish.protos), ("models", wish.models)) if str(value) != name
     )
     typer.echo(f"\nnext:\n  foretell check {wish.model}{options}\n  foretell serve{options}")
-    service = next(service for service in contract.services if service.package == wish.package)
-    method = service.methods[0]
     row = example(method.input, contract.rules)
     if row is not None and model.answer and method.paths:
         typer.echo(
             f"  curl -s http://{_http_address()}{method.paths[0]} -H 'content-type: application/json' -d {_as_argument(row)}"
         )
+
+
+def _counted(things: Sequence[object], noun: str) -> str:
+    return f"{len(things)} {noun}{'s' * (len(things) != 1)}"
 
 
 def _http_address() -> str:
@@ -211,12 +230,13 @@ def _http_address() -> str:
         raise settings_error(error) from None
 
 
-def _as_argument(row: object) -> str:
+def _as_argument(row: Message) -> str:
+    import json
     import shlex
 
-    from google.protobuf import json_format
+    from rest_bridge.codec import request_example
 
-    return shlex.quote(json_format.MessageToJson(row, preserving_proto_field_name=True, indent=None))  # type: ignore[arg-type]
+    return shlex.quote(json.dumps(request_example(row), ensure_ascii=False))
 
 
 def _advice(wish: Wish, model: Description) -> list[str]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from contract.contract import load
 from contract.example import example as example_of
 from contract.fields import value_field
-from contract.spelling import Names, enum_prefix, pascal, snake
+from contract.spelling import Names, enum_prefix, pascal, snake, upper
 from foretell.draft_contract import draft
 from foretell.seen import Range, told
 from grpc_server.describing import Column, Description
@@ -142,11 +142,20 @@ def test_names_are_lower_snake_case_and_differ_in_json_too(names: list[str]) -> 
         ("Größe", "grosse"),
         ("长度", "column"),
         ("pH", "p_h"),
+        ("5G", "column_5g"),
+        ("x1Max", "x1_max"),
     ],
 )
 def test_names_read_as_if_written_by_hand(name: str, expected: str) -> None:
     assert snake(name, "column") == expected
     assert pascal(name, "column").isalnum()
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"), [("5G Max", "5G_MAX"), ("pre-paid", "PRE_PAID"), ("2.5", "2_5"), ("Größe", "GROSSE"), ("长", "VALUE")]
+)
+def test_values_of_enums_begin_with_a_digit_where_their_labels_do(label: str, expected: str) -> None:
+    assert upper(label, "value") == expected
 
 
 def test_a_word_of_python_gets_another_name() -> None:

@@ -157,6 +157,25 @@ def test_fractions_of_a_whole_number_need_a_package_of_their_own(tmp_path: Path)
     assert "/flower/v2/predict" in done.output
 
 
+def test_a_contract_that_was_drafted_without_data_is_drafted_again_with_them(tmp_path: Path) -> None:
+    train(tmp_path, flowers(), KINDS)
+    drafted = contract(tmp_path).read_text()
+    contract(tmp_path).unlink()
+    assert init(tmp_path, tmp_path / "flower.joblib").exit_code == 0
+    assert contract(tmp_path).read_text().count("nothing is known of its range") == 3
+    train(tmp_path, flowers(), KINDS)
+    assert contract(tmp_path).read_text() == drafted
+
+
+def test_one_that_its_author_has_touched_is_not_drafted_again(tmp_path: Path) -> None:
+    joblib.dump(LogisticRegression().fit(flowers(), KINDS), tmp_path / "flower.joblib")
+    init(tmp_path, tmp_path / "flower.joblib")
+    edit(tmp_path, "// Length, a number; nothing is known of its range.", "// By a ruler, in centimetres.")
+    before = contract(tmp_path).read_text()
+    train(tmp_path, flowers(), KINDS)
+    assert contract(tmp_path).read_text() == before
+
+
 def test_a_gap_that_the_new_model_takes_is_told_and_left_to_the_author(tmp_path: Path) -> None:
     for frame in (flowers(), flowers().assign(width=lambda frame: frame.width.where(frame.width > 2.5))):
         joblib.dump(HistGradientBoostingClassifier(max_iter=2).fit(frame, KINDS), tmp_path / "flower.joblib")
