@@ -6,6 +6,8 @@ from typing import Any
 
 from contract.options import Options
 
+_MOST_TITLES = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Api:
@@ -33,8 +35,12 @@ def together(apis: Sequence[Api]) -> Api:
         return apis[0]
     first, *others = apis
     return Api(
-        title=", ".join(dict.fromkeys(api.title for api in apis)),
-        version=first.version if all(api.version == first.version for api in others) else "",
+        title=_listed(list(dict.fromkeys(api.title for api in apis))),
+        version=", ".join(sorted({api.version for api in apis if api.version})),
         contact=first.contact if all(api.contact == first.contact for api in others) else {},
         description="\n\n".join(f"# {api.title} {api.version}".rstrip() + f"\n\n{api.description}" for api in apis),
     )
+
+
+def _listed(titles: list[str]) -> str:
+    return ", ".join(titles) if len(titles) <= _MOST_TITLES else f"{titles[0]} and {len(titles) - 1} more"

@@ -28,6 +28,8 @@ class Schemas:
             message for service in contract.services for method in service.methods for message in messages_within(method.input)
         ]
         self._requested = {message.full_name for message in requests}
+        self._several = len({service.package for service in contract.services}) > 1
+        """Packages, which may each have a message of the same name."""
 
     def name(self, message: Descriptor, *, answer: bool) -> str:
         """Among the components of an OpenAPI document. A message on both ways has two schemas."""
@@ -51,7 +53,7 @@ class Schemas:
             )
             for field in message.fields
         }
-        schema: Schema = {"type": "object", "title": message.name}
+        schema: Schema = {"type": "object", "title": message.full_name if self._several else message.name}
         words = contract.rules.of_message(message) if ruled else ()
         description = "\n\n".join(filter(None, (contract.comment(message.full_name), *words)))
         if description:

@@ -115,14 +115,17 @@ def openapi(app: FastAPI, contract: Contract, subject: Subject = PREDICTIONS) ->
     schemas |= {"Refusal": REFUSAL, "Problem": PROBLEM}
     paths = {}
     shown = Schemas(contract)
-    for owner, method in ((service, method) for service in contract.services for method in service.methods):
-        for number, path in enumerate(method.paths):
-            operation = _operation(contract, shown, method, number, subject)
-            paths[path] = {"post": operation}
-            for kind, chosen in subject.chosen_paths(owner, path).items():
-                paths[chosen] = {"post": _choosing(operation, kind)}
-        if method.paths:
-            _add_schemas(schemas, shown, method)
+    for service in contract.services:
+        rarer = {}
+        for method in service.methods:
+            for number, path in enumerate(method.paths):
+                operation = _operation(contract, shown, method, number, subject)
+                paths[path] = {"post": operation}
+                for kind, chosen in subject.chosen_paths(service, path).items():
+                    rarer[chosen] = {"post": _choosing(operation, kind)}
+            if method.paths:
+                _add_schemas(schemas, shown, method)
+        paths |= rarer
     pages = {path: page for path, page in document.get("paths", {}).items() if _is_shown(path, contract)}
     for page in pages.values():
         for operation in page.values():

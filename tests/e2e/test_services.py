@@ -123,6 +123,11 @@ def test_the_docs_have_a_chapter_for_each_service(served: Foretell) -> None:
     ]
     assert all(tag["description"] for tag in document["tags"])
     assert document["info"]["title"] == "IRIS Classification, IRIS Classification in centimetres, Parcel delivery"
+    assert document["info"]["version"] == "0.1, 0.2"
+    titles = [schema["title"] for schema in document["components"]["schemas"].values()]
+    assert len(set(titles)) == len(titles)
+    usual = [path for path in document["paths"] if not path.startswith("/models/")]
+    assert list(document["paths"])[:3] == [*usual[:2], "/models/iris/versions/{version}/predict"]
     assert {"/predict", "/v2/predict", "/parcel/estimate", "/models/iris.v2/versions/{version}/v2/predict"} <= set(
         document["paths"]
     )
