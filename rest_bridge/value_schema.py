@@ -24,8 +24,10 @@ _TIMES = {
 _LENGTHS = {"gt": "longer than {}", "gte": "at least {}", "lt": "shorter than {}", "lte": "at most {}", "const": "exactly {}"}
 _FORMATS = {"email": "email", "hostname": "hostname", "ip": "ip", "ipv4": "ipv4", "ipv6": "ipv6", "uri": "uri", "uuid": "uuid"}
 _SHORT_DECIMAL = r"^(?:0|-?[1-9][0-9]{0,17})$"
-_SHORT_DURATION = r"^-?[0-9]{1,11}(?:\.[0-9]{1,9})?s$"
-"""One digit less than the longest, which has bounds of its own: 10,000 years."""
+_SECONDS = r"[0-9]{1,11}|[0-2][0-9]{11}|3(?:0[0-9]{2}|1[0-4][0-9]|15[0-4])[0-9]{8}|3155(?:[0-6][0-9]|7[0-5])[0-9]{6}|315576000000"
+"""Up to 10,000 years, the longest that a Duration can be."""
+
+_DURATION = rf"^-?(?:{_SECONDS})(?:\.[0-9]{{1,9}})?s$"
 
 _DECIMAL_UNSIGNED = r"^(?:0|[1-9][0-9]{0,17})$"
 
@@ -47,7 +49,7 @@ def value_schema(field: FieldDescriptor, rules: FieldRules, *, answer: bool, zer
         return _zero_or(_bytes(rules, absent=absent), {"type": "string"}, "", zero=zero)
     if kind is Kind.TIME:
         return {"type": "string", "format": "date-time", "pattern": f"^{TIME}$"}
-    return {"type": "string", "pattern": _SHORT_DURATION}
+    return {"type": "string", "pattern": _DURATION}
 
 
 def key_schema(key: FieldDescriptor, rules: FieldRules) -> Schema:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -19,6 +19,7 @@ from tests.iris import EXAMPLE
 
 INTEGERS = ("int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64", "sfixed32", "sfixed64")
 FLOATS = ("double", "float")
+MOST_SECONDS = 315_576_000_000
 
 # Halves are exact in float and double alike, so that no verdict hangs on rounding.
 halves = st.integers(-8, 8).map(lambda n: n / 2)
@@ -110,10 +111,10 @@ def test_an_answer_has_all_its_fields(contract: Contract) -> None:
 @pytest.mark.parametrize(
     ("field", "says"),
     [
-        ("google.protobuf.FieldMask x = 1", "Features.x is a google.protobuf.FieldMask: the REST bridge cannot carry it"),
+        ("google.protobuf.FieldMask x = 1", "Features.x is a google.protobuf.FieldMask, which the REST bridge cannot carry"),
         (
             "optional double y = 2; repeated google.protobuf.Any x = 1",
-            "Features.x is a google.protobuf.Any: the REST bridge cannot carry it",
+            "Features.x is a google.protobuf.Any, which the REST bridge cannot carry",
         ),
     ],
 )
@@ -139,3 +140,24 @@ def test_rules_in_cel_are_told_in_words(tmp_path: Path) -> None:
     schema = message_schema(contract, contract.services[0].methods[0].input, answer=False)
     assert schema["description"] == "One row.\n\nx must be prime"
     assert schema["properties"]["x"]["description"] == "A number.\n\nx must be odd"
+
+
+@pytest.fixture(scope="module")
+def lengths(tmp_path_factory: pytest.TempPathFactory) -> tuple[Codec, Draft202012Validator]:
+    features = 'import "google/protobuf/duration.proto"; message Features { google.protobuf.Duration x = 1; }'
+    contract = load(write_contract(tmp_path_factory.mktemp("lengths"), features, SERVICE, RESPONSE))
+    method = contract.services[0].methods[0]
+    return Codec(method.input, contract.rules), Draft202012Validator(message_schema(contract, method.input, answer=False))
+
+
+@given(
+    st.one_of(st.integers(0, 10**12), st.integers(2, 11).flatmap(lambda n: st.integers(-(10**n), 10**n).map(MOST_SECONDS.__add__)))
+)
+@example(MOST_SECONDS)
+@example(MOST_SECONDS + 1)
+def test_lengths_of_time_are_taken_up_to_ten_thousand_years(lengths: tuple[Codec, Draft202012Validator], seconds: int) -> None:
+    codec, schema = lengths
+    for text in (f"{seconds}s", f"-{seconds}.5s", f"{seconds:012d}s"):
+        problems = Problems()
+        codec.read({"x": text}, problems)
+        assert schema.is_valid({"x": text}) is not bool(problems.count), text
