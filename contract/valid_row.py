@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from protovalidate import EvaluationError
 
-from contract.edges import edges
+from contract.edges import Edge, edges
 from contract.example import part_of
 from contract.fields import Kind, is_choice, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of
 from contract.rules import NO_RULES, FieldRules, Rules
@@ -87,9 +87,13 @@ def _values(field: FieldDescriptor, told: FieldRules) -> list[Any]:
 
 
 def _ordinary(field: FieldDescriptor, told: FieldRules) -> Any:
-    """The edges, those without a fault first; no number is larger than a model may expect while there are others."""
+    """The edges, those without a fault first; no number is larger than a model may expect while there are others.
+
+    1 is tried as well: where any number but 0 may be, no edge is a number that JSON can say.
+    """
     found = edges(field, told)
     if kind_of(field) in (Kind.NUMBER, Kind.INTEGER):
+        found.append(Edge("one", 1, "an ordinary number"))
         found.sort(key=lambda edge: (not abs(edge.value) < 1e6, edge.name.startswith(("below", "above"))))
     return found
 
