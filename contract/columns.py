@@ -7,9 +7,10 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from contract.errors import ContractError
+from contract.errors import Misdeclared
 from contract.fields import Kind, is_map, is_nested, kind_of, map_entry, message_of, value_field
 from contract.options import Options
+from contract.problem import Problem, error
 from contract.rules import NO_RULES, FieldRules, Rules
 
 
@@ -60,15 +61,19 @@ class Leaf:
 def leaves(message: Descriptor, rules: Rules, options: Options) -> list[Leaf]:
     """Every field that holds values, in the order of the contract.
 
-    Raises ContractError for one that has no fixed number of columns, and for two that make the same column.
+    Raises Misdeclared, with every one that has no fixed number of columns, or makes the column of another.
     """
-    found = list(_Flattened(rules, options).of(message, (), "{}", absent=False, ruled=True))
+    problems: list[Problem] = []
+    found = list(_Flattened(rules, options, problems).of(message, (), "{}", absent=False, ruled=True))
     owners: dict[str, str] = {}
     for leaf in found:
         for column in leaf.columns:
             if column in owners:
-                raise ContractError(f"{message.full_name}.{leaf.path} and {owners[column]} are both bound to {column!r}")
+                reason = f"{message.full_name}.{leaf.path} and {owners[column]} are both bound to {column!r}"
+                problems.append(error(leaf.field.full_name, reason, "give each a column of its own"))
             owners[column] = leaf.path
+    if problems:
+        raise Misdeclared(*problems)
     return found
 
 
@@ -76,6 +81,7 @@ def leaves(message: Descriptor, rules: Rules, options: Options) -> list[Leaf]:
 class _Flattened:
     rules: Rules
     options: Options
+    problems: list[Problem]
 
     def of(
         self, message: Descriptor, above: tuple[FieldDescriptor, ...], name: str, *, absent: bool, ruled: bool
@@ -87,23 +93,25 @@ class _Flattened:
             may_miss = absent or (field.has_presence and not told.required)
             stated = self.options.get(field, "foretell.v1.column")
             if is_nested(field):
-                if message_of(field).full_name.startswith("google.protobuf."):
-                    raise ContractError(f"{field.full_name} is a {message_of(field).full_name}, which no model takes")
-                if field.is_repeated:
-                    raise ContractError(
-                        f"{field.full_name} repeats a message: a row is no table; give it single fields or a list of numbers"
-                    )
+                problem = _no_part_of_a_row(field)
+                if problem is not None:
+                    self.problems.append(problem)
+                    continue
                 inside = stated or name.replace("{}", field.name)
                 inside = inside if "{}" in inside else inside + ".{}"
                 still = ruled and not self.rules.of(field).ignored
                 yield from self.of(message_of(field), (*above, field), inside, absent=may_miss, ruled=still)
             else:
-                yield self._leaf(field, above, told, stated or name.replace("{}", field.name), may_miss)
+                try:
+                    yield self._leaf(field, above, told, stated or name.replace("{}", field.name), may_miss)
+                except Misdeclared as refusal:
+                    self.problems.extend(refusal.problems)
 
     def _leaf(self, field: FieldDescriptor, above: tuple[FieldDescriptor, ...], told: FieldRules, name: str, absent: bool) -> Leaf:
         kind = kind_of(field)
         if kind is None:
-            raise ContractError(f"{field.full_name} is a map of messages: a row is no table; give it a map of numbers")
+            reason = f"{field.full_name} is a map of messages: a row is no table"
+            raise Misdeclared(error(field.full_name, reason, "give it a map of numbers"))
         path = ".".join([each.name for each in above] + [field.name])
         spread, rules, empty = Spread.ONE, told, False
         keys: tuple[Any, ...] = (None,)
@@ -112,7 +120,7 @@ class _Flattened:
             keys = _keys(field, told)
             empty = not told.required and (told.zero_ignored or told.values.get("min_pairs", 0) < len(keys))
             if kind in (Kind.TIME, Kind.DURATION):
-                raise ContractError(f"{field.full_name} is a map of times: give each a field of its own")
+                raise Misdeclared(error(field.full_name, f"{field.full_name} is a map of times", "give each a field of its own"))
         elif field.is_repeated:
             spread, rules = Spread.ITEMS, told.values.get("items", NO_RULES)
             keys = tuple(range(_length(field, told)))
@@ -127,6 +135,17 @@ class _Flattened:
         return Leaf(path, above, field, kind, spread, keys, columns, absent or empty or lacking, rules)
 
 
+def _no_part_of_a_row(field: FieldDescriptor) -> Problem | None:
+    """What is wrong with a message in a row that no columns can be made of; None where nothing is."""
+    kind = message_of(field).full_name
+    if kind.startswith("google.protobuf."):
+        return error(field.full_name, f"{field.full_name} is a {kind}, which no model takes", "declare it as another type")
+    if field.is_repeated:
+        reason = f"{field.full_name} repeats a message: a row is no table"
+        return error(field.full_name, reason, "give it single fields or a list of numbers")
+    return None
+
+
 def _text(key: Any) -> str:
     return str(key).lower() if isinstance(key, bool) else str(key)
 
@@ -134,10 +153,8 @@ def _text(key: Any) -> str:
 def _length(field: FieldDescriptor, told: FieldRules) -> int:
     fewest, most = told.values.get("min_items"), told.values.get("max_items")
     if not fewest or fewest != most:
-        raise ContractError(
-            f"{field.full_name} has no fixed length, and each of its items is a column: "
-            "give it `repeated.min_items` and an equal `max_items`"
-        )
+        reason = f"{field.full_name} has no fixed length, and each of its items is a column"
+        raise Misdeclared(error(field.full_name, reason, "give it `repeated.min_items` and an equal `max_items`"))
     return int(fewest)
 
 
@@ -148,5 +165,6 @@ def _keys(field: FieldDescriptor, told: FieldRules) -> tuple[Any, ...]:
         keys = (False, True)
     if not keys:
         word = _KEY_RULES[map_entry(field)[0].type]
-        raise ContractError(f"{field.full_name} may have any keys, and each is a column: list them in `map.keys.{word}.in`")
+        reason = f"{field.full_name} may have any keys, and each is a column"
+        raise Misdeclared(error(field.full_name, reason, f"list them in `map.keys.{word}.in`"))
     return tuple(keys)

@@ -2,8 +2,11 @@
 
 SetupError
 └── ContractError       the `.proto` files contradict themselves
+    ├── Misdeclared     certain things in them cannot be as they are
     └── NotCompiled     the `.proto` files do not even compile
 """
+
+from contract.problem import Problem
 
 
 class SetupError(Exception):
@@ -12,6 +15,15 @@ class SetupError(Exception):
 
 class ContractError(SetupError):
     """The contract contradicts itself."""
+
+
+class Misdeclared(ContractError):
+    """Things of the contract that cannot be as they are."""
+
+    def __init__(self, *problems: Problem) -> None:
+        """Each with its name and what to do."""
+        self.problems = problems
+        super().__init__("; ".join(map(str, problems)))
 
 
 class NotCompiled(ContractError):

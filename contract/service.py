@@ -9,7 +9,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from contract.errors import ContractError
+from contract.errors import Misdeclared
 from contract.fields import is_nested
 from contract.options import Options
 from contract.problem import Problem, error
@@ -95,8 +95,8 @@ def read_service(service: ServiceDescriptor, options: Options) -> tuple[Service,
     for method in service.methods:
         try:
             methods.append(_method(method, options))
-        except ContractError as refusal:
-            problems.append(error(method.full_name, str(refusal), ""))
+        except Misdeclared as refusal:
+            problems += refusal.problems
     package = service.file.package
     model = options.get(service, "foretell.v1.model") or _without_version(package)
     return Service(service.full_name, tuple(methods), model, service.file.name), tuple(problems)
@@ -113,10 +113,11 @@ def _method(method: MethodDescriptor, options: Options) -> Method:
     _refuse_recursion(method.output_type)
     rows, answers = _only_repeated(method.input_type), _only_repeated(method.output_type)
     if method.client_streaming != method.server_streaming:
-        raise ContractError(f"{method.full_name} streams one way only: stream both ways, or neither")
+        raise Misdeclared(error(method.full_name, f"{method.full_name} streams one way only", "stream both ways, or neither"))
     shape = Shape.STREAM if method.client_streaming else Shape.BATCH if rows else Shape.ROW
     if shape is Shape.BATCH and answers is None:
-        raise ContractError(f"{method.full_name} takes a batch: its response must be one repeated message too")
+        reason = f"{method.full_name} takes a batch, and does not answer with one"
+        raise Misdeclared(error(method.full_name, reason, "let its response be one repeated message too"))
     if shape is not Shape.BATCH:
         rows = answers = None
     http = options.get(method, "google.api.http")
@@ -128,7 +129,8 @@ def _method(method: MethodDescriptor, options: Options) -> Method:
 def _refuse_recursion(message: Descriptor, above: tuple[str, ...] = ()) -> None:
     """A row is flat enough to be a row of a matrix: no message holds itself."""
     if message.full_name in above:
-        raise ContractError(f"{message.full_name} holds itself: a model cannot take it")
+        reason = f"{message.full_name} holds itself, and no model can take it"
+        raise Misdeclared(error(message.full_name, reason, "take the field out that does"))
     for field in message.fields:
         if field.message_type is not None:
             _refuse_recursion(field.message_type, (*above, message.full_name))
@@ -148,5 +150,7 @@ def _paths(method: MethodDescriptor, http: Any) -> Iterator[str]:
         return
     for rule in (http, *http.additional_bindings):
         if rule.WhichOneof("pattern") != "post" or rule.body != "*" or not rule.post.startswith("/") or "{" in rule.post:
-            raise ContractError(f'{method.full_name}: google.api.http must be `post: "/path"` without variables, and `body: "*"`')
+            reason = f"{method.full_name} has a REST path that cannot be served"
+            fix = 'let google.api.http be `post: "/path"` without variables, and `body: "*"`'
+            raise Misdeclared(error(method.full_name, reason, fix))
         yield rule.post.rstrip("/") or "/"

@@ -11,7 +11,7 @@ import typer
 
 from contract.check import Located, located, read
 from contract.contract import Contract
-from contract.errors import ContractError, SetupError
+from contract.errors import Misdeclared, SetupError
 from contract.problem import Problem, Severity, error, warning
 from contract.service import Service
 from foretell.fit import misfits
@@ -51,8 +51,8 @@ def _untranslatable(contract: Contract) -> Iterator[Problem]:
     for message in {side.full_name: side for method in methods for side in (method.input, method.output)}.values():
         try:
             Codec(message, contract.rules)
-        except ContractError as refusal:
-            yield error(message.full_name, str(refusal), "")
+        except Misdeclared as refusal:
+            yield from refusal.problems
 
 
 def _mismatches(contract: Contract, models: Path, model: str | None) -> Iterator[Problem]:

@@ -62,6 +62,9 @@ class Asking:
         asked = self._by_name(field, target) if output is None else self._by_option(field, output, target)
         if asked is None:
             usual = " or ".join(f"<class>{PROBABILITY}" if kind == "probability" else kind for kind in self._kinds)
+            if field.name in _PLURALS:
+                reason = f"{field.full_name} is a single value, but {field.name} are several"
+                raise misfit(field.full_name, reason, "repeat it, or declare it as a map")
             hint = did_you_mean(field.name, [*self._names, *self._kinds, *_PLURALS])
             reason = f"nothing fills {field.full_name}{hint}"
             raise misfit(field.full_name, reason, f"name it {usual}, or give it (foretell.v1.output)")
@@ -72,32 +75,33 @@ class Asking:
         if output.target:
             if output.target not in self._names:
                 reason = f"{field.full_name}: {output.target!r} is no target of the model{did_you_mean(output.target, self._names)}"
-                raise misfit(field.full_name, reason, f"name one of {', '.join(self._names) or 'its only one by leaving it out'}")
+                fix = f"name one of {', '.join(self._names)}" if self._names else "leave the target out: the model has only one"
+                raise misfit(field.full_name, reason, fix)
             place = self._names.index(output.target)
         if output.WhichOneof("kind") == "probability_of":
-            return Asked("probability", place, self._class(field, place, output.probability_of))
+            return Asked("probability", place, self._class(field, place, output.probability_of, "probability_of"))
         if output.WhichOneof("kind") == "label_is":
-            return Asked("label", place, label=self._class(field, place, output.label_is))
+            return Asked("label", place, label=self._class(field, place, output.label_is, "label_is"))
         quantity = output.DESCRIPTOR.fields_by_name["quantity"].enum_type.values_by_number[output.quantity]
         kind = quantity.name.removeprefix("QUANTITY_").lower()
         if kind not in KINDS:
             return self._by_name(field, place)
         return Asked(kind, place, output.item if kind in _COUNTED and not field.is_repeated else None)
 
-    def _class(self, field: FieldDescriptor, target: int, name: str) -> int:
+    def _class(self, field: FieldDescriptor, target: int, name: str, option: str) -> int:
         classes = self._targets[target].classes
         if name in classes:
             return classes.index(name)
-        self._no_class(field, name, classes)
+        self._no_class(field, name, classes, option)
         return UNKNOWN
 
-    def _no_class(self, field: FieldDescriptor, name: str, classes: Sequence[str]) -> None:
+    def _no_class(self, field: FieldDescriptor, name: str, classes: Sequence[str], option: str = "probability_of") -> None:
         meant = closest(name, classes)
         self.meant.add(meant)
         hint = f'; did you mean "{meant}"?' if meant else ""
         fix = f"name it after one of {_listed(classes)}, or say which with (foretell.v1.output)" if classes else "take it out"
         if meant:
-            fix = f"name it after that class, or say (foretell.v1.output).probability_of = {quoted(meant)}"
+            fix = f"name it after that class, or say (foretell.v1.output).{option} = {quoted(meant)}"
         self._problems.append(error(field.full_name, f"{field.full_name} is no class of the model{hint}", fix))
 
     def _by_name(self, field: FieldDescriptor, target: int | None) -> Asked | None:

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from contract.columns import Leaf, Spread, leaves
 from contract.contract import Contract
-from contract.errors import ContractError
+from contract.errors import Misdeclared
 from contract.fields import Kind, enum_of, is_map, is_wrapper, map_entry
 from contract.labels import match, short_name, spelled
 from contract.problem import Problem, error
@@ -40,8 +40,8 @@ class Features:
         """Raises ModelMismatch, naming every column on which the contract and the model disagree."""
         try:
             self.leaves = leaves(message, contract.rules, contract.options)
-        except ContractError as refusal:
-            raise ModelMismatch(str(refusal), [error(message.full_name, str(refusal), "")]) from None
+        except Misdeclared as refusal:
+            raise ModelMismatch(str(refusal), refusal.problems) from None
         owners = {column: leaf for leaf in self.leaves for column in leaf.columns}
         self._columns, self._dtypes = tuple(columns), tuple(dtypes)
         self._plain = all(dtype.is_plain for dtype in dtypes)
@@ -115,10 +115,11 @@ def disagreements(message: str, leaves: Sequence[Leaf], columns: Sequence[str]) 
 def _no_column(leaf: Leaf, extra: Sequence[str], meant: str) -> Problem:
     name = leaf.field.full_name
     more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
-    makes = f"{name} is" if extra[0] == name.rpartition(".")[2] else f"{name} makes {extra[0]!r}{more}, which is"
+    makes = f"{name} is" if extra[0] == name.rpartition(".")[2] else f"{name} makes {extra[0]!r}, which is"
+    nothing = f"{name} makes {extra[0]!r}{more}, which are no columns" if more else f"{makes} no column"
     hint = f'; did you mean "{meant}"?' if meant else ""
     fix = f"name it so, or say (foretell.v1.column) = {quoted(meant)}" if meant else "take it out, or train the model with it"
-    return error(name, f"{makes} no column of the model{hint}", fix)
+    return error(name, f"{nothing} of the model{hint}", fix)
 
 
 def _reader(leaf: Leaf, dtypes: Sequence[Dtype], contract: Contract, problems: list[Problem]) -> Read:
@@ -196,7 +197,7 @@ def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, probl
 def _declared(dtype: Dtype) -> str:
     if dtype.unit:
         return "google.protobuf.Duration" if dtype.is_duration else "google.protobuf.Timestamp"
-    return "string, or an enum" if dtype.is_text else "a number"
+    return "a string or an enum" if dtype.is_text else "a number"
 
 
 def _same(value: Any) -> Any:

@@ -15,9 +15,10 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from contract.errors import ContractError
+from contract.errors import Misdeclared
 from contract.fields import Kind, enum_of, kind_of, message_of, value_field
 from contract.labels import did_you_mean_value
+from contract.problem import error
 from rest_bridge.problem import Loc, Problem, Problems
 
 Read = Callable[[Any, Loc, Problems], Any]
@@ -47,7 +48,7 @@ _NO_DIGITS_MORE = 20
 
 
 def reader(field: FieldDescriptor) -> Read:
-    """Of a single value of the field, or of the values of its list or map. Raises ContractError for what cannot travel as JSON."""
+    """Of a single value of the field, or of the values of its list or map. Raises Misdeclared for what cannot travel as JSON."""
     inner = value_field(field)
     kind = kind_of(field)
     if kind is Kind.NUMBER:
@@ -58,7 +59,8 @@ def reader(field: FieldDescriptor) -> Read:
         return _enum_reader(enum_of(inner))
     if kind in _READERS:
         return _READERS[kind]
-    raise ContractError(f"{field.full_name} is a {message_of(inner).full_name}: the REST bridge cannot carry it")
+    reason = f"{field.full_name} is a {message_of(inner).full_name}, which the REST bridge cannot carry"
+    raise Misdeclared(error(field.full_name, reason, "declare it as another type"))
 
 
 def writer(field: FieldDescriptor) -> Write:

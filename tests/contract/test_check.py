@@ -146,22 +146,23 @@ def test_what_has_no_comment_is_named(tmp_path: Path) -> None:
     [
         pytest.param(
             "rpc P(stream Features) returns (Response)",
-            "test.v1.S.P streams one way only: stream both ways, or neither",
+            "test.v1.S.P streams one way only. Fix: stream both ways, or neither",
             id="one-way",
         ),
         pytest.param(
             "rpc P(Batch) returns (Response)",
-            "test.v1.S.P takes a batch: its response must be one repeated message too",
+            "test.v1.S.P takes a batch, and does not answer with one. Fix: let its response be one repeated message too",
             id="half-a-batch",
         ),
         pytest.param(
             "rpc P(Loop) returns (Response)",
-            "test.v1.Loop holds itself: a model cannot take it",
+            "test.v1.Loop holds itself, and no model can take it. Fix: take the field out that does",
             id="recursion",
         ),
         pytest.param(
             'rpc P(Features) returns (Response) { option (google.api.http) = {get: "/p"}; }',
-            'test.v1.S.P: google.api.http must be `post: "/path"` without variables, and `body: "*"`',
+            "test.v1.S.P has a REST path that cannot be served. "
+            'Fix: let google.api.http be `post: "/path"` without variables, and `body: "*"`',
             id="get",
         ),
     ],

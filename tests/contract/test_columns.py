@@ -97,22 +97,38 @@ def test_the_members_of_a_oneof_may_be_missing(tmp_path: Path) -> None:
     [
         (
             "repeated double a",
-            "test.v1.Features.a has no fixed length, and each of its items is a column: "
+            "test.v1.Features.a has no fixed length, and each of its items is a column; "
             "give it `repeated.min_items` and an equal `max_items`",
         ),
-        ("repeated double a [(buf.validate.field).repeated = {min_items: 1, max_items: 2}]", "has no fixed length"),
-        ("google.protobuf.Any a", "test.v1.Features.a is a google.protobuf.Any, which no model takes"),
+        (
+            "repeated double a [(buf.validate.field).repeated = {min_items: 1, max_items: 2}]",
+            "test.v1.Features.a has no fixed length, and each of its items is a column; "
+            "give it `repeated.min_items` and an equal `max_items`",
+        ),
+        ("google.protobuf.Any a", "test.v1.Features.a is a google.protobuf.Any, which no model takes; declare it as another type"),
         (
             "map<string, double> a",
-            "test.v1.Features.a may have any keys, and each is a column: list them in `map.keys.string.in`",
+            "test.v1.Features.a may have any keys, and each is a column; list them in `map.keys.string.in`",
         ),
-        ("map<sint32, double> a", "list them in `map.keys.sint32.in`"),
+        ("map<sint32, double> a", "test.v1.Features.a may have any keys, and each is a column; list them in `map.keys.sint32.in`"),
         ("map<string, Inner> a", "test.v1.Features.a is a map of messages: a row is no table; give it a map of numbers"),
         ("repeated Inner a", "test.v1.Features.a repeats a message: a row is no table; give it single fields or a list of numbers"),
-        ('double a [(foretell.v1.column) = "other"]', "test.v1.Features.a and other are both bound to 'other'"),
+        (
+            "map<string, google.protobuf.Duration> a [(buf.validate.field).map.keys.string.in = 'x']",
+            "test.v1.Features.a is a map of times; give each a field of its own",
+        ),
+        (
+            "repeated double a; google.protobuf.Any b",
+            "test.v1.Features.a has no fixed length, and each of its items is a column; give it `repeated.min_items` and an equal "
+            "`max_items`; test.v1.Features.b is a google.protobuf.Any, which no model takes; declare it as another type",
+        ),
+        (
+            'double a [(foretell.v1.column) = "other"]',
+            "test.v1.Features.a and other are both bound to 'other'; give each a column of its own",
+        ),
     ],
 )
 def test_what_has_no_columns_of_its_own_is_refused(tmp_path: Path, field: str, says: str) -> None:
     with pytest.raises(ContractError) as refused:
-        flat(tmp_path, field)
-    assert says in str(refused.value)
+        flat(tmp_path, *field.split("; "))
+    assert str(refused.value) == says

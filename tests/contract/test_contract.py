@@ -146,7 +146,7 @@ def two_methods(rule: str) -> str:
         ),
         pytest.param(
             [SERVICE, RESPONSE, "message Features { optional double x = 1; optional Features inner = 2; }"],
-            "test.v1.Features holds itself: a model cannot take it",
+            "test.v1.Features holds itself, and no model can take it; take the field out that does",
             id="recursive",
         ),
         pytest.param(
@@ -165,7 +165,7 @@ def two_methods(rule: str) -> str:
         ),
         pytest.param(
             ["service S { rpc P(Batch) returns (Response); } message Batch { repeated Features rows = 1; }", features(X), RESPONSE],
-            "test.v1.S.P takes a batch: its response must be one repeated message too",
+            "test.v1.S.P takes a batch, and does not answer with one; let its response be one repeated message too",
             id="batch-without-batch",
         ),
         pytest.param(
@@ -173,10 +173,14 @@ def two_methods(rule: str) -> str:
             "the REST path /p belongs to both test.v1.S.A and test.v1.S.B",
             id="path-collision",
         ),
-        pytest.param([two_methods('get: "/p"'), features(X), RESPONSE], "google.api.http must be", id="get"),
+        pytest.param(
+            [two_methods('get: "/p"'), features(X), RESPONSE],
+            "has a REST path that cannot be served; let google.api.http be",
+            id="get",
+        ),
         pytest.param(
             [two_methods('post: "/p/{x}" body: "*"'), features(X), RESPONSE],
-            "google.api.http must be",
+            "has a REST path that cannot be served; let google.api.http be",
             id="path-variable",
         ),
     ],

@@ -146,7 +146,8 @@ def test_what_no_bridge_can_carry_is_an_error(tmp_path: Path) -> None:
     done = check(root, "--models", tmp_path)
     assert done.exit_code == 1
     assert (
-        "test/v1/test.proto:12: error: test.v1.Features.x is a google.protobuf.FieldMask: the REST bridge cannot carry it.\n"
+        "test/v1/test.proto:13: error: test.v1.Features.x is a google.protobuf.FieldMask, which the REST bridge cannot carry. "
+        "Fix: declare it as another type.\n"
     ) in done.output
 
 

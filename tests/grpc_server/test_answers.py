@@ -7,6 +7,7 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
 
+from contract.check import located
 from contract.contract import Contract, load
 from grpc_server.answers import Answers, filling
 from grpc_server.errors import ModelMismatch
@@ -107,85 +108,171 @@ def test_outliers_keep_the_numbers_that_scikit_learn_gives_them(tmp_path: Path) 
     }
 
 
+NUMBER = (Target("", ()),)
+
+
 @pytest.mark.parametrize(
     ("fields", "targets", "offered", "says"),
     [
-        ("double mean = 1;", SIZES, BOTH, "nothing fills test.v1.Response.mean; name it value, or give it (foretell.v1.output)"),
-        ("double hieght = 1;", SIZES, BOTH, 'nothing fills test.v1.Response.hieght; did you mean "height"?; name it value'),
+        (
+            "double mean = 1;",
+            SIZES,
+            BOTH,
+            ["nothing fills test.v1.Response.mean. Fix: name it value, or give it (foretell.v1.output)."],
+        ),
+        (
+            "double hieght = 1;",
+            SIZES,
+            BOTH,
+            ['nothing fills test.v1.Response.hieght; did you mean "height"? Fix: name it value, or give it (foretell.v1.output).'],
+        ),
+        (
+            "string probabilities = 1;",
+            FORMS,
+            ALL_OF_FORMS,
+            [
+                "test.v1.Response.probabilities is a single value, but probabilities are several. "
+                "Fix: repeat it, or declare it as a map."
+            ],
+        ),
         (
             "double std = 1;",
-            (Target("", ()),),
+            NUMBER,
             (Output("value"),),
-            "nothing fills test.v1.Response.std: the model gives no std; it gives value",
+            [
+                "nothing fills test.v1.Response.std: the model gives no std; it gives value. "
+                "Fix: take it out, or say with (foretell.v1.output) which of these it is."
+            ],
         ),
         (
             'double x = 1 [(foretell.v1.output) = {quantity: QUANTITY_VALUE, target: "hight"}];',
             SIZES,
             BOTH,
-            "test.v1.Response.x: 'hight' is no target of the model; did you mean \"height\"?",
+            ["test.v1.Response.x: 'hight' is no target of the model; did you mean \"height\"? Fix: name one of height, weight."],
+        ),
+        (
+            'double x = 1 [(foretell.v1.output) = {quantity: QUANTITY_VALUE, target: "hight"}];',
+            NUMBER,
+            (Output("value"),),
+            ["test.v1.Response.x: 'hight' is no target of the model. Fix: leave the target out: the model has only one."],
         ),
         (
             "double x = 1 [(foretell.v1.output) = {quantity: QUANTITY_DISTANCE, item: 2}];",
-            (Target("", ()),),
+            NUMBER,
             (Output("distance", 0), Output("distance", 1)),
-            "nothing fills test.v1.Response.x: the model gives 2 of the kind distance, counted from 0, and no number 2",
+            [
+                "nothing fills test.v1.Response.x: the model gives 2 of the kind distance, counted from 0, "
+                "and no number 2; it gives distance. "
+                "Fix: take it out, or say with (foretell.v1.output) which of these it is."
+            ],
         ),
         (
             "int32 value = 1;",
-            (Target("", ()),),
+            NUMBER,
             (Output("value"),),
-            "test.v1.Response.value is not a double or a float: a value must be one",
+            ["test.v1.Response.value is not a double or a float: a value must be one. Fix: declare it so."],
         ),
         (
             "int32 label = 1;",
             FORMS,
             ALL_OF_FORMS,
-            "test.v1.Response.label cannot hold a label such as 'long'; make it an enum or a string",
+            ["test.v1.Response.label cannot hold a label such as 'long'. Fix: make it an enum or a string."],
         ),
         (
             "Form form = 1;",
             (Target("", ("long", "wid")),),
             (Output("label"),),
-            "the model's class 'wid' has no value in Form; did you mean \"FORM_WIDE\"?",
+            [
+                "the model's class 'wid' has no value in Form; did you mean \"FORM_WIDE\"? "
+                'Fix: add a value that is named so, or says (foretell.v1.label) = "wid".'
+            ],
         ),
-        ("bool label = 1;", FORMS, ALL_OF_FORMS, "test.v1.Response.label is true or false, but for which class?"),
+        (
+            "bool label = 1;",
+            FORMS,
+            ALL_OF_FORMS,
+            ["test.v1.Response.label is true or false, but for which class? Fix: say so with (foretell.v1.output).label_is."],
+        ),
         (
             'bool x = 1 [(foretell.v1.output).label_is = "wid"];',
             FORMS,
             ALL_OF_FORMS,
-            'x is no class of the model; did you mean "wide"?',
+            [
+                'test.v1.Response.x is no class of the model; did you mean "wide"? '
+                'Fix: name it after that class, or say (foretell.v1.output).label_is = "wide".'
+            ],
         ),
         (
             "double wide_probability = 1; double lnog_probability = 2;",
             FORMS,
             ALL_OF_FORMS,
-            'test.v1.Response.lnog_probability is no class of the model; did you mean "long"?; '
-            'name it after that class, or say (foretell.v1.output).probability_of = "long"',
+            [
+                'test.v1.Response.lnog_probability is no class of the model; did you mean "long"? '
+                'Fix: name it after that class, or say (foretell.v1.output).probability_of = "long".'
+            ],
+        ),
+        (
+            "double x_probability = 1; double long_probability = 2; double wide_probability = 3;",
+            FORMS,
+            ALL_OF_FORMS,
+            [
+                "test.v1.Response.x_probability is no class of the model. "
+                "Fix: name it after one of long, wide, or say which with (foretell.v1.output)."
+            ],
+        ),
+        (
+            'double p = 1 [(foretell.v1.output).probability_of = "x"];',
+            NUMBER,
+            (Output("value"),),
+            ["test.v1.Response.p is no class of the model. Fix: take it out."],
+        ),
+        (
+            "double wide_probability = 1;",
+            FORMS,
+            ALL_OF_FORMS,
+            [
+                "the model's class 'long' has no <class>_probability field in test.v1.Response. "
+                'Fix: add one, or say (foretell.v1.output).probability_of = "long".'
+            ],
         ),
         (
             "repeated Features ranking = 1;",
             FORMS,
             ALL_OF_FORMS,
-            "repeats Features: it must be a label and its probability, no more",
+            [
+                "test.v1.Response.ranking repeats Features: it must be a label and its probability, no more. "
+                "Fix: take all other fields out of that message."
+            ],
         ),
         (
             "map<int32, double> probabilities = 1;",
             FORMS,
             ALL_OF_FORMS,
-            "probabilities is not a map of strings to doubles or floats",
+            ["test.v1.Response.probabilities is not a map of strings to doubles or floats. Fix: declare it so."],
         ),
-        ("repeated string labels = 1;", WEATHER, ALL_OF_WEATHER, "labels cannot hold the model's label; repeat doubles or floats"),
+        (
+            "repeated string labels = 1;",
+            WEATHER,
+            ALL_OF_WEATHER,
+            ["test.v1.Response.labels cannot hold the model's label. Fix: repeat doubles or floats for numbers."],
+        ),
         (
             'double a = 1 [(foretell.v1.output).probability_of = "wide"]; double wide_probability = 2;',
             FORMS,
             ALL_OF_FORMS,
-            "test.v1.Response.wide_probability and a are both bound to 'wide'",
+            [
+                "test.v1.Response.wide_probability and a are both bound to 'wide'. Fix: take one of them out.",
+                "the model's class 'long' has no <class>_probability field in test.v1.Response. "
+                'Fix: add one, or say (foretell.v1.output).probability_of = "long".',
+            ],
         ),
     ],
 )
 def test_what_a_model_cannot_fill_is_refused(
-    tmp_path: Path, fields: str, targets: tuple[Target, ...], offered: tuple[Output, ...], says: str
+    tmp_path: Path, fields: str, targets: tuple[Target, ...], offered: tuple[Output, ...], says: list[str]
 ) -> None:
     with pytest.raises(ModelMismatch) as refused:
         answer(tmp_path, fields, targets, offered, [])
-    assert says in str(refused.value)
+    line = 12 if "in Form;" in says[0] else 15
+    found = located(load(tmp_path), refused.value.problems)
+    assert [str(each) for each in found] == [f"test/v1/test.proto:{line}: error: {text}" for text in says]

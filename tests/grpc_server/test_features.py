@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from contract.check import located
 from contract.contract import Contract, load
 from grpc_server.errors import ModelMismatch
 from grpc_server.features import Features
@@ -108,41 +109,122 @@ def test_no_rows_are_rows_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "dtype", "says"),
     [
-        ("string a = 1;", PLAIN, "a is text, but the model's column 'a' holds numbers"),
-        ("double a = 1;", TEXT, "a is a number, but the model's column 'a' holds text"),
-        ("int32 a = 1;", Dtype("category", ("x",)), "a is a whole number, but the model's column 'a' holds text"),
-        ("bytes a = 1;", Dtype("int64"), "a is bytes, but the model's column 'a' holds numbers"),
-        ("google.protobuf.Timestamp a = 1;", TEXT, "a is a point in time, but the model's column 'a' holds text"),
+        ("string a = 1;", PLAIN, "a is text, but the model's column 'a' holds numbers. Fix: declare it as a number."),
+        ("double a = 1;", TEXT, "a is a number, but the model's column 'a' holds text. Fix: declare it as a string or an enum."),
+        (
+            "int32 a = 1;",
+            Dtype("category", ("x",)),
+            "a is a whole number, but the model's column 'a' holds text. Fix: declare it as a string or an enum.",
+        ),
+        ("bytes a = 1;", Dtype("int64"), "a is bytes, but the model's column 'a' holds numbers. Fix: declare it as a number."),
+        (
+            "google.protobuf.Timestamp a = 1;",
+            TEXT,
+            "a is a point in time, but the model's column 'a' holds text. Fix: declare it as a string or an enum.",
+        ),
         (
             "google.protobuf.Duration a = 1;",
             Dtype("datetime64[us]"),
-            "a is a length of time, but the model's column 'a' holds points in time",
+            "a is a length of time, but the model's column 'a' holds points in time. Fix: declare it as google.protobuf.Timestamp.",
         ),
-        ("double a = 1;", Dtype("timedelta64[us]"), "a is a number, but the model's column 'a' holds lengths of time"),
         (
-            "bytes a = 1 [(buf.validate.field).bytes.len = 1];",
-            TEXT,
-            "test.v1.Features.a makes 'a[0]', which is no column of the model; the model's column 'a' has no field",
+            "google.protobuf.Duration a = 1;",
+            Dtype("bool"),
+            "a is a length of time, but the model's column 'a' holds numbers. Fix: declare it as a number.",
         ),
-        ("Color a = 1;", TEXT, "a may be a number without a name, and the model takes names; give it `enum.defined_only`"),
+        (
+            "double a = 1;",
+            Dtype("timedelta64[us]"),
+            "a is a number, but the model's column 'a' holds lengths of time. Fix: declare it as google.protobuf.Duration.",
+        ),
+        (
+            'bytes a = 1 [(buf.validate.field).bytes.len = 1, (foretell.v1.column) = "{}"];',
+            TEXT,
+            "a is bytes of a fixed length, each a number, but the model's column '0' holds text. "
+            "Fix: take the length away, or declare another type.",
+        ),
+        (
+            "Color a = 1;",
+            TEXT,
+            "a may be a number without a name, and the model takes names. Fix: give it `enum.defined_only`.",
+        ),
         (
             "Color a = 1 [(buf.validate.field).enum.defined_only = true];",
             Dtype("category", ("blue", "darkred")),
-            "COLOR_DARK_RED of a is no category of the model's column 'a'; did you mean \"darkred\"?",
+            "COLOR_DARK_RED of a is no category of the model's column 'a'; did you mean \"darkred\"? "
+            "Fix: take it out, forbid it with `enum.not_in`, or give it the model's own word with (foretell.v1.label).",
         ),
         (
             "google.protobuf.Timestamp a = 1 [(buf.validate.field).timestamp.lt_now = true];",
             Dtype("datetime64[ns]"),
-            "a may be a time that the nanoseconds of the model's column 'a' cannot reach; "
-            "bound it within 1678 and 2262 with `timestamp.gte` and `lte`",
+            "a may be a time that the nanoseconds of the model's column 'a' cannot reach. "
+            "Fix: bound it within 1678 and 2262 with `timestamp.gte` and `lte`.",
         ),
-        ("In a = 1;", PLAIN, "test.v1.In.x makes 'a.x', which is no column of the model; the model's column 'a' has no field"),
     ],
 )
 def test_a_field_that_its_column_cannot_hold_is_refused(tmp_path: Path, field: str, dtype: Dtype, says: str) -> None:
+    line = 21 if says.startswith("COLOR") else 23
+    assert told(made(tmp_path, field), **{"0" if "{}" in field else "a": dtype}) == [f"{line}: error: {says}"]
+
+
+def told(contract: Contract, **dtypes: Dtype) -> list[str]:
+    """What `foretell check` says, without the name of the file."""
     with pytest.raises(ModelMismatch) as refused:
-        bound(made(tmp_path, field), a=dtype)
-    assert says in str(refused.value)
+        bound(contract, **dtypes)
+    return [str(found).removeprefix("test/v1/test.proto:") for found in located(contract, refused.value.problems)]
+
+
+NO_FIELD = (
+    "23: error: the model's column 'a' has no field in test.v1.Features. "
+    'Fix: add a field that is named so, or says (foretell.v1.column) = "a".'
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "says"),
+    [
+        (
+            "double aa = 1;",
+            [
+                '23: error: test.v1.Features.aa is no column of the model; did you mean "a"? '
+                'Fix: name it so, or say (foretell.v1.column) = "a".'
+            ],
+        ),
+        (
+            "double other = 1;",
+            [
+                "23: error: test.v1.Features.other is no column of the model. Fix: take it out, or train the model with it.",
+                NO_FIELD,
+            ],
+        ),
+        (
+            "In a = 1;",
+            [
+                "22: error: test.v1.In.x makes 'a.x', which is no column of the model. "
+                "Fix: take it out, or train the model with it.",
+                NO_FIELD,
+            ],
+        ),
+        (
+            "repeated double v = 1 [(buf.validate.field).repeated = {min_items: 3, max_items: 3}];",
+            [
+                "23: error: test.v1.Features.v makes 'v[0]' and 2 more, which are no columns of the model. "
+                "Fix: take it out, or train the model with it.",
+                NO_FIELD,
+            ],
+        ),
+        (
+            "repeated double v = 1; map<string, double> m = 2;",
+            [
+                "23: error: test.v1.Features.v has no fixed length, and each of its items is a column. "
+                "Fix: give it `repeated.min_items` and an equal `max_items`.",
+                "23: error: test.v1.Features.m may have any keys, and each is a column. Fix: list them in `map.keys.string.in`.",
+            ],
+        ),
+    ],
+)
+def test_fields_and_columns_are_one_to_one(tmp_path: Path, field: str, says: list[str]) -> None:
+    assert told(made(tmp_path, field), a=PLAIN) == says
 
 
 @pytest.mark.parametrize(
