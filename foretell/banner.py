@@ -11,6 +11,7 @@ def banner(facts: dict[str, Any]) -> str:
     lines += [f"  control {facts['control']}"] * bool(facts["control"])
     lines += [f"  control {url}/docs" for url in [facts.get("control_url")] if url]
     lines += [f"  model  {model}" for model in facts["models"]]
+    lines += [f"  follow {followed}" for followed in facts.get("follows", ())]
     example = facts["example"]
     if example:
         body = shlex.quote(example["body"])

@@ -73,6 +73,10 @@ def serve(
         str | None, typer.Option(metavar="N|auto", help="Worker processes of a slow model; auto: one a core.  [default: auto]")
     ] = None,
     allow_version_skew: _Skew = False,
+    follow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="models:/NAME@ALIAS", help="Promote what an alias in MLflow's registry moves to; may be repeated."),
+    ] = None,
 ) -> None:
     """Serve every contract with the version on record, else the newest, until Ctrl-C or SIGTERM; then finish what was accepted.
 
@@ -83,7 +87,7 @@ def serve(
     flags = {"protos": protos, "models": models, "grpc_address": grpc_address, "http_address": http_address}
     flags |= {"processes": processes, "bridge": bridge, "placement": placement, "workers": workers, "control": control}
     flags |= {"control_http": control_http}
-    flags |= {"allow_version_skew": "true" if allow_version_skew else None}
+    flags |= {"allow_version_skew": "true" if allow_version_skew else None, "follow": ",".join(follow) if follow else None}
     run({name: str(value) for name, value in flags.items() if value is not None})
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.errors import SetupError
+from foretell.followee import followees
 from foretell.settings import ServeSettings
 
 _LONGEST_SOCKET = 107
@@ -21,6 +22,8 @@ class Role:
     """What `python -m` runs."""
     settings: dict[str, str]
     """What it is told beside what all are told."""
+    first: bool = False
+    """Whether the others start only once this one is ready."""
 
 
 def tiers(settings: ServeSettings, count: int, folder: Path) -> list[list[Role]]:
@@ -28,6 +31,11 @@ def tiers(settings: ServeSettings, count: int, folder: Path) -> list[list[Role]]
 
     `folder` is for the sockets between them. Raises SetupError where these cannot be.
     """
+    following = [[Role("mlflow", "foretell.following", {}, first=True)]] if followees(settings.follow) else []
+    return following + _servers(settings, count, folder)
+
+
+def _servers(settings: ServeSettings, count: int, folder: Path) -> list[list[Role]]:
     numbers = range(1, count + 1)
     if settings.bridge == "inside":
         if settings.grpc_socket and count > 1:

@@ -71,7 +71,10 @@ def _tell_of_shadow(following: Any) -> None:
 
 def _warn(following: Any) -> None:
     """What keeps a server from what the record asks for."""
-    refused = following.refused
+    refused, followed = following.refused, following.followed
+    if followed.reason:
+        place = f"{followed.source}, which {followed.address} names,"
+        typer.echo(f"{following.name}: {place} was refused: {followed.reason}", err=True)
     if following.trouble:
         typer.echo(f"{following.name}: {following.trouble}", err=True)
     if following.loading:

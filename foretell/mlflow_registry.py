@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,10 @@ class MlflowRegistry:
 
     def __init__(self) -> None:
         """Import MLflow. Raises RegistryError where it is not installed, or knows no such kind of registry."""
+        self._registry = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI") or ""
+        self._check_there()  # Before an import that takes seconds.
         self._mlflow = _imported()
         self._registry = str(self._mlflow.get_registry_uri())
-        self._uri = _shown(self._registry)
         self._check_there()
         with self._answering("the registry"):
             self._client = self._mlflow.MlflowClient()
@@ -60,13 +62,18 @@ class MlflowRegistry:
         with self._answering(str(address)):
             found = self._find(address)
         if found is None:
-            raise RegistryError(f"{address} names no version in the registry {self._uri}")
+            raise RegistryError(f"{address} names no version in the registry {self._place}")
         if found.status != "READY":
-            raise RegistryError(f"version {found.version} of {address.name} is {found.status} in the registry {self._uri}")
+            raise RegistryError(f"version {found.version} of {address.name} is {found.status} in the registry {self._place}")
         version = str(found.version)
         facts = f"{found.source} {found.run_id} {found.creation_timestamp}"
         identity = hashlib.sha256(facts.encode()).hexdigest()[:16]  # Not the facts: an artifact's address is nobody's business.
         return Registered(address.name, version, Source(address=str(Address(address.name, version=version)), id=identity))
+
+    @property
+    def _place(self) -> str:
+        """Without the user and the password that an address may hold."""
+        return _shown(self._registry)
 
     def download(self, registered: Registered, into: Path) -> Path:
         """The folder of a version, in a folder of ours. Raises RegistryError."""
@@ -78,7 +85,7 @@ class MlflowRegistry:
         """MLflow would make an empty database where there is none, as beside a server that was told of no registry."""
         path = self._registry.removeprefix("sqlite:///")
         if path != self._registry and not Path(path).is_file():
-            raise RegistryError(f"there is no registry {self._uri}: set MLFLOW_TRACKING_URI, or MLFLOW_REGISTRY_URI, to one")
+            raise RegistryError(f"there is no registry {self._place}: set MLFLOW_TRACKING_URI, or MLFLOW_REGISTRY_URI, to one")
 
     def _find(self, address: Address) -> Any:
         if address.alias:
@@ -95,7 +102,17 @@ class MlflowRegistry:
             yield
         except Exception as error:
             said = " ".join(_shown(str(error)).split())[:_MOST] or type(error).__name__
-            raise RegistryError(f"{what} cannot be had from the registry {self._uri}: {said}") from error
+            raise RegistryError(f"{what} cannot be had from the registry {self._place}: {said}") from error
+
+
+def check_installed() -> None:
+    """Raises RegistryError where MLflow is not; without the time that its import takes."""
+    if find_spec("mlflow") is None:
+        raise _missing("mlflow")
+
+
+def _missing(name: str) -> RegistryError:
+    return RegistryError(f"a registry of MLflow's needs {name}: pip install 'foretell[mlflow]'")
 
 
 def _imported() -> Any:
@@ -105,7 +122,7 @@ def _imported() -> Any:
         import mlflow
         import mlflow.artifacts
     except ModuleNotFoundError as missing:
-        raise RegistryError(f"a registry of MLflow's needs {missing.name}: pip install 'foretell[mlflow]'") from None
+        raise _missing(missing.name or "mlflow") from None
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # It logs the trace of what it raises as well.
     return mlflow

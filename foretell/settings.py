@@ -28,6 +28,13 @@ class ServeSettings(ServerSettings, BridgeSettings):
     control_http: str = "off"
     """HOST:PORT of the control service over REST, with docs of its own: beyond loopback only with TLS; or `off`."""
 
+    follow: str | None = None
+    """Addresses in a registry of MLflow's, separated by commas: `models:/NAME@ALIAS` or `models:/NAME/latest`, after `MODEL=` where
+    the model is called otherwise here. When one names another version, that is added and promoted."""
+
+    follow_seconds: float = Field(default=30.0, ge=0.1, le=86_400, allow_inf_nan=False)
+    """Seconds between two questions to that registry, give or take a fifth."""
+
     def check_control(self) -> None:
         """See ServerSettings."""
         super().check_control()

@@ -39,7 +39,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         stopped = asyncio.create_task(stop.wait())
-        started = asyncio.gather(*map(self._start, self._roles))
+        started = asyncio.create_task(self._start_all())
         keepers: list[asyncio.Task[None]] = []
         try:
             await asyncio.wait((started, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -70,6 +70,10 @@ class Supervisor:
         for tier in self._tiers:
             children = [self._children[role.name] for role in tier if role.name in self._children]
             await asyncio.gather(*(child.stop(self._patience) for child in children))
+
+    async def _start_all(self) -> list[dict[str, Any]]:
+        announced = [await self._start(role) for role in self._roles if role.first]
+        return announced + await asyncio.gather(*(self._start(role) for role in self._roles if not role.first))
 
     async def _start(self, role: Role) -> dict[str, Any]:
         child = self._children[role.name] = await Child.start(role, self._environment)

@@ -7,6 +7,7 @@ SetupError
     ├── ModelUnloadable   the bytes are as added, but no model comes out of them
     ├── ModelMismatch     the model and its contract disagree
     ├── RecordUnreadable  routes.json is no record
+    ├── Unwritable        the repository cannot be written to, now
     ├── ChangeRefused     a change of routes.json that makes no sense
     └── GenerationMoved   somebody else has changed routes.json meanwhile
 """
@@ -81,6 +82,10 @@ def misfit(name: str, reason: str, fix: str) -> ModelMismatch:
 
 class RecordUnreadable(ModelError):
     """`routes.json` is no record."""
+
+
+class Unwritable(ModelError):
+    """The repository cannot be written to, now."""
 
 
 class ChangeRefused(ModelError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from grpc_server.errors import ModelError
+from grpc_server.followed import FollowedStore
 from grpc_server.gates import Gate, Gates
 from grpc_server.lineup import Draw, Lineup, Member, Version
 from grpc_server.loading import Loader
@@ -81,7 +82,10 @@ class Host:
         self.changed: Callable[[], None] = lambda: None
         """Called after each change of `versions`: before one that has come is asked, and after one that goes was asked last."""
         self._loader = loader
-        self._store = RouteStore(Repository(loader.settings.models))
+        repository = Repository(loader.settings.models)
+        self.followed = FollowedStore(repository, self.name)
+        """What an alias in a registry has led to."""
+        self._store = RouteStore(repository)
         self._stamp = _UNSEEN
         self._lock = threading.RLock()
         self._refusals = {refused.version: refused} if refused else {}

@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from contract.contract import MODEL_SERVICE
+from grpc_server.errors import ModelError
 from grpc_server.handler import Handler, Kind, at_once
 from grpc_server.host import Host
 from grpc_server.lineup import Shadow, Version
@@ -32,6 +33,7 @@ def describe(response: Any, name: str, version: str, manifest: Manifest) -> Any:
         classes=manifest.classes,
     )
     listed.created.FromDatetime(manifest.created)
+    listed.source = manifest.source.address if manifest.source else ""
     return listed
 
 
@@ -49,6 +51,7 @@ def _list_models(registry: Registry) -> Message:
             _describe_following(following, host)
         if lineup.shadow is not None:
             _describe_shadow(following.shadow, lineup.shadow)
+        _describe_followed(following, host)
         aliases = {alias: member.version.version for alias, member in lineup.aliases.items()}
         generations = {
             member.version.version: member.generation for member in (*lineup.versions.values(), *lineup.aliases.values())
@@ -86,6 +89,19 @@ def _describe_following(following: Any, host: Host) -> None:
         for field in ("version", "gate", "reason", "generation"):
             setattr(following.refused, field, getattr(refused, field))
         following.refused.refused.FromDatetime(refused.when)
+
+
+def _describe_followed(following: Any, host: Host) -> None:
+    try:
+        followed = host.followed.read()
+    except ModelError as error:
+        following.trouble = following.trouble or str(error)
+        return
+    if followed is not None:
+        described = following.followed
+        described.address, described.source = followed.address, followed.source.address
+        described.version, described.reason = followed.version or "", followed.reason
+        described.done.FromDatetime(followed.when)
 
 
 def _describe_shadow(described: Any, shadow: Shadow) -> None:

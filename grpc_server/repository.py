@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grpc_server import durable
-from grpc_server.errors import ArtifactAltered, ModelError, ModelNotFound
+from grpc_server.errors import ArtifactAltered, ModelError, ModelNotFound, Unwritable
 from grpc_server.manifest import CONTRACT, GOLDEN, MANIFEST, GoldenRow, Manifest, read_golden, read_manifest
 from grpc_server.routes import VERSION
 
@@ -95,13 +95,13 @@ class Repository:
     def add(self, name: str, manifest: Manifest, files: dict[str, bytes]) -> str:
         """Write the next version, durably, and return it. A crash leaves either all of it or none.
 
-        Raises ModelError where the folder cannot be written.
+        Raises Unwritable where the folder cannot be written.
         """
         folder = self.folder(name)
         try:
             return self._write(name, folder, manifest, files)
         except OSError as error:
-            raise ModelError(f"cannot write to {folder}: {error.strerror}") from None
+            raise Unwritable(f"cannot write to {folder}: {error.strerror}") from None
 
     def _write(self, name: str, folder: Path, manifest: Manifest, files: dict[str, bytes]) -> str:
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from pydantic import ValidationError
 
 from grpc_server import durable
-from grpc_server.errors import ChangeRefused, GenerationMoved, ModelError, RecordUnreadable
+from grpc_server.errors import ChangeRefused, GenerationMoved, RecordUnreadable, Unwritable
 from grpc_server.repository import Repository
 from grpc_server.routes import Routes
 
@@ -79,4 +79,4 @@ class RouteStore:
         except FileNotFoundError:
             raise ChangeRefused(f"there is no model {name!r} in {self._repository.root}") from None
         except OSError as error:
-            raise ModelError(f"cannot write to {folder}: {error.strerror}") from None
+            raise Unwritable(f"cannot write to {folder}: {error.strerror}") from None

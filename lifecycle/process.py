@@ -84,14 +84,19 @@ class Launcher:
         self._stop.set()
 
     async def wait_if_supervised(self, ready: Coroutine[Any, Any, None]) -> None:
-        """Hold the announcement back until `ready` is done, or the process told to stop; a person need not wait for it."""
+        """Hold the announcement back until `ready` is done, or the process told to stop; a person need not wait for it.
+
+        Raises what `ready` raises.
+        """
         if self._line is None:
             ready.close()
             return
-        waiting = asyncio.create_task(ready), asyncio.create_task(self._stop.wait())
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        waiting: tuple[asyncio.Task[Any], ...] = asyncio.create_task(ready), asyncio.create_task(self._stop.wait())
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
+        for task in done:
+            task.result()
 
     def announce(self, facts: dict[str, Any], text: str) -> None:
         """The process is ready: tell the supervisor `facts`, or a person `text`."""

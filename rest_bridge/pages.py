@@ -57,6 +57,8 @@ class Model(BaseModel):
     """Where it runs: `PLACEMENT_INLINE` or `PLACEMENT_PROCESS`."""
     workers: int
     """How many runs go on at the same time."""
+    source: str
+    """What it is in the registry that it comes from; empty where it comes from none."""
     cost: Cost | None = None
 
 
@@ -84,6 +86,19 @@ class Shadow(BaseModel):
     left_out: int
 
 
+class Followed(BaseModel):
+    """What became of a version because an alias in a registry named it."""
+
+    address: str
+    source: str
+    version: str
+    """Empty where it was refused before it was a version here."""
+    reason: str
+    """Why it was refused; empty where it was not."""
+    done: str
+    """When."""
+
+
 class Following(BaseModel):
     """Where the server stands with the record of one model."""
 
@@ -94,6 +109,7 @@ class Following(BaseModel):
     gate: str
     refused: RefusedVersion | None = None
     shadow: Shadow | None = None
+    followed: Followed | None = None
     trouble: str
     """Why the record is not followed; empty where it is."""
 

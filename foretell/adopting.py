@@ -1,0 +1,96 @@
+"""`python -m foretell.adopting`: adds what was fetched from a registry, in a process of its own.
+
+Loading a model may run code, take long, or end the process; the one that follows the registry must outlive it.
+"""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from contract.contract import load
+from contract.errors import SetupError
+from foretell.source import unpacked
+from grpc_server.errors import ModelError, Unwritable
+from grpc_server.lifeline import end_with
+from grpc_server.manifest import Source
+from lifecycle.process import log_to_stderr
+
+_SECONDS = 600.0
+"""Longest time that a model may take to be added."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What is to be added."""
+
+    folder: str
+    """As MLflow saves a model."""
+    name: str
+    source: dict[str, str]
+    protos: str
+    models: str
+    allow_version_skew: bool
+
+
+def adopt(adoption: Adoption) -> str:
+    """The version that it became. Raises ModelError where it cannot be one, or Unwritable."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        command = [sys.executable, "-m", "foretell.adopting", json.dumps(asdict(adoption)), str(theirs.fileno())]
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise ModelError(f"adding it took longer than {_SECONDS:g} s") from None
+    facts = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 and done.stdout else {}
+    if "version" in facts:
+        return str(facts["version"])
+    if not facts:
+        code = done.returncode
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+        raise ModelError(f"the process that was to add it ended {how}")
+    raise (Unwritable if facts["unwritable"] else ModelError)(facts["refused"])
+
+
+def main(adoption: Adoption) -> dict[str, object]:
+    """What came out, for the process that waits for it."""
+    from grpc_server.adding import add_model
+    from grpc_server.repository import Repository
+
+    try:
+        contract = load(Path(adoption.protos))
+        with unpacked(Path(adoption.folder)) as found:
+            added = add_model(
+                Repository(Path(adoption.models)),
+                found.file,
+                adoption.name,
+                found.columns,
+                contract=contract,
+                allow_version_skew=adoption.allow_version_skew,
+                source=Source(**adoption.source),
+            )
+    except SetupError as error:
+        return {"refused": str(error), "unwritable": isinstance(error, Unwritable)}
+    except Exception as error:  # A model may raise anything.
+        return {"refused": f"{type(error).__name__}: {str(error)[:200]}", "unwritable": False}
+    return {"version": added.version}
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=int(sys.argv[2])) as lifeline:
+        lifeline.set_inheritable(False)
+        end_with(lifeline)
+        log_to_stderr()
+        facts = main(Adoption(**json.loads(sys.argv[1])))
+        print(f"\n{json.dumps(facts)}", flush=True)  # noqa: T201  # On a line of its own, whatever the model has printed.
