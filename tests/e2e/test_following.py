@@ -69,7 +69,7 @@ def test_production_goes_where_the_alias_goes(tmp_path: Path, registry: Register
         registry.register("petals", bad, "champion")
         until(lambda: _outcome(models) == "refused", 90)
         assert version(running) == "1"
-        listed = CliRunner().invoke(app, ["models", "--models", str(models), "--target", running.grpc])
+        listed = CliRunner().invoke(app, ["models", "--models", str(models)])
         assert "iris: models:/petals/2, which models:/petals@champion names, was refused: " in listed.stderr
 
         registry.go_down()
@@ -85,7 +85,7 @@ def test_production_goes_where_the_alias_goes(tmp_path: Path, registry: Register
         registry.register("petals", good, "champion")
         until(lambda: version(running) == "3", 90)
         until(lambda: _outcome(models) == "promoted")
-        rolled_back = CliRunner().invoke(app, ["rollback", "iris", "--models", str(models), "--target", running.grpc])
+        rolled_back = CliRunner().invoke(app, ["rollback", "iris", "--models", str(models)])
         assert rolled_back.exit_code == 0, rolled_back.output
         registry.go_down()
         until(lambda: log.read_text().count("there is no registry") == 3)
