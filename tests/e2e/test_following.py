@@ -17,8 +17,9 @@ from foretell.followee import followees
 from grpc_server.followed import FollowedStore
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore
-from tests.conftest import CLASSES, COLUMNS, EXAMPLE, PROTOS
+from tests.conftest import PROTOS
 from tests.foretell.test_serving import children, until
+from tests.iris import CLASSES, COLUMNS, EXAMPLE
 from tests.processes import Foretell, foretell, refused
 from tests.registries import Registered, registry
 
