@@ -11,13 +11,18 @@ from protovalidate import EvaluationError
 
 from contract.edges import Edge, edges
 from contract.example import part_of
-from contract.fields import Kind, is_choice, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of
+from contract.fields import Kind, is_choice, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of, value_field
 from contract.rules import NO_RULES, FieldRules, Rules
 
 _PASSES = 3
 """How often all fields are looked at again, because one may depend on another."""
 
 _PER_FIELD = 24
+
+_ORDINARY = (1, -1, 10, -10, 1_000, -1_000)
+
+_LARGE = 1e6
+"""No number is larger than a model may expect."""
 
 
 def valid_row(message: Descriptor, rules: Rules) -> Message | None:
@@ -71,8 +76,11 @@ def _candidates(field: FieldDescriptor, rules: Rules) -> Iterator[Any]:
         if one is not None:
             yield [one] * max(1, told.values.get("min_items", 1)) if field.is_repeated else one
     elif field.is_repeated:
-        values = _values(field, told.values.get("items", NO_RULES))
+        items = told.values.get("items", NO_RULES)
+        values = _values(field, items)
         length = max(1, told.values.get("min_items", 1))
+        if kind_of(field) in (Kind.NUMBER, Kind.INTEGER) and not items.examples:
+            yield _wrapped(field, _spread(field, items, length))
         for start in range(len(values)):
             yield list(islice(cycle(values[start:] + values[:start]), length))
         yield from ([value] * length for value in values)
@@ -82,20 +90,39 @@ def _candidates(field: FieldDescriptor, rules: Rules) -> Iterator[Any]:
 
 
 def _values(field: FieldDescriptor, told: FieldRules) -> list[Any]:
-    found = [*told.examples, *(edge.value for edge in _ordinary(field, told))]
-    return [{"value": value} for value in found] if is_wrapper(field) else found
+    return _wrapped(field, [*told.examples, *(edge.value for edge in _ordinary(field, told))])
+
+
+def _wrapped(field: FieldDescriptor, values: list[Any]) -> list[Any]:
+    """As a message's constructor takes them."""
+    return [{"value": value} for value in values] if is_wrapper(field) else values
 
 
 def _ordinary(field: FieldDescriptor, told: FieldRules) -> Any:
-    """The edges, those without a fault first; no number is larger than a model may expect while there are others.
+    """The edges, those without a fault first, and large numbers last.
 
-    1 is tried as well: where any number but 0 may be, no edge is a number that JSON can say.
+    Others are tried as well: where any number but 0 may be, or one is to be below another, no edge may be one that JSON can say.
     """
     found = edges(field, told)
     if kind_of(field) in (Kind.NUMBER, Kind.INTEGER):
-        found.append(Edge("one", 1, "an ordinary number"))
-        found.sort(key=lambda edge: (not abs(edge.value) < 1e6, edge.name.startswith(("below", "above"))))
+        found += [Edge("ordinary", number, "as numbers go") for number in _ORDINARY if number > 0 or not _unsigned(field)]
+        found.sort(key=lambda edge: (not abs(edge.value) < _LARGE, edge.name.startswith(("below", "above"))))
     return found
+
+
+def _unsigned(field: FieldDescriptor) -> bool:
+    return value_field(field).cpp_type in (FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64)
+
+
+def _spread(field: FieldDescriptor, told: FieldRules, length: int) -> list[float]:
+    """So many different numbers between the least and the most, for edges are few and may be none that JSON can say."""
+    bounds = {edge.name: edge.value for edge in edges(field, told) if edge.name in ("min", "max")}
+    most = bounds.get("max", _LARGE)
+    low = max(bounds.get("min", 0.0), min(0.0, most - length - 1))
+    high = min(most, low + length + 1)
+    if kind_of(field) is Kind.INTEGER:
+        return [int(low + (high - low) * place // max(1, length - 1)) for place in range(length)]
+    return [low + (high - low) * place / (length + 1) for place in range(1, length + 1)]
 
 
 def _keys(field: FieldDescriptor, told: FieldRules) -> tuple[Any, ...]:

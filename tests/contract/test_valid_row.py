@@ -8,7 +8,7 @@ import pytest
 
 from contract.contract import load
 from contract.valid_row import valid_row
-from tests.contracts import RESPONSE, SERVICE, features, write_contract
+from tests.contracts import RESPONSE, SERVICE, WELL_KNOWN, features, write_contract
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,21 @@ def test_a_number_that_may_be_any_is_finite(tmp_path: Path, field: str) -> None:
     row: Any = valid_row(contract.services[0].methods[0].input, contract.rules)
     assert not contract.rules.violations(row)
     assert math.isfinite(row.x)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "repeated double x = 1 [(buf.validate.field).repeated = {min_items: 6, unique: true}]",
+        "repeated double x = 1 [(buf.validate.field).repeated = {min_items: 5, unique: true, items: {double: {gte: 0, lte: 1}}}]",
+        "repeated float x = 1 [(buf.validate.field).repeated = {min_items: 2, items: {float: {lt: -1e9}}}]",
+        "repeated int32 x = 1 [(buf.validate.field).repeated = {min_items: 3, unique: true, items: {int32: {gt: 5, lt: 9}}}]",
+        "repeated uint64 x = 1 [(buf.validate.field).repeated = {min_items: 4, unique: true}]",
+        "repeated google.protobuf.DoubleValue x = 1 [(buf.validate.field).repeated = {min_items: 2}]",
+    ],
+)
+def test_a_list_has_as_many_different_finite_numbers_as_it_must(tmp_path: Path, field: str) -> None:
+    contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, f"message Features {{ {field}; }}", RESPONSE))
+    row: Any = valid_row(contract.services[0].methods[0].input, contract.rules)
+    assert not contract.rules.violations(row)
+    assert all(math.isfinite(getattr(number, "value", number)) for number in row.x)
