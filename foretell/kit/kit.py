@@ -15,13 +15,14 @@ from foretell.kit.conformance import WITHOUT, Conformance, available
 from foretell.kit.doors import GrpcDoor, RestDoor, open_channel
 from foretell.kit.golden import golden_cases
 from foretell.kit.judging import Judge
-from foretell.kit.reflected import reflected
+from foretell.kit.reflected import reflected, served_services
 from foretell.kit.serving import serving
 from grpc_server.repository import Repository
 
 OPENAPI = "openapi"
 """Id of the check of the document as a whole."""
 
+_ON_RECORD = "rows whose answers are on record"
 _NO_REST = "no address of REST was given: pass --rest"
 
 
@@ -61,9 +62,9 @@ class Kit:
             raise SetupError("--rest goes with --target: give the gRPC server behind it too")
         self._wish = wish
         self.contract, served = self._contract()
-        self.services = [service for service in self.contract.services if served is None or service.full_name in served]
-        if wish.model is not None:
-            self.services = [service for service in self.services if service.model == wish.model]
+        wanted = [service for service in self.contract.services if wish.model in (None, service.model)]
+        self.services = [service for service in wanted if wish.model or served is None or service.full_name in served]
+        self._left_out = [service for service in wanted if service not in self.services] if wish.protos or not wish.target else []
         if not self.services:
             raise SetupError(
                 f"no service is answered by a model {wish.model!r}" if wish.model else "no service of the contract is served"
@@ -78,6 +79,9 @@ class Kit:
             for case in cases(self.contract, service):
                 yield Check(case.id, _put(case))
             yield from self._golden(service)
+        where = f"the server at {self._wish.target} does not have it" if self._wish.target else f"no model in {self._models}"
+        for service in self._left_out:
+            yield _skip(f"{service.full_name}/served", f"it is not served: {where}", "a service of the contract", "answers")
 
     @contextmanager
     def judging(self) -> Iterator[Judge]:
@@ -105,12 +109,16 @@ class Kit:
         return self._wish.models or Path("models")
 
     def _contract(self) -> tuple[Contract, frozenset[str] | None]:
-        """And the services that are served, where the server tells them."""
+        """And those of its services that are served; None for all, where none is or nothing tells them."""
         wish = self._wish
-        if wish.target is None or wish.protos is not None:
-            return load(self._protos), None
+        if wish.target is None:
+            contract, repository = load(self._protos), Repository(self._models)
+            return contract, frozenset(s.full_name for s in contract.services if repository.versions(s.model)) or None
         with open_channel(wish.target, wish.roots, tls=wish.tls) as channel:
-            return reflected(channel, wish.target)
+            if wish.protos is None:
+                return reflected(channel, wish.target)
+            contract = load(self._protos)
+            return contract, served_services(channel) & {service.full_name for service in contract.services} or None
 
     def _golden(self, service: Service) -> Iterator[Check]:
         if self._wish.target is not None and self._wish.models is None:
@@ -134,8 +142,8 @@ def _put(case: Case) -> Callable[[Judge], Result]:
     return lambda judge: judge.judge(case)
 
 
-def _skip(name: str, why: str) -> Check:
-    return Check(name, lambda _judge: Result(name, "rows whose answers are on record", "", "the answers on record", skipped=why))
+def _skip(name: str, why: str, what: str = _ON_RECORD, expected: str = "the answers on record") -> Check:
+    return Check(name, lambda _judge: Result(name, what, "", expected, skipped=why))
 
 
 def _document(door: RestDoor, url: str) -> object:

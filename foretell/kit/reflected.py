@@ -31,6 +31,14 @@ def reflected(channel: grpc.Channel, target: str) -> tuple[Contract, frozenset[s
         raise SetupError(f"the contract that {target} tells cannot be read: {error}") from None
 
 
+def served_services(channel: grpc.Channel) -> frozenset[str]:
+    """Names of the services that a server tells by reflection; none where there is no server or no reflection."""
+    try:
+        return frozenset(_own(channel))
+    except grpc.RpcError:
+        return frozenset()
+
+
 def _why(target: str, code: grpc.StatusCode, details: str) -> str:
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return f"the server at {target} does not describe itself: switch its `reflection` on, or pass --protos"
@@ -38,9 +46,7 @@ def _why(target: str, code: grpc.StatusCode, details: str) -> str:
 
 
 def _files(channel: grpc.Channel) -> tuple[dict[str, FileDescriptorProto], frozenset[str]]:
-    (listed,) = _ask(channel, [reflection_pb2.ServerReflectionRequest(list_services="")])
-    names = [service.name for service in listed.list_services_response.service]
-    own = [name for name in names if name not in (_HEALTH, MODEL_SERVICE) and not name.startswith("grpc.reflection.")]
+    own = _own(channel)
     files: dict[str, FileDescriptorProto] = {}
     wanted = [reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in own]
     while wanted:
@@ -50,6 +56,13 @@ def _files(channel: grpc.Channel) -> tuple[dict[str, FileDescriptorProto], froze
         missing = sorted({name for file in files.values() for name in file.dependency} - files.keys())
         wanted = [reflection_pb2.ServerReflectionRequest(file_by_filename=name) for name in missing]
     return files, frozenset(own)
+
+
+def _own(channel: grpc.Channel) -> list[str]:
+    """Names of the services that are neither ours nor of the protocol."""
+    (listed,) = _ask(channel, [reflection_pb2.ServerReflectionRequest(list_services="")])
+    names = [service.name for service in listed.list_services_response.service]
+    return [name for name in names if name not in (_HEALTH, MODEL_SERVICE) and not name.startswith("grpc.reflection.")]
 
 
 def _ask(channel: grpc.Channel, requests: list[Any]) -> list[Any]:

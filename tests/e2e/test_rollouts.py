@@ -160,7 +160,9 @@ def test_a_version_is_chosen_through_the_bridge(chosen: tuple[Path, Foretell]) -
             answer = http.post(path, json=EXAMPLE, headers=headers)
             assert answer.headers.get("model-version") == version
             assert answer.status_code == (404 if version is None else 200)
-        assert answer.json()["detail"] == [{"type": "not_found", "loc": [], "msg": "no version '3' of iris answers; there is 1, 2"}]
+        (problem,) = answer.json()["detail"]
+        assert (problem["type"], problem["msg"]) == ("not_found", "no version '3' of iris answers; there is 1, 2")
+        assert problem["ctx"] == {"model-version": "1, 2"}
         batch = http.post("/models/iris/aliases/staging/predict/batch", json={"rows": [EXAMPLE] * 3})
         assert [row["setosa_probability"] for row in batch.json()["rows"]] == [0.02] * 3
     with ThreadPoolExecutor(24) as pool:  # Rows of one moment, which the bridge sends together where they choose alike.

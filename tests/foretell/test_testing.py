@@ -25,7 +25,7 @@ from tests.estimators.served import serving
 from tests.fakes import FakeRuntime, registry_of
 from tests.foretell.disagreeing import Twist, disagreeing
 from tests.grpc_server.serving import served
-from tests.processes import Foretell
+from tests.processes import Foretell, copy_models
 
 
 def kit(*arguments: str | Path) -> Result:
@@ -109,7 +109,7 @@ def test_without_rest_only_grpc_is_asked(running: Foretell) -> None:
 
 def altered_golden(models: Path, to: Path) -> Path:
     """The repository with one probability of the second row moved by a thousandth, and the digest of that."""
-    shutil.copytree(models, to)
+    copy_models(models, to)
     folder = to / "iris/1"
     rows = [json.loads(line) for line in (folder / GOLDEN).read_text().splitlines()]
     rows[1]["probabilities"]["setosa"] += 0.001
@@ -146,7 +146,7 @@ def test_a_bound_that_the_server_does_not_enforce(doors: tuple[str, ...], protos
     assert [line.split()[0] for line in shown[2:7]] == ["expected", "gRPC", "REST", "fault", "fault"]
     fault = "expected a refusal with double.gte_lte at sepal_length, came an answer"
     assert [line.strip() for line in shown[5:7]] == [f"fault    gRPC: {fault}", f"fault    REST: {fault}"]
-    assert shown[-1] == "1 failed, 1 skipped, 63 passed"
+    assert shown[-1] == "1 failed, 2 skipped, 63 passed"
 
 
 def test_a_rule_of_the_server_that_the_contract_does_not_have(running: Foretell, protos: Path) -> None:
@@ -254,6 +254,17 @@ def test_a_model_that_answers_badly(predict: Any, check: str, says: str) -> None
     with serving(registry_of(contract, FakeRuntime(predict)), contract) as served:
         told = faults(check, Wish(target=served.address, protos=PROTOS))
     assert re.fullmatch(says, told[0])
+
+
+def test_what_is_not_served_is_left_out_in_words(running: Foretell, models: Path) -> None:
+    there = Kit(Wish(target=running.grpc, protos=PROTOS))
+    here = Kit(Wish(protos=PROTOS, models=models))
+    for every, why in ((there, f"the server at {running.grpc} does not have it"), (here, f"no model in {models}")):
+        assert [service.full_name for service in every.services] == ["iris.v1.IrisService"]
+        left_out = [check.id for check in every.checks()][-2:]
+        assert left_out == ["iris.v2.IrisService/served", "parcel.v1.ParcelService/served"]
+        *_, last = every.checks()
+        assert last.run(None).skipped == f"it is not served: {why}"  # type: ignore[arg-type]  # It asks nobody.
 
 
 def test_this_repository_is_served_for_as_long_as_it_is_tested(models: Path, tmp_path: Path) -> None:
