@@ -13,6 +13,8 @@ from rest_bridge.connection import Connection
 from rest_bridge.guard import Guard
 
 _POLL = 0.02
+_GRACE = 0.25
+"""Seconds in which who has had an answer a moment ago sends the next request, whose answer closes the connection."""
 
 
 class Server:
@@ -58,7 +60,7 @@ class Server:
             connection.draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._drain_seconds):
-                await asyncio.sleep(_POLL)  # What has arrived by now is read.
+                await asyncio.sleep(_GRACE)
                 while any(connection.busy for connection in self._connections()):  # noqa: ASYNC110  # likewise
                     await asyncio.sleep(_POLL)
         self._uvicorn.should_exit = True
