@@ -6,6 +6,8 @@ BIN := .venv/bin
 TOOLS := $(CURDIR)/.tools/bin
 PIP := PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
+# Tests start hundreds of processes, which would compile all they import where the environment forbids to keep bytecode.
+unexport PYTHONDONTWRITEBYTECODE
 # Half of what the tests do is waiting, so three at a time suit two cores. ARGS="-n 0" runs them one after the other.
 PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope
 
