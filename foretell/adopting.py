@@ -75,7 +75,7 @@ def main(adoption: Adoption) -> dict[str, object]:
                 Repository(Path(adoption.models)),
                 found.file,
                 adoption.name,
-                found.columns,
+                tuple(found.columns),
                 contract=contract,
                 allow_version_skew=adoption.allow_version_skew,
                 source=Source(**adoption.source),

@@ -149,7 +149,7 @@ def add(
             Repository(models),
             found.file,
             name,
-            _names(columns) or found.columns,
+            _names(columns) or tuple(found.columns),
             rows,
             classes=_names(classes),
             targets=_names(targets),
@@ -193,7 +193,7 @@ def init(
 
     wanted = package_of(model, package, name)
     with opened(model) as found:
-        told = Told(_names(columns) or found.columns, _names(target), _names(classes), form)
+        told = Told(_names(columns) or tuple(found.columns), _names(target), _names(classes), form, found.columns, found.optional)
         init(Wish(found.file, data, wanted, told, _names(labels), protos, models, allow_version_skew, found.source))
 
 

@@ -3,12 +3,13 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from contract.errors import SetupError
 from foretell.mlflow_address import Address, is_address
 from grpc_server.manifest import Source
+from grpc_server.table import Dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +17,10 @@ class Sourced:
     """A model as a file, for as long as the block of `opened` lasts."""
 
     file: Path
-    columns: tuple[str, ...] = ()
-    """Names of its inputs, as a signature of MLflow's tells them; empty where none does."""
+    columns: dict[str, Dtype] = field(default_factory=dict)
+    """Its inputs by name, as a signature of MLflow's tells them; empty where none does."""
+    optional: frozenset[str] = frozenset()
+    """Names of those that may be missing."""
     source: Source | None = None
     """What it is in a registry; None where it comes from none."""
 
@@ -52,4 +55,4 @@ def unpacked(folder: Path, source: Source | None = None) -> Iterator[Sourced]:
 
     with tempfile.TemporaryDirectory(prefix="foretell-") as into:
         saved = unpack(folder, Path(into))
-        yield Sourced(saved.file, saved.columns, source)
+        yield Sourced(saved.file, saved.columns, saved.optional, source)

@@ -3,8 +3,8 @@
 import json
 import random
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,10 @@ class Told:
     targets: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     format: str = ""
+    dtypes: Mapping[str, Dtype] = field(default_factory=dict)
+    """Types of columns, for want of data."""
+    optional: frozenset[str] = frozenset()
+    """Columns that may be missing, for want of data."""
 
 
 def describe(file: Path, data: Path | None, told: Told) -> Description:
@@ -93,7 +97,7 @@ def describe(file: Path, data: Path | None, told: Told) -> Description:
     samples = read_samples(data, texts, times=runtime.columns is not None) if data else None
     names = _columns(runtime, known, samples, told, data)
     by_place = dtypes if known else {name: dtypes[place] for name, place in zip(names, places, strict=True) if place in dtypes}
-    columns = [_column(name, by_place.get(name), samples, runtime, names) for name in names]
+    columns = [_column(name, by_place.get(name), samples, runtime, names, told) for name in names]
     with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
         return _Trial(runtime, columns, told, file).description(named=bool(known or samples))
 
@@ -151,7 +155,7 @@ class _Trial:
         gaps = None in column.values
         return replace(
             column,
-            nullable=gaps and self._answered(base | {column.name: None}),
+            nullable=(gaps or column.nullable) and self._answered(base | {column.name: None}),
             closed=column.dtype.is_text and not self._answered(base | {column.name: _FOREIGN}),
             example=base.get(column.name) if column.values else None,
         )
@@ -240,9 +244,11 @@ def _takes_texts(runtime: Runtime) -> bool:
     return takes_texts(estimator)
 
 
-def _column(name: str, known: Dtype | None, samples: Samples | None, runtime: Runtime, names: Sequence[str]) -> Column:
+def _column(name: str, known: Dtype | None, samples: Samples | None, runtime: Runtime, names: Sequence[str], told: Told) -> Column:
     if samples is None:
-        return Column(name, known or PLAIN)
+        seen = told.dtypes.get(name, PLAIN)
+        plain = runtime.columns is None or (seen.is_number and not _wants_frame(runtime, names))
+        return Column(name, known or (PLAIN if plain else seen), nullable=name in told.optional)
     values, seen = samples.values[name], samples.dtypes[name]
     if runtime.columns is None:
         dtype = known if known and known.is_text else PLAIN

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from grpc_server.errors import ModelError
+from grpc_server.table import Dtype
 
 _ABOUT = "MLmodel"
+
+_TYPES = {"boolean": "bool", "integer": "int32", "long": "int64", "float": "float32", "string": "str", "datetime": "datetime64[ns]"}
+"""Types of a training column by those of a signature; any other is a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +21,10 @@ class Saved:
 
     file: Path
     """The model itself."""
-    columns: tuple[str, ...]
-    """Names of the inputs, as the signature has them; empty where there is none, or it is of one nameless tensor."""
+    columns: dict[str, Dtype]
+    """The inputs by name, as the signature has them; empty where there is none, or it is of one nameless tensor."""
+    optional: frozenset[str]
+    """Names of those that may be missing."""
 
 
 def unpack(folder: Path, into: Path) -> Saved:
@@ -39,7 +45,9 @@ def unpack(folder: Path, into: Path) -> Saved:
     trusted = sklearn.get("skops_trusted_types") or []
     if file.suffix == ".skops" and trusted:
         file = _as_joblib(file, [str(each) for each in trusted], into)
-    return Saved(file, _inputs(about.get("signature") or {}))
+    inputs = _inputs(about.get("signature") or {})
+    optional = frozenset(name for name, told in inputs.items() if told.get("required") is False)
+    return Saved(file, {name: Dtype(_TYPES.get(str(told.get("type")), "float64")) for name, told in inputs.items()}, optional)
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -77,10 +85,10 @@ def _as_joblib(file: Path, trusted: list[str], into: Path) -> Path:
     return into / "model.joblib"
 
 
-def _inputs(signature: dict[str, Any]) -> tuple[str, ...]:
+def _inputs(signature: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What is told of each input, by its name."""
     try:
-        inputs = json.loads(signature.get("inputs") or "[]")
-        names = [each.get("name") for each in inputs]
+        inputs = {each.get("name"): each for each in json.loads(signature.get("inputs") or "[]")}
     except (ValueError, TypeError, AttributeError):
-        return ()
-    return tuple(map(str, names)) if all(names) else ()
+        return {}
+    return {str(name): told for name, told in inputs.items()} if all(inputs) else {}

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 import skops.io
 import yaml
+from google.protobuf.descriptor import FieldDescriptor
 from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
@@ -33,6 +35,11 @@ MODEL = LogisticRegression().fit(FRAME, KINDS)
 def fields(root: Path, message: str = "m.v1.Features") -> dict[str, Any]:
     contract: Contract = load(root / "protos")
     return {field.name: contract.rules.of(field) for field in contract.pool.FindMessageTypeByName(message).fields}
+
+
+def features_of(root: Path) -> Any:
+    """The fields of the features, as they are declared."""
+    return load(root / "protos").pool.FindMessageTypeByName("m.v1.Features").fields
 
 
 @pytest.fixture
@@ -63,10 +70,13 @@ def test_onnx(tmp_path: Path, data: Path) -> None:
     assert Repository(tmp_path / "models").read("m", "1").manifest.format == "onnx"
 
 
-def mlflow(folder: Path, file: str, **sklearn: Any) -> Path:
+DOUBLES = tuple({"type": "double", "name": name, "required": True} for name in FRAME)
+
+
+def mlflow(folder: Path, file: str, told: Sequence[dict[str, Any]] = DOUBLES, **sklearn: Any) -> Path:
     """The folder as MLflow leaves it; the model is put there by the test."""
     folder.mkdir()
-    inputs = json.dumps([{"type": "double", "name": name, "required": True} for name in FRAME])
+    inputs = json.dumps(list(told))
     about = {"flavors": {"python_function": {}, "sklearn": {"pickled_model": file, **sklearn}}, "signature": {"inputs": inputs}}
     (folder / "MLmodel").write_text(yaml.safe_dump(about))
     return folder
@@ -82,6 +92,25 @@ def test_a_folder_of_mlflow_names_the_columns(tmp_path: Path, data: Path, file: 
     done = init(tmp_path, folder, "--data", data)
     assert done.exit_code == 0, done.output
     assert list(fields(tmp_path)) == ["a", "b"]
+
+
+def test_a_signature_tells_types_and_gaps_where_there_is_no_data(tmp_path: Path) -> None:
+    frame = FRAME.assign(town=np.resize(["Bern", "Zug"], 30), moved=np.resize([True, False], 30), rooms=np.resize([2, 3], 30))
+    encode = ColumnTransformer([("text", OneHotEncoder(handle_unknown="ignore"), ["town"])], remainder=SimpleImputer())
+    kinds = {"a": "double", "b": "double", "town": "string", "moved": "boolean", "rooms": "long"}
+    told = [{"type": kind, "name": name, "required": name != "b"} for name, kind in kinds.items()]
+    folder = mlflow(tmp_path / "m", "model.pkl", told)
+    joblib.dump(make_pipeline(encode, LogisticRegression()).fit(frame, KINDS), folder / "model.pkl")
+    done = init(tmp_path, folder)
+    assert done.exit_code == 0, done.output
+    assert [(field.name, field.type, field.has_presence) for field in features_of(tmp_path)] == [
+        ("a", FieldDescriptor.TYPE_DOUBLE, True),
+        ("b", FieldDescriptor.TYPE_DOUBLE, True),
+        ("town", FieldDescriptor.TYPE_ENUM, True),  # The encoder knows which.
+        ("moved", FieldDescriptor.TYPE_BOOL, True),
+        ("rooms", FieldDescriptor.TYPE_INT64, True),
+    ]
+    assert [name for name, rules in fields(tmp_path).items() if not rules.required] == ["b"]
 
 
 def shouted(texts: Any) -> Any:
