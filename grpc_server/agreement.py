@@ -29,9 +29,9 @@ def sources_of(runtime: Runtime, manifest: Manifest, golden: tuple[GoldenRow, ..
     count = len({output.item for output in given if output.kind == "probability" and not output.target})
     if not manifest.targets and manifest.classes and count not in (0, len(manifest.classes)):
         raise ModelMismatch(f"{place} gives {count} probabilities a row, its manifest names {len(manifest.classes)} classes")
-    targets = 1 + max(output.target for output in given)
-    if targets != len(manifest.all_targets):
-        raise ModelMismatch(f"{place} predicts {targets} targets, its manifest names {len(manifest.all_targets)}")
+    targets, named = 1 + max(output.target for output in given), len(manifest.all_targets)
+    if targets != named:
+        raise ModelMismatch(f"{place} predicts {targets} target{'s' * (targets != 1)}, its manifest names {named}")
     return sources
 
 

@@ -13,6 +13,7 @@ from grpc_server.adding import add_model
 from grpc_server.binding import Binding
 from grpc_server.errors import ModelMismatch
 from grpc_server.model import Model, load_model
+from grpc_server.names import Target
 from grpc_server.repository import Bundle, Repository
 from grpc_server.settings import ServerSettings
 from tests.contracts import SERVICE, features, write_contract
@@ -169,6 +170,7 @@ def test_a_model_that_fails_on_the_contracts_example_is_refused(tmp_path: Path) 
     [
         ({"columns": ("a", "b", "c")}, "has 2 columns, its manifest names 3"),
         ({"classes": ("yes", "no")}, "tells no, yes apart, its manifest says yes, no"),
+        ({"targets": (Target("u", ("no", "yes")), Target("v", ("no", "yes")))}, "predicts 1 target, its manifest names 2"),
     ],
 )
 def test_a_manifest_that_speaks_of_another_model_is_refused(
