@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
-from contract.contract import MODEL_SERVICE, Contract
+from contract.contract import Contract
 from rest_bridge.channel import Channel
 from rest_bridge.problem import refused
 from rest_bridge.refusals import refusal_response
@@ -134,8 +134,6 @@ def pages(contract: Contract, channel: Channel, shown: Served) -> APIRouter:
     """Routes that every contract gets."""
     router = APIRouter(tags=["server"])
     check = channel.unary_unary("/grpc.health.v1.Health/Check")
-    list_models = channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
-    listing = contract.message("foretell.v1.ListModelsResponse")
     away: dict[int | str, dict[str, Any]] = {status: refusal_response(status) for status in (429, 503, 504)}
 
     @router.get("/healthz", summary="Whether the bridge runs")
@@ -155,12 +153,10 @@ def pages(contract: Contract, channel: Channel, shown: Served) -> APIRouter:
     @router.get("/models", summary="Which models answer", responses=away)
     async def models() -> Models:
         try:
-            answer = await list_models(b"", timeout=_SECONDS)
+            listed = await shown.listed()
         except grpc.aio.AioRpcError as error:
             raise refused_call(error) from None
-        document = json_format.MessageToDict(
-            listing.FromString(answer), preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        )
+        document = json_format.MessageToDict(listed, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
         return Models.model_validate(document)
 
     @router.get("/contract", summary="Where to get the contract")
