@@ -87,7 +87,8 @@ def needing(format_name: str, install: str) -> Iterator[None]:
 
 @cache
 def _declared() -> tuple[EntryPoint, ...]:
-    return (*ENTRY_POINTS, *entry_points(group=GROUP))
+    """Those of other packages by the packages' names: a folder lists them in any order."""
+    return (*ENTRY_POINTS, *sorted(entry_points(group=GROUP), key=_owner))
 
 
 def _known() -> tuple[dict[str, Format], list[str]]:
