@@ -112,11 +112,25 @@ def test_the_docs_say_which_classifiers_agree(
 ) -> None:
     fitted = eval(classifier, CLASSIFIERS).fit(X, Y)
     for acceleration, outcome in (("onnx", onnx), ("trees", trees)):
+        if outcome == "depends":
+            assert_agrees_or_stopped_a_step_earlier(repository, fitted, acceleration, contract)
+            continue
         if outcome == "agrees":
             assert f"{acceleration} agrees with it on " in add(repository, fitted, acceleration, contract).why
             continue
         with pytest.raises(ModelError, match="cannot (convert|import)" if outcome == "no conversion" else "disagrees on"):
             add(repository, fitted, acceleration, contract)
+
+
+def assert_agrees_or_stopped_a_step_earlier(repository: Repository, fitted: Any, acceleration: str, contract: Contract) -> None:
+    """It is taken, or refused for a few rows that are off by little: libsvm's iteration stops at 0.005."""
+    try:
+        assert f"{acceleration} agrees with it on " in add(repository, fitted, acceleration, contract).why
+    except ModelMismatch as refusal:
+        found = re.search(r"disagrees on (\d+) of .* gives \w+ ([\d.]+), the original ([\d.]+)", str(refusal))
+        assert found
+        assert int(found[1]) < 20
+        assert abs(float(found[2]) - float(found[3])) < 0.005
 
 
 @pytest.fixture(scope="module")
