@@ -1,4 +1,4 @@
-"""A version in a process of its own, held against the gates: `python -m grpc_server.candidate`, as grpc_server/trial.py starts it.
+"""A version in a process of its own, held against the gates, as grpc_server/trial.py asks for it.
 
 Whatever it does there, what is served does not feel it. One line of JSON tells of each gate that it comes to, and the last one what
 came out.
@@ -7,10 +7,11 @@ came out.
 import contextlib
 import json
 import os
-import signal
 import socket
-import sys
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from contract.contract import Contract, load
@@ -24,34 +25,42 @@ from grpc_server.model import try_model
 from grpc_server.repository import Bundle, Repository
 from grpc_server.runtimes import loader_of
 from grpc_server.settings import ServerSettings
-from lifecycle.process import log_to_stderr
 
 _MOST_FINDINGS = 3
 
-_NICE = 10
-"""A tenth of the time of a process that serves, if both want it; what it waits for a core, its gates do not count."""
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a candidate is to be held against the gates."""
+
+    name: str
+    version: str
+    settings: dict[str, Any]
+    """Of the server, as JSON has them."""
+    returns: bool
+    """Whether it has answered before."""
 
 
-def examine(name: str, version: str, settings: ServerSettings, contract: Contract, tell: Any, *, returns: bool) -> list[Cost]:
+def examine(request: Request, settings: ServerSettings, contract: Contract, tell: Callable[[dict[str, Any]], None]) -> list[Cost]:
     """What a run costs, for each service that the version answers. Raises ModelError.
 
     One that `returns` is not held against the contract that it was made for: nobody gets worse than before.
     """
-    _import_runtime(name, version, settings)
+    name, version = request.name, request.version
     gates = Gates(f"model {name!r} version {version}", lambda gate: tell({"gate": gate}))
     with gates(Gate.DIGEST):
         bundle = Repository(settings.models).read(name, version)
-    if bundle.contract and not returns:
+    if bundle.contract and not request.returns:
         with gates(Gate.REVISION):
             _check_revision(bundle, contract)
     services = [service for service in contract.services if service.model == name]
     return [try_model(bundle, contract, service, settings, gates) for service in services]
 
 
-def _import_runtime(name: str, version: str, settings: ServerSettings) -> None:
+def import_runtime(request: Request) -> None:
     """Before the gates, whose seconds are the version's own: to import scikit-learn takes one or two."""
     with contextlib.suppress(Exception):  # The gates will say it.
-        loader_of(Repository(settings.models).manifest(name, version).format)
+        loader_of(Repository(Path(request.settings["models"])).manifest(request.name, request.version).format)
 
 
 def _check_revision(bundle: Bundle, contract: Contract) -> None:
@@ -65,34 +74,24 @@ def _check_revision(bundle: Bundle, contract: Contract) -> None:
         )
 
 
-def main(name: str, version: str, settings: str, returns: str, line: str, lifeline: str) -> None:
-    """Run the process; `line` and `lifeline` are file descriptors of sockets, `settings` is JSON."""
-    with socket.socket(fileno=int(lifeline)) as alive, socket.socket(fileno=int(line)) as told:
-        for inherited in (alive, told):
-            inherited.set_inheritable(False)  # What a model starts must not hold them open.
-        end_with(alive)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # Meant for the server, which ends this process.
-        os.nice(_NICE)
-        log_to_stderr()
-        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+def run(request: Request, told: socket.socket, lifeline: socket.socket) -> None:
+    """Be the candidate, in a process that was forked for it."""
+    end_with(lifeline)
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
 
-        def tell(facts: dict[str, Any]) -> None:
-            told.sendall(json.dumps(facts).encode() + b"\n")
+    def tell(facts: dict[str, Any]) -> None:
+        told.sendall(json.dumps(facts).encode() + b"\n")
 
-        with contextlib.suppress(ConnectionError):  # Nobody waits for it any more.
-            try:
-                chosen = ServerSettings.model_validate_json(settings)
-                costs = examine(name, version, chosen, load(chosen.protos), tell, returns=returns == "1")
-            except ModelError as error:
-                tell({"refused": str(error), "gate": error.gate})
-            except SetupError as error:
-                tell({"refused": str(error), "gate": Gate.CONTRACT})
-            except BaseException as error:  # A model may raise anything, SystemExit too.
-                tell({"refused": f"{type(error).__name__}: {str(error)[:200]}", "gate": ""})
-            else:
-                tell({"costs": [[cost.one_row, cost.batch] for cost in costs]})
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with contextlib.suppress(ConnectionError):  # Nobody waits for it any more.
+        tell({"pid": os.getpid()})
+        try:
+            settings = ServerSettings.model_validate(request.settings)
+            costs = examine(request, settings, load(settings.protos), tell)
+        except ModelError as error:
+            tell({"refused": str(error), "gate": error.gate})
+        except SetupError as error:
+            tell({"refused": str(error), "gate": Gate.CONTRACT})
+        except BaseException as error:  # A model may raise anything, SystemExit too.
+            tell({"refused": f"{type(error).__name__}: {str(error)[:200]}", "gate": ""})
+        else:
+            tell({"costs": [[cost.one_row, cost.batch] for cost in costs]})

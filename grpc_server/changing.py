@@ -1,11 +1,13 @@
 """Changes of what answers, as commands and the control service make them: the gates, the record, the servers' verdict."""
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 from grpc_server.errors import ChangeRefused, GenerationMoved, ModelError, ModelNotFound
+from grpc_server.fork_server import ForkServer
 from grpc_server.gates import Gate
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore
@@ -161,7 +163,8 @@ class Changer:
             gates.append(gate)
 
         try:
-            Trial(self._name, version, self._settings, tell).run()
+            with closing(ForkServer()) as forks:
+                Trial(self._name, version, self._settings, forks, tell).run()
         except ModelError as error:
             for last in gates[-1:]:
                 self._progress.refused(last)

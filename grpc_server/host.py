@@ -129,6 +129,7 @@ class Host:
             shadow = self._shadow
             if shadow is not None:
                 self._end_shadow(shadow)
+        self._loader.forks.close()
         for version in self.versions:
             version.close(seconds, for_streams=False)
         if shadow is not None:
@@ -263,7 +264,7 @@ class Host:
 
         gates = Gates(f"model {self.name!r} version {rollout.version}", tell)
         returns = self.routes.is_return(rollout.version)
-        trial = rollout.trial = Trial(self.name, rollout.version, self._loader.settings, tell, returns=returns)
+        trial = rollout.trial = Trial(self.name, rollout.version, self._loader.settings, self._loader.forks, tell, returns=returns)
         if rollout.stopped:
             trial.stop()
         costs = trial.run()

@@ -7,6 +7,7 @@ from contract.service import Service
 from grpc_server.admission import Admission
 from grpc_server.cost import Cost
 from grpc_server.errors import ModelError
+from grpc_server.fork_server import ForkServer
 from grpc_server.gates import Gate, Gates
 from grpc_server.lineup import Version
 from grpc_server.model import Model, load_model, load_tried
@@ -17,9 +18,10 @@ from grpc_server.settings import ServerSettings
 class Loader:
     """Loads the versions of one model. Safe for several threads."""
 
-    def __init__(self, name: str, contract: Contract, settings: ServerSettings, admission: Admission) -> None:
+    def __init__(self, name: str, contract: Contract, settings: ServerSettings, admission: Admission, forks: ForkServer) -> None:
         self.name = name
         self.settings = settings
+        self.forks = forks
         self.services: tuple[Service, ...] = tuple(service for service in contract.services if service.model == name)
         self._contract = contract
         self._admission = admission

@@ -12,6 +12,7 @@ from grpc_server.batcher import Batcher
 from grpc_server.door import Door, StreamDoor
 from grpc_server.errors import ModelError
 from grpc_server.follower import Follower
+from grpc_server.fork_server import ForkServer
 from grpc_server.handler import Handler, Kind
 from grpc_server.host import Host, open_host
 from grpc_server.loading import Loader
@@ -91,11 +92,11 @@ def load_registry(contract: Contract, settings: ServerSettings) -> Registry:
     """
     added = _added(contract, settings.models)
     served = contract.only(added)
-    admission = Admission()
+    admission, forks = Admission(), ForkServer()
     hosts: list[Host] = []
     try:
         for name in dict.fromkeys(service.model for service in served.services):
-            hosts.append(open_host(Loader(name, served, settings, admission)))  # noqa: PERF401  # Those before must be closed.
+            hosts.append(open_host(Loader(name, served, settings, admission, forks)))  # noqa: PERF401  # Those before must be closed.
     except ModelError:
         for host in hosts:
             host.close(0.0)

@@ -5,8 +5,6 @@ import json
 import select
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +12,12 @@ from typing import Any
 
 from grpc_server.cost import Cost
 from grpc_server.errors import ModelError, ModelMismatch
+from grpc_server.fork_server import ForkServer
 from grpc_server.gates import Gate
 from grpc_server.settings import ServerSettings
 
 _START_SECONDS = 60.0
-"""Longest time from the start of the process to the first gate: it imports what a server imports."""
-
-_LAST_SECONDS = 5.0
-"""Longest time between the last word of the process and its end."""
+"""Longest time to the start of the process, and from there to the first gate: something has to import what a server imports."""
 
 _PATIENCE = 3
 """How many times as long a gate may take by the clock where the process has to wait for a core, which what serves gets first."""
@@ -31,7 +27,14 @@ class Trial:
     """One version at the gates. `run` it once, from one thread; any thread may `stop` it."""
 
     def __init__(
-        self, name: str, version: str, settings: ServerSettings, tell: Callable[[Gate], None], *, returns: bool = False
+        self,
+        name: str,
+        version: str,
+        settings: ServerSettings,
+        forks: ForkServer,
+        tell: Callable[[Gate], None],
+        *,
+        returns: bool = False,
     ) -> None:
         """Start the process; `tell` is called at each gate. One that `returns` has answered before: it need not pass REVISION.
 
@@ -44,17 +47,10 @@ class Trial:
         self._received = b""
         self._line, theirs = socket.socketpair()
         self._lifeline, watched = socket.socketpair()
+        facts = {"name": name, "version": version, "settings": settings.model_dump(mode="json"), "returns": returns}
         with theirs, watched:
-            descriptors = [theirs.fileno(), watched.fileno()]
-            facts = [name, version, settings.model_dump_json(), str(int(returns))]
             try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "grpc_server.candidate", *facts, *map(str, descriptors)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=2,  # What a model prints is log: whoever reads the server's stdout expects other things.
-                    pass_fds=descriptors,
-                    process_group=0,  # No session of its own: Linux would give that as much time as the server's.
-                )
+                self._pid = forks.fork(facts, theirs, watched)
             except OSError as error:
                 raise ModelError(f"no process for {self._place}: {error.strerror}") from None
 
@@ -67,31 +63,34 @@ class Trial:
             raise
         finally:
             self.stop()
-            self._process.wait()
             self._line.close()
             self._lifeline.close()
 
     def stop(self) -> None:
         """End the process, and what it has started, at once; `run` then raises ModelError."""
-        self._process.kill()
         with contextlib.suppress(OSError):  # It may be closed.
             self._lifeline.shutdown(socket.SHUT_RDWR)  # The kernel then kills the whole group: see lifeline.py.
             self._line.shutdown(socket.SHUT_RDWR)
 
     def _verdict(self) -> list[Cost]:
-        budget = _Budget(self._process.pid, _START_SECONDS)
+        budget = _Budget(self._pid, _START_SECONDS)
         while True:
             facts = self._next(budget)
-            if "gate" in facts and "refused" not in facts:
-                self._gate = Gate(facts["gate"])
-                budget = _Budget(self._process.pid, self._settings.gate_seconds)
-                self._tell(self._gate)
-            elif "costs" in facts:
+            if "costs" in facts:
                 return [Cost(*seconds) for seconds in facts["costs"]]
-            else:
+            if "refused" in facts:
                 refusal = ModelMismatch(facts["refused"])
                 refusal.gate = facts["gate"]
                 raise refusal
+            if "ended" in facts:
+                raise ModelMismatch(f"{self._place} {_end(facts['ended'])}")
+            if "pid" in facts:
+                self._pid = facts["pid"]
+                budget = _Budget(self._pid, _START_SECONDS)
+            else:
+                self._gate = Gate(facts["gate"])
+                budget = _Budget(self._pid, self._settings.gate_seconds)
+                self._tell(self._gate)
 
     def _next(self, budget: "_Budget") -> dict[str, Any]:
         while b"\n" not in self._received:
@@ -108,15 +107,12 @@ class Trial:
     def _receive(self) -> None:
         received = self._line.recv(65536)
         if not received:
-            raise ModelMismatch(f"{self._place} {self._end()}")
+            raise ModelMismatch(f"{self._place} closed the line to the server")
         self._received += received
 
-    def _end(self) -> str:
-        try:
-            code = self._process.wait(_LAST_SECONDS)
-        except subprocess.TimeoutExpired:
-            return "closed the line to the server"
-        return f"ended its process by signal {signal.Signals(-code).name}" if code < 0 else f"ended its process with code {code}"
+
+def _end(code: int) -> str:
+    return f"ended its process by signal {signal.Signals(-code).name}" if code < 0 else f"ended its process with code {code}"
 
 
 class _Budget:

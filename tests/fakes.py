@@ -15,6 +15,7 @@ from grpc_server.admission import Admission
 from grpc_server.batcher import Batcher
 from grpc_server.binding import Binding
 from grpc_server.cost import Cost, Placement
+from grpc_server.fork_server import ForkServer
 from grpc_server.host import Host
 from grpc_server.lineup import Version
 from grpc_server.loading import Loader
@@ -99,5 +100,5 @@ def registry_of(
 def hosting(contract: Contract, models: list[Model]) -> Registry:
     """A registry of models of one name, a service each."""
     admission = Admission()
-    loader = Loader(models[0].name, contract, ServerSettings(models=Path("/nowhere")), admission)
+    loader = Loader(models[0].name, contract, ServerSettings(models=Path("/nowhere")), admission, ForkServer())
     return Registry(contract, [Host(loader, Version(models, contract.rules, admission), Routes())], admission)

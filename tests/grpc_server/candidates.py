@@ -16,6 +16,7 @@ import numpy as np
 
 from contract.contract import Contract
 from grpc_server.admission import Admission
+from grpc_server.fork_server import ForkServer
 from grpc_server.host import Host
 from grpc_server.loading import Loader
 from grpc_server.manifest import GOLDEN, Manifest
@@ -137,7 +138,7 @@ def rollback(root: Path) -> Routes:
 
 def loader(root: Path, contract: Contract, **settings: Any) -> Loader:
     protos = Path(__file__).parents[2] / "protos"
-    return Loader("iris", contract, ServerSettings(models=root, protos=protos, **settings), Admission())
+    return Loader("iris", contract, ServerSettings(models=root, protos=protos, **settings), Admission(), ForkServer())
 
 
 def until(host: Host, condition: Callable[[], bool]) -> None:
