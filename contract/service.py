@@ -14,6 +14,8 @@ from contract.fields import is_nested
 from contract.options import Options
 from contract.problem import Problem, error
 
+_OURS = "foretell.v1."
+
 
 class Shape(Enum):
     """How rows travel in a method."""
@@ -24,6 +26,8 @@ class Shape(Enum):
     """A message whose only field repeats Features in, one whose only field repeats Response out."""
     STREAM = "stream"
     """Features streamed in, Responses streamed out."""
+    WATCH = "watch"
+    """One message in, messages out until there is no more to tell. Not for models: only a service of our own has such."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Method:
     answers: FieldDescriptor | None
     """The repeated field of a batch response; None for the other shapes."""
     paths: tuple[str, ...]
-    """REST paths, as in `google.api.http`; empty for a stream."""
+    """REST paths, as in `google.api.http`; empty for a stream and a watch."""
 
     @property
     def full_name(self) -> str:
@@ -112,16 +116,17 @@ def _method(method: MethodDescriptor, options: Options) -> Method:
     _refuse_recursion(method.input_type)
     _refuse_recursion(method.output_type)
     rows, answers = _only_repeated(method.input_type), _only_repeated(method.output_type)
-    if method.client_streaming != method.server_streaming:
+    watches = method.server_streaming and not method.client_streaming and service.startswith(_OURS)
+    if method.client_streaming != method.server_streaming and not watches:
         raise Misdeclared(error(method.full_name, f"{method.full_name} streams one way only", "stream both ways, or neither"))
-    shape = Shape.STREAM if method.client_streaming else Shape.BATCH if rows else Shape.ROW
+    shape = Shape.WATCH if watches else Shape.STREAM if method.client_streaming else Shape.BATCH if rows else Shape.ROW
     if shape is Shape.BATCH and answers is None:
         reason = f"{method.full_name} takes a batch, and does not answer with one"
         raise Misdeclared(error(method.full_name, reason, "let its response be one repeated message too"))
     if shape is not Shape.BATCH:
         rows = answers = None
     http = options.get(method, "google.api.http")
-    paths = () if shape is Shape.STREAM else tuple(_paths(method, http))
+    paths = () if method.server_streaming else tuple(_paths(method, http))
     classes = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
     return Method(service, method.name, shape, method.input_type, method.output_type, *classes, rows, answers, paths)
 

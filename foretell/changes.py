@@ -12,7 +12,6 @@ from foretell.options import Change, Introduction
 from foretell.place import servers_of, settings_at, trust
 from foretell.remote import RemoteChanger
 from grpc_server.changing import Changed, Changer, Progress, Wish
-from grpc_server.gates import Gate
 
 
 class Changes(Protocol):
@@ -51,22 +50,26 @@ def change(name: str, told: Change, act: Callable[[Changes], Changed]) -> None:
 
 def _here(name: str, told: Change, wish: Wish, act: Callable[[Changes], Changed]) -> Changed:
     settings = settings_at(told)
-    return act(Changer(name, settings, servers_of(settings, told), wish, Progress() if told.as_json else _Lines()))
+    return act(Changer(name, settings, servers_of(settings, told), wish, _progress(told)))
 
 
 def _remotely(name: str, told: Change, wish: Wish, act: Callable[[Changes], Changed]) -> Changed:
     settings_at(told)
-    with RemoteChanger(str(told.target), trust(told), name, wish) as changer:
+    with RemoteChanger(str(told.target), trust(told), name, wish, _progress(told)) as changer:
         return act(changer)
+
+
+def _progress(told: Change) -> Progress:
+    return Progress() if told.as_json else _Lines()
 
 
 class _Lines(Progress):
     """A line for each gate."""
 
-    def passed(self, gate: Gate) -> None:
+    def passed(self, gate: str) -> None:
         typer.echo(f"  {gate:<9} passed")
 
-    def refused(self, gate: Gate) -> None:
+    def refused(self, gate: str) -> None:
         typer.echo(f"  {gate:<9} refused")
 
     def at(self, gate: str) -> None:

@@ -1,5 +1,6 @@
 """A record elsewhere, read and changed through the control service of its server."""
 
+from collections.abc import Iterator
 from datetime import UTC
 from typing import Any, Self
 
@@ -8,7 +9,7 @@ from google.protobuf.message import Message
 
 from contract.contract import load_control
 from contract.errors import SetupError
-from grpc_server.changing import MOST_WHY, Changed, Wish
+from grpc_server.changing import MOST_WHY, Changed, Progress, Wish
 from grpc_server.routes import Change, Routes
 from grpc_server.tls import Trust
 from grpc_server.verdict import Servers, Verdict
@@ -35,14 +36,24 @@ class Remote:
         self._channel.close()
 
     def ask(self, method_name: str, /, **fields: Any) -> Any:
-        """The response of a method. Raises SetupError with the words of the server, or where none answers."""
+        """The last response of a method. Raises SetupError with the words of the server, or where none answers."""
+        *_, last = self.watch(method_name, **fields)
+        return last
+
+    def watch(self, method_name: str, /, **fields: Any) -> Iterator[Any]:
+        """All of them, as they come. Raises SetupError as `ask`."""
         method = self._methods[method_name]
         request: Message = method.request(**fields)
-        call: Any = self._channel.unary_unary(method.path)
+        call: Any = self._channel.unary_stream(method.path)  # To gRPC, a response alone is a stream of one.
+        answered = False
         try:
-            return method.response.FromString(call(request.SerializeToString(), timeout=_SECONDS))
+            for answer in call(request.SerializeToString(), timeout=_SECONDS):
+                answered = True
+                yield method.response.FromString(answer)
         except grpc.RpcError as error:
             raise SetupError(self._told(error)) from None
+        if not answered:
+            raise SetupError(f"{self._target} has another control service than ours")
 
     def _told(self, error: Any) -> str:
         code = error.code()
@@ -69,34 +80,41 @@ class Remote:
 class RemoteChanger(Remote):
     """The changes of Changer, made there."""
 
-    def __init__(self, target: str, trust: Trust, name: str, wish: Wish) -> None:
+    def __init__(self, target: str, trust: Trust, name: str, wish: Wish, progress: Progress) -> None:
         super().__init__(target, trust)
+        self._progress = progress
         self._name = name
         self._wish: dict[str, Any] = {"who": wish.who, "why": wish.why[:MOST_WHY], "generation": wish.generation}
         self._wish |= {"no_check": not wish.check, "no_wait": not wish.wait}
 
     def promote(self, version: str, alias: str) -> Changed:
         """See Changer."""
-        return self._change("Promote", version=version, alias=alias)
+        return self._change("promote", version=version, alias=alias)
 
     def canary(self, version: str, share: float) -> Changed:
         """See Changer."""
-        return self._change("Canary", version=version, share=share)
+        return self._change("canary", version=version, share=share)
 
     def shadow(self, version: str, *, end: bool) -> Changed:
         """See Changer."""
-        return self._change("Shadow", version=version, end=end)
+        return self._change("shadow", version=version, end=end)
 
     def rollback(self, alias: str) -> Changed:
         """See Changer."""
-        return self._change("Rollback", alias=alias)
+        return self._change("rollback", alias=alias)
 
     def retire(self, version: str) -> Changed:
         """See Changer."""
-        return self._change("Retire", version=version)
+        return self._change("retire", version=version)
 
-    def _change(self, method: str, **fields: Any) -> Changed:
-        told = self.ask(method, name=self._name, wish=self._wish, **fields)
+    def _change(self, kind: str, **fields: Any) -> Changed:
+        tell = {"passed": self._progress.passed, "refused": self._progress.refused, "reached": self._progress.at}
+        for answer in self.watch("Apply", **{kind: {"name": self._name, "wish": self._wish, **fields}}):
+            if answer.passage.stage in tell:
+                tell[answer.passage.stage](answer.passage.gate)
+        if not answer.HasField("changed"):
+            raise SetupError(f"{self._target} does not say what became of it: look with `foretell history {self._name}`")
+        told = answer.changed
         verdict = Verdict(told.outcome, told.verdict, tuple(told.servers))
         return Changed(told.generation, dict(told.aliases), told.done, verdict)
 

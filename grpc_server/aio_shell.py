@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeAlias
 import grpc
 
 from grpc_server.call import CHOOSING, Call
-from grpc_server.handler import WINDOW, Answer, Handler, Kind
+from grpc_server.handler import WINDOW, Answer, Handler, Kind, Last
 from grpc_server.refusal import Refusal
 from grpc_server.shell import Work
 from grpc_server.status import trailing
@@ -144,7 +144,8 @@ async def _watch(handler: Handler, request: bytes, context: Context) -> None:
     loop = asyncio.get_running_loop()
 
     def push(answer: Answer) -> None:
-        loop.call_soon_threadsafe(answers.put_nowait, answer)
+        with contextlib.suppress(RuntimeError):  # The loop is gone with whoever watched.
+            loop.call_soon_threadsafe(answers.put_nowait, answer)
 
     work = handler.answer(request, call, push)
     try:
@@ -152,7 +153,10 @@ async def _watch(handler: Handler, request: bytes, context: Context) -> None:
             answer = await answers.get()
             if isinstance(answer, Refusal):
                 await _abort(context, answer, handler, call)
-            await context.write(answer)
+            await context.write(bytes(answer))
+            if isinstance(answer, Last):
+                context.set_trailing_metadata(handler.labels(call))
+                return
     finally:
         if work is not None:
             work.cancel()

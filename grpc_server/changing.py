@@ -51,10 +51,10 @@ class Changed:
 class Progress:
     """Hears how a change gets on."""
 
-    def passed(self, gate: Gate) -> None:
+    def passed(self, gate: str) -> None:
         """The version is through a gate, here."""
 
-    def refused(self, gate: Gate) -> None:
+    def refused(self, gate: str) -> None:
         """The version is not through a gate, here."""
 
     def at(self, gate: str) -> None:

@@ -9,12 +9,12 @@ from itertools import islice
 from typing import Any
 
 from contract.contract import Contract
-from contract.service import Method
+from contract.service import Method, Shape
 from contract.strays import Strays
 from grpc_server.call import Call
-from grpc_server.changing import Changed, Changer, Wish
+from grpc_server.changing import Changed, Changer, Progress, Wish
 from grpc_server.errors import GenerationMoved, ModelError, ModelNotFound
-from grpc_server.handler import Answer, Handler, Kind, Reply, parsed
+from grpc_server.handler import Answer, Handler, Kind, Last, Reply, parsed
 from grpc_server.incident import failure
 from grpc_server.refusal import MOST_VIOLATIONS, ChangeConflict, ChangeImpossible, InvalidFeatures, Refusal, UnknownModel
 from grpc_server.repository import Repository
@@ -46,19 +46,24 @@ class Control:
         """One for each method."""
         for service in self.contract.services:
             for method in service.methods:
-                yield Handler(method.path, Kind.UNARY, partial(self._answer, method))
+                kind = Kind.WATCH if method.shape is Shape.WATCH else Kind.UNARY
+                yield Handler(method.path, kind, partial(self._answer, method))
 
     def _answer(self, method: Method, request: bytes, call: Call, reply: Reply) -> None:
-        work = lambda: reply(self._outcome(method, request, call))  # noqa: E731
+        work = lambda: reply(self._outcome(method, request, call, reply))  # noqa: E731
         threading.Thread(target=work, name="control", daemon=True).start()  # A stopping server does not wait for gates.
 
-    def _outcome(self, method: Method, request: bytes, call: Call) -> Answer:
+    def _outcome(self, method: Method, request: bytes, call: Call, reply: Reply) -> Answer:
         try:
-            message = parsed(method.request, request)
+            message: Any = parsed(method.request, request)
             self._check(method, message)
-            response = self._history(method, message) if method.name == "History" else self._change(method, message)
-            answer: bytes = response.SerializeToString()
-            return answer
+            if method.name == "History":
+                return _bytes(self._history(method, message))
+            if method.name != "Apply":
+                return _bytes(method.response(**self._change(method.name, message, Progress())))
+            kind = message.WhichOneof("change")
+            changed = self._change(kind.capitalize(), getattr(message, kind), _Told(method.response, reply))
+            return Last(_bytes(method.response(changed=changed)))
         except Refusal as refusal:
             return refusal
         except ModelError as error:
@@ -73,14 +78,15 @@ class Control:
             text = "; ".join(f"{violation.field}: {violation.message}" for violation in violations[:3])
             raise InvalidFeatures(text, violations, verdict.unjudged_rows)
 
-    def _change(self, method: Method, request: Any) -> Any:
+    def _change(self, name: str, request: Any, progress: Progress) -> dict[str, Any]:
+        """The fields of a Changed."""
         said = request.wish
         generation = said.generation if said.HasField("generation") else None
         wish = Wish(f"{said.who or 'somebody'} (control)", said.why, generation, check=not said.no_check, wait=not said.no_wait)
-        changed = _CHANGES[method.name](Changer(request.name, self.settings, self.servers, wish), request)
-        facts = {"generation": changed.generation, "done": changed.done, "aliases": changed.aliases}
+        changed = _CHANGES[name](Changer(request.name, self.settings, self.servers, wish, progress), request)
+        facts = {"generation": changed.generation, "done": changed.done, "aliases": dict(changed.aliases)}
         verdict = changed.verdict
-        return method.response(**facts, outcome=verdict.outcome, verdict=verdict.text, servers=verdict.servers)
+        return facts | {"outcome": verdict.outcome, "verdict": verdict.text, "servers": verdict.servers}
 
     def _history(self, method: Method, request: Any) -> Any:
         repository = Repository(self.settings.models)
@@ -93,6 +99,31 @@ class Control:
             told = change.model_dump(exclude={"when"}, exclude_none=True)
             response.changes.add(**told).when.FromDatetime(change.when)
         return response
+
+
+class _Told(Progress):
+    """Each step is a reply of a watch."""
+
+    def __init__(self, response: type[Any], reply: Reply) -> None:
+        self._response = response
+        self._reply = reply
+
+    def passed(self, gate: str) -> None:
+        self._tell(gate, "passed")
+
+    def refused(self, gate: str) -> None:
+        self._tell(gate, "refused")
+
+    def at(self, gate: str) -> None:
+        self._tell(gate, "reached")
+
+    def _tell(self, gate: str, stage: str) -> None:
+        self._reply(_bytes(self._response(passage={"gate": gate, "stage": stage})))
+
+
+def _bytes(message: Any) -> bytes:
+    serialized: bytes = message.SerializeToString()
+    return serialized
 
 
 def _refusal(error: ModelError) -> Refusal:

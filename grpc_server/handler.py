@@ -22,6 +22,10 @@ Reply: TypeAlias = Callable[[Answer], None]
 """Takes an answer, from any thread."""
 
 
+class Last(bytes):
+    """The last reply of a watch."""
+
+
 class Pending(Protocol):
     """Work under way."""
 
@@ -37,7 +41,7 @@ class Kind(Enum):
     STREAM = "stream"
     """A reply to each request, in their order; the first refusal ends the call."""
     WATCH = "watch"
-    """One request; replies until the work is cancelled."""
+    """One request; replies until a refusal, a Last, or the end of the work."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # private, so without types
 
 from grpc_server.call import CHOOSING, Call
-from grpc_server.handler import WINDOW, Answer, Handler, Kind, Pending
+from grpc_server.handler import WINDOW, Answer, Handler, Kind, Last, Pending
 from grpc_server.refusal import MalformedMessage, Refusal
 from grpc_server.status import trailing
 from lifecycle.request_id import request_id
@@ -130,9 +130,10 @@ class _StreamCall:
 
     def _push(self, answer: Answer) -> None:
         slot = _Slot()
-        slot.answer = answer
+        slot.answer = bytes(answer) if isinstance(answer, Last) else answer
         with self._lock:
             self._slots.append(slot)
+            self._half_closed = isinstance(answer, Last)
         self._proceed()
 
     def _answered(self, slot: _Slot, answer: Answer) -> None:

@@ -75,9 +75,11 @@ def refusal(*arguments: str, **environment: str) -> str:
 
 def test_every_command_works_on_a_server_elsewhere(elsewhere: Elsewhere) -> None:
     there = ["--target", elsewhere.control, *elsewhere.ours]
-    promoted = run("promote", "iris", "1", "--why", "rehearsal", *there)
-    assert promoted.stdout.splitlines()[0] == "production of iris is version 1 (generation 1)"
-    assert promoted.stdout.splitlines()[1].endswith(" follows generation 1")
+    promoted = run("promote", "iris", "1", "--why", "rehearsal", *there).stdout.splitlines()
+    assert promoted[:5] == [f"  {gate:<9} passed" for gate in ("digest", "load", "contract", "golden", "warm-up")]
+    assert all(line.startswith("  the server is at the gate ") for line in promoted[5:-2])
+    assert promoted[-2] == "production of iris is version 1 (generation 1)"
+    assert promoted[-1].endswith(" follows generation 1")
     change = elsewhere.routes.history[-1]
     assert (change.who.endswith(" (control)"), change.why, change.after) == (True, "rehearsal", "1")
     run("canary", "iris", "2", "--share", "5%", *there)
@@ -92,7 +94,9 @@ def test_every_command_works_on_a_server_elsewhere(elsewhere: Elsewhere) -> None
     assert elsewhere.routes.retired == ("1",)
     assert [model["version"] for model in json.loads(run("models", "--json", *there).stdout)["models"]] == ["2"]
     version = add(elsewhere.root, candidates.Steady(0.5), golden(0.4))
-    assert refusal("promote", "iris", version, *there).endswith("(gate golden; nothing has changed)")
+    refused = run("promote", "iris", version, *there)
+    assert refused.stdout.splitlines()[-2:] == ["  contract  passed", "  golden    refused"]
+    assert str(refused.exception).endswith("(gate golden; nothing has changed)")
     assert refusal("promote", "iris", "2", "--generation", "1", *there).startswith("the record of iris is at generation 7, not 1")
 
 

@@ -15,6 +15,8 @@ from grpc_health.v1 import health_pb2
 
 from contract.errors import SetupError
 from grpc_server.aio_shell import AioShell
+from grpc_server.call import Call
+from grpc_server.handler import Handler, Kind, Last, Reply
 from grpc_server.loop_check import loop_works
 from grpc_server.loop_shell import LoopShell
 from grpc_server.server import Server
@@ -23,10 +25,20 @@ from grpc_server.shells import chosen_shell
 from tests.fakes import FakeRuntime, Held
 from tests.grpc_server.serving import by_first_column, failure, served
 from tests.iris import EXAMPLE
+from tests.processes import ANY_PORT
 
 each_shell = pytest.mark.usefixtures("each_shell")
 NOWHERE = Path("nowhere.pem")
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class NoWork:
+    """No models."""
+
+    waiting = 0
+
+    def run_waiting(self) -> None:
+        """See Work."""
 
 
 def watch(channel: grpc.aio.Channel, service: str) -> Any:
@@ -56,6 +68,24 @@ async def test_watchers_that_go_leave_nothing_behind() -> None:
             assert (await watcher.read()).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
             watcher.cancel()
         await stub.predict(stub.features(**EXAMPLE))
+
+
+async def test_a_watch_may_come_to_an_end(each_shell: str) -> None:
+    def answer(request: bytes, _call: Call, reply: Reply) -> None:
+        for told in (request, request, Last(b"over")):
+            reply(told)
+
+    shell = chosen_shell(each_shell, ())
+    port = shell.add_port(ANY_PORT)
+    await shell.start([Handler("/a/Watch", Kind.WATCH, answer)], NoWork())
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call: Any = channel.unary_stream("/a/Watch")
+            watcher = call(b"now", metadata=(("x-request-id", "a1"),))
+            assert [told async for told in watcher] == [b"now", b"now", b"over"]
+            assert dict(await watcher.trailing_metadata())["x-request-id"] == "a1"
+    finally:
+        await shell.stop(0)
 
 
 @each_shell
