@@ -12,14 +12,14 @@ ONNX = Format((".onnx",), "grpc_server.runtimes.onnx_format:load", ("numpy", "on
 TREES = Format((".tl",), "grpc_server.runtimes.trees_format:load", ("numpy", "treelite"), install="foretell[trees]")
 
 XGBOOST = Format(
-    (".ubj", ".json"),
+    (".ubj", ".json", ".xgb"),
     "grpc_server.runtimes.xgboost_format:load",
     ("numpy", "xgboost", "xgboost-cpu"),
     recognises=lambda data: data.lstrip()[:1] == b"{" and b"learner_model_param" in data,
     install="foretell[xgboost]",
 )
 LIGHTGBM = Format(
-    (".txt",),
+    (".txt", ".lgb"),
     "grpc_server.runtimes.lightgbm_format:load",
     ("numpy", "lightgbm"),
     recognises=lambda data: data.startswith((b"tree\n", b"tree\r\n")),

@@ -11,6 +11,9 @@ from grpc_server.table import Dtype
 
 _ABOUT = "MLmodel"
 
+_FILES = {"sklearn": "pickled_model", "onnx": "data", "xgboost": "data", "lightgbm": "data"}
+"""Where each flavor that can be read names its file; the first that a folder has is taken."""
+
 _TYPES = {"boolean": "bool", "integer": "int32", "long": "int64", "float": "float32", "string": "str", "datetime": "datetime64[ns]"}
 """Types of a training column by those of a signature; any other is a number."""
 
@@ -31,23 +34,30 @@ def unpack(folder: Path, into: Path) -> Saved:
     """The model in a folder of MLflow's; loading it may run code.
 
     A skops file with types that whoever saved it trusts is written as joblib, whose digest is what is trusted, to `into`. Raises
-    ModelError for a folder that holds no model of scikit-learn or ONNX, and where PyYAML is not installed.
+    ModelError for a folder that holds no model of a flavor in `_FILES`, and where PyYAML is not installed.
     """
     about = _about(folder)
-    flavors = about.get("flavors") or {}
-    sklearn, onnx = flavors.get("sklearn") or {}, flavors.get("onnx") or {}
-    name = sklearn.get("pickled_model") or onnx.get("data")
-    if not isinstance(name, str):
-        raise ModelError(f"{folder / _ABOUT} names no model of scikit-learn or ONNX, but {', '.join(flavors) or 'none'}")
+    name, trusted = _file(about, folder)
     file = (folder / name).resolve()
     if not file.is_relative_to(folder.resolve()) or not file.is_file():
         raise ModelError(f"{folder / _ABOUT} names {name}, which is no file in its folder")
-    trusted = sklearn.get("skops_trusted_types") or []
     if file.suffix == ".skops" and trusted:
-        file = _as_joblib(file, [str(each) for each in trusted], into)
+        file = _as_joblib(file, trusted, into)
     inputs = _inputs(about.get("signature") or {})
     optional = frozenset(name for name, told in inputs.items() if told.get("required") is False)
     return Saved(file, {name: Dtype(_TYPES.get(str(told.get("type")), "float64")) for name, told in inputs.items()}, optional)
+
+
+def _file(about: dict[str, Any], folder: Path) -> tuple[str, list[str]]:
+    """Name of the model's file, and the types that whoever saved it trusts in it."""
+    flavors = about.get("flavors") or {}
+    for flavor, key in _FILES.items():
+        told = flavors.get(flavor) or {}
+        if isinstance(told.get(key), str):
+            return told[key], [str(each) for each in told.get("skops_trusted_types") or []]
+    raise ModelError(
+        f"{folder / _ABOUT} names no model of scikit-learn, ONNX, XGBoost or LightGBM, but {', '.join(flavors) or 'none'}"
+    )
 
 
 def _about(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """Models of MLflow's: its folders, and its registry, as commands take them."""
 
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,6 +64,45 @@ def test_a_contract_is_drafted_from_a_folder(tmp_path: Path, folder: Path) -> No
     assert CliRunner().invoke(app, ["init", str(folder), *options]).exit_code == 0
     features = load(tmp_path / "protos").pool.FindMessageTypeByName("flower.v1.Features")
     assert [field.name for field in features.fields] == list(COLUMNS)
+
+
+def boosters() -> Iterator[tuple[str, str, Callable[[Path], None]]]:
+    """The file, the format that serves it, and how MLflow saves it."""
+    import lightgbm
+    import mlflow.lightgbm
+    import mlflow.xgboost
+    import xgboost
+
+    small: dict[str, Any] = {"n_estimators": 2, "n_jobs": 1}
+    kinds = np.resize(range(3), 30)
+    boosted = xgboost.XGBClassifier(**small).fit(ROWS, kinds)
+    grown = lightgbm.LGBMClassifier(**small, verbose=-1).fit(ROWS, np.array(CLASSES)[kinds])
+    told: dict[str, Any] = {"pip_requirements": []}
+    for form in ("ubj", "json", "xgb"):
+        save = partial(mlflow.xgboost.save_model, boosted, model_format=form, **told)
+        yield f"model.{form}", "xgboost", lambda folder, save=save: save(path=str(folder))  # type: ignore[misc]
+    yield "model.lgb", "lightgbm", lambda folder: mlflow.lightgbm.save_model(grown.booster_, str(folder), **told)
+    yield "model.skops", "joblib", lambda folder: mlflow.lightgbm.save_model(grown, str(folder), **told)
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow's and XGBoost's own affairs.
+def test_folders_of_boosters_are_added_as_what_their_libraries_write(tmp_path: Path) -> None:
+    naming = ["--columns", ",".join(COLUMNS), "--classes", ",".join(CLASSES)]
+    for file, form, save in boosters():
+        folder = tmp_path / file
+        save(folder)
+        assert (folder / file).is_file()
+        assert f" as {form}: " in add(tmp_path / "models", folder, "--name", "iris", *naming).output
+        assert manifest(tmp_path / "models", "iris").classes == CLASSES
+
+
+def test_a_folder_of_another_library_is_refused_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "MLmodel").write_text("flavors: {python_function: {}, pytorch: {model_data: data}}")
+    with pytest.raises(SetupError) as refusal:
+        add(tmp_path / "models", tmp_path, "--name", "iris")
+    assert str(refusal.value) == (
+        f"{tmp_path}/MLmodel names no model of scikit-learn, ONNX, XGBoost or LightGBM, but python_function, pytorch"
+    )
 
 
 @pytest.mark.parametrize("address", ["models:/by_name@champion", "models:/by_name/1", "models:/by_name/latest"])
