@@ -7,11 +7,13 @@ from typing import Any
 def banner(facts: dict[str, Any]) -> str:
     """Addresses, models, and two calls to paste, from what the processes announced."""
     grpc, rest = facts["grpc_address"], f"http://{facts['http_address']}"
-    lines = ["Foretell is ready.", "", f"  gRPC   {grpc}", f"  REST   {rest}", f"  docs   {rest}/docs"]
-    lines += [f"  control {facts['control']}"] * bool(facts["control"])
-    lines += [f"  control {url}/docs" for url in [facts.get("control_url")] if url]
-    lines += [f"  model  {model}" for model in facts["models"]]
-    lines += [f"  follow {followed}" for followed in facts.get("follows", ())]
+    told = [("gRPC", grpc), ("REST", rest), ("docs", f"{rest}/docs")]
+    told += [("control", facts["control"])] * bool(facts["control"])
+    told += [("control", f"{url}/docs") for url in [facts.get("control_url")] if url]
+    told += [("model", model) for model in facts["models"]]
+    told += [("follow", followed) for followed in facts.get("follows", ())]
+    width = max(6, *(len(what) for what, _ in told))
+    lines = ["Foretell is ready.", "", *(f"  {what:<{width}} {text}" for what, text in told)]
     example = facts["example"]
     if example:
         body = shlex.quote(example["body"])

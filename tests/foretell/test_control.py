@@ -97,6 +97,9 @@ def test_a_program_changes_what_answers_over_tcp_and_over_a_socket(served: Serve
     [
         ("Promote", {"name": "iris", "version": "x"}, grpc.StatusCode.INVALID_ARGUMENT, 422),
         ("Canary", {"name": "iris", "version": "2", "share": 1.5}, grpc.StatusCode.INVALID_ARGUMENT, 422),
+        ("History", {"name": "Rose"}, grpc.StatusCode.INVALID_ARGUMENT, 422),
+        ("History", {"name": "r..e"}, grpc.StatusCode.INVALID_ARGUMENT, 422),
+        ("Rollback", {"name": "iris", "alias": "A b"}, grpc.StatusCode.INVALID_ARGUMENT, 422),
         ("Promote", {"name": "iris", "version": "99"}, grpc.StatusCode.NOT_FOUND, 404),
         ("History", {"name": "rose"}, grpc.StatusCode.NOT_FOUND, 404),
         ("Rollback", {"name": "iris", "alias": "staging"}, grpc.StatusCode.FAILED_PRECONDITION, 400),

@@ -12,6 +12,7 @@ import grpc
 import httpx
 import pytest
 
+from foretell.banner import banner
 from tests.conftest import PROTOS
 from tests.iris import EXAMPLE
 from tests.processes import ANY_PORT, LAYOUTS, Foretell, foretell, grpc_server, refused, rest_bridge, until
@@ -54,6 +55,13 @@ def test_the_banner_can_be_pasted(models: Path) -> None:
         (curl,) = [line for line in running.banner.splitlines() if line.strip().startswith("curl ")]
         done = subprocess.run([*shlex.split(curl), "--silent", "--show-error"], capture_output=True, text=True, check=True)
         assert done.stdout.startswith('{"setosa_probability":0.01')
+
+
+def test_what_the_banner_tells_stands_in_one_column() -> None:
+    facts = {"grpc_address": "a:1", "http_address": "a:2", "control": "a:3", "control_url": "http://a:4", "example": None}
+    lines = banner(facts | {"models": ["iris"], "follows": ["models:/iris@x"]}).splitlines()[2:-2]
+    assert lines[3:] == ["  control a:3", "  control http://a:4/docs", "  model   iris", "  follow  models:/iris@x"]
+    assert lines[:3] == ["  gRPC    a:1", "  REST    http://a:2", "  docs    http://a:2/docs"]
 
 
 def ends(running: Foretell, layout: str, number: int) -> None:
