@@ -12,6 +12,7 @@ from contract.places import Place, places
 from contract.problem import Problem, Severity, error
 
 _COMPLAINT = re.compile(r"(?P<file>.+?\.proto):(?P<line>\d+):(?:\d+:)? (?P<reason>.*)")
+_COMPILE = "change that; all else is looked at once it compiles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def read(root: Path) -> tuple[Contract | None, list[Located]]:
     except NotCompiled as refusal:
         return None, [_complaint(root, line) for line in refusal.complaints]
     except ContractError as refusal:
-        return None, [Located(Place(str(root)), error("", str(refusal), ""))]
+        return None, [Located(Place(str(root)), error("", refusal.reason, refusal.fix))]
     return contract, located(contract, [*contract.defects, *pitfalls(contract), *silences(contract)])
 
 
@@ -65,6 +66,6 @@ def _outward(name: str) -> Iterator[str]:
 def _complaint(root: Path, line: str) -> Located:
     told = _COMPLAINT.fullmatch(line)
     if told is None:
-        return Located(Place(str(root)), error("", line.removesuffix("."), ""))
+        return Located(Place(str(root)), error("", line.removesuffix("."), _COMPILE))
     file = told["file"].removeprefix(f"{root.resolve()}/")
-    return Located(Place(file, int(told["line"])), error("", told["reason"].removesuffix("."), ""))
+    return Located(Place(file, int(told["line"])), error("", told["reason"].removesuffix("."), _COMPILE))

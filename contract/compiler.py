@@ -27,10 +27,10 @@ def contract_files(root: Path) -> list[str]:
     Raises ContractError when `root` is not a folder or holds no contract.
     """
     if not root.is_dir():
-        raise ContractError(f"no folder of contracts at {root}: create it or pass --protos")
+        raise ContractError(f"no folder of contracts at {root}", "create it or pass --protos")
     contracts = own_files(root, {".proto"})
     if not contracts:
-        raise ContractError(f"no contract (a .proto file) under {root}")
+        raise ContractError(f"no contract (a .proto file) under {root}", "write one with `foretell init MODEL`, or pass --protos")
     return contracts
 
 

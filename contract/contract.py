@@ -101,7 +101,7 @@ def load_set(compiled: FileDescriptorSet) -> Contract:
     """
     names = [file.name for file in compiled.file if is_contract(file.name)]
     if not names:
-        raise ContractError("no contract is in the descriptor set")
+        raise ContractError("no contract is in the descriptor set", "build it of files that are not imports alone")
     return _read(completed(compiled), names, {}, {}, strict=True)
 
 
@@ -114,9 +114,9 @@ def _read(
     files: list[Any] = [pool.FindFileByName(name) for name in names]
     read = [read_service(service, options) for file in files for service in file.services_by_name.values()]
     if not read:
-        raise ContractError(f"no service is defined in {', '.join(names)}")
+        raise ContractError(f"no service is defined in {', '.join(names)}", "define one, with an rpc that the model answers")
     services = tuple(service for service, _ in read)
-    found = tuple(chain.from_iterable(unanswerable for _, unanswerable in read)) or tuple(defects(services, rules))
+    found = (*chain.from_iterable(unanswerable for _, unanswerable in read), *defects(services, rules))
     if found and strict:
         raise ContractError(str(found[0]))
     texts = {key: text for file in compiled.file for key, text in comments(file).items()}
@@ -138,4 +138,4 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ContractError(f"{file} is not UTF-8: byte {error.start}") from None
+        raise ContractError(f"{file} is not UTF-8: byte {error.start}", "save it as UTF-8") from None

@@ -16,6 +16,11 @@ class SetupError(Exception):
 class ContractError(SetupError):
     """The contract contradicts itself."""
 
+    def __init__(self, reason: str, fix: str = "") -> None:
+        """What is wrong, and what to do about it; the text says both."""
+        super().__init__(f"{reason}: {fix}" if fix else reason)
+        self.reason, self.fix = reason, fix
+
 
 class Misdeclared(ContractError):
     """Things of the contract that cannot be as they are."""

@@ -4,6 +4,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -12,15 +13,17 @@ import typer
 from contract.check import Located, located, read
 from contract.contract import Contract
 from contract.errors import Misdeclared, SetupError
-from contract.problem import Problem, Severity, error, warning
+from contract.problem import Problem, Severity, warning
 from contract.service import Service
 from foretell.fit import misfits
 from foretell.printing import Lines, annotate
-from grpc_server.errors import ModelError, ModelMismatch
-from grpc_server.model import load_model
+from grpc_server.errors import ModelError
+from grpc_server.model import faults
 from grpc_server.repository import Bundle, Repository
 from grpc_server.settings import ServerSettings
+from grpc_server.skew import skewed
 from rest_bridge.codec import Codec
+from rest_bridge.own_paths import collisions
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 
@@ -39,14 +42,13 @@ def check(protos: Path, models: Path, model: str | None) -> list[Located]:
         return found
     if model is not None and model not in {service.model for service in contract.services}:
         raise SetupError(f"no service under {protos} is answered by a model {model!r}")
-    if any(each.is_error for each in found if each.problem in contract.defects):
-        return found  # What contradicts itself, no model can be held against.
     further = [*_untranslatable(contract), *_mismatches(contract, models, model)]
     return sorted([*found, *located(contract, further)], key=lambda each: each.place)
 
 
 def _untranslatable(contract: Contract) -> Iterator[Problem]:
-    """Messages that cannot travel as JSON."""
+    """What the bridge refuses: paths that are its own, and messages that cannot travel as JSON."""
+    yield from collisions(contract)
     methods = [method for service in contract.services for method in service.methods if method.paths]
     for message in {side.full_name: side for method in methods for side in (method.input, method.output)}.values():
         try:
@@ -65,29 +67,32 @@ def _mismatches(contract: Contract, models: Path, model: str | None) -> Iterator
 
 
 def _refused(contract: Contract, service: Service, repository: Repository) -> Iterator[Problem]:
-
+    settings = ServerSettings(placement="inline")
     try:
         bundle = repository.read(service.model, repository.latest(service.model))
         with warnings.catch_warnings(action="ignore"):
-            load_model(bundle, contract, service, ServerSettings(placement="inline")).close(0.0)
+            found: Sequence[Problem] = faults(bundle, contract, service, settings)
         yield from misfits(contract, service, bundle)
-        yield from _drifted(service, bundle)
-    except ModelMismatch as mismatch:
-        yield from mismatch.problems or (error(service.full_name, str(mismatch), ""),)
+        yield from _drifted(service, bundle, settings)
     except ModelError as refusal:
-        yield error(service.full_name, str(refusal), "")
+        found = refusal.problems
+    yield from (replace(each, name=each.name or service.full_name) for each in found)
 
 
-def _drifted(service: Service, bundle: Bundle) -> Iterator[Problem]:
+def _drifted(service: Service, bundle: Bundle, settings: ServerSettings) -> Iterator[Problem]:
     """Libraries that are not those the model was added with: it may load, and answer a little otherwise."""
-    place = f"model {bundle.name!r} version {bundle.version}"
-    for name, version in bundle.manifest.libraries.items():
+    manifest = bundle.manifest
+    skew = () if settings.allow_version_skew else skewed(manifest.format, manifest.libraries)
+    refused = {library for library, _, _ in skew}
+    for name, version in manifest.libraries.items():
         try:
             installed = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue  # What serves it does not need it.
-        if installed != version:
-            yield warning(service.full_name, f"{place} was added with {name} {version}; here is {installed}", _SAME_LIBRARIES)
+        if installed != version and name not in refused:
+            yield warning(
+                service.full_name, f"{bundle.place} was added with {name} {version}; here is {installed}", _SAME_LIBRARIES
+            )
 
 
 def show(found: Found, form: str, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from contract.accepted import LINES, Accepted, accepted
 from contract.columns import Leaf, Spread, leaves
 from contract.contract import Contract
+from contract.errors import Misdeclared
 from contract.fields import FLOATS, Kind, enum_of
 from contract.labels import match
 from contract.problem import Problem, warning
@@ -33,14 +35,15 @@ def misfits(contract: Contract, service: Service, bundle: Bundle) -> Iterator[Pr
     """
     training, whole = bundle.manifest.training, True
     if training is None and bundle.golden:
-        columns = {name: [row.features[name] for row in bundle.golden] for name in bundle.manifest.columns}
+        columns = {name: [row.features.get(name) for row in bundle.golden] for name in bundle.manifest.columns}
         training, whole = observe(columns, bundle.manifest.dtypes), False
     if training is None:
         return
     known = _Known(contract, training, "the training data" if whole else "the golden rows", whole)
     for message in {method.features.full_name: method.features for method in service.methods}.values():
-        for leaf in leaves(message, contract.rules, contract.options):
-            yield from known.misfits(leaf)
+        with suppress(Misdeclared):  # What no columns can be made of is an error, and told as one.
+            for leaf in leaves(message, contract.rules, contract.options):
+                yield from known.misfits(leaf)
 
 
 @dataclass(frozen=True, slots=True)

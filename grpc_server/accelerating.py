@@ -168,7 +168,10 @@ class Comparison:
         lacking = names_of(tuple(sorted(self._needed.difference(given))), self._manifest.all_targets)
         if missing := [each for each, _ in lacking]:
             raise ModelMismatch(f"{name} gives no {', '.join(missing)}")
-        check_golden(sources, self._manifest, self._golden, name)
+        try:
+            check_golden(sources, self._manifest, self._golden, name)
+        except ModelMismatch as mismatch:
+            raise ModelMismatch(mismatch.reason) from None  # Other golden rows are no cure for a conversion.
         outputs = [output for output in self._outputs if output in given]
         rows, expected = self._compared
         expected = expected[:, [self._outputs.index(output) for output in outputs]]

@@ -12,12 +12,18 @@ SetupError
     └── GenerationMoved   somebody else has changed routes.json meanwhile
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
+from typing import ClassVar, Self
 
 from contract.errors import SetupError
 from contract.problem import Problem, error
+
+ADD_AGAIN = "add the model again"
+"""What to do where a version is not what was added."""
+
+_MOST = 8
+"""Things that are wrong which a single line names."""
 
 
 class ModelError(SetupError):
@@ -25,6 +31,19 @@ class ModelError(SetupError):
 
     gate: str = ""
     """The gate that a version did not pass; empty where it came to none."""
+    usual_fix: ClassVar[str] = "train the model again where it is served, and add it again"
+    """What to do where whoever refuses does not say it."""
+
+    def __init__(self, reason: str, fix: str = "") -> None:
+        """What is wrong, and what to do about it; the text says both."""
+        super().__init__(f"{reason}: {fix}" if fix else reason)
+        self.problems: tuple[Problem, ...] = (error("", reason, fix or self.usual_fix),)
+        """Each thing that is wrong, with its place in the contract; without a name where it has none."""
+
+    @property
+    def reason(self) -> str:
+        """All that is wrong, and not what to do about it."""
+        return "; ".join(each.reason for each in self.problems)
 
 
 class ModelNotFound(ModelError):
@@ -42,17 +61,20 @@ class ModelUnloadable(ModelError):
 class ModelMismatch(ModelError):
     """The model and its contract, or its golden rows, disagree."""
 
-    def __init__(self, text: str, problems: Iterable[Problem] = ()) -> None:
-        super().__init__(text)
-        self.problems = tuple(problems)
-        """Each thing that is wrong, with its place in the contract; empty where the text is all there is to say."""
-
     @classmethod
     def of(cls, problems: Iterable[Problem]) -> Self:
-        """Of everything that is wrong. The text tells what to do where it is a single thing; `foretell check` tells it of each."""
+        """Of everything that is wrong. The text tells what to do about a single thing; `foretell check` tells it of each."""
         problems = tuple(dict.fromkeys(problems))
-        one = str(problems[0]) if len(problems) == 1 else ""
-        return cls(one or f"{'; '.join(each.reason for each in problems)} (foretell check says what to do)", problems)
+        mismatch = cls(str(problems[0]) if len(problems) == 1 else _summary(problems))
+        mismatch.problems = problems
+        return mismatch
+
+
+def _summary(problems: Sequence[Problem]) -> str:
+    """What to do is told of what is no thing of a contract, for `foretell check` may not know of it."""
+    told = "; ".join(each.reason if each.name else str(each) for each in problems[:_MOST])
+    more = f"; and {len(problems) - _MOST} more" if len(problems) > _MOST else ""
+    return f"{told}{more}{' (foretell check says what to do)' if any(each.name for each in problems) else ''}"
 
 
 class Mismatches:
@@ -66,8 +88,8 @@ class Mismatches:
         """What the block refuses is noted, and what follows it goes on."""
         try:
             yield
-        except ModelMismatch as mismatch:
-            self.found += mismatch.problems
+        except ModelError as refusal:
+            self.found += refusal.problems
 
     def check(self) -> None:
         """Raises ModelMismatch if anything was noted."""

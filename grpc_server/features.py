@@ -41,7 +41,7 @@ class Features:
         try:
             self.leaves = leaves(message, contract.rules, contract.options)
         except Misdeclared as refusal:
-            raise ModelMismatch(str(refusal), refusal.problems) from None
+            raise ModelMismatch.of(refusal.problems) from None
         owners = {column: leaf for leaf in self.leaves for column in leaf.columns}
         self._columns, self._dtypes = tuple(columns), tuple(dtypes)
         self._plain = all(dtype.is_plain for dtype in dtypes)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from grpc_server.errors import ArtifactAltered, ModelError, ModelMismatch
+from grpc_server.errors import ADD_AGAIN, ArtifactAltered, ModelError, ModelMismatch
 from grpc_server.names import Target
 from grpc_server.observed import Training
 from grpc_server.table import PLAIN, Dtype, Rows, rows_of
@@ -21,6 +21,8 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 GOLDEN = "golden.jsonl"
 CONTRACT = "contract.binpb"
 MANIFEST = "manifest.json"
+
+_LINE = 'write {"features": {...}, "outputs": {...}} there'
 
 
 class Source(BaseModel):
@@ -123,12 +125,19 @@ def golden_rows(golden: Sequence[GoldenRow], manifest: Manifest) -> Rows:
     for number, row in enumerate(golden, 1):
         for column, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
             if not dtype.takes(row.features[column]):
-                raise ModelMismatch(f"golden row {number}: {column} is {row.features[column]!r}, but the column is {dtype.name}")
+                reason = f"golden row {number}: {column} is {row.features[column]!r}, but the column is {dtype.name}"
+                raise ModelMismatch(reason, f"write {_written(dtype)} there, and add the model again")
     columns = [
         [dtype.plain(row.features[column]) for row in golden]
         for column, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True)
     ]
     return rows_of(columns, manifest.column_dtypes)
+
+
+def _written(dtype: Dtype) -> str:
+    if dtype.is_text:
+        return "a text"
+    return "a time such as 2026-05-01T12:00:00Z" if dtype.unit and not dtype.is_duration else "a number"
 
 
 def golden_dtype(values: Sequence[Scalar | None]) -> Dtype:
@@ -144,9 +153,9 @@ def read_manifest(data: bytes, place: str) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError:
-        raise ArtifactAltered(f"{place}/{MANIFEST} is not a manifest: add the model again") from None
+        raise ArtifactAltered(f"{place}/{MANIFEST} is not a manifest", ADD_AGAIN) from None
     if manifest.artifact not in manifest.files:
-        raise ArtifactAltered(f"{place}/{MANIFEST} has no digest of {manifest.artifact}: add the model again")
+        raise ArtifactAltered(f"{place}/{MANIFEST} has no digest of {manifest.artifact}", ADD_AGAIN)
     return manifest
 
 
@@ -160,7 +169,7 @@ def read_golden(data: bytes) -> tuple[GoldenRow, ...]:
             rows.append(GoldenRow.model_validate(json.loads(line)))
         except ValidationError as error:
             first = error.errors()[0]
-            raise ModelError(f"golden rows, line {number}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            raise ModelError(f"golden rows, line {number}: {'.'.join(map(str, first['loc']))}: {first['msg']}", _LINE) from None
         except (ValueError, RecursionError):
-            raise ModelError(f"golden rows, line {number}: not JSON") from None
+            raise ModelError(f"golden rows, line {number}: not JSON", _LINE) from None
     return tuple(rows)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from contract.contract import Contract
 from contract.example import example
+from contract.problem import Problem
 from contract.service import Service
 from grpc_server import runtimes
 from grpc_server.agreement import bind, check_example, check_golden, check_manifest, sources_of
@@ -13,12 +14,13 @@ from grpc_server.batcher import Batcher, Predict
 from grpc_server.binding import Binding
 from grpc_server.child import Origin
 from grpc_server.cost import Cost, Placement, cores, measure, placement
-from grpc_server.errors import ModelMismatch
+from grpc_server.errors import Mismatches, ModelMismatch
 from grpc_server.gates import Gate, Gates
 from grpc_server.manifest import Manifest, golden_rows
-from grpc_server.outputs import Output, asking, offered
+from grpc_server.outputs import Output, Source, asking, offered
 from grpc_server.pool import Pool
 from grpc_server.repository import Bundle
+from grpc_server.runtimes import Runtime
 from grpc_server.settings import ServerSettings
 from grpc_server.skew import check_skew
 from grpc_server.table import Rows, blank_row
@@ -94,9 +96,31 @@ def load_tried(
         return _in_workers(examined, settings, cost, apart=apart)
 
 
+def faults(bundle: Bundle, contract: Contract, service: Service, settings: ServerSettings) -> list[Problem]:
+    """Everything for which a start would refuse a verified bundle, as far as one thing wrong leaves others to be seen."""
+    gates, found = Gates(bundle.place), Mismatches()
+    with found.noted():
+        with gates(Gate.LOAD):
+            runtime = _loaded(bundle, settings)
+        with gates(Gate.CONTRACT):
+            sources = _sources(runtime, bundle)
+        with found.noted(), gates(Gate.CONTRACT):
+            if contract.defects:  # Its examples may be no rows.
+                bind(contract, service, bundle.manifest, sources)
+            else:
+                examined = _bound(bundle, contract, service, sources)
+                with found.noted():
+                    _check_examples(examined, contract)
+                with gates(Gate.WARM_UP):
+                    _timed(examined, settings)
+        with gates(Gate.GOLDEN):
+            check_golden(sources, bundle.manifest, bundle.golden, bundle.place)
+    return list(dict.fromkeys(found.found))
+
+
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """A bundle that has passed the gates up to GOLDEN."""
+    """A bundle that fits its contract."""
 
     bundle: Bundle
     service: Service
@@ -109,23 +133,44 @@ class _Examined:
 
 
 def _examine(bundle: Bundle, contract: Contract, service: Service, settings: ServerSettings, gates: Gates) -> _Examined:
-    manifest, place = bundle.manifest, bundle.place
+    """Pass the gates up to GOLDEN."""
     with gates(Gate.LOAD):
-        check_skew(manifest.format, manifest.libraries, place, allowed=settings.allow_version_skew)
-        runtime = runtimes.load(manifest.format, bundle.artifact)
+        runtime = _loaded(bundle, settings)
     with gates(Gate.CONTRACT):
-        check_manifest(runtime, manifest, place)
-        sources = sources_of(runtime, manifest, bundle.golden, place)
-        bindings = bind(contract, service, manifest, sources)
-        needed = {output for binding in bindings.values() for output in binding.answers.outputs}
-        outputs = tuple(output for output in offered(sources) if output in needed)
-        predict = asking(sources, outputs)
-        for binding in bindings.values():
-            binding.take(outputs)
-            check_example(predict, binding, contract, place)
+        sources = _sources(runtime, bundle)
+        examined = _bound(bundle, contract, service, sources)
+        _check_examples(examined, contract)
     with gates(Gate.GOLDEN):
-        check_golden(sources, manifest, bundle.golden, place)
-    return _Examined(bundle, service, bindings, outputs, predict, _sample(bundle, bindings, contract))
+        check_golden(sources, bundle.manifest, bundle.golden, bundle.place)
+    return examined
+
+
+def _loaded(bundle: Bundle, settings: ServerSettings) -> Runtime:
+    manifest = bundle.manifest
+    check_skew(manifest.format, manifest.libraries, bundle.place, allowed=settings.allow_version_skew)
+    return runtimes.load(manifest.format, bundle.artifact)
+
+
+def _sources(runtime: Runtime, bundle: Bundle) -> tuple[Source, ...]:
+    check_manifest(runtime, bundle.manifest, bundle.place)
+    return sources_of(runtime, bundle.manifest, bundle.golden, bundle.place)
+
+
+def _bound(bundle: Bundle, contract: Contract, service: Service, sources: Sequence[Source]) -> _Examined:
+    bindings = bind(contract, service, bundle.manifest, sources)
+    needed = {output for binding in bindings.values() for output in binding.answers.outputs}
+    outputs = tuple(output for output in offered(sources) if output in needed)
+    for binding in bindings.values():
+        binding.take(outputs)
+    return _Examined(bundle, service, bindings, outputs, asking(sources, outputs), _sample(bundle, bindings, contract))
+
+
+def _check_examples(examined: _Examined, contract: Contract) -> None:
+    mismatches = Mismatches()
+    for binding in examined.bindings.values():
+        with mismatches.noted():
+            check_example(examined.predict, binding, contract, examined.bundle.place)
+    mismatches.check()
 
 
 def _in_line(examined: _Examined, settings: ServerSettings, cost: Cost) -> Model:
@@ -154,7 +199,7 @@ def _timed(examined: _Examined, settings: ServerSettings) -> Cost:
     cost = measure(examined.predict, examined.sample)
     if settings.max_row_seconds < cost.one_row < math.inf:  # Infinite where the model refuses the sample, which may be made up.
         place, limit = examined.bundle.place, f"max_row_seconds is {settings.max_row_seconds:g}"
-        raise ModelMismatch(f"{place} takes {cost.one_row:.3g} s for a row, but {limit}: raise it, or speed the model up")
+        raise ModelMismatch(f"{place} takes {cost.one_row:.3g} s for a row, but {limit}", "raise it, or speed the model up")
     return cost
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grpc_server import durable
-from grpc_server.errors import ArtifactAltered, ModelError, ModelNotFound, Unwritable
+from grpc_server.errors import ADD_AGAIN, ArtifactAltered, ModelError, ModelNotFound, Unwritable
 from grpc_server.manifest import CONTRACT, GOLDEN, MANIFEST, GoldenRow, Manifest, read_golden, read_manifest
 from grpc_server.routes import VERSION
 
@@ -68,7 +68,7 @@ class Repository:
         """The newest version. Raises ModelNotFound when there is none."""
         versions = self.versions(name)
         if not versions:
-            raise ModelNotFound(f"no model {name!r} in {self.root}: add one with `foretell add FILE --name {name}`")
+            raise ModelNotFound(f"no model {name!r} in {self.root}", f"add one with `foretell add FILE --name {name}`")
         return versions[-1]
 
     def manifest(self, name: str, version: str) -> Manifest:
@@ -88,7 +88,7 @@ class Repository:
         files = {file: _bytes(folder / file) for file in manifest.files}
         for file, data in files.items():
             if sha256(data) != manifest.files[file]:
-                raise ArtifactAltered(f"{folder / file} is not as it was added (its SHA-256 differs): add the model again")
+                raise ArtifactAltered(f"{folder / file} is not as it was added (its SHA-256 differs)", ADD_AGAIN)
         golden = read_golden(files.get(GOLDEN, b""))
         return Bundle(name, version, manifest, files[manifest.artifact], golden, files.get(CONTRACT, b""))
 
@@ -138,7 +138,7 @@ def _staging(folder: Path) -> Iterator[Path]:
 
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name) or ".." in name:
-        raise ModelError(f"{name[:80]!r} is no name for a model: lower-case letters, digits, '.', '_' and '-', at most 64")
+        raise ModelError(f"{name[:80]!r} is no name for a model", "use lower-case letters, digits, '.', '_' and '-', at most 64")
     return name
 
 
@@ -146,4 +146,4 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ArtifactAltered(f"{path} cannot be read ({error.strerror}): add the model again") from None
+        raise ArtifactAltered(f"{path} cannot be read ({error.strerror})", ADD_AGAIN) from None

@@ -1,6 +1,6 @@
 """Whether a model is served by the libraries that it was trained with."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from grpc_server.errors import ModelUnloadable
@@ -12,8 +12,15 @@ def check_skew(format_name: str, recorded: Mapping[str, str], place: str, *, all
 
     Raises ModelUnloadable where a library to which the format is bound is of another minor version here, unless that is allowed.
     """
-    if allowed:
-        return
+    for library, trained, here in () if allowed else skewed(format_name, recorded):
+        raise ModelUnloadable(
+            f"{place} was trained with {library} {trained}, but {here} is to serve it",
+            f"pip install '{library}=={trained}', train it again, or let it pass with --allow-version-skew",
+        )
+
+
+def skewed(format_name: str, recorded: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Each such library, its version then and its version here. Raises ModelUnloadable where nobody brings the format."""
     for library in format_named(format_name).bound_to:
         try:
             here = version(library)
@@ -21,10 +28,7 @@ def check_skew(format_name: str, recorded: Mapping[str, str], place: str, *, all
             continue  # Whoever loads the model says so.
         trained = recorded.get(library, here)
         if _minor(trained) != _minor(here):
-            raise ModelUnloadable(
-                f"{place} was trained with {library} {trained}, but {here} is to serve it: pip install '{library}=={trained}', "
-                "train it again, or let it pass with --allow-version-skew"
-            )
+            yield library, trained, here
 
 
 def _minor(version_of: str) -> list[str]:

@@ -83,7 +83,7 @@ def load_version(root: Path, name: str, version: str, digest: str, wanted: str) 
     bundle = Repository(root).read(name, version)
     place = f"model {name!r} version {version}"
     if bundle.manifest.digest != digest:
-        raise ArtifactAltered(f"{place} in {root} is another than when the server started: start the server again")
+        raise ArtifactAltered(f"{place} in {root} is another than when the server started", "start the server again")
     runtime = runtimes.load(bundle.manifest.format, bundle.artifact)
     check_manifest(runtime, bundle.manifest, place)
     sources = sources_of(runtime, bundle.manifest, bundle.golden, place)

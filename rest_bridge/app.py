@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contract.contract import Contract
-from contract.errors import ContractError
+from contract.errors import Misdeclared
 from contract.service import Method, Service, Shape
 from lifecycle.request_id import request_id
 from rest_bridge.caller import Caller, Unary
@@ -20,12 +20,11 @@ from rest_bridge.coalescer import Coalescer
 from rest_bridge.endpoint import Endpoint
 from rest_bridge.guard import failure
 from rest_bridge.openapi import PREDICTIONS, Subject, openapi
+from rest_bridge.own_paths import collisions
 from rest_bridge.pages import pages
 from rest_bridge.problem import Refused, refused
 from rest_bridge.served import Served
 from rest_bridge.settings import BridgeSettings
-
-_OWN_PAGES = {"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/static-offline-docs"}
 
 
 class Application:
@@ -49,8 +48,10 @@ def create_app(
 
     `eager` is for a channel whose calls cost little: see Coalescer.
 
-    Raises ContractError where a path of the contract is one of the bridge's own.
+    Raises Misdeclared where a path of the contract is one of the bridge's own.
     """
+    if taken := list(collisions(contract)):
+        raise Misdeclared(*taken)
     api = contract.api
     app = FastAPIOffline(
         title=api.title,
@@ -60,14 +61,10 @@ def create_app(
         swagger_ui_parameters={"tryItOutEnabled": True},
     )
     shown = Served(contract, channel)
-    own = pages(contract, channel, shown)
-    app.include_router(own)
-    taken = {getattr(route, "path", "") for route in own.routes} | _OWN_PAGES
+    app.include_router(pages(contract, channel, shown))
     endpoints: dict[str, ASGIApp] = {}
     for service, method, caller in _callers(contract, channel, eager):
         for path in method.paths:
-            if path in taken or path.startswith("/static-offline-docs/"):
-                raise ContractError(f"the REST path {path} of {method.full_name} is one of the bridge's own pages")
             endpoint = Endpoint(contract, method, caller, settings)
             for spelling in {path, f"{path.rstrip('/')}/"}:
                 endpoints[spelling] = endpoint

@@ -164,7 +164,7 @@ def _width(run: Callable[[Any], Matrix], sample: Rows, estimator: Any) -> int:
     except Exception as error:  # An estimator may raise anything.
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise ModelUnloadable(
-            f"{type(estimator).__name__} cannot answer a row to begin with ({reason}): pass golden rows"
+            f"{type(estimator).__name__} cannot answer a row to begin with ({reason})", "pass golden rows"
         ) from error
 
 

@@ -33,7 +33,10 @@ class EstimatorRuntime:
         estimator = Interval.of(estimator) or estimator
         texts = takes_texts(estimator)
         if not kind_of(estimator) or not (hasattr(estimator, "n_features_in_") or (texts and _is_fitted(estimator))):
-            raise ModelUnloadable(f"{kind} is no fitted estimator that predicts or transforms rows of a known number of columns")
+            raise ModelUnloadable(
+                f"{kind} is no fitted estimator that predicts or transforms rows of a known number of columns",
+                "save one that is fitted and does",
+            )
         self.estimator, self.fitted_with = estimator, fitted_with
         names = getattr(estimator, "feature_names_in_", None)
         self.columns = None if names is None else tuple(map(str, names))
@@ -74,19 +77,19 @@ def unloadable(format_name: str) -> Iterator[Fitting]:
             raise
         except ModuleNotFoundError as missing:
             if missing.name != "pandas":
-                raise ModelUnloadable(_unreadable(format_name, missing, caught)) from missing
+                raise _unreadable(format_name, missing, caught) from missing
             raise ModelUnloadable(
-                "the model was fitted on a data frame, which needs pandas: pip install 'foretell[frames]'"
+                "the model was fitted on a data frame, which needs pandas", "pip install 'foretell[frames]'"
             ) from None
         except Exception as error:
-            raise ModelUnloadable(_unreadable(format_name, error, caught)) from error
+            raise _unreadable(format_name, error, caught) from error
     fitting.version = _fitted_with(caught)
 
 
-def _unreadable(format_name: str, error: Exception, caught: list[warnings.WarningMessage]) -> str:
+def _unreadable(format_name: str, error: Exception, caught: list[warnings.WarningMessage]) -> ModelUnloadable:
     fitted = _fitted_with(caught)
-    hint = f": it was fitted with scikit-learn {fitted}, so install that, or train it again" if fitted else ""
-    return f"the {format_name} artifact does not load ({type(error).__name__}){hint}"
+    fix = f"it was fitted with scikit-learn {fitted}, so install that, or train it again" if fitted else ""
+    return ModelUnloadable(f"the {format_name} artifact does not load ({type(error).__name__})", fix)
 
 
 def _fitted_with(caught: list[warnings.WarningMessage]) -> str:

@@ -27,7 +27,7 @@ def feeding(estimator: Any, names: Sequence[str] | None, dtypes: Sequence[Dtype]
         try:
             from grpc_server.runtimes.frames import framing  # pandas takes half a second to import
         except ModuleNotFoundError:
-            raise ModelUnloadable("the model takes a data frame, which needs pandas: pip install 'foretell[frames]'") from None
+            raise ModelUnloadable("the model takes a data frame, which needs pandas", "pip install 'foretell[frames]'") from None
         return framing(names, dtypes)
     return None if plain else _array
 

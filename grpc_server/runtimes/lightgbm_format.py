@@ -130,8 +130,8 @@ def _refuse_categories(facts: dict[str, str]) -> None:
         categories = None
     if categories:
         raise ModelUnloadable(
-            f"{len(categories)} columns hold categories of pandas, whose codes a lightgbm file leaves to its caller: "
-            "encode them in training, or add the estimator as joblib"
+            f"{len(categories)} columns hold categories of pandas, whose codes a lightgbm file leaves to its caller",
+            "encode them in training, or add the estimator as joblib",
         )
 
 

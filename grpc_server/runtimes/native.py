@@ -43,4 +43,4 @@ def check_plain(library: str, names: Sequence[str]) -> None:
     """`names` are the types of the columns. Raises ModelUnloadable where some are no numbers."""
     for place, name in enumerate(names):
         if name != "float64":
-            raise ModelUnloadable(f"{library} takes numbers, but the column {place} is {name}: encode it in training")
+            raise ModelUnloadable(f"{library} takes numbers, but the column {place} is {name}", "encode it in training")

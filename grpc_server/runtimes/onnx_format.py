@@ -56,7 +56,7 @@ def load(artifact: bytes) -> OnnxRuntime:
     except ModelUnloadable:
         raise
     except Exception as error:  # ONNX Runtime's exceptions have no public base.
-        raise ModelUnloadable(f"the onnx artifact does not load: {str(error)[:200]}") from error
+        raise ModelUnloadable(f"the onnx artifact does not load: {str(error)[:200]}", "export it again") from error
 
 
 def _input(inputs: list[Any]) -> tuple[str, int, Any]:
@@ -64,11 +64,11 @@ def _input(inputs: list[Any]) -> tuple[str, int, Any]:
     if len(inputs) != 1:
         names = ", ".join(each.name for each in inputs[:5])
         raise ModelUnloadable(
-            f"the onnx artifact takes {len(inputs)} inputs ({names}): export it with one, of shape [rows, columns]"
+            f"the onnx artifact takes {len(inputs)} inputs ({names})", "export it with one, of shape [rows, columns]"
         )
     (rows,) = inputs
     if rows.type not in NUMBERS or len(rows.shape) != 2 or not isinstance(rows.shape[1], int) or isinstance(rows.shape[0], int):
-        raise ModelUnloadable(f"the onnx input {rows.name} is {rows.type} of {rows.shape}: export it as float of [rows, columns]")
+        raise ModelUnloadable(f"the onnx input {rows.name} is {rows.type} of {rows.shape}", "export it as float of [rows, columns]")
     return rows.name, rows.shape[1], NUMBERS[rows.type]
 
 
@@ -78,7 +78,9 @@ def _names(facts: dict[str, str], entry: str, few: int = 1) -> tuple[str, ...] |
         return None
     names = _json(facts[entry])
     if not _is_names(names, few):
-        raise ModelUnloadable(f"the onnx metadata entry {entry} is no JSON list of names: {facts[entry][:80]!r}")
+        raise ModelUnloadable(
+            f"the onnx metadata entry {entry} is no JSON list of names: {facts[entry][:80]!r}", 'write one, such as ["no", "yes"]'
+        )
     return tuple(names)
 
 
@@ -86,7 +88,10 @@ def _lists(facts: dict[str, str]) -> tuple[tuple[str, ...], ...]:
     """The classes of each target, of several."""
     lists = _json(facts.get(TARGETS, "[]"))
     if not isinstance(lists, list) or not all(_is_names(names, 2) for names in lists):
-        raise ModelUnloadable(f"the onnx metadata entry {TARGETS} is no JSON list of lists of names: {facts[TARGETS][:80]!r}")
+        raise ModelUnloadable(
+            f"the onnx metadata entry {TARGETS} is no JSON list of lists of names: {facts[TARGETS][:80]!r}",
+            'write one, such as [["no", "yes"]]',
+        )
     return tuple(map(tuple, lists))
 
 

@@ -37,7 +37,9 @@ class Outputs:
         self._numbers = _name(outputs, _is_numbers, "numbers")
         self._labels = _name(outputs, lambda output: output.type in _LABELS, "labels")
         if self._numbers is None and self._labels is None:
-            raise ModelUnloadable(f"no onnx output is numbers or labels, among {_listed(outputs)}: export one, of [rows, numbers]")
+            raise ModelUnloadable(
+                f"no onnx output is numbers or labels, among {_listed(outputs)}", "export one, of [rows, numbers]"
+            )
         tried = np.array([[0.0], [1.0], [-1.0]]).repeat(width, 1)
         first = run([self._numbers], tried[:1])[0] if self._numbers else []
         self.keys = list(first[0]) if isinstance(first, list) and isinstance(first[0], dict) else None
@@ -51,11 +53,12 @@ class Outputs:
         self.gives_probabilities = several and not strange and told != [()]
         if self.gives_probabilities and self._told not in ([], self._counts):
             raise ModelUnloadable(
-                f"the onnx output {self._numbers} has {self._counts[0]} classes, foretell.classes names {self._told[0]}"
+                f"the onnx output {self._numbers} has {self._counts[0]} classes, foretell.classes names {self._told[0]}",
+                "name each class there",
             )
         if self._told and not self.gives_probabilities and not self._labels:
             total = f" adds up to {strange[0]:g}, not to 1" if strange else f" has {min(self._counts)} numbers a row"
-            raise ModelUnloadable(f"the onnx output {self._numbers}{total}: these are no probabilities")
+            raise ModelUnloadable(f"the onnx output {self._numbers}{total}: these are no probabilities", "export those")
         self.is_regressor = not self._labels and not self.gives_probabilities
 
     def sources(self, classes: Classes) -> tuple[Source, ...]:
@@ -129,7 +132,7 @@ def _is_numbers(output: Any) -> bool:
 def _name(outputs: list[Any], fits: Callable[[Any], bool], what: str) -> str | None:
     found = [output for output in outputs if fits(output)]
     if len(found) > 1:
-        raise ModelUnloadable(f"{len(found)} onnx outputs are {what}, among {_listed(outputs)}: export one")
+        raise ModelUnloadable(f"{len(found)} onnx outputs are {what}, among {_listed(outputs)}", "export one")
     return str(found[0].name) if found else None
 
 

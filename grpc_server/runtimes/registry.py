@@ -29,11 +29,14 @@ def format_of(file: Path, data: bytes, wanted: str = "") -> str:
     found = [name for name in fit if _holds(known[name].recognises, data)]
     if len(found) > 1:
         choice = " or ".join(f"--format {name}" for name in found)
-        raise ModelUnloadable(f"{file.name} may be {' and '.join(map(_whose, found))}: pass {choice}")
+        raise ModelUnloadable(f"{file.name} may be {' and '.join(map(_whose, found))}", f"pass {choice}")
     if found:
         return found[0]
     if fit:
-        raise ModelUnloadable(f"{file.name} holds no model of {' or '.join(fit)}, as its name would have it")
+        raise ModelUnloadable(
+            f"{file.name} holds no model of {' or '.join(fit)}, as its name would have it",
+            "pass the file that holds the trained model",
+        )
     suffixes = ", ".join(suffix for each in known.values() for suffix in each.suffixes)
     raise ModelUnloadable("; ".join([f"{file.name} is none of {suffixes}", *broken]))
 
@@ -43,7 +46,7 @@ def format_named(name: str) -> Format:
     declared = [point for point in _declared() if point.name == name]
     if not declared:
         names = sorted({point.name for point in _declared()})
-        raise ModelUnloadable(f"the format {name!r} is none of {', '.join(names)}: is the package that brings it installed?")
+        raise ModelUnloadable(f"the format {name!r} is none of {', '.join(names)}", "install the package that brings it")
     return _loaded(declared)
 
 
@@ -71,7 +74,9 @@ def loader_of(format_name: str) -> Callable[[bytes], Runtime]:
         except ModuleNotFoundError:
             raise
         except Exception as error:
-            raise ModelUnloadable(f"what loads the format {format_name!r} cannot be imported ({_reason(error)})") from error
+            raise ModelUnloadable(
+                f"what loads the format {format_name!r} cannot be imported ({_reason(error)})", "repair the package that brings it"
+            ) from error
     return loader
 
 
@@ -81,8 +86,8 @@ def needing(format_name: str, install: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as missing:
-        fix = f": pip install '{install}'" if install else ""
-        raise ModelUnloadable(f"{format_name} needs {missing.name}, which is not installed{fix}") from None
+        fix = f"pip install '{install}'" if install else ""
+        raise ModelUnloadable(f"{format_name} needs {missing.name}, which is not installed", fix) from None
 
 
 @cache
@@ -106,13 +111,13 @@ def _loaded(declared: list[EntryPoint]) -> Format:
     name = declared[0].name
     if len(declared) > 1:
         owners = " and ".join(map(_owner, declared))
-        raise ModelUnloadable(f"the format {name!r} is brought by {owners}: uninstall all of them but one")
+        raise ModelUnloadable(f"the format {name!r} is brought by {owners}", "uninstall all of them but one")
     try:
         found: Any = declared[0].load()
     except Exception as error:  # Whatever the import of a foreign package may raise.
-        raise ModelUnloadable(f"{_whose(name)} cannot be imported ({_reason(error)}): repair or uninstall it") from error
+        raise ModelUnloadable(f"{_whose(name)} cannot be imported ({_reason(error)})", "repair or uninstall it") from error
     if not isinstance(found, Format):
-        raise ModelUnloadable(f"{_whose(name)} is {type(found).__name__} and no Format: repair or uninstall it")
+        raise ModelUnloadable(f"{_whose(name)} is {type(found).__name__} and no Format", "repair or uninstall it")
     return found
 
 

@@ -13,7 +13,10 @@ def load(artifact: bytes) -> EstimatorRuntime:
     with unloadable("skops") as fitting:
         untrusted = skops.io.get_untrusted_types(data=artifact)
         if untrusted:
-            raise ModelUnloadable(f"the skops artifact holds types that skops does not trust: {', '.join(untrusted[:5])}")
+            raise ModelUnloadable(
+                f"the skops artifact holds types that skops does not trust: {', '.join(untrusted[:5])}",
+                "save it with joblib, if you trust them",
+            )
         estimator = skops.io.loads(artifact, trusted=[])
     return EstimatorRuntime(estimator, fitting.version)
 

@@ -68,7 +68,7 @@ class TreesRuntime:
         self._counts = self._field("num_class", ctypes.c_int32)
         (task,) = self._field("task_type", ctypes.c_uint8)
         if task not in (_REGRESSOR, *_CLASSIFIERS):
-            raise ModelUnloadable("the trees are neither a classifier nor a regressor: only those are served")
+            raise ModelUnloadable("the trees are neither a classifier nor a regressor", "train one of these")
         self.classes: tuple[str, ...] | None = () if task == _REGRESSOR else None
         if task != _REGRESSOR:
             self._check_probabilities()
@@ -109,7 +109,10 @@ class TreesRuntime:
         """Raises ModelUnloadable where the trees give something else of a row, such as margins."""
         for each in self._probabilities(np.zeros((1, self.width))):
             if not (np.all((each >= 0) & (each <= 1)) and abs(each.sum() - 1) < _ROUNDED):
-                raise ModelUnloadable(f"the trees answer {each[0].tolist()} for classes: these are no probabilities")
+                raise ModelUnloadable(
+                    f"the trees answer {each[0].tolist()} for classes: these are no probabilities",
+                    "train it with an objective that gives them",
+                )
 
     def _field(self, name: str, number: type[ctypes.c_int32 | ctypes.c_uint8]) -> list[int]:
         field = _Field()

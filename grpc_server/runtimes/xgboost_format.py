@@ -76,7 +76,7 @@ class XgboostRuntime:
         learner = self._learner()
         if learner["learner_train_param"]["booster"] == "gblinear":
             raise ModelUnloadable(
-                "the xgboost booster gblinear has no trees: train with gbtree or dart, or add the estimator as joblib"
+                "the xgboost booster gblinear has no trees", "train with gbtree or dart, or add the estimator as joblib"
             )
         objective = str(learner["objective"]["name"])
         self._kind = _kind(objective)
@@ -145,7 +145,9 @@ class XgboostRuntime:
         except ValueError:
             names = None
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            raise ModelUnloadable(f"the xgboost attribute {CLASSES} is no JSON list of names: {told[:80]!r}")
+            raise ModelUnloadable(
+                f"the xgboost attribute {CLASSES} is no JSON list of names: {told[:80]!r}", 'write one, such as ["no", "yes"]'
+            )
         return tuple(names)
 
     def _refuse_categories(self) -> None:
@@ -153,8 +155,8 @@ class XgboostRuntime:
             if kind == "c":
                 name = self.columns[place] if self.columns else place
                 raise ModelUnloadable(
-                    f"the column {name!r} holds categories, whose codes an xgboost file leaves to its caller: "
-                    "encode them in training, or add the estimator as joblib"
+                    f"the column {name!r} holds categories, whose codes an xgboost file leaves to its caller",
+                    "encode them in training, or add the estimator as joblib",
                 )
 
     def _call(self, function: str, *arguments: object) -> None:
@@ -166,7 +168,7 @@ class XgboostRuntime:
 def load(artifact: bytes) -> XgboostRuntime:
     """The booster in a file. Raises ModelUnloadable."""
     if not artifact:  # The library would end the process.
-        raise ModelUnloadable("the xgboost artifact is empty")
+        raise ModelUnloadable("the xgboost artifact is empty", "save the booster again")
     return XgboostRuntime(artifact)
 
 
@@ -175,7 +177,7 @@ def _kind(objective: str) -> Kind:
         if objective.startswith(begin):
             return kind
     known = ", ".join(begin + "*" * begin.endswith((":", "soft")) for begin, _ in _KINDS)
-    raise ModelUnloadable(f"the xgboost objective {objective} is none of {known}: train with one of them")
+    raise ModelUnloadable(f"the xgboost objective {objective} is none of {known}", "train with one of them")
 
 
 @cache

@@ -197,23 +197,34 @@ def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
     [
         pytest.param(
             "message A { Missing x = 1; Absent y = 2; }",
-            ['test/v1/test.proto:7: error: "Missing" is not defined.', 'test/v1/test.proto:7: error: "Absent" is not defined.'],
+            ['"Missing" is not defined', '"Absent" is not defined'],
             id="unknown-types",
         ),
-        pytest.param(
-            "message A {", ["test/v1/test.proto:7: error: Reached end of input in message definition (missing '}')."], id="syntax"
-        ),
+        pytest.param("message A {", ["Reached end of input in message definition (missing '}')"], id="syntax"),
     ],
 )
 def test_what_does_not_compile_is_told_in_the_compilers_words(tmp_path: Path, text: str, says: list[str]) -> None:
-    assert lines(write_contract(tmp_path, text)) == says
+    fix = "Fix: change that; all else is looked at once it compiles."
+    assert lines(write_contract(tmp_path, text)) == [f"test/v1/test.proto:7: error: {reason}. {fix}" for reason in says]
 
 
 def test_a_folder_without_contracts_is_an_error(tmp_path: Path) -> None:
-    assert lines(tmp_path) == [f"{tmp_path}: error: no contract (a .proto file) under {tmp_path}."]
-    assert lines(tmp_path / "no") == [f"{tmp_path}/no: error: no folder of contracts at {tmp_path}/no: create it or pass --protos."]
+    fix = "Fix: write one with `foretell init MODEL`, or pass --protos."
+    assert lines(tmp_path) == [f"{tmp_path}: error: no contract (a .proto file) under {tmp_path}. {fix}"]
+    none = tmp_path / "no"
+    assert lines(none) == [f"{none}: error: no folder of contracts at {none}. Fix: create it or pass --protos."]
     root = write_contract(tmp_path, "message A {}")
-    assert lines(root) == [f"{root}: error: no service is defined in test/v1/test.proto."]
+    fix = "Fix: define one, with an rpc that the model answers."
+    assert lines(root) == [f"{root}: error: no service is defined in test/v1/test.proto. {fix}"]
+
+
+def test_what_is_no_text_is_an_error(tmp_path: Path) -> None:
+    root = write_contract(tmp_path, HEAD.format(http=""))
+    file = root / "test/v1/test.proto"
+    file.write_text(file.read_text() + "// ")
+    size = file.stat().st_size
+    file.write_bytes(file.read_bytes() + b"\xff")
+    assert lines(root) == [f"{root}: error: {file} is not UTF-8: byte {size}. Fix: save it as UTF-8."]
 
 
 def test_a_start_is_refused_with_the_first_of_the_same_problems(tmp_path: Path) -> None:

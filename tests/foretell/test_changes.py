@@ -79,7 +79,8 @@ def test_a_promotion_tells_of_each_gate_and_is_on_record(alone: Command) -> None
 def test_a_version_that_does_not_pass_is_refused_and_nothing_changes(alone: Command) -> None:
     version = add(alone.root, candidates.Steady(0.5), golden(0.4))
     assert alone.refusal("promote", "iris", version) == (
-        "model 'iris' version 3 gives setosa 0.500000 for golden row 1, expected 0.400000 (gate golden; nothing has changed)"
+        "model 'iris' version 3 gives setosa 0.500000 for golden row 1, expected 0.400000; "
+        "if that is right, add the model again with golden rows that say so (gate golden; nothing has changed)"
     )
     assert not (alone.root / "iris" / ROUTES).exists()
 

@@ -133,11 +133,44 @@ def test_libraries_that_changed_since_are_a_warning(models: Path, tmp_path: Path
 
 def test_a_model_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
     done = check(PROTOS, "iris", "--models", tmp_path)
-    assert done.exit_code == 1
-    assert done.output.startswith("iris/v1/iris.proto:42: error: ")
-    assert "iris" in done.output.splitlines()[0]
+    reason = f"no model 'iris' in {tmp_path}. Fix: add one with `foretell add FILE --name iris`."
+    assert (done.exit_code, done.output) == (1, f"iris/v1/iris.proto:42: error: {reason}\n1 error\n")
     code, stderr = refused("foretell", "check", "churn", protos=str(PROTOS))
     assert (code, stderr) == (2, f"foretell: no service under {PROTOS} is answered by a model 'churn'\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        pytest.param("golden.jsonl", "{}", "GOLDEN is not as it was added (its SHA-256 differs)", id="altered"),
+        pytest.param("golden.jsonl", None, "GOLDEN cannot be read (No such file or directory)", id="missing"),
+        pytest.param("manifest.json", "{}", "FOLDER/manifest.json is not a manifest", id="manifest"),
+    ],
+)
+def test_a_version_that_is_not_as_it_was_added_is_an_error(
+    models: Path, tmp_path: Path, file: str, text: str | None, says: str
+) -> None:
+    copy_models(models, tmp_path / "models")
+    folder = tmp_path / "models/iris/1"
+    (folder / file).unlink()
+    if text is not None:
+        (folder / file).write_text(text)
+    done = check(PROTOS, "--models", tmp_path / "models")
+    reason = says.replace("GOLDEN", str(folder / "golden.jsonl")).replace("FOLDER", str(folder))
+    assert (done.exit_code, done.output) == (
+        1,
+        f"iris/v1/iris.proto:42: error: {reason}. Fix: add the model again.\n1 error\n",
+    )
+
+
+def test_a_path_of_the_bridges_own_is_an_error(protos: Path, tmp_path: Path) -> None:
+    edit(protos, 'post: "/predict"\n', 'post: "/docs"\n')
+    done = check(protos, "--models", tmp_path)
+    reason = "the REST path /docs of iris.v1.IrisService.Predict is one of the bridge's own pages"
+    assert (done.exit_code, done.output.splitlines()[0].partition("error: ")[2]) == (
+        1,
+        f"{reason}. Fix: give it another path in google.api.http.",
+    )
 
 
 def test_what_no_bridge_can_carry_is_an_error(tmp_path: Path) -> None:
@@ -198,4 +231,8 @@ def test_github_gets_annotations(protos: Path, tmp_path: Path) -> None:
 def test_what_does_not_compile_is_an_error_at_its_place(tmp_path: Path) -> None:
     root = write_contract(tmp_path, "message A { Missing x = 1; }")
     done = check(root)
-    assert (done.exit_code, done.output) == (1, 'test/v1/test.proto:7: error: "Missing" is not defined.\n1 error\n')
+    assert (done.exit_code, done.output) == (
+        1,
+        'test/v1/test.proto:7: error: "Missing" is not defined. '
+        "Fix: change that; all else is looked at once it compiles.\n1 error\n",
+    )

@@ -13,7 +13,7 @@ from grpc_server.answers import Answers, filling
 from grpc_server.errors import ModelMismatch
 from grpc_server.names import OUTLIER_CLASSES, Target
 from grpc_server.outputs import Output
-from tests.contracts import SERVICE, write_contract
+from tests.contracts import SERVICE, WELL_KNOWN, write_contract
 
 ENUM = """
 enum Form { FORM_UNSPECIFIED = 0; FORM_WIDE = 1; FORM_LONG = 2; FORM_ODD = 3; }
@@ -276,3 +276,13 @@ def test_what_a_model_cannot_fill_is_refused(
     line = 12 if "in Form;" in says[0] else 15
     found = located(load(tmp_path), refused.value.problems)
     assert [str(each) for each in found] == [f"test/v1/test.proto:{line}: error: {text}" for text in says]
+
+
+def test_a_time_is_filled_by_nothing(tmp_path: Path) -> None:
+    fields = "message Response { google.protobuf.Timestamp at = 1; }"
+    contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, ENUM, fields))
+    with pytest.raises(ModelMismatch) as refused:
+        Answers(contract, contract.services[0].methods[0].answer, SIZES[:1], BOTH[:1])
+    ((name, reason, fix),) = [(each.name, each.reason, each.fix) for each in refused.value.problems]
+    assert (name, reason) == ("test.v1.Response.at", "nothing fills test.v1.Response.at")
+    assert fix == "take it out: a response is made of numbers and labels"

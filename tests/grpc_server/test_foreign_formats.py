@@ -54,7 +54,10 @@ def test_a_version_whose_package_is_gone_says_so(installed: Path, tmp_path: Path
     assert "Traceback" not in stderr
     code, stderr = refused("grpc_server", models=str(tmp_path / "models"), protos=str(ROOT / "protos"), grpc_address="127.0.0.1:0")
     assert (code, stderr.count("\n")) == (2, 1)
-    assert "the format 'scorecard' is none of joblib, lightgbm, onnx, skops, trees, xgboost" in stderr
+    assert (
+        "the format 'scorecard' is none of joblib, lightgbm, onnx, skops, trees, xgboost: install the package that brings it"
+        in stderr
+    )
 
 
 @pytest.fixture
@@ -135,7 +138,11 @@ def test_a_package_that_is_broken_is_named_where_it_matters(site: Path, code: st
     ("loader", "says"),
     [
         ("nothing_of_the_kind:load", "card needs nothing_of_the_kind, which is not installed"),
-        ("json:gone", "what loads the format 'card' cannot be imported (AttributeError: module 'json' has no attribute 'gone')"),
+        (
+            "json:gone",
+            "what loads the format 'card' cannot be imported (AttributeError: module 'json' has no attribute 'gone'): "
+            "repair the package that brings it",
+        ),
         ("json:loads", "the card artifact does not load (JSONDecodeError: Expecting value: line 1 column 1 (char 0))"),
     ],
 )
@@ -149,7 +156,10 @@ def test_a_recogniser_that_fails_has_not_recognised_it(site: Path) -> None:
         "from grpc_server.runtimes import Format\nFORMAT = Format(('.card',), loader='json:loads', recognises=lambda data: 1 / 0)\n"
     )
     bring(site, "ours", "card", code)
-    assert added(site, "m.card") == "m.card holds no model of card, as its name would have it"
+    assert (
+        added(site, "m.card")
+        == "m.card holds no model of card, as its name would have it: pass the file that holds the trained model"
+    )
 
 
 def test_a_format_that_nobody_brings_is_refused(site: Path) -> None:

@@ -114,34 +114,40 @@ TWICE = helper.make_node("Add", ["rows", "rows"], ["other"])
 @pytest.mark.parametrize(
     ("artifact", "says"),
     [
-        pytest.param(b"not onnx", "the onnx artifact does not load: .*INVALID_PROTOBUF", id="no-onnx"),
+        pytest.param(b"not onnx", "the onnx artifact does not load: .*INVALID_PROTOBUF.*: export it again$", id="no-onnx"),
         pytest.param(converted()[:-40], "the onnx artifact does not load: ", id="cut"),
         pytest.param(
             graph(SOFTMAX, rows=(1, 2), outputs=(("out", (1, 2)),)),
-            r"the onnx input rows is tensor\(float\) of \[1, 2\]: export it as float of \[rows, columns\]",
+            r"^the onnx input rows is tensor\(float\) of \[1, 2\]: export it as float of \[rows, columns\]$",
             id="one-row-only",
         ),
         pytest.param(graph(SOFTMAX, rows=(None, "width")), r"the onnx input rows is .* of \[None, 'width'\]", id="any-width"),
         pytest.param(graph(SOFTMAX, rows=(None, 2, 2), outputs=(("out", (None, 2, 2)),)), "the onnx input rows is", id="cube"),
         pytest.param(
             graph(SOFTMAX, TWICE, outputs=(("out", (None, 2)), ("other", (None, 2)))),
-            r"2 onnx outputs are numbers, among out: tensor\(float\), other: tensor\(float\): export one",
+            r"2 onnx outputs are numbers, among out: tensor\(float\), other: tensor\(float\): export one$",
             id="two-outputs",
         ),
         pytest.param(
             graph(helper.make_node("ReduceSum", ["rows"], ["out"], keepdims=0), outputs=(("out", ()),)),
-            "no onnx output is numbers or labels, among out: tensor.float.: export one",
+            r"no onnx output is numbers or labels, among out: tensor\(float\): export one, of \[rows, numbers\]$",
             id="none",
         ),
         pytest.param(
             graph(helper.make_node("Identity", ["rows"], ["out"]), classes='["no", "yes"]'),
-            "the onnx output out adds up to 0, not to 1",
+            "^the onnx output out adds up to 0, not to 1: these are no probabilities: export those$",
             id="scores",
         ),
         pytest.param(
-            converted(columns="a,b"), "the onnx metadata entry foretell.columns is no JSON list of names: 'a,b'", id="facts"
+            converted(columns="a,b"),
+            r"""^the onnx metadata entry foretell\.columns is no JSON list of names: 'a,b': write one, such as \["no", "yes"\]$""",
+            id="facts",
         ),
-        pytest.param(converted(classes='["yes"]'), "output probabilities has 2 classes, foretell.classes names 1", id="classes"),
+        pytest.param(
+            converted(classes='["yes"]'),
+            r"^the onnx output probabilities has 2 classes, foretell\.classes names 1: name each class there$",
+            id="classes",
+        ),
         pytest.param(converted(classes="[1, 2]"), "foretell.classes is no JSON list of names", id="numbers-as-names"),
     ],
 )
@@ -169,7 +175,7 @@ def test_one_input_a_column_is_refused() -> None:
             converted(),
             {"columns": ("a", "b"), "classes": ("no", "yes", "maybe")},
             ModelMismatch,
-            "model.onnx gives 2 probabilities a row, its manifest names 3 classes",
+            r"^model\.onnx gives 2 probabilities a row, its manifest names 3 classes: add it with --classes that names each$",
         ),
         (
             converted(columns='["a", "b"]', classes='["no", "yes"]'),
@@ -259,5 +265,8 @@ def test_the_classes_of_several_targets_come_from_the_metadata(tmp_path: Path) -
     artifact = converted(fitted, targets=json.dumps([["no", "yes"], ["a", "b", "c"]]))
     manifest = added(tmp_path, artifact, columns=("a", "b")).read("yes", "1").manifest
     assert [target.classes for target in manifest.targets] == [("no", "yes"), ("a", "b", "c")]
-    with pytest.raises(ModelUnloadable, match=r"foretell.targets is no JSON list of lists of names: '\[1\]'"):
+    with pytest.raises(
+        ModelUnloadable,
+        match=r"""foretell\.targets is no JSON list of lists of names: '\[1\]': write one, such as \[\["no", "yes"\]\]$""",
+    ):
         runtimes.load("onnx", converted(fitted, targets="[1]"))

@@ -100,9 +100,13 @@ def test_golden_rows_become_rows() -> None:
 @pytest.mark.parametrize(
     ("column", "value", "says"),
     [
-        ("at", "today", "golden row 1: at is 'today', but the column is datetime64[ms]"),
-        ("city", 3, "golden row 1: city is 3, but the column is object"),
-        ("x", "3", "golden row 1: x is '3', but the column is float64"),
+        (
+            "at",
+            "today",
+            "golden row 1: at is 'today', but the column is datetime64[ms]: write a time such as 2026-05-01T12:00:00Z there",
+        ),
+        ("city", 3, "golden row 1: city is 3, but the column is object: write a text there"),
+        ("x", "3", "golden row 1: x is '3', but the column is float64: write a number there"),
     ],
 )
 def test_a_golden_value_that_its_column_cannot_hold_is_refused(column: str, value: Any, says: str) -> None:
@@ -111,4 +115,4 @@ def test_a_golden_value_that_its_column_cannot_hold_is_refused(column: str, valu
     (row,) = read_golden(b'{"features": {"at": null, "city": null, "x": 1}}')
     with pytest.raises(ModelMismatch) as refused:
         golden_rows([row.model_copy(update={"features": row.features | {column: value}})], manifest)
-    assert str(refused.value) == says
+    assert str(refused.value) == f"{says}, and add the model again"

@@ -122,7 +122,7 @@ def test_golden_rows_hold_any_output_and_are_checked(repository: Repository, tmp
         added(repository, tmp_path, model, [row | {"outputs": {"label": other}}])
     with pytest.raises(ModelMismatch, match=r"golden row 1: model.joblib gives no output 'lable'; did you mean \"label\"\?"):
         added(repository, tmp_path, model, [row | {"outputs": {"lable": "no"}}])
-    with pytest.raises(ModelMismatch, match=r"golden row 1: decision.0 is a number, not 'much'"):
+    with pytest.raises(ModelMismatch, match=r"gives a number as decision\.0 for golden row 1, expected 'much'; if that"):
         added(repository, tmp_path, model, [row | {"outputs": {"decision.0": "much"}}])
 
 

@@ -96,7 +96,12 @@ GOLDEN = b'{"features": {"deed": 0, "value": 0.25}, "probabilities": {"no": 0.5,
     ("golden", "digest", "says"),
     [
         (b"", "another", "^model 'wayward' version 1 in .* is another than when the server started: start the server again$"),
-        (GOLDEN, None, "^model 'wayward' version 1 gives no 0.250000 for golden row 1, expected 0.500000$"),
+        (
+            GOLDEN,
+            None,
+            "^model 'wayward' version 1 gives no 0.250000 for golden row 1, expected 0.500000; if that is right, "
+            "add the model again with golden rows that say so$",
+        ),
     ],
 )
 def test_what_is_loaded_is_what_the_server_has_verified(tmp_path: Path, golden: bytes, digest: str | None, says: str) -> None:

@@ -6,11 +6,15 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.routing import Route
 
 from contract.contract import Contract, load
 from contract.errors import ContractError
 from rest_bridge.app import create_app
 from rest_bridge.guard import Guard
+from rest_bridge.own_paths import is_own
+from rest_bridge.pages import pages
+from rest_bridge.served import Served
 from rest_bridge.settings import BridgeSettings
 from tests.contracts import RESPONSE, features, write_contract
 from tests.iris import EXAMPLE
@@ -62,8 +66,17 @@ async def test_a_request_that_outlives_the_drain_is_told_so(contract: Contract) 
 def test_a_contract_cannot_take_a_page_of_the_bridge(tmp_path: Path, path: str) -> None:
     method = f'rpc A(Features) returns (Response) {{ option (google.api.http) = {{post: "{path}" body: "*"}}; }}'
     taken = load(write_contract(tmp_path, f"service S {{ {method} }}", features("double x"), RESPONSE))
-    with pytest.raises(ContractError, match=r"of test.v1.S.A is one of the bridge's own pages"):
+    with pytest.raises(ContractError) as refused:
         create_app(taken, FakeChannel(lambda _: b""), BridgeSettings())
+    reason = f"the REST path {path.rstrip('/')} of test.v1.S.A is one of the bridge's own pages"
+    assert str(refused.value) == f"{reason}; give it another path in google.api.http"
+
+
+def test_every_page_of_the_bridge_is_known_as_its_own(contract: Contract) -> None:
+    channel = FakeChannel(lambda _: b"")
+    routes = pages(contract, channel, Served(contract, channel)).routes
+    assert len(routes) > 5
+    assert [route.path for route in routes if isinstance(route, Route) and not is_own(route.path, contract)] == []
 
 
 async def test_a_draining_bridge_says_goodbye(contract: Contract) -> None:
