@@ -76,6 +76,7 @@ def main(adoption: Adoption) -> dict[str, object]:
                 found.file,
                 adoption.name,
                 tuple(found.columns),
+                outputs=found.outputs,
                 contract=contract,
                 allow_version_skew=adoption.allow_version_skew,
                 source=Source(**adoption.source),

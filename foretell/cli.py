@@ -153,6 +153,7 @@ def add(
             rows,
             classes=_names(classes),
             targets=_names(targets),
+            outputs=found.outputs,
             acceleration=accelerate,
             contract=contract,
             format_name=form,
@@ -193,7 +194,15 @@ def init(
 
     wanted = package_of(model, package, name)
     with opened(model) as found:
-        told = Told(_names(columns) or tuple(found.columns), _names(target), _names(classes), form, found.columns, found.optional)
+        told = Told(
+            columns=_names(columns) or tuple(found.columns),
+            targets=_names(target),
+            outputs=found.outputs,
+            classes=_names(classes),
+            format=form,
+            dtypes=found.columns,
+            optional=found.optional,
+        )
         init(Wish(found.file, data, wanted, told, _names(labels), protos, models, allow_version_skew, found.source))
 
 

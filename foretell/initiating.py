@@ -52,7 +52,8 @@ class Wish:
     @property
     def called(self) -> str:
         """What a model of one target predicts; empty where nobody says."""
-        return self.told.targets[0] if len(self.told.targets) == 1 else ""
+        names = self.told.targets or self.told.outputs
+        return names[0] if len(names) == 1 else ""
 
     @property
     def model(self) -> str:

@@ -21,6 +21,8 @@ class Sourced:
     """Its inputs by name, as a signature of MLflow's tells them; empty where none does."""
     optional: frozenset[str] = frozenset()
     """Names of those that may be missing."""
+    outputs: tuple[str, ...] = ()
+    """What it predicts, as a signature of MLflow's names it; empty where none does."""
     source: Source | None = None
     """What it is in a registry; None where it comes from none."""
 
@@ -55,4 +57,4 @@ def unpacked(folder: Path, source: Source | None = None) -> Iterator[Sourced]:
 
     with tempfile.TemporaryDirectory(prefix="foretell-") as into:
         saved = unpack(folder, Path(into))
-        yield Sourced(saved.file, saved.columns, saved.optional, source)
+        yield Sourced(saved.file, saved.columns, saved.optional, saved.outputs, source)

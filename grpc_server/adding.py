@@ -44,6 +44,7 @@ def add_model(
     *,
     classes: tuple[str, ...] = (),
     targets: tuple[str, ...] = (),
+    outputs: tuple[str, ...] = (),
     dtypes: Mapping[str, Dtype] | None = None,
     acceleration: Acceleration | None = None,
     contract: Contract | None = None,
@@ -55,9 +56,10 @@ def add_model(
     """Put a trained model into the repository as the next version of `name`.
 
     The file is loaded, so add only what you trust: a joblib file runs code. `columns` and `classes` name the training columns and
-    the classes where the model does not, and `targets` what it predicts where that is several things; `golden` is rows with their
-    expected answers, as `GoldenRow`, one a line. `dtypes` are the types of training columns of which neither the model's encoders
-    nor the golden rows tell, such as that of a time; all others are numbers. `contract` is what it is for; its revision is kept.
+    the classes where the model does not, and `targets` what it predicts where that is several things; `outputs` is what whoever
+    saved the model calls these, and is left aside where it is another number of names. `golden` is rows with their expected
+    answers, as `GoldenRow`, one a line. `dtypes` are the types of training columns of which neither the model's encoders nor the
+    golden rows tell, such as that of a time; all others are numbers. `contract` is what it is for; its revision is kept.
     With an acceleration, what is served is a conversion that agrees with the model within the contract's bounds. `format_name` is
     needed where the file may be of several formats; with `allow_version_skew`, another scikit-learn may have fitted the model.
     `observed` tells what the training data held of the columns, if that is known, and `source` which registry the file is from.
@@ -90,7 +92,7 @@ def add_model(
     )
     check_manifest(runtime, manifest, file.name)
     with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
-        manifest = _with_targets(runtime, manifest, rows, targets, file)
+        manifest = _with_targets(runtime, manifest, rows, targets, outputs, file)
         check_golden(sources_of(runtime, manifest, rows, file.name), manifest, rows, file.name)
     manifest = manifest.model_copy(update={"training": observed(manifest)})
     if acceleration:
@@ -149,15 +151,21 @@ def _classes(file: Path, classes: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _with_targets(
-    runtime: Runtime, manifest: Manifest, rows: tuple[GoldenRow, ...], names: tuple[str, ...], file: Path
+    runtime: Runtime,
+    manifest: Manifest,
+    rows: tuple[GoldenRow, ...],
+    names: tuple[str, ...],
+    saved: tuple[str, ...],
+    file: Path,
 ) -> Manifest:
-    """The manifest with what the model predicts, where that is several things: by these names, else by numbers."""
+    """The manifest with what the model predicts, where that is several things: by these names, else as saved, else by numbers."""
     count = 1 + max(output.target for output in offered(tried(runtime, manifest, rows, file.name)))
     if names and len(names) != count:
         raise ModelError(f"{file.name} predicts {count} targets, but {len(names)} are named: {', '.join(names)}")
     if count == 1 and not names:
         return manifest
-    named = _distinct(file, names or tuple(map(str, range(count))), "its targets", "--targets x,y,z")
+    names = names or (saved if len(saved) == count else tuple(map(str, range(count))))
+    named = _distinct(file, names, "its targets", "--targets x,y,z")
     classes = runtime.targets or ((manifest.classes,) * count)
     targets = tuple(Target(name, of) for name, of in zip(named, classes, strict=True))
     return manifest.model_copy(update={"targets": targets, "classes": () if count > 1 else manifest.classes})

@@ -74,6 +74,9 @@ class Told:
 
     columns: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    """What it predicts: columns of the data, if there is any."""
+    outputs: tuple[str, ...] = ()
+    """What whoever saved the model calls that, which no column of the data need be called."""
     classes: tuple[str, ...] = ()
     format: str = ""
     dtypes: Mapping[str, Dtype] = field(default_factory=dict)
@@ -203,7 +206,8 @@ class _Trial:
             raise ModelError(f"{self._file.name} does not name its {probabilities} classes: pass --classes x,y,z")
         if count == 1:
             return (Target("", classes),)
-        names = told.targets or tuple(f"target_{place}" for place in range(count))
+        saved = told.outputs if len(told.outputs) == count else ()
+        names = told.targets or saved or tuple(f"target_{place}" for place in range(count))
         if len(names) != count:
             raise ModelError(f"{self._file.name} predicts {count} targets, but {len(names)} are named: {', '.join(names)}")
         lists = runtime.targets or ((),) * count
@@ -228,7 +232,7 @@ def _columns(runtime: Runtime, known: tuple[str, ...], samples: Samples | None, 
     missing = [name for name in (*known, *told.targets) if name not in samples.values]
     if missing:
         raise ModelError(f"{data.name} has no column {missing[0]!r}{did_you_mean(missing[0], samples.values)}")
-    left = known or tuple(name for name in samples.values if name not in told.targets)
+    left = known or tuple(name for name in samples.values if name not in (told.targets or told.outputs))
     if len(left) != width:
         hint = f"pass --target {left[-1]}, if that is what it predicts" if len(left) == width + 1 else "pass --columns a,b,c"
         raise ModelError(f"{data.name} has {len(left)} columns, but the model takes {width} and does not name them: {hint}")

@@ -28,6 +28,8 @@ class Saved:
     """The inputs by name, as the signature has them; empty where there is none, or it is of one nameless tensor."""
     optional: frozenset[str]
     """Names of those that may be missing."""
+    outputs: tuple[str, ...]
+    """Names of what it predicts; empty where there is no signature, or it is of nameless tensors."""
 
 
 def unpack(folder: Path, into: Path) -> Saved:
@@ -43,9 +45,11 @@ def unpack(folder: Path, into: Path) -> Saved:
         raise ModelError(f"{folder / _ABOUT} names {name}, which is no file in its folder")
     if file.suffix == ".skops" and trusted:
         file = _as_joblib(file, trusted, into)
-    inputs = _inputs(about.get("signature") or {})
+    signature = about.get("signature") or {}
+    inputs, outputs = _named(signature.get("inputs")), _named(signature.get("outputs"))
     optional = frozenset(name for name, told in inputs.items() if told.get("required") is False)
-    return Saved(file, {name: Dtype(_TYPES.get(str(told.get("type")), "float64")) for name, told in inputs.items()}, optional)
+    columns = {name: Dtype(_TYPES.get(str(told.get("type")), "float64")) for name, told in inputs.items()}
+    return Saved(file, columns, optional, tuple(outputs))
 
 
 def _file(about: dict[str, Any], folder: Path) -> tuple[str, list[str]]:
@@ -95,10 +99,10 @@ def _as_joblib(file: Path, trusted: list[str], into: Path) -> Path:
     return into / "model.joblib"
 
 
-def _inputs(signature: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What is told of each input, by its name."""
+def _named(side: Any) -> dict[str, dict[str, Any]]:
+    """What a side of the signature tells of each thing, by its name; nothing where some have none, or are counted from 0."""
     try:
-        inputs = {each.get("name"): each for each in json.loads(signature.get("inputs") or "[]")}
+        things = {each.get("name"): each for each in json.loads(side or "[]")}
     except (ValueError, TypeError, AttributeError):
         return {}
-    return {str(name): told for name, told in inputs.items()} if all(inputs) else {}
+    return {str(name): told for name, told in things.items()} if all(things) else {}

@@ -1,18 +1,21 @@
 """Models of MLflow's: its folders, and its registry, as commands take them."""
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from typer.testing import CliRunner, Result
 
 from contract.contract import load
 from contract.errors import SetupError
+from contract.spelling import snake
 from foretell.cli import app
 from grpc_server.manifest import Manifest
 from grpc_server.repository import Repository
@@ -26,6 +29,14 @@ ROWS = np.random.default_rng(0).uniform(0.1, 5, (30, 4))
 MODEL = LogisticRegression(C=0.1).fit(ROWS, np.resize(CLASSES, 30))
 
 
+def infer_signature(rows: pd.DataFrame, outputs: Any) -> Any:
+    """As MLflow tells it, which takes a second to import."""
+    from mlflow.models import infer_signature as inferred
+
+    with warnings.catch_warnings(action="ignore"):
+        return inferred(rows, outputs)
+
+
 @pytest.fixture(autouse=True)
 def named(registry: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
@@ -34,9 +45,6 @@ def named(registry: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def folder(registry: Registered) -> Path:
     """A model of iris without names for its columns, which only the signature tells."""
-    import pandas as pd
-    from mlflow.models import infer_signature
-
     return registry.saved(MODEL, signature=infer_signature(pd.DataFrame(ROWS, columns=COLUMNS), MODEL.predict(ROWS)))
 
 
@@ -64,6 +72,47 @@ def test_a_contract_is_drafted_from_a_folder(tmp_path: Path, folder: Path) -> No
     assert CliRunner().invoke(app, ["init", str(folder), *options]).exit_code == 0
     features = load(tmp_path / "protos").pool.FindMessageTypeByName("flower.v1.Features")
     assert [field.name for field in features.fields] == list(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [([], ["height in cm", "weight"]), (["--target", "h,w"], ["h", "w"])],
+    ids=["as-saved", "as-asked"],
+)
+def test_what_a_model_predicts_is_called_as_in_the_signature(
+    tmp_path: Path, registry: Registered, asked: list[str], names: list[str]
+) -> None:
+    sizes = pd.DataFrame(ROWS[:, :2], columns=["height in cm", "weight"])
+    model = LinearRegression().fit(ROWS, sizes)
+    folder = registry.saved(model, signature=infer_signature(pd.DataFrame(ROWS, columns=COLUMNS), sizes))
+    options = ["--package", "size.v1", "--protos", str(tmp_path / "protos"), "--models", str(tmp_path / "models")]
+    assert CliRunner().invoke(app, ["init", str(folder), *options, *asked]).exit_code == 0
+    response = load(tmp_path / "protos").pool.FindMessageTypeByName("size.v1.Response")
+    assert [field.name for field in response.fields] == [snake(name, "") for name in names]
+    assert [target.name for target in manifest(tmp_path / "models", "size").targets] == names
+    add(tmp_path / "models", folder, "--name", "size", *(["--targets", "h,w"] if asked else []))
+    assert [target.name for target in manifest(tmp_path / "models", "size").targets] == names
+    assert CliRunner().invoke(app, ["check", "size", *options[2:]]).exit_code == 0
+
+
+def test_a_label_is_called_as_in_the_signature_which_need_be_no_column_of_the_data(tmp_path: Path, registry: Registered) -> None:
+    kinds = pd.Series(MODEL.predict(ROWS), name="kind")
+    folder = registry.saved(MODEL, signature=infer_signature(pd.DataFrame(ROWS, columns=COLUMNS), kinds))
+    pd.DataFrame(ROWS, columns=COLUMNS).to_csv(tmp_path / "rows.csv", index=False)
+    options = ["--package", "flower.v1", "--protos", str(tmp_path / "protos"), "--models", str(tmp_path / "models")]
+    assert CliRunner().invoke(app, ["init", str(folder), "--data", str(tmp_path / "rows.csv"), *options]).exit_code == 0
+    response = load(tmp_path / "protos").pool.FindMessageTypeByName("flower.v1.Response")
+    assert response.fields[0].name == "kind"
+
+
+@pytest.mark.parametrize(
+    "outputs", [np.ones((30, 2)), pd.DataFrame(np.ones((30, 2))), pd.DataFrame(np.ones((30, 3)), columns=[*"abc"])]
+)
+def test_outputs_that_are_nameless_or_others_are_left_aside(tmp_path: Path, registry: Registered, outputs: Any) -> None:
+    model = LinearRegression().fit(ROWS, ROWS[:, :2])
+    folder = registry.saved(model, signature=infer_signature(pd.DataFrame(ROWS, columns=COLUMNS), outputs))
+    add(tmp_path / "models", folder, "--name", "size")
+    assert [target.name for target in manifest(tmp_path / "models", "size").targets] == ["0", "1"]
 
 
 def boosters() -> Iterator[tuple[str, str, Callable[[Path], None]]]:
