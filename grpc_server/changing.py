@@ -13,7 +13,7 @@ from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore
 from grpc_server.routes import PRODUCTION, Author, Routes, check_alias
 from grpc_server.settings import ServerSettings
-from grpc_server.trial import Trial
+from grpc_server.trial import BACK, Trial
 from grpc_server.verdict import NOT_WAITED, Servers, Verdict
 
 _Edit: TypeAlias = Callable[[Routes, Author], Routes]
@@ -163,7 +163,7 @@ class Changer:
             gates.append(gate)
 
         try:
-            with closing(ForkServer()) as forks:
+            with closing(ForkServer("candidates", nice=BACK)) as forks:
                 Trial(self._name, version, self._settings, forks, tell).run()
         except ModelError as error:
             for last in gates[-1:]:

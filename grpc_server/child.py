@@ -3,14 +3,13 @@
 import contextlib
 import os
 import socket
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from grpc_server.cost import Cost
 from grpc_server.errors import ModelError
+from grpc_server.fork_server import ForkServer
 from grpc_server.frame import receive, send
 from grpc_server.outputs import Output, to_text
 from grpc_server.table import Matrix, Rows
@@ -73,21 +72,10 @@ class Origin:
 class Child:
     """One worker. One thread at a time may `start` or `run` it; any thread may `end` or `kill` it."""
 
-    def __init__(self, origin: Origin, threads: int) -> None:
-        """Start the process, which computes with `threads` threads unless the environment says otherwise. Raises OSError."""
-        self._line, theirs = socket.socketpair()
-        self._lifeline, watched = socket.socketpair()
-        with theirs, watched:
-            descriptors = [theirs.fileno(), watched.fileno()]
-            facts = [str(origin.root), origin.name, origin.version, origin.digest, "back" if origin.stands_back else ""]
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "grpc_server.worker", *facts, *map(str, descriptors)],
-                env=dict.fromkeys(THREADS, str(threads)) | os.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=2,  # What a model prints is log: whoever reads the server's stdout expects other things.
-                pass_fds=descriptors,
-                start_new_session=True,
-            )
+    def __init__(self, origin: Origin, forks: ForkServer) -> None:
+        """Have the process forked. Raises OSError."""
+        facts = {"models": str(origin.root), "name": origin.name, "version": origin.version, "digest": origin.digest}
+        self._process = forks.fork("worker", facts | {"stands_back": origin.stands_back})
         self._outputs = origin.outputs
         self.pid = self._process.pid
         self.name = f"worker {self.pid} of {origin}"
@@ -116,10 +104,10 @@ class Child:
 
     def _ask(self, frames: tuple[Rows | str, ...], seconds: float) -> Matrix:
         try:
-            self._line.settimeout(seconds)
+            self._process.line.settimeout(seconds)
             for frame in frames:
-                send(self._line, frame)
-            answer = receive(self._line)
+                send(self._process.line, frame)
+            answer = receive(self._process.line)
         except BaseException as error:
             self.kill()  # Half a frame may be on its way: nothing that came after it would make sense.
             if isinstance(error, TimeoutError):
@@ -142,14 +130,13 @@ class Child:
     def end(self) -> None:
         """Have the process end once it has answered."""
         self.dismissed = True
-        self._shut(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # The other end may be gone.
+            self._process.line.shutdown(socket.SHUT_WR)
 
     def kill(self) -> None:
         """End the process, and what it has started, at once. A run that is under way raises WorkerEnded."""
         self.lost = True
-        self._lifeline.close()  # The worker has asked the kernel for a kill of its whole group when this closes.
-        self._process.kill()  # It may not have come so far.
-        self._shut(socket.SHUT_RDWR)  # Something that it has started may hold the other end.
+        self._process.kill()
 
     def wait(self) -> int:
         """Wait for the end; the exit code."""
@@ -157,9 +144,4 @@ class Child:
 
     def close(self) -> None:
         """Give back what the dead process leaves here."""
-        self._line.close()
-        self._lifeline.close()
-
-    def _shut(self, how: int) -> None:
-        with contextlib.suppress(OSError):  # The other end may be gone.
-            self._line.shutdown(how)
+        self._process.close()

@@ -1,75 +1,154 @@
-"""The process that forks candidates, as the server sees it: started when it is needed, gone when it was not for a while.
+"""The process that forks those which run models, as the server sees it: started when needed, gone when it was not for a while.
 
-Each candidate gets a process of its own, without the second or two in which a new one imports scikit-learn: what serves would miss
-that time.
+Each gets a process of its own, without the second or two in which a new one imports scikit-learn: what serves would miss that time.
 """
 
+import contextlib
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
+
+_START_SECONDS = 60.0
+"""Longest time until a process is forked: what forks it may have to start, and to import what a server imports."""
+
+_LONGEST_NUMBER = 32
+"""Bytes."""
+
+
+class Forked:
+    """A process that was forked, much as `subprocess.Popen` would show it. One thread at a time may `wait`."""
+
+    def __init__(self, ask: Callable[[list[int]], None]) -> None:
+        """`ask` has it forked, with the descriptors of its sockets. Raises OSError where it never is."""
+        self._status, keepers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.line, line = socket.socketpair()
+        """What the two say to each other."""
+        self.lifeline, lifeline = socket.socketpair()
+        """The process ends when this closes: see lifeline.py."""
+        self._code: int | None = None
+        try:
+            with keepers, line, lifeline:
+                ask([each.fileno() for each in (keepers, line, lifeline)])
+            self.pid = self._forked()
+        except OSError:
+            self._hang_up()
+            raise
+        self._handle = _handle(self.pid)
+
+    def wait(self, seconds: float | None = None) -> int:
+        """The exit code, or the negative number of the signal that ended it. Raises TimeoutError."""
+        if self._code is None:
+            self._status.settimeout(seconds)
+            self._code = int(self._status.recv(_LONGEST_NUMBER) or -signal.SIGKILL)  # Nobody else ends who would tell.
+        return self._code
+
+    def kill(self) -> None:
+        """End it, and what it has started, at once. A wait for the line is over."""
+        for each in (self.lifeline, self.line):  # What it has started may hold the other end of the line.
+            with contextlib.suppress(OSError):  # The other end may be gone.
+                each.shutdown(socket.SHUT_RDWR)
+        if self._handle is not None and self._code is None:  # It may not have come so far that it heeds the lifeline.
+            with contextlib.suppress(OSError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Give back what it leaves here; it ends, if it has not."""
+        self._hang_up()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _forked(self) -> int:
+        self._status.settimeout(_START_SECONDS)
+        told = self._status.recv(_LONGEST_NUMBER)
+        if not told:
+            raise ChildProcessError("what forks processes has ended")
+        return int(told)
+
+    def _hang_up(self) -> None:
+        for each in (self._status, self.line, self.lifeline):
+            each.close()
+
+
+def _handle(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None  # It has ended already.
+
+
+class ForkServer:
+    """Forks processes. Safe for several threads."""
+
+    def __init__(self, purpose: str, *, nice: int = 0, environment: Mapping[str, str] = os.environ) -> None:
+        """All are as `nice`, have this environment, and show the purpose in lists of processes."""
+        self._arguments = [purpose, str(nice)]
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._running: _Running | None = None
+
+    def fork(self, kind: str, facts: Mapping[str, Any]) -> Forked:
+        """A process of one of the kinds in forking.py, with these facts. Raises OSError where there can be none."""
+        return Forked(partial(self._ask, json.dumps({"kind": kind, "facts": facts}).encode()))
+
+    def close(self) -> None:
+        """End the process that forks, until it is needed again. What it has forked lives on."""
+        with self._lock:
+            self._end()
+
+    def _ask(self, message: bytes, descriptors: list[int]) -> None:
+        with self._lock:
+            if self._running is not None:
+                try:
+                    self._running.ask(message, descriptors)
+                except OSError:  # It has left: see forking.py.
+                    self._end()
+                else:
+                    return
+            self._running = _Running.start(self._arguments, self._environment)
+            self._running.ask(message, descriptors)
+
+    def _end(self) -> None:
+        if self._running is not None:
+            self._running.end()
+            self._running = None
 
 
 class _Running:
-    """The process, once it was started."""
+    """The process that forks, once it was started."""
 
     def __init__(self, line: socket.socket, process: subprocess.Popen[bytes]) -> None:
         self._line = line
         self._process = process
 
     @classmethod
-    def start(cls) -> Self:
+    def start(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> Self:
         """Raises OSError where it cannot be."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-m", "grpc_server.forking", str(theirs.fileno())],
+                [sys.executable, "-m", "grpc_server.forking", str(theirs.fileno()), *arguments],
+                env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # What a model prints is log: whoever reads the server's stdout expects other things.
                 pass_fds=[theirs.fileno()],
-                process_group=0,  # No session of its own: Linux would give that as much time as the server's.
+                process_group=0,  # Ctrl-C is meant for the server.
             )
         return cls(ours, process)
 
-    def ask(self, message: bytes, descriptors: list[int]) -> int:
-        """Its id. Raises OSError where it has left: see forking.py."""
+    def ask(self, message: bytes, descriptors: list[int]) -> None:
+        """Raises OSError where it has left."""
         socket.send_fds(self._line, [message], descriptors)
-        return self._process.pid
 
     def end(self) -> None:
         """Kill it: it holds nothing that anybody would miss."""
         self._line.close()
         self._process.kill()
         self._process.wait()
-
-
-class ForkServer:
-    """Forks candidates. Safe for several threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: _Running | None = None
-
-    def fork(self, facts: dict[str, Any], told: socket.socket, lifeline: socket.socket) -> int:
-        """Have a candidate run with these facts and sockets; the id of the process that forks it. Raises OSError where none can."""
-        message, descriptors = json.dumps(facts).encode(), [told.fileno(), lifeline.fileno()]
-        with self._lock:
-            if self._running is not None:
-                try:
-                    return self._running.ask(message, descriptors)
-                except OSError:
-                    self._end()
-            self._running = _Running.start()
-            return self._running.ask(message, descriptors)
-
-    def close(self) -> None:
-        """End the process, until it is needed again. Candidates are ended by those who wait for them."""
-        with self._lock:
-            self._end()
-
-    def _end(self) -> None:
-        if self._running is not None:
-            self._running.end()
-            self._running = None

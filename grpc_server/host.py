@@ -129,7 +129,6 @@ class Host:
             shadow = self._shadow
             if shadow is not None:
                 self._end_shadow(shadow)
-        self._loader.forks.close()
         for version in self.versions:
             version.close(seconds, for_streams=False)
         if shadow is not None:

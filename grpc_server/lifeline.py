@@ -1,4 +1,4 @@
-"""A process that ends with the one that started it, or stands back behind it."""
+"""A process that ends with the one that started it, stands back behind it, and can be told from it."""
 
 import contextlib
 import fcntl
@@ -19,6 +19,12 @@ def end_with(lifeline: socket.socket) -> None:
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
     if select.select([lifeline], [], [], 0)[0]:  # Nothing is ever sent there: it closed before.
         raise SystemExit(1)
+
+
+def show_as(name: str) -> None:
+    """From now on `ps` and `top` call this process so, by the first 15 characters."""
+    with contextlib.suppress(OSError):  # Not on Linux.
+        Path("/proc/self/comm").write_text(name[:15])
 
 
 def stand_back(nice: int) -> None:

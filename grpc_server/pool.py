@@ -1,13 +1,15 @@
 """The worker processes of one model: as many as may run at once, and a warm spare that steps in when one is lost."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
 
-from grpc_server.child import Child, NoWorker, Origin, WorkerHung
+from grpc_server.child import THREADS, Child, NoWorker, Origin, WorkerHung
 from grpc_server.cost import cores
 from grpc_server.errors import ModelError
+from grpc_server.fork_server import ForkServer
 from grpc_server.table import Matrix, Rows
 
 logger = logging.getLogger(__name__)
@@ -38,7 +40,8 @@ class Pool:
         self._sample = sample
         self._seconds = seconds
         self._max_megabytes = max_megabytes
-        self._threads = max(1, cores() // workers)
+        threads = dict.fromkeys(THREADS, str(max(1, cores() // workers)))
+        self._forks = ForkServer(f"workers of {origin} in {origin.root}", environment=threads | os.environ)
         self._changed = threading.Condition()
         self._children: set[Child] = set()
         self._idle: list[Child] = []
@@ -74,6 +77,7 @@ class Pool:
                 child.kill()
         for keeper in self._keepers:
             keeper.join()
+        self._forks.close()
 
     def _run(self, rows: Rows) -> Matrix:
         """What the model makes of `rows`; ends a worker that takes too long. Raises RunFailed, as one of its kinds."""
@@ -145,7 +149,7 @@ class Pool:
 
     def _employ(self) -> None:
         """One worker from its start to its end. Raises ModelError or OSError where it cannot start."""
-        child = Child(self._origin, self._threads)
+        child = Child(self._origin, self._forks)
         try:
             with self._changed:
                 self._children.add(child)

@@ -19,6 +19,7 @@ from grpc_server.loading import Loader
 from grpc_server.model import Model
 from grpc_server.repository import Repository
 from grpc_server.settings import ServerSettings
+from grpc_server.trial import BACK
 
 logger = logging.getLogger(__name__)
 
@@ -26,10 +27,11 @@ logger = logging.getLogger(__name__)
 class Registry:
     """The models that answer the services of one contract."""
 
-    def __init__(self, contract: Contract, hosts: Sequence[Host], admission: Admission) -> None:
+    def __init__(self, contract: Contract, hosts: Sequence[Host], admission: Admission, forks: ForkServer) -> None:
         self.contract = contract
         self.hosts = sorted(hosts, key=lambda host: host.name)
         self.admission = admission
+        self._forks = forks
         self._follower = Follower(self.hosts)
         self._handlers = [(host, self._handler(host, method)) for host in self.hosts for s in host.services for method in s.methods]
         self._inline: tuple[Batcher, ...] = ()
@@ -83,6 +85,7 @@ class Registry:
         self._follower.stop()
         for host in self.hosts:
             host.close(seconds)
+        self._forks.close()
 
 
 def load_registry(contract: Contract, settings: ServerSettings) -> Registry:
@@ -92,7 +95,7 @@ def load_registry(contract: Contract, settings: ServerSettings) -> Registry:
     """
     added = _added(contract, settings.models)
     served = contract.only(added)
-    admission, forks = Admission(), ForkServer()
+    admission, forks = Admission(), ForkServer("candidates", nice=BACK)
     hosts: list[Host] = []
     try:
         for name in dict.fromkeys(service.model for service in served.services):
@@ -102,7 +105,7 @@ def load_registry(contract: Contract, settings: ServerSettings) -> Registry:
             host.close(0.0)
         raise
     _tell_missing(contract, added, settings.models)  # Only now: a refused start says one thing.
-    return Registry(served, hosts, admission)
+    return Registry(served, hosts, admission, forks)
 
 
 def _added(contract: Contract, models: Path) -> list[str]:

@@ -1,10 +1,8 @@
 """Trying a version before it is let near what is served: in a process of its own, a limited time at each gate."""
 
-import contextlib
 import json
 import select
 import signal
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +14,14 @@ from grpc_server.fork_server import ForkServer
 from grpc_server.gates import Gate
 from grpc_server.settings import ServerSettings
 
+BACK = 10
+"""How far candidates stand back: they get a tenth of the time of a process that serves, if both want it."""
+
 _START_SECONDS = 60.0
-"""Longest time to the start of the process, and from there to the first gate: something has to import what a server imports."""
+"""Longest time from the start of the process to the first gate."""
+
+_LAST_SECONDS = 5.0
+"""Longest time between the last word of the process and its end."""
 
 _PATIENCE = 3
 """How many times as long a gate may take by the clock where the process has to wait for a core, which what serves gets first."""
@@ -45,14 +49,12 @@ class Trial:
         self._tell = tell
         self._gate: Gate | None = None
         self._received = b""
-        self._line, theirs = socket.socketpair()
-        self._lifeline, watched = socket.socketpair()
-        facts = {"name": name, "version": version, "settings": settings.model_dump(mode="json"), "returns": returns}
-        with theirs, watched:
-            try:
-                self._pid = forks.fork(facts, theirs, watched)
-            except OSError as error:
-                raise ModelError(f"no process for {self._place}: {error.strerror}") from None
+        told = settings.model_dump(mode="json")
+        facts = {"models": told["models"], "name": name, "version": version, "settings": told, "returns": returns}
+        try:
+            self._process = forks.fork("candidate", facts)
+        except OSError as error:
+            raise ModelError(f"no process for {self._place}: {error.strerror or error}") from None
 
     def run(self) -> list[Cost]:
         """Wait for the verdict: what a run costs, for each service that the version answers. Raises ModelError with its gate."""
@@ -63,17 +65,14 @@ class Trial:
             raise
         finally:
             self.stop()
-            self._line.close()
-            self._lifeline.close()
+            self._process.close()
 
     def stop(self) -> None:
         """End the process, and what it has started, at once; `run` then raises ModelError."""
-        with contextlib.suppress(OSError):  # It may be closed.
-            self._lifeline.shutdown(socket.SHUT_RDWR)  # The kernel then kills the whole group: see lifeline.py.
-            self._line.shutdown(socket.SHUT_RDWR)
+        self._process.kill()
 
     def _verdict(self) -> list[Cost]:
-        budget = _Budget(self._pid, _START_SECONDS)
+        budget = _Budget(self._process.pid, _START_SECONDS)
         while True:
             facts = self._next(budget)
             if "costs" in facts:
@@ -82,15 +81,9 @@ class Trial:
                 refusal = ModelMismatch(facts["refused"])
                 refusal.gate = facts["gate"]
                 raise refusal
-            if "ended" in facts:
-                raise ModelMismatch(f"{self._place} {_end(facts['ended'])}")
-            if "pid" in facts:
-                self._pid = facts["pid"]
-                budget = _Budget(self._pid, _START_SECONDS)
-            else:
-                self._gate = Gate(facts["gate"])
-                budget = _Budget(self._pid, self._settings.gate_seconds)
-                self._tell(self._gate)
+            self._gate = Gate(facts["gate"])
+            budget = _Budget(self._process.pid, self._settings.gate_seconds)
+            self._tell(self._gate)
 
     def _next(self, budget: "_Budget") -> dict[str, Any]:
         while b"\n" not in self._received:
@@ -98,21 +91,24 @@ class Trial:
             if left <= 0:
                 limit = f"gate_seconds, {self._settings.gate_seconds:g} s" if self._gate else f"{_START_SECONDS:g} s"
                 raise ModelMismatch(f"{self._place} took longer than {limit}")
-            if select.select([self._line], [], [], left)[0]:
+            if select.select([self._process.line], [], [], left)[0]:
                 self._receive()
         line, _, self._received = self._received.partition(b"\n")
         facts: dict[str, Any] = json.loads(line)
         return facts
 
     def _receive(self) -> None:
-        received = self._line.recv(65536)
+        received = self._process.line.recv(65536)
         if not received:
-            raise ModelMismatch(f"{self._place} closed the line to the server")
+            raise ModelMismatch(f"{self._place} {self._end()}")
         self._received += received
 
-
-def _end(code: int) -> str:
-    return f"ended its process by signal {signal.Signals(-code).name}" if code < 0 else f"ended its process with code {code}"
+    def _end(self) -> str:
+        try:
+            code = self._process.wait(_LAST_SECONDS)
+        except TimeoutError:
+            return "closed the line to the server"
+        return f"ended its process by signal {signal.Signals(-code).name}" if code < 0 else f"ended its process with code {code}"
 
 
 class _Budget:

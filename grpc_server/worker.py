@@ -1,4 +1,4 @@
-"""One model in a process of its own, as grpc_server/child.py starts it: `python -m grpc_server.worker`.
+"""One model in a process of its own: what grpc_server/child.py has forked.
 
 The first frame names the outputs that are wanted. Every other that comes is rows, and each is answered with a frame: a matrix, or a
 text that says why there is none. The first rows are to warm up with; their answer is what a run costs.
@@ -6,9 +6,8 @@ text that says why there is none. The first rows are to warm up with; their answ
 
 import contextlib
 import logging
-import signal
+import os
 import socket
-import sys
 import traceback
 import warnings
 from collections.abc import Callable
@@ -24,11 +23,10 @@ from grpc_server.agreement import check_golden, check_manifest, sources_of
 from grpc_server.cost import measure
 from grpc_server.errors import ArtifactAltered
 from grpc_server.frame import receive, send
-from grpc_server.lifeline import end_with, stand_back
+from grpc_server.lifeline import end_with, show_as, stand_back
 from grpc_server.outputs import asking, from_text
 from grpc_server.repository import Repository
 from grpc_server.table import Matrix, Rows
-from lifecycle.process import log_to_stderr
 
 logger = logging.getLogger(__name__)
 
@@ -91,19 +89,11 @@ def load_version(root: Path, name: str, version: str, digest: str, wanted: str) 
     return asking(sources, from_text(wanted) or sources[0].outputs)
 
 
-def main(root: str, name: str, version: str, digest: str, back: str, line: str, lifeline: str) -> None:
-    """Run the process; `line` and `lifeline` are file descriptors of sockets, `back` is not empty where it is to stand back."""
-    with socket.socket(fileno=int(lifeline)) as alive, socket.socket(fileno=int(line)) as frames:
-        for inherited in (alive, frames):
-            inherited.set_inheritable(False)  # What a model starts must not hold them open.
-        end_with(alive)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # Meant for the server, which drains and then ends this process.
-        log_to_stderr()
-        warnings.filterwarnings("ignore", message="X does not have valid feature names")
-        load = partial(load_version, Path(root), name, version, digest)
-        serve(frames, load, lambda: stand_back(_LAST) if back else None)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def main(facts: dict[str, Any], line: socket.socket, lifeline: socket.socket) -> None:
+    """Run the process, forked for it: `facts` are `models`, `name`, `version`, `digest`, and whether it `stands_back`."""
+    os.setsid()
+    show_as(f"worker {facts['name']}")
+    end_with(lifeline)
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    load = partial(load_version, Path(facts["models"]), facts["name"], facts["version"], facts["digest"])
+    serve(line, load, lambda: stand_back(_LAST) if facts["stands_back"] else None)

@@ -99,6 +99,6 @@ def registry_of(
 
 def hosting(contract: Contract, models: list[Model]) -> Registry:
     """A registry of models of one name, a service each."""
-    admission = Admission()
-    loader = Loader(models[0].name, contract, ServerSettings(models=Path("/nowhere")), admission, ForkServer())
-    return Registry(contract, [Host(loader, Version(models, contract.rules, admission), Routes())], admission)
+    admission, forks = Admission(), ForkServer("candidates")
+    loader = Loader(models[0].name, contract, ServerSettings(models=Path("/nowhere")), admission, forks)
+    return Registry(contract, [Host(loader, Version(models, contract.rules, admission), Routes())], admission, forks)

@@ -29,6 +29,9 @@ from tests.iris import CLASSES, COLUMNS, EXAMPLE
 
 AUTHOR = Author("kim", "a test", datetime(2026, 1, 2, tzinfo=UTC))
 
+FORKS = ForkServer("candidates")
+"""Shared by all: it ends with the tests."""
+
 
 class Steady:
     """Answers every row alike: the probability of setosa tells which version it is."""
@@ -138,7 +141,7 @@ def rollback(root: Path) -> Routes:
 
 def loader(root: Path, contract: Contract, **settings: Any) -> Loader:
     protos = Path(__file__).parents[2] / "protos"
-    return Loader("iris", contract, ServerSettings(models=root, protos=protos, **settings), Admission(), ForkServer())
+    return Loader("iris", contract, ServerSettings(models=root, protos=protos, **settings), Admission(), FORKS)
 
 
 def until(host: Host, condition: Callable[[], bool]) -> None:

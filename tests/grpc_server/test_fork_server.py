@@ -1,6 +1,5 @@
-"""The process that forks candidates: one for many, started again when it was lost, gone when it is not needed."""
+"""The process that forks those which run models: one for many, started again when it was lost, gone when it is not needed."""
 
-import json
 import os
 import select
 import signal
@@ -8,25 +7,24 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from grpc_server import forking
-from grpc_server.cost import Cost
-from grpc_server.fork_server import ForkServer
+from grpc_server.fork_server import Forked, ForkServer, _Running
 from grpc_server.gates import Gate
 from grpc_server.settings import ServerSettings
 from grpc_server.trial import Trial
 from tests.conftest import PROTOS
+from tests.processes import until
 
-FACTS = {"name": "iris", "version": "1", "returns": False}
 
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def forks() -> Iterator[ForkServer]:
-    with closing(ForkServer()) as server:
+    with closing(ForkServer("tests")) as server:
         yield server
 
 
@@ -35,74 +33,111 @@ def settings(models: Path) -> ServerSettings:
     return ServerSettings(models=models, protos=PROTOS)
 
 
-def tried(forks: ForkServer, settings: ServerSettings) -> list[Cost]:
-    gates: list[Gate] = []
-    costs = Trial("iris", "1", settings, forks, gates.append).run()
-    assert gates == [Gate.DIGEST, Gate.LOAD, Gate.CONTRACT, Gate.GOLDEN, Gate.WARM_UP]
-    return costs
-
-
-def parent_of_candidate(forks: ForkServer, settings: ServerSettings) -> tuple[int, int]:
-    """Who was asked for a candidate, and who started the process that started it."""
-    ours, theirs = socket.socketpair()
-    mine, lifeline = socket.socketpair()
-    with ours, mine:
-        with theirs, lifeline:
-            asked = forks.fork(FACTS | {"settings": settings.model_dump(mode="json")}, theirs, lifeline)
-        with ours.makefile() as told:
-            candidate = json.loads(told.readline())["pid"]
-            return asked, parent(parent(candidate))
+@contextmanager
+def waiting(forks: ForkServer, models: Path) -> Iterator[Forked]:
+    """A worker that waits for its first frame."""
+    facts = {"models": str(models), "name": "iris", "version": "1", "digest": "", "stands_back": False}
+    with closing(forks.fork("worker", facts)) as forked:
+        yield forked
 
 
 def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def ended(pid: int) -> bool:
-    """Whether it ends, or has ended already."""
+def until_ended(pid: int) -> None:
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
-        return True
+        return
     with open(handle) as process:
-        return bool(select.select([process], [], [], 60)[0])
+        assert select.select([process], [], [], 60)[0]
 
 
-def test_one_process_forks_all_candidates(forks: ForkServer, settings: ServerSettings) -> None:
-    (cost,) = tried(forks, settings)
+def test_one_process_forks_all_and_each_ends_as_it_likes(forks: ForkServer, models: Path) -> None:
+    with waiting(forks, models) as first, waiting(forks, models) as second:
+        assert parent(parent(first.pid)) == parent(parent(second.pid))
+        with pytest.raises(TimeoutError):
+            first.wait(0.01)
+        first.line.close()
+        assert first.wait(60) == 0
+        second.kill()
+        assert second.wait(60) == -signal.SIGKILL
+
+
+def test_what_was_forked_outlives_what_forked_it_and_another_forks_the_next(forks: ForkServer, models: Path) -> None:
+    with waiting(forks, models) as first:
+        lost = parent(parent(first.pid))
+        os.kill(lost, signal.SIGKILL)
+        until_ended(lost)
+        with waiting(forks, models) as second:
+            assert parent(parent(second.pid)) != lost
+        with pytest.raises(TimeoutError):
+            first.wait(0.01)
+
+
+def test_nothing_stays_of_one_that_has_ended(forks: ForkServer, models: Path) -> None:
+    with waiting(forks, models) as forked:
+        keeper = parent(forked.pid)
+        forked.kill()
+        forked.wait(60)
+        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (forked.pid, keeper)))  # Not as a zombie either.
+
+
+def test_a_candidate_passes_the_gates_though_what_forked_it_has_ended(forks: ForkServer, settings: ServerSettings) -> None:
+    gates: list[Gate] = []
+
+    def tell(gate: Gate) -> None:
+        gates.append(gate)
+        forks.close()
+
+    (cost,) = Trial("iris", "1", settings, forks, tell).run()
+    assert gates == [Gate.DIGEST, Gate.LOAD, Gate.CONTRACT, Gate.GOLDEN, Gate.WARM_UP]
     assert 0 < cost.one_row < 1
-    assert len({*parent_of_candidate(forks, settings), *parent_of_candidate(forks, settings)}) == 1
 
 
-def test_one_that_was_killed_is_started_again(forks: ForkServer, settings: ServerSettings) -> None:
-    asked, _ = parent_of_candidate(forks, settings)
-    os.kill(asked, signal.SIGKILL)
-    assert ended(asked)
-    tried(forks, settings)
+IMPATIENT = "import sys; from grpc_server import forking; forking._IDLE_SECONDS = 0.01; forking.main(sys.argv[1], '', '0')"
 
 
-def test_a_candidate_outlives_the_process_that_forked_it(forks: ForkServer, settings: ServerSettings) -> None:
-    trial = Trial("iris", "1", settings, forks, lambda _gate: forks.close())
-    assert trial.run()
+def test_it_leaves_when_nobody_asks_and_nothing_runs(monkeypatch: pytest.MonkeyPatch, models: Path) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(_class: Any, _arguments: Any, _environment: Any) -> _Running:
+        line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, "-c", IMPATIENT, str(theirs.fileno())]
+            started.append(subprocess.Popen(command, pass_fds=[theirs.fileno()]))
+        return _Running(line, started[-1])
+
+    monkeypatch.setattr(_Running, "start", classmethod(start))
+    with closing(ForkServer("tests")) as forks:
+        with waiting(forks, models) as forked:
+            with pytest.raises(subprocess.TimeoutExpired):
+                started[0].wait(0.2)
+            forked.kill()
+            forked.wait(60)
+        assert started[0].wait(60) == 0
+        with waiting(forks, models) as forked:
+            assert len(started) == 2
+            forked.kill()
 
 
-def test_it_leaves_when_nobody_asks_but_serves_who_has_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forking, "_IDLE_SECONDS", 0.01)
+def test_it_leaves_nobody_waiting_who_has_asked() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    message = json.dumps(FACTS | {"settings": {}}).encode()
-    with ours, theirs:
-        asked = forking.requests(theirs)
-        socket.send_fds(ours, [message], [ours.fileno(), ours.fileno()])
-        request, told, lifeline = next(asked)
-        told.close()
-        lifeline.close()
-        assert request.name == "iris"
-        assert next(asked, None) is None
+    with ours, theirs, theirs.dup() as other:
+        ours.send(b'{"kind": "worker"}')
+        other.shutdown(socket.SHUT_RD)  # As it does when it leaves.
+        assert list(forking.requests(theirs)) == [({"kind": "worker"}, [])]
         with pytest.raises(BrokenPipeError):
-            socket.send_fds(ours, [message], [ours.fileno(), ours.fileno()])
+            ours.send(b"{}")
 
 
 def test_it_ends_with_the_server() -> None:
-    code = "import os; from grpc_server.fork_server import _Running; print(_Running.start()._process.pid, flush=True); os._exit(0)"
+    code = """
+import os
+from grpc_server.fork_server import _Running
+print(_Running.start(["tests", "0"], os.environ)._process.pid, flush=True)
+os._exit(0)
+"""
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
-    assert ended(int(done.stdout))
+    until_ended(int(done.stdout))

@@ -21,7 +21,7 @@ from grpc_server.pool import Pool
 from grpc_server.refusal import Failure, Refusal
 from grpc_server.repository import Repository
 from grpc_server.runtimes import Matrix
-from tests.grpc_server.wayward import FIFO, Deed, Wayward, add, rows, until_gone
+from tests.grpc_server.wayward import FIFO, Deed, Wayward, add, descendants, rows, until_gone
 from tests.processes import until
 
 
@@ -77,15 +77,15 @@ def until_whole(pool: Pool) -> None:
 
 def workers_of(origin: Origin) -> list[int]:
     """Process ids."""
-    mine = [int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()]
-    return [pid for pid in mine if str(origin.root).encode() in command(pid)]
+    return [pid for pid in descendants(os.getpid()) if is_worker(pid, origin)]
 
 
-def command(pid: int) -> list[bytes]:
+def is_worker(pid: int, origin: Origin) -> bool:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        shown = Path(f"/proc/{pid}/comm").read_text()
+        return shown == "worker wayward\n" and str(origin.root) in Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
-        return []
+        return False
 
 
 def test_runs_of_several_threads_get_their_own_answers(pool: Pool) -> None:

@@ -5,18 +5,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from grpc_server.child import Child, ModelRaised, Origin, WorkerEnded
+from grpc_server.child import THREADS, Child, ModelRaised, Origin, WorkerEnded
 from grpc_server.errors import ModelError
+from grpc_server.fork_server import ForkServer
 from grpc_server.repository import Repository
 from grpc_server.worker import load_version
 from tests.conftest import ROOT
-from tests.grpc_server.wayward import Deed, Explosive, Wayward, add, rows, until_gone
+from tests.grpc_server.wayward import Deed, Explosive, Wayward, add, descendants, rows, until_gone
 
 SAMPLE = rows(Deed.ANSWER)
 SECONDS = 30.0
@@ -29,9 +31,15 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Origin:
 
 
 @pytest.fixture(scope="module")
-def worker(origin: Origin) -> Iterator[Child]:
+def forks() -> Iterator[ForkServer]:
+    with closing(ForkServer("tests", environment=dict.fromkeys(THREADS, "3") | os.environ)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def worker(origin: Origin, forks: ForkServer) -> Iterator[Child]:
     """One worker for all that it survives."""
-    child = Child(origin, threads=3)
+    child = Child(origin, forks)
     child.start(SAMPLE)
     yield child
     ended(child)
@@ -78,15 +86,16 @@ def test_signals_for_the_server_are_not_for_its_workers(worker: Child, number: i
 
 
 def test_a_worker_prints_to_the_log_and_ends_by_itself_once_it_is_told(origin: Origin, capfd: pytest.CaptureFixture[str]) -> None:
-    child = Child(origin, threads=1)
-    child.start(SAMPLE)
-    child.run(rows(Deed.PRINT), SECONDS)
-    child.end()
-    assert child.wait() == 0
-    assert capfd.readouterr() == ("", "printed by a model\n")
-    with pytest.raises(WorkerEnded):
-        child.run(SAMPLE, SECONDS)
-    ended(child)
+    with closing(ForkServer("tests")) as forks:
+        child = Child(origin, forks)
+        child.start(SAMPLE)
+        child.run(rows(Deed.PRINT), SECONDS)
+        child.end()
+        assert child.wait() == 0
+        assert capfd.readouterr() == ("", "printed by a model\n")
+        with pytest.raises(WorkerEnded):
+            child.run(SAMPLE, SECONDS)
+        ended(child)
 
 
 GOLDEN = b'{"features": {"deed": 0, "value": 0.25}, "probabilities": {"no": 0.5, "yes": 0.5}}'
@@ -117,9 +126,11 @@ def test_what_is_loaded_is_what_the_server_has_verified(tmp_path: Path, golden: 
         ((sys.exit, ("enough",)), "^SystemExit while a worker loaded the model; the log has the trace$"),
     ],
 )
-def test_a_model_that_ends_the_process_that_loads_it_is_refused_in_one_line(tmp_path: Path, ending: Any, says: str) -> None:
+def test_a_model_that_ends_the_process_that_loads_it_is_refused_in_one_line(
+    tmp_path: Path, forks: ForkServer, ending: Any, says: str
+) -> None:
     digest = add(Repository(tmp_path / "models"), Explosive(ending))
-    child = Child(Origin(tmp_path / "models", "wayward", "1", digest), threads=1)
+    child = Child(Origin(tmp_path / "models", "wayward", "1", digest), forks)
     with pytest.raises(ModelError, match=says):
         child.start(SAMPLE)
     ended(child)
@@ -145,9 +156,8 @@ def test_no_worker_outlives_a_server_that_is_killed_not_even_one_that_hangs(orig
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as parent:
         assert parent.stderr is not None
         assert parent.stderr.readline() == "printed by a model\n"
-        lists = Path(f"/proc/{parent.pid}/task").glob("*/children")
-        workers = [int(pid) for children in lists for pid in children.read_text().split()]
+        below = list(descendants(parent.pid))
         parent.kill()
-        assert len(workers) >= 2
-        for pid in workers:
+        assert len(below) >= 5  # What forks, and two workers with their keepers.
+        for pid in below:
             until_gone(pid)

@@ -4,6 +4,8 @@ import itertools
 import os
 import select
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
@@ -102,6 +104,15 @@ def until_gone(pid: int) -> None:
         assert select.select([descriptor], [], [], 60)[0], f"process {pid} still runs"
     finally:
         os.close(descriptor)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """The processes that it has started, and those that they have."""
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # It ends meanwhile.
+            for child in map(int, children.read_text().split()):
+                yield child
+                yield from descendants(child)
 
 
 def rows(*deeds: Deed, value: float = 0.25) -> Matrix:
