@@ -51,6 +51,8 @@ def _describe_repository(response: Any, repository: Repository) -> None:
     store = RouteStore(repository)
     for name in repository.names():
         routes = store.read(name)
+        if routes.shadow:
+            response.following.add(name=name, generation=routes.generation).shadow.version = routes.shadow
         for version in repository.versions(name):
             listed = describe(response, name, version, repository.manifest(name, version))
             listed.aliases.extend(aliases_of(version, routes.aliases))
@@ -62,7 +64,9 @@ def _describe_repository(response: Any, repository: Repository) -> None:
 def _tell_of_shadow(following: Any) -> None:
     """How the answers of a shadow compare."""
     shadow = following.shadow
-    if shadow.version:
+    if shadow.version and not shadow.compared + shadow.failed + shadow.left_out:
+        typer.echo(f"{following.name}: shadow {shadow.version}: nothing is compared yet")
+    elif shadow.version:
         agree = f", {percent(shadow.agreeing / shadow.compared)} agree" if shadow.compared else ""
         shifts = f"largest shift {shadow.largest_shift:.3g}, mean {shadow.mean_shift:.3g}"
         calls = f"{_milliseconds(shadow.mean_seconds)} an answer, {shadow.failed:,} failed, {shadow.left_out:,} left out"

@@ -17,6 +17,8 @@ from grpc_server.verdict import Servers, Verdict
 _SECONDS = 3600.0
 """Longest wait for a change: the server bounds the time of each gate."""
 
+_GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+
 
 class Remote:
     """foretell.v1.ControlService at HOST:PORT. Use it in a `with` block."""
@@ -51,18 +53,20 @@ class Remote:
                 answered = True
                 yield method.response.FromString(answer)
         except grpc.RpcError as error:
-            raise SetupError(self._told(error)) from None
+            raise SetupError(self._told(error, begun=answered)) from None
         if not answered:
             raise SetupError(f"{self._target} has another control service than ours")
 
-    def _told(self, error: Any) -> str:
+    def _told(self, error: Any, *, begun: bool) -> str:
         code = error.code()
+        if begun and code in _GONE:
+            return f"{self._target} was gone before the change came to its end: look with `foretell history` whether it was made"
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return (
                 f"{self._target} has no control service: give the address that `foretell serve --control HOST:PORT` opens there, "
                 "or leave out --target to change the repository at hand"
             )
-        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        if code in _GONE:
             return self._servers.trouble(error) or f"no control service answers at {self._target}"
         return str(error.details())
 

@@ -1,6 +1,7 @@
 """Who follows a registry's alias may die at any step, be one of two, or meet a model that kills: the alias is followed once."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,14 @@ from foretell.mlflow_registry import MlflowRegistry
 from tests.foretell.test_pursuit import pursuit
 pursuit(Path(sys.argv[1])).look(MlflowRegistry())
 """
+
+
+PLACES = ("follow-started", "follow-promoted")
+
+
+def test_every_place_where_a_follower_may_die_is_tried() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "foretell").glob("*.py"))
+    assert set(re.findall(r'failpoint\("([^"]+)"\)', code)) == set(PLACES)
 
 
 def pursuit(root: Path) -> Pursuit:
@@ -106,7 +115,7 @@ def test_an_alias_is_followed_once_whoever_dies_at_it(
         return followed.outcome, followed.version, [change.after for change in routes.read("iris").history]
 
     registry.register("pursued", good, "champion")
-    for place, version in (("follow-started", "1"), ("follow-promoted", "3")):
+    for place, version in zip(PLACES, ("1", "3"), strict=True):
         assert killed_at(place, tmp_path)
         assert stand() == ("started", "3", ["1", "3"][: int(version == "3") + 1])
         assert served(models, contract) == version

@@ -1,6 +1,10 @@
 """Commands on a server elsewhere: through its control service, encrypted, and by whom the server lets in."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +19,10 @@ from foretell.cli import app
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore
 from grpc_server.routes import Routes
+from tests.foretell.test_serving import children
 from tests.grpc_server import candidates
-from tests.grpc_server.candidates import add, add_steady, golden
-from tests.processes import ANY_PORT, foretell
+from tests.grpc_server.candidates import add, add_steady, golden, promote
+from tests.processes import ANY_PORT, ROOT, foretell
 
 SERVER = "localhost:0"
 
@@ -98,6 +103,25 @@ def test_every_command_works_on_a_server_elsewhere(elsewhere: Elsewhere) -> None
     assert refused.stdout.splitlines()[-2:] == ["  contract  passed", "  golden    refused"]
     assert str(refused.exception).endswith("(gate golden; nothing has changed)")
     assert refusal("promote", "iris", "2", "--generation", "1", *there).startswith("the record of iris is at generation 7, not 1")
+
+
+def test_a_server_that_is_gone_in_the_middle_leaves_its_caller_a_way_to_know(tmp_path: Path) -> None:
+    add_steady(tmp_path, 1)
+    promote(tmp_path, "1")
+    version = add(tmp_path, candidates.Hanging(0.5))
+    with foretell(tmp_path, "--control", ANY_PORT) as running:
+        (control,) = [line.split()[1] for line in running.banner.splitlines() if line.startswith("  control ")]
+        command = [sys.executable, "-m", "foretell", "promote", "iris", version, "--target", control]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as asking:
+            assert asking.stdout is not None
+            assert asking.stdout.readline() == "  digest    passed\n"
+            ((_, pid),) = children(running.process)
+            os.kill(pid, signal.SIGKILL)
+            _, told = asking.communicate()
+    assert (
+        told
+        == f"foretell: {control} was gone before the change came to its end: look with `foretell history` whether it was made\n"
+    )
 
 
 def test_the_control_service_over_rest_knows_its_callers_too(elsewhere: Elsewhere) -> None:
