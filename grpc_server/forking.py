@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,8 @@ def main(line: str, _purpose: str, nice: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # Meant for the server, which ends this process and those that it forks.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody asks how keepers end.
+    # From Python 3.12 on. The threads are those of OpenBLAS, which ends them before a fork.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     os.nice(int(nice))
     show_as("fork server")
     log_to_stderr()
