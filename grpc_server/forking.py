@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from grpc_server import candidate, worker
 from grpc_server.lifeline import show_as
@@ -59,14 +59,15 @@ def _has_children() -> bool:
     return True
 
 
-def keep(kind: str, facts: dict[str, Any], status: socket.socket, *sockets: socket.socket) -> None:
-    """Fork the process, and tell its id and how it ended. Returns in the process alone, after its end."""
+def keep(kind: str, facts: dict[str, Any], status: socket.socket, *sockets: socket.socket) -> NoReturn:
+    """Fork the process, and tell its id and how it ended. Does not return."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     pid = os.fork()
     if pid == 0:
         status.close()
         _KINDS[kind](facts, *sockets)
-        return
+        sys.stdout.flush()
+        os._exit(0)  # ONNX Runtime would wait for threads of its own, which it has begun before the fork and which are not here.
     show_as(f"keeper {facts['name']}")
     for each in sockets:
         each.close()
@@ -101,7 +102,6 @@ def main(line: str, _purpose: str, nice: str) -> None:
             if os.fork() == 0:
                 asked.close()
                 keep(request["kind"], request["facts"], *sockets)
-                return
             for each in sockets:
                 each.close()
 

@@ -45,6 +45,16 @@ def models(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One whose iris model answers all alike; in ONNX, so that processes start in half the time. Tests only read it."""
+    from tests.grpc_server.candidates import add_steady
+
+    root = tmp_path_factory.mktemp("steady")
+    add_steady(root, 1)
+    return root
+
+
+@pytest.fixture(scope="session")
 def running(models: Path) -> Iterator[Foretell]:
     """`foretell serve` as a user starts it, shared by tests that only call it."""
     with foretell(models) as started:

@@ -107,7 +107,7 @@ def test_the_models_on_disk_are_listed_with_their_aliases(alone: Command) -> Non
     alone("promote", "iris", "1", "--no-check", "--no-wait")
     alone("shadow", "iris", "2", "--no-check", "--no-wait")
     *lines, last = alone("models").stdout.splitlines()[2:]
-    assert [cells(line) for line in lines] == [["iris", "1", "production", "joblib"], ["iris", "2", "joblib"]]
+    assert [cells(line) for line in lines] == [["iris", "1", "production", "onnx"], ["iris", "2", "onnx"]]
     assert last == "iris: shadow 2: nothing is compared yet"
 
 
@@ -152,7 +152,7 @@ def test_a_running_server_follows_and_says_so(beside: Command) -> None:
         "servers": [f"the server at {beside.target}"],
     }
     lines = [cells(line)[:3] for line in beside("models").stdout.splitlines()[2:]]
-    assert lines == [["iris", "2", "production"], ["iris", "1", "joblib"]]
+    assert lines == [["iris", "2", "production"], ["iris", "1", "onnx"]]
     beside("retire", "iris", "1")
     assert [cells(line)[1] for line in beside("models").stdout.splitlines()[2:]] == ["2"]
 

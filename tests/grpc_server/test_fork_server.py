@@ -29,14 +29,14 @@ def forks() -> Iterator[ForkServer]:
 
 
 @pytest.fixture
-def settings(models: Path) -> ServerSettings:
-    return ServerSettings(models=models, protos=PROTOS)
+def settings(steady: Path) -> ServerSettings:
+    return ServerSettings(models=steady, protos=PROTOS)
 
 
 @contextmanager
-def waiting(forks: ForkServer, models: Path) -> Iterator[Forked]:
+def waiting(forks: ForkServer, steady: Path) -> Iterator[Forked]:
     """A worker that waits for its first frame."""
-    facts = {"models": str(models), "name": "iris", "version": "1", "digest": "", "stands_back": False}
+    facts = {"models": str(steady), "name": "iris", "version": "1", "digest": "", "stands_back": False}
     with closing(forks.fork("worker", facts)) as forked:
         yield forked
 
@@ -54,8 +54,8 @@ def until_ended(pid: int) -> None:
         assert select.select([process], [], [], 60)[0]
 
 
-def test_one_process_forks_all_and_each_ends_as_it_likes(forks: ForkServer, models: Path) -> None:
-    with waiting(forks, models) as first, waiting(forks, models) as second:
+def test_one_process_forks_all_and_each_ends_as_it_likes(forks: ForkServer, steady: Path) -> None:
+    with waiting(forks, steady) as first, waiting(forks, steady) as second:
         assert parent(parent(first.pid)) == parent(parent(second.pid))
         with pytest.raises(TimeoutError):
             first.wait(0.01)
@@ -65,19 +65,19 @@ def test_one_process_forks_all_and_each_ends_as_it_likes(forks: ForkServer, mode
         assert second.wait(60) == -signal.SIGKILL
 
 
-def test_what_was_forked_outlives_what_forked_it_and_another_forks_the_next(forks: ForkServer, models: Path) -> None:
-    with waiting(forks, models) as first:
+def test_what_was_forked_outlives_what_forked_it_and_another_forks_the_next(forks: ForkServer, steady: Path) -> None:
+    with waiting(forks, steady) as first:
         lost = parent(parent(first.pid))
         os.kill(lost, signal.SIGKILL)
         until_ended(lost)
-        with waiting(forks, models) as second:
+        with waiting(forks, steady) as second:
             assert parent(parent(second.pid)) != lost
         with pytest.raises(TimeoutError):
             first.wait(0.01)
 
 
-def test_nothing_stays_of_one_that_has_ended(forks: ForkServer, models: Path) -> None:
-    with waiting(forks, models) as forked:
+def test_nothing_stays_of_one_that_has_ended(forks: ForkServer, steady: Path) -> None:
+    with waiting(forks, steady) as forked:
         keeper = parent(forked.pid)
         forked.kill()
         forked.wait(60)
@@ -99,7 +99,7 @@ def test_a_candidate_passes_the_gates_though_what_forked_it_has_ended(forks: For
 IMPATIENT = "import sys; from grpc_server import forking; forking._IDLE_SECONDS = 0.01; forking.main(sys.argv[1], '', '0')"
 
 
-def test_it_leaves_when_nobody_asks_and_nothing_runs(monkeypatch: pytest.MonkeyPatch, models: Path) -> None:
+def test_it_leaves_when_nobody_asks_and_nothing_runs(monkeypatch: pytest.MonkeyPatch, steady: Path) -> None:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(_class: Any, _arguments: Any, _environment: Any) -> _Running:
@@ -111,13 +111,13 @@ def test_it_leaves_when_nobody_asks_and_nothing_runs(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(_Running, "start", classmethod(start))
     with closing(ForkServer("tests")) as forks:
-        with waiting(forks, models) as forked:
+        with waiting(forks, steady) as forked:
             with pytest.raises(subprocess.TimeoutExpired):
                 started[0].wait(0.2)
             forked.kill()
             forked.wait(60)
         assert started[0].wait(60) == 0
-        with waiting(forks, models) as forked:
+        with waiting(forks, steady) as forked:
             assert len(started) == 2
             forked.kill()
 

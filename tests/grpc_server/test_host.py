@@ -144,7 +144,7 @@ def test_whatever_a_version_does_at_a_gate_production_answers_on(
 def test_a_file_that_was_altered_is_refused_by_its_digest(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
-    (tmp_path / "iris/2/model.joblib").write_bytes(b"else")
+    (tmp_path / "iris/2/model.onnx").write_bytes(b"else")
     with opened(tmp_path, contract) as host:
         promote(tmp_path, "2")
         host.look()
@@ -156,7 +156,7 @@ def test_a_file_that_was_altered_is_refused_by_its_digest(tmp_path: Path, contra
 def test_a_refused_version_is_tried_again_only_when_it_is_asked_for_again(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 1)
     promote(tmp_path, "1")
-    broken = tmp_path / "iris/2/model.joblib"
+    broken = tmp_path / "iris/2/model.onnx"
     add(tmp_path, candidates.Steady(0.02))
     good = broken.read_bytes()
     broken.write_bytes(b"else")
@@ -240,13 +240,13 @@ def test_a_start_that_must_refuse_production_serves_the_version_before(tmp_path:
     for version in "123":
         promote(tmp_path, version)
     for version in "23":
-        (tmp_path / "iris" / version / "model.joblib").write_bytes(b"else")
+        (tmp_path / "iris" / version / "model.onnx").write_bytes(b"else")
     with opened(tmp_path, contract) as host:
         assert served(host) == "1"
         assert host.refused is not None
         assert (host.refused.version, host.refused.gate) == ("3", "digest")
-    (tmp_path / "iris/1/model.joblib").write_bytes(b"else")
-    with pytest.raises(ModelError, match=r"iris/3/model.joblib is not as it was added"):
+    (tmp_path / "iris/1/model.onnx").write_bytes(b"else")
+    with pytest.raises(ModelError, match=r"iris/3/model.onnx is not as it was added"):
         open_host(loader(tmp_path, contract))
 
 
