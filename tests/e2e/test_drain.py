@@ -37,7 +37,7 @@ class Load:
 
 
 @pytest.mark.parametrize("layout", ["inside", "two"])
-def test_every_accepted_grpc_call_is_answered(models: Path, contract: Contract, layout: str) -> None:
+def test_every_accepted_grpc_call_is_answered(steady: Path, contract: Contract, layout: str) -> None:
     """A call ends OK, or UNAVAILABLE: refused before any work was done, so that a retry is safe."""
     method = contract.services[0].methods[0]
     request = method.request(**EXAMPLE).SerializeToString()
@@ -53,7 +53,7 @@ def test_every_accepted_grpc_call_is_answered(models: Path, contract: Contract, 
                 if error is not None:
                     return
 
-    with foretell(models, *LAYOUTS[layout][0]) as running:
+    with foretell(steady, *LAYOUTS[layout][0]) as running:
         callers = [threading.Thread(target=caller, args=(running.grpc,)) for _ in range(CALLERS)]
         for thread in callers:
             thread.start()
@@ -66,7 +66,7 @@ def test_every_accepted_grpc_call_is_answered(models: Path, contract: Contract, 
 
 
 @pytest.mark.parametrize("layout", ["inside", "beside", "two"])
-def test_every_accepted_rest_request_is_answered(models: Path, layout: str) -> None:
+def test_every_accepted_rest_request_is_answered(steady: Path, layout: str) -> None:
     """Each answer of a stopping bridge closes its connection, so that nobody sends into one that is about to go."""
     body = json.dumps(EXAMPLE).encode()
     head = f"POST /predict HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
@@ -98,7 +98,7 @@ def test_every_accepted_rest_request_is_answered(models: Path, layout: str) -> N
                     if closing:
                         break
 
-    with foretell(models, *LAYOUTS[layout][0]) as running:
+    with foretell(steady, *LAYOUTS[layout][0]) as running:
         host, port = running.http.removeprefix("http://").split(":")
         callers = [threading.Thread(target=caller, args=(host, int(port))) for _ in range(CALLERS)]
         for thread in callers:

@@ -29,8 +29,8 @@ CONNECTIONS = 40
 
 
 @pytest.fixture(scope="module")
-def two(models: Path) -> Iterator[Foretell]:
-    with foretell(models, *LAYOUTS["two"][0]) as started:
+def two(steady: Path) -> Iterator[Foretell]:
+    with foretell(steady, *LAYOUTS["two"][0]) as started:
         yield started
 
 
@@ -54,17 +54,17 @@ def test_callers_are_shared(two: Foretell, door: str) -> None:
 
 
 @pytest.mark.parametrize(("door", "layout"), [("grpc", "inside"), ("http", "two")])
-def test_a_second_foretell_on_either_port_is_refused_in_one_line(two: Foretell, models: Path, door: str, layout: str) -> None:
+def test_a_second_foretell_on_either_port_is_refused_in_one_line(two: Foretell, steady: Path, door: str, layout: str) -> None:
     taken = two.grpc if door == "grpc" else two.http.removeprefix("http://")
     addresses = {"grpc_address": "127.0.0.1:0", "http_address": "127.0.0.1:0", f"{door}_address": taken}
-    code, stderr = refused("foretell", "serve", *LAYOUTS[layout][0], models=str(models), protos=str(PROTOS), **addresses)
+    code, stderr = refused("foretell", "serve", *LAYOUTS[layout][0], models=str(steady), protos=str(PROTOS), **addresses)
     assert (code, stderr.count("\n")) == (2, 1), stderr
     assert f"cannot listen on {taken}: Address already in use; free the port or choose another --{door}-address" in stderr
 
 
-def test_one_process_shares_its_port_with_nobody_who_would_share(models: Path) -> None:
+def test_one_process_shares_its_port_with_nobody_who_would_share(steady: Path) -> None:
     """grpcio's servers share by default."""
-    with foretell(models) as running:
+    with foretell(steady) as running:
         stranger = grpc.server(None)  # type: ignore[arg-type]  # it never starts
         with pytest.raises(RuntimeError):
             stranger.add_insecure_port(running.grpc)
@@ -73,8 +73,8 @@ def test_one_process_shares_its_port_with_nobody_who_would_share(models: Path) -
 @pytest.mark.parametrize(
     ("layout", "module", "number"), [("two", "foretell.host", signal.SIGINT), ("two-beside", "grpc_server", signal.SIGTERM)]
 )
-def test_the_others_answer_while_one_that_was_killed_is_started_again(models: Path, layout: str, module: str, number: int) -> None:
-    with foretell(models, *LAYOUTS[layout][0]) as running:
+def test_the_others_answer_while_one_that_was_killed_is_started_again(steady: Path, layout: str, module: str, number: int) -> None:
+    with foretell(steady, *LAYOUTS[layout][0]) as running:
         before = children(running.process)
         killed = next(pid for name, pid in before if name == module)
         os.kill(killed, signal.SIGKILL)
@@ -90,8 +90,8 @@ def test_the_others_answer_while_one_that_was_killed_is_started_again(models: Pa
         ends(running, layout, number)
 
 
-def test_one_that_hangs_is_replaced(models: Path) -> None:
-    with foretell(models, hang_seconds="3") as running:
+def test_one_that_hangs_is_replaced(steady: Path) -> None:
+    with foretell(steady, hang_seconds="3") as running:
         ((_, hanging),) = children(running.process)
         os.kill(hanging, signal.SIGSTOP)
         until(lambda: not alive(hanging))
@@ -104,8 +104,8 @@ def test_the_banner_comes_once_and_when_all_are_ready(two: Foretell) -> None:
     assert all(httpx.get(f"{two.http}/readyz").status_code == 200 for _ in range(20))
 
 
-def test_one_socket_cannot_be_that_of_several_processes(models: Path, tmp_path: Path) -> None:
-    code, stderr = refused("foretell", "serve", "--processes", "2", models=str(models), grpc_socket=str(tmp_path / "s"))
+def test_one_socket_cannot_be_that_of_several_processes(steady: Path, tmp_path: Path) -> None:
+    code, stderr = refused("foretell", "serve", "--processes", "2", models=str(steady), grpc_socket=str(tmp_path / "s"))
     assert code == 2
     assert re.fullmatch(r"foretell: grpc_socket is for one process: leave out \S+, or set processes to 1\n", stderr)
 
@@ -124,9 +124,9 @@ def test_workers_and_threads_do_not_multiply_beyond_the_cores(count: int, asked:
     assert count * each * int(threads(settings, count)["OMP_NUM_THREADS"]) <= max(count * each, cores())
 
 
-def test_a_slow_model_has_its_share_of_workers_in_each_process(models: Path) -> None:
+def test_a_slow_model_has_its_share_of_workers_in_each_process(steady: Path) -> None:
     """Also where `auto` is said aloud, in the environment that the processes inherit."""
-    with foretell(models, *LAYOUTS["two"][0], "--placement", "process", workers="auto") as running:
+    with foretell(steady, *LAYOUTS["two"][0], "--placement", "process", workers="auto") as running:
         assert answers(running)
         done = subprocess.run(
             [sys.executable, "-m", "foretell", "models", "--json", "--target", running.grpc], capture_output=True, check=True

@@ -48,9 +48,9 @@ def answers(running: Foretell) -> bool:
         return False
 
 
-def test_the_banner_can_be_pasted(models: Path) -> None:
-    with foretell(models) as running:
-        assert "  model  iris version 1 (joblib) answers iris.v1.IrisService\n" in running.banner
+def test_the_banner_can_be_pasted(steady: Path) -> None:
+    with foretell(steady) as running:
+        assert "  model  iris version 1 (onnx) answers iris.v1.IrisService\n" in running.banner
         assert f"  docs   {running.http}/docs\n" in running.banner
         (curl,) = [line for line in running.banner.splitlines() if line.strip().startswith("curl ")]
         done = subprocess.run([*shlex.split(curl), "--silent", "--show-error"], capture_output=True, text=True, check=True)
@@ -74,9 +74,9 @@ def ends(running: Foretell, layout: str, number: int) -> None:
 
 
 @pytest.mark.parametrize(("layout", "number"), [("inside", signal.SIGTERM), ("two-beside", signal.SIGINT)])
-def test_a_signal_during_start_up_ends_it_without_a_word(models: Path, layout: str, number: int) -> None:
+def test_a_signal_during_start_up_ends_it_without_a_word(steady: Path, layout: str, number: int) -> None:
     arguments, modules = LAYOUTS[layout]
-    command = [sys.executable, "-m", "foretell", "serve", "--models", str(models), "--protos", str(PROTOS)]
+    command = [sys.executable, "-m", "foretell", "serve", "--models", str(steady), "--protos", str(PROTOS)]
     command += ["--grpc-address", ANY_PORT, "--http-address", ANY_PORT, *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until(lambda: len(children(process)) == len(modules))
@@ -85,7 +85,7 @@ def test_a_signal_during_start_up_ends_it_without_a_word(models: Path, layout: s
     assert (process.returncode, printed, complained) == (0, "", "")
 
 
-def test_a_caller_who_never_stops_does_not_hold_up_the_end(models: Path) -> None:
+def test_a_caller_who_never_stops_does_not_hold_up_the_end(steady: Path) -> None:
     stop = threading.Event()
 
     def knock(address: str) -> None:
@@ -93,7 +93,7 @@ def test_a_caller_who_never_stops_does_not_hold_up_the_end(models: Path) -> None
             while not stop.wait(0.05):
                 channel.unary_unary("/iris.v1.IrisService/Predict").future(b"").exception()
 
-    with grpc_server(models, drain_seconds="1000") as (server, address):
+    with grpc_server(steady, drain_seconds="1000") as (server, address):
         caller = threading.Thread(target=knock, args=(address,))
         caller.start()
         server.terminate()
@@ -103,17 +103,17 @@ def test_a_caller_who_never_stops_does_not_hold_up_the_end(models: Path) -> None
 
 
 @pytest.mark.parametrize("layout", ["inside", "two-beside"])
-def test_the_children_do_not_outlive_a_supervisor_that_is_killed(models: Path, layout: str) -> None:
-    with foretell(models, *LAYOUTS[layout][0]) as running:
+def test_the_children_do_not_outlive_a_supervisor_that_is_killed(steady: Path, layout: str) -> None:
+    with foretell(steady, *LAYOUTS[layout][0]) as running:
         started = children(running.process)
         running.stop(signal.SIGKILL)
         until(lambda: not any(alive(pid) for _, pid in started))
 
 
 @pytest.mark.parametrize(("layout", "number"), [("inside", signal.SIGTERM), ("beside", signal.SIGINT)])
-def test_a_child_that_is_killed_comes_back_on_the_same_port_and_a_signal_ends_all(models: Path, layout: str, number: int) -> None:
+def test_a_child_that_is_killed_comes_back_on_the_same_port_and_a_signal_ends_all(steady: Path, layout: str, number: int) -> None:
     arguments, modules = LAYOUTS[layout]
-    with foretell(models, *arguments) as running:
+    with foretell(steady, *arguments) as running:
         for module in modules:
             killed = dict(children(running.process))[module]
             os.kill(killed, signal.SIGKILL)
@@ -123,8 +123,8 @@ def test_a_child_that_is_killed_comes_back_on_the_same_port_and_a_signal_ends_al
         ends(running, layout, number)
 
 
-def test_the_bridge_stays_up_without_a_server_and_finds_it_again(models: Path) -> None:
-    with grpc_server(models) as (server, address), rest_bridge(address) as (_, http), httpx.Client(base_url=http) as client:
+def test_the_bridge_stays_up_without_a_server_and_finds_it_again(steady: Path) -> None:
+    with grpc_server(steady) as (server, address), rest_bridge(address) as (_, http), httpx.Client(base_url=http) as client:
         assert client.post(PREDICT, json=EXAMPLE).status_code == 200
         server.kill()
         server.wait()
@@ -134,27 +134,27 @@ def test_the_bridge_stays_up_without_a_server_and_finds_it_again(models: Path) -
             assert response.status_code == 503
             assert response.headers["retry-after"] == "1"
         assert client.get("/healthz").status_code == 200
-        with grpc_server(models, address):
+        with grpc_server(steady, address):
             until(lambda: client.post(PREDICT, json=EXAMPLE).status_code == 200)
             assert client.get("/readyz").status_code == 200
 
 
-def test_a_bridge_that_starts_before_its_server_is_not_ready(models: Path) -> None:
+def test_a_bridge_that_starts_before_its_server_is_not_ready(steady: Path) -> None:
     with rest_bridge("127.0.0.1:1") as (_, http):
         assert httpx.get(http + "/readyz").status_code == 503
         assert httpx.get(http + "/models").status_code == 503
         assert httpx.get(http + "/openapi.json").status_code == 200
 
 
-def test_two_servers_cannot_share_a_port_in_silence(models: Path) -> None:
-    with grpc_server(models) as (_, address):
-        code, stderr = refused("grpc_server", models=str(models), protos=str(Path("protos").resolve()), grpc_address=address)
+def test_two_servers_cannot_share_a_port_in_silence(steady: Path) -> None:
+    with grpc_server(steady) as (_, address):
+        code, stderr = refused("grpc_server", models=str(steady), protos=str(Path("protos").resolve()), grpc_address=address)
         assert code == 2
         assert "Address already in use" in stderr
 
 
-def test_a_watcher_of_health_is_told_and_does_not_hold_up_the_end(models: Path) -> None:
-    with grpc_server(models) as (server, address), grpc.insecure_channel(address) as channel:
+def test_a_watcher_of_health_is_told_and_does_not_hold_up_the_end(steady: Path) -> None:
+    with grpc_server(steady) as (server, address), grpc.insecure_channel(address) as channel:
         watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
         assert next(watch) == b"\x08\x01"  # SERVING
         server.terminate()
