@@ -6,6 +6,7 @@ Each gets a process of its own, without the second or two in which a new one imp
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -46,8 +47,14 @@ class Forked:
         """The exit code, or the negative number of the signal that ended it. Raises TimeoutError."""
         if self._code is None:
             self._status.settimeout(seconds)
-            self._code = int(self._status.recv(_LONGEST_NUMBER) or -signal.SIGKILL)  # Nobody else ends who would tell.
+            self._code = int(self._status.recv(_LONGEST_NUMBER) or self._unheard(seconds))
         return self._code
+
+    def _unheard(self, seconds: float | None) -> int:
+        """What forked it has ended and cannot tell: wait for its end, which then most likely is a kill."""
+        if self._handle is not None and not select.select([self._handle], [], [], seconds)[0]:
+            raise TimeoutError
+        return -signal.SIGKILL
 
     def kill(self) -> None:
         """End it, and what it has started, at once. A wait for the line is over."""

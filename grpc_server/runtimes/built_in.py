@@ -6,10 +6,10 @@ from grpc_server.runtimes.format import GROUP, Format
 
 _SCIKIT_LEARN = ("scikit-learn", "numpy", "scipy", "joblib", "skops")
 
-SKOPS = Format((".skops",), "grpc_server.runtimes.skops_format:load", _SCIKIT_LEARN, ("scikit-learn",))
-JOBLIB = Format((".joblib", ".pkl"), "grpc_server.runtimes.joblib_format:load", _SCIKIT_LEARN, ("scikit-learn",))
+SKOPS = Format((".skops",), "grpc_server.runtimes.skops_format:load", _SCIKIT_LEARN, ("scikit-learn",), forks=True)
+JOBLIB = Format((".joblib", ".pkl"), "grpc_server.runtimes.joblib_format:load", _SCIKIT_LEARN, ("scikit-learn",), forks=True)
 ONNX = Format((".onnx",), "grpc_server.runtimes.onnx_format:load", ("numpy", "onnxruntime"), install="foretell[onnx]")
-TREES = Format((".tl",), "grpc_server.runtimes.trees_format:load", ("numpy", "treelite"), install="foretell[trees]")
+TREES = Format((".tl",), "grpc_server.runtimes.trees_format:load", ("numpy", "treelite"), install="foretell[trees]", forks=True)
 
 XGBOOST = Format(
     (".ubj", ".json", ".xgb"),
@@ -17,6 +17,7 @@ XGBOOST = Format(
     ("numpy", "xgboost", "xgboost-cpu"),
     recognises=lambda data: data.lstrip()[:1] == b"{" and b"learner_model_param" in data,
     install="foretell[xgboost]",
+    forks=True,
 )
 LIGHTGBM = Format(
     (".txt", ".lgb"),
@@ -24,6 +25,7 @@ LIGHTGBM = Format(
     ("numpy", "lightgbm"),
     recognises=lambda data: data.startswith((b"tree\n", b"tree\r\n")),
     install="foretell[lightgbm]",
+    forks=True,
 )
 
 ENTRY_POINTS = tuple(

@@ -30,6 +30,8 @@ class Format:
     """Whether the bytes of a file with such a name are of this format, where others use the suffix too."""
     install: str = ""
     """What is to be installed where the loader misses a library, as pip takes it."""
+    forks: bool = False
+    """Whether a process that has imported the loader may fork: its libraries begin no threads, which would then be missing."""
 
     @property
     def versions(self) -> dict[str, str]:

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from grpc_server import forking
+from grpc_server.child import THREADS
 from grpc_server.fork_server import Forked, ForkServer, _Running
 from grpc_server.gates import Gate
+from grpc_server.runtimes.built_in import ENTRY_POINTS
 from grpc_server.settings import ServerSettings
 from grpc_server.trial import Trial
 from tests.conftest import PROTOS
-from tests.processes import until
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def until_ended(pid: int) -> None:
 
 def test_one_process_forks_all_and_each_ends_as_it_likes(forks: ForkServer, steady: Path) -> None:
     with waiting(forks, steady) as first, waiting(forks, steady) as second:
-        assert parent(parent(first.pid)) == parent(parent(second.pid))
+        assert parent(first.pid) == parent(second.pid)
         with pytest.raises(TimeoutError):
             first.wait(0.01)
         first.line.close()
@@ -67,21 +67,22 @@ def test_one_process_forks_all_and_each_ends_as_it_likes(forks: ForkServer, stea
 
 def test_what_was_forked_outlives_what_forked_it_and_another_forks_the_next(forks: ForkServer, steady: Path) -> None:
     with waiting(forks, steady) as first:
-        lost = parent(parent(first.pid))
+        lost = parent(first.pid)
         os.kill(lost, signal.SIGKILL)
         until_ended(lost)
         with waiting(forks, steady) as second:
-            assert parent(parent(second.pid)) != lost
+            assert parent(second.pid) != lost
         with pytest.raises(TimeoutError):
             first.wait(0.01)
 
 
-def test_nothing_stays_of_one_that_has_ended(forks: ForkServer, steady: Path) -> None:
+def test_the_end_of_one_that_nobody_tells_of_is_noticed(forks: ForkServer, steady: Path) -> None:
     with waiting(forks, steady) as forked:
-        keeper = parent(forked.pid)
+        forks.close()
+        with pytest.raises(TimeoutError):
+            forked.wait(0.01)
         forked.kill()
-        forked.wait(60)
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in (forked.pid, keeper)))  # Not as a zombie either.
+        assert forked.wait(60) == -signal.SIGKILL
 
 
 def test_a_candidate_passes_the_gates_though_what_forked_it_has_ended(forks: ForkServer, settings: ServerSettings) -> None:
@@ -122,19 +123,28 @@ def test_it_leaves_when_nobody_asks_and_nothing_runs(monkeypatch: pytest.MonkeyP
             forked.kill()
 
 
-def test_it_leaves_nobody_waiting_who_has_asked() -> None:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs, theirs.dup() as other:
-        ours.send(b'{"kind": "worker"}')
-        other.shutdown(socket.SHUT_RD)  # As it does when it leaves.
-        assert list(forking.requests(theirs)) == [({"kind": "worker"}, [])]
-        with pytest.raises(BrokenPipeError):
-            ours.send(b"{}")
+THREADS_OF = """
+import os, sys
+from grpc_server.runtimes import loader_of
+sys.modules["pyarrow"] = None  # Which pandas imports, where it is: Arrow heeds forks.
+for name in sys.argv[1:]:
+    loader_of(name)
+print(len(os.listdir("/proc/self/task")))
+"""
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_what_is_imported_before_a_fork_begins_no_threads(forks: bool) -> None:
+    formats = [point.name for point in ENTRY_POINTS if point.load().forks is forks]
+    single = os.environ | dict.fromkeys(THREADS, "1")
+    done = subprocess.run([sys.executable, "-c", THREADS_OF, *formats], env=single, stdout=subprocess.PIPE, check=True)
+    assert (int(done.stdout) == 1) is forks
 
 
 def test_it_ends_with_the_server() -> None:
     code = """
 import os
+from grpc_server.child import THREADS
 from grpc_server.fork_server import _Running
 print(_Running.start(["tests", "0"], os.environ)._process.pid, flush=True)
 os._exit(0)
