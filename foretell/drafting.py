@@ -98,7 +98,7 @@ def feature(column: Column, place: int, names: Names, scope: Scope) -> Feature:
     """The field of a column, of this number."""
     name = names.take(snake(column.name, "column"))
     kind, what, rules, enum, bounds = _kind(column, scope)
-    comment = f"{said(column.name)}, {what}." + (f" {bounds.sentence}" if bounds else "")
+    comment = f"{said(column.name)}, {what}." + "".join(f" {told}" for told in _told(bounds))
     gaps = sum(value is None for value in column.values)
     if column.nullable:
         comment += f" May be missing, as in {gaps:,} of {len(column.values):,} rows."
@@ -107,6 +107,10 @@ def feature(column: Column, place: int, names: Names, scope: Scope) -> Feature:
     presence = "" if kind.startswith("google.") else "optional "
     line = Line(comment, f"{presence}{kind} {name} = {place}", (*options, *rules))
     return Feature(column.name, name, line, enum, bounds)
+
+
+def _told(bounds: Range | None) -> list[str]:
+    return [told for told in (bounds.sentence, bounds.accepted) if told] if bounds else []
 
 
 _Kind = tuple[str, str, list[Option], Enum | None, Range | None]
@@ -145,13 +149,17 @@ def _time(column: Column) -> _Kind:
     rules = [*bounds.options]
     if moments:
         rules.append((f"{FIELD}.timestamp.example", f"{{seconds: {int(seconds(str(column.example)))}}}"))
-    return "google.protobuf.Timestamp", "a point in time", rules, None, bounds if moments else None
+    what = "a point in time" if moments else f"a point in time. {bounds.accepted.removesuffix('.')}"
+    return "google.protobuf.Timestamp", what, rules, None, bounds if moments else None
 
 
 def _duration(column: Column) -> _Kind:
-    example = column.example
-    rules = [(f"{FIELD}.duration.example", f"{{seconds: {int(float(example))}}}")] if example is not None else []
-    return "google.protobuf.Duration", "a length of time", rules, None, None
+    lengths = [float(value) for value in column.values if value is not None]
+    if not lengths or column.example is None:
+        return "google.protobuf.Duration", "a length of time; nothing is known of its range", [], None, None
+    bounds = seen("duration", lengths)
+    rules = [*bounds.options, (f"{FIELD}.duration.example", f"{{seconds: {int(float(column.example))}}}")]
+    return "google.protobuf.Duration", "a length of time", rules, None, bounds
 
 
 def _text(column: Column, scope: Scope) -> _Kind:

@@ -17,7 +17,7 @@ from contract.fields import FLOATS, Kind, enum_of
 from contract.labels import match
 from contract.problem import Problem, warning
 from contract.service import Service
-from contract.writing import number, quoted
+from contract.writing import quoted
 from foretell.seen import Range
 from grpc_server.observed import Observed, Training, observe
 from grpc_server.repository import Bundle
@@ -93,11 +93,14 @@ class _Known:
         if rules.numbers is None or not rules.numbers.parts:
             return ""
         room = _FAR * ((found.high - found.low) or max(abs(found.high), 1.0))
-        low, high = rules.numbers.parts[0][0], rules.numbers.parts[-1][1]
+        is_length = found.kind == "duration"
+        low, high = (edge / (10**9 if is_length else 1) for edge in (rules.numbers.parts[0][0], rules.numbers.parts[-1][1]))
         below = found.low - low > room and not (low == 0 <= found.low)
         above = high - found.high > room and not (high == 0 >= found.high)
-        told = [f"{word} {number(bound)}" for word, bound, far in (("down to", low, below), ("up to", high, above)) if far]
-        return "any number" if (below and above and low < -1e300 and high > 1e300) else " and ".join(told)
+        told = [f"{word} {found.shown(bound)}" for word, bound, far in (("down to", low, below), ("up to", high, above)) if far]
+        if below and above and low < -1e300 and high > 1e300:
+            return "any length of time" if is_length else "any number"
+        return " and ".join(told)
 
 
 def _range(leaf: Leaf, seen: list[Observed]) -> Range | None:
@@ -105,7 +108,7 @@ def _range(leaf: Leaf, seen: list[Observed]) -> Range | None:
     highs = [each.high for each in seen if each.high is not None]
     if not lows or not highs:
         return None
-    kind = "timestamp" if leaf.kind is Kind.TIME else "double"
+    kind = {Kind.TIME: "timestamp", Kind.DURATION: "duration"}.get(leaf.kind, "double")
     return Range(kind, min(lows), max(highs))
 
 

@@ -29,7 +29,7 @@ from grpc_server.observed import seconds
 _RULES = 1159
 """Number of the extension `buf.validate.field`."""
 
-_RANGED = {Kind.NUMBER: "double", Kind.INTEGER: "int64", Kind.TIME: "timestamp"}
+_RANGED = {Kind.NUMBER: "double", Kind.INTEGER: "int64", Kind.TIME: "timestamp", Kind.DURATION: "duration"}
 
 _RESERVED = """\
   // Reserved: the model no longer knows it.
@@ -161,15 +161,16 @@ class Revision:
             return None
         group = stated.DESCRIPTOR.fields_by_name[kind]
         wanted = group.message_type.fields_by_name[rule].number
-        within = (1,) if kind == "timestamp" and not more else ()
+        within = (1,) if kind in ("timestamp", "duration") and not more else ()
         return self._edit.option(field.full_name, _RULES, group.number, wanted, *more, *within)
 
     def _sentence(self, name: str, before: Range, now: Range) -> None:
         """Replace our sentence in the comment, however its lines are broken, and wrap the paragraph again where it got too long."""
         start, end = self._edit.comment(name)
         comment = self._edit.text(start, end)
-        words = r"\s+(?://\s*)?".join(map(re.escape, before.sentence.split()))
-        changed = re.sub(words, lambda _: now.sentence, comment, count=1)
+        words, bounds = (r"\s+(?://\s*)?".join(map(re.escape, said.split())) for said in (before.sentence, before.accepted))
+        pattern = words + (rf"(?:\s+(?://\s*)?{bounds})?" if bounds else "")
+        changed = re.sub(pattern, lambda _: f"{now.sentence} {now.accepted}".rstrip(), comment, count=1)
         if max(map(len, changed.splitlines()), default=0) > 80 and changed != comment:
             indent = changed[: len(changed) - len(changed.lstrip())]
             told = "\n".join(line.strip().removeprefix("//").removeprefix(" ") for line in changed.splitlines())
@@ -253,6 +254,8 @@ def _written(known: Range) -> list[str]:
 
 
 def _literal(value: Any, kind: str) -> str:
+    if kind == "duration":
+        return f"{{seconds: {int(value)}}}"
     return f"{{seconds: {int(seconds(str(value)))}}}" if kind == "timestamp" else number(value)
 
 

@@ -13,10 +13,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from typer.testing import CliRunner, Result
 
+from contract.contract import load
 from contract.errors import SetupError
 from foretell.cli import app
-from grpc_server.repository import Repository
-from tests.contracts import write_contract
+from foretell.fit import misfits
+from grpc_server.manifest import Manifest
+from grpc_server.observed import Observed, Training
+from grpc_server.repository import Bundle, Repository
+from tests.contracts import WELL_KNOWN, write_contract
 
 SERVICE = """
 // Answers.
@@ -172,6 +176,27 @@ def test_golden_rows_show_what_is_excluded_but_not_what_is_far(trained: Path, tm
         f"{PLACE}:24: warning: the bounds of test.v1.Features.length exclude some of the golden rows (4.3 to 7.9). "
         "Fix: widen them, or train without such rows."
     ]
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        pytest.param("gte: {seconds: 0}, lte: {seconds: 7200}", "", id="fine"),
+        pytest.param(
+            "gte: {seconds: 90}, lte: {seconds: 7200}", "exclude some of the training data (1m to 1h1m1.5s)", id="excludes"
+        ),
+        pytest.param("gte: {seconds: 0}, lte: {seconds: 864000}", "take up to 10d, far beyond", id="far"),
+        pytest.param("gte: {seconds: 60}", "take up to inf, far beyond the training data (1m to 1h1m1.5s)", id="half"),
+        pytest.param("", "take any length of time, far beyond the training data (1m to 1h1m1.5s)", id="any"),
+    ],
+)
+def test_lengths_of_time_are_held_against_it_too(tmp_path: Path, rules: str, says: str) -> None:
+    field = f"google.protobuf.Duration wait = 1 [(buf.validate.field) = {{required: true, duration: {{{rules}}}}}];"
+    contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, f"message Features {{ {field} }}"))
+    training = Training(rows=30, columns={"wait": Observed(low=60, high=3661.5)})
+    manifest = Manifest.model_construct(columns=("wait",), dtypes={}, training=training)
+    reasons = [each.reason for each in misfits(contract, contract.services[0], Bundle("test", "1", manifest, b"", ()))]
+    assert [reason.removeprefix("the bounds of test.v1.Features.wait ")[: len(says)] for reason in reasons] == [says] * bool(says)
 
 
 @pytest.mark.parametrize(

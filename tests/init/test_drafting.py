@@ -188,6 +188,7 @@ def test_bounds_are_round_and_stay_on_one_side_of_zero() -> None:
 def test_a_time_may_be_later_than_in_training() -> None:
     seen = Range("timestamp", 0, 86400 * 400)
     assert seen.sentence == "Seen in training: 1970-01-01 to 1971-02-05."
+    assert seen.accepted == "Accepted: 1900-01-01 to 2200-01-01."
     again = told("timestamp", seen.sentence)
     assert again is not None
     assert again.bounds == seen.bounds
@@ -195,6 +196,31 @@ def test_a_time_may_be_later_than_in_training() -> None:
         "(buf.validate.field).timestamp.gte.seconds": "-2208988800",
         "(buf.validate.field).timestamp.lte.seconds": "7258118400",
     }
+
+
+LENGTHS = st.integers(-(10**15), 10**15).map(lambda microseconds: microseconds / 1e6)
+
+
+@given(LENGTHS, LENGTHS)
+@example(-0.5, 0.25)
+def test_a_length_of_time_is_told_as_people_write_it_and_read_again(one: float, other: float) -> None:
+    seen = Range("duration", *sorted((one, other)))
+    low, high = seen.bounds
+    assert low <= seen.low <= seen.high <= high
+    assert low < high
+    again = told("duration", f"{seen.sentence} {seen.accepted}")
+    assert again is not None
+    assert again.options == seen.options
+
+
+def test_a_length_of_time_has_bounds_in_seconds_and_a_comment_in_words() -> None:
+    seen = Range("duration", 269, 89815.5)
+    assert (seen.sentence, seen.accepted) == ("Seen in training: 4m29s to 1d56m55.5s.", "Accepted: 0s to 1d14h.")
+    assert dict(seen.options) == {
+        "(buf.validate.field).duration.gte.seconds": "0",
+        "(buf.validate.field).duration.lte.seconds": "136800",
+    }
+    assert Range("duration", -30, -30).span == "-30s to -30s"
 
 
 def test_strings_are_written_as_the_grammar_has_them(tmp_path: Path) -> None:

@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import DecisionTreeClassifier
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
 from contract.errors import SetupError
+from foretell.cli import app
 from grpc_server.repository import Repository
 from tests.init.test_init import buf, init
 
@@ -100,6 +103,29 @@ def test_columns_and_classes_are_appended_and_reserved_and_numbers_never_move(ro
     for arguments in (("format", "-d", "--exit-code", "--path=protos/flower"), ("lint",)):
         looked = buf(root, *arguments)
         assert (looked.returncode, looked.stdout) == (0, "")
+
+
+def test_times_follow_the_data_with_the_words_beside_their_seconds(tmp_path: Path) -> None:
+    def trained(year: int, hours: int) -> str:
+        since = pd.Series(pd.date_range(f"{year}-01-01", periods=30, freq="D"))
+        frame = pd.DataFrame({"since": since, "waited": pd.to_timedelta(np.arange(30) * hours, unit="h")})
+        model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+        joblib.dump(model.fit(frame, KINDS), tmp_path / "flower.joblib")
+        frame.to_parquet(tmp_path / "flower.parquet")
+        done = init(tmp_path, tmp_path / "flower.joblib", "--data", tmp_path / "flower.parquet")
+        assert done.exit_code == 0, done.output
+        return " ".join(contract(tmp_path).read_text().replace("//", "").split())
+
+    first = trained(2026, 1)
+    assert "Since, a point in time. Seen in training: 2026-01-01 to 2026-01-30. Accepted: 1900-01-01 to 2200-01-01." in first
+    assert "Waited, a length of time. Seen in training: 0s to 1d5h. Accepted: 0s to 1d20h." in first
+    edit(tmp_path, "// Since, a", "// Of the first bud, a")
+    second = trained(2226, 2)
+    assert "Of the first bud, a point in time. Seen in training: 2226-01-01 to 2226-01-30. Accepted: 1900-01-01 to 2300-" in second
+    assert "Waited, a length of time. Seen in training: 0s to 2d10h. Accepted: 0s to 3d15h." in second
+    assert "(buf.validate.field).duration.lte.seconds = 313200" in second
+    checked = CliRunner().invoke(app, ["check", "--protos", str(tmp_path / "protos"), "--models", str(tmp_path / "models")])
+    assert checked.output == "Nothing is wrong.\n"
 
 
 def test_what_the_author_wrote_stays(root: Path) -> None:
