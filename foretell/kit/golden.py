@@ -1,6 +1,7 @@
 """The rows whose answers are on record in the repository, as cases."""
 
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -44,8 +45,9 @@ class _Record:
     def __init__(self, contract: Contract, service: Service, method: Method, bundle: Bundle) -> None:
         """Loads the model, for only that tells which outputs fill which field."""
         manifest = bundle.manifest
-        runtime = runtimes.load(manifest.format, bundle.artifact)
-        sources = sources_of(runtime, manifest, bundle.golden, bundle.place)
+        with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
+            runtime = runtimes.load(manifest.format, bundle.artifact)
+            sources = sources_of(runtime, manifest, bundle.golden, bundle.place)
         self._answers: Answers = bind(contract, service, manifest, sources)[method.name].answers
         self._names = dict(names_of(offered(sources), manifest.all_targets))
         self._manifest: Manifest = manifest

@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 from contract.contract import Contract, load
 from contract.errors import SetupError
 from foretell.cli import app
+from foretell.kit.golden import golden_cases
 from grpc_server.repository import Repository
 from tests.init.test_init import init
 from tests.processes import refused
@@ -172,6 +173,13 @@ def test_names_are_made_up_where_nobody_tells_them(tmp_path: Path) -> None:
     done = init(tmp_path, tmp_path / "m.joblib")
     assert "note: the model does not know the names of its columns: pass --columns a,b,c or --data FILE" in done.output
     assert list(fields(tmp_path)) == ["column_0", "column_1"]
+
+
+def test_golden_rows_of_a_model_that_knows_its_columns_are_read_without_its_warnings(tmp_path: Path, data: Path) -> None:
+    joblib.dump(LinearRegression().fit(FRAME, FRAME.a), tmp_path / "m.joblib")
+    init(tmp_path, tmp_path / "m.joblib", "--data", data)
+    contract = load(tmp_path / "protos")
+    assert len(list(golden_cases(contract, contract.services[0], Repository(tmp_path / "models")))) == 20
 
 
 def test_a_gap_that_the_model_fails_on_is_required(tmp_path: Path) -> None:
