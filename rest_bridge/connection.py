@@ -28,9 +28,10 @@ HEAD_SECONDS = 10.0
 
 _OK = b"HTTP/1.1 200 OK\r\n"
 
-_MALFORMED = 400, "malformed_request", "this is not HTTP/1.1"
-_TOO_LARGE = 431, "head_too_large", f"the line and the headers of a request must be at most {HEAD_BYTES} bytes"
-_TOO_SLOW = 408, "head_too_slow", f"the line and the headers of a request must arrive within {HEAD_SECONDS:g} s"
+# Status, type and text of what is refused before it is a request.
+MALFORMED = 400, "malformed_request", "this is not HTTP/1.1"
+TOO_LARGE = 431, "head_too_large", f"the line and the headers of a request must be at most {HEAD_BYTES} bytes"
+TOO_SLOW = 408, "head_too_slow", f"the line and the headers of a request must arrive within {HEAD_SECONDS:g} s"
 
 
 class Connection(HttpToolsProtocol):
@@ -66,7 +67,7 @@ class Connection(HttpToolsProtocol):
         if self._in_head and self._waiting is None:
             self._wait()
         if self._head > HEAD_BYTES and not self.transport.is_closing():
-            self._refuse(*_TOO_LARGE)
+            self._refuse(*TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """See httptools: the first byte of a request."""
@@ -89,7 +90,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words are not ours
         """Refuse what is no HTTP."""
-        self._refuse(*_MALFORMED)
+        self._refuse(*MALFORMED)
 
     def _answer(self, cycle: RequestResponseCycle, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
         if self.flow.write_paused or cycle.disconnected or cycle.response_started:
@@ -117,7 +118,7 @@ class Connection(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         if self._in_head:
-            self._refuse(*_TOO_SLOW)
+            self._refuse(*TOO_SLOW)
         else:
             self.transport.close()
 

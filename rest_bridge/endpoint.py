@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import Mapping
 
 import grpc
-from google.protobuf.message import Message
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from contract.contract import Contract
-from contract.rules import VALID
 from contract.service import Method
 from lifecycle.request_id import request_id
 from rest_bridge.body import read_body
@@ -21,11 +19,12 @@ from rest_bridge.connection import WHOLE_ANSWER, SendWhole
 from rest_bridge.deadline import timeout
 from rest_bridge.document import read_document
 from rest_bridge.hangup import HangUp
-from rest_bridge.problem import MOST, Problem, Problems, Refused
+from rest_bridge.problem import Refused
 from rest_bridge.rounds import Rounds
 from rest_bridge.settings import BridgeSettings
 from rest_bridge.shortcut import shortcut
-from rest_bridge.translation import located, refused_body
+from rest_bridge.strict import StrictReader
+from rest_bridge.translation import refused_body
 
 _HEADERS = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
 
@@ -40,7 +39,7 @@ class Endpoint:
         self._contract = contract
         self._method = method
         self._settings = settings
-        self._request = Codec(method.input, contract.rules)
+        self._strict = StrictReader(contract, method)
         self._response = Codec(method.output, contract.rules)
         self._short_request = shortcut(method.input, method.rows, contract.rules)
         self._short_response = shortcut(method.output, method.answers, contract.rules)
@@ -90,29 +89,8 @@ class Endpoint:
 
     def _read(self, body: bytes) -> bytes:
         message = self._short_request.read(body) if self._short_request is not None else None
-        return message if message is not None else self._read_strictly(body).SerializeToString()
+        return message if message is not None else self._strict.read(read_document(body)).SerializeToString()
 
     def _write(self, message: bytes) -> bytes:
         text = self._short_response.write(message) if self._short_response is not None else None
         return text if text is not None else self._response.write(self._method.response.FromString(message))
-
-    def _read_strictly(self, body: bytes) -> Message:
-        """The message. Raises Refused with every problem of the document, broken rules of its sound parts included."""
-        document = read_document(body)
-        problems = Problems()
-        message = self._request.read(document, problems)
-        if problems.count:
-            seen = {problem.loc for problem in problems.found}
-            verdict = VALID if problems.full else self._contract.rules.judge(message, self._method.rows, MOST - problems.count)
-            for problem in located(verdict.violations, self._contract, self._method.input, document):
-                if not _within(problem, seen):
-                    problems.add(problem)
-            unjudged = max(problems.unjudged_rows, verdict.unjudged_rows)
-            raise Refused(422, problems.found, count=problems.count, unjudged_rows=unjudged)
-        return message
-
-
-def _within(problem: Problem, seen: set[tuple[str | int, ...]]) -> bool:
-    """Whether a value around the broken one did not fit already; a rule on a whole message may follow from any that did not."""
-    parts = problem.loc
-    return parts == ("body",) or any(parts[:length] in seen for length in range(1, len(parts) + 1))

@@ -12,6 +12,7 @@ from contract.service import Method, Service
 from rest_bridge.choice import chosen_paths
 from rest_bridge.codec import request_example
 from rest_bridge.json_schema import Schemas, messages_within
+from rest_bridge.refusal_examples import OF_PAGES, broken_contract, no_version, wrong_method
 from rest_bridge.refusals import (
     ANY_REFUSAL,
     CHANGE_REFUSALS,
@@ -81,9 +82,9 @@ class Subject:
         """See choice.chosen_paths."""
         return chosen_paths(service.model, path) if self.of_models else {}
 
-    def refusal(self, status: int) -> Part:
-        """The entry of `responses`."""
-        return refusal_response(status, self.refusals.get(status, ""))
+    def refusal(self, status: int, shown: Part | None = None) -> Part:
+        """The entry of `responses`; `shown` is an example of it, where it is not the usual."""
+        return refusal_response(status, self.refusals.get(status, ""), shown)
 
 
 PREDICTIONS = Subject("The prediction.", _HEADERS, dict.fromkeys(PREDICTION_REFUSALS, ""), of_models=True)
@@ -119,7 +120,7 @@ def openapi(app: FastAPI, contract: Contract, subject: Subject = PREDICTIONS) ->
         rarer = {}
         for method in service.methods:
             for number, path in enumerate(method.paths):
-                operation = _operation(contract, shown, method, number, subject)
+                operation = _operation(contract, shown, service, method, number, subject)
                 paths[path] = {"post": operation}
                 for kind, chosen in subject.chosen_paths(service, path).items():
                     rarer[chosen] = {"post": _choosing(operation, kind)}
@@ -130,7 +131,8 @@ def openapi(app: FastAPI, contract: Contract, subject: Subject = PREDICTIONS) ->
     for page in pages.values():
         for operation in page.values():
             statuses = PAGE_REFUSALS + ((403,) if 403 in subject.refusals else ())
-            operation["responses"] |= {str(status): subject.refusal(status) for status in statuses}
+            examples = OF_PAGES | {405: wrong_method("POST")}
+            operation["responses"] |= {str(status): subject.refusal(status, examples.get(status)) for status in statuses}
             operation["responses"]["default"] = ANY_REFUSAL
     document["paths"] = paths | pages
     return document
@@ -141,14 +143,17 @@ def _is_shown(path: str, contract: Contract) -> bool:
     return not path.startswith("/contract/") or path.removeprefix("/contract/") in contract.sources
 
 
-def _operation(contract: Contract, schemas: Schemas, method: Method, number: int, subject: Subject) -> Part:
+def _operation(contract: Contract, schemas: Schemas, service: Service, method: Method, number: int, subject: Subject) -> Part:
     comment = contract.comment(method.full_name)
     shown = example(method.input, contract.rules)
     answer = {"schema": schemas.reference(method.output, answer=True)}
+    refusals = {405: wrong_method("GET"), 422: broken_contract(contract, method)}
+    refusals |= {404: no_version(service.model)} if subject.of_models else {}
+    summary = comment.partition(". ")[0].partition(".\n")[0].replace("\n", " ").removesuffix(".")
     return {
         "tags": [method.service],
-        "summary": comment.partition(". ")[0].partition(".\n")[0].replace("\n", " ").removesuffix("."),
-        "description": comment,
+        "summary": summary,
+        "description": comment if comment.replace("\n", " ").removesuffix(".") != summary else "",
         "operationId": f"{method.full_name}{number or ''}",
         "parameters": subject.parameters,
         "requestBody": {
@@ -159,7 +164,7 @@ def _operation(contract: Contract, schemas: Schemas, method: Method, number: int
             },
         },
         "responses": {"200": {"description": subject.answer, "headers": subject.headers, "content": {"application/json": answer}}}
-        | {str(status): subject.refusal(status) for status in sorted(subject.refusals)}
+        | {str(status): subject.refusal(status, refusals.get(status)) for status in sorted(subject.refusals)}
         | {"default": ANY_REFUSAL},
     }
 

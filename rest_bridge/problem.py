@@ -80,14 +80,19 @@ class Refused(Exception):
         self.unjudged_rows = unjudged_rows
         self.headers = dict(headers or {})
 
-    def response(self) -> Response:
+    @property
+    def body(self) -> dict[str, Any]:
         """`{"detail": [...]}`, with `omitted` problems that are not listed and `unjudged_rows`, where there are any."""
         body: dict[str, Any] = {"detail": [problem.as_json() for problem in self.problems[:MOST]]}
         if self.count > len(body["detail"]):
             body["omitted"] = self.count - len(body["detail"])
         if self.unjudged_rows:
             body["unjudged_rows"] = self.unjudged_rows
-        return Response(json.dumps(body, allow_nan=False), self.status, self.headers, "application/json")
+        return body
+
+    def response(self) -> Response:
+        """The body with its status and headers."""
+        return Response(json.dumps(self.body, allow_nan=False), self.status, self.headers, "application/json")
 
 
 def refused(status: int, kind: str, msg: str, loc: Iterable[str | int] = (), headers: Mapping[str, str] | None = None) -> Refused:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from rest_bridge.refusal_examples import OF_ANOTHER, OF_ANY, OF_CHANGES
+
 Part = dict[str, Any]
 
 REFUSAL: Part = {
@@ -63,12 +65,13 @@ REQUEST_ID: Part = {"description": "Identity of the request, as given or made.",
 _RETRY: Part = {"retry-after": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}}}
 ANY_REFUSAL: Part = {
     "description": "A refusal of another model server or of a proxy on the way, in the same form.",
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}},
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}, "example": OF_ANOTHER}},
 }
 
 
-def refusal_response(status: int, text: str = "") -> Part:
-    """The entry of `responses` for a refusal; `text` where it means something else than usual."""
+def refusal_response(status: int, text: str = "", shown: Part | None = None) -> Part:
+    """The entry of `responses` for a refusal; `text` where it means something else than usual, `shown` is an example of it."""
     headers = {"x-request-id": REQUEST_ID} | (_RETRY if status in (429, 503) else {})
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
+    example = shown or (OF_CHANGES if text else OF_ANY)[status]
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}, "example": example}}
     return {"description": text or REFUSALS[status], "headers": headers, "content": content}
