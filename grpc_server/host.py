@@ -3,16 +3,18 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from grpc_server.cost import Cost
 from grpc_server.errors import ModelError
 from grpc_server.followed import FollowedStore
 from grpc_server.gates import Gate, Gates
 from grpc_server.lineup import Draw, Lineup, Member, Version
 from grpc_server.loading import Loader
+from grpc_server.proven import Proven
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore, Stamp
 from grpc_server.routes import PRODUCTION, Routes
@@ -86,6 +88,7 @@ class Host:
         self.followed = FollowedStore(repository, self.name)
         """What an alias in a registry has led to."""
         self._store = RouteStore(repository)
+        self._proven = Proven(repository, self.name)
         self._stamp = _UNSEEN
         self._lock = threading.RLock()
         self._refusals = {refused.version: refused} if refused else {}
@@ -270,6 +273,7 @@ class Host:
         failpoint("tried")
         loaded = self._loader.load(rollout.version, gates, costs, apart=rollout.apart)
         failpoint("loaded")
+        self._proven.note(rollout.version)
         return loaded
 
     def _refuse(self, rollout: Rollout, error: ModelError) -> None:
@@ -301,7 +305,8 @@ def refusal(version: str, generation: int, error: ModelError) -> Refused:
 def open_host(loader: Loader) -> Host:
     """Load what production is as the server starts: what the record says, else the newest version.
 
-    Where that does not pass the gates, the one before it on record answers in its place, and the log says so. Raises ModelError
+    Where that does not pass the gates, the one before it on record answers in its place, and the log says so. So that it can, a
+    version that has never passed them is tried in a process of its own first: it might end or hold up this one. Raises ModelError
     where none can, or the record cannot be read.
     """
     repository = Repository(loader.settings.models)
@@ -309,13 +314,19 @@ def open_host(loader: Loader) -> Host:
     asked = routes.aliases.get(PRODUCTION) or repository.latest(loader.name)
     refused: list[Refused] = []
     errors: list[ModelError] = []
-    for version in (asked, *routes.earlier(PRODUCTION)):
+    proven = Proven(repository, loader.name)
+    *others, last = (asked, *routes.earlier(PRODUCTION))
+    for version in (*others, last):
+        costs: Sequence[Cost] = ()
         try:
-            first = loader.load(version, Gates(f"model {loader.name!r} version {version}"))
+            if version in others and not proven.knows(version):
+                costs = Trial(loader.name, version, loader.settings, loader.forks, lambda _gate: None, returns=True).run()
+            first = loader.load(version, Gates(f"model {loader.name!r} version {version}"), costs)
         except ModelError as error:
             errors.append(error)
             refused.append(refusal(version, routes.generation, error))
             continue
+        proven.note(version)
         for one in refused:
             logger.error("%s: version %s is refused at the gate %s: %s", loader.name, one.version, one.gate, one.reason)
         return Host(loader, first, routes, refused[0] if refused else None)

@@ -250,6 +250,37 @@ def test_a_start_that_must_refuse_production_serves_the_version_before(tmp_path:
         open_host(loader(tmp_path, contract))
 
 
+@pytest.mark.parametrize(("kind", "gate"), [(candidates.Crashing, "contract"), (candidates.Hanging, "contract")])
+def test_a_start_outlives_a_production_that_has_never_answered(
+    tmp_path: Path, contract: Contract, kind: type[candidates.Steady], gate: str
+) -> None:
+    """As after a server was killed while it tried what was put on record unchecked."""
+    add_steady(tmp_path, 1)
+    promote(tmp_path, "1")
+    promote(tmp_path, add(tmp_path, kind(0.5)))
+    with opened(tmp_path, contract, gate_seconds=2) as host:
+        assert served(host) == "1"
+        assert host.refused is not None
+        assert (host.refused.version, host.refused.gate) == ("2", gate)
+
+
+def test_what_has_answered_is_not_tried_again_at_a_start(
+    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    with opened(tmp_path, contract) as host:
+        promote(tmp_path, "2")
+        host.look()
+        settled(host)
+        assert served(host) == "2"
+    told = loader(tmp_path, contract)
+    monkeypatch.setattr(told, "forks", None)  # No process could be had.
+    host = open_host(told)
+    assert served(host) == "2"
+    host.close(10)
+
+
 STORMS, CHANGES = tries(8, 32), tries(3, 12)
 
 
