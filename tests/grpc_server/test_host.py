@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import random
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -279,6 +280,10 @@ def test_what_has_answered_is_not_tried_again_at_a_start(
     host = open_host(told)
     assert served(host) == "2"
     host.close(10)
+    shutil.rmtree(tmp_path / "iris/2")
+    assert add(tmp_path, candidates.Crashing(0.5)) == "2"  # It has the number, and has answered nothing.
+    with opened(tmp_path, contract) as host:
+        assert served(host) == "1"
 
 
 STORMS, CHANGES = tries(8, 32), tries(3, 12)
