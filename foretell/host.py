@@ -1,5 +1,7 @@
 """`python -m foretell.host`: a gRPC server and a REST bridge in one process, the one calling the other directly."""
 
+from contextlib import nullcontext
+
 from pydantic_settings import CliApp
 
 from foretell.direct import DirectChannel
@@ -14,14 +16,15 @@ async def serve(launcher: Launcher) -> None:
     """Serve until told to stop. Raises SetupError for what cannot be served, before any call is taken."""
     settings = CliApp.run(ServeSettings)
     listener = None if settings.share_ports else listen(settings)
-    async with serving_grpc(settings) as served:
-        channel = DirectChannel(served.handlers, served.registry, settings.max_message_bytes)
-        # The bridge drains first, for its last requests still need the server.
-        listener = listener or listen(settings)  # Others share the port, and answer callers who would have to wait here.
-        async with serving_rest(settings, listener, served.registry.contract, channel, eager=True) as facts:
-            text = "\n".join([f"gRPC on {served.address}", f"REST on http://{facts['http_address']}", *served.models])
-            launcher.announce(served.facts | facts, text)
-            await launcher.told_to_stop(served.registry.run_waiting)
+    with listener or nullcontext():  # Else a refusal would leave it open.
+        async with serving_grpc(settings) as served:
+            channel = DirectChannel(served.handlers, served.registry, settings.max_message_bytes)
+            # The bridge drains first, for its last requests still need the server.
+            listener = listener or listen(settings)  # Others share the port, and answer callers who would have to wait here.
+            async with serving_rest(settings, listener, served.registry.contract, channel, eager=True) as facts:
+                text = "\n".join([f"gRPC on {served.address}", f"REST on http://{facts['http_address']}", *served.models])
+                launcher.announce(served.facts | facts, text)
+                await launcher.told_to_stop(served.registry.run_waiting)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import pytest
+
+from lifecycle.process import Launcher, run
 
 ROOT = Path(__file__).parents[1]
 ANY_PORT = "127.0.0.1:0"
@@ -85,6 +90,19 @@ def refused(*arguments: str, **settings: str) -> tuple[int, str]:
         [sys.executable, "-m", *arguments], env=_environment(settings), capture_output=True, text=True, timeout=60, check=False
     )
     return done.returncode, done.stderr
+
+
+def refused_here(serve: Callable[[Launcher], Coroutine[Any, Any, None]], **settings: str) -> tuple[int, str]:
+    """The same of what a module runs when it is run, in this process: it has imported already what a start takes a second for."""
+    with pytest.MonkeyPatch.context() as patched, redirect_stderr(StringIO()) as stderr:
+        patched.setattr(sys, "argv", sys.argv[:1])
+        for name in [name for name in os.environ if name.startswith("FORETELL_")]:
+            patched.delenv(name)
+        for name, value in settings.items():
+            patched.setenv(f"FORETELL_{name.upper()}", value)
+        with pytest.raises(SystemExit) as ended:
+            run(serve)
+    return int(ended.value.code or 0), stderr.getvalue()
 
 
 def until(true: Callable[[], bool], seconds: float = 60) -> None:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import joblib
@@ -13,13 +14,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
+from foretell import host
 from foretell.cli import app
 from grpc_server.adding import add_model
 from grpc_server.repository import Repository
 from tests.conftest import PROTOS
 from tests.contracts import RESPONSE, SERVICE, features, write_contract
 from tests.iris import COLUMNS
-from tests.processes import ANY_PORT, refused
+from tests.processes import ANY_PORT, refused, refused_here
 
 
 def test_help_names_every_command() -> None:
@@ -51,8 +53,8 @@ def test_add_refuses_in_one_line(trained: Path, tmp_path: Path) -> None:
     code, stderr = refused("foretell", "add", str(trained / "model.joblib"), "--name", "iris", "--models", str(tmp_path))
     assert code == 2
     assert stderr == "foretell: model.joblib does not name its 4 columns (it was fitted on a plain array): pass --columns a,b,c\n"
-    code, stderr = refused("foretell", "add", "x.joblib", "--name", "iris", "--golden", str(tmp_path / "nowhere"))
-    assert (code, stderr) == (2, f"foretell: cannot read {tmp_path / 'nowhere'}: No such file or directory\n")
+    done = CliRunner().invoke(app, ["add", "x.joblib", "--name", "iris", "--golden", str(tmp_path / "nowhere")])
+    assert str(done.exception) == f"cannot read {tmp_path / 'nowhere'}: No such file or directory"
 
 
 class Stage:
@@ -102,69 +104,82 @@ def picky_example(stage: Stage) -> None:
     stage.edit("(buf.validate.field).double.example = 0.01", "(buf.validate.field).double.example = 0.51")
 
 
-@pytest.mark.parametrize(
-    ("spoil", "says"),
-    [
-        pytest.param(
-            lambda s: s.edit("message Features {", "message Features"),
-            r"the contract does not compile: \S+iris\.proto:\d+",
-            id="syntax",
-        ),
-        pytest.param(lambda s: s.contract.unlink(), "no contract", id="no-contract"),
-        pytest.param(lambda s: (s.models / "iris").rename(s.root / "gone"), "no model 'iris' in .*: add one with", id="no-model"),
-        pytest.param(lambda s: (s.models / "iris/1/model.joblib").unlink(), "model.joblib cannot be read", id="no-artifact"),
-        pytest.param(spoil_artifact, r"model.joblib is not as it was added \(its SHA-256 differs\)", id="altered"),
-        pytest.param(
-            lambda s: s.add(("sepal_length", "sepal_width", "petal_length", "petal_widht")),
-            'Features.petal_width is no column of the model; did you mean "petal_widht"?',
-            id="column-name",
-        ),
-        pytest.param(Stage.three_columns, "petal_width is no column of the model", id="column-count"),
-        pytest.param(Stage.two_classes, "virginica_probability is no class of the model", id="classes"),
-        pytest.param(
-            lambda s: s.edit("double.example = 0.2", "double.example = 1.2"),
-            "the example 1.2 of iris.v1.Features.sepal_length breaks the contract's own rule double.gte_lte",
-            id="example",
-        ),
-        pytest.param(
-            picky_example,
-            "the answer of model 'iris' version 1 to the example of iris.v1.Features breaks setosa_probability",
-            id="model-example",
-        ),
-        pytest.param(
-            lambda s: s.edit('post: "/predict"\n', 'post: "/docs"\n'),
-            "the REST path /docs .* is one of the bridge's own pages",
-            id="path",
-        ),
-        pytest.param(
-            lambda s: s.settings.update(drain_seconds="soon"),
-            "settings: drain_seconds: Input should be a valid number",
-            id="setting",
-        ),
-        pytest.param(lambda s: s.settings.update(drain_seconds="nan"), "settings: drain_seconds: Input", id="nan-setting"),
-        pytest.param(lambda s: s.settings.update(max_message_bytes="-1"), "settings: max_message_bytes: Input", id="bound"),
-        pytest.param(
-            lambda s: s.settings.update(grpc_adress=ANY_PORT),
-            'the variable FORETELL_GRPC_ADRESS is no setting; did you mean "grpc_address"',
-            id="misspelt-setting",
-        ),
-        pytest.param(lambda s: s.settings.update(http_address="é..x:0"), "cannot listen on é..x:0: no such host", id="host"),
-        pytest.param(
-            lambda s: s.settings.update(grpc_address="localhost"), "'localhost' is no address: write HOST:PORT", id="address"
-        ),
-        pytest.param(lambda s: s.settings.update(http_address="127.0.0.1:99999"), "is no address", id="port-number"),
-        pytest.param(lambda s: s.settings.update(grpc_address="192.0.2.1:0"), "cannot listen on 192.0.2.1:0", id="foreign-address"),
-    ],
-)
+BY_A_PROCESS = [
+    pytest.param(
+        lambda s: s.settings.update(drain_seconds="soon"),
+        "settings: drain_seconds: Input should be a valid number",
+        id="setting",
+    ),
+    pytest.param(lambda s: s.settings.update(drain_seconds="nan"), "settings: drain_seconds: Input", id="nan-setting"),
+    pytest.param(lambda s: s.settings.update(max_message_bytes="-1"), "settings: max_message_bytes: Input", id="bound"),
+    pytest.param(
+        lambda s: s.settings.update(grpc_adress=ANY_PORT),
+        'the variable FORETELL_GRPC_ADRESS is no setting; did you mean "grpc_address"',
+        id="misspelt-setting",
+    ),
+    pytest.param(
+        lambda s: s.edit("message Features {", "message Features"),
+        r"the contract does not compile: \S+iris\.proto:\d+",
+        id="syntax",
+    ),
+    pytest.param(Stage.two_classes, "virginica_probability is no class of the model", id="classes"),
+]
+BY_THE_SAME_CODE = [
+    pytest.param(lambda s: s.contract.unlink(), "no contract", id="no-contract"),
+    pytest.param(lambda s: (s.models / "iris").rename(s.root / "gone"), "no model 'iris' in .*: add one with", id="no-model"),
+    pytest.param(lambda s: (s.models / "iris/1/model.joblib").unlink(), "model.joblib cannot be read", id="no-artifact"),
+    pytest.param(spoil_artifact, r"model.joblib is not as it was added \(its SHA-256 differs\)", id="altered"),
+    pytest.param(
+        lambda s: s.add(("sepal_length", "sepal_width", "petal_length", "petal_widht")),
+        'Features.petal_width is no column of the model; did you mean "petal_widht"?',
+        id="column-name",
+    ),
+    pytest.param(Stage.three_columns, "petal_width is no column of the model", id="column-count"),
+    pytest.param(
+        lambda s: s.edit("double.example = 0.2", "double.example = 1.2"),
+        "the example 1.2 of iris.v1.Features.sepal_length breaks the contract's own rule double.gte_lte",
+        id="example",
+    ),
+    pytest.param(
+        picky_example,
+        "the answer of model 'iris' version 1 to the example of iris.v1.Features breaks setosa_probability",
+        id="model-example",
+    ),
+    pytest.param(
+        lambda s: s.edit('post: "/predict"\n', 'post: "/docs"\n'),
+        "the REST path /docs .* is one of the bridge's own pages",
+        id="path",
+    ),
+    pytest.param(lambda s: s.settings.update(http_address="é..x:0"), "cannot listen on é..x:0: no such host", id="host"),
+    pytest.param(lambda s: s.settings.update(grpc_address="localhost"), "'localhost' is no address: write HOST:PORT", id="address"),
+    pytest.param(lambda s: s.settings.update(http_address="127.0.0.1:99999"), "is no address", id="port-number"),
+    pytest.param(lambda s: s.settings.update(grpc_address="192.0.2.1:0"), "cannot listen on 192.0.2.1:0", id="foreign-address"),
+]
+
+
+def refusal(stage: Stage, spoil: Callable[[Stage], object], start: Callable[..., tuple[int, str]]) -> str:
+    """What a start says, in one line, of a stage that is spoilt."""
+    spoil(stage)
+    settings = {"protos": str(stage.protos), "models": str(stage.models), "grpc_address": ANY_PORT, "http_address": ANY_PORT}
+    code, stderr = start(**settings | stage.settings)
+    assert code == 2, stderr
+    assert len(stderr.splitlines()) == 1, stderr
+    return stderr
+
+
+@pytest.mark.parametrize(("spoil", "says"), BY_A_PROCESS)
 def test_a_start_up_that_cannot_work_is_refused_in_one_line(
     tmp_path: Path, trained: Path, spoil: Callable[[Stage], object], says: str
 ) -> None:
-    stage = Stage(tmp_path, trained)
-    spoil(stage)
-    settings = {"protos": str(stage.protos), "models": str(stage.models), "grpc_address": ANY_PORT, "http_address": ANY_PORT}
-    code, stderr = refused("foretell", "serve", **settings | stage.settings)
-    assert code == 2, stderr
-    assert len(stderr.splitlines()) == 1, stderr
+    stderr = refusal(Stage(tmp_path, trained), spoil, partial(refused, "foretell", "serve"))
+    assert re.match(f"foretell: .*{says}", stderr), stderr
+
+
+@pytest.mark.parametrize(("spoil", "says"), BY_THE_SAME_CODE)
+def test_whatever_else_cannot_work_is_refused_by_the_same_code(
+    tmp_path: Path, trained: Path, spoil: Callable[[Stage], object], says: str
+) -> None:
+    stderr = refusal(Stage(tmp_path, trained), spoil, partial(refused_here, host.serve))
     assert re.match(f"foretell: .*{says}", stderr), stderr
 
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import joblib
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -17,8 +16,8 @@ from grpc_server.adding import add_model
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore
 from tests.contract.test_revision import IRIS, TIGHTER, write
-from tests.grpc_server.candidates import Steady
-from tests.iris import COLUMNS
+from tests.grpc_server.candidates import graph
+from tests.iris import CLASSES, COLUMNS
 from tests.processes import foretell
 
 SAYS = "model 'iris' version 1 was made for another revision of the contract, whose callers this one breaks: "
@@ -45,9 +44,9 @@ class Served:
 def serving(folder: Path, **packages: str) -> Iterator[Served]:
     loose, tight, root = write(folder / "loose", v1=IRIS), write(folder / "tight", v1=TIGHTER), folder / "models"
     for number, protos in enumerate((loose, tight), 1):
-        artifact = folder / "model.joblib"
-        joblib.dump(Steady(number / 100), artifact)
-        add_model(Repository(root), artifact, "iris", COLUMNS, contract=load(protos))
+        artifact = folder / "model.onnx"
+        artifact.write_bytes(graph(number / 100))
+        add_model(Repository(root), artifact, "iris", COLUMNS, classes=CLASSES, contract=load(protos))
     protos = write(folder / "served", **packages)
     with foretell(root, "--protos", str(protos), "--control-http", "127.0.0.1:0") as running:
         (line,) = [line for line in running.banner.splitlines() if line.startswith("  control ")]
