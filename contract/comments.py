@@ -29,8 +29,9 @@ def comments(file: FileDescriptorProto) -> dict[str, str]:
     named |= {_PACKAGE: file.name, _SYNTAX: file.name}
     found: dict[str, str] = {}
     for location in file.source_code_info.location:
-        name = named.get(tuple(location.path))
-        text = _clean(location.leading_comments or location.trailing_comments)
+        comment = location.leading_comments or location.trailing_comments
+        name = named.get(tuple(location.path)) if comment else None  # Few of the many places have any.
+        text = _clean(comment) if name else ""
         if name and text:
             found.setdefault(name, text)
     return found
