@@ -9,7 +9,8 @@ ARGS ?=
 # Tests start hundreds of processes, which would compile all they import where the environment forbids to keep bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 # Half of what the tests do is waiting, so three at a time suit two cores. ARGS="-n 0" runs them one after the other.
-PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope
+# Modules keep the order of tests/conftest.py: those of many tests, which xdist would begin with, are not those that take long.
+PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder
 
 .PHONY: help
 help: ## List the targets.

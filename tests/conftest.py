@@ -18,6 +18,33 @@ settings.load_profile("each run")
 ROOT = Path(__file__).parents[1]
 PROTOS = ROOT / "protos"
 
+LONGEST = (
+    "docs/test_pages.py",
+    "deployment/test_containers.py",
+    "clients/test_stubs.py",
+    "e2e/test_openapi.py",
+    "init/test_init.py",
+    "init/test_revising.py",
+    "foretell/test_serving.py",
+    "foretell/test_processes.py",
+    "e2e/test_following.py",
+    "grpc_server/test_choosing.py",
+    "e2e/test_rollouts.py",
+    "foretell/test_pursuit.py",
+    "foretell/test_changes.py",
+    "foretell/test_remote.py",
+    "e2e/test_services.py",
+    "foretell/test_testing.py",
+    "init/test_first_answer.py",
+)
+"""Modules that take longest, in that order: begun last, one would keep a single process busy after all others have ended."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the longest modules to the front."""
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 @pytest.fixture(scope="session")
 def contract() -> Contract:

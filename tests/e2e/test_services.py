@@ -16,11 +16,12 @@ from sklearn.datasets import load_iris
 
 from contract.contract import Contract, load
 from contract.service import Method
+from foretell import host
 from grpc_server.adding import add_model
 from grpc_server.repository import Repository
 from tests.conftest import PROTOS, ROOT
 from tests.iris import COLUMNS
-from tests.processes import Foretell, foretell, refused
+from tests.processes import ANY_PORT, Foretell, foretell, refused_here
 
 CENTIMETRES = tuple(f"{column}_cm" for column in COLUMNS)
 SERVING, UNKNOWN = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
@@ -151,8 +152,8 @@ def test_each_service_has_its_health(served: Foretell) -> None:
 
 
 @pytest.mark.parametrize(("bridge", "status"), [("inside", 404), ("beside", 501)])
-def test_what_has_no_model_is_not_served_and_the_log_says_so(models: Path, tmp_path: Path, bridge: str, status: int) -> None:
-    with (tmp_path / "log").open("w") as log, foretell(models, "--bridge", bridge, stderr=log) as served:
+def test_what_has_no_model_is_not_served_and_the_log_says_so(steady: Path, tmp_path: Path, bridge: str, status: int) -> None:
+    with (tmp_path / "log").open("w") as log, foretell(steady, "--bridge", bridge, stderr=log) as served:
         assert health(served.grpc, "iris.v1.IrisService") == SERVING
         assert health(served.grpc, "iris.v2.IrisService") == UNKNOWN
         document = httpx.get(f"{served.http}/openapi.json").json()
@@ -164,16 +165,16 @@ def test_what_has_no_model_is_not_served_and_the_log_says_so(models: Path, tmp_p
         with grpc.insecure_channel(served.grpc) as channel, pytest.raises(grpc.RpcError) as failure:
             channel.unary_unary("/iris.v2.IrisService/Predict")(b"", timeout=30)
         assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    told = f"iris.v2.IrisService is not served: no model 'iris.v2' in {models}; add one with `foretell add FILE --name iris.v2`"
+    told = f"iris.v2.IrisService is not served: no model 'iris.v2' in {steady}; add one with `foretell add FILE --name iris.v2`"
     assert told in (tmp_path / "log").read_text()
 
 
-def test_two_services_cannot_have_one_rest_path(models: Path, tmp_path: Path) -> None:
+def test_two_services_cannot_have_one_rest_path(steady: Path, tmp_path: Path) -> None:
     for version in ("v1", "v2"):
         text = (ROOT / f"protos/iris/{version}/iris.proto").read_text().replace("/v2/predict", "/predict")
         (tmp_path / f"iris/{version}").mkdir(parents=True)
         (tmp_path / f"iris/{version}/iris.proto").write_text(text)
-    code, told = refused("foretell", "serve", "--models", str(models), "--protos", str(tmp_path), "--grpc-address", "127.0.0.1:0")
+    code, told = refused_here(host.serve, models=str(steady), protos=str(tmp_path), grpc_address=ANY_PORT, http_address=ANY_PORT)
     assert code == 2
     assert told == (
         "foretell: the REST path /predict belongs to both iris.v1.IrisService.Predict and iris.v2.IrisService.Predict; "
