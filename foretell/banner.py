@@ -14,6 +14,9 @@ def banner(facts: dict[str, Any]) -> str:
     told += [("follow", followed) for followed in facts.get("follows", ())]
     width = max(6, *(len(what) for what, _ in told))
     lines = ["Foretell is ready.", "", *(f"  {what:<{width}} {text}" for what, text in told)]
+    missing = facts.get("missing")
+    if missing:
+        lines += ["", f"Not served: {', '.join(missing)} (no model yet; `foretell add FILE --name {missing[0]}` brings one)"]
     example = facts["example"]
     if example:
         body = shlex.quote(example["body"])

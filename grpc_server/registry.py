@@ -1,8 +1,7 @@
 """Models in memory: which model answers which service."""
 
-import logging
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from contract.contract import Contract
@@ -20,8 +19,6 @@ from grpc_server.model import Model
 from grpc_server.repository import Repository
 from grpc_server.settings import ServerSettings
 from grpc_server.trial import BACK
-
-logger = logging.getLogger(__name__)
 
 
 class Registry:
@@ -89,7 +86,7 @@ class Registry:
 
 
 def load_registry(contract: Contract, settings: ServerSettings) -> Registry:
-    """Load the model of every service; one whose model was never added is left out, and the log says so.
+    """Load the model of every service; one whose model was never added is left out.
 
     Raises ModelError for the first that cannot be served, and where none is there at all.
     """
@@ -104,7 +101,6 @@ def load_registry(contract: Contract, settings: ServerSettings) -> Registry:
         for host in hosts:
             host.close(0.0)
         raise
-    _tell_missing(contract, added, settings.models)  # Only now: a refused start says one thing.
     return Registry(served, hosts, admission, forks)
 
 
@@ -116,15 +112,3 @@ def _added(contract: Contract, models: Path) -> list[str]:
     if not added:
         repository.latest(next(iter(wanted)))
     return added
-
-
-def _tell_missing(contract: Contract, added: Collection[str], models: Path) -> None:
-    for service in contract.services:
-        if service.model not in added:
-            logger.warning(
-                "%s is not served: no model %r in %s; add one with `foretell add FILE --name %s` and start again",
-                service.full_name,
-                service.model,
-                models,
-                service.model,
-            )

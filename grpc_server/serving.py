@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from contract.contract import load
+from contract.contract import Contract, load
 from contract.pitfalls import pitfalls
 from grpc_server.control_server import controlling
 from grpc_server.handler import Handler
@@ -28,6 +28,8 @@ class Served:
     """What its calls are answered by."""
     control: str = ""
     """TCP address of the control service; empty where it has none."""
+    missing: tuple[str, ...] = ()
+    """Models that the contract speaks of and the repository does not have: what they would answer is not served."""
 
     @property
     def models(self) -> list[str]:
@@ -37,7 +39,7 @@ class Served:
     @property
     def facts(self) -> dict[str, Any]:
         """What the supervisor wants to know."""
-        return {"grpc_address": self.address, "models": self.models, "control": self.control}
+        return {"grpc_address": self.address, "models": self.models, "control": self.control, "missing": self.missing}
 
 
 @asynccontextmanager
@@ -52,10 +54,19 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
     for pitfall in pitfalls(contract):
         logger.warning("%s", pitfall)
     registry = load_registry(contract, settings)
+    missing = _missing(contract, registry)
+    if missing:  # Only now: a refused start says one thing.
+        how = "add one with `foretell add FILE --name NAME` and start again"
+        logger.info("not served: %s, of which there is no model in %s; %s", ", ".join(missing), settings.models, how)
     address = address or server.bind()  # Others share the port, and answer callers who would have to wait here.
     handlers = await server.start(registry)
     try:
         async with controlling(settings, registry, address) as control:
-            yield Served(address, registry, handlers, control)
+            yield Served(address, registry, handlers, control, missing)
     finally:
         await server.stop()
+
+
+def _missing(contract: Contract, registry: Registry) -> tuple[str, ...]:
+    there = {service.model for service in registry.contract.services}
+    return tuple(dict.fromkeys(service.model for service in contract.services if service.model not in there))

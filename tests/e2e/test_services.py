@@ -152,7 +152,7 @@ def test_each_service_has_its_health(served: Foretell) -> None:
 
 
 @pytest.mark.parametrize(("bridge", "status"), [("inside", 404), ("beside", 501)])
-def test_what_has_no_model_is_not_served_and_the_log_says_so(steady: Path, tmp_path: Path, bridge: str, status: int) -> None:
+def test_what_has_no_model_is_not_served_and_a_line_says_so(steady: Path, tmp_path: Path, bridge: str, status: int) -> None:
     with (tmp_path / "log").open("w") as log, foretell(steady, "--bridge", bridge, stderr=log) as served:
         assert health(served.grpc, "iris.v1.IrisService") == SERVING
         assert health(served.grpc, "iris.v2.IrisService") == UNKNOWN
@@ -165,8 +165,10 @@ def test_what_has_no_model_is_not_served_and_the_log_says_so(steady: Path, tmp_p
         with grpc.insecure_channel(served.grpc) as channel, pytest.raises(grpc.RpcError) as failure:
             channel.unary_unary("/iris.v2.IrisService/Predict")(b"", timeout=30)
         assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    told = f"iris.v2.IrisService is not served: no model 'iris.v2' in {steady}; add one with `foretell add FILE --name iris.v2`"
-    assert told in (tmp_path / "log").read_text()
+    assert "\nNot served: iris.v2, parcel (no model yet; `foretell add FILE --name iris.v2` brings one)\n" in served.banner
+    logged = (tmp_path / "log").read_text()
+    assert f"INFO grpc_server.serving: not served: iris.v2, parcel, of which there is no model in {steady}; add one with" in logged
+    assert "WARNING" not in logged
 
 
 def test_two_services_cannot_have_one_rest_path(steady: Path, tmp_path: Path) -> None:
