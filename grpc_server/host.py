@@ -3,12 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from grpc_server.cost import Cost
 from grpc_server.errors import ModelError
 from grpc_server.followed import FollowedStore
 from grpc_server.gates import Gate, Gates
@@ -16,6 +13,7 @@ from grpc_server.lineup import Draw, Lineup, Member, Version
 from grpc_server.loading import Loader
 from grpc_server.proven import Proven
 from grpc_server.repository import Repository
+from grpc_server.rollout import Refused, Rollout, refusal
 from grpc_server.route_store import RouteStore, Stamp
 from grpc_server.routes import PRODUCTION, Routes
 from grpc_server.shadow import Shadow
@@ -29,39 +27,6 @@ _UNSEEN: Stamp = (0, 0, 0)
 
 _UNTIL_ANSWERED = 3600.0
 """Seconds that a version which makes room may take for its last calls; a run that hangs is ended by `worker_seconds`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A version that did not get through the gates."""
-
-    version: str
-    gate: str
-    reason: str
-    when: datetime
-    generation: int
-    """Of the record that asked for it."""
-
-
-@dataclass(slots=True)
-class Rollout:
-    """A version on its way to be served."""
-
-    version: str
-    generation: int
-    """Of the record that asked for it."""
-    apart: bool
-    """Whether it is to be a shadow."""
-    gate: Gate | None = None
-    trial: Trial | None = None
-    stopped: bool = False
-    """Whether nothing asks for it any more."""
-
-    def stop(self) -> None:
-        """Nothing asks for it any more."""
-        self.stopped = True
-        if self.trial is not None:
-            self.trial.stop()
 
 
 class Host:
@@ -295,39 +260,3 @@ class Host:
         with self._lock:
             self._leaving.remove(version)
             self._note()
-
-
-def refusal(version: str, generation: int, error: ModelError) -> Refused:
-    """What is remembered of a refusal."""
-    return Refused(version, error.gate, str(error), datetime.now(UTC), generation)
-
-
-def open_host(loader: Loader) -> Host:
-    """Load what production is as the server starts: what the record says, else the newest version.
-
-    Where that does not pass the gates, the one before it on record answers in its place, and the log says so. So that it can, a
-    version that has never passed them is tried in a process of its own first: it might end or hold up this one. Raises ModelError
-    where none can, or the record cannot be read.
-    """
-    repository = Repository(loader.settings.models)
-    routes = RouteStore(repository).read(loader.name)
-    asked = routes.aliases.get(PRODUCTION) or repository.latest(loader.name)
-    refused: list[Refused] = []
-    errors: list[ModelError] = []
-    proven = Proven(repository, loader.name)
-    *others, last = (asked, *routes.earlier(PRODUCTION))
-    for version in (*others, last):
-        costs: Sequence[Cost] = ()
-        try:
-            if version in others and not proven.knows(version):
-                costs = Trial(loader.name, version, loader.settings, loader.forks, lambda _gate: None, returns=True).run()
-            first = loader.load(version, Gates(f"model {loader.name!r} version {version}"), costs)
-        except ModelError as error:
-            errors.append(error)
-            refused.append(refusal(version, routes.generation, error))
-            continue
-        proven.note(version)
-        for one in refused:
-            logger.error("%s: version %s is refused at the gate %s: %s", loader.name, one.version, one.gate, one.reason)
-        return Host(loader, first, routes, refused[0] if refused else None)
-    raise errors[0]

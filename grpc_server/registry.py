@@ -13,9 +13,10 @@ from grpc_server.errors import ModelError
 from grpc_server.follower import Follower
 from grpc_server.fork_server import ForkServer
 from grpc_server.handler import Handler, Kind
-from grpc_server.host import Host, open_host
+from grpc_server.host import Host
 from grpc_server.loading import Loader
 from grpc_server.model import Model
+from grpc_server.opening import open_host
 from grpc_server.repository import Repository
 from grpc_server.settings import ServerSettings
 from grpc_server.trial import BACK

@@ -21,7 +21,7 @@ from foretell.place import response_type
 from foretell.pursuit import Pursuit
 from foretell.settings import ServeSettings
 from grpc_server.followed import FollowedStore
-from grpc_server.host import open_host
+from grpc_server.opening import open_host
 from grpc_server.repository import Repository
 from grpc_server.route_store import RouteStore
 from tests.conftest import PROTOS

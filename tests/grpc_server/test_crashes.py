@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contract.contract import Contract
-from grpc_server.host import open_host
+from grpc_server.opening import open_host
 from tests.grpc_server.candidates import add_steady, loader, promote
 from tests.grpc_server.test_route_store import WRITING
 from tests.processes import ROOT
@@ -19,7 +19,7 @@ ROLL_OUT = """
 import sys, threading
 from pathlib import Path
 from contract.contract import load
-from grpc_server.host import open_host
+from grpc_server.opening import open_host
 from tests.grpc_server.candidates import loader, promote
 root = Path(sys.argv[1])
 host = open_host(loader(root, load(Path("protos")), keep_warm=0))

@@ -15,7 +15,8 @@ import pytest
 from contract.contract import Contract
 from grpc_server.errors import ChangeRefused, ModelError, RecordUnreadable
 from grpc_server.gates import Gates
-from grpc_server.host import Host, open_host
+from grpc_server.host import Host
+from grpc_server.opening import open_host
 from grpc_server.repository import Repository
 from grpc_server.route_store import ROUTES, RouteStore
 from tests.effort import tries

@@ -1,0 +1,49 @@
+"""The start of a host: which version answers first."""
+
+import logging
+from collections.abc import Sequence
+
+from grpc_server.cost import Cost
+from grpc_server.errors import ModelError
+from grpc_server.gates import Gates
+from grpc_server.host import Host
+from grpc_server.loading import Loader
+from grpc_server.proven import Proven
+from grpc_server.repository import Repository
+from grpc_server.rollout import Refused, refusal
+from grpc_server.route_store import RouteStore
+from grpc_server.routes import PRODUCTION
+from grpc_server.trial import Trial
+
+logger = logging.getLogger(__name__)
+
+
+def open_host(loader: Loader) -> Host:
+    """Load what production is as the server starts: what the record says, else the newest version.
+
+    Where that does not pass the gates, the one before it on record answers in its place, and the log says so. So that it can, a
+    version that has never passed them is tried in a process of its own first: it might end or hold up this one. Raises ModelError
+    where none can, or the record cannot be read.
+    """
+    repository = Repository(loader.settings.models)
+    routes = RouteStore(repository).read(loader.name)
+    asked = routes.aliases.get(PRODUCTION) or repository.latest(loader.name)
+    refused: list[Refused] = []
+    errors: list[ModelError] = []
+    proven = Proven(repository, loader.name)
+    *others, last = (asked, *routes.earlier(PRODUCTION))
+    for version in (*others, last):
+        costs: Sequence[Cost] = ()
+        try:
+            if version in others and not proven.knows(version):
+                costs = Trial(loader.name, version, loader.settings, loader.forks, lambda _gate: None, returns=True).run()
+            first = loader.load(version, Gates(f"model {loader.name!r} version {version}"), costs)
+        except ModelError as error:
+            errors.append(error)
+            refused.append(refusal(version, routes.generation, error))
+            continue
+        proven.note(version)
+        for one in refused:
+            logger.error("%s: version %s is refused at the gate %s: %s", loader.name, one.version, one.gate, one.reason)
+        return Host(loader, first, routes, refused[0] if refused else None)
+    raise errors[0]
