@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -20,6 +21,9 @@ from lifecycle.process import Launcher, run
 
 ROOT = Path(__file__).parents[1]
 ANY_PORT = "127.0.0.1:0"
+
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""As `verify` of calls that are many: to read the certificates of all authorities takes each 17 ms."""
 
 LAYOUTS: dict[str, tuple[list[str], list[str]]] = {
     "inside": ([], ["foretell.host"]),

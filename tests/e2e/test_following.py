@@ -20,7 +20,7 @@ from grpc_server.route_store import RouteStore
 from tests.conftest import PROTOS
 from tests.foretell.test_serving import children, until
 from tests.iris import CLASSES, COLUMNS, EXAMPLE
-from tests.processes import Foretell, foretell, refused
+from tests.processes import NO_TLS, Foretell, foretell, refused
 from tests.registries import Registered, registry
 
 __all__ = ["registry"]
@@ -54,7 +54,9 @@ def bad(registry: Registered) -> Path:
 
 
 def version(running: Foretell) -> str:
-    return httpx.post(running.http + "/predict", json=EXAMPLE, timeout=10).raise_for_status().headers["model-version"]
+    return (
+        httpx.post(running.http + "/predict", json=EXAMPLE, timeout=10, verify=NO_TLS).raise_for_status().headers["model-version"]
+    )
 
 
 @pytest.mark.timeout(300)

@@ -26,10 +26,10 @@ from tests.effort import THOROUGH, tries
 from tests.grpc_server import candidates
 from tests.grpc_server.candidates import AUTHOR, add, add_steady, change, golden, promote, rollback
 from tests.iris import EXAMPLE
-from tests.processes import Foretell, foretell
+from tests.processes import NO_TLS, Foretell, foretell
 
 GRPC_CALLERS, REST_CALLERS = (8, 4) if THOROUGH else (2, 1)
-PAUSE = 0 if THOROUGH else 0.005
+PAUSE = 0 if THOROUGH else 0.001
 """Seconds between two calls of a caller, who would otherwise keep the machine from loading versions."""
 ROUNDS = {"inline": tries(3, 99), "process": tries(1, 99)}
 KEYS = tries(200, 10_000)
@@ -112,7 +112,7 @@ def test_promotions_and_rollbacks_lose_no_call_and_mix_no_answers(
         assert followed(running, rollback(tmp_path)) == "served"
     check(told, tmp_path)
     assert {version for _, version, _ in told.answers} == {"1", "2", "3"}
-    assert told.count > 50
+    assert told.count > 100
 
 
 def test_versions_that_crash_or_answer_wrongly_are_refused_while_callers_notice_nothing(tmp_path: Path, contract: Contract) -> None:
@@ -169,7 +169,9 @@ def test_a_version_is_chosen_through_the_bridge(chosen: tuple[Path, Foretell]) -
 
         def ask(number: int) -> tuple[float, Any]:
             choice = {"model-version": str(1 + number % 2)} if number % 3 else {}
-            answer = httpx.post(f"{running.http}/predict", json=EXAMPLE, headers=choice, timeout=30).raise_for_status()
+            answer = httpx.post(
+                f"{running.http}/predict", json=EXAMPLE, headers=choice, timeout=30, verify=NO_TLS
+            ).raise_for_status()
             assert answer.headers["model-version"] == choice.get("model-version", "1")
             return answer.json()["setosa_probability"] * 100, answer.headers["model-version"]
 

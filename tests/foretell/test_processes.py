@@ -22,7 +22,7 @@ from grpc_server.cost import cores
 from tests.conftest import PROTOS
 from tests.foretell.test_serving import alive, answers, children, ends
 from tests.iris import EXAMPLE
-from tests.processes import LAYOUTS, Foretell, foretell, refused, until
+from tests.processes import LAYOUTS, NO_TLS, Foretell, foretell, refused, until
 
 CONNECTIONS = 40
 """So many that none of two processes stays without one, but for once in 2^39."""
@@ -84,7 +84,7 @@ def test_the_others_answer_while_one_that_was_killed_is_started_again(steady: Pa
                 check = channel.unary_unary("/grpc.health.v1.Health/Check")
                 assert check(b"", timeout=10, wait_for_ready=True) == b"\x08\x01"
             if module == "foretell.host":
-                assert httpx.post(f"{running.http}/predict", json=EXAMPLE, timeout=10).status_code == 200
+                assert httpx.post(f"{running.http}/predict", json=EXAMPLE, timeout=10, verify=NO_TLS).status_code == 200
         until(lambda: len(children(running.process)) == len(before))
         until(lambda: all(answers(running) for _ in range(10)))
         ends(running, layout, number)
@@ -101,7 +101,7 @@ def test_one_that_hangs_is_replaced(steady: Path) -> None:
 
 def test_the_banner_comes_once_and_when_all_are_ready(two: Foretell) -> None:
     assert two.banner.count("Foretell is ready.") == 1
-    assert all(httpx.get(f"{two.http}/readyz").status_code == 200 for _ in range(20))
+    assert all(httpx.get(f"{two.http}/readyz", verify=NO_TLS).status_code == 200 for _ in range(20))
 
 
 def test_one_socket_cannot_be_that_of_several_processes(steady: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from foretell.banner import banner
 from tests.conftest import PROTOS
 from tests.iris import EXAMPLE
-from tests.processes import ANY_PORT, LAYOUTS, Foretell, foretell, grpc_server, refused, rest_bridge, until
+from tests.processes import ANY_PORT, LAYOUTS, NO_TLS, Foretell, foretell, grpc_server, refused, rest_bridge, until
 
 PREDICT = "/predict"
 
@@ -43,7 +43,7 @@ def alive(pid: int) -> bool:
 
 def answers(running: Foretell) -> bool:
     try:
-        return httpx.post(running.http + PREDICT, json=EXAMPLE, timeout=10).status_code == 200
+        return httpx.post(running.http + PREDICT, json=EXAMPLE, timeout=10, verify=NO_TLS).status_code == 200
     except httpx.HTTPError:
         return False
 
