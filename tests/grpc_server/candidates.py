@@ -62,6 +62,10 @@ def graph(setosa: float) -> bytes:
     return written
 
 
+class Pickled(Steady):
+    """One that is bound to a version of scikit-learn."""
+
+
 class Slow(Steady):
     def predict_proba(self, rows: Matrix) -> Any:
         time.sleep(0.2)

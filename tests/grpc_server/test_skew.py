@@ -103,7 +103,7 @@ def explode() -> None:
 def test_a_promotion_is_refused_at_the_gate_and_production_answers_on(tmp_path: Path, contract: Contract) -> None:
     candidates.add_steady(tmp_path, 1)
     promote(tmp_path, "1")
-    skewed = candidates.add(tmp_path, candidates.Steady(0.5), **OLD)
+    skewed = candidates.add(tmp_path, candidates.Pickled(0.5), **OLD)
     for allowed in (False, True):
         with opened(tmp_path, contract, allow_version_skew=allowed) as host:
             promote(tmp_path, skewed)
@@ -118,7 +118,7 @@ def test_a_promotion_is_refused_at_the_gate_and_production_answers_on(tmp_path: 
 
 
 def test_a_start_is_refused_in_one_line_and_check_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    candidates.add(tmp_path, candidates.Steady(0.5), **OLD)
+    candidates.add(tmp_path, candidates.Pickled(0.5), **OLD)
     settings = {"models": str(tmp_path), "protos": str(Path("protos").resolve()), "grpc_address": "127.0.0.1:0"}
     code, stderr = refused("grpc_server", **settings)
     assert (code, stderr.count("\n")) == (2, 1)
