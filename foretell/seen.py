@@ -102,8 +102,9 @@ def told(kind: str, comment: str) -> Range | None:
 
 
 def seen(kind: str, values: Sequence[float]) -> Range:
-    """The range of some values."""
-    return Range(kind, min(values), max(values))
+    """The range of some values, as exactly as its sentence tells it."""
+    low, high = (round(value, 6) if kind == "duration" else value for value in (min(values), max(values)))
+    return Range(kind, low, high)
 
 
 def _read(kind: str, text: str) -> float:
@@ -119,7 +120,8 @@ def _length(value: float) -> str:
     for unit in ("d", "h", "m"):
         whole, left = divmod(left, _UNITS[unit])
         parts += [f"{int(whole)}{unit}"] if whole else []
-    parts += [f"{number(round(left, 6))}s"] if left or not parts else []
+    told = f"{left:.6f}".rstrip("0").rstrip(".")
+    parts += [f"{told}s"] if told != "0" or not parts else []
     return "-" * (value < 0) + "".join(parts)
 
 

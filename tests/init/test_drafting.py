@@ -203,6 +203,7 @@ LENGTHS = st.integers(-(10**15), 10**15).map(lambda microseconds: microseconds /
 
 @given(LENGTHS, LENGTHS)
 @example(-0.5, 0.25)
+@example(0.0, 1e-06)
 def test_a_length_of_time_is_told_as_people_write_it_and_read_again(one: float, other: float) -> None:
     seen = Range("duration", *sorted((one, other)))
     low, high = seen.bounds
