@@ -91,9 +91,9 @@ def init(wish: Wish) -> None:
     new = draft(model, wish.package, _free_path(wish, before), wish.called, shown)
     text, notes = _revised(wish, before, model, new, shown) if there and before else (new.text, [])
     with _written(wish.contract_file, text):
-        _try(wish, model)
-        added = _add(wish, model, Repository(wish.models))
-    contract = load(wish.protos)
+        contract = load(wish.protos)
+        _try(wish, model, contract)
+        added = _add(wish, model, contract, Repository(wish.models))
     _report(wish, model, added, contract, notes)
     if there and before:
         _compare(before, contract)
@@ -133,10 +133,10 @@ def _written(file: Path, text: str) -> Iterator[None]:
         raise
 
 
-def _try(wish: Wish, model: Description) -> None:
+def _try(wish: Wish, model: Description, contract: Contract) -> None:
     """Add the model to a repository that is gone again, to hold it against the contract. Raises SetupError with what is wrong."""
     with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
-        _add(wish, model, Repository(Path(folder)))
+        _add(wish, model, contract, Repository(Path(folder)))
         errors = [each for each in check(wish.protos, Path(folder), wish.model) if each.is_error]
     if errors:
         raise SetupError(f"the model and its contract cannot go together: {errors[0].place}: {errors[0].sentence}")
@@ -177,7 +177,7 @@ def _write(file: Path, text: str) -> None:
         raise ContractError(f"cannot write {file}: {error.strerror}") from None
 
 
-def _add(wish: Wish, model: Description, repository: Repository) -> Added:
+def _add(wish: Wish, model: Description, contract: Contract, repository: Repository) -> Added:
     several = len(model.targets) > 1
     return add_model(
         repository,
@@ -188,7 +188,7 @@ def _add(wish: Wish, model: Description, repository: Repository) -> Added:
         classes=wish.told.classes,
         targets=tuple(target.name for target in model.targets) if several else (),
         dtypes=model.dtypes,
-        contract=load(wish.protos),
+        contract=contract,
         format_name=wish.told.format,
         allow_version_skew=wish.allow_version_skew,
         observed=lambda _manifest: model.training,
