@@ -20,6 +20,9 @@ IMPORTED = ("buf", "google", "foretell")
 ALWAYS = ("buf/validate/validate.proto", "foretell/v1/models.proto", "foretell/v1/options.proto", "google/api/annotations.proto")
 """Compiled along even where no contract imports them, so that their options can be looked up."""
 
+_PROTOC = "import sys; from grpc_tools._protoc_compiler import run_main; sys.exit(run_main([word.encode() for word in sys.argv]))"
+"""What `python -m grpc_tools.protoc` comes to, without what else it imports, which takes as long as it compiles."""
+
 
 def contract_files(root: Path) -> list[str]:
     """Names of the contracts under `root`, relative to it and sorted.
@@ -101,7 +104,7 @@ def _compile(roots: Sequence[Path], names: Sequence[str]) -> FileDescriptorSet:
     includes = [nearest, SHIPPED, Path(str(files("grpc_tools"))) / "_proto", *farther]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "contract.binpb"
-        command = [sys.executable, "-m", "grpc_tools.protoc", *(f"-I{path}" for path in includes)]
+        command = [sys.executable, "-c", _PROTOC, *(f"-I{path}" for path in includes)]
         command += ["--include_imports", "--include_source_info", f"--descriptor_set_out={out}", *names, *ALWAYS]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
         if done.returncode:
