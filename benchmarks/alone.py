@@ -4,6 +4,7 @@ Each file is a joblib of a format, a model in it, and the rows of one call.
 """
 
 import json
+import os
 import sys
 import time
 import warnings
@@ -25,6 +26,7 @@ def prediction(format_name: str, model: Any, rows: Any) -> Callable[[], Any]:
 
         runtime = runtimes.load(format_name, model)
         return partial(runtime.sources([PLAIN] * runtime.width, rows, ())[0].run, rows)
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # As Foretell has it.
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

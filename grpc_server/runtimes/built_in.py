@@ -8,7 +8,7 @@ _SCIKIT_LEARN = ("scikit-learn", "numpy", "scipy", "joblib", "skops")
 
 SKOPS = Format((".skops",), "grpc_server.runtimes.skops_format:load", _SCIKIT_LEARN, ("scikit-learn",), forks=True)
 JOBLIB = Format((".joblib", ".pkl"), "grpc_server.runtimes.joblib_format:load", _SCIKIT_LEARN, ("scikit-learn",), forks=True)
-ONNX = Format((".onnx",), "grpc_server.runtimes.onnx_format:load", ("numpy", "onnxruntime"), install="foretell[onnx]")
+ONNX = Format((".onnx",), "grpc_server.runtimes.onnx_format:load", ("numpy", "onnxruntime"), install="foretell[onnx]", forks=True)
 TREES = Format((".tl",), "grpc_server.runtimes.trees_format:load", ("numpy", "treelite"), install="foretell[trees]", forks=True)
 
 XGBOOST = Format(

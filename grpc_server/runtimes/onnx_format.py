@@ -1,10 +1,13 @@
 """ONNX, run by ONNX Runtime (https://onnxruntime.ai): nothing of scikit-learn is imported to serve it."""
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
-import onnxruntime
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # Else it tells its maker of each process and model, from a thread of its own.
+
+import onnxruntime  # It looks at the variable once, when it is imported.
 
 from grpc_server.errors import ModelUnloadable
 from grpc_server.outputs import Source
