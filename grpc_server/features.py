@@ -160,7 +160,7 @@ def _raw(leaf: Leaf) -> Callable[[Any], Any]:
     """The value of the field as protobuf has it; None where there is none."""
     above = [field.name for field in leaf.above]
     name, optional = leaf.field.name, leaf.field.has_presence
-    wrapped = leaf.value is not leaf.field and leaf.spread is Spread.ONE
+    wrapped = leaf.value is not leaf.field and leaf.spread in (Spread.ONE, Spread.OCTETS)
 
     def raw(message: Any) -> Any:
         for each in above:

@@ -101,6 +101,14 @@ def test_columns_come_in_training_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.columns[3], [1, 3])
 
 
+@pytest.mark.parametrize(("kind", "given"), [("bytes", b"\x01\xff"), ("google.protobuf.BytesValue", {"value": b"\x01\xff"})])
+def test_bytes_of_a_fixed_length_are_numbers(tmp_path: Path, kind: str, given: Any) -> None:
+    contract = made(tmp_path, f"{kind} a = 1 [(buf.validate.field).bytes.len = 2];")
+    request: Any = contract.services[0].methods[0].request
+    found = bound(contract, **{"a[0]": PLAIN, "a[1]": PLAIN}).rows([request(a=given), request()])
+    np.testing.assert_array_equal(found, [[1, 255], [NAN, NAN]])
+
+
 def test_no_rows_are_rows_too(tmp_path: Path) -> None:
     assert len(rows(tmp_path, "string a = 1;", TEXT)) == 0
     assert rows(tmp_path, "optional double a = 1;", PLAIN).shape == (0, 1)
