@@ -83,6 +83,8 @@ def _candidates(field: FieldDescriptor, rules: Rules) -> Iterator[Any]:
             yield _wrapped(field, _spread(field, items, length))
         for start in range(len(values)):
             yield list(islice(cycle(values[start:] + values[:start]), length))
+        if kind_of(field) is Kind.TEXT:
+            yield _wrapped(field, [f"text {number}" for number in range(1, length + 1)])  # All different.
         yield from ([value] * length for value in values)
     else:
         yield from _values(field, told)

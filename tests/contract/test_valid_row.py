@@ -44,3 +44,17 @@ def test_a_list_has_as_many_different_finite_numbers_as_it_must(tmp_path: Path, 
     row: Any = valid_row(contract.services[0].methods[0].input, contract.rules)
     assert not contract.rules.violations(row)
     assert all(math.isfinite(getattr(number, "value", number)) for number in row.x)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "repeated string x = 1 [(buf.validate.field).repeated = {min_items: 3, max_items: 3, unique: true}]",
+        "repeated google.protobuf.StringValue x = 1 [(buf.validate.field).repeated = {min_items: 3, max_items: 3}]",
+    ],
+)
+def test_a_list_has_as_many_different_texts_as_it_must(tmp_path: Path, field: str) -> None:
+    contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, f"message Features {{ {field}; }}", RESPONSE))
+    row: Any = valid_row(contract.services[0].methods[0].input, contract.rules)
+    assert not contract.rules.violations(row)
+    assert len(row.x) == 3
