@@ -38,7 +38,7 @@ def value_schema(field: FieldDescriptor, rules: FieldRules, *, answer: bool, zer
     inner = value_field(field) if field.message_type is not None else field
     absent = not item and not field.has_presence
     if kind is Kind.BOOL:
-        return _bool(rules, absent=absent)
+        return _bool(rules, zero=zero, absent=absent)
     if kind in (Kind.NUMBER, Kind.INTEGER):
         return _number(inner, rules, answer=answer, zero=zero, absent=absent)
     if kind is Kind.ENUM:
@@ -94,8 +94,8 @@ def describe(rules: FieldRules) -> str:
     return f"Must be {' and '.join(told)}." if told else ""
 
 
-def _bool(rules: FieldRules, *, absent: bool) -> Schema:
-    allowed = [value for value in (False, True) if rules.values.get("const", value) == value]
+def _bool(rules: FieldRules, *, zero: bool, absent: bool) -> Schema:
+    allowed = [value for value in (False, True) if rules.values.get("const", value) == value or (zero and not value)]
     if rules.required and absent:
         allowed = [value for value in allowed if value]
     return {"type": "boolean"} if len(allowed) == 2 else {"enum": allowed} if allowed else {"not": {}}

@@ -161,3 +161,12 @@ def test_lengths_of_time_are_taken_up_to_ten_thousand_years(lengths: tuple[Codec
         problems = Problems()
         codec.read({"x": text}, problems)
         assert schema.is_valid({"x": text}) is not bool(problems.count), text
+
+
+def test_a_false_that_no_rule_looks_at_is_allowed(tmp_path: Path) -> None:
+    field = "message Features { bool a = 1 [(buf.validate.field) = {bool: {const: true}, ignore: IGNORE_IF_ZERO_VALUE}]; }"
+    contract = load(write_contract(tmp_path, SERVICE, field, RESPONSE))
+    validator = Draft202012Validator(message_schema(contract, contract.services[0].methods[0].input, answer=False))
+    assert validator.is_valid({"a": False})
+    assert validator.is_valid({"a": True})
+    assert not validator.is_valid({"a": 0})
