@@ -60,7 +60,7 @@ class Forks:
                 message, descriptors, _, _ = socket.recv_fds(self._line, _LONGEST, _MOST_SOCKETS)
                 if not message:
                     return None
-                task = self._fork(json.loads(message), *(socket.socket(fileno=each) for each in descriptors))
+                task = self._fork(json.loads(message), *map(_own, descriptors))
                 if task is not None:
                     return task
 
@@ -89,6 +89,12 @@ class Forks:
             _tell(status, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
+def _own(descriptor: int) -> socket.socket:
+    """The socket, which what a model starts must not hold open."""
+    os.set_inheritable(descriptor, False)
+    return socket.socket(fileno=descriptor)
+
+
 def _tell(status: socket.socket, number: int) -> None:
     with contextlib.suppress(OSError):  # Nobody waits for it any more.
         status.send(str(number).encode())
@@ -114,7 +120,7 @@ def main(line: str, _purpose: str, nice: str) -> None:
     os.nice(int(nice))
     show_as("fork server")
     log_to_stderr()
-    task = Forks(socket.socket(fileno=int(line))).serve()
+    task = Forks(_own(int(line))).serve()
     if task is not None:
         task()
         sys.stdout.flush()

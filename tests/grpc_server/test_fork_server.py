@@ -65,6 +65,14 @@ def test_one_process_forks_all_and_each_ends_as_it_likes(forks: ForkServer, stea
         assert second.wait(60) == -signal.SIGKILL
 
 
+def test_what_a_model_starts_holds_none_of_the_sockets(forks: ForkServer, steady: Path) -> None:
+    with waiting(forks, steady) as forked:
+        opened = [each for each in Path(f"/proc/{forked.pid}/fdinfo").iterdir() if int(each.name) > 2]
+        flags = [int(line.split()[1], 8) for each in opened for line in each.read_text().splitlines() if line.startswith("flags")]
+    assert len(flags) >= 2
+    assert all(each & os.O_CLOEXEC for each in flags)
+
+
 def test_what_was_forked_outlives_what_forked_it_and_another_forks_the_next(forks: ForkServer, steady: Path) -> None:
     with waiting(forks, steady) as first:
         lost = parent(first.pid)
