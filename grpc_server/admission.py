@@ -28,7 +28,7 @@ class Admission:
         """The work was answered, or nobody waits for it."""
         with self._lock:
             self._inside -= 1
-            if not self._inside:
+            if self._closed and not self._inside:
                 self._changed.notify_all()
 
     def close(self) -> None:

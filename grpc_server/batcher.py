@@ -12,6 +12,7 @@ import numpy as np
 from grpc_server.call import Call
 from grpc_server.child import NoWorker, WorkerEnded
 from grpc_server.incident import failure
+from grpc_server.matrices import is_finite
 from grpc_server.refusal import DeadlinePassed, Draining, ModelUnavailable, Overloaded, Refusal
 from grpc_server.table import Matrix, Table, joined
 
@@ -161,16 +162,18 @@ class Batcher:
 
 
 def _stacked(rows: list[Any]) -> Matrix | Table:
-    if all(type(part) is tuple for part in rows):
-        return np.array([part[0] for part in rows])
     if type(rows[0]) is Table:
         return joined(rows)
-    return np.concatenate(rows) if len(rows) > 1 else np.asarray(rows[0])
+    if len(rows) == 1:
+        return np.asarray(rows[0])
+    if all(type(part) is tuple for part in rows):
+        return np.array([part[0] for part in rows])
+    return np.concatenate(rows)
 
 
 def _outputs(predict: Predict, rows: Matrix | Table) -> Matrix:
     outputs = predict(rows)
-    if outputs.ndim != 2 or len(outputs) != len(rows) or not np.isfinite(outputs).all():
+    if outputs.ndim != 2 or len(outputs) != len(rows) or not is_finite(outputs):
         raise ValueError(f"the model answered {len(rows)} rows with shape {outputs.shape}, or with numbers that are not finite")
     return outputs
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpc_server.errors import ModelUnloadable
+from grpc_server.matrices import clipped
 from grpc_server.names import Target, integers
 from grpc_server.outputs import Source, per_target, several_probabilities
 from grpc_server.runtimes.runtime import Classes
@@ -96,7 +97,7 @@ class Outputs:
         if isinstance(answer, list) or answer.ndim == 3:
             counts = self._told or [part.shape[1] for part in answer]  # A tensor is as wide as the target of most classes.
             return [np.asarray(part[:, :count], np.float64) for count, part in zip(counts, answer, strict=True)]
-        matrix: Matrix = answer.reshape(len(answer), -1).astype(np.float64)
+        matrix: Matrix = (answer if answer.ndim == 2 else answer.reshape(len(answer), -1)).astype(np.float64)
         if self._targets > 1 and matrix.shape[1] == self._targets:
             return [np.column_stack((1 - there, there)) for there in matrix.T]
         return [matrix]
@@ -105,7 +106,7 @@ class Outputs:
 def _joined(parts: list[Matrix]) -> Matrix:
     joined = np.hstack(parts) if len(parts) > 1 else parts[0]
     # A graph adds in float32, so that a certain class may come out as 1.0000001, which is no probability.
-    return joined.clip(0.0, 1.0, out=joined)
+    return clipped(joined)
 
 
 def _placed(places: list[Callable[[NDArray[Any]], Matrix]], labels: NDArray[Any]) -> Matrix:

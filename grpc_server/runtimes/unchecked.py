@@ -6,11 +6,13 @@ same in every bit; and rows that the checks might refuse, because they are not f
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from joblib import parallel_config
 
+from grpc_server.matrices import is_finite
 from grpc_server.table import Matrix, Rows
 
 Method = Callable[[Any], Any]
@@ -48,12 +50,30 @@ def _around(sample: Matrix) -> Matrix:
 
 
 def _svc(svc: Any, public: Method) -> Method:
+    from sklearn.svm import _libsvm as libsvm
+    from sklearn.svm._base import LIBSVM_IMPL
+
     if svc._sparse or svc.kernel not in ("linear", "poly", "rbf", "sigmoid"):
         return public
-    compute: Method = svc._dense_predict_proba
+    compute = partial(
+        libsvm.predict_proba,
+        support=svc.support_,
+        SV=svc.support_vectors_,
+        nSV=svc._n_support,
+        sv_coef=svc._dual_coef_,
+        intercept=svc._intercept_,
+        probA=svc._probA,
+        probB=svc._probB,
+        svm_type=LIBSVM_IMPL.index(svc._impl),
+        kernel=svc.kernel,
+        degree=svc.degree,
+        cache_size=svc.cache_size,
+        coef0=svc.coef0,
+        gamma=svc._gamma,
+    )
 
     def predict_proba(rows: Matrix) -> Any:
-        return compute(np.ascontiguousarray(rows)) if np.isfinite(rows).all() else public(rows)
+        return compute(np.ascontiguousarray(rows)) if is_finite(rows) else public(rows)
 
     return predict_proba
 
