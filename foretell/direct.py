@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from foretell.gathering import Gathering
 from grpc_server.call import CHOOSING, Call, Facts
 from grpc_server.handler import Answer, Handler, Pending
 from grpc_server.refusal import Refusal, UnknownMethod
@@ -22,8 +23,7 @@ from rest_bridge.rounds import Rounds
 class DirectChannel:
     """A Channel whose calls end as they would over gRPC: the same bytes, status, details and metadata.
 
-    Use it on the event loop on which it was made. That loop runs inline models, once it has read what came in: rows that come
-    together go together.
+    Use it on the event loop on which it was made. That loop runs inline models: see Gathering.
     """
 
     def __init__(self, handlers: Iterable[Handler], work: Work, max_message_bytes: int) -> None:
@@ -31,8 +31,7 @@ class DirectChannel:
         self.thread = threading.get_ident()
         self.rounds: Rounds[DirectCall] = Rounds(DirectCall.look)
         self._handlers = {handler.path: handler for handler in handlers}
-        self._work = work
-        self._scheduled = False
+        self.gathering = Gathering(work, self.loop)
         self._max_message_bytes = max_message_bytes
 
     def unary_unary(self, method: str) -> Any:
@@ -42,24 +41,15 @@ class DirectChannel:
 
     def _call(self, handler: Handler, request: bytes, *, timeout: float, metadata: Facts = ()) -> "DirectCall":
         told = dict(metadata)
-        choice = {name: told[name] for name in CHOOSING & told.keys()} or None
-        facts = Call(request_id(told.get("x-request-id")), time.monotonic() + timeout, choice)
+        identity = told.pop("x-request-id", None) or request_id(None)  # The bridge has looked at it.
+        choice = {name: told[name] for name in CHOOSING & told.keys()} if told else {}
+        facts = Call(identity, time.monotonic() + timeout, choice or None)
         call = DirectCall(self, handler, facts)
         if len(request) > self._max_message_bytes:
             call.end(_error(grpc.StatusCode.RESOURCE_EXHAUSTED))
-        elif call.begin(request):
-            self._run_soon()
+        else:
+            call.begin(request)
         return call
-
-    def _run_soon(self) -> None:
-        if not self._scheduled and self._work.waiting:
-            self._scheduled = True
-            self.loop.call_soon(self.loop.call_soon, self._run)  # The next turn reads what came in during this one.
-
-    def _run(self) -> None:
-        self._scheduled = False
-        self._work.run_waiting()
-        self._run_soon()
 
 
 class DirectCall:
@@ -89,14 +79,13 @@ class DirectCall:
         self._leave()
         return self._answer.cancel()
 
-    def begin(self, request: bytes) -> bool:
-        """Hand the request to the server; whether its answer is still out."""
+    def begin(self, request: bytes) -> None:
+        """Hand the request to the server, whose answer may be there when this returns."""
         pending = self._handler.answer(request, self._facts, self._reply)
-        if self._answer.done():
-            return False
-        self._pending = pending
-        self._channel.rounds.enter(self, self._channel.loop)
-        return True
+        self._channel.gathering.run_soon()
+        if not self._answer.done():
+            self._pending = pending
+            self._channel.rounds.enter(self, self._channel.loop)
 
     def end(self, outcome: bytes | grpc.aio.AioRpcError) -> None:
         """Give the caller its answer, or why there is none."""

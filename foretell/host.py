@@ -21,7 +21,7 @@ async def serve(launcher: Launcher) -> None:
             channel = DirectChannel(served.handlers, served.registry, settings.max_message_bytes)
             # The bridge drains first, for its last requests still need the server.
             listener = listener or listen(settings)  # Others share the port, and answer callers who would have to wait here.
-            async with serving_rest(settings, listener, served.registry.contract, channel, eager=True) as facts:
+            async with serving_rest(settings, listener, served.registry.contract, channel) as facts:
                 text = "\n".join([f"gRPC on {served.address}", f"REST on http://{facts['http_address']}", *served.models])
                 launcher.announce(served.facts | facts, text)
                 await launcher.told_to_stop(served.registry.run_waiting)

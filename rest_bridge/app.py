@@ -41,12 +41,8 @@ class Application:
         return (endpoint or self._fastapi)(scope, receive, send)
 
 
-def create_app(
-    contract: Contract, channel: Channel, settings: BridgeSettings, *, subject: Subject = PREDICTIONS, eager: bool = False
-) -> Application:
+def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *, subject: Subject = PREDICTIONS) -> Application:
     """The application: one endpoint for each path of the contract, the fixed pages, the docs, all of them about `subject`.
-
-    `eager` is for a channel whose calls cost little: see Coalescer.
 
     Raises Misdeclared where a path of the contract is one of the bridge's own.
     """
@@ -63,7 +59,7 @@ def create_app(
     shown = Served(contract, channel)
     app.include_router(pages(contract, channel, shown))
     endpoints: dict[str, ASGIApp] = {}
-    for service, method, caller in _callers(contract, channel, eager):
+    for service, method, caller in _callers(contract, channel):
         for path in method.paths:
             endpoint = Endpoint(contract, method, caller, settings)
             for spelling in {path, f"{path.rstrip('/')}/"}:
@@ -90,14 +86,14 @@ def _document(app: FastAPI, contract: Contract, shown: Served, subject: Subject)
     return document
 
 
-def _callers(contract: Contract, channel: Channel, eager: bool) -> Iterator[tuple[Service, Method, Caller]]:
+def _callers(contract: Contract, channel: Channel) -> Iterator[tuple[Service, Method, Caller]]:
     for service in contract.services:
         for method in service.methods:
             unary, batch = Unary(channel, method), _batch_method(service, method)
             if batch is None:
                 yield service, method, unary
             else:
-                yield service, method, Coalescer(unary, Unary(channel, batch), batch, contract.rules, eager=eager)
+                yield service, method, Coalescer(unary, Unary(channel, batch), batch, contract.rules)
 
 
 def _batch_method(service: Service, method: Method) -> Method | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from contract.service import Method
@@ -15,8 +16,8 @@ class Answer(NamedTuple):
     """A response, and which model gave it."""
 
     message: bytes
-    headers: list[tuple[bytes, bytes]]
-    """As ASGI takes them. Shared by the rows of a batch: only read."""
+    headers: tuple[tuple[bytes, bytes], ...]
+    """As ASGI takes them."""
 
 
 class Caller(Protocol):
@@ -40,10 +41,14 @@ class Unary:
         except asyncio.CancelledError:
             call.cancel()
             raise
-        headers = model_headers(await call.trailing_metadata())
-        return Answer(answer, [(name.encode(), value.encode()) for name, value in headers])
+        return Answer(answer, _encoded(tuple(model_headers(await call.trailing_metadata()))))
 
 
 def model_headers(metadata: Iterable[tuple[str, Any]] | None) -> list[tuple[str, str]]:
     """The part of a call's metadata that callers of the bridge see."""
     return [(key, value) for key, value in metadata or () if key in MODEL_HEADERS]
+
+
+@lru_cache(256)  # Few versions answer, each very often.
+def _encoded(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((name.encode(), value.encode()) for name, value in headers)

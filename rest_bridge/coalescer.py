@@ -1,7 +1,7 @@
 """Requests that come in one turn of the loop, or wait while calls are out, go together.
 
-A call of its own costs a request far more than its share of a batch: most of a unary call is the hop, not the model. Alone, a
-request is sent at once; nothing waits for company.
+A call of its own costs a request far more than its share of a batch: most of a unary call is the hop, not the model. What is
+alone, and likely to stay so, is sent at once.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from rest_bridge.caller import Answer, Caller
 from rest_bridge.choice import NOTHING, Choice
 from rest_bridge.items import Items
 from rest_bridge.rounds import Rounds
+from rest_bridge.solitude import Solitude
 
 MOST_ROWS = 512
 """Most requests that go together; the server's largest run of the model is above it."""
@@ -49,9 +50,8 @@ class Row:
 class Coalescer:
     """A Caller for a row method that has a batch method beside it. Use it on one event loop."""
 
-    def __init__(self, unary: Caller, batch: Caller, batch_method: Method, rules: Rules, *, eager: bool = False) -> None:
-        """`eager` does not even look for company while no other row is under way: for calls that cost little."""
-        self._eager = eager
+    def __init__(self, unary: Caller, batch: Caller, batch_method: Method, rules: Rules) -> None:
+        self._solitude = Solitude()
         self._inside = 0
         self._unary = unary
         self._batch = batch
@@ -75,11 +75,19 @@ class Coalescer:
         """
         self._inside += 1
         try:
-            if (self._eager and self._inside == 1) or not self._is_fine(message):
+            if self._inside == 1 and self._solitude.likely:
+                return await self._alone(message, seconds, identity, choice)
+            if not self._is_fine(message):
                 return await self._unary(message, seconds, identity, choice)
             return await self._in_company(message, seconds, identity, choice)
         finally:
             self._inside -= 1
+
+    async def _alone(self, message: bytes, seconds: float, identity: str, choice: Choice) -> Answer:
+        try:
+            return await self._unary(message, seconds, identity, choice)
+        finally:
+            self._solitude.note(self._inside == 1)
 
     async def _in_company(self, message: bytes, seconds: float, identity: str, choice: Choice) -> Answer:
         loop = self._loop = self._loop or asyncio.get_running_loop()
@@ -127,6 +135,7 @@ class Coalescer:
             task.add_done_callback(self._tasks.discard)
 
     async def _send(self, rows: list[Row]) -> None:
+        self._solitude.note(len(rows) == 1)
         try:
             if len(rows) == 1:
                 await self._send_alone(rows[0])

@@ -70,7 +70,7 @@ class Endpoint:
 
     async def _answer(
         self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, identity: str
-    ) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    ) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
         """The JSON text of the answer, and the headers that name the model."""
         settings = self._settings
         loop = asyncio.get_running_loop()

@@ -24,13 +24,13 @@ def listen(settings: BridgeSettings) -> socket.socket:
 
 @asynccontextmanager
 async def serving(
-    settings: BridgeSettings, listener: socket.socket, contract: Contract, channel: Channel, *, eager: bool = False
+    settings: BridgeSettings, listener: socket.socket, contract: Contract, channel: Channel
 ) -> AsyncIterator[dict[str, Any]]:
     """A bridge, until the end of the block, which is its drain; what the supervisor wants to know of it.
 
-    `eager` is as for `create_app`. Raises ContractError where a path of the contract is one of the bridge's own.
+    Raises ContractError where a path of the contract is one of the bridge's own.
     """
-    server = Server(create_app(contract, channel, settings, eager=eager), listener, settings.drain_seconds)
+    server = Server(create_app(contract, channel, settings), listener, settings.drain_seconds)
     facts = {"http_address": address.bound(listener), "example": _example(contract)}
     gc.collect()
     gc.freeze()  # What is loaded stays; no later collection need look at it.

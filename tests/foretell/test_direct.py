@@ -160,21 +160,55 @@ async def _answer(call: Any) -> bytes:
     return answer
 
 
+async def _a_look() -> None:
+    """The turns in which the channel looks for rows in company of those that it has run."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
 async def test_rows_of_one_turn_go_through_an_inline_model_together() -> None:
     runtime = FakeRuntime(even)
     async with ways(runtime) as both:
-        calls = [both.call("direct", "Predict", both.stub.features(**EXAMPLE)) for _ in range(20)]
-        assert len({await _answer(call) for call in calls}) == 1
-    assert runtime.runs == [20]
+        for runs in ([1, 19], [20], [20]):  # The first takes itself to be alone until it is seen not to be.
+            calls = [both.call("direct", "Predict", both.stub.features(**EXAMPLE)) for _ in range(20)]
+            assert len({await _answer(call) for call in calls}) == 1
+            assert runtime.runs == runs
+            runtime.runs.clear()
+
+
+async def test_a_lone_row_has_its_answer_in_the_turn_in_which_it_comes() -> None:
+    runtime = FakeRuntime(even)
+    async with ways(runtime) as both:
+        for _ in range(20):
+            call = both.call("direct", "Predict", both.stub.features(**EXAMPLE))
+            assert runtime.runs == [1]
+            await _answer(call)
+            await _a_look()
+            runtime.runs.clear()
+
+
+async def test_rows_of_which_a_few_were_alone_are_run_at_once_again() -> None:
+    runtime = FakeRuntime(even)
+    async with ways(runtime) as both:
+        for _ in range(2):
+            both.call("direct", "Predict", both.stub.features(**EXAMPLE))
+        ran_at_once = []
+        for _ in range(6):
+            await _a_look()
+            runtime.runs.clear()
+            call = both.call("direct", "Predict", both.stub.features(**EXAMPLE))
+            ran_at_once.append(bool(runtime.runs))
+            await _answer(call)
+    assert ran_at_once == [False] * 4 + [True] * 2
 
 
 async def test_more_rows_than_go_together_are_all_answered() -> None:
     runtime = FakeRuntime(even)
     async with ways(runtime, max_batch_rows=8) as both:
-        calls = [both.call("direct", "Predict", both.stub.features(**EXAMPLE)) for _ in range(20)]
+        calls = [both.call("direct", "Predict", both.stub.features(**EXAMPLE)) for _ in range(21)]
         for call in calls:
             await _answer(call)
-    assert runtime.runs == [8, 8, 4]
+    assert runtime.runs == [1, 8, 8, 4]
 
 
 async def test_nothing_of_a_call_is_kept_once_it_has_ended() -> None:

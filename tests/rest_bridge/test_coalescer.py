@@ -25,7 +25,8 @@ POISON = 0.625
 class Server:
     """Answers rows and batches with the first feature as setosa's probability, when it is let go."""
 
-    def __init__(self, contract: Contract, *, eager: bool = False) -> None:
+    def __init__(self, contract: Contract, *, alone: bool = False) -> None:
+        """`alone` is how requests came of late."""
         self.row, self.batch = contract.services[0].methods[:2]
         self.sent: list[int] = []
         """Rows of each call, in order; a unary call has one."""
@@ -37,7 +38,8 @@ class Server:
         self.answers: int | None = None
         """Most answers of a batch."""
         self.fails: Callable[[list[float]], grpc.aio.AioRpcError | None] = lambda _rows: None
-        self.coalescer = Coalescer(self._unary, self._batch, self.batch, contract.rules, eager=eager)
+        self.coalescer = Coalescer(self._unary, self._batch, self.batch, contract.rules)
+        self.coalescer._solitude.note(alone)
 
     async def ask(self, value: float | None, seconds: float = 10.0, choice: Choice = NOTHING) -> float:
         message = self.row.request(**EXAMPLE | {"sepal_length": value})
@@ -104,16 +106,29 @@ async def test_requests_of_one_moment_go_together(contract: Contract) -> None:
     assert server.sent == [40]
 
 
-async def test_an_eager_one_sends_the_first_at_once_and_the_others_together(contract: Contract) -> None:
-    server = Server(contract, eager=True)
+async def test_after_lone_ones_the_first_is_sent_at_once_and_the_others_together(contract: Contract) -> None:
+    server = Server(contract, alone=True)
     first, *others = [asyncio.create_task(server.ask(number / 10)) for number in range(5)]
     await asyncio.sleep(0)
     assert server.sent == [1]
     server.go.set()
     assert await settled([first, *others]) == [0.0, 0.1, 0.2, 0.3, 0.4]
     assert server.sent == [1, 4]
-    assert await server.ask(0.5) == 0.5
-    assert server.sent == [1, 4, 1]
+
+
+async def test_after_company_the_first_waits_for_the_others_until_several_were_alone(contract: Contract) -> None:
+    server = Server(contract, alone=True)
+    values = [number / 10 for number in range(5)]
+    for lone, sent in ((0, [1, 4]), (0, [5]), (3, [1, 1, 1, 5]), (4, [1, 1, 1, 1, 1, 4])):
+        server.go.set()
+        for value in values[:lone]:
+            await server.ask(value)
+        server.go.clear()
+        calls = await started(server, [server.ask(value) for value in values])
+        server.go.set()
+        assert await settled(calls) == values
+        assert server.sent == sent
+        server.sent.clear()
 
 
 async def test_rows_that_choose_differently_never_go_together(contract: Contract) -> None:
@@ -236,10 +251,10 @@ fates = st.lists(st.tuples(st.sampled_from([0.0, 0.25, 0.5, POISON]), st.boolean
 @settings(deadline=None, max_examples=tries(25, 1000))
 @given(fates, st.booleans())
 def test_under_any_arrival_cancellation_and_failure_everybody_gets_their_own(
-    contract: Contract, wanted: list[Any], eager: bool
+    contract: Contract, wanted: list[Any], alone: bool
 ) -> None:
     async def scenario() -> None:
-        server = Server(contract, eager=eager)
+        server = Server(contract, alone=alone)
         server.fails = poison
         tasks = []
         for number, (value, cancelled, pause) in enumerate(wanted):
