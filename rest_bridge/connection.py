@@ -21,7 +21,7 @@ SendWhole = Callable[[Iterable[tuple[bytes, bytes]], bytes], bool]
 """Sends status 200 with these headers and this body in one go. False where that must wait, and is for the application to send."""
 
 HEAD_BYTES = 65_536
-"""Largest head of a request: its line and its headers."""
+"""Largest head of a request: its line and its headers, without the blanks around a value."""
 
 HEAD_SECONDS = 10.0
 """Longest time that a head may take to arrive; a connection that says nothing is given up as well."""
@@ -39,7 +39,10 @@ class Connection(HttpToolsProtocol):
 
     _waiting: asyncio.TimerHandle | None = None
     _in_head = False
+    _read = 0
+    _behind = False
     _head = 0
+    _head_too_large = False
 
     draining = False
     """Whether each answer is the last of its connection."""
@@ -62,12 +65,10 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
+        self._read, self._behind = len(data), False
         super().data_received(data)
-        self._head = self._head + len(data) if self._in_head else 0
-        if self._in_head and self._waiting is None:
-            self._wait()
-        if self._head > HEAD_BYTES and not self.transport.is_closing():
-            self._refuse(*TOO_LARGE)
+        if self._in_head:
+            self._go_on_with_head()
 
     def on_message_begin(self) -> None:
         """See httptools: the first byte of a request."""
@@ -78,19 +79,23 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """See httptools: the last byte of a head."""
         self._in_head = False
+        if (self._read > HEAD_BYTES or self._waiting is not None) and self._head_so_far() > HEAD_BYTES:
+            self._head_too_large = True
+            raise ValueError  # The parser stops, and uvicorn calls send_400_response.
         self._stop_waiting()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """See httptools: the last byte of a request. What has come whole need not be asked for."""
+        self._behind = True  # What is read with it belongs to the next request.
         super().on_message_complete()
         scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]  # a scope may say more
         scope[WHOLE_BODY] = bytes(self.cycle.body)
         scope[WHOLE_ANSWER] = partial(self._answer, self.cycle)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words are not ours
-        """Refuse what is no HTTP."""
-        self._refuse(*MALFORMED)
+        """Refuse what is no HTTP, or has too large a head."""
+        self._refuse(*(TOO_LARGE if self._head_too_large else MALFORMED))
 
     def _answer(self, cycle: RequestResponseCycle, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
         if self.flow.write_paused or cycle.disconnected or cycle.response_started:
@@ -106,6 +111,18 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         cycle.on_response()
         return True
+
+    def _go_on_with_head(self) -> None:
+        if self._waiting is None:
+            self._wait()
+            self._head = self._head_so_far() if self._behind else self._read
+        else:
+            self._head += self._read
+        if self._head > HEAD_BYTES:
+            self._refuse(*TOO_LARGE)
+
+    def _head_so_far(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
 
     def _wait(self) -> None:
         self._stop_waiting()
@@ -123,6 +140,12 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, status: int, kind: str, msg: str) -> None:
+        if self.busy and not self.cycle.more_body:  # Answers keep the order of their requests.
+            self.flow.pause_reading()
+            self.cycle.on_response = partial(self._refuse, status, kind, msg)
+            return
+        if self.transport.is_closing():
+            return
         response = refused(status, kind, msg).response()
         head: list[tuple[str, Any]] = [*response.headers.items(), ("x-request-id", request_id(None)), ("connection", "close")]
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in head), "", ""]

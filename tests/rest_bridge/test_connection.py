@@ -79,6 +79,41 @@ async def test_a_head_that_never_ends_is_cut_off(contract: Contract) -> None:
         assert (await answer(address, GOOD.replace(b"host", b"connection: close\r\nhost"))).startswith(b"HTTP/1.1 200")
 
 
+LONG = HEAD + b"x-long: " + b"a" * 70_000 + b"\r\n\r\n" + BODY
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[LONG], [LONG[:60_000], LONG[60_000:]], [LONG[:10], LONG[10:]], [LONG[:70_000]]],
+    ids=["at-once", "late", "early", "without-end"],
+)
+async def test_a_head_is_measured_however_it_arrives(contract: Contract, parts: list[bytes]) -> None:
+    async with bridge(contract) as address:
+        assert refusal(await answer(address, *parts)) == (431, "head_too_large")
+
+
+@pytest.mark.parametrize("last", [LONG, HEAD + (b"x-long: " + b"a" * 30_000 + b"\r\n") * 4], ids=["ends", "does-not-end"])
+async def test_a_head_that_is_too_large_is_refused_behind_the_answers_before_it(contract: Contract, last: bytes) -> None:
+    async with bridge(contract) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(POST + POST + last)
+        sound(await one_answer(reader))
+        sound(await one_answer(reader))
+        assert refusal(await asyncio.wait_for(reader.read(), 20)) == (431, "head_too_large")
+        writer.close()
+
+
+async def test_a_body_counts_for_no_head(contract: Contract) -> None:
+    large = POST.replace(b"content-length: %d" % len(BODY), b"content-length: %d" % (len(BODY) + 70_000)) + b" " * 70_000
+    async with bridge(contract) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(large + POST[:40])
+        sound(await one_answer(reader))
+        writer.write(POST[40:])
+        sound(await one_answer(reader))
+        writer.close()
+
+
 async def test_a_head_that_does_not_arrive_is_given_up(contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.1)
     async with bridge(contract) as address:
