@@ -19,7 +19,7 @@ from rest_bridge.settings import BridgeSettings
 from tests.contracts import RESPONSE, features, write_contract
 from tests.iris import EXAMPLE
 from tests.rest_bridge.channels import HANGS, FakeChannel
-from tests.rest_bridge.test_endpoint import answered, client
+from tests.rest_bridge.endpoints import answered, client
 
 
 async def test_what_is_no_page_has_the_same_body_as_every_refusal(contract: Contract) -> None:

@@ -17,7 +17,7 @@ from rest_bridge.server import Server
 from rest_bridge.settings import BridgeSettings
 from tests.iris import EXAMPLE
 from tests.rest_bridge.channels import HANGS, FakeChannel
-from tests.rest_bridge.test_endpoint import answered
+from tests.rest_bridge.endpoints import answered
 
 BODY = json.dumps(EXAMPLE).encode()
 HEAD = b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % len(BODY)
