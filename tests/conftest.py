@@ -34,8 +34,9 @@ LONGEST = (
     "foretell/test_changes.py",
     "foretell/test_remote.py",
     "e2e/test_services.py",
-    "foretell/test_testing.py",
+    "grpc_server/test_gates.py",
     "init/test_first_answer.py",
+    "foretell/test_testing_faults.py",
 )
 """Modules that take longest, in that order: begun last, one would keep a single process busy after all others have ended."""
 

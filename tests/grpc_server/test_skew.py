@@ -20,7 +20,7 @@ from grpc_server.repository import Repository
 from grpc_server.skew import check_skew
 from tests.grpc_server import candidates
 from tests.grpc_server.candidates import promote
-from tests.grpc_server.test_host import opened, served, settled
+from tests.grpc_server.hosts import follow, opened, served
 from tests.iris import CLASSES, COLUMNS
 from tests.processes import refused
 
@@ -106,9 +106,7 @@ def test_a_promotion_is_refused_at_the_gate_and_production_answers_on(tmp_path: 
     skewed = candidates.add(tmp_path, candidates.Pickled(0.5), **OLD)
     for allowed in (False, True):
         with opened(tmp_path, contract, allow_version_skew=allowed) as host:
-            promote(tmp_path, skewed)
-            host.look()
-            settled(host)
+            follow(host, tmp_path, skewed)
             if allowed:
                 assert (host.refused, served(host)) == (None, skewed)
             else:
