@@ -1,10 +1,33 @@
-"""The protocol is the same on every shell."""
+"""What several modules begin with: a shell, a repository, a model."""
+
+from pathlib import Path
 
 import pytest
+
+from grpc_server.repository import Repository
 
 
 @pytest.fixture(params=["aio", "loop"])
 def each_shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Servers that the test starts take calls through this shell."""
+    """Servers that the test starts take calls through this shell: the protocol is the same on every one."""
     monkeypatch.setenv("FORETELL_SHELL", request.param)
     return str(request.param)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """One whose folder is not there yet."""
+    return Repository(tmp_path / "models")
+
+
+@pytest.fixture
+def logistic(tmp_path: Path) -> Path:
+    """A model that skops can hold."""
+    import joblib
+    from sklearn.linear_model import LogisticRegression
+
+    from tests.grpc_server.yes_or_no import X, Y
+
+    file = tmp_path / "logistic.joblib"
+    joblib.dump(LogisticRegression().fit(X, Y), file)
+    return file

@@ -86,11 +86,6 @@ def documented() -> list[tuple[str, str, str]]:
     return [tuple(cell.strip(" `") for cell in line.strip("|").split("|")) for line in page.splitlines()[2:]]
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return Repository(tmp_path / "models")
-
-
 def add(repository: Repository, classifier: Any, acceleration: Any, contract: Contract | None, golden: bytes = b"") -> Added:
     repository.root.mkdir(exist_ok=True)
     file = repository.root.parent / "model.joblib"

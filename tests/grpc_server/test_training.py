@@ -100,11 +100,6 @@ def _rows(frame: Any, dtypes: Any) -> Any:
     )
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    return Repository(tmp_path / "models")
-
-
 def added(repository: Repository, tmp_path: Path, model: Any, golden: list[Any] | None = None, **facts: Any) -> Manifest:
     joblib.dump(model, tmp_path / "model.joblib")
     lines = "\n".join(json.dumps(row) for row in golden or []).encode()
