@@ -1,6 +1,7 @@
 """What several modules begin with: a shell, a repository, a model."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,3 +32,13 @@ def logistic(tmp_path: Path) -> Path:
     file = tmp_path / "logistic.joblib"
     joblib.dump(LogisticRegression().fit(X, Y), file)
     return file
+
+
+@pytest.fixture(scope="session")
+def forest() -> Any:
+    """The iris model for conversions, as trees."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    from tests.grpc_server.accelerated import X, Y
+
+    return RandomForestClassifier(10, random_state=0).fit(X, Y)
