@@ -9,6 +9,7 @@ from contract.example import example, failing_examples
 from contract.problem import Problem, error
 from contract.rules import Rules
 from contract.service import Method, Service
+from contract.uncompilable import uncompilable
 
 _FIX = "change the example or the rule"
 
@@ -19,7 +20,7 @@ def defects(services: Sequence[Service], rules: Rules) -> Iterator[Problem]:
     yield from _collisions(methods)
     wholes = {side.full_name: side for method in methods for side in (method.input, method.output)}
     rows = {row.full_name: row for method in methods for row in (method.features, method.answer)}
-    broken = [problem for message in wholes.values() for problem in _uncompilable(message, rules)]
+    broken = dict.fromkeys(problem for message in wholes.values() for problem in _uncompilable(message, rules))
     failing = [problem for row in rows.values() for problem in _failing(row, rules)] if not broken else []
     yield from [*broken, *failing]
     if not broken and not failing:
@@ -37,10 +38,10 @@ def _collisions(methods: Sequence[Method]) -> Iterator[Problem]:
 
 
 def _uncompilable(message: Descriptor, rules: Rules) -> Iterator[Problem]:
-    try:
-        rules.compile(message)
-    except ContractError as refusal:
-        yield error(message.full_name, str(refusal), "give it a rule of its own type")
+    for name, reason in uncompilable(message, rules):
+        yield error(
+            name, f"a rule of {name} cannot be compiled: {reason}", "give it a rule of its own type, or an expression that compiles"
+        )
 
 
 def _failing(row: Descriptor, rules: Rules) -> Iterator[Problem]:

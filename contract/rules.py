@@ -101,14 +101,18 @@ class Rules:
                 return Verdict(tuple(found), len(items) - index - 1)
         return Verdict(tuple(found) or tuple(self.violations(message)))
 
-    def compile(self, message: Descriptor) -> None:
-        """Prepare the rules of `message`. Raises ContractError where one cannot mean anything, such as a length on a number."""
+    def compile(self, message: Descriptor) -> bool:
+        """Prepare the rules of `message`; False where a CEL rule that fails on an empty one keeps others from being looked at.
+
+        Raises ContractError for the first that cannot mean anything, such as a length on a number.
+        """
         try:
             self._validator.collect_violations(GetMessageClass(message)())
         except protovalidate.CompilationError as error:
-            raise ContractError(f"a rule of {message.full_name} cannot be compiled: {_one_line(error)}") from None
+            raise ContractError(_one_line(error)) from None
         except protovalidate.EvaluationError:
-            return  # A CEL rule that fails on an empty message may well hold on a real one.
+            return False  # It may well hold on a real one.
+        return True
 
     def of(self, field: FieldDescriptor) -> FieldRules:
         """The standard rules on `field`."""

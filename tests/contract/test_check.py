@@ -90,15 +90,35 @@ def test_a_field_is_told_what_is_wrong_with_it(tmp_path: Path, field: str, says:
     assert lines(contract(tmp_path, field)) == [f"test/v1/test.proto:21: {says}"]
 
 
-def test_a_rule_that_cannot_mean_anything_is_an_error_of_its_message(tmp_path: Path) -> None:
-    root = contract(tmp_path, "optional int64 x = 1 [(buf.validate.field).string.min_len = 1];")
-    assert lines(root) == [
-        "test/v1/test.proto:19: error: a rule of test.v1.Features cannot be compiled: "
-        'expected rule "buf.validate.FieldRules.int64", got "buf.validate.FieldRules.string" on field "test.v1.Features.x". '
-        "Fix: give it a rule of its own type.",
-        "test/v1/test.proto:21: warning: test.v1.Features.x has no example. "
-        "Fix: give it one, for the docs to show a call that works.",
+@pytest.mark.parametrize(
+    ("rule", "more"),
+    [
+        pytest.param("this.x >", [(19, "")], id="of-the-message-too"),
+        pytest.param("1 / 0 > 1", [], id="behind-one-that-fails"),
+    ],
+)
+def test_each_rule_that_cannot_mean_anything_is_an_error_of_its_field(tmp_path: Path, rule: str, more: list[object]) -> None:
+    root = contract(
+        tmp_path,
+        "optional int64 x = 1 [(buf.validate.field).string.min_len = 1];",
+        FINE.replace("x = 1", "fine = 2"),
+        "oneof one { int64 y = 3 [(buf.validate.field).bool.const = true]; }",
+        "map<string, Inner> z = 4;",
+        'message Inner { double deep = 1 [(buf.validate.field).cel = {id: "a", expression: "1 +"}]; }',
+        f'option (buf.validate.message).cel = {{id: "b", expression: "{rule}"}};',
+    )
+    told = [each for each in read(root)[1] if "cannot be compiled" in each.sentence]
+    assert [(each.place.line, each.problem.name.removeprefix("test.v1.Features")) for each in told] == [
+        *more,
+        (21, ".x"),
+        (25, ".y"),
+        (29, ".Inner.deep"),
     ]
+    assert str(told[-3]) == (
+        "test/v1/test.proto:21: error: a rule of test.v1.Features.x cannot be compiled: "
+        'expected rule "buf.validate.FieldRules.int64", got "buf.validate.FieldRules.string" on field "test.v1.Features.x". '
+        "Fix: give it a rule of its own type, or an expression that compiles."
+    )
 
 
 def test_examples_that_are_only_wrong_together_are_an_error(tmp_path: Path) -> None:

@@ -117,12 +117,12 @@ def two_methods(rule: str) -> str:
         pytest.param([features(X)], "no service is defined in test/v1/test.proto", id="no-service"),
         pytest.param(
             [SERVICE, RESPONSE, features("optional double x [(buf.validate.field).string.min_len = 1]")],
-            "a rule of test.v1.Features cannot be compiled",
+            "a rule of test.v1.Features.x cannot be compiled",
             id="rule-of-another-type",
         ),
         pytest.param(
             [SERVICE, RESPONSE, features('optional double x [(buf.validate.field).cel = {id: "a", expression: "this >"}]')],
-            "a rule of test.v1.Features cannot be compiled",
+            "a rule of test.v1.Features.x cannot be compiled",
             id="cel-syntax",
         ),
         pytest.param(
