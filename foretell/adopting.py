@@ -15,8 +15,8 @@ from contract.contract import load
 from contract.errors import SetupError
 from foretell.source import unpacked
 from grpc_server.errors import ModelError, Unwritable
-from grpc_server.lifeline import end_with
 from grpc_server.manifest import Source
+from lifecycle.lifeline import end_with
 from lifecycle.process import log_to_stderr
 
 _SECONDS = 600.0

@@ -15,6 +15,9 @@ from lifecycle.process import SUPERVISOR_FD
 
 logger = logging.getLogger(__name__)
 
+_UNREADY_SECONDS = 1.0
+"""Longest time in which a process that is not ready ends by itself when told to: a model that it loads may hang."""
+
 
 class ChildEnded(Exception):
     """The process ended before it was ready; the text says why, as far as it told."""
@@ -33,6 +36,7 @@ class Child:
         self._line = line
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._announced = False
 
     @classmethod
     async def start(cls, role: Role, environment: Mapping[str, str], log: IO[str] | None = None) -> "Child":
@@ -61,6 +65,7 @@ class Child:
         if not facts or "refused" in facts:
             code = await self.ended()
             raise ChildEnded(facts.get("refused", f"{self._role.name} ended with code {code} while it started"))
+        self._announced = True
         return facts
 
     async def ended(self) -> int:
@@ -84,11 +89,11 @@ class Child:
         return False
 
     async def stop(self, seconds: float) -> None:
-        """Ask for a drain; kill after `seconds`."""
+        """Ask for a drain; kill after `seconds`, or soon where it has nothing to drain."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self.ended(), seconds)
+            await asyncio.wait_for(self.ended(), seconds if self._announced else _UNREADY_SECONDS)
         except TimeoutError:
             self._process.kill()
             await self.ended()

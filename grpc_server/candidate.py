@@ -18,10 +18,10 @@ from contract.revision import broken
 from grpc_server.cost import Cost
 from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.gates import Gate, Gates
-from grpc_server.lifeline import end_with, show_as
 from grpc_server.model import try_model
 from grpc_server.repository import Bundle, Repository
 from grpc_server.settings import ServerSettings
+from lifecycle.lifeline import end_with, show_as
 
 _MOST_FINDINGS = 3
 

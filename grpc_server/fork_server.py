@@ -32,7 +32,7 @@ class Forked:
         self.line, line = socket.socketpair()
         """What the two say to each other."""
         self.lifeline, lifeline = socket.socketpair()
-        """The process ends when this closes: see lifeline.py."""
+        """The process ends when this closes: see lifecycle/lifeline.py."""
         self._code: int | None = None
         try:
             with keepers, line, lifeline:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from grpc_server import candidate, worker
-from grpc_server.lifeline import show_as
 from grpc_server.repository import Repository
 from grpc_server.runtimes import format_named, loader_of
+from lifecycle.lifeline import show_as
 from lifecycle.process import log_to_stderr
 
 _KINDS: dict[str, Callable[..., None]] = {"candidate": candidate.main, "worker": worker.main}

@@ -23,10 +23,10 @@ from grpc_server.agreement import check_golden, check_manifest, sources_of
 from grpc_server.cost import measure
 from grpc_server.errors import ArtifactAltered
 from grpc_server.frame import receive, send
-from grpc_server.lifeline import end_with, show_as, stand_back
 from grpc_server.outputs import asking, from_text
 from grpc_server.repository import Repository
 from grpc_server.table import Matrix, Rows
+from lifecycle.lifeline import end_with, show_as, stand_back
 
 logger = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ import uvloop
 from pydantic import ValidationError
 
 from contract.errors import SetupError
+from lifecycle.lifeline import end_with, outlive
 from lifecycle.settings import settings_error
 
 logger = logging.getLogger(__name__)
@@ -71,11 +72,12 @@ class Launcher:
         self.announced = False
 
     def heed(self) -> None:
-        """From now on, notice SIGTERM, SIGINT, and a supervisor that is gone."""
+        """From now on, notice SIGTERM, SIGINT, and a supervisor that is gone; until this process is ready, it then is killed."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         if self._line is not None:
+            end_with(self._line)  # The loop would not notice while a model hangs that is being loaded.
             loop.add_reader(self._line, self._gone, loop)  # It never writes: readable means closed.
 
     def _gone(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -104,6 +106,7 @@ class Launcher:
         if self._line is None:
             print(text, flush=True)
         else:
+            outlive(self._line)  # From now on there is something to drain.
             _send(self._line, facts)
 
     def refuse(self, error: SetupError) -> NoReturn:

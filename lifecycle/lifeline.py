@@ -21,6 +21,11 @@ def end_with(lifeline: socket.socket) -> None:
         raise SystemExit(1)
 
 
+def outlive(lifeline: socket.socket) -> None:
+    """From now on it no longer does."""
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) & ~os.O_ASYNC)
+
+
 def show_as(name: str) -> None:
     """From now on `ps` and `top` call this process so, by the first 15 characters."""
     with contextlib.suppress(OSError):  # Not on Linux.
