@@ -1,11 +1,13 @@
 """The start of a host: which version answers first."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
 
 from grpc_server.cost import Cost
 from grpc_server.errors import ModelError
-from grpc_server.gates import Gates
+from grpc_server.gates import Gate, Gates
 from grpc_server.host import Host
 from grpc_server.loading import Loader
 from grpc_server.proven import Proven
@@ -17,8 +19,11 @@ from grpc_server.trial import Trial
 
 logger = logging.getLogger(__name__)
 
+At: TypeAlias = Callable[[str, Gate | None], None]
+"""Hears of each gate that a version comes to, named in words; of no gate where its time is limited already."""
 
-def open_host(loader: Loader) -> Host:
+
+def open_host(loader: Loader, at: At = lambda _place, _gate: None) -> Host:
     """Load what production is as the server starts: what the record says, else the newest version.
 
     Where that does not pass the gates, the one before it on record answers in its place, and the log says so. So that it can, a
@@ -34,10 +39,12 @@ def open_host(loader: Loader) -> Host:
     *others, last = (asked, *routes.earlier(PRODUCTION))
     for version in (*others, last):
         costs: Sequence[Cost] = ()
+        place = f"model {loader.name!r} version {version}"
+        at(place, None)
         try:
             if version in others and not proven.knows(version):
                 costs = Trial(loader.name, version, loader.settings, loader.forks, lambda _gate: None, returns=True).run()
-            first = loader.load(version, Gates(f"model {loader.name!r} version {version}"), costs)
+            first = loader.load(version, Gates(place, partial(at, place)), costs)
         except ModelError as error:
             errors.append(error)
             refused.append(refusal(version, routes.generation, error))

@@ -16,7 +16,7 @@ from grpc_server.handler import Handler, Kind
 from grpc_server.host import Host
 from grpc_server.loading import Loader
 from grpc_server.model import Model
-from grpc_server.opening import open_host
+from grpc_server.opening import At, open_host
 from grpc_server.repository import Repository
 from grpc_server.settings import ServerSettings
 from grpc_server.trial import BACK
@@ -86,8 +86,8 @@ class Registry:
         self._forks.close()
 
 
-def load_registry(contract: Contract, settings: ServerSettings) -> Registry:
-    """Load the model of every service; one whose model was never added is left out.
+def load_registry(contract: Contract, settings: ServerSettings, at: At = lambda _place, _gate: None) -> Registry:
+    """Load the model of every service; one whose model was never added is left out. `at` hears of the gates.
 
     Raises ModelError for the first that cannot be served, and where none is there at all.
     """
@@ -97,7 +97,7 @@ def load_registry(contract: Contract, settings: ServerSettings) -> Registry:
     hosts: list[Host] = []
     try:
         for name in dict.fromkeys(service.model for service in served.services):
-            hosts.append(open_host(Loader(name, served, settings, admission, forks)))  # noqa: PERF401  # Those before must be closed.
+            hosts.append(open_host(Loader(name, served, settings, admission, forks), at))  # noqa: PERF401  # Those before must be closed.
     except ModelError:
         for host in hosts:
             host.close(0.0)

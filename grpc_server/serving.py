@@ -2,18 +2,20 @@
 
 import logging
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from contract.contract import Contract, load
+from contract.errors import SetupError
 from contract.pitfalls import pitfalls
 from grpc_server.control_server import controlling
 from grpc_server.handler import Handler
 from grpc_server.registry import Registry, load_registry
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
+from grpc_server.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +45,11 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
-    """A server, until the end of the block, which is its drain. Raises SetupError before any call is taken."""
+async def serving(settings: ServerSettings, refuse: Callable[[SetupError], NoReturn]) -> AsyncIterator[Served]:
+    """A server, until the end of the block, which is its drain. Raises SetupError before any call is taken.
+
+    Where a model hangs meanwhile, `refuse` says so from another thread, and the process ends.
+    """
     # Columns are bound by name before the estimator sees a row, so its warning about nameless arrays is noise on every call.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     contract = load(settings.protos)
@@ -53,7 +58,8 @@ async def serving(settings: ServerSettings) -> AsyncIterator[Served]:
     address = "" if settings.share_ports else server.bind()
     for pitfall in pitfalls(contract):
         logger.warning("%s", pitfall)
-    registry = load_registry(contract, settings)
+    with Watch(settings.gate_seconds, refuse) as watch:
+        registry = load_registry(contract, settings, watch.at)
     missing = _missing(contract, registry)
     if missing:  # Only now: a refused start says one thing.
         how = "add one with `foretell add FILE --name NAME` and start again"

@@ -3,11 +3,10 @@
 import json
 import select
 import signal
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from grpc_server.budget import Budget
 from grpc_server.cost import Cost
 from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.fork_server import ForkServer
@@ -22,9 +21,6 @@ _START_SECONDS = 60.0
 
 _LAST_SECONDS = 5.0
 """Longest time between the last word of the process and its end."""
-
-_PATIENCE = 3
-"""How many times as long a gate may take by the clock where the process has to wait for a core, which what serves gets first."""
 
 
 class Trial:
@@ -72,7 +68,7 @@ class Trial:
         self._process.kill()
 
     def _verdict(self) -> list[Cost]:
-        budget = _Budget(self._process.pid, _START_SECONDS)
+        budget = Budget(self._process.pid, _START_SECONDS)
         while True:
             facts = self._next(budget)
             if "costs" in facts:
@@ -82,10 +78,10 @@ class Trial:
                 refusal.gate = facts["gate"]
                 raise refusal
             self._gate = Gate(facts["gate"])
-            budget = _Budget(self._process.pid, self._settings.gate_seconds)
+            budget = Budget(self._process.pid, self._settings.gate_seconds)
             self._tell(self._gate)
 
-    def _next(self, budget: "_Budget") -> dict[str, Any]:
+    def _next(self, budget: Budget) -> dict[str, Any]:
         while b"\n" not in self._received:
             left = budget.left
             if left <= 0:
@@ -109,28 +105,3 @@ class Trial:
         except TimeoutError:
             return "closed the line to the server"
         return f"ended its process by signal {signal.Signals(-code).name}" if code < 0 else f"ended its process with code {code}"
-
-
-class _Budget:
-    """Seconds that a process may take, less those for which it has waited for a core, from now on."""
-
-    def __init__(self, pid: int, seconds: float) -> None:
-        self._pid = pid
-        self._seconds = seconds
-        self._start = time.monotonic()
-        self._waited = _waited(pid)
-
-    @property
-    def left(self) -> float:
-        """Until when it is to be looked at again; 0 or less where it has taken too long."""
-        taken = time.monotonic() - self._start
-        waited = _waited(self._pid) - self._waited
-        return min(self._seconds - taken + waited, _PATIENCE * self._seconds - taken)
-
-
-def _waited(pid: int) -> float:
-    """Seconds for which the first thread of a process was ready to run, and no core was free; 0 where Linux does not count them."""
-    try:
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
-    except (OSError, IndexError):
-        return 0.0

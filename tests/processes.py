@@ -88,6 +88,13 @@ def rest_bridge(target: str, address: str = ANY_PORT, **settings: str) -> Iterat
         yield process, _until(process, "REST on ").split()[2].rstrip(",")
 
 
+@contextmanager
+def starting(*arguments: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """`python -m` with arguments, which need not become ready."""
+    with _running([sys.executable, "-m", *arguments], None, settings) as process:
+        yield process
+
+
 def refused(*arguments: str, **settings: str) -> tuple[int, str]:
     """Run `python -m` with arguments that end at once; the exit code and stderr."""
     done = subprocess.run(

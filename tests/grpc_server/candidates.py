@@ -1,5 +1,6 @@
 """Versions of an iris model for tests: those that answer say which one they are, the others each do one thing wrong."""
 
+import itertools
 import json
 import os
 import signal
@@ -116,6 +117,18 @@ def segfault() -> None:
 
 def hang() -> None:
     threading.Event().wait()
+
+
+def hold(told: Path) -> None:
+    """Hang once there is a file, and let no other thread run."""
+    told.touch()
+    sum(itertools.repeat(0))
+
+
+def wait(told: Path) -> None:
+    """Hang once there is a file."""
+    told.touch()
+    hang()
 
 
 def leave() -> None:
