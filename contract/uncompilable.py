@@ -25,7 +25,7 @@ def uncompilable(message: Descriptor, rules: Rules) -> Iterator[tuple[str, str]]
 
 
 def _each(message: Descriptor) -> Iterator[tuple[str, str]]:
-    files = list(dict.fromkeys(_files(message.file)))
+    files = _with_imports(message.file, {}).values()
     for part in _parts(message, set()):
         for name in (part.full_name, *(field.full_name for field in part.fields)):
             pool = _pool(files, name)
@@ -35,11 +35,13 @@ def _each(message: Descriptor) -> Iterator[tuple[str, str]]:
                 yield name, str(refusal)
 
 
-def _files(file: FileDescriptor) -> Iterator[FileDescriptor]:
-    """A file behind all that it imports."""
+def _with_imports(file: FileDescriptor, found: dict[str, FileDescriptor]) -> dict[str, FileDescriptor]:
+    """`found` and a file, behind all that it imports."""
     for each in file.dependencies:
-        yield from _files(each)
-    yield file
+        if each.name not in found:
+            _with_imports(each, found)
+    found[file.name] = file
+    return found
 
 
 def _parts(message: Descriptor, seen: set[str]) -> Iterator[Descriptor]:
