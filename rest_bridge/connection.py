@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection: uvicorn's, with bounds on the head of a request, and with our words for what is no HTTP."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
@@ -27,6 +28,8 @@ HEAD_SECONDS = 10.0
 """Longest time that a head may take to arrive; a connection that says nothing is given up as well."""
 
 _OK = b"HTTP/1.1 200 OK\r\n"
+
+_NOWHERE: deque[tuple[bytes, bytes]] = deque(maxlen=0)
 
 # Status, type and text of what is refused before it is a request.
 MALFORMED = 400, "malformed_request", "this is not HTTP/1.1"
@@ -84,6 +87,7 @@ class Connection(HttpToolsProtocol):
             raise ValueError  # The parser stops, and uvicorn calls send_400_response.
         self._stop_waiting()
         super().on_headers_complete()
+        self.headers = _NOWHERE  # type: ignore[assignment]  # What comes behind a body is no header of the request.
 
     def on_message_complete(self) -> None:
         """See httptools: the last byte of a request. What has come whole need not be asked for."""

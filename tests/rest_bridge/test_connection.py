@@ -103,6 +103,17 @@ async def test_a_head_that_is_too_large_is_refused_behind_the_answers_before_it(
         writer.close()
 
 
+async def test_what_comes_behind_a_body_is_no_header(contract: Contract) -> None:
+    head = POST.partition(b"\r\n\r\n")[0].replace(b"content-length: %d" % len(BODY), b"transfer-encoding: chunked")
+    channel = FakeChannel(lambda _: answered(contract))
+    async with serving(contract, channel) as (_, address):
+        raw = await answer(
+            address, head + b"\r\nconnection: close\r\n\r\n%x\r\n%b\r\n0\r\nmodel-version: 2\r\n\r\n" % (len(BODY), BODY)
+        )
+    assert raw.startswith(b"HTTP/1.1 200 OK")
+    assert channel.calls[0]["metadata"] == (("x-request-id", "mine"),)
+
+
 async def test_a_body_counts_for_no_head(contract: Contract) -> None:
     large = POST.replace(b"content-length: %d" % len(BODY), b"content-length: %d" % (len(BODY) + 70_000)) + b" " * 70_000
     async with bridge(contract) as address:
