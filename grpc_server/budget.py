@@ -1,27 +1,33 @@
 """How long something may take where it has to share the cores with what else runs."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-_PATIENCE = 3
-"""How many times as long it may take by the clock where it has to wait for a core, which what serves gets first."""
+_PATIENCE = 5
+"""How many times as long it may take by the clock where it is stopped, or waits for a core, for what serves."""
 
 
 class Budget:
-    """Seconds that a process may take, less those for which it has waited for a core, from now on."""
+    """Seconds that a process may take, less those for which it was stopped or has waited for a core, from now on."""
 
-    def __init__(self, pid: int, seconds: float) -> None:
+    def __init__(self, pid: int, seconds: float, paused: Callable[[], float] = lambda: 0.0) -> None:
+        """`paused` tells for how many seconds it was stopped so far."""
         self._pid = pid
         self._seconds = seconds
         self._start = time.monotonic()
-        self._waited = _waited(pid)
+        self._paused = paused
+        self._given = self._given_away()
 
     @property
     def left(self) -> float:
         """Until when it is to be looked at again; 0 or less where it has taken too long."""
         taken = time.monotonic() - self._start
-        waited = _waited(self._pid) - self._waited
-        return min(self._seconds - taken + waited, _PATIENCE * self._seconds - taken)
+        given = self._given_away() - self._given
+        return min(self._seconds - taken + given, _PATIENCE * self._seconds - taken)
+
+    def _given_away(self) -> float:
+        return self._paused() + _waited(self._pid)
 
 
 def _waited(pid: int) -> float:

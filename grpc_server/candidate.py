@@ -15,10 +15,11 @@ from typing import Any, TypeAlias
 from contract.contract import Contract, load
 from contract.errors import SetupError
 from contract.revision import broken
-from grpc_server.cost import Cost
+from grpc_server.cost import Clock, Cost
 from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.gates import Gate, Gates
 from grpc_server.model import try_model
+from grpc_server.pauses import Paused
 from grpc_server.repository import Bundle, Repository
 from grpc_server.settings import ServerSettings
 from lifecycle.lifeline import end_with, show_as
@@ -28,8 +29,10 @@ _MOST_FINDINGS = 3
 Tell: TypeAlias = Callable[[dict[str, Any]], None]
 
 
-def examine(name: str, version: str, settings: ServerSettings, contract: Contract, tell: Tell, *, returns: bool) -> list[Cost]:
-    """What a run costs, for each service that the version answers. Raises ModelError.
+def examine(
+    name: str, version: str, settings: ServerSettings, contract: Contract, tell: Tell, clock: Clock, *, returns: bool
+) -> list[Cost]:
+    """What a run costs by the clock, for each service that the version answers. Raises ModelError.
 
     One that `returns` is not held against the contract that it was made for: nobody gets worse than before.
     """
@@ -40,7 +43,7 @@ def examine(name: str, version: str, settings: ServerSettings, contract: Contrac
         with gates(Gate.REVISION):
             _check_revision(bundle, contract)
     services = [service for service in contract.services if service.model == name]
-    return [try_model(bundle, contract, service, settings, gates) for service in services]
+    return [try_model(bundle, contract, service, settings, gates, clock) for service in services]
 
 
 def _check_revision(bundle: Bundle, contract: Contract) -> None:
@@ -54,7 +57,7 @@ def _check_revision(bundle: Bundle, contract: Contract) -> None:
         )
 
 
-def main(facts: dict[str, Any], told: socket.socket, lifeline: socket.socket) -> None:
+def main(facts: dict[str, Any], paused: Paused, told: socket.socket, lifeline: socket.socket) -> None:
     """Run the process, forked for it: `facts` are `name`, `version`, `settings` as JSON has them, and whether it `returns`."""
     show_as(f"trial {facts['name']}")
     os.setpgid(0, 0)  # What it starts ends with it. No session of its own: Linux would give that as much time as the server's.
@@ -67,7 +70,8 @@ def main(facts: dict[str, Any], told: socket.socket, lifeline: socket.socket) ->
     with contextlib.suppress(ConnectionError):  # Nobody waits for it any more.
         try:
             settings = ServerSettings.model_validate(facts["settings"])
-            costs = examine(facts["name"], facts["version"], settings, load(settings.protos), tell, returns=facts["returns"])
+            version, contract = facts["version"], load(settings.protos)
+            costs = examine(facts["name"], version, settings, contract, tell, paused.clock, returns=facts["returns"])
         except ModelError as error:
             tell({"refused": str(error), "gate": error.gate})
         except SetupError as error:

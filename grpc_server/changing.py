@@ -163,7 +163,7 @@ class Changer:
             gates.append(gate)
 
         try:
-            with closing(ForkServer("candidates", nice=BACK)) as forks:
+            with closing(ForkServer("candidates", nice=BACK, apart=True)) as forks:
                 Trial(self._name, version, self._settings, forks, tell).run()
         except ModelError as error:
             for last in gates[-1:]:

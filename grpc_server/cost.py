@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from grpc_server.table import Matrix, Rows, repeated
 
@@ -23,6 +23,10 @@ _ENOUGH = 0.06
 """Seconds after which a size is not run again."""
 
 _RUNS = 9
+
+
+Clock: TypeAlias = Callable[[], float]
+"""Seconds."""
 
 
 class Placement(StrEnum):
@@ -43,7 +47,7 @@ class Cost:
     """Of 64 rows."""
 
 
-def measure(predict: Callable[[Any], Matrix], sample: Rows) -> Cost:
+def measure(predict: Callable[[Any], Matrix], sample: Rows, clock: Clock = time.perf_counter) -> Cost:
     """Time a model on the rows of `sample`, repeated as needed; it is warm afterwards.
 
     Takes some 0.2 s, or two runs of one row where these take longer. Never raises: where the model refuses the sample, its cost
@@ -52,7 +56,7 @@ def measure(predict: Callable[[Any], Matrix], sample: Rows) -> Cost:
     seconds = dict.fromkeys((1, BATCH // 8, BATCH), math.inf)
     for rows in seconds:
         try:
-            seconds[rows] = _least(predict, repeated(sample, rows))
+            seconds[rows] = _least(predict, repeated(sample, rows), clock)
         except BaseException:  # A model may raise anything, SystemExit too.
             break
         if seconds[rows] > _LONG:
@@ -75,12 +79,12 @@ def cores() -> int:
     return int(joblib.cpu_count())
 
 
-def _least(predict: Callable[[Any], Matrix], rows: Rows) -> float:
+def _least(predict: Callable[[Any], Matrix], rows: Rows, clock: Clock) -> float:
     """Seconds of the quickest of a few runs after the first, which may set things up: in the others, something else ran as well."""
     predict(rows)
     runs: list[float] = []
     while not runs or (len(runs) < _RUNS and sum(runs) < _ENOUGH):
-        start = time.perf_counter()
+        start = clock()
         predict(rows)
-        runs.append(time.perf_counter() - start)
+        runs.append(clock() - start)
     return min(runs)

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
+from grpc_server.pauses import Paused
+
 _START_SECONDS = 60.0
 """Longest time until a process is forked: what forks it may have to start, and to import what a server imports."""
 
@@ -94,16 +96,29 @@ def _handle(pid: int) -> int | None:
 class ForkServer:
     """Forks processes. Safe for several threads."""
 
-    def __init__(self, purpose: str, *, nice: int = 0, environment: Mapping[str, str] = os.environ) -> None:
-        """All are as `nice`, have this environment, and show the purpose in lists of processes."""
-        self._arguments = [purpose, str(nice)]
+    def __init__(self, purpose: str, *, nice: int = 0, apart: bool = False, environment: Mapping[str, str] = os.environ) -> None:
+        """All are as `nice`, have this environment, and show the purpose in lists of processes.
+
+        Those that are `apart` run in bursts while the machine is busy: see pauses.py.
+        """
+        self._arguments = [purpose, str(nice), "apart" if apart else ""]
         self._environment = environment
         self._lock = threading.Lock()
         self._running: _Running | None = None
 
     def fork(self, kind: str, facts: Mapping[str, Any]) -> Forked:
         """A process of one of the kinds in forking.py, with these facts. Raises OSError where there can be none."""
-        return Forked(partial(self._ask, json.dumps({"kind": kind, "facts": facts}).encode()))
+        ask = partial(self._ask, json.dumps({"kind": kind, "facts": facts}).encode())
+        try:
+            return Forked(ask)
+        except ChildProcessError:  # It was killed with this in its hands.
+            return Forked(ask)
+
+    @property
+    def paused(self) -> float:
+        """Seconds for which those were stopped that were forked since it was last started."""
+        running = self._running
+        return 0.0 if running is None else running.paused.seconds
 
     def close(self) -> None:
         """End the process that forks, until it is needed again. What it has forked lives on."""
@@ -131,7 +146,8 @@ class ForkServer:
 class _Running:
     """The process that forks, once it was started."""
 
-    def __init__(self, line: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, line: socket.socket, process: subprocess.Popen[bytes], paused: Paused) -> None:
+        self.paused = paused
         self._line = line
         self._process = process
 
@@ -139,16 +155,17 @@ class _Running:
     def start(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> Self:
         """Raises OSError where it cannot be."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        shared = Paused.shared()
+        with theirs, open(shared):
             process = subprocess.Popen(
-                [sys.executable, "-m", "grpc_server.forking", str(theirs.fileno()), *arguments],
+                [sys.executable, "-m", "grpc_server.forking", str(theirs.fileno()), str(shared), *arguments],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # What a model prints is log: whoever reads the server's stdout expects other things.
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), shared],
                 process_group=0,  # Ctrl-C is meant for the server.
             )
-        return cls(ours, process)
+            return cls(ours, process, Paused(shared))
 
     def ask(self, message: bytes, descriptors: list[int]) -> None:
         """Raises OSError where it has left."""

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from grpc_server import candidate, worker
+from grpc_server.pauses import Bursts, Paused, go_on_without_parent
 from grpc_server.repository import Repository
 from grpc_server.runtimes import format_named, loader_of
 from lifecycle.lifeline import show_as
 from lifecycle.process import log_to_stderr
 
 _KINDS: dict[str, Callable[..., None]] = {"candidate": candidate.main, "worker": worker.main}
-"""What a forked process does with its facts and its sockets."""
+"""What a forked process does with its facts, the time for which it is stopped, and its sockets."""
 
 _IDLE_SECONDS = 60.0
 """After so long without a request, and without a process that it has forked, it gives its memory back.
@@ -40,18 +41,20 @@ _LONGEST, _MOST_SOCKETS = 2**16, 4
 class Forks:
     """Forks what is asked for on a line, and tells how each ended."""
 
-    def __init__(self, line: socket.socket) -> None:
+    def __init__(self, line: socket.socket, paused: Paused, *, apart: bool) -> None:
         self._line = line
+        self._paused = paused
+        self._bursts = Bursts(paused) if apart else None
         self._running: dict[int, socket.socket] = {}
         """By process id: where its id and its exit code go."""
-        self._ready = selectors.DefaultSelector()
+        self._ready = selectors.SelectSelector()  # The others count time in milliseconds, which is too coarse for bursts.
         self._ready.register(line, selectors.EVENT_READ)
 
     def serve(self) -> Callable[[], None] | None:
         """None once nobody asks any more. In each process that it forks, it returns what that is to do."""
         while True:
-            events = self._ready.select(None if self._running else _IDLE_SECONDS)
-            if not events:
+            events = self._ready.select(self._wait())
+            if not events and not self._running:
                 self._line.shutdown(socket.SHUT_RD)  # Whoever asks from now on is told; what has come before is read all the same.
             for key, _ in events:
                 if key.fileobj is not self._line:
@@ -64,6 +67,12 @@ class Forks:
                 if task is not None:
                     return task
 
+    def _wait(self) -> float | None:
+        """Seconds until something is to be done, whatever comes."""
+        if not self._running:
+            return _IDLE_SECONDS
+        return None if self._bursts is None else self._bursts.turn(self._running)
+
     def _fork(self, request: dict[str, Any], status: socket.socket, *sockets: socket.socket) -> Callable[[], None] | None:
         with contextlib.suppress(Exception):  # The process will say it.
             if format_named(name := _format(request["facts"])).forks:
@@ -74,7 +83,9 @@ class Forks:
             self._ready.close()
             for each in (self._line, status, *self._running.values()):
                 each.close()
-            return partial(run, request["kind"], request["facts"], *sockets)
+            if self._bursts is not None:
+                go_on_without_parent()
+            return partial(run, request["kind"], request["facts"], self._paused, *sockets)
         for each in sockets:
             each.close()
         self._running[pid] = status
@@ -100,19 +111,19 @@ def _tell(status: socket.socket, number: int) -> None:
         status.send(str(number).encode())
 
 
-def run(kind: str, facts: dict[str, Any], *sockets: socket.socket) -> None:
+def run(kind: str, facts: dict[str, Any], paused: Paused, *sockets: socket.socket) -> None:
     """What a forked process does."""
     with contextlib.suppress(Exception):  # It will come to it again, and say it.
         loader_of(_format(facts))
-    _KINDS[kind](facts, *sockets)
+    _KINDS[kind](facts, paused, *sockets)
 
 
 def _format(facts: dict[str, Any]) -> str:
     return Repository(Path(facts["models"])).manifest(facts["name"], facts["version"]).format
 
 
-def main(line: str, _purpose: str, nice: str) -> None:
-    """Run the process; `line` is the file descriptor of a socket."""
+def main(line: str, paused: str, _purpose: str, nice: str, apart: str) -> None:
+    """Run the process; `line` is the file descriptor of a socket, `paused` that of a Paused."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # Meant for the server, which ends this process and those that it forks.
     # From Python 3.12 on. The threads are those of OpenBLAS, which ends them before a fork.
@@ -120,7 +131,9 @@ def main(line: str, _purpose: str, nice: str) -> None:
     os.nice(int(nice))
     show_as("fork server")
     log_to_stderr()
-    task = Forks(_own(int(line))).serve()
+    shared = Paused(int(paused))
+    os.close(int(paused))
+    task = Forks(_own(int(line)), shared, apart=bool(apart)).serve()
     if task is not None:
         task()
         sys.stdout.flush()

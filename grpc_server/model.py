@@ -1,6 +1,7 @@
 """A model in memory, and the gates it passes on the way there."""
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from grpc_server.agreement import bind, check_example, check_golden, check_manif
 from grpc_server.batcher import Batcher, Predict
 from grpc_server.binding import Binding
 from grpc_server.child import Origin
-from grpc_server.cost import Cost, Placement, cores, measure, placement
+from grpc_server.cost import Clock, Cost, Placement, cores, measure, placement
 from grpc_server.errors import Mismatches, ModelMismatch
 from grpc_server.gates import Gate, Gates
 from grpc_server.manifest import Manifest, golden_rows
@@ -66,11 +67,14 @@ def load_model(bundle: Bundle, contract: Contract, service: Service, settings: S
         return _in_line(examined, settings, cost)
 
 
-def try_model(bundle: Bundle, contract: Contract, service: Service, settings: ServerSettings, gates: Gates) -> Cost:
-    """Pass a verified bundle through the gates from LOAD to WARM_UP and keep nothing of it; what a run costs. Raises ModelError."""
+def try_model(bundle: Bundle, contract: Contract, service: Service, settings: ServerSettings, gates: Gates, clock: Clock) -> Cost:
+    """Pass a verified bundle through the gates from LOAD to WARM_UP and keep nothing of it; what a run costs by the clock.
+
+    Raises ModelError.
+    """
     examined = _examine(bundle, contract, service, settings, gates)
     with gates(Gate.WARM_UP):
-        return _timed(examined, settings)
+        return _timed(examined, settings, clock)
 
 
 def load_tried(
@@ -194,9 +198,9 @@ def _batcher(runners: Sequence[Predict], settings: ServerSettings, *, inline: bo
     return Batcher(runners, max_rows=settings.max_batch_rows, max_waiting=settings.max_queue_rows, inline=inline)
 
 
-def _timed(examined: _Examined, settings: ServerSettings) -> Cost:
+def _timed(examined: _Examined, settings: ServerSettings, clock: Clock = time.perf_counter) -> Cost:
     """What a run costs. Raises ModelMismatch above `max_row_seconds`."""
-    cost = measure(examined.predict, examined.sample)
+    cost = measure(examined.predict, examined.sample, clock)
     if settings.max_row_seconds < cost.one_row < math.inf:  # Infinite where the model refuses the sample, which may be made up.
         place, limit = examined.bundle.place, f"max_row_seconds is {settings.max_row_seconds:g}"
         raise ModelMismatch(f"{place} takes {cost.one_row:.3g} s for a row, but {limit}", "raise it, or speed the model up")

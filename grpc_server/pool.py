@@ -41,7 +41,9 @@ class Pool:
         self._seconds = seconds
         self._max_megabytes = max_megabytes
         threads = dict.fromkeys(THREADS, str(max(1, cores() // workers)))
-        self._forks = ForkServer(f"workers of {origin} in {origin.root}", environment=threads | os.environ)
+        self._forks = ForkServer(
+            f"workers of {origin} in {origin.root}", apart=origin.stands_back, environment=threads | os.environ
+        )
         self._changed = threading.Condition()
         self._children: set[Child] = set()
         self._idle: list[Child] = []
@@ -52,6 +54,11 @@ class Pool:
         self._closed = False
         self._keepers: list[threading.Thread] = []
         self._start(workers)
+
+    @property
+    def paused(self) -> float:
+        """Seconds for which the workers were stopped so far."""
+        return self._forks.paused
 
     @property
     def idle(self) -> int:

@@ -93,7 +93,7 @@ def load_registry(contract: Contract, settings: ServerSettings, at: At = lambda 
     """
     added = _added(contract, settings.models)
     served = contract.only(added)
-    admission, forks = Admission(), ForkServer("candidates", nice=BACK)
+    admission, forks = Admission(), ForkServer("candidates", nice=BACK, apart=True)
     hosts: list[Host] = []
     try:
         for name in dict.fromkeys(service.model for service in served.services):

@@ -152,7 +152,7 @@ class Shadow:
             self._log.note(pairing.head, Failed(time.time(), reason, self._take_skipped()))
 
     def _answer(self, asked: _Asked, model: Model, method: Method, pairing: "_Pairing") -> None:
-        start = time.perf_counter()
+        start, paused = time.perf_counter(), _paused(model)
         binding = model.bindings[method.name]
         rows = binding.clear_rows(asked.request)
         if rows is None:
@@ -160,7 +160,7 @@ class Shadow:
         whole = isinstance(rows, tuple) or len(rows) <= _MOST_ROWS
         first = rows if isinstance(rows, tuple) or whole else rows[:_MOST_ROWS]
         outputs = _run(model, first, asked.request_id)
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start - max(_paused(model) - paused, 0.0)
         self.comparison.answered += 1
         self.comparison.seconds += seconds
         production, shadow = pairing.rows(asked.outputs if whole else asked.outputs[:_MOST_ROWS], outputs)
@@ -217,6 +217,10 @@ class _Pairing:
     def rows(self, ours: Any, theirs: Any) -> tuple[list[list[Value]], list[list[Value]]]:
         """Both answers to each row, alike in their columns."""
         return self._ours.rows(ours, self._names), self._theirs.rows(theirs, self._names)
+
+
+def _paused(model: Model) -> float:
+    return 0.0 if model.pool is None else model.pool.paused
 
 
 def _run(model: Model, rows: Rows, request_id: str) -> Outputs:

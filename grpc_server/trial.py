@@ -45,6 +45,7 @@ class Trial:
         self._tell = tell
         self._gate: Gate | None = None
         self._received = b""
+        self._paused = lambda: forks.paused
         told = settings.model_dump(mode="json")
         facts = {"models": told["models"], "name": name, "version": version, "settings": told, "returns": returns}
         try:
@@ -68,7 +69,7 @@ class Trial:
         self._process.kill()
 
     def _verdict(self) -> list[Cost]:
-        budget = Budget(self._process.pid, _START_SECONDS)
+        budget = Budget(self._process.pid, _START_SECONDS, self._paused)
         while True:
             facts = self._next(budget)
             if "costs" in facts:
@@ -78,7 +79,7 @@ class Trial:
                 refusal.gate = facts["gate"]
                 raise refusal
             self._gate = Gate(facts["gate"])
-            budget = Budget(self._process.pid, self._settings.gate_seconds)
+            budget = Budget(self._process.pid, self._settings.gate_seconds, self._paused)
             self._tell(self._gate)
 
     def _next(self, budget: Budget) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import socket
+import time
 import traceback
 import warnings
 from collections.abc import Callable
@@ -20,10 +21,11 @@ import numpy as np
 from contract.errors import SetupError
 from grpc_server import runtimes
 from grpc_server.agreement import check_golden, check_manifest, sources_of
-from grpc_server.cost import measure
+from grpc_server.cost import Clock, measure
 from grpc_server.errors import ArtifactAltered
 from grpc_server.frame import receive, send
 from grpc_server.outputs import asking, from_text
+from grpc_server.pauses import Paused
 from grpc_server.repository import Repository
 from grpc_server.table import Matrix, Rows
 from lifecycle.lifeline import end_with, show_as, stand_back
@@ -40,7 +42,9 @@ _LAST = 19
 Predict = Callable[[Any], Matrix]
 
 
-def serve(line: socket.socket, load: Callable[[str], Predict], warm: Callable[[], None] = lambda: None) -> None:
+def serve(
+    line: socket.socket, load: Callable[[str], Predict], warm: Callable[[], None] = lambda: None, clock: Clock = time.perf_counter
+) -> None:
     """Load the model, call `warm` once it is, and answer frames until the other end closes.
 
     `load` takes the outputs that are wanted.
@@ -57,7 +61,7 @@ def serve(line: socket.socket, load: Callable[[str], Predict], warm: Callable[[]
             logger.exception("while loading")
             send(line, f"{type(error).__name__} while a worker loaded the model; the log has the trace")
             return
-        cost = measure(predict, sample)
+        cost = measure(predict, sample, clock)
         send(line, np.array([[cost.one_row, cost.batch]]))
         warm()
         while True:
@@ -89,11 +93,11 @@ def load_version(root: Path, name: str, version: str, digest: str, wanted: str) 
     return asking(sources, from_text(wanted) or sources[0].outputs)
 
 
-def main(facts: dict[str, Any], line: socket.socket, lifeline: socket.socket) -> None:
+def main(facts: dict[str, Any], paused: Paused, line: socket.socket, lifeline: socket.socket) -> None:
     """Run the process, forked for it: `facts` are `models`, `name`, `version`, `digest`, and whether it `stands_back`."""
     os.setsid()
     show_as(f"worker {facts['name']}")
     end_with(lifeline)
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     load = partial(load_version, Path(facts["models"]), facts["name"], facts["version"], facts["digest"])
-    serve(line, load, lambda: stand_back(_LAST) if facts["stands_back"] else None)
+    serve(line, load, lambda: stand_back(_LAST) if facts["stands_back"] else None, paused.clock)

@@ -16,6 +16,7 @@ import pytest
 from grpc_server.child import THREADS
 from grpc_server.fork_server import Forked, ForkServer, _Running
 from grpc_server.gates import Gate
+from grpc_server.pauses import Paused
 from grpc_server.runtimes.built_in import ENTRY_POINTS
 from grpc_server.settings import ServerSettings
 from grpc_server.trial import Trial
@@ -105,7 +106,7 @@ def test_a_candidate_passes_the_gates_though_what_forked_it_has_ended(forks: For
     assert 0 < cost.one_row < 1
 
 
-IMPATIENT = "import sys; from grpc_server import forking; forking._IDLE_SECONDS = 0.01; forking.main(sys.argv[1], '', '0')"
+IMPATIENT = "import sys; from grpc_server import forking; forking._IDLE_SECONDS = 0.01; forking.main(*sys.argv[1:], '', '0', '')"
 
 
 def test_it_leaves_when_nobody_asks_and_nothing_runs(monkeypatch: pytest.MonkeyPatch, steady: Path) -> None:
@@ -113,10 +114,10 @@ def test_it_leaves_when_nobody_asks_and_nothing_runs(monkeypatch: pytest.MonkeyP
 
     def start(_class: Any, _arguments: Any, _environment: Any) -> _Running:
         line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            command = [sys.executable, "-c", IMPATIENT, str(theirs.fileno())]
-            started.append(subprocess.Popen(command, pass_fds=[theirs.fileno()]))
-        return _Running(line, started[-1])
+        with theirs, open(Paused.shared()) as paused:
+            descriptors = [theirs.fileno(), paused.fileno()]
+            started.append(subprocess.Popen([sys.executable, "-c", IMPATIENT, *map(str, descriptors)], pass_fds=descriptors))
+            return _Running(line, started[-1], Paused(paused.fileno()))
 
     monkeypatch.setattr(_Running, "start", classmethod(start))
     with closing(ForkServer("tests")) as forks:
@@ -155,7 +156,7 @@ def test_it_ends_with_the_server() -> None:
 import os
 from grpc_server.child import THREADS
 from grpc_server.fork_server import _Running
-print(_Running.start(["tests", "0"], os.environ)._process.pid, flush=True)
+print(_Running.start(["tests", "0", ""], os.environ)._process.pid, flush=True)
 os._exit(0)
 """
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
