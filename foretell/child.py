@@ -60,12 +60,24 @@ class Child:
         """What the process announces. Raises ChildEnded."""
         reader, self._writer = await asyncio.open_connection(sock=self._line)  # Kept: once collected, it would close.
         self._reader = reader
-        line = await reader.readline()
-        facts: dict[str, Any] = json.loads(line or b"{}")
+        facts = await self._heard(reader, None)
+        while "late" in facts:  # What it is about to do may keep it from saying so itself.
+            try:
+                facts = await self._heard(reader, facts["seconds"])
+            except TimeoutError:
+                self._process.kill()
+                await self.ended()
+                raise ChildEnded(facts["late"]) from None
         if not facts or "refused" in facts:
             code = await self.ended()
             raise ChildEnded(facts.get("refused", f"{self._role.name} ended with code {code} while it started"))
         self._announced = True
+        return facts
+
+    async def _heard(self, reader: asyncio.StreamReader, seconds: float | None) -> dict[str, Any]:
+        """The next line; nothing once none can come. Raises TimeoutError."""
+        line = await asyncio.wait_for(reader.readline(), seconds)
+        facts: dict[str, Any] = json.loads(line or b"{}")
         return facts
 
     async def ended(self) -> int:

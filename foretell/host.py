@@ -17,7 +17,7 @@ async def serve(launcher: Launcher) -> None:
     settings = CliApp.run(ServeSettings)
     listener = None if settings.share_ports else listen(settings)
     with listener or nullcontext():  # Else a refusal would leave it open.
-        async with serving_grpc(settings, launcher.refuse) as served:
+        async with serving_grpc(settings, launcher) as served:
             channel = DirectChannel(served.handlers, served.registry, settings.max_message_bytes)
             # The bridge drains first, for its last requests still need the server.
             listener = listener or listen(settings)  # Others share the port, and answer callers who would have to wait here.

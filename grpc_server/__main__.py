@@ -9,7 +9,7 @@ from lifecycle.process import Launcher, run
 
 async def serve(launcher: Launcher) -> None:
     """Serve until told to stop. Raises SetupError for what cannot be served, before any call is taken."""
-    async with serving(CliApp.run(ServerSettings), launcher.refuse) as served:
+    async with serving(CliApp.run(ServerSettings), launcher) as served:
         launcher.announce(served.facts, "\n".join([f"gRPC on {served.address}", *served.models]))
         await launcher.told_to_stop(served.registry.run_waiting)  # It waits for a model that hangs inline.
 

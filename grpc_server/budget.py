@@ -20,11 +20,16 @@ class Budget:
         self._given = self._given_away()
 
     @property
+    def most(self) -> float:
+        """Seconds after which it has taken too long however long it was stopped or has waited."""
+        return _PATIENCE * self._seconds
+
+    @property
     def left(self) -> float:
         """Until when it is to be looked at again; 0 or less where it has taken too long."""
         taken = time.monotonic() - self._start
         given = self._given_away() - self._given
-        return min(self._seconds - taken + given, _PATIENCE * self._seconds - taken)
+        return min(self._seconds - taken + given, self.most - taken)
 
     def _given_away(self) -> float:
         return self._paused() + _waited(self._pid)

@@ -2,13 +2,12 @@
 
 import logging
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from contract.contract import Contract, load
-from contract.errors import SetupError
 from contract.pitfalls import pitfalls
 from grpc_server.control_server import controlling
 from grpc_server.handler import Handler
@@ -16,6 +15,7 @@ from grpc_server.registry import Registry, load_registry
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
 from grpc_server.watch import Watch
+from lifecycle.process import Launcher
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +45,10 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(settings: ServerSettings, refuse: Callable[[SetupError], NoReturn]) -> AsyncIterator[Served]:
+async def serving(settings: ServerSettings, launcher: Launcher) -> AsyncIterator[Served]:
     """A server, until the end of the block, which is its drain. Raises SetupError before any call is taken.
 
-    Where a model hangs meanwhile, `refuse` says so from another thread, and the process ends.
+    Where a model hangs meanwhile, the launcher hears of it from another thread, and the process ends.
     """
     # Columns are bound by name before the estimator sees a row, so its warning about nameless arrays is noise on every call.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
@@ -58,7 +58,7 @@ async def serving(settings: ServerSettings, refuse: Callable[[SetupError], NoRet
     address = "" if settings.share_ports else server.bind()
     for pitfall in pitfalls(contract):
         logger.warning("%s", pitfall)
-    with Watch(settings.gate_seconds, refuse) as watch:
+    with Watch(settings.gate_seconds, launcher) as watch:
         registry = load_registry(contract, settings, watch.at)
     missing = _missing(contract, registry)
     if missing:  # Only now: a refused start says one thing.

@@ -5,16 +5,18 @@ import select
 import signal
 import socket
 import threading
-from collections.abc import Callable
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from contract.errors import SetupError
 from grpc_server.budget import Budget
 from grpc_server.errors import ModelMismatch
 from grpc_server.gates import Gate
-from lifecycle.process import REFUSED
+from lifecycle.process import REFUSED, Launcher
 
 _STOPS = {signal.SIGTERM, signal.SIGINT}
+
+_HANDOVER_SECONDS = 1.0
+"""How much longer than this process the supervisor waits."""
 
 _OVER = 0
 """The number of no signal."""
@@ -23,13 +25,13 @@ _OVER = 0
 class Watch:
     """During a `with` block of the first thread, ends the process where a version takes too long at a gate, or it is told to stop.
 
-    Nothing is served yet, so there is nothing to tidy up. What lets no other thread run is out of reach.
+    Nothing is served yet, so there is nothing to tidy up. What lets no other thread run is left to the supervisor, if there is one.
     """
 
-    def __init__(self, seconds: float, refuse: Callable[[SetupError], NoReturn]) -> None:
-        """`seconds` are for each gate; `refuse` says why the process ends."""
+    def __init__(self, seconds: float, launcher: Launcher) -> None:
+        """`seconds` are for each gate; the launcher hears why the process ends."""
         self._seconds = seconds
-        self._refuse = refuse
+        self._launcher = launcher
         self._limit: tuple[Budget, SetupError] | None = None
         self._told, self._teller = socket.socketpair()
         self._teller.setblocking(False)
@@ -37,9 +39,15 @@ class Watch:
 
     def at(self, place: str, gate: Gate | None) -> None:
         """The version that `place` names has come to a gate, or is where something else limits its time."""
+        if gate is None:
+            self._limit = None
+            self._launcher.release()
+            return
         late = f"{place} took longer than gate_seconds, {self._seconds:g} s, at the gate {gate}"
         error = ModelMismatch(late, "raise it, or serve a version that answers")
-        self._limit = (Budget(os.getpid(), self._seconds), error) if gate else None
+        budget = Budget(os.getpid(), self._seconds)
+        self._limit = budget, error
+        self._launcher.entrust(error, budget.most + _HANDOVER_SECONDS)
 
     def __enter__(self) -> Self:
         self._loops = signal.set_wakeup_fd(self._teller.fileno())  # Written to by whichever thread a signal meets.
@@ -50,6 +58,7 @@ class Watch:
         signal.set_wakeup_fd(self._loops, warn_on_full_buffer=False)
         self._teller.send(bytes([_OVER]))
         self._thread.join()
+        self._launcher.release()
         self._told.close()
         self._teller.close()
 
@@ -71,7 +80,7 @@ class Watch:
         left = budget.left
         if left <= 0:
             try:
-                self._refuse(error)
+                self._launcher.refuse(error)
             finally:
                 os._exit(REFUSED)
         return left

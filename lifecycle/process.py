@@ -85,6 +85,18 @@ class Launcher:
             loop.remove_reader(self._line)
         self._stop.set()
 
+    def entrust(self, error: SetupError, seconds: float) -> None:
+        """Unless the supervisor, if any, hears more within so many seconds, it is to end this process and say `error`."""
+        self._tell({"late": str(error), "seconds": seconds})
+
+    def release(self) -> None:
+        """The supervisor, if any, is to wait as long as it takes."""
+        self._tell({"late": "", "seconds": None})
+
+    def _tell(self, facts: dict[str, Any]) -> None:
+        if self._line is not None:
+            _send(self._line, facts)
+
     async def wait_if_supervised(self, ready: Coroutine[Any, Any, None]) -> None:
         """Hold the announcement back until `ready` is done, or the process told to stop; a person need not wait for it.
 

@@ -1,5 +1,6 @@
 """A start whose model hangs: it ends by itself, when it is told to, and with its supervisor."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,7 +20,12 @@ SETTINGS = {"protos": str(ROOT / "protos"), "grpc_address": ANY_PORT, "http_addr
 
 @pytest.mark.parametrize(
     ("command", "model", "gate", "seconds"),
-    [("grpc_server", Loaded(hang), "load", "1"), ("foretell serve", Hanging(0.5), "contract", "5")],
+    [
+        ("grpc_server", Loaded(hang), "load", "1"),
+        ("foretell serve", Hanging(0.5), "contract", "5"),
+        ("foretell serve", Loaded(partial(hold, Path(os.devnull))), "load", "1"),
+    ],
+    ids=["server", "supervised", "holding-the-interpreter"],
 )
 def test_a_gate_that_takes_too_long_is_named_in_one_line(
     tmp_path: Path, command: str, model: object, gate: str, seconds: str
