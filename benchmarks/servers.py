@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.bare import ANSWER
 from benchmarks.doors import Door, GrpcDoor, HttpDoor
 from benchmarks.workloads import AUTO, ONNX, SKLEARN, TREES
+from lifecycle.polling import IN_PLACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ def _tolerance(models: str) -> float:
 
 HTTP, GRPC = HttpDoor(), GrpcDoor()
 
+_IN_PLACE = ("env", f"GRPC_EXPERIMENTS={IN_PLACE}")
+
 SERVERS = (
     Server(
         POST,
@@ -120,6 +123,22 @@ SERVERS = (
         "grpc.aio.server on uvloop that echoes bytes",
         GRPC,
         lambda _folder, port: module("benchmarks.bare", "aio", str(port)),
+        (IRIS,),
+        bare=lambda body: body,
+    ),
+    Server(
+        "bare grpcio sync, in place",
+        "the same without gRPC's event engine, as ours; no bar is about it",
+        GRPC,
+        lambda _folder, port: [*_IN_PLACE, *module("benchmarks.bare", "sync", str(port))],
+        (IRIS,),
+        bare=lambda body: body,
+    ),
+    Server(
+        "bare grpcio aio, in place",
+        "likewise",
+        GRPC,
+        lambda _folder, port: [*_IN_PLACE, *module("benchmarks.bare", "aio", str(port))],
         (IRIS,),
         bare=lambda body: body,
     ),

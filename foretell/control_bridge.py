@@ -1,5 +1,8 @@
 """`python -m foretell.control_bridge`: the control service over REST, a process of its own beside the servers."""
 
+import lifecycle.polling  # noqa: F401  # Before all that imports grpc.
+
+# isort: split
 import logging
 from contextlib import AsyncExitStack
 from functools import partial

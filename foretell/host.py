@@ -1,5 +1,8 @@
 """`python -m foretell.host`: a gRPC server and a REST bridge in one process, the one calling the other directly."""
 
+import lifecycle.polling  # noqa: F401  # Before all that imports grpc.
+
+# isort: split
 from contextlib import nullcontext
 
 from pydantic_settings import CliApp

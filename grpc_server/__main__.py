@@ -1,5 +1,8 @@
 """`python -m grpc_server`: the gRPC server alone, as its container runs it."""
 
+import lifecycle.polling  # noqa: F401  # Before all that imports grpc.
+
+# isort: split
 from pydantic_settings import CliApp
 
 from grpc_server.serving import serving

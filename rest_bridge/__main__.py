@@ -1,5 +1,8 @@
 """`python -m rest_bridge --target ADDR`: the bridge alone, as its container runs it."""
 
+import lifecycle.polling  # noqa: F401  # Before all that imports grpc.
+
+# isort: split
 from pydantic_settings import CliApp
 
 from contract.contract import load

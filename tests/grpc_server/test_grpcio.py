@@ -34,7 +34,7 @@ def test_the_loop_speaks_the_protocol_on_every_grpcio_that_is_allowed(version: s
     folder = ROOT / ".tools" / f"grpcio-{version}"
     if not folder.is_dir() and not installed(version, folder):
         pytest.skip(f"grpcio {version} cannot be had on this machine")
-    check = "import grpc; from grpc_server.loop_check import loop_works; print(grpc.__version__, loop_works())"
+    check = "import lifecycle.polling, grpc; from grpc_server.loop_check import loop_works; print(grpc.__version__, loop_works())"
     tried = python(folder, "-c", check)
     assert (tried.stdout.split(), tried.stderr) == ([version, "True"], "")  # It complains of an experiment that it does not know.
     told = python(folder, "-m", "pytest", "-n", "0", "-q", "-k", "loop" if THOROUGH else f"loop and ({SOME})", *PROTOCOL)
