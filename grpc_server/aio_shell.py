@@ -31,6 +31,10 @@ class AioShell:
     def __init__(self, options: Sequence[tuple[str, int]]) -> None:
         self._server = grpc.aio.server(options=options)
 
+    def beside(self, options: Sequence[tuple[str, int]]) -> "AioShell":
+        """See Shell."""
+        return AioShell(options)
+
     def add_port(self, target: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """See Shell."""
         if credentials is None:

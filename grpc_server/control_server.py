@@ -8,14 +8,15 @@ from contextlib import ExitStack, asynccontextmanager
 from contract.contract import CONTROL_SERVICE, MODEL_SERVICE, load_control
 from contract.errors import SetupError
 from grpc_server import peers
-from grpc_server.aio_shell import AioShell
 from grpc_server.control import Control
 from grpc_server.handler import Handler
 from grpc_server.health import Health
 from grpc_server.listing import listing_handler
 from grpc_server.reflection import reflection_handlers
 from grpc_server.registry import Registry
+from grpc_server.server import Server
 from grpc_server.settings import OPEN_TO_ALL, ServerSettings
+from grpc_server.shell import Shell
 from grpc_server.tls import server_credentials
 from grpc_server.verdict import Servers
 from lifecycle import address
@@ -26,8 +27,8 @@ _LAST_BYTES = 1.0
 
 
 @asynccontextmanager
-async def controlling(settings: ServerSettings, registry: Registry, grpc_address: str) -> AsyncIterator[str]:
-    """The control service of a server that answers at `grpc_address`, until the end of the block; its TCP address, if any.
+async def controlling(settings: ServerSettings, registry: Registry, server: Server, grpc_address: str) -> AsyncIterator[str]:
+    """The control service of a `server` that answers at `grpc_address`, until the end of the block; its TCP address, if any.
 
     Raises SetupError where the setting asks for what cannot be had; where only the default cannot, the log says so.
     """
@@ -36,7 +37,7 @@ async def controlling(settings: ServerSettings, registry: Registry, grpc_address
         return
     contract = load_control()
     with ExitStack() as held:
-        shell = AioShell([("grpc.so_reuseport", int(settings.share_ports))])
+        shell = server.beside([("grpc.so_reuseport", int(settings.share_ports))])
         socket = lock = None
         try:
             socket, lock = held.enter_context(peers.joined(settings.control_folder))
@@ -67,7 +68,7 @@ async def controlling(settings: ServerSettings, registry: Registry, grpc_address
             await shell.stop(_LAST_BYTES)
 
 
-def _open(shell: AioShell, settings: ServerSettings) -> str:
+def _open(shell: Shell, settings: ServerSettings) -> str:
     address.listen(settings.control_address, "--control", shared=settings.share_ports).close()
     try:
         credentials = server_credentials(settings.tls_certificate, settings.tls_key, settings.control_clients)

@@ -33,14 +33,21 @@ _MOST_GATHERED = 256
 
 
 class LoopShell:
-    """See Shell. Its calls run on a thread of its own."""
+    """See Shell. Its calls run on a thread of its own, and on the same those of the shells beside it."""
 
-    def __init__(self, options: Sequence[tuple[str, int]]) -> None:
-        self._queue = cygrpc.CompletionQueue()
+    def __init__(self, options: Sequence[tuple[str, int]], first: "LoopShell | None" = None) -> None:
+        """`first` is the one beside which this is."""
+        self._beside = first is not None
+        self._queue: Any = cygrpc.CompletionQueue() if first is None else first._queue
+        self._ended = threading.Event()
         self._server = cygrpc.Server(tuple(options), False)
         self._server.register_completion_queue(self._queue)
         self._handlers: dict[bytes, Handler] = {}
         self._thread: threading.Thread | None = None
+
+    def beside(self, options: Sequence[tuple[str, int]]) -> "LoopShell":
+        """See Shell."""
+        return LoopShell(options, self)
 
     def add_port(self, target: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """See Shell."""
@@ -65,17 +72,19 @@ class LoopShell:
         self._handlers = {handler.path.encode(): handler for handler in handlers}
         self._server.start()
         self._request_call()
-        self._thread = threading.Thread(target=self._run, args=(work,), name="loop", daemon=True)
-        self._thread.start()
+        if not self._beside:
+            self._thread = threading.Thread(target=self._run, args=(work,), name="loop", daemon=True)
+            self._thread.start()
 
     def end(self, seconds: float) -> None:
         """What `stop` does, without an event loop."""
-        if self._thread is None or not self._thread.is_alive():
+        if not self._handlers or self._ended.is_set():
             return
         self._server.shutdown(self._queue, self._shut_down)
-        self._thread.join(seconds)
-        if self._thread.is_alive():
+        if not self._ended.wait(seconds):
             self._server.cancel_all_calls()
+            self._ended.wait(seconds)
+        if self._thread is not None:
             self._thread.join(seconds)
 
     def _run(self, work: Work) -> None:
@@ -113,4 +122,6 @@ class LoopShell:
 
     def _shut_down(self, _event: Any) -> None:
         """All calls have ended."""
-        self._queue.shutdown()
+        self._ended.set()
+        if not self._beside:
+            self._queue.shutdown()

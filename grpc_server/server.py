@@ -14,7 +14,8 @@ from grpc_server.listing import listing_handler
 from grpc_server.reflection import reflection_handlers
 from grpc_server.registry import Registry
 from grpc_server.settings import ServerSettings
-from grpc_server.shells import chosen_shell
+from grpc_server.shell import Shell
+from grpc_server.shells import chosen_shell, shell_beside
 from grpc_server.tls import server_credentials
 from lifecycle import address
 
@@ -47,6 +48,10 @@ class Server:
             self._add_port(f"unix:{self._settings.grpc_socket}")
             os.chmod(self._settings.grpc_socket, 0o600)
         return address.join(host, bound)
+
+    def beside(self, options: list[tuple[str, int]]) -> Shell:
+        """A shell for other ports, which has no work, starts after this server and is stopped before it."""
+        return shell_beside(self._shell, options)
 
     def _add_port(self, target: str, credentials: grpc.ServerCredentials | None = None) -> int:
         try:

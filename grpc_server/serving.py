@@ -67,7 +67,7 @@ async def serving(settings: ServerSettings, launcher: Launcher) -> AsyncIterator
     address = address or server.bind()  # Others share the port, and answer callers who would have to wait here.
     handlers = await server.start(registry)
     try:
-        async with controlling(settings, registry, address) as control:
+        async with controlling(settings, registry, server, address) as control:
             yield Served(address, registry, handlers, control, missing)
     finally:
         await server.stop()

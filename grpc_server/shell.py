@@ -1,6 +1,6 @@
 """What a shell is: it takes gRPC calls from the network to handlers, and their answers back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import grpc
@@ -21,6 +21,9 @@ class Work(Protocol):
 
 class Shell(Protocol):
     """One gRPC server on one set of ports."""
+
+    def beside(self, options: Sequence[tuple[str, int]]) -> "Shell":
+        """Another server on other ports, on the threads of this one. It has no work, starts after this one and stops before it."""
 
     def add_port(self, target: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listen on HOST:PORT or `unix:` and a path; the port. Raises RuntimeError where it cannot."""
