@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,11 @@ def test_one_process_forks_all_and_each_ends_as_it_likes(forks: ForkServer, stea
 
 def test_what_a_model_starts_holds_none_of_the_sockets(forks: ForkServer, steady: Path) -> None:
     with waiting(forks, steady) as forked:
-        opened = [each for each in Path(f"/proc/{forked.pid}/fdinfo").iterdir() if int(each.name) > 2]
-        flags = [int(line.split()[1], 8) for each in opened for line in each.read_text().splitlines() if line.startswith("flags")]
+        flags = []
+        for each in Path(f"/proc/{forked.pid}/fdinfo").iterdir():
+            with suppress(FileNotFoundError):  # It has closed that meanwhile.
+                lines = each.read_text().splitlines() if int(each.name) > 2 else []
+                flags += [int(line.split()[1], 8) for line in lines if line.startswith("flags")]
     assert len(flags) >= 2
     assert all(each & os.O_CLOEXEC for each in flags)
 
