@@ -69,9 +69,8 @@ class Forks:
 
     def _wait(self) -> float | None:
         """Seconds until something is to be done, whatever comes."""
-        if not self._running:
-            return _IDLE_SECONDS
-        return None if self._bursts is None else self._bursts.turn(self._running)
+        turn = None if self._bursts is None else self._bursts.turn(self._running)
+        return turn if self._running else _IDLE_SECONDS
 
     def _fork(self, request: dict[str, Any], status: socket.socket, *sockets: socket.socket) -> Callable[[], None] | None:
         with contextlib.suppress(Exception):  # The process will say it.

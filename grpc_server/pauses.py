@@ -69,8 +69,11 @@ class Bursts:
         self._next = 0.0
 
     def turn(self, children: Collection[int]) -> float:
-        """Stop them, or have them go on, if it is time; seconds until it is time again."""
+        """Stop them, or have them go on, if it is time; seconds until it is time again. Without any, nothing is stopped."""
         now = time.monotonic()
+        if not children:
+            self._stopped_at, self._next = None, now
+            return _LOOK_SECONDS
         if now < self._next:
             return self._next - now
         if self._stopped_at is not None:

@@ -80,6 +80,20 @@ def test_a_machine_that_is_free_lets_it_go_on() -> None:
         assert stopped.seconds == counted
 
 
+def test_the_time_after_the_last_one_has_gone_is_no_pause() -> None:
+    stopped = paused()
+    bursts = Bursts(stopped, lambda: False)
+    with burning() as process:
+        turned_until_stopped(bursts, process.pid)
+        while not bursts._stopped_at:
+            turned(bursts, process.pid, 1)
+    counted = stopped.seconds
+    bursts.turn([])
+    with burning() as process:
+        bursts.turn([process.pid])
+        assert stopped.seconds == counted
+
+
 def test_who_is_gone_does_not_disturb() -> None:
     bursts = Bursts(paused(), lambda: False)
     with burning() as process:
