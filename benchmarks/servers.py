@@ -52,6 +52,15 @@ def _post(port: int, workers: int) -> list[str]:
     return module("uvicorn", *post, "--port", str(port), "--workers", str(workers))
 
 
+def _echo(name: str, says: str, kind: str, *before: str) -> Server:
+    """A bare gRPC server; `before` goes in front of its command."""
+
+    def command(_folder: Path, port: int) -> list[str]:
+        return [*before, *module("benchmarks.bare", kind, str(port))]
+
+    return Server(name, says, GRPC, command, (IRIS,), bare=lambda body: body)
+
+
 def _grpc(name: str, says: str, cases: tuple[str, ...], models: str = SKLEARN, flags: str = "") -> Server:
     """A gRPC server of ours by itself."""
 
@@ -110,38 +119,10 @@ SERVERS = (
         (IRIS,),
         bare=lambda _body: ANSWER,
     ),
-    Server(
-        "bare grpcio sync",
-        "grpc.server that echoes bytes, 16 threads",
-        GRPC,
-        lambda _folder, port: module("benchmarks.bare", "sync", str(port)),
-        (IRIS,),
-        bare=lambda body: body,
-    ),
-    Server(
-        "bare grpcio aio",
-        "grpc.aio.server on uvloop that echoes bytes",
-        GRPC,
-        lambda _folder, port: module("benchmarks.bare", "aio", str(port)),
-        (IRIS,),
-        bare=lambda body: body,
-    ),
-    Server(
-        "bare grpcio sync, in place",
-        "the same without gRPC's event engine, as ours; no bar is about it",
-        GRPC,
-        lambda _folder, port: [*_IN_PLACE, *module("benchmarks.bare", "sync", str(port))],
-        (IRIS,),
-        bare=lambda body: body,
-    ),
-    Server(
-        "bare grpcio aio, in place",
-        "likewise",
-        GRPC,
-        lambda _folder, port: [*_IN_PLACE, *module("benchmarks.bare", "aio", str(port))],
-        (IRIS,),
-        bare=lambda body: body,
-    ),
+    _echo("bare grpcio sync", "grpc.server that echoes bytes, 16 threads", "sync"),
+    _echo("bare grpcio aio", "grpc.aio.server on uvloop that echoes bytes", "aio"),
+    _echo("bare grpcio sync, in place", "the same without gRPC's event engine, as ours; no bar is about it", "sync", *_IN_PLACE),
+    _echo("bare grpcio aio, in place", "likewise", "aio", *_IN_PLACE),
     _grpc("foretell gRPC", "`python -m grpc_server`: rules checked, model run", (IRIS, FOREST, TWO_CORES, ROWS, COLUMNS)),
     _grpc("foretell gRPC, ONNX", "the same, added with `--accelerate onnx`", (IRIS, FOREST, TWO_CORES, ROWS), ONNX),
     _grpc(
