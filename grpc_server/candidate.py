@@ -12,14 +12,15 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from contract.contract import Contract, load
-from contract.errors import SetupError
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from contract.contract import Contract, load_set
 from contract.revision import broken
 from grpc_server.cost import Clock, Cost
 from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.gates import Gate, Gates
 from grpc_server.model import try_model
-from grpc_server.pauses import Paused
+from grpc_server.pauses import Pausing
 from grpc_server.repository import Bundle, Repository
 from grpc_server.settings import ServerSettings
 from lifecycle.lifeline import end_with, show_as
@@ -57,8 +58,16 @@ def _check_revision(bundle: Bundle, contract: Contract) -> None:
         )
 
 
-def main(facts: dict[str, Any], paused: Paused, told: socket.socket, lifeline: socket.socket) -> None:
-    """Run the process, forked for it: `facts` are `name`, `version`, `settings` as JSON has them, and whether it `returns`."""
+def _all(line: socket.socket) -> bytes:
+    with line.makefile("rb") as file:
+        return file.read()
+
+
+def main(facts: dict[str, Any], clock: Clock, pauses: Pausing, told: socket.socket, lifeline: socket.socket) -> None:
+    """Run the process, forked for it: `facts` are `name`, `version`, `settings` as JSON has them, and whether it `returns`.
+
+    The contract comes first, as a FileDescriptorSet.
+    """
     show_as(f"trial {facts['name']}")
     os.setpgid(0, 0)  # What it starts ends with it. No session of its own: Linux would give that as much time as the server's.
     end_with(lifeline)
@@ -69,13 +78,15 @@ def main(facts: dict[str, Any], paused: Paused, told: socket.socket, lifeline: s
 
     with contextlib.suppress(ConnectionError):  # Nobody waits for it any more.
         try:
-            settings = ServerSettings.model_validate(facts["settings"])
-            version, contract = facts["version"], load(settings.protos)
-            costs = examine(facts["name"], version, settings, contract, tell, paused.clock, returns=facts["returns"])
+            compiled = _all(told)
+            with pauses:
+                settings, contract = (
+                    ServerSettings.model_validate(facts["settings"]),
+                    load_set(FileDescriptorSet.FromString(compiled)),
+                )
+                costs = examine(facts["name"], facts["version"], settings, contract, tell, clock, returns=facts["returns"])
         except ModelError as error:
             tell({"refused": str(error), "gate": error.gate})
-        except SetupError as error:
-            tell({"refused": str(error), "gate": Gate.CONTRACT})
         except BaseException as error:  # A model may raise anything, SystemExit too.
             tell({"refused": f"{type(error).__name__}: {str(error)[:200]}", "gate": ""})
         else:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from contract.contract import load
 from grpc_server.errors import ChangeRefused, GenerationMoved, ModelError, ModelNotFound
 from grpc_server.fork_server import ForkServer
 from grpc_server.gates import Gate
@@ -164,7 +165,7 @@ class Changer:
 
         try:
             with closing(ForkServer("candidates", nice=BACK, apart=True)) as forks:
-                Trial(self._name, version, self._settings, forks, tell).run()
+                Trial(self._name, version, load(self._settings.protos), self._settings, forks, tell).run()
         except ModelError as error:
             for last in gates[-1:]:
                 self._progress.refused(last)

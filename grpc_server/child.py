@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from grpc_server.budget import PATIENCE
 from grpc_server.cost import Cost
 from grpc_server.errors import ModelError
 from grpc_server.fork_server import ForkServer
@@ -16,9 +17,6 @@ from grpc_server.table import Matrix, Rows
 
 _START_SECONDS = 60.0
 """Longest time in which a worker must load its model and warm up."""
-
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
-"""Variables by which OpenMP, the BLAS libraries and joblib learn how many threads they may use."""
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -77,6 +75,7 @@ class Child:
         facts = {"models": str(origin.root), "name": origin.name, "version": origin.version, "digest": origin.digest}
         self._process = forks.fork("worker", facts | {"stands_back": origin.stands_back})
         self._outputs = origin.outputs
+        self._start_seconds = _START_SECONDS * (PATIENCE if origin.stands_back else 1)
         self.pid = self._process.pid
         self.name = f"worker {self.pid} of {origin}"
         self.runs = 0
@@ -88,11 +87,11 @@ class Child:
     def start(self, sample: Rows) -> Cost:
         """Wait until the model is loaded and warmed up with `sample`; what a run costs there. Raises ModelError."""
         try:
-            ((one_row, batch),) = self._ask((to_text(self._outputs), sample), _START_SECONDS).tolist()
+            ((one_row, batch),) = self._ask((to_text(self._outputs), sample), self._start_seconds).tolist()
         except ModelRaised as refusal:
             raise ModelError(str(refusal)) from None
         except WorkerHung:
-            raise ModelError(f"{self.name} was not ready after {_START_SECONDS:.0f} s") from None
+            raise ModelError(f"{self.name} was not ready after {self._start_seconds:.0f} s") from None
         except WorkerEnded:
             raise ModelError(f"{self.name} ended with code {self.wait()} while it started") from None
         return Cost(one_row, batch)
@@ -118,6 +117,11 @@ class Child:
         if isinstance(answer, str):
             raise ModelRaised(answer)
         return cast("Matrix", answer)  # Workers send nothing else.
+
+    @property
+    def paused(self) -> float:
+        """Seconds for which it has paused so far."""
+        return self._process.paused.seconds
 
     def megabytes(self) -> float:
         """Resident memory; 0 where the process is gone."""

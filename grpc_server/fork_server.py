@@ -16,10 +16,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
+from grpc_server.budget import PATIENCE
 from grpc_server.pauses import Paused
 
-_START_SECONDS = 60.0
-"""Longest time until a process is forked: what forks it may have to start, and to import what a server imports."""
+_START_SECONDS = 60.0 * PATIENCE
+"""Longest time until a process is forked: what forks it may have to start, and to import what a server imports, with pauses."""
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+"""Variables by which OpenMP, the BLAS libraries and joblib learn how many threads they may use."""
 
 _LONGEST_NUMBER = 32
 """Bytes."""
@@ -37,8 +41,9 @@ class Forked:
         """The process ends when this closes: see lifecycle/lifeline.py."""
         self._code: int | None = None
         try:
-            with keepers, line, lifeline:
-                ask([each.fileno() for each in (keepers, line, lifeline)])
+            with keepers, line, lifeline, open(Paused.shared()) as paused:
+                ask([each.fileno() for each in (keepers, line, lifeline, paused)])
+                self.paused = Paused(paused.fileno())
             self.pid = self._forked()
         except OSError:
             self._hang_up()
@@ -99,10 +104,10 @@ class ForkServer:
     def __init__(self, purpose: str, *, nice: int = 0, apart: bool = False, environment: Mapping[str, str] = os.environ) -> None:
         """All are as `nice`, have this environment, and show the purpose in lists of processes.
 
-        Those that are `apart` run in bursts while the machine is busy: see pauses.py.
+        Those that are `apart` pause while the machine is busy, see pauses.py, and have a single thread, which alone would.
         """
         self._arguments = [purpose, str(nice), "apart" if apart else ""]
-        self._environment = environment
+        self._environment = {**environment, **dict.fromkeys(THREADS, "1")} if apart else environment
         self._lock = threading.Lock()
         self._running: _Running | None = None
 
@@ -113,12 +118,6 @@ class ForkServer:
             return Forked(ask)
         except ChildProcessError:  # It was killed with this in its hands.
             return Forked(ask)
-
-    @property
-    def paused(self) -> float:
-        """Seconds for which those were stopped that were forked since it was last started."""
-        running = self._running
-        return 0.0 if running is None else running.paused.seconds
 
     def close(self) -> None:
         """End the process that forks, until it is needed again. What it has forked lives on."""
@@ -146,8 +145,7 @@ class ForkServer:
 class _Running:
     """The process that forks, once it was started."""
 
-    def __init__(self, line: socket.socket, process: subprocess.Popen[bytes], paused: Paused) -> None:
-        self.paused = paused
+    def __init__(self, line: socket.socket, process: subprocess.Popen[bytes]) -> None:
         self._line = line
         self._process = process
 
@@ -155,17 +153,16 @@ class _Running:
     def start(cls, arguments: Sequence[str], environment: Mapping[str, str]) -> Self:
         """Raises OSError where it cannot be."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        shared = Paused.shared()
-        with theirs, open(shared):
+        with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-m", "grpc_server.forking", str(theirs.fileno()), str(shared), *arguments],
+                [sys.executable, "-m", "grpc_server.forking", str(theirs.fileno()), *arguments],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # What a model prints is log: whoever reads the server's stdout expects other things.
-                pass_fds=[theirs.fileno(), shared],
+                pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C is meant for the server.
             )
-            return cls(ours, process, Paused(shared))
+            return cls(ours, process)
 
     def ask(self, message: bytes, descriptors: list[int]) -> None:
         """Raises OSError where it has left."""

@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from grpc_server import candidate, worker
-from grpc_server.pauses import Bursts, Paused, go_on_without_parent
+from grpc_server.cost import Clock
+from grpc_server.pauses import Paused, Pauses, Pausing
 from grpc_server.repository import Repository
 from grpc_server.runtimes import format_named, loader_of
 from lifecycle.lifeline import show_as
 from lifecycle.process import log_to_stderr
 
 _KINDS: dict[str, Callable[..., None]] = {"candidate": candidate.main, "worker": worker.main}
-"""What a forked process does with its facts, the time for which it is stopped, and its sockets."""
+"""What a forked process does with its facts, a clock that leaves its pauses out, the pauses, and its sockets."""
 
 _IDLE_SECONDS = 60.0
 """After so long without a request, and without a process that it has forked, it gives its memory back.
@@ -34,46 +35,47 @@ _IDLE_SECONDS = 60.0
 While they run it takes little, for they share its memory.
 """
 
-_LONGEST, _MOST_SOCKETS = 2**16, 4
-"""Bytes and sockets of a request."""
+_LONGEST, _MOST_DESCRIPTORS = 2**16, 4
+"""Bytes and descriptors of a request."""
 
 
 class Forks:
     """Forks what is asked for on a line, and tells how each ended."""
 
-    def __init__(self, line: socket.socket, paused: Paused, *, apart: bool) -> None:
+    def __init__(self, line: socket.socket, *, apart: bool) -> None:
         self._line = line
-        self._paused = paused
-        self._bursts = Bursts(paused) if apart else None
+        self._apart = apart
+        self._pauses = _pauses(Paused(), apart=apart)
         self._running: dict[int, socket.socket] = {}
         """By process id: where its id and its exit code go."""
-        self._ready = selectors.SelectSelector()  # The others count time in milliseconds, which is too coarse for bursts.
+        self._ready = selectors.DefaultSelector()
         self._ready.register(line, selectors.EVENT_READ)
 
     def serve(self) -> Callable[[], None] | None:
         """None once nobody asks any more. In each process that it forks, it returns what that is to do."""
         while True:
-            events = self._ready.select(self._wait())
+            events = self._ready.select(None if self._running else _IDLE_SECONDS)
             if not events and not self._running:
                 self._line.shutdown(socket.SHUT_RD)  # Whoever asks from now on is told; what has come before is read all the same.
             for key, _ in events:
                 if key.fileobj is not self._line:
                     self._bury(key.fd, key.data)
                     continue
-                message, descriptors, _, _ = socket.recv_fds(self._line, _LONGEST, _MOST_SOCKETS)
+                message, descriptors, _, _ = socket.recv_fds(self._line, _LONGEST, _MOST_DESCRIPTORS)
                 if not message:
                     return None
-                task = self._fork(json.loads(message), *map(_own, descriptors))
+                for each in descriptors:
+                    os.set_inheritable(each, False)  # What a model starts must not hold them open.
+                *sockets, paused = descriptors
+                with open(paused):
+                    task = self._fork(json.loads(message), Paused(paused), *(socket.socket(fileno=each) for each in sockets))
                 if task is not None:
                     return task
 
-    def _wait(self) -> float | None:
-        """Seconds until something is to be done, whatever comes."""
-        turn = None if self._bursts is None else self._bursts.turn(self._running)
-        return turn if self._running else _IDLE_SECONDS
-
-    def _fork(self, request: dict[str, Any], status: socket.socket, *sockets: socket.socket) -> Callable[[], None] | None:
-        with contextlib.suppress(Exception):  # The process will say it.
+    def _fork(
+        self, request: dict[str, Any], paused: Paused, status: socket.socket, *sockets: socket.socket
+    ) -> Callable[[], None] | None:
+        with contextlib.suppress(Exception), self._pauses:  # The process will say it.
             if format_named(name := _format(request["facts"])).forks:
                 loader_of(name)  # What is imported here takes no process any time: scikit-learn takes one or two seconds.
         gc.freeze()  # Else a collection in a process would copy every page that is shared.
@@ -82,9 +84,7 @@ class Forks:
             self._ready.close()
             for each in (self._line, status, *self._running.values()):
                 each.close()
-            if self._bursts is not None:
-                go_on_without_parent()
-            return partial(run, request["kind"], request["facts"], self._paused, *sockets)
+            return partial(run, request["kind"], request["facts"], paused.clock, _pauses(paused, apart=self._apart), *sockets)
         for each in sockets:
             each.close()
         self._running[pid] = status
@@ -99,30 +99,28 @@ class Forks:
             _tell(status, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
-def _own(descriptor: int) -> socket.socket:
-    """The socket, which what a model starts must not hold open."""
-    os.set_inheritable(descriptor, False)
-    return socket.socket(fileno=descriptor)
-
-
 def _tell(status: socket.socket, number: int) -> None:
     with contextlib.suppress(OSError):  # Nobody waits for it any more.
         status.send(str(number).encode())
 
 
-def run(kind: str, facts: dict[str, Any], paused: Paused, *sockets: socket.socket) -> None:
+def _pauses(paused: Paused, *, apart: bool) -> Pausing:
+    return Pauses(paused) if apart else contextlib.nullcontext()
+
+
+def run(kind: str, facts: dict[str, Any], clock: Clock, pauses: Pausing, *sockets: socket.socket) -> None:
     """What a forked process does."""
-    with contextlib.suppress(Exception):  # It will come to it again, and say it.
+    with contextlib.suppress(Exception), pauses:  # It will come to it again, and say it.
         loader_of(_format(facts))
-    _KINDS[kind](facts, paused, *sockets)
+    _KINDS[kind](facts, clock, pauses, *sockets)
 
 
 def _format(facts: dict[str, Any]) -> str:
     return Repository(Path(facts["models"])).manifest(facts["name"], facts["version"]).format
 
 
-def main(line: str, paused: str, _purpose: str, nice: str, apart: str) -> None:
-    """Run the process; `line` is the file descriptor of a socket, `paused` that of a Paused."""
+def main(line: str, _purpose: str, nice: str, apart: str) -> None:
+    """Run the process; `line` is the file descriptor of a socket."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # Meant for the server, which ends this process and those that it forks.
     # From Python 3.12 on. The threads are those of OpenBLAS, which ends them before a fork.
@@ -130,9 +128,8 @@ def main(line: str, paused: str, _purpose: str, nice: str, apart: str) -> None:
     os.nice(int(nice))
     show_as("fork server")
     log_to_stderr()
-    shared = Paused(int(paused))
-    os.close(int(paused))
-    task = Forks(_own(int(line)), shared, apart=bool(apart)).serve()
+    os.set_inheritable(int(line), False)
+    task = Forks(socket.socket(fileno=int(line)), apart=bool(apart)).serve()
     if task is not None:
         task()
         sys.stdout.flush()

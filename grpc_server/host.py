@@ -18,7 +18,6 @@ from grpc_server.route_store import RouteStore, Stamp
 from grpc_server.routes import PRODUCTION, Routes
 from grpc_server.shadow import Shadow
 from grpc_server.shadow_log import ShadowLog, folder_of
-from grpc_server.trial import Trial
 from lifecycle.failpoint import failpoint
 
 logger = logging.getLogger(__name__)
@@ -231,7 +230,7 @@ class Host:
 
         gates = Gates(f"model {self.name!r} version {rollout.version}", tell)
         returns = self.routes.is_return(rollout.version)
-        trial = rollout.trial = Trial(self.name, rollout.version, self._loader.settings, self._loader.forks, tell, returns=returns)
+        trial = rollout.trial = self._loader.trial(rollout.version, tell, returns=returns)
         if rollout.stopped:
             trial.stop()
         costs = trial.run()

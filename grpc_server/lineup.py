@@ -140,8 +140,8 @@ class Shadow(Protocol):
     def version(self) -> Version:
         """The version."""
 
-    def watch(self, path: str, request: bytes, call: Call, production: Version) -> Seen:
-        """Has the shadow asked the same once `production` has answered the call."""
+    def watch(self, path: str, request: bytes, call: Call, production: Version) -> Seen | None:
+        """Has the shadow asked the same once `production` has answered the call, unless it has enough to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """From a version on disk to a version in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from contract.contract import Contract
 from contract.service import Service
@@ -13,6 +13,7 @@ from grpc_server.lineup import Version
 from grpc_server.model import Model, load_model, load_tried
 from grpc_server.repository import Repository
 from grpc_server.settings import ServerSettings
+from grpc_server.trial import Trial
 
 
 class Loader:
@@ -21,10 +22,14 @@ class Loader:
     def __init__(self, name: str, contract: Contract, settings: ServerSettings, admission: Admission, forks: ForkServer) -> None:
         self.name = name
         self.settings = settings
-        self.forks = forks
+        self._forks = forks
         self.services: tuple[Service, ...] = tuple(service for service in contract.services if service.model == name)
         self._contract = contract
         self._admission = admission
+
+    def trial(self, version: str, tell: Callable[[Gate], None], *, returns: bool) -> Trial:
+        """A version in a process of its own, on its way through all gates; see Trial. Raises ModelError."""
+        return Trial(self.name, version, self._contract, self.settings, self._forks, tell, returns=returns)
 
     def load(self, version: str, gates: Gates, costs: Sequence[Cost] = (), *, apart: bool = False) -> Version:
         """Pass a version through all gates. `costs` is what was found in its trial, if it had one; it is then not timed again.

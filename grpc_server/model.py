@@ -13,6 +13,7 @@ from grpc_server import runtimes
 from grpc_server.agreement import bind, check_example, check_golden, check_manifest, sources_of
 from grpc_server.batcher import Batcher, Predict
 from grpc_server.binding import Binding
+from grpc_server.budget import PATIENCE
 from grpc_server.child import Origin
 from grpc_server.cost import Clock, Cost, Placement, cores, measure, placement
 from grpc_server.errors import Mismatches, ModelMismatch
@@ -223,7 +224,8 @@ def _pool(examined: _Examined, settings: ServerSettings, *, apart: bool) -> Pool
     return Pool(
         Origin(settings.models, bundle.name, bundle.version, bundle.manifest.digest, examined.outputs, stands_back=apart),
         examined.sample,
-        workers=cores() if settings.workers == "auto" else settings.workers,
-        seconds=settings.worker_seconds,
+        workers=1 if apart else cores() if settings.workers == "auto" else settings.workers,
+        seconds=settings.worker_seconds * (PATIENCE if apart else 1),
         max_megabytes=settings.worker_max_mb,
+        spare=not apart,  # Nobody waits for it.
     )

@@ -15,7 +15,6 @@ from grpc_server.repository import Repository
 from grpc_server.rollout import Refused, refusal
 from grpc_server.route_store import RouteStore
 from grpc_server.routes import PRODUCTION
-from grpc_server.trial import Trial
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ def open_host(loader: Loader, at: At = lambda _place, _gate: None) -> Host:
         at(place, None)
         try:
             if version in others and not proven.knows(version):
-                costs = Trial(loader.name, version, loader.settings, loader.forks, lambda _gate: None, returns=True).run()
+                costs = loader.trial(version, lambda _gate: None, returns=True).run()
             first = loader.load(version, Gates(place, partial(at, place)), costs)
         except ModelError as error:
             errors.append(error)

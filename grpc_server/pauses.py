@@ -1,40 +1,46 @@
-"""Processes that stand back run in bursts while the machine is busy, and are stopped in between.
+"""A process that stands back pauses again and again while the machine is busy.
 
 A low priority is not enough. Linux moves a task that waits at one core to another when that falls idle, and a core on which a
 process never rests never does, however low its priority: what serves then waits for milliseconds behind itself. In the pauses the
 core falls idle.
+
+The process pauses by itself, by timers of its own. One that another stops and sends on costs callers most of what the pauses save,
+for the other has to wake up for it, and comes late where the cores are wanted.
 """
 
-import ctypes
 import mmap
 import os
 import signal
 import struct
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
-from pathlib import Path
+from contextlib import AbstractContextManager
+from types import FrameType
+from typing import Self, TypeAlias
 
-BURST_SECONDS, PAUSE_SECONDS = 0.0005, 0.001
+from grpc_server.machine import Machine
+from grpc_server.timers import Timer, Wait
 
-_LOOK_SECONDS = 0.2
-"""From one look at the machine to the next. Linux counts in hundredths of a second."""
+PAUSE_SECONDS, BURST_SECONDS = 0.0017, 0.0003
+"""How long it pauses, and how long it then runs, always at the same times of CLOCK_MONOTONIC, which all processes share."""
 
-_FREE_CORES, _FREE_SHARE = 1.5, 0.9
-"""What others must leave, in cores or as a share of the machine, for bursts to be needless."""
+_LOOK_SECONDS = 0.05
+"""From one look at the machine to the next."""
 
-_DEATH_SIGNAL = 1
-"""PR_SET_PDEATHSIG of prctl(2)."""
+_PERIOD_SECONDS = PAUSE_SECONDS + BURST_SECONDS
+
+_LOOK = signal.SIGRTMIN + 9
+"""The signal to look again."""
 
 
 class Paused:
-    """Seconds for which some processes were stopped, in memory that they share with those who stop them and who wait for them.
+    """Seconds for which a process has paused, in memory that it shares with who waits for it.
 
-    It is up to a tenth more: Linux stops a process when it would run next.
+    One number says it all, so that nobody ever sees half of a change: the seconds or, while it has pauses and below zero, how much
+    less they are than if it had always had them.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        """`descriptor` is one of `shared`, and not needed any more afterwards."""
+    def __init__(self, descriptor: int = -1) -> None:
+        """`descriptor` is one of `shared`, and not needed any more afterwards; without one, nothing is shared."""
         self._memory = mmap.mmap(descriptor, mmap.PAGESIZE)
 
     @staticmethod
@@ -47,81 +53,89 @@ class Paused:
     @property
     def seconds(self) -> float:
         """So far."""
-        return float(struct.unpack_from("d", self._memory)[0])
-
-    def add(self, seconds: float) -> None:
-        """Only one process may."""
-        struct.pack_into("d", self._memory, 0, self.seconds + seconds)
+        return self._at(time.monotonic())
 
     def clock(self) -> float:
         """Seconds on a clock that stands still during pauses."""
-        return time.perf_counter() - self.seconds
+        now = time.monotonic()
+        return now - self._at(now)
+
+    def begin(self) -> None:
+        """From now on it pauses. Only the process itself may say so."""
+        now = time.monotonic()
+        self._tell(self._at(now) - _pauses(now) - 1)
+
+    def end(self) -> None:
+        """From now on it does not."""
+        self._tell(self.seconds)
+
+    def _at(self, now: float) -> float:
+        told: float = struct.unpack_from("d", self._memory)[0]
+        return told if told >= 0 else told + 1 + _pauses(now)
+
+    def _tell(self, number: float) -> None:
+        struct.pack_into("d", self._memory, 0, number)
 
 
-class Bursts:
-    """Has processes run in bursts. They are children of this process, which has not waited for their ends."""
+def _pauses(now: float) -> float:
+    """Seconds of all pauses since the clock began."""
+    periods, seconds = divmod(now, _PERIOD_SECONDS)
+    return periods * PAUSE_SECONDS + min(seconds, PAUSE_SECONDS)
 
-    def __init__(self, paused: Paused, is_free: Callable[[], bool] | None = None) -> None:
-        """`is_free` says whether the machine is not busy; it is asked a few times a second at least."""
+
+Pausing: TypeAlias = AbstractContextManager[object]
+"""What is done with it pauses, or does not: see Pauses."""
+
+
+class Pauses:
+    """What the main thread does `with` these, it does with pauses while the machine is busy. Other threads do not pause.
+
+    One object a process, which the main thread makes.
+    """
+
+    def __init__(self, paused: Paused) -> None:
         self._paused = paused
-        self._is_free = is_free or _Machine().is_free
-        self._stopped_at: float | None = None
-        self._next = 0.0
+        self._machine = Machine()
+        self._wanted = self._pausing = False
+        self._ends = Wait()
+        self._begins, self._looks = Timer(self._ends.number), Timer(_LOOK)
+        signal.signal(_LOOK, self._look)
+        signal.siginterrupt(_LOOK, False)
 
-    def turn(self, children: Collection[int]) -> float:
-        """Stop them, or have them go on, if it is time; seconds until it is time again. Without any, nothing is stopped."""
-        now = time.monotonic()
-        if not children:
-            self._stopped_at, self._next = None, now
-            return _LOOK_SECONDS
-        if now < self._next:
-            return self._next - now
-        if self._stopped_at is not None:
-            self._paused.add(now - self._stopped_at)
-            self._stopped_at = None
-            _signal(children, signal.SIGCONT)
-            wait = BURST_SECONDS
-        elif self._is_free():
-            wait = _LOOK_SECONDS
+    def __enter__(self) -> Self:
+        self._wanted = True
+        self._ends.start(_next_end(), _PERIOD_SECONDS)
+        self._looks.start(time.monotonic() + _LOOK_SECONDS, _LOOK_SECONDS)
+        self._turn()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._wanted = False
+        self._looks.stop()
+        self._stop()
+        self._ends.stop()  # Not before: a pause may have begun.
+
+    def _look(self, _number: int, _frame: FrameType | None) -> None:
+        """Also in the middle of any method here."""
+        if self._wanted and self._pausing == self._machine.is_free():
+            self._turn()
+
+    def _turn(self) -> None:
+        """Have pauses from now on, or none, as the machine is."""
+        if self._machine.is_free():
+            self._stop()
         else:
-            _signal(children, signal.SIGSTOP)
-            self._stopped_at = now
-            wait = PAUSE_SECONDS
-        self._next = time.monotonic() + wait
-        return wait
+            self._pausing = True
+            self._paused.begin()
+            self._begins.start(_next_end() - PAUSE_SECONDS, _PERIOD_SECONDS)  # Has passed where others pause already.
+
+    def _stop(self) -> None:
+        self._begins.stop()
+        if self._pausing:
+            self._paused.end()
+            self._pausing = False
 
 
-class _Machine:
-    """How much of the machine is left by those who do not stand back."""
-
-    def __init__(self) -> None:
-        self._free = False
-        self._at, self._spare, self._all = time.monotonic(), *_ticks()
-
-    def is_free(self) -> bool:
-        """Whether they leave so much that nobody waits for a core."""
-        now = time.monotonic()
-        if now - self._at >= _LOOK_SECONDS:
-            before = self._spare, self._all
-            self._at, self._spare, self._all = now, *_ticks()
-            cores = os.cpu_count() or 1
-            left = cores * (self._spare - before[0]) / max(self._all - before[1], 1)
-            self._free = left >= min(_FREE_CORES, _FREE_SHARE * cores)
-        return self._free
-
-
-def _ticks() -> tuple[int, int]:
-    """Time that cores were idle or with processes that stand back, and all of it."""
-    user, nice, system, idle, wait, *others = map(int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9])
-    return nice + idle + wait, user + nice + system + idle + wait + sum(others)
-
-
-def _signal(children: Collection[int], number: signal.Signals) -> None:
-    for child in children:
-        with suppress(ProcessLookupError):
-            os.kill(child, number)
-
-
-def go_on_without_parent() -> None:
-    """From now on this process is not left stopped where the one dies that stops it."""
-    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGCONT)
+def _next_end() -> float:
+    """When the pause ends that has begun, or else the next one."""
+    return (time.monotonic() - PAUSE_SECONDS) // _PERIOD_SECONDS * _PERIOD_SECONDS + _PERIOD_SECONDS + PAUSE_SECONDS

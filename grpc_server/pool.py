@@ -1,4 +1,4 @@
-"""The worker processes of one model: as many as may run at once, and a warm spare that steps in when one is lost."""
+"""The worker processes of one model: as many as may run at once, and perhaps a warm spare that steps in when one is lost."""
 
 import logging
 import os
@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from grpc_server.child import THREADS, Child, NoWorker, Origin, WorkerHung
+from grpc_server.child import Child, NoWorker, Origin, WorkerHung
 from grpc_server.cost import cores
 from grpc_server.errors import ModelError
-from grpc_server.fork_server import ForkServer
+from grpc_server.fork_server import THREADS, ForkServer
 from grpc_server.table import Matrix, Rows
 
 logger = logging.getLogger(__name__)
@@ -28,8 +28,10 @@ class Pool:
     started. A run that loses its worker is not tried again here, so one set of rows ends at most one worker a try.
     """
 
-    def __init__(self, origin: Origin, sample: Rows, *, workers: int, seconds: float, max_megabytes: int) -> None:
-        """Start `workers` processes at once, wait until all are warm, then start the spare.
+    def __init__(
+        self, origin: Origin, sample: Rows, *, workers: int, seconds: float, max_megabytes: int, spare: bool = True
+    ) -> None:
+        """Start `workers` processes at once, wait until all are warm, then start the spare, if there is to be one.
 
         `sample` is rows to warm up with, `seconds` the longest a run may take, `max_megabytes` the resident memory above which a
         worker is replaced between two runs, or 0. Raises ModelError where a worker cannot start; none then stays behind.
@@ -44,6 +46,8 @@ class Pool:
         self._forks = ForkServer(
             f"workers of {origin} in {origin.root}", apart=origin.stands_back, environment=threads | os.environ
         )
+        self.paused = 0.0
+        """Seconds for which workers have paused during runs so far."""
         self._changed = threading.Condition()
         self._children: set[Child] = set()
         self._idle: list[Child] = []
@@ -54,11 +58,8 @@ class Pool:
         self._closed = False
         self._keepers: list[threading.Thread] = []
         self._start(workers)
-
-    @property
-    def paused(self) -> float:
-        """Seconds for which the workers were stopped so far."""
-        return self._forks.paused
+        if spare:
+            self._hire()
 
     @property
     def idle(self) -> int:
@@ -89,13 +90,14 @@ class Pool:
     def _run(self, rows: Rows) -> Matrix:
         """What the model makes of `rows`; ends a worker that takes too long. Raises RunFailed, as one of its kinds."""
         child = self._take()
+        paused = child.paused
         try:
             return child.run(rows, self._seconds)
         except WorkerHung as hung:
             logger.error("%s", hung)
             raise
         finally:
-            self._give_back(child)
+            self._give_back(child, child.paused - paused)
 
     def _take(self) -> Child:
         with self._changed:
@@ -106,9 +108,10 @@ class Pool:
             self._busy.add(child)
             return child
 
-    def _give_back(self, child: Child) -> None:
+    def _give_back(self, child: Child, paused: float) -> None:
         outgrown = self._outgrown(child)
         with self._changed:
+            self.paused += paused
             self._busy.remove(child)
             if outgrown and self._idle:
                 logger.info("%s takes more than %d MB and is replaced", child.name, self._max_megabytes)
@@ -130,7 +133,6 @@ class Pool:
         if refused:
             self.close(0.0)
             raise ModelError(str(refused))
-        self._hire()
 
     def _hire(self) -> None:
         keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)

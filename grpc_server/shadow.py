@@ -12,6 +12,7 @@ from grpc_server.batcher import Job, Outputs, Rows
 from grpc_server.call import Call
 from grpc_server.handler import parsed
 from grpc_server.lineup import Comparison, Version
+from grpc_server.machine import Machine
 from grpc_server.model import Model
 from grpc_server.predictor import Seen
 from grpc_server.reading import LABELS, Reading, Value, kind_of, values
@@ -29,10 +30,11 @@ _MOST_BYTES = 4 * 1024 * 1024
 _MOST_ROWS = 256
 """Rows of one call that are compared: the first ones."""
 
-_SHARE = 0.05
-"""Of the interpreter's time that comparing may take, so that nineteen twentieths are left to the calls."""
+_SHARE, _BUSY_SHARE = 0.05, 0.001
+"""Of the interpreter's time that comparing may take, and the same while the machine is busy: calls that come meanwhile wait for it,
+and no more than one in a hundred should."""
 
-_SECONDS = 120.0
+_SECONDS = 86_400.0
 """Longest time that one answer is waited for: a run that hangs is ended before, by `worker_seconds`."""
 
 _FLUSH_SECONDS = 1.0
@@ -62,6 +64,7 @@ class Shadow:
         """`features` is whether the log is to hold the rows as well as the answers."""
         self.version = version
         self.comparison = Comparison()
+        self._machine = Machine()
         self._log = log
         self._features = features
         self._methods = {method.path: (model, method) for model in version.models for method in model.service.methods}
@@ -77,23 +80,29 @@ class Shadow:
         self._thread = threading.Thread(target=self._run, name=f"shadow of {version.name}", daemon=True)
         self._thread.start()
 
-    def watch(self, path: str, request: bytes, call: Call, production: Version) -> Seen:
-        """Has the shadow asked the same once `production` has answered the call."""
+    def watch(self, path: str, request: bytes, call: Call, production: Version) -> Seen | None:
+        """Has the shadow asked the same once `production` has answered the call, unless it has enough to do."""
+        with self._changed:
+            if self._is_full(request):
+                return None
         start = time.perf_counter()
 
         def seen(outputs: Outputs) -> None:
             seconds = time.perf_counter() - start
             with self._changed:
-                full = self._waiting and self._bytes + len(request) > _MOST_BYTES
-                if full or len(self._waiting) >= _MOST_WAITING:
-                    self.comparison.left_out += 1
-                    self._skipped += 1
-                    return
-                self._waiting.append(_Asked(path, request, call.request_id, production, outputs, seconds))
-                self._bytes += len(request)
-                self._changed.notify()
+                if not self._is_full(request):
+                    self._waiting.append(_Asked(path, request, call.request_id, production, outputs, seconds))
+                    self._bytes += len(request)
+                    self._changed.notify()
 
         return seen
+
+    def _is_full(self, request: bytes) -> bool:
+        """Whether the call is to be left out, which is then counted."""
+        full = len(self._waiting) >= _MOST_WAITING or bool(self._waiting and self._bytes + len(request) > _MOST_BYTES)
+        self.comparison.left_out += full
+        self._skipped += full
+        return full
 
     def close(self) -> None:
         """Ask nothing more. The version is left to who made it."""
@@ -113,7 +122,8 @@ class Shadow:
                 if asked is not None:
                     used = time.thread_time()
                     self._compare(asked)
-                    self._rest((time.thread_time() - used) * (1 / _SHARE - 1))
+                    share = _SHARE if self._machine.is_free() else _BUSY_SHARE
+                    self._rest((time.thread_time() - used) * (1 / share - 1))
                 if self._log.pending and time.monotonic() - written > _FLUSH_SECONDS:
                     self._log.flush()
                     written = time.monotonic()
@@ -160,7 +170,7 @@ class Shadow:
         whole = isinstance(rows, tuple) or len(rows) <= _MOST_ROWS
         first = rows if isinstance(rows, tuple) or whole else rows[:_MOST_ROWS]
         outputs = _run(model, first, asked.request_id)
-        seconds = time.perf_counter() - start - max(_paused(model) - paused, 0.0)
+        seconds = time.perf_counter() - start - (_paused(model) - paused)
         self.comparison.answered += 1
         self.comparison.seconds += seconds
         production, shadow = pairing.rows(asked.outputs if whole else asked.outputs[:_MOST_ROWS], outputs)

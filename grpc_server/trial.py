@@ -1,11 +1,14 @@
 """Trying a version before it is let near what is served: in a process of its own, a limited time at each gate."""
 
+import contextlib
 import json
 import select
 import signal
+import socket
 from collections.abc import Callable
 from typing import Any
 
+from contract.contract import Contract
 from grpc_server.budget import Budget
 from grpc_server.cost import Cost
 from grpc_server.errors import ModelError, ModelMismatch
@@ -30,6 +33,7 @@ class Trial:
         self,
         name: str,
         version: str,
+        contract: Contract,
         settings: ServerSettings,
         forks: ForkServer,
         tell: Callable[[Gate], None],
@@ -41,11 +45,11 @@ class Trial:
         Raises ModelError where no process can be started.
         """
         self._place = f"model {name!r} version {version}"
+        self._contract = contract
         self._settings = settings
         self._tell = tell
         self._gate: Gate | None = None
         self._received = b""
-        self._paused = lambda: forks.paused
         told = settings.model_dump(mode="json")
         facts = {"models": told["models"], "name": name, "version": version, "settings": told, "returns": returns}
         try:
@@ -69,7 +73,8 @@ class Trial:
         self._process.kill()
 
     def _verdict(self) -> list[Cost]:
-        budget = Budget(self._process.pid, _START_SECONDS, self._paused)
+        budget = self._budget(_START_SECONDS)
+        self._hand_over()
         while True:
             facts = self._next(budget)
             if "costs" in facts:
@@ -79,15 +84,25 @@ class Trial:
                 refusal.gate = facts["gate"]
                 raise refusal
             self._gate = Gate(facts["gate"])
-            budget = Budget(self._process.pid, self._settings.gate_seconds, self._paused)
+            budget = self._budget(self._settings.gate_seconds)
             self._tell(self._gate)
+
+    def _hand_over(self) -> None:
+        """The contract, as it is served: whoever compiles it again takes the time of what serves, or finds another on the disk."""
+        with contextlib.suppress(OSError):  # Whoever has ended says nothing either: see _receive.
+            self._process.line.sendall(self._contract.descriptor_set)
+            self._process.line.shutdown(socket.SHUT_WR)
+
+    def _budget(self, seconds: float) -> Budget:
+        return Budget(self._process.pid, seconds, lambda: self._process.paused.seconds)
 
     def _next(self, budget: Budget) -> dict[str, Any]:
         while b"\n" not in self._received:
             left = budget.left
             if left <= 0:
                 limit = f"gate_seconds, {self._settings.gate_seconds:g} s" if self._gate else f"{_START_SECONDS:g} s"
-                raise ModelMismatch(f"{self._place} took longer than {limit}")
+                busy = f", of which a busy machine left it {budget.own:.1f} s" if budget.taken >= budget.most else ""
+                raise ModelMismatch(f"{self._place} took longer than {limit}: {budget.taken:.1f} s{busy}")
             if select.select([self._process.line], [], [], left)[0]:
                 self._receive()
         line, _, self._received = self._received.partition(b"\n")

@@ -25,7 +25,7 @@ from grpc_server.cost import Clock, measure
 from grpc_server.errors import ArtifactAltered
 from grpc_server.frame import receive, send
 from grpc_server.outputs import asking, from_text
-from grpc_server.pauses import Paused
+from grpc_server.pauses import Pausing
 from grpc_server.repository import Repository
 from grpc_server.table import Matrix, Rows
 from lifecycle.lifeline import end_with, show_as, stand_back
@@ -43,17 +43,23 @@ Predict = Callable[[Any], Matrix]
 
 
 def serve(
-    line: socket.socket, load: Callable[[str], Predict], warm: Callable[[], None] = lambda: None, clock: Clock = time.perf_counter
+    line: socket.socket,
+    load: Callable[[str], Predict],
+    warm: Callable[[], None] = lambda: None,
+    clock: Clock = time.perf_counter,
+    pauses: Pausing | None = None,
 ) -> None:
     """Load the model, call `warm` once it is, and answer frames until the other end closes.
 
-    `load` takes the outputs that are wanted.
+    `load` takes the outputs that are wanted. What the model does, it does with the `pauses`, which the `clock` leaves out.
     """
+    pauses = pauses or contextlib.nullcontext()
     with contextlib.suppress(EOFError, ConnectionError):
         wanted = cast("str", receive(line))  # The server sends nothing else.
         sample = _rows(line)
         try:
-            predict = load(wanted)
+            with pauses:
+                predict = load(wanted)
         except SetupError as error:
             send(line, str(error))
             return
@@ -61,11 +67,15 @@ def serve(
             logger.exception("while loading")
             send(line, f"{type(error).__name__} while a worker loaded the model; the log has the trace")
             return
-        cost = measure(predict, sample, clock)
+        with pauses:
+            cost = measure(predict, sample, clock)
         send(line, np.array([[cost.one_row, cost.batch]]))
         warm()
         while True:
-            send(line, _answer(predict, _rows(line)))
+            rows = _rows(line)
+            with pauses:
+                answer = _answer(predict, rows)
+            send(line, answer)
 
 
 def _rows(line: socket.socket) -> Rows:
@@ -93,11 +103,11 @@ def load_version(root: Path, name: str, version: str, digest: str, wanted: str) 
     return asking(sources, from_text(wanted) or sources[0].outputs)
 
 
-def main(facts: dict[str, Any], paused: Paused, line: socket.socket, lifeline: socket.socket) -> None:
+def main(facts: dict[str, Any], clock: Clock, pauses: Pausing, line: socket.socket, lifeline: socket.socket) -> None:
     """Run the process, forked for it: `facts` are `models`, `name`, `version`, `digest`, and whether it `stands_back`."""
     os.setsid()
     show_as(f"worker {facts['name']}")
     end_with(lifeline)
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     load = partial(load_version, Path(facts["models"]), facts["name"], facts["version"], facts["digest"])
-    serve(line, load, lambda: stand_back(_LAST) if facts["stands_back"] else None, paused.clock)
+    serve(line, load, lambda: stand_back(_LAST) if facts["stands_back"] else None, clock, pauses)

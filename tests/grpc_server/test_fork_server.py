@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from grpc_server.child import THREADS
-from grpc_server.fork_server import Forked, ForkServer, _Running
+from contract.contract import Contract
+from grpc_server.fork_server import THREADS, Forked, ForkServer, _Running
 from grpc_server.gates import Gate
-from grpc_server.pauses import Paused
 from grpc_server.runtimes.built_in import ENTRY_POINTS
 from grpc_server.settings import ServerSettings
 from grpc_server.trial import Trial
@@ -97,15 +96,25 @@ def test_the_end_of_one_that_nobody_tells_of_is_noticed(forks: ForkServer, stead
         assert forked.wait(60) == -signal.SIGKILL
 
 
-def test_a_candidate_passes_the_gates_though_what_forked_it_has_ended(forks: ForkServer, settings: ServerSettings) -> None:
+def test_a_candidate_passes_the_gates_though_what_forked_it_has_ended(
+    forks: ForkServer, settings: ServerSettings, contract: Contract
+) -> None:
     gates: list[Gate] = []
 
     def tell(gate: Gate) -> None:
         gates.append(gate)
         forks.close()
 
-    (cost,) = Trial("iris", "1", settings, forks, tell).run()
+    (cost,) = Trial("iris", "1", contract, settings, forks, tell).run()
     assert gates == [Gate.DIGEST, Gate.LOAD, Gate.CONTRACT, Gate.GOLDEN, Gate.WARM_UP]
+    assert 0 < cost.one_row < 1
+
+
+def test_a_candidate_is_held_against_the_contract_that_is_served_whatever_is_on_disk_by_now(
+    forks: ForkServer, steady: Path, tmp_path: Path, contract: Contract
+) -> None:
+    settings = ServerSettings(models=steady, protos=tmp_path / "gone")
+    (cost,) = Trial("iris", "1", contract, settings, forks, lambda _gate: None).run()
     assert 0 < cost.one_row < 1
 
 
@@ -117,10 +126,10 @@ def test_it_leaves_when_nobody_asks_and_nothing_runs(monkeypatch: pytest.MonkeyP
 
     def start(_class: Any, _arguments: Any, _environment: Any) -> _Running:
         line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs, open(Paused.shared()) as paused:
-            descriptors = [theirs.fileno(), paused.fileno()]
-            started.append(subprocess.Popen([sys.executable, "-c", IMPATIENT, *map(str, descriptors)], pass_fds=descriptors))
-            return _Running(line, started[-1], Paused(paused.fileno()))
+        with theirs:
+            command = [sys.executable, "-c", IMPATIENT, str(theirs.fileno())]
+            started.append(subprocess.Popen(command, pass_fds=[theirs.fileno()]))
+            return _Running(line, started[-1])
 
     monkeypatch.setattr(_Running, "start", classmethod(start))
     with closing(ForkServer("tests")) as forks:
@@ -157,7 +166,6 @@ def test_what_is_imported_before_a_fork_begins_no_threads_and_leaves_nothing_at_
 def test_it_ends_with_the_server() -> None:
     code = """
 import os
-from grpc_server.child import THREADS
 from grpc_server.fork_server import _Running
 print(_Running.start(["tests", "0", ""], os.environ)._process.pid, flush=True)
 os._exit(0)

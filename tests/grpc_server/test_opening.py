@@ -51,7 +51,7 @@ def test_what_has_answered_is_not_tried_again_at_a_start(
         follow(host, tmp_path, "2")
         assert served(host) == "2"
     told = loader(tmp_path, contract)
-    monkeypatch.setattr(told, "forks", None)  # No process could be had.
+    monkeypatch.setattr(told, "_forks", None)  # No process could be had.
     host = open_host(told)
     assert served(host) == "2"
     host.close(10)

@@ -1,180 +1,192 @@
-"""What stands back is stopped again and again while the machine is busy, and nobody counts that time against it."""
+"""What stands back pauses again and again while the machine is busy, and nobody counts that time against it."""
 
 import os
-import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from grpc_server.fork_server import Forked, ForkServer
-from grpc_server.pauses import Bursts, Paused
+import pytest
 
-BURN = "while True: pass"
+from grpc_server.budget import Budget
+from grpc_server.fork_server import THREADS, ForkServer
+from grpc_server.pauses import BURST_SECONDS, PAUSE_SECONDS, Paused
+from grpc_server.timers import Timer
 
-
-@contextmanager
-def burning() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that always wants a core."""
-    process = subprocess.Popen([sys.executable, "-S", "-c", BURN])
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-def cpu(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
-
-
-def paused() -> Paused:
-    with open(Paused.shared()) as shared:
-        return Paused(shared.fileno())
-
-
-def turned(bursts: Bursts, pid: int, turns: int) -> set[str]:
-    """The states of a process while it has so many turns."""
-    states = set()
-    for _ in range(turns):
-        select.select([], [], [], bursts.turn([pid]))
-        states.add(state(pid))
-    return states
-
-
-def turned_until_stopped(bursts: Bursts, pid: int) -> None:
-    """Linux stops a process when it would run next, which may take a while where others want the cores."""
-    assert any("T" in turned(bursts, pid, 2) for _ in range(5000))
-
-
-def test_a_busy_machine_stops_it_again_and_again_and_counts_for_how_long() -> None:
-    stopped = paused()
-    bursts = Bursts(stopped, lambda: False)
-    with burning() as process:
-        start = time.monotonic()
-        turned_until_stopped(bursts, process.pid)
-        turned(bursts, process.pid, 100)
-        ran = cpu(process.pid)
-        assert stopped.seconds > 0
-        assert ran > 0
-        assert ran + stopped.seconds <= time.monotonic() - start + 0.1  # It had begun before.
-
-
-def test_a_machine_that_is_free_lets_it_go_on() -> None:
-    stopped = paused()
-    free = [False]
-    bursts = Bursts(stopped, lambda: free[0])
-    with burning() as process:
-        turned_until_stopped(bursts, process.pid)
-        free[0] = True
-        turned(bursts, process.pid, 2)
-        counted = stopped.seconds
-        assert "T" not in turned(bursts, process.pid, 2)
-        assert stopped.seconds == counted
-
-
-def test_the_time_after_the_last_one_has_gone_is_no_pause() -> None:
-    stopped = paused()
-    bursts = Bursts(stopped, lambda: False)
-    with burning() as process:
-        turned_until_stopped(bursts, process.pid)
-        while not bursts._stopped_at:
-            turned(bursts, process.pid, 1)
-    counted = stopped.seconds
-    bursts.turn([])
-    with burning() as process:
-        bursts.turn([process.pid])
-        assert stopped.seconds == counted
-
-
-def test_who_is_gone_does_not_disturb() -> None:
-    bursts = Bursts(paused(), lambda: False)
-    with burning() as process:
-        pass
-    assert [bursts.turn([process.pid]) > 0 for _ in range(2)] == [True, True]
-
-
-TIMED = """
+BUSY = """
 import sys, time
 import numpy as np
 from grpc_server.cost import measure
-from grpc_server.pauses import Paused
+from grpc_server.pauses import Paused, Pauses
 
+paused = Paused(int(sys.argv[1]))
+pauses = Pauses(paused)
+free = [False]
+pauses._machine.is_free = lambda: free[0]
+
+def burn(seconds):
+    start, ran = time.monotonic(), time.thread_time()
+    while time.monotonic() < start + seconds:
+        pass
+    return (time.thread_time() - ran) / seconds
+
+"""
+"""A process that finds the machine busy until `free[0]` is set."""
+
+
+def run(code: str) -> list[float]:
+    """What a process prints in which the machine is busy."""
+    with open(Paused.shared()) as shared:
+        command = [sys.executable, "-c", BUSY + code, str(shared.fileno())]
+        environment = os.environ | dict.fromkeys(THREADS, "1")
+        done = subprocess.run(command, env=environment, pass_fds=[shared.fileno()], stdout=subprocess.PIPE, text=True, check=True)
+    return [float(word) for word in done.stdout.split()]
+
+
+def test_a_busy_machine_leaves_it_bursts_and_what_it_pauses_is_counted() -> None:
+    ran, seconds, after = run("""
+with pauses:
+    before = paused.seconds
+    print(burn(2.0), paused.seconds - before)
+before = paused.seconds
+burn(0.2)
+print(paused.seconds - before)
+""")
+    share = PAUSE_SECONDS / (PAUSE_SECONDS + BURST_SECONDS)
+    assert 0 < ran < 0.7
+    assert seconds == pytest.approx(2 * share, rel=0.05)
+    assert after == 0
+
+
+def test_a_machine_that_is_free_or_becomes_so_lets_it_go_on() -> None:
+    paused_so_far, then = run("""
+with pauses:
+    burn(0.3)
+    free[0] = True
+    burn(0.2)
+    before = paused.seconds
+    burn(0.2)
+    print(before, paused.seconds - before)
+""")
+    assert 0.3 * PAUSE_SECONDS / (PAUSE_SECONDS + BURST_SECONDS) * 0.8 < paused_so_far < 0.5
+    assert then == 0
+
+
+def test_a_run_outside_python_pauses_too() -> None:
+    seconds, ran, by_clock = run("""
+rows = np.random.default_rng(1).random((1200, 1200))
+rows @ rows
+with pauses:
+    start, used, clock = time.monotonic(), time.thread_time(), paused.clock()
+    rows @ rows
+    print(time.monotonic() - start, time.thread_time() - used, paused.clock() - clock)
+""")
+    assert ran < seconds / 2
+    assert by_clock < seconds / 2
+
+
+def test_short_runs_never_take_less_than_no_time() -> None:
+    taken = run("""
+for _ in range(200):
+    start = paused.clock()
+    with pauses:
+        burn(0.0001)
+    print(paused.clock() - start)
+""")
+    assert len(taken) == 200
+    assert min(taken) > 0
+    assert sorted(taken)[100] < PAUSE_SECONDS
+
+
+def test_a_pause_changes_nothing_of_what_it_interrupts() -> None:
+    """The errors of system calls are told in a variable that a handler might overwrite."""
+    (others,) = run("""
+import os
+others = 0
+with pauses:
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        for _ in range(100):
+            try:
+                os.stat("/nowhere/at/all")
+            except FileNotFoundError:
+                pass
+            except OSError:
+                others += 1
+print(others)
+""")
+    assert others == 0
+
+
+def test_a_cost_does_not_hold_the_pauses() -> None:
+    without, by_the_clock = run("""
 def predict(rows):
-    end = time.process_time() + 0.03
-    while time.process_time() < end:
+    end = time.thread_time() + 0.03
+    while time.thread_time() < end:
         pass
     return rows
 
-print("ready", flush=True)
-sys.stdin.readline()
-for clock in (Paused(int(sys.argv[1])).clock, time.perf_counter):
-    print(measure(predict, np.zeros((1, 4)), clock).one_row, flush=True)
-"""
+with pauses:
+    for clock in (paused.clock, time.perf_counter):
+        print(measure(predict, np.zeros((1, 4)), clock).one_row)
+""")
+    assert 0.03 <= without < by_the_clock
 
 
-def test_a_cost_does_not_hold_the_time_for_which_the_model_was_stopped() -> None:
-    with open(Paused.shared()) as shared:
-        bursts = Bursts(Paused(shared.fileno()), lambda: False)
-        command = [sys.executable, "-c", TIMED, str(shared.fileno())]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(command, pass_fds=[shared.fileno()], stdin=pipe, stdout=pipe, text=True) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            while process.poll() is None:
-                select.select([], [], [], bursts.turn([process.pid]))
-            without, by_the_clock = map(float, process.stdout.read().split())
-    assert 0.01 < without < by_the_clock
+def test_a_budget_holds_neither_pauses_nor_more_than_its_patience() -> None:
+    paused = [0.0]
+    budget = Budget(os.getpid(), 1.0, lambda: paused[0])
+    assert 0.5 < budget.left <= 1
+    paused[0] = 10.0
+    assert budget.own < 0
+    assert 4.5 < budget.left <= budget.most == 5
+
+
+def test_more_timers_than_the_kernel_has_are_an_error() -> None:
+    with pytest.raises(OSError, match="Invalid argument"):
+        Timer(signal.NSIG + 100)
 
 
 @contextmanager
-def apart(steady: Path) -> Iterator[tuple[ForkServer, Forked]]:
-    """A process that was forked to stand back on a machine on which each core is wanted; it waits for its first frame."""
+def burning() -> Iterator[None]:
+    """Processes that want every core."""
     with ExitStack() as stack:
         for _ in range(os.cpu_count() or 1):
-            stack.enter_context(burning())
-        forks = stack.enter_context(closing(ForkServer("tests", apart=True)))
-        facts = {"models": str(steady), "name": "iris", "version": "1", "digest": "", "stands_back": False}
-        yield forks, stack.enter_context(closing(forks.fork("worker", facts)))
+            process = stack.enter_context(subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]))
+            stack.callback(process.kill)
+        yield
 
 
-def until(pid: int, states: str) -> None:
-    end = time.monotonic() + 20
-    while state(pid) not in states:
-        assert time.monotonic() < end, f"{pid} is {state(pid)}, not one of {states}"
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
         os.sched_yield()
 
 
-def test_what_is_forked_to_stand_back_is_stopped_where_each_core_is_wanted(steady: Path) -> None:
-    with apart(steady) as (forks, forked):
-        until(forked.pid, "T")
-        end = time.monotonic() + 20
-        while not forks.paused > 0.05 and time.monotonic() < end:
-            os.sched_yield()
-        assert forks.paused > 0.05
+def is_there(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def test_what_is_forked_to_stand_back_pauses_where_each_core_is_wanted(steady: Path) -> None:
+    facts = {"name": "iris", "version": "1", "settings": {"models": str(steady)}, "returns": False}
+    with burning(), closing(ForkServer("tests", apart=True)) as forks, closing(forks.fork("candidate", facts)) as forked:
+        forked.line.sendall(b"no contract")
+        forked.line.shutdown(1)
+        until(lambda: not is_there(forked.pid))
+        assert forked.paused.seconds > 0
+        assert forked.wait(60) == 0
+
+
+def test_what_is_forked_beside_the_server_does_not(steady: Path) -> None:
+    facts = {"models": str(steady), "name": "iris", "version": "1", "digest": "", "stands_back": False}
+    with burning(), closing(ForkServer("tests")) as forks, closing(forks.fork("worker", facts)) as forked:
+        assert forked.paused.seconds == 0
         forked.kill()
         assert forked.wait(60) == -signal.SIGKILL
-
-
-def test_nothing_is_left_stopped_by_one_that_is_killed(steady: Path) -> None:
-    with apart(steady) as (_forks, forked):
-        until(forked.pid, "T")
-        who = int(Path(f"/proc/{forked.pid}/stat").read_text().rpartition(")")[2].split()[1])
-        os.kill(who, signal.SIGKILL)
-        handle = os.pidfd_open(who) if Path(f"/proc/{who}").exists() else None
-        if handle is not None:
-            with open(handle) as process:
-                assert select.select([process], [], [], 20)[0]
-        until(forked.pid, "RSD")
-        forked.line.close()
-        assert forked.wait(60) in (0, -signal.SIGKILL)

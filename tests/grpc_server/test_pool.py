@@ -97,6 +97,17 @@ def test_runs_of_several_threads_get_their_own_answers(pool: Pool) -> None:
         assert all(threads.map(answers, pool.runners * 2, [0, 1_000, 2_000, 3_000]))
 
 
+def test_without_a_spare_there_is_one_process_and_another_after_it(own: Origin) -> None:
+    pool = Pool(own, rows(Deed.ANSWER), workers=1, seconds=30.0, max_megabytes=0, spare=False)
+    try:
+        lost = pid(pool)
+        assert workers_of(own) == [lost]
+        assert isinstance(failure(pool, Deed.EXIT), WorkerEnded)
+        assert pid(pool) != lost
+    finally:
+        pool.close(10.0)
+
+
 def test_a_model_that_raises_keeps_its_worker(pool: Pool) -> None:
     before = pid(pool)
     with pytest.raises(ModelRaised, match="ValueError"):

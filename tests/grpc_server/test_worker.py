@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from grpc_server.child import THREADS, Child, ModelRaised, Origin, WorkerEnded
+from grpc_server.child import Child, ModelRaised, Origin, WorkerEnded
 from grpc_server.errors import ModelError
-from grpc_server.fork_server import ForkServer
+from grpc_server.fork_server import THREADS, ForkServer
 from grpc_server.repository import Repository
 from grpc_server.worker import load_version
 from tests.conftest import ROOT
