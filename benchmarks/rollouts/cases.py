@@ -99,6 +99,8 @@ def fresh(stage: Stage, plan: Plan, _found: Found) -> Iterator[Measured]:
 
 def candidates(stage: Stage, plan: Plan, found: Found) -> Iterator[Measured]:
     """Versions that must be refused, each by its own gate."""
+    stage.promote(stage.add(stage.workload.estimator))  # What forks them imports what they need.
+    stage.rollback()
     for number in range(plan.rounds):
         for fault in FAULTS[: plan.faults]:
             version = stage.add(fault.make(stage.workload.estimator))
