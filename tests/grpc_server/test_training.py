@@ -122,7 +122,7 @@ def test_golden_rows_hold_any_output_and_are_checked(repository: Repository, tmp
 
 
 def test_targets_are_named_or_counted(repository: Repository, tmp_path: Path) -> None:
-    model = RandomForestRegressor(3).fit(FRAME[["n", "code"]], np.column_stack((Y, Y)))
+    model = RandomForestRegressor(3, bootstrap=False).fit(FRAME[["n", "code"]], np.column_stack((Y, Y)))
     assert [target.name for target in added(repository, tmp_path, model).targets] == ["0", "1"]
     manifest = added(
         repository, tmp_path, model, [{"features": {"n": 1, "code": 1}, "outputs": {"value.weight": 0}}], targets=("size", "weight")
