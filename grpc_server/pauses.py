@@ -20,7 +20,7 @@ from typing import Self, TypeAlias
 from grpc_server.machine import Machine
 from grpc_server.timers import Timer, Wait
 
-PAUSE_SECONDS, BURST_SECONDS = 0.0017, 0.0003
+PAUSE_SECONDS, BURST_SECONDS = 0.0027, 0.0003
 """How long it pauses, and how long it then runs, always at the same times of CLOCK_MONOTONIC, which all processes share."""
 
 _LOOK_SECONDS = 0.05
