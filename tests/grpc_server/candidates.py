@@ -184,7 +184,7 @@ def loader(root: Path, contract: Contract, **settings: Any) -> Loader:
 
 
 def until(host: Host, condition: Callable[[], bool]) -> None:
-    """Wait for a change of the host after which `condition` holds."""
+    """Wait for a change of the host after which `condition` holds. It never sees the host in the midst of one."""
     event = threading.Event()
     before = host.changed
 
@@ -192,9 +192,13 @@ def until(host: Host, condition: Callable[[], bool]) -> None:
         before()
         event.set()
 
+    def holds() -> bool:
+        with host.still():
+            return condition()
+
     host.changed = changed
     try:
-        while not condition():
+        while not holds():
             assert event.wait(60), f"{host.rollout} {host.refused}"
             event.clear()
     finally:
