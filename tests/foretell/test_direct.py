@@ -1,4 +1,4 @@
-"""The channel within a process against gRPC's own: the same answers, statuses, details and metadata."""
+"""The channels of our own against that of `grpc.aio`: the same answers, statuses, details and metadata."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from foretell.direct import DirectChannel
 from rest_bridge.channel import Channel, open_channel
+from rest_bridge.core_channel import CoreChannel
 from tests.fakes import FakeRuntime, Held, even
 from tests.grpc_server.serving import Stub, by_first_column, served
 from tests.iris import EXAMPLE
@@ -22,12 +23,12 @@ LIMIT = 4096
 
 
 class Ways:
-    """A server, and both ways to it."""
+    """A server, and all ways to it."""
 
-    def __init__(self, stub: Stub, over_grpc: Channel) -> None:
+    def __init__(self, stub: Stub, over_grpc: grpc.aio.Channel) -> None:
         self.stub = stub
         direct = DirectChannel(stub.handlers, stub.registry, LIMIT)
-        self.channels: dict[str, Channel] = {"grpc": over_grpc, "direct": direct}
+        self.channels: dict[str, Channel] = {"grpc": over_grpc, "core": CoreChannel(over_grpc), "direct": direct}
 
     def call(self, way: str, name: str, request: Any, seconds: float = 10.0) -> Any:
         path = self.stub.methods[name].path if name in self.stub.methods else name
@@ -91,68 +92,72 @@ REQUESTS: list[tuple[str, str, Callable[[Stub], Any], grpc.StatusCode | None]] =
 
 
 @pytest.mark.parametrize("inline", [True, False], ids=["inline", "thread"])
-async def test_a_call_ends_alike_on_both_ways(inline: bool) -> None:
-    async with ways(FakeRuntime(by_first_column), inline=inline) as both:
+async def test_a_call_ends_alike_on_each_way(inline: bool) -> None:
+    async with ways(FakeRuntime(by_first_column), inline=inline) as every:
         for name, method, request, code in REQUESTS:
-            over_grpc, direct = await both.outcomes(method, request(both.stub))
-            assert over_grpc == direct, name
+            over_grpc, *others = await every.outcomes(method, request(every.stub))
+            assert others == [over_grpc] * 2, name
             assert over_grpc[0] is code or code is None, name
 
 
-async def test_a_failing_model_is_opaque_on_both_ways() -> None:
-    async with ways(FakeRuntime(raises)) as both:
-        row = both.stub.features(**EXAMPLE)
-        over_grpc, direct = await both.outcomes("Predict", row)
-    assert over_grpc == direct
-    assert direct[0] is grpc.StatusCode.INTERNAL
+async def test_a_failing_model_is_opaque_on_each_way() -> None:
+    async with ways(FakeRuntime(raises)) as every:
+        row = every.stub.features(**EXAMPLE)
+        over_grpc, *others = await every.outcomes("Predict", row)
+    assert others == [over_grpc] * 2
+    assert over_grpc[0] is grpc.StatusCode.INTERNAL
 
 
-async def test_an_overload_and_a_drain_are_told_alike_on_both_ways() -> None:
+async def test_an_overload_and_a_drain_are_told_alike_on_each_way() -> None:
     with Held() as held:
-        async with ways(FakeRuntime(held), inline=False, max_queue_rows=1) as both:
-            row = both.stub.features(**EXAMPLE)
-            begun = [asyncio.ensure_future(both.stub.predict(row))]
+        async with ways(FakeRuntime(held), inline=False, max_queue_rows=1) as every:
+            row = every.stub.features(**EXAMPLE)
+            begun = [asyncio.ensure_future(every.stub.predict(row))]
             await asyncio.to_thread(held.entered.acquire)
-            begun.append(asyncio.ensure_future(both.stub.predict(row)))
-            await both.stub.until_waiting(1)
+            begun.append(asyncio.ensure_future(every.stub.predict(row)))
+            await every.stub.until_waiting(1)
             for code in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE):
-                over_grpc, direct = await both.outcomes("Predict", row)
-                assert over_grpc == direct
-                assert direct[0] is code
-                both.stub.registry.admission.close()
+                over_grpc, *others = await every.outcomes("Predict", row)
+                assert others == [over_grpc] * 2
+                assert over_grpc[0] is code
+                every.stub.registry.admission.close()
             held.go()
             await asyncio.gather(*begun)
 
 
-@pytest.mark.parametrize("way", ["grpc", "direct"])
+@pytest.mark.parametrize("way", ["grpc", "core", "direct"])
 async def test_a_deadline_passes_whatever_the_model_does(way: str) -> None:
     with Held() as held:
-        async with ways(FakeRuntime(held), inline=False) as both:
-            row = both.stub.features(**EXAMPLE)
-            running = asyncio.ensure_future(both.stub.predict(row))
+        async with ways(FakeRuntime(held), inline=False) as every:
+            row = every.stub.features(**EXAMPLE)
+            running = asyncio.ensure_future(every.stub.predict(row))
             await asyncio.to_thread(held.entered.acquire)
             with pytest.raises(grpc.aio.AioRpcError) as late:
-                await both.call(way, "Predict", row, 0.05)
+                await every.call(way, "Predict", row, 0.05)
             assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             held.go()
             await running
 
 
-async def test_a_cancelled_row_never_reaches_the_model() -> None:
+@pytest.mark.parametrize("way", ["grpc", "core", "direct"])
+async def test_a_cancelled_row_never_reaches_the_model(way: str) -> None:
     with Held() as held:
         runtime = FakeRuntime(held)
-        async with ways(runtime, inline=False) as both:
-            row = both.stub.features(**EXAMPLE)
-            running = asyncio.ensure_future(both.stub.predict(row))
+        async with ways(runtime, inline=False) as every:
+            row = every.stub.features(**EXAMPLE)
+            running = asyncio.ensure_future(every.stub.predict(row))
             await asyncio.to_thread(held.entered.acquire)
-            call = both.call("direct", "Predict", row)
-            await both.stub.until_waiting(1)
-            assert call.cancel()
+            call = every.call(way, "Predict", row)
+            answer = asyncio.ensure_future(_answer(call))
+            await every.stub.until_waiting(1)
+            assert (call.cancel(), call.cancel()) == (True, False)
             with pytest.raises(asyncio.CancelledError):
-                await call
+                await answer
+            last = asyncio.ensure_future(every.stub.predict(row))  # On the same connection, so behind the cancellation.
+            await every.stub.until_waiting(2)
             held.go()
-            await running
-    assert runtime.runs == [1]
+            await asyncio.gather(running, last)
+    assert sum(runtime.runs) == 2
 
 
 async def _answer(call: Any) -> bytes:
@@ -168,9 +173,9 @@ async def _a_look() -> None:
 
 async def test_rows_of_one_turn_go_through_an_inline_model_together() -> None:
     runtime = FakeRuntime(even)
-    async with ways(runtime) as both:
+    async with ways(runtime) as every:
         for runs in ([1, 19], [20], [20]):  # The first takes itself to be alone until it is seen not to be.
-            calls = [both.call("direct", "Predict", both.stub.features(**EXAMPLE)) for _ in range(20)]
+            calls = [every.call("direct", "Predict", every.stub.features(**EXAMPLE)) for _ in range(20)]
             assert len({await _answer(call) for call in calls}) == 1
             assert runtime.runs == runs
             runtime.runs.clear()
@@ -178,9 +183,9 @@ async def test_rows_of_one_turn_go_through_an_inline_model_together() -> None:
 
 async def test_a_lone_row_has_its_answer_in_the_turn_in_which_it_comes() -> None:
     runtime = FakeRuntime(even)
-    async with ways(runtime) as both:
+    async with ways(runtime) as every:
         for _ in range(20):
-            call = both.call("direct", "Predict", both.stub.features(**EXAMPLE))
+            call = every.call("direct", "Predict", every.stub.features(**EXAMPLE))
             assert runtime.runs == [1]
             await _answer(call)
             await _a_look()
@@ -189,14 +194,14 @@ async def test_a_lone_row_has_its_answer_in_the_turn_in_which_it_comes() -> None
 
 async def test_rows_of_which_a_few_were_alone_are_run_at_once_again() -> None:
     runtime = FakeRuntime(even)
-    async with ways(runtime) as both:
+    async with ways(runtime) as every:
         for _ in range(2):
-            both.call("direct", "Predict", both.stub.features(**EXAMPLE))
+            every.call("direct", "Predict", every.stub.features(**EXAMPLE))
         ran_at_once = []
         for _ in range(6):
             await _a_look()
             runtime.runs.clear()
-            call = both.call("direct", "Predict", both.stub.features(**EXAMPLE))
+            call = every.call("direct", "Predict", every.stub.features(**EXAMPLE))
             ran_at_once.append(bool(runtime.runs))
             await _answer(call)
     assert ran_at_once == [False] * 4 + [True] * 2
@@ -204,17 +209,17 @@ async def test_rows_of_which_a_few_were_alone_are_run_at_once_again() -> None:
 
 async def test_more_rows_than_go_together_are_all_answered() -> None:
     runtime = FakeRuntime(even)
-    async with ways(runtime, max_batch_rows=8) as both:
-        calls = [both.call("direct", "Predict", both.stub.features(**EXAMPLE)) for _ in range(21)]
+    async with ways(runtime, max_batch_rows=8) as every:
+        calls = [every.call("direct", "Predict", every.stub.features(**EXAMPLE)) for _ in range(21)]
         for call in calls:
             await _answer(call)
     assert runtime.runs == [1, 8, 8, 4]
 
 
 async def test_nothing_of_a_call_is_kept_once_it_has_ended() -> None:
-    async with ways(FakeRuntime(even)) as both:
-        channel: Any = both.channels["direct"]
-        call = both.call("direct", "Predict", both.stub.features(**EXAMPLE))
+    async with ways(FakeRuntime(even)) as every:
+        channel: Any = every.channels["direct"]
+        call = every.call("direct", "Predict", every.stub.features(**EXAMPLE))
         await _answer(call)
         assert call._pending is None
         assert not channel.rounds._waiting

@@ -1,4 +1,4 @@
-"""The loop on the oldest and the newest grpcio that pyproject.toml allows: any may change the private queue it stands on."""
+"""What stands on private parts of grpcio, on the oldest and the newest that pyproject.toml allows: any may change those."""
 
 import os
 import re
@@ -16,6 +16,7 @@ from tests.processes import ROOT
 
 COMPANIONS = ("grpcio-health-checking", "grpcio-reflection", "grpcio-status")
 """Refuse a grpcio older than themselves; not every patch of grpcio has one of its own."""
+CALLS = "tests/foretell/test_direct.py"
 PROTOCOL = [f"tests/grpc_server/{name}.py" for name in ("test_protocol", "test_streams")]
 SOME = "stream or wait or deadline or cancelled or full_queue or limit or metadata"
 """Where the queue's events come in other orders than a call's plain one; the others are tried as well where there is time."""
@@ -30,14 +31,15 @@ def others() -> list[str]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("version", others())
-def test_the_loop_speaks_the_protocol_on_every_grpcio_that_is_allowed(version: str) -> None:
+def test_loop_and_calls_keep_the_protocol_on_every_grpcio_that_is_allowed(version: str) -> None:
     folder = ROOT / ".tools" / f"grpcio-{version}"
     if not folder.is_dir() and not installed(version, folder):
         pytest.skip(f"grpcio {version} cannot be had on this machine")
     check = "import lifecycle.polling, grpc; from grpc_server.loop_check import loop_works; print(grpc.__version__, loop_works())"
     tried = python(folder, "-c", check)
     assert (tried.stdout.split(), tried.stderr) == ([version, "True"], "")  # It complains of an experiment that it does not know.
-    told = python(folder, "-m", "pytest", "-n", "0", "-q", "-k", "loop" if THOROUGH else f"loop and ({SOME})", *PROTOCOL)
+    chosen = "direct or loop" if THOROUGH else f"direct or loop and ({SOME})"
+    told = python(folder, "-m", "pytest", "-n", "0", "-q", "-k", chosen, CALLS, *PROTOCOL)
     assert told.returncode == 0, told.stdout
 
 
