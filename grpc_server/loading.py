@@ -43,7 +43,8 @@ class Loader:
         try:
             for place, service in enumerate(self.services):
                 if costs:
-                    models.append(load_tried(bundle, self._contract, service, self.settings, gates, costs[place], apart=apart))
+                    forks = self._forks if apart else None
+                    models.append(load_tried(bundle, self._contract, service, self.settings, gates, costs[place], forks))
                 else:
                     models.append(load_model(bundle, self._contract, service, self.settings, gates))
         except ModelError:

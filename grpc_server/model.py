@@ -17,6 +17,7 @@ from grpc_server.budget import PATIENCE
 from grpc_server.child import Origin
 from grpc_server.cost import Clock, Cost, Placement, cores, measure, placement
 from grpc_server.errors import Mismatches, ModelMismatch
+from grpc_server.fork_server import ForkServer
 from grpc_server.gates import Gate, Gates
 from grpc_server.manifest import Manifest, golden_rows
 from grpc_server.outputs import Output, Source, asking, offered
@@ -85,20 +86,18 @@ def load_tried(
     settings: ServerSettings,
     gates: Gates,
     cost: Cost,
-    *,
-    apart: bool = False,
+    apart: ForkServer | None = None,
 ) -> Model:
     """The model of a bundle that was tried in another process and costs what was seen there. Raises ModelError.
 
-    One `apart` runs in a single worker that stands back. It is not timed again, so that what is served has the interpreter.
+    One that is to stand back runs in a single worker, which `apart` forks. It is not timed again, so that what is served has the
+    interpreter.
     """
     examined = _examine(bundle, contract, service, settings, gates)
-    if not apart and placement(cost, settings.placement) is Placement.INLINE:
+    if apart is None and placement(cost, settings.placement) is Placement.INLINE:
         return _in_line(examined, settings, cost)
-    if apart:
-        settings = settings.model_copy(update={"workers": 1})
     with gates(Gate.WARM_UP):
-        return _in_workers(examined, settings, cost, apart=apart)
+        return _in_workers(examined, settings, cost, apart)
 
 
 def faults(bundle: Bundle, contract: Contract, service: Service, settings: ServerSettings) -> list[Problem]:
@@ -182,8 +181,8 @@ def _in_line(examined: _Examined, settings: ServerSettings, cost: Cost) -> Model
     return _model(examined, _batcher([examined.predict], settings, inline=True), cost, Placement.INLINE)
 
 
-def _in_workers(examined: _Examined, settings: ServerSettings, cost: Cost, *, apart: bool = False) -> Model:
-    pool = _pool(examined, settings, apart=apart)
+def _in_workers(examined: _Examined, settings: ServerSettings, cost: Cost, apart: ForkServer | None = None) -> Model:
+    pool = _pool(examined, settings, apart)
     return _model(examined, _batcher(pool.runners, settings, inline=False), cost, Placement.PROCESS, len(pool.runners), pool)
 
 
@@ -219,13 +218,14 @@ def _sample(bundle: Bundle, bindings: dict[str, Binding], contract: Contract) ->
     return blank_row(bundle.manifest.column_dtypes)
 
 
-def _pool(examined: _Examined, settings: ServerSettings, *, apart: bool) -> Pool:
-    bundle = examined.bundle
+def _pool(examined: _Examined, settings: ServerSettings, apart: ForkServer | None) -> Pool:
+    bundle, stands_back = examined.bundle, apart is not None
     return Pool(
-        Origin(settings.models, bundle.name, bundle.version, bundle.manifest.digest, examined.outputs, stands_back=apart),
+        Origin(settings.models, bundle.name, bundle.version, bundle.manifest.digest, examined.outputs, stands_back=stands_back),
         examined.sample,
-        workers=1 if apart else cores() if settings.workers == "auto" else settings.workers,
-        seconds=settings.worker_seconds * (PATIENCE if apart else 1),
+        workers=1 if stands_back else cores() if settings.workers == "auto" else settings.workers,
+        seconds=settings.worker_seconds * (PATIENCE if stands_back else 1),
         max_megabytes=settings.worker_max_mb,
-        spare=not apart,  # Nobody waits for it.
+        forks=apart,
+        spare=not stands_back,  # Nobody waits for it.
     )

@@ -29,12 +29,21 @@ class Pool:
     """
 
     def __init__(
-        self, origin: Origin, sample: Rows, *, workers: int, seconds: float, max_megabytes: int, spare: bool = True
+        self,
+        origin: Origin,
+        sample: Rows,
+        *,
+        workers: int,
+        seconds: float,
+        max_megabytes: int,
+        forks: ForkServer | None = None,
+        spare: bool = True,
     ) -> None:
         """Start `workers` processes at once, wait until all are warm, then start the spare, if there is to be one.
 
         `sample` is rows to warm up with, `seconds` the longest a run may take, `max_megabytes` the resident memory above which a
-        worker is replaced between two runs, or 0. Raises ModelError where a worker cannot start; none then stays behind.
+        worker is replaced between two runs, or 0, and `forks` forks them, where that is not to be one of the pool's own. Raises
+        ModelError where a worker cannot start; none then stays behind.
         """
         self.runners: list[Callable[[Rows], Matrix]] = [self._run] * workers
         """One for each thread that may run the model; see _run."""
@@ -43,9 +52,8 @@ class Pool:
         self._seconds = seconds
         self._max_megabytes = max_megabytes
         threads = dict.fromkeys(THREADS, str(max(1, cores() // workers)))
-        self._forks = ForkServer(
-            f"workers of {origin} in {origin.root}", apart=origin.stands_back, environment=threads | os.environ
-        )
+        self._own_forks = ForkServer(f"workers of {origin} in {origin.root}", environment=threads | os.environ)
+        self._forks = forks or self._own_forks
         self.paused = 0.0
         """Seconds for which workers have paused during runs so far."""
         self._changed = threading.Condition()
@@ -85,7 +93,7 @@ class Pool:
                 child.kill()
         for keeper in self._keepers:
             keeper.join()
-        self._forks.close()
+        self._own_forks.close()
 
     def _run(self, rows: Rows) -> Matrix:
         """What the model makes of `rows`; ends a worker that takes too long. Raises RunFailed, as one of its kinds."""
