@@ -24,6 +24,9 @@ SendWhole = Callable[[Iterable[tuple[bytes, bytes]], bytes], bool]
 HEAD_BYTES = 65_536
 """Largest head of a request: its line and its headers, without the blanks around a value."""
 
+_FRAMING = 8
+"""Bytes that each byte of a body may cost to frame: a chunk of a single byte costs five."""
+
 HEAD_SECONDS = 10.0
 """Longest time that a head may take to arrive; a connection that says nothing is given up as well."""
 
@@ -34,11 +37,12 @@ _NOWHERE: deque[tuple[bytes, bytes]] = deque(maxlen=0)
 # Status, type and text of what is refused before it is a request.
 MALFORMED = 400, "malformed_request", "this is not HTTP/1.1"
 TOO_LARGE = 431, "head_too_large", f"the line and the headers of a request must be at most {HEAD_BYTES} bytes"
+TOO_LARGE_BESIDE = 431, "framing_too_large", f"what frames or follows the chunks of a body must be at most {HEAD_BYTES} bytes"
 TOO_SLOW = 408, "head_too_slow", f"the line and the headers of a request must arrive within {HEAD_SECONDS:g} s"
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn bounds neither the size of a head nor the time it takes."""
+    """uvicorn bounds neither the size of a head nor the time it takes, nor what comes beside a body in chunks."""
 
     _waiting: asyncio.TimerHandle | None = None
     _in_head = False
@@ -46,6 +50,9 @@ class Connection(HttpToolsProtocol):
     _behind = False
     _head = 0
     _head_too_large = False
+    _in_body = False
+    _beside = 0
+    """Bytes since the last ones of the body that were none of it, beyond what may frame it."""
 
     draining = False
     """Whether each answer is the last of its connection."""
@@ -69,9 +76,12 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         self._read, self._behind = len(data), False
+        had = len(self.cycle.body) if self._in_body else None
         super().data_received(data)
         if self._in_head:
             self._go_on_with_head()
+        elif self._in_body:
+            self._go_on_with_body(had)
 
     def on_message_begin(self) -> None:
         """See httptools: the first byte of a request."""
@@ -81,7 +91,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """See httptools: the last byte of a head."""
-        self._in_head = False
+        self._in_head, self._in_body = False, True
         if (self._read > HEAD_BYTES or self._waiting is not None) and self._head_so_far() > HEAD_BYTES:
             self._head_too_large = True
             raise ValueError  # The parser stops, and uvicorn calls send_400_response.
@@ -91,7 +101,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """See httptools: the last byte of a request. What has come whole need not be asked for."""
-        self._behind = True  # What is read with it belongs to the next request.
+        self._behind, self._in_body = True, False  # What is read with it belongs to the next request.
         super().on_message_complete()
         scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]  # a scope may say more
         scope[WHOLE_BODY] = bytes(self.cycle.body)
@@ -124,6 +134,16 @@ class Connection(HttpToolsProtocol):
             self._head += self._read
         if self._head > HEAD_BYTES:
             self._refuse(*TOO_LARGE)
+
+    def _go_on_with_body(self, had: int | None) -> None:
+        """`had` is how long the body was before, where it had begun."""
+        if had is None:
+            self._beside = 0
+            return
+        body = len(self.cycle.body) - had
+        self._beside = max(0, self._beside + self._read - body - _FRAMING * body)
+        if self._beside > HEAD_BYTES:
+            self._refuse(*TOO_LARGE_BESIDE)
 
     def _head_so_far(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)

@@ -22,6 +22,7 @@ from tests.rest_bridge.endpoints import answered
 BODY = json.dumps(EXAMPLE).encode()
 HEAD = b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % len(BODY)
 POST = HEAD + b"x-request-id: mine\r\n\r\n" + BODY
+CHUNKED = HEAD.replace(b"content-length: %d" % len(BODY), b"transfer-encoding: chunked") + b"x-request-id: mine\r\n\r\n"
 GOOD = b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n"
 
 
@@ -104,14 +105,33 @@ async def test_a_head_that_is_too_large_is_refused_behind_the_answers_before_it(
 
 
 async def test_what_comes_behind_a_body_is_no_header(contract: Contract) -> None:
-    head = POST.partition(b"\r\n\r\n")[0].replace(b"content-length: %d" % len(BODY), b"transfer-encoding: chunked")
     channel = FakeChannel(lambda _: answered(contract))
     async with serving(contract, channel) as (_, address):
-        raw = await answer(
-            address, head + b"\r\nconnection: close\r\n\r\n%x\r\n%b\r\n0\r\nmodel-version: 2\r\n\r\n" % (len(BODY), BODY)
-        )
+        last = CHUNKED.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
+        raw = await answer(address, last + b"%x\r\n%b\r\n0\r\nmodel-version: 2\r\n\r\n" % (len(BODY), BODY))
     assert raw.startswith(b"HTTP/1.1 200 OK")
     assert channel.calls[0]["metadata"] == (("x-request-id", "mine"),)
+
+
+@pytest.mark.parametrize("endless", [b"0\r\nx-long: ", b"1;"], ids=["trailer", "extension"])
+async def test_what_comes_beside_a_body_is_cut_off(contract: Contract, endless: bytes) -> None:
+    """The parser keeps it, and copies it each time more of it comes."""
+    async with bridge(contract) as address:
+        begun = CHUNKED + b"%x\r\n%b\r\n" % (len(BODY), BODY) + endless
+        raw = await answer(address, begun, *[b"a" * 999] * 1000)
+        assert not raw or refusal(raw) == (431, "framing_too_large")
+        assert (await answer(address, GOOD.replace(b"host", b"connection: close\r\nhost"))).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_body_may_come_in_chunks_of_a_byte(contract: Contract) -> None:
+    chunks = [b"1\r\n%c\r\n" % byte for byte in BODY + b" " * 70_000]
+    async with bridge(contract) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        for part in (CHUNKED, *(b"".join(chunks[i : i + 999]) for i in range(0, len(chunks), 999)), b"0\r\n\r\n"):
+            writer.write(part)
+            await writer.drain()
+        sound(await one_answer(reader))
+        writer.close()
 
 
 async def test_a_body_counts_for_no_head(contract: Contract) -> None:
