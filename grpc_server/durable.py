@@ -2,9 +2,13 @@
 
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from lifecycle.failpoint import failpoint
+
+_STEP = 10**9
+"""Nanoseconds. Some file systems keep whole seconds only."""
 
 
 def write(path: Path, data: bytes) -> None:
@@ -25,7 +29,10 @@ def sync(folder: Path) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Give a file another content, durably: whoever reads it, and whatever crashes, finds the old or the new. Raises OSError."""
+    """Give a file another content, durably: whoever reads it, and whatever crashes, finds the old or the new. Raises OSError.
+
+    Its time of modification rises, whatever the clock does. One writer at a time.
+    """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     staged = Path(name)
     try:
@@ -33,6 +40,9 @@ def replace(path: Path, data: bytes) -> None:
             file.write(data)
             os.fchmod(file.fileno(), 0o644)  # The server may run as another user than the one who writes.
             file.flush()
+            # Left to itself the time moves in ticks: two files of one tick would share it, and perhaps their inode number.
+            changed = max(time.time_ns(), _changed(path) + _STEP)
+            os.utime(file.fileno(), ns=(changed, changed))
             failpoint("record-written")
             os.fsync(file.fileno())
         failpoint("record-synced")
@@ -42,3 +52,11 @@ def replace(path: Path, data: bytes) -> None:
     failpoint("record-replaced")
     sync(path.parent)
     failpoint("record-durable")
+
+
+def _changed(path: Path) -> int:
+    """When a file was last changed, in nanoseconds; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

@@ -44,6 +44,17 @@ def test_what_was_written_is_read_and_has_another_stamp(store: RouteStore, tmp_p
     assert sorted(os.listdir(tmp_path / "iris")) == [".routes.lock", ROUTES]
 
 
+def test_no_two_records_have_one_stamp_though_the_clock_stands_still(store: RouteStore, tmp_path: Path) -> None:
+    promote(store, "1")
+    ahead = 2**32 * 10**9  # For the clock, each change comes before the last one.
+    os.utime(tmp_path / "iris" / ROUTES, ns=(ahead, ahead))
+    times = [ahead]
+    for version in "23":
+        promote(store, version)
+        times.append((tmp_path / "iris" / ROUTES).stat().st_mtime_ns)
+    assert times == sorted(set(times))  # Inode number and size may repeat.
+
+
 def test_a_writer_that_comes_late_is_told_so(store: RouteStore) -> None:
     seen = promote(store, "1")
     promote(store, "2")
