@@ -75,14 +75,15 @@ class Host:
         stamp = self._store.stamp(self.name)
         if stamp == self._stamp:
             return
-        self._stamp = stamp
         start = time.perf_counter()
         try:
             routes = self._store.read(self.name)
-        except ModelError as error:
+        except ModelError as error:  # The next look tries again: what is wrong may be no matter of the file.
+            if str(error) != self.trouble:
+                logger.error("%s; version %s stays", error, self.lineup.production.version.version)
             self.trouble = str(error)
-            logger.error("%s; version %s stays", error, self.lineup.production.version.version)
             return
+        self._stamp = stamp
         with self._lock:
             self.routes, self.trouble = routes, ""
             self._settle(start)

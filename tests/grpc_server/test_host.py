@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import resource
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -96,6 +97,22 @@ def test_a_record_that_cannot_be_read_leaves_what_is_served(tmp_path: Path, cont
     record.write_bytes(b"{}}")
     with pytest.raises(RecordUnreadable, match=r"routes.json is no record of routes \(the file: Invalid JSON"):
         open_host(loader(tmp_path, contract))
+
+
+def test_a_record_that_cannot_be_read_for_a_moment_is_followed_after_it(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    with opened(tmp_path, contract) as host:
+        promote(tmp_path, "2", "staging")
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        try:
+            host.look()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert host.trouble.endswith("routes.json cannot be read: Too many open files")
+        host.look()
+        assert (host.routes.generation, host.trouble) == (2, "")
 
 
 STORMS, CHANGES = tries(8, 32), tries(3, 12)
