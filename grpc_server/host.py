@@ -85,8 +85,17 @@ class Host:
             return
         self._stamp = stamp
         with self._lock:
+            if routes.generation < self.routes.generation:
+                self._begin_anew()
             self.routes, self.trouble = routes, ""
             self._settle(start)
+
+    def _begin_anew(self) -> None:
+        """The record has gone back: its numbers mean other changes by now, and what was refused by one may be tried again."""
+        self._refusals.clear()
+        self.refused = None
+        if self.rollout is not None:
+            self.rollout.stop()
 
     def close(self, seconds: float) -> None:
         """Answer what is queued, end threads and workers; each is waited for at most `seconds`."""

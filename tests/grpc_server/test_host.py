@@ -115,6 +115,25 @@ def test_a_record_that_cannot_be_read_for_a_moment_is_followed_after_it(tmp_path
         assert (host.routes.generation, host.trouble) == (2, "")
 
 
+def test_a_record_restored_from_a_copy_asks_again_for_what_was_refused(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    record = tmp_path / "iris" / ROUTES
+    copy = record.read_bytes()
+    manifest = tmp_path / "iris" / "2" / "manifest.json"
+    good = manifest.read_bytes()
+    with opened(tmp_path, contract) as host:
+        manifest.write_bytes(b"{}")
+        follow(host, tmp_path, "2")
+        assert (served(host), host.refused is not None) == ("1", True)
+        manifest.write_bytes(good)
+        record.write_bytes(copy)
+        host.look()
+        assert host.refused is None
+        follow(host, tmp_path, "2")
+        assert (served(host), host.lineup.production.generation) == ("2", 2)
+
+
 STORMS, CHANGES = tries(8, 32), tries(3, 12)
 
 
