@@ -95,6 +95,8 @@ class Forks:
     def _bury(self, handle: int, pid: int) -> None:
         self._ready.unregister(handle)
         os.close(handle)
+        with contextlib.suppress(OSError):  # It may have started nothing. The number is nobody else's until it is waited for.
+            os.killpg(pid, signal.SIGKILL)
         with self._running.pop(pid) as status:
             _tell(status, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 

@@ -98,6 +98,21 @@ def test_a_worker_prints_to_the_log_and_ends_by_itself_once_it_is_told(origin: O
         ended(child)
 
 
+@pytest.mark.parametrize("deed", [None, Deed.EXIT])
+def test_what_a_model_has_started_ends_with_its_worker(origin: Origin, forks: ForkServer, deed: Deed | None) -> None:
+    child = Child(origin, forks)
+    child.start(SAMPLE)
+    started = int(child.run(rows(Deed.START_PROCESS), SECONDS)[0, 0])
+    if deed is None:
+        child.end()
+    else:
+        with pytest.raises(WorkerEnded):
+            child.run(rows(deed), SECONDS)
+    child.wait()
+    until_gone(started)
+    ended(child)
+
+
 GOLDEN = b'{"features": {"deed": 0, "value": 0.25}, "probabilities": {"no": 0.5, "yes": 0.5}}'
 
 
