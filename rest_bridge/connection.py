@@ -51,6 +51,8 @@ class Connection(HttpToolsProtocol):
     _head = 0
     _head_too_large = False
     _in_body = False
+    _body = 0
+    """Bytes of the body among those that were read last."""
     _beside = 0
     """Bytes since the last ones of the body that were none of it, beyond what may frame it."""
 
@@ -75,13 +77,13 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
-        self._read, self._behind = len(data), False
-        had = len(self.cycle.body) if self._in_body else None
+        self._read, self._body, self._behind, in_body = len(data), 0, False, self._in_body
         super().data_received(data)
         if self._in_head:
             self._go_on_with_head()
-        elif self._in_body:
-            self._go_on_with_body(had)
+            return
+        if self._in_body:
+            self._go_on_with_body(in_body)
 
     def on_message_begin(self) -> None:
         """See httptools: the first byte of a request."""
@@ -98,6 +100,11 @@ class Connection(HttpToolsProtocol):
         self._stop_waiting()
         super().on_headers_complete()
         self.headers = _NOWHERE  # type: ignore[assignment]  # What comes behind a body is no header of the request.
+
+    def on_body(self, body: bytes) -> None:
+        """See httptools: a part of a body."""
+        self._body += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """See httptools: the last byte of a request. What has come whole need not be asked for."""
@@ -135,13 +142,12 @@ class Connection(HttpToolsProtocol):
         if self._head > HEAD_BYTES:
             self._refuse(*TOO_LARGE)
 
-    def _go_on_with_body(self, had: int | None) -> None:
-        """`had` is how long the body was before, where it had begun."""
-        if had is None:
+    def _go_on_with_body(self, begun: bool) -> None:
+        """`begun` says whether all that was read came behind the head."""
+        if not begun:
             self._beside = 0
             return
-        body = len(self.cycle.body) - had
-        self._beside = max(0, self._beside + self._read - body - _FRAMING * body)
+        self._beside = max(0, self._beside + self._read - self._body - _FRAMING * self._body)
         if self._beside > HEAD_BYTES:
             self._refuse(*TOO_LARGE_BESIDE)
 

@@ -134,6 +134,23 @@ async def test_a_body_may_come_in_chunks_of_a_byte(contract: Contract) -> None:
         writer.close()
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_that_comes_behind_its_refusal_is_no_framing(contract: Contract, chunked: bool) -> None:
+    """Else the next request on the connection would be given the refusal of that."""
+    head, piece = (CHUNKED, b"3e8\r\n%b\r\n" % (b"a" * 1000)) if chunked else (HEAD, b"a" * 1000)
+    head = head.replace(b"/predict", b"/nowhere").replace(b"content-length: %d" % len(BODY), b"content-length: 200000")
+    async with bridge(contract) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(head if chunked else head + b"\r\n")
+        assert (await one_answer(reader))[0].startswith(b"HTTP/1.1 404")
+        for _ in range(200):
+            writer.write(piece)
+            await writer.drain()
+        writer.write((b"0\r\n\r\n" if chunked else b"") + POST)
+        sound(await one_answer(reader))
+        writer.close()
+
+
 async def test_a_body_counts_for_no_head(contract: Contract) -> None:
     large = POST.replace(b"content-length: %d" % len(BODY), b"content-length: %d" % (len(BODY) + 70_000)) + b" " * 70_000
     async with bridge(contract) as address:
