@@ -84,6 +84,8 @@ class Connection(HttpToolsProtocol):
             return
         if self._in_body:
             self._go_on_with_body(in_body)
+        if self._waiting is None and self.cycle is not None and self.cycle.response_complete:
+            self._wait()  # What was read is the rest of a body that nobody needs, or a blank line.
 
     def on_message_begin(self) -> None:
         """See httptools: the first byte of a request."""

@@ -151,6 +151,20 @@ async def test_a_body_that_comes_behind_its_refusal_is_no_framing(contract: Cont
         writer.close()
 
 
+@pytest.mark.parametrize("rest", [b"\r\n", b"a"], ids=["blank-line", "body"])
+async def test_a_connection_that_goes_on_with_no_request_is_given_up(
+    contract: Contract, monkeypatch: pytest.MonkeyPatch, rest: bytes
+) -> None:
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.1)
+    async with bridge(contract) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(GOOD if rest == b"\r\n" else GOOD.replace(b"host", b"content-length: 2\r\nhost"))
+        await one_answer(reader)
+        writer.write(rest)
+        assert await asyncio.wait_for(reader.read(), 20) == b""
+        writer.close()
+
+
 async def test_a_body_counts_for_no_head(contract: Contract) -> None:
     large = POST.replace(b"content-length: %d" % len(BODY), b"content-length: %d" % (len(BODY) + 70_000)) + b" " * 70_000
     async with bridge(contract) as address:
