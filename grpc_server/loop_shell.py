@@ -31,6 +31,9 @@ _NOW = 0.0
 _MOST_GATHERED = 256
 """Rows that are gathered at most while events keep coming: then the model runs, however many callers there are."""
 
+_MOST_EVENTS = 4 * _MOST_GATHERED
+"""Events for which rows wait at most: calls that bring none, because they are refused, could else hold them up for ever."""
+
 
 class LoopShell:
     """See Shell. Its calls run on a thread of its own, and on the same those of the shells beside it."""
@@ -89,16 +92,19 @@ class LoopShell:
 
     def _run(self, work: Work) -> None:
         """Handle events until the queue is shut down."""
+        events = 0
         while True:
             waiting = work.waiting
             event = self._queue.poll(_NOW if waiting else None)
             if event.completion_type == _DONE:
                 self._handle(event)
-                if waiting < _MOST_GATHERED:
+                events = events + 1 if waiting else 0
+                if waiting < _MOST_GATHERED and events < _MOST_EVENTS:
                     continue
             elif event.completion_type == _SHUT_DOWN:
                 return
             work.run_waiting()
+            events = 0
 
     def _handle(self, event: Any) -> None:
         try:

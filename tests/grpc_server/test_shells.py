@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,42 @@ async def test_inline_models_answer_calls_batches_and_streams_together() -> None
         assert [answer.setosa_probability async for answer in stream] == values
         assert [answer.setosa_probability for answer in batch.rows] == values
     assert len(runtime.runs) < sum(runtime.runs) == 600  # rows that came together went together
+
+
+async def test_calls_that_bring_no_rows_do_not_hold_up_those_that_wait() -> None:
+    calls, answered, sent = 2000, 0, threading.Event()
+
+    class Waiting:
+        """A row that waits from the start."""
+
+        waiting = 1
+        ran_behind = 0
+
+        def run_waiting(self) -> None:
+            """See Work."""
+            if self.waiting and answered:
+                self.waiting, self.ran_behind = 0, answered
+
+    def answer(request: bytes, _call: Call, reply: Reply) -> None:
+        nonlocal answered
+        assert sent.wait(20)
+        answered += 1
+        reply(request)
+
+    shell = LoopShell((("grpc.http.overload_protection", 0), ("grpc.server.max_pending_requests", calls)))
+    work = Waiting()
+    port = shell.add_port(ANY_PORT)
+    await shell.start([Handler("/a/Refused", Kind.UNARY, answer)], work)
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call: Any = channel.unary_unary("/a/Refused")
+            flood = asyncio.gather(*(call(b"") for _ in range(calls)))
+            await asyncio.sleep(0)  # All of them have begun.
+            sent.set()
+            await flood
+    finally:
+        await shell.stop(0)
+    assert 0 < work.ran_behind < calls / 2
 
 
 @each_shell
