@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lifecycle.request_id import request_id
@@ -27,6 +28,9 @@ HEAD_BYTES = 65_536
 _FRAMING = 8
 """Bytes that each byte of a body may cost to frame: a chunk of a single byte costs five."""
 
+PIECE = 16_384
+"""Bytes that are parsed at once. While requests from them wait for their turn, nothing further is read."""
+
 HEAD_SECONDS = 10.0
 """Longest time that a head may take to arrive; a connection that says nothing is given up as well."""
 
@@ -42,7 +46,10 @@ TOO_SLOW = 408, "head_too_slow", f"the line and the headers of a request must ar
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn bounds neither the size of a head nor the time it takes, nor what comes beside a body in chunks."""
+    """uvicorn bounds neither the size of a head nor the time it takes, nor what comes beside a body in chunks.
+
+    Nor does it bound how many requests are read ahead: it reads again with each answer, however many wait for their turn.
+    """
 
     _waiting: asyncio.TimerHandle | None = None
     _in_head = False
@@ -68,17 +75,42 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """See asyncio.Protocol."""
         super().connection_made(transport)
+        self._ahead: deque[bytes | memoryview] = deque()
+        """What has come and is still to be parsed."""
+        self.flow = self._flow = _Flow(transport, self.pipeline, self._read_on)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
         self._stop_waiting()
         super().connection_lost(exc)
+        self._flow.read_on = _nothing_more  # It holds this connection: the two would wait for the garbage collector together.
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
+        if not self._ahead and len(data) <= PIECE:
+            self._parse(data)
+            return
+        view = memoryview(data)
+        self._ahead.extend(view[start : start + PIECE] for start in range(0, len(data), PIECE))
+        self._go_on_ahead()
+
+    def _read_on(self) -> None:
+        """No request waits for its turn any more, but one may have its answer only just now."""
+        if self._ahead:
+            self.loop.call_soon(self._go_on_ahead)
+        else:
+            FlowControl.resume_reading(self.flow)
+
+    def _go_on_ahead(self) -> None:
+        while self._ahead and not self.pipeline and not self.transport.is_closing():
+            self._parse(self._ahead.popleft())
+        if not self._ahead and not self.busy:
+            self.flow.resume_reading()
+
+    def _parse(self, data: bytes | memoryview) -> None:
         self._read, self._body, self._behind, in_body = len(data), 0, False, self._in_body
-        super().data_received(data)
+        super().data_received(data)  # type: ignore[arg-type]  # the parser takes either
         if self._in_head:
             self._go_on_with_head()
             return
@@ -183,3 +215,21 @@ class Connection(HttpToolsProtocol):
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in head), "", ""]
         self.transport.write("\r\n".join(lines).encode() + bytes(response.body))
         self.transport.close()
+
+
+class _Flow(FlowControl):
+    """Reads on only where no request waits for its turn."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized, read_on: Callable[[], None]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+        self.read_on = read_on
+
+    def resume_reading(self) -> None:
+        """See FlowControl."""
+        if self.read_paused and not self._pipeline:
+            self.read_on()
+
+
+def _nothing_more() -> None:
+    """What a connection that is lost reads on."""

@@ -239,6 +239,33 @@ async def test_requests_sent_without_waiting_are_answered_in_order(contract: Con
         writer.close()
 
 
+async def test_many_requests_sent_without_waiting_are_answered_in_order_however_they_are_cut(contract: Contract) -> None:
+    numbered = [POST.replace(b"mine", b"%d" % number) for number in range(1000)]
+    large = BODY + b" " * 100_000
+    numbered[500] = numbered[500].replace(BODY, large).replace(b"length: %d" % len(BODY), b"length: %d" % len(large))
+    async with bridge(contract) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"".join(numbered))
+        for number in range(1000):
+            head, body = await one_answer(reader)
+            assert b"x-request-id: %d\r\n" % number in head
+            assert json.loads(body)["virginica_probability"] == 0.75
+        writer.close()
+
+
+async def test_requests_sent_without_waiting_are_read_only_so_far_ahead(contract: Contract) -> None:
+    """Each takes a hundred times as much memory as the bytes that ask for it."""
+    short = b"GET /x HTTP/1.1\r\n\r\n"
+    async with bridge(contract) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(short * 50_000)
+        for _ in range(3):
+            await one_answer(reader)
+            read = [thing for thing in gc.get_objects() if isinstance(thing, RequestResponseCycle)]
+            assert len(read) <= 2 * connection.PIECE / len(short)
+        writer.transport.abort()
+
+
 @pytest.mark.parametrize("last", [POST.replace(b"HTTP/1.1", b"HTTP/1.0"), POST.replace(b"host: test", b"connection: close")])
 async def test_the_last_answer_of_a_connection_says_so_and_closes_it(contract: Contract, last: bytes) -> None:
     async with bridge(contract) as address:
