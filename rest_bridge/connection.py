@@ -7,6 +7,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -63,6 +64,9 @@ class Connection(HttpToolsProtocol):
     _beside = 0
     """Bytes since the last ones of the body that were none of it, beyond what may frame it."""
 
+    _plain = b""
+    """The head that is to be read instead of the one that was read last."""
+
     draining = False
     """Whether each answer is the last of its connection."""
 
@@ -90,6 +94,8 @@ class Connection(HttpToolsProtocol):
         """See asyncio.Protocol."""
         if not self._ahead and len(data) <= PIECE:
             self._parse(data)
+            if self._ahead:
+                self._go_on_ahead()
             return
         view = memoryview(data)
         self._ahead.extend(view[start : start + PIECE] for start in range(0, len(data), PIECE))
@@ -110,7 +116,14 @@ class Connection(HttpToolsProtocol):
 
     def _parse(self, data: bytes | memoryview) -> None:
         self._read, self._body, self._behind, in_body = len(data), 0, False, self._in_body
-        super().data_received(data)  # type: ignore[arg-type]  # the parser takes either
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ahead.extendleft((data[upgrade.args[0] :], self._plain))
+            self._plain = b""
         if self._in_head:
             self._go_on_with_head()
             return
@@ -132,6 +145,9 @@ class Connection(HttpToolsProtocol):
             self._head_too_large = True
             raise ValueError  # The parser stops, and uvicorn calls send_400_response.
         self._stop_waiting()
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._plain, self._in_body = self._without_upgrade(), False
+            return
         super().on_headers_complete()
         self.headers = _NOWHERE  # type: ignore[assignment]  # What comes behind a body is no header of the request.
 
@@ -142,6 +158,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """See httptools: the last byte of a request. What has come whole need not be asked for."""
+        if self._plain:
+            return
         self._behind, self._in_body = True, False  # What is read with it belongs to the next request.
         super().on_message_complete()
         scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]  # a scope may say more
@@ -184,6 +202,14 @@ class Connection(HttpToolsProtocol):
         self._beside = max(0, self._beside + self._read - self._body - _FRAMING * self._body)
         if self._beside > HEAD_BYTES:
             self._refuse(*TOO_LARGE_BESIDE)
+
+    def _without_upgrade(self) -> bytes:
+        """The head of a request that would rather speak another protocol: it may be answered in this one all the same.
+
+        The parser takes what follows such a head for the other protocol, a body included; this it reads as any other.
+        """
+        line = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        return b"\r\n".join((line, *(b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"), b"", b""))
 
     def _head_so_far(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)

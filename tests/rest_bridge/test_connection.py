@@ -65,7 +65,14 @@ def refusal(raw: bytes) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"hello\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\r\n\r\n", b"GET /\x00 HTTP/1.1\r\n\r\n"]
+    "garbage",
+    [
+        b"hello\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\n\r\n",
+        b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+    ],
 )
 async def test_what_is_no_http_is_refused_as_everything_else(contract: Contract, garbage: bytes) -> None:
     async with bridge(contract) as address:
@@ -236,6 +243,26 @@ async def test_requests_sent_without_waiting_are_answered_in_order(contract: Con
         sound(await one_answer(reader))
         assert json.loads((await one_answer(reader))[1]) == {"status": "live"}
         sound(await one_answer(reader))
+        writer.close()
+
+
+@pytest.mark.parametrize("parts", [[3], [1, 2], [1] * 3], ids=str)
+@pytest.mark.parametrize("cut", [0, 30, -20], ids=["whole", "in-head", "in-body"])
+async def test_a_request_to_speak_another_protocol_is_answered_in_this_one(contract: Contract, parts: list[int], cut: int) -> None:
+    """Clients that would rather speak HTTP/2 ask so in their first request."""
+    wish = POST.replace(
+        b"host: test", b"host: test\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk"
+    )
+    async with bridge(contract) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        for count in parts:
+            for part in (wish * count)[:cut] if cut else b"", (wish * count)[cut:]:
+                writer.write(part)
+                await writer.drain()
+                for _ in range(5):
+                    await asyncio.sleep(0)  # So that it is read by itself.
+            for _ in range(count):
+                sound(await one_answer(reader))
         writer.close()
 
 
