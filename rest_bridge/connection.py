@@ -76,6 +76,11 @@ class Connection(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
+    @property
+    def owing(self) -> bool:
+        """Whether its caller has not been sent all that was asked for."""
+        return self.busy or self.transport.get_write_buffer_size() > 0
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """See asyncio.Protocol."""
         super().connection_made(transport)

@@ -61,7 +61,7 @@ class Server:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._drain_seconds):
                 await asyncio.sleep(_GRACE)
-                while any(connection.busy for connection in self._connections()):  # noqa: ASYNC110  # likewise
+                while any(connection.owing for connection in self._connections()):  # noqa: ASYNC110  # likewise
                     await asyncio.sleep(_POLL)
         self._uvicorn.should_exit = True
         if self._running is not None:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
 import pytest
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from contract.contract import Contract
@@ -330,6 +332,27 @@ async def test_a_caller_who_waits_to_be_accepted_when_the_end_begins_is_answered
                 assert b"connection: close" in raw
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address)
+
+
+async def test_the_end_waits_for_who_is_slow_to_take_an_answer(contract: Contract) -> None:
+    large = {"detail": "a" * 8_000_000}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await JSONResponse(large)(scope, receive, send)
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(app, listener, 60.0)
+    await server.start()
+    reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1024)
+    writer.write(GOOD)
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    stopping = asyncio.create_task(server.stop())
+    await asyncio.wait({stopping}, timeout=1.5)  # uvicorn would give the answer a second.
+    assert not stopping.done()
+    assert json.loads(await reader.read()) == large
+    await stopping
+    writer.close()
 
 
 async def test_a_caller_who_closes_the_connection_cancels_the_call(contract: Contract) -> None:
