@@ -16,6 +16,9 @@ _POLL = 0.02
 _GRACE = 0.25
 """Seconds in which who has had an answer a moment ago sends the next request, whose answer closes the connection."""
 
+UNREAD_SECONDS = 30.0
+"""Longest time for which a caller may take nothing of an answer; the kernel then ends the connection, where it can (on Linux)."""
+
 
 class Server:
     """One HTTP server on one listening socket. Use it on one event loop."""
@@ -25,6 +28,8 @@ class Server:
     ) -> None:
         self._guard = Guard(app)
         self._listener = listener
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Each connection has it from its listener.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(UNREAD_SECONDS * 1000))
         self._drain_seconds = drain_seconds
         self._encryption = encryption
         self._uvicorn = _Uvicorn(

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from contract.contract import Contract
 from rest_bridge import connection
+from rest_bridge import server as bridge_server
 from rest_bridge.app import create_app
 from rest_bridge.server import Server
 from rest_bridge.settings import BridgeSettings
@@ -334,14 +335,17 @@ async def test_a_caller_who_waits_to_be_accepted_when_the_end_begins_is_answered
             socket.create_connection(address)
 
 
-async def test_the_end_waits_for_who_is_slow_to_take_an_answer(contract: Contract) -> None:
-    large = {"detail": "a" * 8_000_000}
+LARGE = {"detail": "a" * 8_000_000}
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await JSONResponse(large)(scope, receive, send)
 
+async def large(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application with one answer."""
+    await JSONResponse(LARGE)(scope, receive, send)
+
+
+async def test_the_end_waits_for_who_is_slow_to_take_an_answer() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(app, listener, 60.0)
+    server = Server(large, listener, 60.0)
     await server.start()
     reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1024)
     writer.write(GOOD)
@@ -350,9 +354,22 @@ async def test_the_end_waits_for_who_is_slow_to_take_an_answer(contract: Contrac
     stopping = asyncio.create_task(server.stop())
     await asyncio.wait({stopping}, timeout=1.5)  # uvicorn would give the answer a second.
     assert not stopping.done()
-    assert json.loads(await reader.read()) == large
+    assert json.loads(await reader.read()) == LARGE
     await stopping
     writer.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel does not end such connections")
+async def test_who_never_takes_an_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bridge_server, "UNREAD_SECONDS", 0.1)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(large, listener, 60.0)
+    await server.start()
+    reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1024)
+    writer.write(GOOD)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    await asyncio.wait_for(server.stop(), 20)  # It would wait for all that is owed to anybody.
+    writer.transport.abort()
 
 
 async def test_a_caller_who_closes_the_connection_cancels_the_call(contract: Contract) -> None:
