@@ -53,6 +53,7 @@ async def serving(settings: ServerSettings, launcher: Launcher) -> AsyncIterator
     # Columns are bound by name before the estimator sees a row, so its warning about nameless arrays is noise on every call.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     contract = load(settings.protos)
+    settings = settings.anchored()
     settings.check_control()
     server = Server(settings)
     address = "" if settings.share_ports else server.bind()

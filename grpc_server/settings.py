@@ -1,7 +1,7 @@
 """What the gRPC server can be told."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -89,6 +89,15 @@ class ServerSettings(ProcessSettings):
 
     reflection: bool = True
     """Whether grpcurl and others may list and describe the services."""
+
+    def anchored(self) -> Self:
+        """The same, with paths that hold in whatever directory a model puts the process."""
+        changes: dict[str, object] = {"models": self.models.absolute(), "protos": self.protos.absolute()}
+        if self.shadow_folder is not None:
+            changes["shadow_folder"] = self.shadow_folder.absolute()
+        if self.control.startswith("unix:"):
+            changes["control"] = f"unix:{self.control_folder.absolute()}"
+        return self.model_copy(update=changes)
 
     @property
     def control_folder(self) -> Path:

@@ -26,7 +26,7 @@ from tests.effort import THOROUGH, tries
 from tests.grpc_server import candidates
 from tests.grpc_server.candidates import AUTHOR, add, add_steady, change, golden, promote, rollback
 from tests.iris import EXAMPLE
-from tests.processes import NO_TLS, Foretell, foretell
+from tests.processes import NO_TLS, Foretell, foretell, grpc_server
 
 GRPC_CALLERS, REST_CALLERS = (8, 4) if THOROUGH else (2, 1)
 PAUSE = 0 if THOROUGH else 0.001
@@ -202,3 +202,13 @@ def test_a_key_is_in_the_share_of_a_canary_or_not_at_either_door(chosen: tuple[P
     drawn = sum(told[0] == "2" for told in asked)
     assert abs(drawn / KEYS - 0.3) < (0.01 if THOROUGH else 0.15)
     assert followed(running, change(root, lambda routes: routes.without_canary(AUTHOR))) == "served"
+
+
+def test_a_model_that_changes_the_directory_leaves_the_record_where_it_is(tmp_path: Path) -> None:
+    root = tmp_path / "models"
+    add(root, candidates.Wandering(0.01))
+    with grpc_server(root.relative_to("/")) as (_process, address):  # It is started there.
+        add(root, candidates.Steady(0.02), golden(0.02))
+        promote(root, "2")
+        verdict = Servers(root / ".control", address, response_type()).verdict("iris", 1, "2", lambda _gate: None)
+    assert verdict.outcome == "served", verdict.text

@@ -73,6 +73,12 @@ class Slow(Steady):
         return super().predict_proba(rows)
 
 
+class Wandering(Steady):
+    def predict_proba(self, rows: Matrix) -> Any:
+        os.chdir("/proc/self")
+        return super().predict_proba(rows)
+
+
 class NotANumber(Steady):
     def predict_proba(self, rows: Matrix) -> Any:
         return super().predict_proba(rows) * np.nan
