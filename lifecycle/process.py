@@ -55,6 +55,12 @@ def log_to_stderr() -> None:
     """One line an event. uvicorn's starts and stops are said by us; what strangers send it is no news."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Of metadata that is not UTF-8, gRPC logs a trace each: a caller could have megabytes a second written."""
+    return not str(record.msg).startswith("Invalid encoding")
 
 
 def refuse(text: str) -> NoReturn:

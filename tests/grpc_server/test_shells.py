@@ -23,6 +23,7 @@ from grpc_server.loop_shell import LoopShell
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
 from grpc_server.shells import chosen_shell
+from lifecycle.process import log_to_stderr
 from tests.fakes import FakeRuntime, Held
 from tests.grpc_server.serving import by_first_column, failure, served
 from tests.iris import EXAMPLE
@@ -69,6 +70,44 @@ async def test_watchers_that_go_leave_nothing_behind() -> None:
             assert (await watcher.read()).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
             watcher.cancel()
         await stub.predict(stub.features(**EXAMPLE))
+
+
+def raw_call(path: bytes, *more: tuple[bytes, bytes]) -> bytes:
+    """The bytes of a connection with one call, whose headers no client library would send."""
+
+    def frame(kind: int, flags: int, stream: int, body: bytes = b"") -> bytes:
+        return len(body).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + body
+
+    names = {b":method": b"POST", b":scheme": b"http", b":path": path, b":authority": b"a", b"content-type": b"application/grpc"}
+    sent = (*names.items(), (b"te", b"trailers"), *more)
+    headers = b"".join(bytes([0, len(name)]) + name + bytes([len(value)]) + value for name, value in sent)
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0) + frame(1, 4, 1, headers) + frame(0, 1, 1, bytes(5))
+
+
+async def test_metadata_that_is_no_text_is_no_news(
+    each_shell: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """gRPC would log a trace for each, as many as a caller likes."""
+    monkeypatch.setattr(logging.getLogger("grpc._cython.cygrpc"), "filters", [])
+    log_to_stderr()
+    given: list[str] = []
+
+    def answer(_request: bytes, call: Call, reply: Reply) -> None:
+        given.append(call.request_id)
+        reply(b"answered")
+
+    shell = chosen_shell(each_shell, ())
+    port = shell.add_port(ANY_PORT)
+    await shell.start([Handler("/a/Call", Kind.UNARY, answer)], NoWork())
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(raw_call(b"/a/Call", (b"x-other", b"\xff"), (b"x-request-id", b"\xfe\xff")))
+        await asyncio.wait_for(reader.readuntil(b"answered"), 5)
+        writer.close()
+    finally:
+        await shell.stop(0)
+    assert given[0].isascii()
+    assert not caplog.records
 
 
 async def test_a_watch_may_come_to_an_end(each_shell: str) -> None:
