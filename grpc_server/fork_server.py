@@ -75,6 +75,7 @@ class Forked:
     def close(self) -> None:
         """Give back what it leaves here; it ends, if it has not."""
         self._hang_up()
+        self.paused.close()
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

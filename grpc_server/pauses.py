@@ -50,6 +50,10 @@ class Paused:
         os.ftruncate(descriptor, mmap.PAGESIZE)
         return descriptor
 
+    def close(self) -> None:
+        """Give the memory back, and the descriptor that it holds. Nobody may ask any more."""
+        self._memory.close()
+
     @property
     def seconds(self) -> float:
         """So far."""

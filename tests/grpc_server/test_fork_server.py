@@ -76,6 +76,15 @@ def test_what_a_model_starts_holds_none_of_the_sockets(forks: ForkServer, steady
     assert all(each & os.O_CLOEXEC for each in flags)
 
 
+def test_a_process_that_has_ended_leaves_no_descriptor_here(forks: ForkServer, steady: Path) -> None:
+    with waiting(forks, steady):
+        pass
+    before = set(os.listdir("/proc/self/fd"))
+    with waiting(forks, steady) as forked:
+        pass
+    assert set(os.listdir("/proc/self/fd")) == before, forked  # Though it is kept, as by an error that somebody keeps.
+
+
 def test_what_was_forked_outlives_what_forked_it_and_another_forks_the_next(forks: ForkServer, steady: Path) -> None:
     with waiting(forks, steady) as first:
         lost = parent(first.pid)
