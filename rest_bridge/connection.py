@@ -229,7 +229,9 @@ class Connection(HttpToolsProtocol):
             self._waiting = None
 
     def _too_slow(self) -> None:
-        if self._in_head:
+        if self.flow.read_paused:  # The rest of it may have come, and waits to be read.
+            self._wait()
+        elif self._in_head:
             self._refuse(*TOO_SLOW)
         else:
             self.transport.close()

@@ -193,6 +193,22 @@ async def test_a_head_that_does_not_arrive_is_given_up(contract: Contract, monke
         assert await answer(address) == b""  # one that says nothing at all
 
 
+async def test_a_head_that_waits_to_be_read_is_not_slow(contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.1)
+    channel, called, go = FakeChannel(lambda _: answered(contract)), asyncio.Event(), asyncio.Event()
+    channel.hold = called, go
+    async with serving(contract, channel) as (_, address):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(POST + POST + POST[:40])
+        await called.wait()
+        writer.write(POST[40:])
+        await asyncio.sleep(0.15)  # longer than a head may take
+        go.set()
+        for _ in range(3):
+            sound(await one_answer(reader))
+        writer.close()
+
+
 async def test_a_connection_that_was_given_time_keeps_it_between_requests(
     contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
