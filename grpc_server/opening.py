@@ -45,6 +45,7 @@ def open_host(loader: Loader, at: At = lambda _place, _gate: None) -> Host:
                 costs = loader.trial(version, lambda _gate: None, returns=True).run()
             first = loader.load(version, Gates(place, partial(at, place)), costs)
         except ModelError as error:
+            error.gate = error.gate or Gate.DIGEST  # It is not even there.
             errors.append(error)
             refused.append(refusal(version, routes.generation, error))
             continue

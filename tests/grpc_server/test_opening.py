@@ -28,6 +28,17 @@ def test_a_start_that_must_refuse_production_serves_the_version_before(tmp_path:
         open_host(loader(tmp_path, contract))
 
 
+def test_a_start_without_the_files_of_production_serves_the_version_before(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 2)
+    for version in "12":
+        promote(tmp_path, version)
+    shutil.rmtree(tmp_path / "iris" / "2")
+    with opened(tmp_path, contract) as host:
+        assert served(host) == "1"
+        assert host.refused is not None
+        assert (host.refused.version, host.refused.gate) == ("2", "digest")
+
+
 @pytest.mark.parametrize(("kind", "gate"), [(candidates.Crashing, "contract"), (candidates.Hanging, "contract")])
 def test_a_start_outlives_a_production_that_has_never_answered(
     tmp_path: Path, contract: Contract, kind: type[candidates.Steady], gate: str
