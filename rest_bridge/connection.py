@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from lifecycle.request_id import request_id
@@ -157,19 +157,29 @@ class Connection(HttpToolsProtocol):
         self.headers = _NOWHERE  # type: ignore[assignment]  # What comes behind a body is no header of the request.
 
     def on_body(self, body: bytes) -> None:
-        """See httptools: a part of a body."""
+        """See httptools: a part of a body. As in uvicorn, which asks of each whether it is of another protocol."""
         self._body += len(body)
-        super().on_body(body)
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """See httptools: the last byte of a request. What has come whole need not be asked for."""
         if self._plain:
             return
         self._behind, self._in_body = True, False  # What is read with it belongs to the next request.
-        super().on_message_complete()
-        scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]  # a scope may say more
-        scope[WHOLE_BODY] = bytes(self.cycle.body)
-        scope[WHOLE_ANSWER] = partial(self._answer, self.cycle)
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.more_body = False
+        cycle.message_event.set()
+        scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]  # a scope may say more
+        scope[WHOLE_BODY] = bytes(cycle.body)
+        scope[WHOLE_ANSWER] = partial(self._answer, cycle)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words are not ours
         """Refuse what is no HTTP, or has too large a head."""
