@@ -34,6 +34,8 @@ class Verdict:
     violations: tuple[Violation, ...] = ()
     unjudged_rows: int = 0
     """Rows that were not looked at any more."""
+    rows_refused: bool = False
+    """Whether the request is refused whatever is in its rows: they were not looked at, and need not be."""
 
 
 VALID = Verdict()
@@ -92,7 +94,7 @@ class Rules:
         if rows is None:
             return Verdict(tuple(self.violations(message)))
         if not _in_an_item(first[0]):
-            return Verdict((_violation(first[0]),))
+            return Verdict((_violation(first[0]),), rows_refused=True)
         found: list[Violation] = []
         items = getattr(message, rows.name)
         for index, row in enumerate(items):

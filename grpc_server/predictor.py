@@ -88,7 +88,10 @@ class Predictor:
         return job
 
     def _check(self, message: Message) -> None:
-        verdict = self._rules.judge(message, self._binding.method.rows, MOST_VIOLATIONS)
+        rows = self._binding.method.rows
+        verdict = self._rules.judge(message, rows, MOST_VIOLATIONS)
+        if verdict.rows_refused and rows is not None:
+            message.ClearField(rows.name)  # Millions of them fit into a message: to look for strays would take a second.
         violations = [*verdict.violations, *islice(self._strays.of(message), MOST_VIOLATIONS)]
         if violations:
             raise _invalid(violations, verdict.unjudged_rows)

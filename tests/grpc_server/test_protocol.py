@@ -110,8 +110,11 @@ async def test_a_batch_of_bad_rows_is_judged_until_the_refusal_is_full() -> None
 async def test_a_list_of_a_million_rows_is_not_looked_into() -> None:
     async with served(FakeRuntime()) as stub:
         call: Any = stub.channel.unary_unary("/iris.v1.IrisService/PredictBatch")
-        error = await failure(call(b"\x0a\x00" * 1_000_000))
-        assert violations(error) == [("rows", "repeated.max_items", "must contain no more than 10000 item(s)")]
+        error = await failure(call(b"\x0a\x02\x48\x01" * 1_000_000 + b"\x48\x01"))  # each with a field that nobody knows
+        assert violations(error) == [
+            ("rows", "repeated.max_items", "must contain no more than 10000 item(s)"),
+            ("", "unknown_field", "field number 9 is not in iris.v1.FeaturesBatch"),
+        ]
 
 
 async def test_unknown_fields_are_listed_only_so_far() -> None:
