@@ -191,4 +191,10 @@ class _Wait:
         if self.version and refused.version == self.version and refused.generation >= self.generation:
             text = f"{name} refused version {self.version} at the gate {refused.gate}: {refused.reason}"
             return Verdict("refused", text, gate=refused.gate)
+        if self.version and following.loading and not self._is_there(answer, following):
+            return None  # Versions are loaded one after the other.
         return Verdict("served", "", (name,))
+
+    def _is_there(self, answer: Any, following: Any) -> bool:
+        listed = {(model.name, model.version) for model in answer.models}
+        return (self.model, self.version) in listed or following.shadow.version == self.version

@@ -212,3 +212,15 @@ def test_a_model_that_changes_the_directory_leaves_the_record_where_it_is(tmp_pa
         promote(root, "2")
         verdict = Servers(root / ".control", address, response_type()).verdict("iris", 1, "2", lambda _gate: None)
     assert verdict.outcome == "served", verdict.text
+
+
+def test_a_version_that_waits_for_another_one_is_not_said_to_be_served(tmp_path: Path) -> None:
+    add_steady(tmp_path, 3)
+    promote(tmp_path, "1")
+    with grpc_server(tmp_path) as (_process, address):
+        promote(tmp_path, "2")
+        promote(tmp_path, "3", "staging")
+        servers = Servers(tmp_path / ".control", address, response_type())
+        assert servers.verdict("iris", 3, "3", lambda _gate: None).outcome == "served"
+        answer: Any = servers.ask()
+    assert "3" in [model.version for model in answer.models]
