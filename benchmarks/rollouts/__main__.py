@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 from benchmarks import load
@@ -15,7 +16,7 @@ from benchmarks.rollouts.stage import stage
 
 
 def main() -> None:
-    """Measure as the arguments say; exit code 1 where a case failed, which the page then tells."""
+    """Measure as the arguments say; exit code 1 where one failed, which the page then tells."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.rollouts", description="Measure what rollouts cost the callers of production."
     )
@@ -41,25 +42,25 @@ def main() -> None:
     file.write_text(page(found, command("make bench-rollouts"), plan.rounds))
     print(f"wrote {file}")
     if found.failures:
-        sys.exit(f"{len(found.failures)} cases failed: {file.name} lists them")
+        sys.exit(f"{len(found.failures)} turns failed: {file.name} lists them")
 
 
 def measure(plan: Plan, only: str = "") -> Found:
-    """All cases whose name holds `only`, each with a server of its own. One that goes wrong is a failure, and the others go on."""
+    """All cases whose name holds `only`, round by round. One that goes wrong is a failure, and the others go on."""
     found, start = Found(), time.monotonic()
-    for name, case in CASES.items():
+    for number, (name, case) in product(range(plan.rounds), CASES.items()):
         if only not in name:
             continue
         try:
             with stage() as ready:
-                for window in case(ready, plan, found):
+                for window in case(ready, plan, found, number):
                     found.windows.append(window)
                     told = f"p99 {window.p99_ms:.2f} ms, quiet {window.quiet_p99_ms:.2f} ms"
-                    print(f"{time.monotonic() - start:4.0f} s  {window.what or name}, round {window.round + 1}: {told}", flush=True)
+                    print(f"{time.monotonic() - start:4.0f} s  {window.what or name}, round {number + 1}: {told}", flush=True)
                 found.flips += ready.flips
         except (WrongAnswer, RuntimeError, OSError) as error:
-            found.failures.append(f"{name}: {' '.join(str(error).split())[:300]}")
-            print(f"{time.monotonic() - start:4.0f} s  {name} failed: {error}", flush=True)
+            found.failures.append(f"{name}, round {number + 1}: {' '.join(str(error).split())[:300]}")
+            print(f"{time.monotonic() - start:4.0f} s  {name}, round {number + 1} failed: {error}", flush=True)
     return found
 
 

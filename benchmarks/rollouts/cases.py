@@ -66,56 +66,52 @@ class Plan:
     """How many kinds of candidates."""
 
 
-def swap(stage: Stage, plan: Plan, found: Found) -> Iterator[Measured]:
-    """Promotions of a version in memory, and rollbacks, one after the other, until there were enough of them."""
+def swap(stage: Stage, plan: Plan, found: Found, number: int) -> Iterator[Measured]:
+    """Promotions of a version in memory, and rollbacks, one after the other, until there were enough of them for this round."""
     version = stage.add(stage.workload.estimator)
     stage.promote(version)
     stage.rollback()
-    found.swaps = 0
+    enough = plan.swaps * (number + 1) // plan.rounds
 
     def act(end: float) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        while time.time() < end and found.swaps < plan.swaps:
+        while time.time() < end and found.swaps < enough:
             outcomes += [stage.promote(version), stage.rollback()]
             found.swaps += 1
         return outcomes
 
-    number = 0
-    while found.swaps < plan.swaps:
+    while found.swaps < enough:
         yield _beside(stage, plan, SWAPS, "", number, act)
-        number += 1
 
 
-def fresh(stage: Stage, plan: Plan, _found: Found) -> Iterator[Measured]:
+def fresh(stage: Stage, plan: Plan, _found: Found, number: int) -> Iterator[Measured]:
     """Promotions of versions that nobody has seen, through all gates, and rollbacks."""
-    for number in range(plan.rounds):
-        versions = [stage.add(stage.workload.estimator) for _ in range(plan.fresh)]
+    versions = [stage.add(stage.workload.estimator) for _ in range(plan.fresh)]
 
-        def act(_end: float, versions: list[str] = versions) -> list[Outcome]:
-            return [outcome for version in versions for outcome in (stage.promote(version), stage.rollback())]
+    def act(_end: float) -> list[Outcome]:
+        return [outcome for version in versions for outcome in (stage.promote(version), stage.rollback())]
 
-        yield _beside(stage, plan, FRESH, "", number, act)
+    yield _beside(stage, plan, FRESH, "", number, act)
 
 
-def candidates(stage: Stage, plan: Plan, found: Found) -> Iterator[Measured]:
+def candidates(stage: Stage, plan: Plan, found: Found, number: int) -> Iterator[Measured]:
     """Versions that must be refused, each by its own gate."""
     stage.promote(stage.add(stage.workload.estimator))  # What forks them imports what they need.
     stage.rollback()
-    for number in range(plan.rounds):
-        for fault in FAULTS[: plan.faults]:
-            version = stage.add(fault.make(stage.workload.estimator))
+    for fault in FAULTS[: plan.faults]:
+        version = stage.add(fault.make(stage.workload.estimator))
 
-            def act(_end: float, version: str = version) -> list[Outcome]:
-                return [stage.promote(version)]
+        def act(_end: float, version: str = version) -> list[Outcome]:
+            return [stage.promote(version)]
 
-            measured, (outcome,) = _window(stage, plan, CANDIDATES, fault.says, number, act)
-            stage.rollback()
-            before = found.gates.get(fault.says, ("", fault.gate))
-            found.gates[fault.says] = (fault.gate, outcome.gate if before[1] == fault.gate else before[1])
-            yield measured
+        measured, (outcome,) = _window(stage, plan, CANDIDATES, fault.says, number, act)
+        stage.rollback()
+        before = found.gates.get(fault.says, ("", fault.gate))
+        found.gates[fault.says] = (fault.gate, outcome.gate if before[1] == fault.gate else before[1])
+        yield measured
 
 
-def shadow(stage: Stage, plan: Plan, found: Found) -> Iterator[Measured]:
+def shadow(stage: Stage, plan: Plan, found: Found, number: int) -> Iterator[Measured]:
     """A shadow that takes a hundred times as long as production."""
     rows = stage.workload.rows(1)
     predict = prediction("estimator", stage.workload.estimator, rows)
@@ -125,16 +121,14 @@ def shadow(stage: Stage, plan: Plan, found: Found) -> Iterator[Measured]:
         predict()
         times.append(time.perf_counter() - start)
     version = stage.add(HundredTimesSlower(stage.workload.estimator, float(np.median(times))))
-    for number in range(plan.rounds):
-        quiet = window(stage.streams, plan.seconds)
-        if stage.shadow(version).gate:
-            raise RuntimeError("the shadow was refused")
-        yield _measured(SHADOW, "", number, window(stage.streams, plan.seconds), quiet)
-        found.compared += stage.compared()[0]
-        stage.no_shadow()
+    quiet = window(stage.streams, plan.seconds)
+    if stage.shadow(version).gate:
+        raise RuntimeError("the shadow was refused")
+    yield _measured(SHADOW, "", number, window(stage.streams, plan.seconds), quiet)
+    found.compared += stage.compared()[0]
 
 
-CASES: dict[str, Callable[[Stage, Plan, Found], Iterator[Measured]]] = {
+CASES: dict[str, Callable[[Stage, Plan, Found, int], Iterator[Measured]]] = {
     SWAPS: swap,
     FRESH: fresh,
     CANDIDATES: candidates,

@@ -12,10 +12,12 @@ from benchmarks.rollouts.traffic import GRPC_CALLERS, REST_CALLERS
 METHOD = f"""\
 One `foretell serve` with the iris model of [RESULTS.md](RESULTS.md) in line, and callers that never stop: {GRPC_CALLERS} over
 gRPC and {REST_CALLERS} over REST, each with its next request as soon as it has its answer, by h2load. Nothing is pinned: server,
-callers, and the processes in which versions are tried or run as a shadow compete for the same cores, all busy. Windows take
-turns, a quiet one and one in which something happens; a ratio is that of both p99s, of both doors together, and a figure the median
-over windows. Only requests count that were under way while it happened. A single request that fails, or is answered with other than
-the right number of bytes, ends the case. That no answer is mixed, tests/e2e/test_rollouts.py shows, with versions that differ.
+callers, and the processes in which versions are tried or run as a shadow compete for the same cores, all busy. Each case has a
+server of its own in each round, because the p99 of one that is left alone may be twice that of the next. Windows take turns, a
+quiet one and one in which something happens; a ratio is that of both p99s, of both doors together, and a figure the median over
+windows. Only requests count that were under way while it happened. A single request that fails, or is answered with other than the
+right number of bytes, ends the case for that round. That no answer is mixed, tests/e2e/test_rollouts.py shows, with versions that
+differ.
 
 - Versions in memory: production changes as fast as the server is seen to follow, which looks at its records ten times a second.
 - New versions: each is added, tried in a process of its own, loaded, promoted, and rolled back.

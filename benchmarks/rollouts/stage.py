@@ -94,10 +94,6 @@ class Stage:
         """Have a version asked what production is asked."""
         return self._change(lambda routes, author: routes.with_shadow(version, author), version)
 
-    def no_shadow(self) -> Outcome:
-        """End that."""
-        return self._change(Routes.without_shadow)
-
     @property
     def flips(self) -> list[float]:
         """Milliseconds from the look at a record to the lineup that it asks for, of every change of production so far."""
