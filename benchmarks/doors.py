@@ -12,8 +12,8 @@ import grpc
 import numpy as np
 
 from benchmarks.workloads import Workload
-from contract.contract import load
-from contract.service import Method
+from foretell_contract.contract import load
+from foretell_contract.service import Method
 
 SECONDS = 60.0
 

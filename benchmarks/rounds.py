@@ -22,7 +22,7 @@ from benchmarks.process import LOAD_CORE, SERVER_CORE, Running, pinned, running
 from benchmarks.servers import Server
 from benchmarks.tree import loaded, settle, usage
 from benchmarks.workloads import AUTO, ONNX, ROOT, SKLEARN, TREES, Workload
-from contract.errors import SetupError
+from foretell_contract.errors import SetupError
 
 ALONE = {SKLEARN: "model alone", ONNX: "model alone, ONNX", TREES: "model alone, trees"}
 """The rows without a server, by the kind of model."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.bare import ANSWER
 from benchmarks.doors import Door, GrpcDoor, HttpDoor
 from benchmarks.workloads import AUTO, ONNX, SKLEARN, TREES
-from lifecycle.polling import IN_PLACE
+from foretell_lifecycle.polling import IN_PLACE
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import minmax_scale
 from sklearn.svm import SVC
 
-from contract.contract import load
-from grpc_server.adding import add_model
-from grpc_server.repository import Repository
+from foretell_contract.contract import load
+from grpc_server.checks.add_model import add_model
+from grpc_server.store.repository import Repository
 
 ROOT = Path(__file__).parents[1]
 IRIS = ("sepal_length", "sepal_width", "petal_length", "petal_width")

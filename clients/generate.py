@@ -21,8 +21,8 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
-from contract.compiler import compile_protos, contract_files
-from contract.errors import ContractError
+from foretell_contract.errors import ContractError
+from foretell_contract.source.compiler import compile_protos, contract_files
 
 ROOT = Path(__file__).parents[1]
 PROTOS = ROOT / "protos"

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from contract.errors import SetupError
 from foretell import version_commands
+from foretell_contract.errors import SetupError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -30,7 +30,7 @@ def main() -> None:
     try:
         app()
     except SetupError as error:
-        from lifecycle.process import refuse
+        from foretell_lifecycle.process import refuse
 
         refuse(str(error))
 
@@ -82,7 +82,7 @@ def serve(
 
     More settings come from FORETELL_... variables and from foretell.toml; docs/settings.md lists them.
     """
-    from foretell.serving import serve as run
+    from foretell.serve.serve_command import serve as run
 
     flags = {"protos": protos, "models": models, "grpc_address": grpc_address, "http_address": http_address}
     flags |= {"processes": processes, "bridge": bridge, "placement": placement, "workers": workers, "control": control}
@@ -131,12 +131,12 @@ def add(
     models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
 ) -> None:
     """Put a trained model into the repository as its next version."""
-    from contract.compiler import has_contracts
-    from contract.contract import load
-    from foretell.source import name_for, opened
-    from grpc_server.adding import add_model, observed_in
+    from foretell.mlflow.model_source import name_for, opened
+    from foretell_contract.contract import load
+    from foretell_contract.source.compiler import has_contracts
+    from grpc_server.checks.add_model import add_model, observed_in
     from grpc_server.errors import ModelError
-    from grpc_server.repository import Repository
+    from grpc_server.store.repository import Repository
 
     try:
         rows = golden.read_bytes() if golden else b""
@@ -188,9 +188,9 @@ def init(
     models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
 ) -> None:
     """Write a contract for a trained model, and put the model into the repository."""
-    from foretell.initiating import Wish, init, package_of
-    from foretell.source import opened
-    from grpc_server.describing import Told
+    from foretell.init.init_command import InitRequest, init, package_of
+    from foretell.mlflow.model_source import opened
+    from grpc_server.checks.inspect_model import Told
 
     wanted = package_of(model, package, name)
     with opened(model) as found:
@@ -203,7 +203,7 @@ def init(
             dtypes=found.columns,
             optional=found.optional,
         )
-        init(Wish(found.file, data, wanted, told, _names(labels), protos, models, allow_version_skew, found.source))
+        init(InitRequest(found.file, data, wanted, told, _names(labels), protos, models, allow_version_skew, found.source))
 
 
 def _names(listed: str) -> tuple[str, ...]:
@@ -225,9 +225,9 @@ def diff(
 
     REV is a revision of git: `foretell diff main protos`.
     """
-    from contract.diff import diff
-    from foretell.comparison import folder, sides
-    from foretell.diff_report import show
+    from foretell.check.diff_report import show
+    from foretell.check.diff_sides import folder, sides
+    from foretell_contract.diff.diff import diff
 
     findings = diff(*sides(old, new))
     show(findings, form, folder(new))
@@ -245,7 +245,7 @@ def check(
     ] = "text",
 ) -> None:
     """List everything that is wrong with the contracts and their models. Exit code 1 where anything is an error."""
-    from foretell.checking import check, show
+    from foretell.check.check_command import check, show
 
     found = check(protos, models, model)
     show(found, form, protos)
@@ -282,9 +282,9 @@ def run_tests(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List what passed as well.")] = False,
 ) -> None:
     """Try a server with requests made from its contract: each bound from both sides, every door. Exit code 1 where one fails."""
-    from foretell.kit.kit import Wish
-    from foretell.testing import test
+    from foretell.testing.kit import KitRequest
+    from foretell.testing.test_command import test
 
-    wish = Wish(model, target, rest, protos, models, roots, tls)
+    wish = KitRequest(model, target, rest, protos, models, roots, tls)
     if not test(wish, as_json=as_json, junit=junit, verbose=verbose):
         raise typer.Exit(1)

@@ -19,7 +19,7 @@ Models = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calling:
-    """How a server is called: `grpc_server.tls.Trust` makes credentials of it."""
+    """How a server is called: `grpc_server.transport.tls.Trust` makes credentials of it."""
 
     roots: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Certificates in PEM to trust, of a server that takes encrypted calls.")
@@ -32,7 +32,7 @@ class Calling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place(Calling):
+class TargetOptions(Calling):
     """Which record is meant: that of a repository at hand, or that of a server elsewhere."""
 
     target: Annotated[
@@ -43,7 +43,7 @@ class Place(Calling):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change(Place):
+class ChangeOptions(TargetOptions):
     """What all changes of a record are told."""
 
     why: Annotated[str, typer.Option(metavar="TEXT", help="Reason, for the history.")] = ""
@@ -54,7 +54,7 @@ class Change(Place):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Introduction(Change):
+class Introduction(ChangeOptions):
     """A change by which a version is to answer."""
 
     no_check: Annotated[bool, typer.Option("--no-check", help="Leave the gates to the servers.")] = False

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from contract.errors import SetupError
+from foretell_contract.errors import SetupError
 from grpc_server.settings import ServerSettings
 from rest_bridge.settings import BridgeSettings
 

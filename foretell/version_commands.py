@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from contract.errors import SetupError
-from foretell.options import Alias, Change, Introduction, Json, Models, ModelVersion, Name, Place, spread
+from foretell.options import Alias, ChangeOptions, Introduction, Json, Models, ModelVersion, Name, TargetOptions, spread
+from foretell_contract.errors import SetupError
 
 app = typer.Typer()
 
@@ -15,7 +15,7 @@ app = typer.Typer()
 @spread
 def promote(name: Name, version: ModelVersion, told: Introduction, alias: Alias = "production") -> None:
     """Let a version answer under an alias, once it is through the gates; running servers follow within a second."""
-    from foretell.changes import change
+    from foretell.versions.change_report import change
 
     change(name, told, lambda changes: changes.promote(version, alias))
 
@@ -29,7 +29,7 @@ def canary(
     told: Introduction,
 ) -> None:
     """Let a version answer a share of the calls, each routing key always by the same version."""
-    from foretell.changes import change
+    from foretell.versions.change_report import change
 
     fraction = _share(share)
     change(name, told, lambda changes: changes.canary(version, fraction))
@@ -51,7 +51,7 @@ def shadow(
     end: Annotated[bool, typer.Option("--end", help="End it.")] = False,
 ) -> None:
     """Compare a version with production: it is asked the same, and answers nobody. `foretell models` tells how they compare."""
-    from foretell.changes import change
+    from foretell.versions.change_report import change
 
     change(name, told, lambda changes: changes.shadow(version, end=end))
 
@@ -70,43 +70,43 @@ def shadow_report(
     models: Models = None,
 ) -> None:
     """Tell how a shadow compares with production: labels, shifts of numbers, latency, and the rows that differ most."""
-    from foretell.place import chosen_settings
-    from foretell.shadow_report import report
+    from foretell.shadow.shadow_report import report
+    from foretell.versions.target import chosen_settings
 
     report(chosen_settings(models=models), name, version, against, as_json=as_json, page=html)
 
 
 @app.command()
 @spread
-def rollback(name: Name, told: Change, alias: Alias = "production") -> None:
+def rollback(name: Name, told: ChangeOptions, alias: Alias = "production") -> None:
     """Put an alias back on the version before; once more goes further back."""
-    from foretell.changes import change
+    from foretell.versions.change_report import change
 
     change(name, told, lambda changes: changes.rollback(alias))
 
 
 @app.command()
 @spread
-def retire(name: Name, version: ModelVersion, told: Change) -> None:
+def retire(name: Name, version: ModelVersion, told: ChangeOptions) -> None:
     """Take every alias from a version; servers keep it no longer, and rollbacks skip it. Its files stay."""
-    from foretell.changes import change
+    from foretell.versions.change_report import change
 
     change(name, told, lambda changes: changes.retire(version))
 
 
 @app.command()
 @spread
-def history(name: Name, told: Place) -> None:
+def history(name: Name, told: TargetOptions) -> None:
     """Tell who changed what answers, when and why."""
-    from foretell.history import show_history
+    from foretell.versions.history import show_history
 
     show_history(name, told)
 
 
 @app.command()
 @spread
-def models(told: Place) -> None:
+def models(told: TargetOptions) -> None:
     """List the models that a running server hosts, or, where none answers, the versions on disk."""
-    from foretell.listing import list_models
+    from foretell.versions.model_table import list_models
 
     list_models(told)

@@ -1,13 +1,13 @@
 """`python -m grpc_server`: the gRPC server alone, as its container runs it."""
 
-import lifecycle.polling  # noqa: F401  # Before all that imports grpc.
+import foretell_lifecycle.polling  # noqa: F401  # Before all that imports grpc.
 
 # isort: split
 from pydantic_settings import CliApp
 
+from foretell_lifecycle.process import Launcher, run
 from grpc_server.serving import serving
 from grpc_server.settings import ServerSettings
-from lifecycle.process import Launcher, run
 
 
 async def serve(launcher: Launcher) -> None:

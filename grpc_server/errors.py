@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Self
 
-from contract.errors import SetupError
-from contract.problem import Problem, error
+from foretell_contract.errors import SetupError
+from foretell_contract.problem import Problem, error
 
 ADD_AGAIN = "add the model again"
 """What to do where a version is not what was added."""

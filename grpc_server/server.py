@@ -6,18 +6,18 @@ import os
 
 import grpc
 
-from contract.contract import MODEL_SERVICE
-from contract.errors import SetupError
-from grpc_server.handler import Handler
-from grpc_server.health import Health
-from grpc_server.listing import listing_handler
-from grpc_server.reflection import reflection_handlers
-from grpc_server.registry import Registry
+from foretell_contract.contract import MODEL_SERVICE
+from foretell_contract.errors import SetupError
+from foretell_lifecycle import address
+from grpc_server.calls.handler import Handler
+from grpc_server.services.health import Health
+from grpc_server.services.model_list import listing_handler
+from grpc_server.services.reflection import reflection_handlers
 from grpc_server.settings import ServerSettings
-from grpc_server.shell import Shell
-from grpc_server.shells import chosen_shell, shell_beside
-from grpc_server.tls import server_credentials
-from lifecycle import address
+from grpc_server.transport.choose import chosen_transport, transport_beside
+from grpc_server.transport.tls import server_credentials
+from grpc_server.transport.transport import Transport
+from grpc_server.versions.registry import Registry
 
 _LAST_BYTES = 1.0
 """Seconds that answers already given may take to leave, and that health watchers are left connected, when the server stops."""
@@ -32,7 +32,7 @@ class Server:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self._shell = chosen_shell(settings.shell, _options(settings))
+        self._shell = chosen_transport(settings.shell, _options(settings))
         self._health = Health()
         self._registry: Registry | None = None
 
@@ -49,9 +49,9 @@ class Server:
             os.chmod(self._settings.grpc_socket, 0o600)
         return address.join(host, bound)
 
-    def beside(self, options: list[tuple[str, int]]) -> Shell:
+    def beside(self, options: list[tuple[str, int]]) -> Transport:
         """A shell for other ports, which has no work, starts after this server and is stopped before it."""
-        return shell_beside(self._shell, options)
+        return transport_beside(self._shell, options)
 
     def _add_port(self, target: str, credentials: grpc.ServerCredentials | None = None) -> int:
         try:

@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from contract.contract import Contract, load
-from contract.pitfalls import pitfalls
-from grpc_server.control_server import controlling
-from grpc_server.handler import Handler
-from grpc_server.registry import Registry, load_registry
+from foretell_contract.contract import Contract, load
+from foretell_contract.lint.pitfalls import pitfalls
+from foretell_lifecycle.process import Launcher
+from grpc_server.calls.handler import Handler
+from grpc_server.control_listener import controlling
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
-from grpc_server.watch import Watch
-from lifecycle.process import Launcher
+from grpc_server.versions.registry import Registry, load_registry
+from grpc_server.versions.startup_watchdog import StartupWatchdog
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ async def serving(settings: ServerSettings, launcher: Launcher) -> AsyncIterator
     address = "" if settings.share_ports else server.bind()
     for pitfall in pitfalls(contract):
         logger.warning("%s", pitfall)
-    with Watch(settings.gate_seconds, launcher) as watch:
+    with StartupWatchdog(settings.gate_seconds, launcher) as watch:
         registry = load_registry(contract, settings, watch.at)
     missing = _missing(contract, registry)
     if missing:  # Only now: a refused start says one thing.

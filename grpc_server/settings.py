@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from contract.errors import SetupError
-from lifecycle import address
-from lifecycle.settings import ProcessSettings
+from foretell_contract.errors import SetupError
+from foretell_lifecycle import address
+from foretell_lifecycle.settings import ProcessSettings
 
 OPEN_TO_ALL = "asks nobody who they are: let only a trusted network reach it, or set control_clients"
 """What is to be said of a control service that is encrypted and no more."""

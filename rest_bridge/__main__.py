@@ -1,12 +1,12 @@
 """`python -m rest_bridge --target ADDR`: the bridge alone, as its container runs it."""
 
-import lifecycle.polling  # noqa: F401  # Before all that imports grpc.
+import foretell_lifecycle.polling  # noqa: F401  # Before all that imports grpc.
 
 # isort: split
 from pydantic_settings import CliApp
 
-from contract.contract import load
-from lifecycle.process import Launcher, run
+from foretell_contract.contract import load
+from foretell_lifecycle.process import Launcher, run
 from rest_bridge.channel import open_channel
 from rest_bridge.core_channel import CoreChannel
 from rest_bridge.serving import listen, serving

@@ -10,20 +10,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from contract.contract import Contract
-from contract.errors import Misdeclared
-from contract.service import Method, Service, Shape
-from lifecycle.request_id import request_id
+from foretell_contract.contract import Contract
+from foretell_contract.errors import Misdeclared
+from foretell_contract.service import Method, Service, Shape
+from foretell_lifecycle.request_id import request_id
 from rest_bridge.caller import Caller, Unary
 from rest_bridge.channel import Channel
 from rest_bridge.coalescer import Coalescer
 from rest_bridge.endpoint import Endpoint
-from rest_bridge.guard import failure
-from rest_bridge.openapi import PREDICTIONS, Subject, openapi
-from rest_bridge.own_paths import collisions
+from rest_bridge.http.guard import failure
+from rest_bridge.json.request_problems import RequestRefused, refused
+from rest_bridge.openapi.document import PREDICTIONS, Subject, openapi
+from rest_bridge.openapi.reserved_paths import collisions
 from rest_bridge.pages import pages
-from rest_bridge.problem import Refused, refused
-from rest_bridge.served import Served
+from rest_bridge.served_contract import ServedContract
 from rest_bridge.settings import BridgeSettings
 
 
@@ -56,7 +56,7 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
         redirect_slashes=False,
         swagger_ui_parameters={"tryItOutEnabled": True},
     )
-    shown = Served(contract, channel)
+    shown = ServedContract(contract, channel)
     app.include_router(pages(contract, channel, shown))
     endpoints: dict[str, ASGIApp] = {}
     for service, method, caller in _callers(contract, channel):
@@ -66,14 +66,16 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
                 endpoints[spelling] = endpoint
                 for served in (spelling, *subject.chosen_paths(service, spelling).values()):
                     app.router.routes.append(Route(served, endpoint, methods=["POST"], include_in_schema=False))
-    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestRefused, _refused)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _unexpected)
     app.router.routes.insert(0, Route("/openapi.json", _document(app, contract, shown, subject)))  # In front of FastAPI's own.
     return Application(app, endpoints)
 
 
-def _document(app: FastAPI, contract: Contract, shown: Served, subject: Subject) -> Callable[[Request], Awaitable[Response]]:
+def _document(
+    app: FastAPI, contract: Contract, shown: ServedContract, subject: Subject
+) -> Callable[[Request], Awaitable[Response]]:
     """The page of the OpenAPI document."""
     documents = {contract.services: openapi(app, contract, subject)}
 
@@ -106,7 +108,7 @@ def _batch_method(service: Service, method: Method) -> Method | None:
 
 
 async def _refused(_request: Request, error: Any) -> Response:
-    refusal: Refused = error
+    refusal: RequestRefused = error
     return refusal.response()
 
 

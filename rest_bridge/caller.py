@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
-from contract.service import Method
-from rest_bridge.channel import Call, Channel
-from rest_bridge.choice import NOTHING, Choice
+from foretell_contract.service import Method
+from rest_bridge.channel import Channel, ChannelCall
+from rest_bridge.http.version_selector import NOTHING, VersionSelector
 
 MODEL_HEADERS = ("model-name", "model-version", "model-generation")
 
@@ -23,7 +23,7 @@ class Answer(NamedTuple):
 class Caller(Protocol):
     """Sends one message within so many seconds. Raises grpc.aio.AioRpcError; to cancel the task cancels the call."""
 
-    async def __call__(self, message: bytes, seconds: float, identity: str, choice: Choice = NOTHING) -> Answer:
+    async def __call__(self, message: bytes, seconds: float, identity: str, choice: VersionSelector = NOTHING) -> Answer:
         """The answer to `message`, sent under the request id `identity`, of the version that `choice` names."""
 
 
@@ -33,9 +33,9 @@ class Unary:
     def __init__(self, channel: Channel, method: Method) -> None:
         self._call = channel.unary_unary(method.path)
 
-    async def __call__(self, message: bytes, seconds: float, identity: str, choice: Choice = NOTHING) -> Answer:
+    async def __call__(self, message: bytes, seconds: float, identity: str, choice: VersionSelector = NOTHING) -> Answer:
         """See Caller."""
-        call: Call = self._call(message, timeout=seconds, metadata=(("x-request-id", identity), *choice))
+        call: ChannelCall = self._call(message, timeout=seconds, metadata=(("x-request-id", identity), *choice))
         try:
             answer = await call
         except asyncio.CancelledError:

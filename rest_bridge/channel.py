@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import grpc
 
 
-class Call(Protocol):
+class ChannelCall(Protocol):
     """A call under way. Awaiting it gives the response's bytes, or raises grpc.aio.AioRpcError."""
 
     def __await__(self) -> Any:

@@ -10,16 +10,16 @@ from collections import deque
 import grpc
 from google.protobuf.message_factory import GetMessageClass
 
-from contract.bounds import Bounds
-from contract.layout import Layout
-from contract.rules import VALID, Rules
-from contract.service import Method
-from lifecycle.request_id import request_id
+from foretell_contract.rows.fast_bounds import FastBounds
+from foretell_contract.rows.row_layout import RowLayout
+from foretell_contract.rules.rules import VALID, Rules
+from foretell_contract.service import Method
+from foretell_lifecycle.request_id import request_id
 from rest_bridge.caller import Answer, Caller
-from rest_bridge.choice import NOTHING, Choice
-from rest_bridge.items import Items
-from rest_bridge.rounds import Rounds
-from rest_bridge.solitude import Solitude
+from rest_bridge.http.shared_timer import SharedTimer
+from rest_bridge.http.version_selector import NOTHING, VersionSelector
+from rest_bridge.json.repeated_items import RepeatedItems
+from rest_bridge.lone_request import LoneRequestDetector
 
 MOST_ROWS = 512
 """Most requests that go together; the server's largest run of the model is above it."""
@@ -36,7 +36,7 @@ class Row:
 
     __slots__ = ("alone", "answer", "choice", "end", "identity", "message")
 
-    def __init__(self, message: bytes, end: float, identity: str, choice: Choice, answer: asyncio.Future[Answer]) -> None:
+    def __init__(self, message: bytes, end: float, identity: str, choice: VersionSelector, answer: asyncio.Future[Answer]) -> None:
         self.message = message
         self.end = end
         """When its caller stops caring, on the loop's clock."""
@@ -51,23 +51,23 @@ class Coalescer:
     """A Caller for a row method that has a batch method beside it. Use it on one event loop."""
 
     def __init__(self, unary: Caller, batch: Caller, batch_method: Method, rules: Rules) -> None:
-        self._solitude = Solitude()
+        self._solitude = LoneRequestDetector()
         self._inside = 0
         self._unary = unary
         self._batch = batch
-        self._request = Items(batch_method.request, batch_method.input.fields[0])
-        self._response = Items(batch_method.response, batch_method.output.fields[0])
+        self._request = RepeatedItems(batch_method.request, batch_method.input.fields[0])
+        self._response = RepeatedItems(batch_method.response, batch_method.output.fields[0])
         self._rules = rules
         self._row = GetMessageClass(batch_method.features)
-        self._layout = Layout.of(batch_method.features)
-        self._bounds = Bounds.of(batch_method.features, rules)
-        self._rounds = Rounds(self._expire)
+        self._layout = RowLayout.of(batch_method.features)
+        self._bounds = FastBounds.of(batch_method.features, rules)
+        self._rounds = SharedTimer(self._expire)
         self._waiting: deque[Row] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None  # Kept, because to ask for it costs a system call.
         self._out = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, message: bytes, seconds: float, identity: str, choice: Choice = NOTHING) -> Answer:
+    async def __call__(self, message: bytes, seconds: float, identity: str, choice: VersionSelector = NOTHING) -> Answer:
         """See Caller.
 
         A row that the rules refuse goes alone: the server words its refusal, and no batch fails of it. Rows that choose differently
@@ -83,13 +83,13 @@ class Coalescer:
         finally:
             self._inside -= 1
 
-    async def _alone(self, message: bytes, seconds: float, identity: str, choice: Choice) -> Answer:
+    async def _alone(self, message: bytes, seconds: float, identity: str, choice: VersionSelector) -> Answer:
         try:
             return await self._unary(message, seconds, identity, choice)
         finally:
             self._solitude.note(self._inside == 1)
 
-    async def _in_company(self, message: bytes, seconds: float, identity: str, choice: Choice) -> Answer:
+    async def _in_company(self, message: bytes, seconds: float, identity: str, choice: VersionSelector) -> Answer:
         loop = self._loop = self._loop or asyncio.get_running_loop()
         row = Row(message, loop.time() + seconds, identity, choice, loop.create_future())
         if not self._waiting and self._out < MOST_OUT:

@@ -8,23 +8,23 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from contract.contract import Contract
-from contract.service import Method
-from lifecycle.request_id import request_id
-from rest_bridge.body import read_body
+from foretell_contract.contract import Contract
+from foretell_contract.service import Method
+from foretell_lifecycle.request_id import request_id
 from rest_bridge.caller import Caller, model_headers
-from rest_bridge.choice import chosen
-from rest_bridge.codec import Codec
-from rest_bridge.connection import WHOLE_ANSWER, SendWhole
-from rest_bridge.deadline import timeout
-from rest_bridge.document import read_document
-from rest_bridge.hangup import HangUp
-from rest_bridge.problem import Refused
-from rest_bridge.rounds import Rounds
+from rest_bridge.http.body import read_body
+from rest_bridge.http.connection import WHOLE_ANSWER, SendWhole
+from rest_bridge.http.deadline import timeout
+from rest_bridge.http.disconnect import Disconnect
+from rest_bridge.http.shared_timer import SharedTimer
+from rest_bridge.http.version_selector import chosen
+from rest_bridge.json.codec import Codec
+from rest_bridge.json.grpc_to_http import refused_body
+from rest_bridge.json.number_row_codec import number_row_codec
+from rest_bridge.json.request_problems import RequestRefused
+from rest_bridge.json.strict_json import read_document
+from rest_bridge.json.strict_message import StrictReader
 from rest_bridge.settings import BridgeSettings
-from rest_bridge.shortcut import shortcut
-from rest_bridge.strict import StrictReader
-from rest_bridge.translation import refused_body
 
 _HEADERS = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
 
@@ -41,10 +41,10 @@ class Endpoint:
         self._settings = settings
         self._strict = StrictReader(contract, method)
         self._response = Codec(method.output, contract.rules)
-        self._short_request = shortcut(method.input, method.rows, contract.rules)
-        self._short_response = shortcut(method.output, method.answers, contract.rules)
+        self._short_request = number_row_codec(method.input, method.rows, contract.rules)
+        self._short_response = number_row_codec(method.output, method.answers, contract.rules)
         self._caller = caller
-        self._rounds = Rounds(HangUp.look)
+        self._rounds = SharedTimer(Disconnect.look)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a refusal is an answer too."""
@@ -54,7 +54,7 @@ class Endpoint:
         identity = request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         try:
             body, model = await self._answer(scope, headers, receive, identity)
-        except Refused as refusal:
+        except RequestRefused as refusal:
             response = refusal.response()
         except ClientDisconnect:
             response = Response(status_code=499)  # Nobody reads it.
@@ -79,7 +79,7 @@ class Endpoint:
         body = await read_body(scope, headers, receive, settings.max_body_bytes, settings.body_seconds)
         message = self._read(body)
         try:
-            with HangUp(receive, self._rounds, loop):
+            with Disconnect(receive, self._rounds, loop):
                 answer = await self._caller(message, max(end - loop.time(), 0.0), identity, choice)
         except grpc.aio.AioRpcError as error:
             refusal = refused_body(error, self._contract, self._method.input, read_document(body))

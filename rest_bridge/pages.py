@@ -10,12 +10,12 @@ from grpc_health.v1 import health_pb2
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
-from contract.contract import Contract
+from foretell_contract.contract import Contract
 from rest_bridge.channel import Channel
-from rest_bridge.problem import refused
-from rest_bridge.refusals import refusal_response
-from rest_bridge.served import Served
-from rest_bridge.translation import refused_call
+from rest_bridge.json.grpc_to_http import refused_call
+from rest_bridge.json.request_problems import refused
+from rest_bridge.openapi.refusal_responses import refusal_response
+from rest_bridge.served_contract import ServedContract
 
 _SECONDS = 2.0
 _RETRY = {"retry-after": "1"}
@@ -130,7 +130,7 @@ class ContractFiles(BaseModel):
     """Path of the compiled FileDescriptorSet, imports and comments included."""
 
 
-def pages(contract: Contract, channel: Channel, shown: Served) -> APIRouter:
+def pages(contract: Contract, channel: Channel, shown: ServedContract) -> APIRouter:
     """Routes that every contract gets."""
     router = APIRouter(tags=["server"])
     check = channel.unary_unary("/grpc.health.v1.Health/Check")

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from contract.contract import Contract
-from contract.example import example
-from lifecycle import address
+from foretell_contract.contract import Contract
+from foretell_contract.examples.example import example
+from foretell_lifecycle import address
 from rest_bridge.app import create_app
 from rest_bridge.channel import Channel
-from rest_bridge.codec import request_example
-from rest_bridge.server import Server
+from rest_bridge.http.server import Server
+from rest_bridge.json.codec import request_example
 from rest_bridge.settings import BridgeSettings
 
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from lifecycle.settings import ProcessSettings
+from foretell_lifecycle.settings import ProcessSettings
 
 
 class BridgeSettings(ProcessSettings):

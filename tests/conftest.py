@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from contract.contract import Contract, load
-from tests.effort import tries
-from tests.iris import COLUMNS
-from tests.processes import Foretell, foretell
+from foretell_contract.contract import Contract, load
+from tests.support.effort import tries
+from tests.support.iris import COLUMNS
+from tests.support.processes import Foretell, foretell
 
 settings.register_profile("each run", max_examples=tries(25, 1000), deadline=None)
 settings.load_profile("each run")
@@ -23,20 +23,20 @@ LONGEST = (
     "deployment/test_containers.py",
     "clients/test_stubs.py",
     "e2e/test_openapi.py",
-    "init/test_init.py",
-    "init/test_revising.py",
-    "foretell/test_serving.py",
-    "foretell/test_processes.py",
+    "foretell/init/test_init_command.py",
+    "foretell/init/test_update_contract.py",
+    "foretell/serve/test_serve_command.py",
+    "foretell/serve/test_processes.py",
     "e2e/test_following.py",
-    "grpc_server/test_choosing.py",
+    "grpc_server/versions/test_version_choice.py",
     "e2e/test_rollouts.py",
-    "foretell/test_pursuit.py",
-    "foretell/test_changes.py",
-    "foretell/test_remote.py",
+    "foretell/mlflow/test_alias_sync.py",
+    "foretell/versions/test_change_report.py",
+    "foretell/versions/test_remote_control.py",
     "e2e/test_services.py",
-    "grpc_server/test_gates.py",
-    "init/test_first_answer.py",
-    "foretell/test_testing_faults.py",
+    "grpc_server/versions/test_gates.py",
+    "foretell/init/test_first_answer.py",
+    "foretell/testing/test_faults_found.py",
 )
 """Modules that take longest, in that order: begun last, one would keep a single process busy after all others have ended."""
 
@@ -64,8 +64,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def models(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository that holds the iris model as version 1; tests only read it."""
-    from grpc_server.adding import add_model
-    from grpc_server.repository import Repository
+    from grpc_server.checks.add_model import add_model
+    from grpc_server.store.repository import Repository
 
     root = tmp_path_factory.mktemp("models")
     add_model(Repository(root), trained / "model.joblib", "iris", COLUMNS, (trained / "golden.jsonl").read_bytes())
@@ -75,7 +75,7 @@ def models(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def steady(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One whose iris model answers all alike; in ONNX, so that processes start in half the time. Tests only read it."""
-    from tests.grpc_server.candidates import add_steady
+    from tests.support.models.candidates import add_steady
 
     root = tmp_path_factory.mktemp("steady")
     add_steady(root, 1)

@@ -9,7 +9,7 @@ from benchmarks.report import VERDICTS, markdown
 from benchmarks.rollouts.candidates import FAULTS
 from benchmarks.rollouts.cases import CANDIDATES, FRESH, SHADOW, SWAPS, Found, Measured
 from benchmarks.rollouts.stage import GATE_SECONDS
-from grpc_server.budget import PATIENCE
+from grpc_server.workers.budget import PATIENCE
 
 _LONGEST = PATIENCE * GATE_SECONDS + 4.0
 """Seconds: a gate may take so many times as long where the cores are busy, and before it the process has to start."""

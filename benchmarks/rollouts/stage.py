@@ -21,12 +21,12 @@ from benchmarks.process import running
 from benchmarks.rollouts.traffic import GRPC_CALLERS, GRPC_CONNECTIONS, REST_CALLERS, Stream
 from benchmarks.servers import Server, module
 from benchmarks.workloads import SKLEARN, Workload
-from contract.compiler import SHIPPED
-from contract.contract import MODEL_SERVICE, load
-from grpc_server.manifest import GOLDEN, Manifest
-from grpc_server.repository import Repository, sha256
-from grpc_server.route_store import RouteStore
-from grpc_server.routes import PRODUCTION, Author, Routes
+from foretell_contract.contract import MODEL_SERVICE, load
+from foretell_contract.source.compiler import SHIPPED
+from grpc_server.store.manifest import GOLDEN, Manifest
+from grpc_server.store.repository import Repository, sha256
+from grpc_server.store.route_store import RouteStore
+from grpc_server.store.route_table import PRODUCTION, Author, Routes
 
 GATE_SECONDS = 3
 MAX_ROW_SECONDS = 0.1

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from grpc_server.runtimes import Format, ModelUnloadable, Output, Source
+from foretell.runtimes import Format, ModelUnloadable, Output, Source
 
 
 class Scorecard:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
-from grpc_server.outputs import Source
-from grpc_server.table import Dtype, Rows
+from grpc_server.rows.mixed_rows import Dtype, Rows
+from grpc_server.rows.outputs import Source
 
 Classes: TypeAlias = Sequence[tuple[str, ...]]
 """The names of the classes of each target, in the order of the model's own output; empty where it predicts a number."""

@@ -10,7 +10,7 @@ from benchmarks.rollouts.bars import BARS, bars
 from benchmarks.rollouts.candidates import FAULTS
 from benchmarks.rollouts.cases import CANDIDATES, CASES, FRESH, SHADOW, SWAPS, Found, Measured, Plan
 from benchmarks.rollouts.page import page
-from grpc_server.gates import Gate
+from grpc_server.checks.gates import Gate
 
 
 def made(case: str, p99: float, quiet: float, what: str = "", number: int = 0) -> Measured:

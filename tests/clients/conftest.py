@@ -12,7 +12,7 @@ import pytest
 
 from clients import generate
 from foretell_client.stubs.iris.v1 import iris_pb2, iris_pb2_grpc
-from tests.iris import EXAMPLE
+from tests.support.iris import EXAMPLE
 
 FLOWER = iris_pb2.Features(**EXAMPLE)
 BAD = iris_pb2.Features(**(EXAMPLE | {"petal_width": 1.7}))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.blocks import Block, blocks, run, same
+from tests.support.markdown_blocks import Block, blocks, run, same
 
 
 def page(folder: Path, text: str) -> list[Block]:

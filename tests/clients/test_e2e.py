@@ -9,7 +9,7 @@ import pytest
 
 from foretell_client import AsyncIrisClient, Features, InvalidFeatures, IrisClient, PredictionError, Violation
 from tests.clients.conftest import BAD, FLOWER
-from tests.processes import Foretell
+from tests.support.processes import Foretell
 
 VIRGINICA = 0.9653
 TOO_LARGE = "must be greater than or equal to 0 and less than or equal to 1"

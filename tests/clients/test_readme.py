@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.blocks import Block, addresses, blocks, run
-from tests.processes import ROOT, Foretell
+from tests.support.markdown_blocks import Block, addresses, blocks, run
+from tests.support.processes import ROOT, Foretell
 
 PAGES = (ROOT / "clients/README.md", ROOT / "clients/python/README.md")
 

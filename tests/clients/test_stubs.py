@@ -11,7 +11,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from clients import generate
 from foretell_client.stubs.iris.v1 import iris_pb2
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 STUBS = ROOT / "clients/python/foretell_client/stubs"
 
@@ -74,7 +74,7 @@ def test_the_client_needs_neither_buf_nor_google_api_nor_the_server() -> None:
     python(
         """
 import sys
-refused = ("buf", "google.api", "iris", "contract", "grpc_server", "rest_bridge", "grpc_status", "protovalidate")
+refused = ("buf", "google.api", "iris", "foretell_contract", "grpc_server", "rest_bridge", "grpc_status", "protovalidate")
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name in refused:

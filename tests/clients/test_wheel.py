@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clients.generate import CONSTRAINTS
-from tests.processes import ROOT, Foretell
+from tests.support.processes import ROOT, Foretell
 
 PROJECT = ROOT / "clients/python"
 

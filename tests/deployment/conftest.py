@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment import bridge_venv as venv
-from tests.deployment.containers import Open, Place, Walled, why_not_walled
-from tests.processes import copy_models
+from tests.support.deployment import bridge_venv as venv
+from tests.support.deployment.containers import Open, Place, Walled, why_not_walled
+from tests.support.processes import copy_models
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.deployment.containers import announced
-from tests.iris import EXAMPLE
-from tests.processes import ROOT, grpc_server
+from tests.support.deployment.containers import announced
+from tests.support.iris import EXAMPLE
+from tests.support.processes import ROOT, grpc_server
 
 NOWHERE = ("joblib", "pandas", "scipy", "sklearn", "skops")
 SITE = f"""
@@ -49,7 +49,7 @@ def client(models: Path, environment: dict[str, str]) -> Iterator[httpx.Client]:
             yield client
 
 
-@pytest.mark.parametrize("module", [*NOWHERE, "grpc_server.runtimes.estimator"])
+@pytest.mark.parametrize("module", [*NOWHERE, "grpc_server.runtimes.sklearn.estimator"])
 def test_libraries_are_out_of_reach(environment: dict[str, str], module: str) -> None:
     done = subprocess.run([sys.executable, "-c", f"import {module}"], env=environment, capture_output=True, text=True, check=False)
     assert done.stderr.endswith("is not here\n")

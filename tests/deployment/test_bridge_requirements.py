@@ -12,15 +12,15 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BRIDGE = set(PROJECT["dependency-groups"]["bridge"])
-PACKAGES = ("contract", "lifecycle", "rest_bridge")
+PACKAGES = ("foretell_contract", "foretell_lifecycle", "rest_bridge")
 MODEL_LIBRARIES = {"joblib", "pandas", "scikit-learn", "scipy", "skops"}
 LOADED_BY_NAME = {
-    "httptools": 'rest_bridge/server.py says http="httptools" to uvicorn',
-    "grpcio-tools": "contract/compiler.py starts it",
+    "httptools": 'rest_bridge/http/server.py says http="httptools" to uvicorn',
+    "grpcio-tools": "foretell_contract/source/compiler.py starts it",
 }
 """Distributions that are used without an import, and where."""
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from foretell_lifecycle.settings import ProcessSettings
 from grpc_server.settings import ServerSettings
-from lifecycle.settings import ProcessSettings
 from rest_bridge.settings import BridgeSettings
-from tests.deployment.images import COMPOSE, SERVICES, container, environment, image_healthcheck, services, stage
+from tests.support.deployment.images import COMPOSE, SERVICES, container, environment, image_healthcheck, services, stage
 
 SETTINGS: dict[str, type[ProcessSettings]] = {"grpc_server": ServerSettings, "rest_bridge": BridgeSettings}
 

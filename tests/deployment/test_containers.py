@@ -9,9 +9,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from tests.deployment.containers import Place, Running, Walled, healthcheck, run, started
-from tests.deployment.images import SERVICES, container
-from tests.iris import EXAMPLE
+from tests.support.deployment.containers import Place, Running, Walled, healthcheck, run, started
+from tests.support.deployment.images import SERVICES, container
+from tests.support.iris import EXAMPLE
 
 
 @contextmanager

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from foretell.settings import ServeSettings
-from tests.deployment.images import SERVICES, container, services
 from tests.deployment.test_compose_file import by_the_specification
-from tests.iris import EXAMPLE
-from tests.processes import ROOT
+from tests.support.deployment.images import SERVICES, container, services
+from tests.support.iris import EXAMPLE
+from tests.support.processes import ROOT
 
 PAGE = (ROOT / "docs/deploy.md").read_text()
 

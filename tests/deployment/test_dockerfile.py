@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment.bridge_venv import CONTEXT
-from tests.deployment.images import DOCKERFILE, SERVICES, environment, labels, stage
-from tests.processes import ROOT
+from tests.support.deployment.bridge_venv import CONTEXT
+from tests.support.deployment.images import DOCKERFILE, SERVICES, environment, labels, stage
+from tests.support.processes import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

@@ -15,18 +15,18 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 from typer.testing import CliRunner
 
-from contract.columns import leaves
-from contract.contract import load
 from foretell.cli import app
 from foretell.settings import ServeSettings
-from grpc_server.refusal import Refusal
+from foretell_contract.contract import load
+from foretell_contract.rows.columns import leaves
+from foretell_lifecycle.settings import ProcessSettings
+from grpc_server.calls.refusal import Refusal
 from grpc_server.settings import ServerSettings
-from lifecycle.settings import ProcessSettings
-from rest_bridge.refusals import CHANGE_REFUSALS, REFUSALS
+from rest_bridge.openapi.refusal_responses import CHANGE_REFUSALS, REFUSALS
 from rest_bridge.settings import BridgeSettings
-from tests.blocks import Block, addresses, blocks, run
-from tests.contracts import RESPONSE, SERVICE, WELL_KNOWN, write_contract
-from tests.processes import ROOT, Foretell
+from tests.support.contract_files import RESPONSE, SERVICE, WELL_KNOWN, write_contract
+from tests.support.markdown_blocks import Block, addresses, blocks, run
+from tests.support.processes import ROOT, Foretell
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN = [block for page in PAGES for block in blocks(page) if block.language in ("console", "python")]

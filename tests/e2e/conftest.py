@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from contract.contract import Contract
-from tests.e2e.doors import Doors
-from tests.processes import LAYOUTS, Foretell, foretell
+from foretell_contract.contract import Contract
+from tests.support.processes import LAYOUTS, Foretell, foretell
+from tests.support.servers.callers import Doors
 
 
 @pytest.fixture(scope="session", params=["inside", "beside"])

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import minmax_scale
 
-from tests.e2e.doors import Doors, Row
-from tests.effort import tries
-from tests.iris import CLASSES, COLUMNS
+from tests.support.effort import tries
+from tests.support.iris import CLASSES, COLUMNS
+from tests.support.servers.callers import Doors, Row
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from typing import Any
 import grpc
 import pytest
 
-from contract.contract import Contract
-from tests.iris import EXAMPLE
-from tests.processes import LAYOUTS, foretell
+from foretell_contract.contract import Contract
+from tests.support.iris import EXAMPLE
+from tests.support.processes import LAYOUTS, foretell
 
 CALLERS = 8
 WARM = 200
@@ -127,8 +127,8 @@ def answer(reader: Any) -> tuple[int, bool]:
 
 async def test_a_slow_batch_that_was_accepted_is_answered_by_a_server_that_stops() -> None:
     """In one process, where the model can be held inside its run while the server is told to stop."""
-    from tests.fakes import FakeRuntime, Held
-    from tests.grpc_server.serving import served
+    from tests.support.fakes import FakeRuntime, Held
+    from tests.support.servers.grpc_in_process import served
 
     with Held() as held:
         async with served(FakeRuntime(held)) as stub:

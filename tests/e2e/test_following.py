@@ -11,17 +11,17 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
-from contract.errors import SetupError
 from foretell.cli import app
-from foretell.followee import followees
-from grpc_server.followed import FollowedStore
-from grpc_server.repository import Repository
-from grpc_server.route_store import RouteStore
+from foretell.mlflow.follow_setting import follow_settings
+from foretell_contract.errors import SetupError
+from grpc_server.store.alias_sync_state import AliasSyncStore
+from grpc_server.store.repository import Repository
+from grpc_server.store.route_store import RouteStore
 from tests.conftest import PROTOS
-from tests.foretell.test_serving import children, until
-from tests.iris import CLASSES, COLUMNS, EXAMPLE
-from tests.processes import NO_TLS, Foretell, foretell, refused
-from tests.registries import Registered, registry
+from tests.foretell.serve.test_serve_command import children, until
+from tests.support.iris import CLASSES, COLUMNS, EXAMPLE
+from tests.support.mlflow_registries import Registered, registry
+from tests.support.processes import NO_TLS, Foretell, foretell, refused
 
 __all__ = ["registry"]
 
@@ -77,7 +77,7 @@ def test_production_goes_where_the_alias_goes(tmp_path: Path, registry: Register
 
         registry.go_down()
         until(lambda: "there is no registry" in log.read_text())
-        ((_, pid),) = [child for child in children(running.process) if child[0] == "foretell.following"]
+        ((_, pid),) = [child for child in children(running.process) if child[0] == "foretell.mlflow.follow_process"]
         os.kill(pid, signal.SIGKILL)
         until(lambda: log.read_text().count("there is no registry") == 2, 60)
         assert "mlflow is ready again" in log.read_text()
@@ -113,7 +113,7 @@ def test_production_goes_where_the_alias_goes(tmp_path: Path, registry: Register
 
 
 def _outcome(models: Path) -> str:
-    followed = FollowedStore(Repository(models), "iris").read()
+    followed = AliasSyncStore(Repository(models), "iris").read()
     return followed.outcome if followed else ""
 
 
@@ -145,7 +145,7 @@ def _without_the_registry(models: Path, registry: Registered) -> None:
 )
 def test_what_cannot_be_followed_is_refused(follow: str, says: str) -> None:
     with pytest.raises(SetupError) as refusal:
-        followees(follow)
+        follow_settings(follow)
     assert str(refusal.value).startswith(says)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.e2e.doors import Doors
-from tests.effort import tries
-from tests.iris import COLUMNS, EXAMPLE
-from tests.processes import Foretell
+from tests.support.effort import tries
+from tests.support.iris import COLUMNS, EXAMPLE
+from tests.support.processes import Foretell
+from tests.support.servers.callers import Doors
 
 SEED = 20_261_123
 MESSAGES, BODIES = tries(1_600, 20_000), tries(250, 1_000)

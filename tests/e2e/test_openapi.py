@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from rest_bridge.refusals import PREDICTION_REFUSALS
+from rest_bridge.openapi.refusal_responses import PREDICTION_REFUSALS
 from tests.conftest import PROTOS
-from tests.e2e.doors import Doors
-from tests.effort import THOROUGH, tries
-from tests.grpc_server.candidates import add_steady
-from tests.iris import CLASSES, COLUMNS
-from tests.processes import Foretell, foretell
+from tests.support.effort import THOROUGH, tries
+from tests.support.iris import CLASSES, COLUMNS
+from tests.support.models.candidates import add_steady
+from tests.support.processes import Foretell, foretell
+from tests.support.servers.callers import Doors
 
 CONFIG = """
 # A deadline of a microsecond, which the document allows, is rightly answered with 504.

@@ -16,17 +16,17 @@ import grpc
 import httpx
 import pytest
 
-from contract.contract import Contract
-from foretell.place import response_type
-from grpc_server.repository import Repository
-from grpc_server.route_store import RouteStore
-from grpc_server.routes import Routes
-from grpc_server.verdict import Servers
-from tests.effort import THOROUGH, tries
-from tests.grpc_server import candidates
-from tests.grpc_server.candidates import AUTHOR, add, add_steady, change, golden, promote, rollback
-from tests.iris import EXAMPLE
-from tests.processes import NO_TLS, Foretell, foretell, grpc_server
+from foretell.versions.target import response_type
+from foretell_contract.contract import Contract
+from grpc_server.changes.convergence import Servers
+from grpc_server.store.repository import Repository
+from grpc_server.store.route_store import RouteStore
+from grpc_server.store.route_table import Routes
+from tests.support.effort import THOROUGH, tries
+from tests.support.iris import EXAMPLE
+from tests.support.models import candidates
+from tests.support.models.candidates import AUTHOR, add, add_steady, change, golden, promote, rollback
+from tests.support.processes import NO_TLS, Foretell, foretell, grpc_server
 
 GRPC_CALLERS, REST_CALLERS = (8, 4) if THOROUGH else (2, 1)
 PAUSE = 0 if THOROUGH else 0.001
@@ -180,7 +180,7 @@ def test_a_version_is_chosen_through_the_bridge(chosen: tuple[Path, Foretell]) -
 
 @pytest.mark.timeout(600 if THOROUGH else 120)
 def test_a_key_is_in_the_share_of_a_canary_or_not_at_either_door(chosen: tuple[Path, Foretell], contract: Contract) -> None:
-    """Of all keys the share is exact to one percent, as tests/grpc_server/test_lineup.py shows of ten thousand."""
+    """Of all keys the share is exact to one percent, as tests/grpc_server/versions/test_routing.py shows of ten thousand."""
     root, running = chosen
     method = contract.services[0].methods[0]
     request = method.request(**EXAMPLE).SerializeToString()

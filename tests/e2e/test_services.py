@@ -14,14 +14,14 @@ from google.protobuf import json_format
 from grpc_health.v1 import health_pb2
 from sklearn.datasets import load_iris
 
-from contract.contract import Contract, load
-from contract.service import Method
-from foretell import host
-from grpc_server.adding import add_model
-from grpc_server.repository import Repository
+from foretell.serve import server_and_bridge
+from foretell_contract.contract import Contract, load
+from foretell_contract.service import Method
+from grpc_server.checks.add_model import add_model
+from grpc_server.store.repository import Repository
 from tests.conftest import PROTOS, ROOT
-from tests.iris import COLUMNS
-from tests.processes import ANY_PORT, Foretell, foretell, refused_here
+from tests.support.iris import COLUMNS
+from tests.support.processes import ANY_PORT, Foretell, foretell, refused_here
 
 CENTIMETRES = tuple(f"{column}_cm" for column in COLUMNS)
 SERVING, UNKNOWN = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
@@ -176,7 +176,9 @@ def test_two_services_cannot_have_one_rest_path(steady: Path, tmp_path: Path) ->
         text = (ROOT / f"protos/iris/{version}/iris.proto").read_text().replace("/v2/predict", "/predict")
         (tmp_path / f"iris/{version}").mkdir(parents=True)
         (tmp_path / f"iris/{version}/iris.proto").write_text(text)
-    code, told = refused_here(host.serve, models=str(steady), protos=str(tmp_path), grpc_address=ANY_PORT, http_address=ANY_PORT)
+    code, told = refused_here(
+        server_and_bridge.serve, models=str(steady), protos=str(tmp_path), grpc_address=ANY_PORT, http_address=ANY_PORT
+    )
     assert code == 2
     assert told == (
         "foretell: the REST path /predict belongs to both iris.v1.IrisService.Predict and iris.v2.IrisService.Predict; "

@@ -10,11 +10,11 @@ from google.protobuf import json_format
 from threadpoolctl import threadpool_limits
 
 from grpc_server.errors import ModelError
-from grpc_server.repository import Repository
-from tests.estimators.answers import near
-from tests.estimators.cases import CASES, Case
-from tests.estimators.served import Served, as_document, served
+from grpc_server.store.repository import Repository
 from tests.estimators.test_estimators import add
+from tests.support.models.estimators import CASES, Case
+from tests.support.servers.estimator_answers import near
+from tests.support.servers.many_models import Served, as_document, served
 
 CONVERTED = {
     "logistic": "onnx",

@@ -10,13 +10,13 @@ import joblib
 import pytest
 from google.protobuf import json_format
 
-from contract.contract import load
-from grpc_server.adding import Added, add_model
-from grpc_server.repository import Repository
-from tests.estimators.answers import held_to, near
-from tests.estimators.cases import CASES, ROWS, Case
-from tests.estimators.served import Served, served
-from tests.grpc_server.serving import violations
+from foretell_contract.contract import load
+from grpc_server.checks.add_model import Added, add_model
+from grpc_server.store.repository import Repository
+from tests.support.models.estimators import CASES, ROWS, Case
+from tests.support.servers.estimator_answers import held_to, near
+from tests.support.servers.grpc_in_process import violations
+from tests.support.servers.many_models import Served, served
 
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # As the server says it.
 

@@ -14,14 +14,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
-from foretell import host
 from foretell.cli import app
-from grpc_server.adding import add_model
-from grpc_server.repository import Repository
+from foretell.serve import server_and_bridge
+from grpc_server.checks.add_model import add_model
+from grpc_server.store.repository import Repository
 from tests.conftest import PROTOS
-from tests.contracts import RESPONSE, SERVICE, features, write_contract
-from tests.iris import COLUMNS
-from tests.processes import ANY_PORT, refused, refused_here
+from tests.support.contract_files import RESPONSE, SERVICE, features, write_contract
+from tests.support.iris import COLUMNS
+from tests.support.processes import ANY_PORT, refused, refused_here
 
 
 def test_help_names_every_command() -> None:
@@ -179,7 +179,7 @@ def test_a_start_up_that_cannot_work_is_refused_in_one_line(
 def test_whatever_else_cannot_work_is_refused_by_the_same_code(
     tmp_path: Path, trained: Path, spoil: Callable[[Stage], object], says: str
 ) -> None:
-    stderr = refusal(Stage(tmp_path, trained), spoil, partial(refused_here, host.serve))
+    stderr = refusal(Stage(tmp_path, trained), spoil, partial(refused_here, server_and_bridge.serve))
     assert re.match(f"foretell: .*{says}", stderr), stderr
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from grpc_server.repository import Repository
+from grpc_server.store.repository import Repository
 
 
 @pytest.fixture(params=["aio", "loop"])
@@ -27,7 +27,7 @@ def logistic(tmp_path: Path) -> Path:
     import joblib
     from sklearn.linear_model import LogisticRegression
 
-    from tests.grpc_server.yes_or_no import X, Y
+    from tests.support.models.yes_or_no import X, Y
 
     file = tmp_path / "logistic.joblib"
     joblib.dump(LogisticRegression().fit(X, Y), file)
@@ -39,6 +39,6 @@ def forest() -> Any:
     """The iris model for conversions, as trees."""
     from sklearn.ensemble import RandomForestClassifier
 
-    from tests.grpc_server.accelerated import X, Y
+    from tests.support.models.accelerated_iris import X, Y
 
     return RandomForestClassifier(10, random_state=0).fit(X, Y)

@@ -8,18 +8,18 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from contract.contract import Contract, load
-from contract.errors import ContractError
+from foretell_contract.contract import Contract, load
+from foretell_contract.errors import ContractError
 from rest_bridge.app import create_app
-from rest_bridge.guard import Guard
-from rest_bridge.own_paths import is_own
+from rest_bridge.http.guard import Guard
+from rest_bridge.openapi.reserved_paths import is_own
 from rest_bridge.pages import pages
-from rest_bridge.served import Served
+from rest_bridge.served_contract import ServedContract
 from rest_bridge.settings import BridgeSettings
-from tests.contracts import RESPONSE, features, write_contract
-from tests.iris import EXAMPLE
-from tests.rest_bridge.channels import HANGS, FakeChannel
-from tests.rest_bridge.endpoints import answered, client
+from tests.support.contract_files import RESPONSE, features, write_contract
+from tests.support.iris import EXAMPLE
+from tests.support.servers.endpoint import answered, client
+from tests.support.servers.fake_channel import HANGS, FakeChannel
 
 
 async def test_what_is_no_page_has_the_same_body_as_every_refusal(contract: Contract) -> None:
@@ -74,7 +74,7 @@ def test_a_contract_cannot_take_a_page_of_the_bridge(tmp_path: Path, path: str) 
 
 def test_every_page_of_the_bridge_is_known_as_its_own(contract: Contract) -> None:
     channel = FakeChannel(lambda _: b"")
-    routes = pages(contract, channel, Served(contract, channel)).routes
+    routes = pages(contract, channel, ServedContract(contract, channel)).routes
     assert len(routes) > 5
     assert [route.path for route in routes if isinstance(route, Route) and not is_own(route.path, contract)] == []
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.contract import Contract
+from foretell_contract.contract import Contract
 from rest_bridge.caller import Answer
-from rest_bridge.choice import NOTHING, Choice
 from rest_bridge.coalescer import MOST_OUT, MOST_ROWS, Coalescer
-from tests.effort import tries
-from tests.iris import EXAMPLE
-from tests.rest_bridge.channels import rpc_error
+from rest_bridge.http.version_selector import NOTHING, VersionSelector
+from tests.support.effort import tries
+from tests.support.iris import EXAMPLE
+from tests.support.servers.fake_channel import rpc_error
 
 HEADERS = [(b"model-name", b"iris")]
 POISON = 0.625
@@ -31,7 +31,7 @@ class Server:
         self.sent: list[int] = []
         """Rows of each call, in order; a unary call has one."""
         self.identities: list[str] = []
-        self.choices: list[Choice] = []
+        self.choices: list[VersionSelector] = []
         """What each call chooses."""
         self.go = asyncio.Event()
         self.cancelled = 0
@@ -41,20 +41,20 @@ class Server:
         self.coalescer = Coalescer(self._unary, self._batch, self.batch, contract.rules)
         self.coalescer._solitude.note(alone)
 
-    async def ask(self, value: float | None, seconds: float = 10.0, choice: Choice = NOTHING) -> float:
+    async def ask(self, value: float | None, seconds: float = 10.0, choice: VersionSelector = NOTHING) -> float:
         message = self.row.request(**EXAMPLE | {"sepal_length": value})
         answer = await self.coalescer(message.SerializeToString(), seconds, f"id-{value}", choice)
         assert answer.headers == HEADERS
         read: Any = self.row.response.FromString(answer.message)
         return float(read.setosa_probability)
 
-    async def _unary(self, message: bytes, seconds: float, identity: str, choice: Choice) -> Answer:
+    async def _unary(self, message: bytes, seconds: float, identity: str, choice: VersionSelector) -> Answer:
         self.identities.append(identity)
         self.choices.append(choice)
         (value,) = await self._work([self.row.request.FromString(message)])
         return Answer(self.row.response(setosa_probability=value).SerializeToString(), HEADERS)
 
-    async def _batch(self, message: bytes, seconds: float, identity: str, choice: Choice) -> Answer:
+    async def _batch(self, message: bytes, seconds: float, identity: str, choice: VersionSelector) -> Answer:
         self.choices.append(choice)
         request: Any = self.batch.request.FromString(message)
         answers = [self.row.response(setosa_probability=value) for value in await self._work(request.rows)]
@@ -134,7 +134,7 @@ async def test_after_company_the_first_waits_for_the_others_until_several_were_a
 async def test_rows_that_choose_differently_never_go_together(contract: Contract) -> None:
     server = Server(contract)
     server.go.set()
-    kinds: list[Choice] = [NOTHING, (("model-version", "1"),), (("model-version", "2"),)]
+    kinds: list[VersionSelector] = [NOTHING, (("model-version", "1"),), (("model-version", "2"),)]
     choices = [kinds[number // 10 % 3] for number in range(60)] + [kinds[number % 3] for number in range(9)]
     values = [number / 100 for number in range(len(choices))]
     asked = [server.ask(value, choice=choice) for value, choice in zip(values, choices, strict=True)]

@@ -10,16 +10,16 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
-from contract.contract import Contract
+from foretell_contract.contract import Contract
 from rest_bridge.app import create_app
 from rest_bridge.coalescer import Row
-from rest_bridge.guard import Guard
-from rest_bridge.hangup import HangUp
+from rest_bridge.http.disconnect import Disconnect
+from rest_bridge.http.guard import Guard
+from rest_bridge.json.grpc_to_http import HTTP_STATUS
 from rest_bridge.settings import BridgeSettings
-from rest_bridge.translation import HTTP_STATUS
-from tests.iris import EXAMPLE
-from tests.rest_bridge.channels import HANGS, FakeChannel, rpc_error
-from tests.rest_bridge.endpoints import answered, called, client, post
+from tests.support.iris import EXAMPLE
+from tests.support.servers.endpoint import answered, called, client, post
+from tests.support.servers.fake_channel import HANGS, FakeChannel, rpc_error
 
 OWN = ErrorInfo(reason="ANY", domain="foretell")
 
@@ -174,6 +174,6 @@ async def test_nothing_is_kept_of_a_call_that_ended(contract: Contract) -> None:
         assert kept() <= before
 
 
-def kept() -> set[HangUp | Row]:
+def kept() -> set[Disconnect | Row]:
     """What is in memory, left by other tests too."""
-    return {one for one in gc.get_objects() if isinstance(one, HangUp | Row)}
+    return {one for one in gc.get_objects() if isinstance(one, Disconnect | Row)}

@@ -5,19 +5,19 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from contract.contract import Contract
-from contract.service import Method, Service
-from foretell.kit.case import Came
-from foretell.kit.cases import cases
-from foretell.kit.conformance import Conformance
-from foretell.kit.doors import GrpcDoor, Reply, came, open_channel
-from foretell.kit.judging import Judge
-from rest_bridge.codec import Codec
-from rest_bridge.problem import Problems
-from tests.effort import tries
-from tests.estimators.served import Served
-from tests.verdicts.generated import Row, rows
-from tests.verdicts.hosted import hosted
+from foretell.testing.callers import GrpcCaller, Reply, came, open_channel
+from foretell.testing.case import Came
+from foretell.testing.cases import cases
+from foretell.testing.conformance import Conformance
+from foretell.testing.judge import Judge
+from foretell_contract.contract import Contract
+from foretell_contract.service import Method, Service
+from rest_bridge.json.codec import Codec
+from rest_bridge.json.request_problems import RequestProblems
+from tests.support.effort import tries
+from tests.support.generated_contracts import Row, rows
+from tests.support.servers.contract_server import hosted
+from tests.support.servers.many_models import Served
 
 CONTRACTS = 10
 
@@ -34,7 +34,7 @@ class Bridge:
 
 
 def accepted(contract: Contract, service: Service, document: Any) -> bool:
-    problems = Problems()
+    problems = RequestProblems()
     message = Codec(service.methods[0].input, contract.rules).read(document, problems)
     return not problems.count and not contract.rules.violations(message)
 
@@ -48,7 +48,7 @@ def accepted(contract: Contract, service: Service, document: Any) -> bool:
 @given(st.tuples(*(rows(number) for number in range(CONTRACTS))))
 def test_a_sound_server_passes(made: tuple[Row, ...]) -> None:
     with hosted(made) as doors, open_channel(doors.address, None, tls=False) as channel:
-        judge = Judge(doors.contract, GrpcDoor(channel), Bridge(doors), Conformance(doors.openapi()))
+        judge = Judge(doors.contract, GrpcCaller(channel), Bridge(doors), Conformance(doors.openapi()))
         for row, service in zip(made, doors.contract.services, strict=True):
             results = [judge.judge(case) for case in cases(doors.contract, service)]
             if results[0].faults:  # Rules may be made up that no row can keep.

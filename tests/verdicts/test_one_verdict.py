@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from contract.service import Service
-from rest_bridge.codec import Codec
-from rest_bridge.problem import Problems
-from tests.effort import tries
-from tests.estimators.served import Served
-from tests.grpc_server.serving import violations
-from tests.verdicts.generated import LONG, Row, rows
-from tests.verdicts.hosted import hosted
+from foretell_contract.service import Service
+from rest_bridge.json.codec import Codec
+from rest_bridge.json.request_problems import RequestProblems
+from tests.support.effort import tries
+from tests.support.generated_contracts import LONG, Row, rows
+from tests.support.servers.contract_server import hosted
+from tests.support.servers.grpc_in_process import violations
+from tests.support.servers.many_models import Served
 
 CONTRACTS = 10
 """In one file, because compiling costs more than all else."""
@@ -48,7 +48,7 @@ def judge(doors: Served, service: Service, row: Row, schemas: Any) -> None:
     responses = doors.rest(method, row.documents)
     for document, response in zip(row.documents, responses, strict=True):
         where = f"{row.declared}\n{json.dumps(document)}\n{response.status_code} {response.text}"
-        problems = Problems()
+        problems = RequestProblems()
         message: Any = codec.read(document, problems)
         broken = rules.violations(message)
         fine = not problems.count and not broken

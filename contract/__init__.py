@@ -1,4 +1,0 @@
-"""Reading a contract: services, rules, examples and docs out of `.proto` files.
-
-Knows nothing of servers, HTTP or models.
-"""

@@ -1,0 +1,134 @@
+"""`foretell check`: everything that is wrong with the contracts and their models, before anything is served."""
+
+import json
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+import typer
+
+from foretell.check.annotations import Lines, annotate
+from foretell.check.training_fit import misfits
+from foretell_contract.contract import Contract
+from foretell_contract.errors import Misdeclared, SetupError
+from foretell_contract.lint.contract_check import Located, located, read
+from foretell_contract.problem import Problem, Severity, warning
+from foretell_contract.service import Service
+from grpc_server.errors import ModelError
+from grpc_server.loading.load_model import faults
+from grpc_server.settings import ServerSettings
+from grpc_server.store.repository import Bundle, Repository
+from grpc_server.store.version_skew import skewed
+from rest_bridge.json.codec import Codec
+from rest_bridge.openapi.reserved_paths import collisions
+
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
+
+_SAME_LIBRARIES = "install that version, or train and add it again"
+
+Found = Sequence[Located]
+
+
+def check(protos: Path, models: Path, model: str | None) -> list[Located]:
+    """The problems of the contracts, and those of `model` with its services; None for every model that the folder holds.
+
+    A model is loaded and tried as at a start. Raises SetupError where no contract asks for `model`.
+    """
+    contract, found = read(protos)
+    if contract is None:
+        return found
+    if model is not None and model not in {service.model for service in contract.services}:
+        raise SetupError(f"no service under {protos} is answered by a model {model!r}")
+    further = [*_untranslatable(contract), *_mismatches(contract, models, model)]
+    return sorted([*found, *located(contract, further)], key=lambda each: each.place)
+
+
+def _untranslatable(contract: Contract) -> Iterator[Problem]:
+    """What the bridge refuses: paths that are its own, and messages that cannot travel as JSON."""
+    yield from collisions(contract)
+    methods = [method for service in contract.services for method in service.methods if method.paths]
+    for message in {side.full_name: side for method in methods for side in (method.input, method.output)}.values():
+        try:
+            Codec(message, contract.rules)
+        except Misdeclared as refusal:
+            yield from refusal.problems
+
+
+def _mismatches(contract: Contract, models: Path, model: str | None) -> Iterator[Problem]:
+    """What a start would refuse of each service's newest model."""
+    repository = Repository(models)
+    there = set(repository.names()) if models.is_dir() else set()
+    for service in contract.services:
+        if service.model == model or (model is None and service.model in there):
+            yield from _refused(contract, service, repository)
+
+
+def _refused(contract: Contract, service: Service, repository: Repository) -> Iterator[Problem]:
+    settings = ServerSettings(placement="inline")
+    try:
+        bundle = repository.read(service.model, repository.latest(service.model))
+        with warnings.catch_warnings(action="ignore"):
+            found: Sequence[Problem] = faults(bundle, contract, service, settings)
+        yield from misfits(contract, service, bundle)
+        yield from _drifted(service, bundle, settings)
+    except ModelError as refusal:
+        found = refusal.problems
+    yield from (replace(each, name=each.name or service.full_name) for each in found)
+
+
+def _drifted(service: Service, bundle: Bundle, settings: ServerSettings) -> Iterator[Problem]:
+    """Libraries that are not those the model was added with: it may load, and answer a little otherwise."""
+    manifest = bundle.manifest
+    skew = () if settings.allow_version_skew else skewed(manifest.format, manifest.libraries)
+    refused = {library for library, _, _ in skew}
+    for name, version in manifest.libraries.items():
+        try:
+            installed = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # What serves it does not need it.
+        if installed != version and name not in refused:
+            yield warning(
+                service.full_name, f"{bundle.place} was added with {name} {version}; here is {installed}", _SAME_LIBRARIES
+            )
+
+
+def show(found: Found, form: str, folder: Path) -> None:
+    """Print problems in one of the FORMS; `folder` is where the contracts lie."""
+    FORMS[form](found, folder)
+
+
+def _text(found: Found, _folder: Path) -> None:
+    lines = Lines()
+    for each in found:
+        lines.told(each.place, each.problem.severity.value, _STYLES[each.problem.severity], each.sentence)
+    counts = Counter(each.problem.severity for each in found)
+    told = [f"{counts[severity]} {severity.value}{'s' * (counts[severity] != 1)}" for severity in Severity if counts[severity]]
+    lines.summary(", ".join(told) or "Nothing is wrong.")
+
+
+def _json(found: Found, _folder: Path) -> None:
+    listed = [
+        {
+            "file": each.place.file,
+            "line": each.place.line,
+            "name": each.problem.name,
+            "severity": each.problem.severity.value,
+            "reason": each.problem.reason,
+            "fix": each.problem.fix,
+        }
+        for each in found
+    ]
+    typer.echo(json.dumps({"errors": sum(each.is_error for each in found), "problems": listed}, indent=2))
+
+
+def _github(found: Found, folder: Path) -> None:
+    for each in found:
+        severity = each.problem.severity.value
+        annotate(severity, folder, each.place, severity, each.sentence)
+
+
+FORMS: dict[str, Callable[[Found, Path], None]] = {"text": _text, "json": _json, "github": _github}
+"""One printer a format."""

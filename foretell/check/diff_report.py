@@ -1,0 +1,99 @@
+"""How `foretell diff` tells what it found: to people, to programs, to GitHub, and to those who call the API."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import typer
+
+from foretell.check.annotations import Lines, annotate
+from foretell_contract.diff.finding import Finding, Impact
+
+_STYLES = {Impact.SAFE: "green", Impact.WARNING: "yellow", Impact.BREAKING: "bold red", Impact.NEW_VERSION: "bold red"}
+
+_LEVELS = {Impact.SAFE: "notice", Impact.WARNING: "warning", Impact.BREAKING: "error", Impact.NEW_VERSION: "error"}
+
+_HEADINGS = {
+    Impact.NEW_VERSION: "Incompatible",
+    Impact.BREAKING: "Breaking",
+    Impact.WARNING: "Please check",
+    Impact.SAFE: "Compatible",
+}
+"""What readers of a changelog want to know, worst first."""
+
+_NOTHING = "No difference that callers could notice."
+
+Findings = Sequence[Finding]
+
+
+def show(findings: Findings, form: str, folder: Path | None) -> None:
+    """Print findings in one of the FORMS; `folder` is where the new files lie, for annotations."""
+    FORMS[form](findings, folder)
+
+
+def _text(findings: Findings, _folder: Path | None) -> None:
+    lines = Lines()
+    for finding in findings:
+        lines.told(finding.place, finding.verdict.value, _STYLES[finding.verdict], finding.sentence)
+    lines.summary(_summary(findings))
+
+
+def _summary(findings: Findings) -> str:
+    counts = Counter(finding.verdict for finding in findings)
+    told = [f"{counts[verdict]} {verdict.value}" for verdict in reversed(Impact) if counts[verdict]]
+    return f"{len(findings)} difference{'s' * (len(findings) != 1)}: {', '.join(told)}" if told else _NOTHING
+
+
+def _json(findings: Findings, _folder: Path | None) -> None:
+    listed = [
+        {
+            "file": finding.place.file,
+            "line": finding.place.line,
+            "package": finding.package,
+            "name": finding.name,
+            "rule": finding.rule,
+            "change": finding.change,
+            "verdict": finding.verdict.name.lower(),
+            "reason": finding.reason,
+            "way_out": finding.way_out,
+        }
+        for finding in findings
+    ]
+    typer.echo(json.dumps({"breaking": any(finding.breaks for finding in findings), "findings": listed}, indent=2))
+
+
+def _github(findings: Findings, folder: Path | None) -> None:
+    for finding in findings:
+        annotate(_LEVELS[finding.verdict], folder or Path(), finding.place, finding.verdict.value, finding.sentence)
+
+
+def _markdown(findings: Findings, _folder: Path | None) -> None:
+    typer.echo("\n\n".join(_sections(findings)) if findings else _NOTHING)
+
+
+def _sections(findings: Findings) -> Iterator[str]:
+    for package in sorted({finding.package for finding in findings}):
+        yield f"## {package}"
+        for verdict, heading in _HEADINGS.items():
+            lines = [_item(finding) for finding in findings if (finding.package, finding.verdict) == (package, verdict)]
+            if lines:
+                yield f"### {heading}\n\n" + "\n".join(lines)
+
+
+def _item(finding: Finding) -> str:
+    way_out = f" Instead: {finding.way_out}." if finding.way_out and finding.breaks else ""
+    return f"- {_code(finding.subject)}: {_code(finding.change)}; {finding.reason}.{way_out}"
+
+
+def _code(text: str) -> str:
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
+
+
+FORMS: dict[str, Callable[[Findings, Path | None], None]] = {
+    "text": _text,
+    "json": _json,
+    "github": _github,
+    "markdown": _markdown,
+}
+"""One printer a format."""

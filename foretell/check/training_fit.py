@@ -1,0 +1,132 @@
+"""How the rules of a contract fit what its model was trained on: what they refuse of it, and how far beyond they go."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from google.protobuf.descriptor import FieldDescriptor
+
+from foretell.check.training_range import Range
+from foretell_contract.contract import Contract
+from foretell_contract.errors import Misdeclared
+from foretell_contract.fields import FLOATS, Kind, enum_of
+from foretell_contract.labels import match
+from foretell_contract.problem import Problem, warning
+from foretell_contract.rows.columns import Leaf, Spread, leaves
+from foretell_contract.rules.accepted_values import LINES, Accepted, accepted
+from foretell_contract.service import Service
+from foretell_contract.source.proto_text import quoted
+from grpc_server.store.repository import Bundle
+from grpc_server.store.training_values import ColumnValues, TrainingValues, observe
+
+_FAR = 10
+"""So many times the range of the training data may lie between its edge and a bound."""
+
+_WIDEN = "widen them, or train without such rows"
+
+
+def misfits(contract: Contract, service: Service, bundle: Bundle) -> Iterator[Problem]:
+    """What is known of the training data against the rules; golden rows, a sample of it, where nothing else is known.
+
+    A sample shows what is refused, but not how far the data goes.
+    """
+    training, whole = bundle.manifest.training, True
+    if training is None and bundle.golden:
+        columns = {name: [row.features.get(name) for row in bundle.golden] for name in bundle.manifest.columns}
+        training, whole = observe(columns, bundle.manifest.dtypes), False
+    if training is None:
+        return
+    known = _Known(contract, training, "the training data" if whole else "the golden rows", whole)
+    for message in {method.features.full_name: method.features for method in service.methods}.values():
+        with suppress(Misdeclared):  # What no columns can be made of is an error, and told as one.
+            for leaf in leaves(message, contract.rules, contract.options):
+                yield from known.misfits(leaf)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    contract: Contract
+    training: TrainingValues
+    source: str
+    whole: bool
+    """Whether it is all that the model was trained on."""
+
+    def misfits(self, leaf: Leaf) -> Iterator[Problem]:
+        seen = [self.training.columns[column] for column in leaf.columns if column in self.training.columns]
+        texts = sorted({text for each in seen for text in each.texts})
+        if leaf.kind is Kind.ENUM:
+            yield from self._unnamed(leaf, texts)
+        elif leaf.kind is Kind.TEXT and leaf.rules.kind == "string":
+            yield from self._refused_texts(leaf, texts)
+        elif leaf.rules.kind in LINES and leaf.spread is not Spread.OCTETS:
+            found = _range(leaf, seen)
+            if found is not None:
+                yield from self._of_range(leaf, found)
+
+    def _unnamed(self, leaf: Leaf, texts: list[str]) -> Iterator[Problem]:
+        enum = enum_of(leaf.value)
+        for text in match(enum, texts, self.contract.options).unnamed:
+            fix = f"add one, or give one (foretell.v1.label) = {quoted(text)}"
+            yield warning(enum.full_name, f"{enum.full_name} has no value for {text!r}, which is in {self.source}", fix)
+
+    def _refused_texts(self, leaf: Leaf, texts: list[str]) -> Iterator[Problem]:
+        rules = accepted("string", leaf.rules.values, leaf.value)
+        refused = [text for text in texts if rules.takes(text) is False]
+        if refused:
+            name = leaf.field.full_name
+            yield warning(name, f"the rules of {name} exclude texts of {self.source}, such as {refused[0]!r}", _WIDEN)
+
+    def _of_range(self, leaf: Leaf, found: Range) -> Iterator[Problem]:
+        name, rules = leaf.field.full_name, accepted(leaf.rules.kind, _plain(leaf.rules.values), leaf.value)
+        if any(rules.takes(_on_line(value, leaf)) is False for value in (found.low, found.high)):
+            yield warning(name, f"the bounds of {name} exclude some of {self.source} ({found.span})", _WIDEN)
+        far = self._far(rules, found) if self.whole and found.kind != "timestamp" and leaf.kind is not Kind.BOOL else ""
+        if far:
+            reason = f"the bounds of {name} take {far}, far beyond {self.source} ({found.span})"
+            yield warning(name, reason, "narrow them: the model has learnt nothing of what is out there")
+
+    def _far(self, rules: Accepted, found: Range) -> str:
+        """The bounds that are far from the data, in words; 0 is near where the data does not cross it."""
+        if rules.numbers is None or not rules.numbers.parts:
+            return ""
+        room = _FAR * ((found.high - found.low) or max(abs(found.high), 1.0))
+        is_length = found.kind == "duration"
+        low, high = (edge / (10**9 if is_length else 1) for edge in (rules.numbers.parts[0][0], rules.numbers.parts[-1][1]))
+        below = found.low - low > room and not (low == 0 <= found.low)
+        above = high - found.high > room and not (high == 0 >= found.high)
+        told = [f"{word} {found.shown(bound)}" for word, bound, far in (("down to", low, below), ("up to", high, above)) if far]
+        if below and above and low < -1e300 and high > 1e300:
+            return "any length of time" if is_length else "any number"
+        return " and ".join(told)
+
+
+def _range(leaf: Leaf, seen: list[ColumnValues]) -> Range | None:
+    lows = [each.low for each in seen if each.low is not None]
+    highs = [each.high for each in seen if each.high is not None]
+    if not lows or not highs:
+        return None
+    kind = {Kind.TIME: "timestamp", Kind.DURATION: "duration"}.get(leaf.kind, "double")
+    return Range(kind, min(lows), max(highs))
+
+
+def _on_line(value: float, leaf: Leaf) -> Any:
+    """As the rules count: times in nanoseconds, and as narrow as the field is."""
+    if leaf.kind in (Kind.TIME, Kind.DURATION):
+        return math.floor(value * 10**6) * 1000
+    if leaf.value.cpp_type == FieldDescriptor.CPPTYPE_FLOAT:
+        return float(np.float32(value))
+    return value if leaf.value.cpp_type in FLOATS or not value.is_integer() else int(value)
+
+
+def _plain(rules: Mapping[str, Any]) -> dict[str, Any]:
+    """The rules of times in nanoseconds, all others as they are."""
+    return {name: _nanoseconds(value) for name, value in rules.items()}
+
+
+def _nanoseconds(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_nanoseconds, value))
+    return value.seconds * 10**9 + value.nanos if hasattr(value, "nanos") else value

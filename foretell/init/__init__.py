@@ -1,0 +1,4 @@
+"""`foretell init`: drafts a contract from a model, or updates one for a model that was trained again.
+
+May import every room but `testing`.
+"""

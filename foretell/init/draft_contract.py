@@ -1,0 +1,122 @@
+"""A whole contract, drafted from a model."""
+
+from dataclasses import dataclass
+
+from foretell.check.training_range import FIELD
+from foretell.init.draft_features import Feature, Scope, feature, said
+from foretell.init.draft_response import Response, response
+from foretell_contract.source.proto_text import Block, Line, Literal, quoted, written
+from foretell_contract.source.spelling import Names, pascal, snake
+from grpc_server.checks.inspect_model import Description
+
+MOST_ROWS = 10_000
+
+_IMPORTS = ("buf/validate/validate.proto", "foretell/v1/options.proto", "google/api/annotations.proto")
+_TIMES = {
+    "google.protobuf.Timestamp": "google/protobuf/timestamp.proto",
+    "google.protobuf.Duration": "google/protobuf/duration.proto",
+}
+
+_STATUSES = """
+Statuses a caller should handle, on every method:
+- INVALID_ARGUMENT: a value is missing, not finite or out of bounds. The details hold a google.rpc.BadRequest, one violation per \
+broken rule.
+- RESOURCE_EXHAUSTED: too many rows are waiting. Retry with backoff.
+- UNAVAILABLE: the server is starting or stopping. Retry with backoff.
+- DEADLINE_EXCEEDED: no answer within the deadline of the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A contract to be."""
+
+    package: str
+    features: tuple[Feature, ...]
+    response: Response
+    path: str
+    """The REST path of single rows."""
+
+    @property
+    def text(self) -> str:
+        """The `.proto` file."""
+        enums = [feature.enum for feature in self.features if feature.enum] + self.response.enums
+        lines = [feature.line for feature in self.features]
+        imports = {_TIMES[kind] for line in lines for kind in _TIMES if line.declared.startswith(f"{kind} ")}
+        parts: list[Block | Literal] = [
+            self._api,
+            self._service,
+            Block("Features is one row: exactly the columns the model was trained on.", "message Features", lines),
+            Block("Response is the answer to one row.", "message Response", self.response.lines),
+            *(enum.block for enum in enums),
+            *_BATCHES,
+        ]
+        return written(self._comment, self.package, (*_IMPORTS, *imports), parts)
+
+    @property
+    def _name(self) -> str:
+        return self.package.split(".")[-2]
+
+    @property
+    def _comment(self) -> str:
+        columns = f"{len(self.features)} column{'s' * (len(self.features) != 1)}"
+        return (
+            f"Answers of the model {self._name}, from {columns}.\n\nThe same contract is served over gRPC and over REST, with the "
+            "same rules and the same words in every refusal."
+        )
+
+    @property
+    def _api(self) -> Literal:
+        return Literal("option (foretell.v1.api) =", [("title", quoted(said(self._name))), ("version", quoted("0.1"))])
+
+    @property
+    def _service(self) -> Block:
+        name = pascal(self._name, "model") + "Service"
+        several = (
+            f"PredictBatch answers up to {MOST_ROWS:,} rows in one call, in their order. One bad row refuses the call; the refusal "
+            "names each broken rule with its row, such as `rows[3]`."
+        )
+        stream = (
+            "PredictStream answers rows as they come, in order. The first refused row ends the stream with INVALID_ARGUMENT naming "
+            "its index, counted from 0, after every earlier answer was sent."
+        )
+        methods = [
+            _method("Predict answers one row.", "Predict(Features) returns (Response)", self.path),
+            _method(several, "PredictBatch(FeaturesBatch) returns (ResponseBatch)", f"{self.path}/batch"),
+            _method(stream, "PredictStream(stream Features) returns (stream Response)", ""),
+        ]
+        return Block(f"{name} answers rows with the model {self._name}.\n{_STATUSES}", f"service {name}", methods)
+
+
+def _method(comment: str, signature: str, path: str) -> Block:
+    members: list[Line | Literal] = [Line("", "option idempotency_level = NO_SIDE_EFFECTS")]
+    if path:
+        members.append(Literal("option (google.api.http) =", [("post", quoted(path)), ("body", quoted("*"))]))
+    return Block(comment, f"rpc {signature}", members, packed=True)
+
+
+_BATCHES = (
+    Block(
+        "FeaturesBatch is a number of rows that are answered together.",
+        "message FeaturesBatch",
+        [
+            Line(
+                f"The rows, 1 to {MOST_ROWS:,} of them.",
+                "repeated Features rows = 1",
+                ((f"{FIELD}.repeated.min_items", "1"), (f"{FIELD}.repeated.max_items", str(MOST_ROWS))),
+            )
+        ],
+    ),
+    Block(
+        "ResponseBatch is the answers to a FeaturesBatch.",
+        "message ResponseBatch",
+        [Line("One answer for each row, in the order of the request.", "repeated Response rows = 1")],
+    ),
+)
+
+
+def draft(model: Description, package: str, path: str, called: str, shown: dict[str, str]) -> Draft:
+    """A contract for a model; see `response` for the last two."""
+    scope, names = Scope(), Names()
+    scope.reserve(pascal(package.split(".")[-2], "model") + "Service")
+    features = tuple(feature(column, place, names, scope) for place, column in enumerate(model.columns, 1))
+    return Draft(package, features, response(model, snake(called, "label") if called else "", shown, scope), path)

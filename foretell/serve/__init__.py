@@ -1,0 +1,4 @@
+"""`foretell serve`: the processes it starts, their supervisor, and the local channel between bridge and server.
+
+May import `versions`, `check`, `mlflow`, and the server and the bridge.
+"""

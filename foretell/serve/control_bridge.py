@@ -1,0 +1,90 @@
+"""`python -m foretell.serve.control_bridge`: the control service over REST, a process of its own beside the servers."""
+
+import foretell_lifecycle.polling  # noqa: F401  # Before all that imports grpc.
+
+# isort: split
+import logging
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+from pydantic_settings import CliApp
+
+from foretell.settings import ServeSettings
+from foretell_contract.contract import load_control
+from foretell_lifecycle import address
+from foretell_lifecycle.process import Launcher, run
+from grpc_server.changes import peers
+from grpc_server.settings import OPEN_TO_ALL
+from grpc_server.transport.tls import server_context
+from rest_bridge.app import create_app
+from rest_bridge.channel import ChannelCall, open_channel
+from rest_bridge.http.loopback_only import LoopbackOnly
+from rest_bridge.http.server import Server
+from rest_bridge.openapi.document import CHANGES
+
+logger = logging.getLogger(__name__)
+
+_SECONDS = {"request_seconds": 600.0, "max_request_seconds": 3600.0}
+"""A change may take all that a version has at each of its gates, where a prediction has little time."""
+
+
+async def serve(launcher: Launcher) -> None:
+    """Serve until told to stop. Raises SetupError for what cannot be served, before any request is taken."""
+    settings = CliApp.run(ServeSettings)
+    settings.check_control()
+    encryption = server_context(settings.tls_certificate, settings.tls_key, settings.control_clients)
+    host, _ = address.split(settings.control_http)
+    listener = address.listen(settings.control_http, "--control-http")
+    bound = address.join(host, listener.getsockname()[1])
+    async with AsyncExitStack() as held:
+        channel = PeerChannel(settings.control_folder, held)
+        app: Any = create_app(load_control(), channel, settings.model_copy(update=_SECONDS), subject=CHANGES)
+        if address.is_loopback(host):
+            app = LoopbackOnly(app)
+        elif not settings.control_clients:
+            logger.warning("control over REST on %s %s", settings.control_http, OPEN_TO_ALL)
+        server = Server(app, listener, settings.drain_seconds, encryption)
+        await server.start()
+        try:
+            url = f"{'https' if encryption else 'http'}://{bound}"
+            launcher.announce({"control_http": bound, "control_url": url}, f"control over REST on {url}, docs on {url}/docs")
+            await launcher.told_to_stop()
+        finally:
+            await server.stop()
+
+
+class PeerChannel:
+    """A Channel to whichever server of a repository runs, found by its control socket at each call."""
+
+    def __init__(self, folder: Path, held: AsyncExitStack) -> None:
+        """`held` closes what is opened to them."""
+        self._folder = folder
+        self._held = held
+        self._channels: dict[Path, grpc.aio.Channel] = {}
+
+    def unary_unary(self, method: str) -> Any:
+        """See Channel."""
+        return partial(self._call, method)
+
+    def _call(self, method: str, request: bytes, **facts: Any) -> ChannelCall:
+        """Raises grpc.aio.AioRpcError where none runs."""
+        running = peers.peers(self._folder)
+        if not running:
+            raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata())
+        ask: Any = self._to(running[0].socket).unary_unary(method)  # The stubs have no words for calls in bytes.
+        call: ChannelCall = ask(request, **facts)
+        return call
+
+    def _to(self, socket: Path) -> grpc.aio.Channel:
+        channel = self._channels.get(socket)
+        if channel is None:
+            channel = self._channels[socket] = open_channel(self._held.enter_context(peers.address(socket)))
+            self._held.push_async_callback(channel.close)
+        return channel
+
+
+if __name__ == "__main__":
+    run(serve)

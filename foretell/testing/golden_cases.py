@@ -1,0 +1,147 @@
+"""The rows whose answers are on record in the repository, as cases."""
+
+import json
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from foretell.testing.case import Case, Golden
+from foretell_contract.contract import Contract
+from foretell_contract.fields import Kind, enum_of, is_map, is_wrapper, map_entry
+from foretell_contract.labels import match, spelled
+from foretell_contract.rows.columns import Leaf, Spread, leaves
+from foretell_contract.service import Method, Service, Shape
+from grpc_server.checks.golden_rows import bind, sources_of
+from grpc_server.errors import ModelError
+from grpc_server.rows.answers import Answers
+from grpc_server.rows.class_names import names_of
+from grpc_server.rows.outputs import offered
+from grpc_server.runtimes.formats import format_table
+from grpc_server.store.manifest import GoldenRow, Manifest, Scalar
+from grpc_server.store.repository import Bundle, Repository
+from grpc_server.store.route_store import RouteStore
+from grpc_server.store.route_table import PRODUCTION
+from rest_bridge.json.codec import request_example
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def golden_cases(contract: Contract, service: Service, repository: Repository) -> Iterator[Case]:
+    """A case for each golden row of the version that production is. Raises ModelError where that cannot be read."""
+    version = RouteStore(repository).read(service.model).aliases.get(PRODUCTION) or repository.latest(service.model)
+    bundle = repository.read(service.model, version)
+    method = next((method for method in service.methods if method.shape is Shape.ROW), None)
+    if method is not None and bundle.golden:
+        record = _Record(contract, service, method, bundle)
+        for number, row in enumerate(bundle.golden, 1):
+            yield record.case(number, row)
+
+
+class _Record:
+    """The golden rows of a version, in the words of one method."""
+
+    def __init__(self, contract: Contract, service: Service, method: Method, bundle: Bundle) -> None:
+        """Loads the model, for only that tells which outputs fill which field."""
+        manifest = bundle.manifest
+        with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
+            runtime = format_table.load(manifest.format, bundle.artifact)
+            sources = sources_of(runtime, manifest, bundle.golden, bundle.place)
+        self._answers: Answers = bind(contract, service, manifest, sources)[method.name].answers
+        self._names = dict(names_of(offered(sources), manifest.all_targets))
+        self._manifest: Manifest = manifest
+        self._method, self._version = method, bundle.version
+        self._leaves = leaves(method.features, contract.rules, contract.options)
+        self._columns = _Columns(contract, manifest)
+
+    def case(self, number: int, row: GoldenRow) -> Case:
+        """The case of one row."""
+        name, why = f"golden-{number}", "a row whose answer is on record"
+        try:
+            message = self._method.request(**self._parts(row))
+        except (ModelError, ValueError, TypeError) as error:
+            return Case(self._method, "", name, why, defect=f"golden row {number} is no row of the contract: {error}")
+        try:
+            text = json.dumps(request_example(message), allow_nan=False).encode() if self._method.paths else None
+        except ValueError:
+            text = None
+        golden = Golden(self._expected(row), self._version)
+        return Case(self._method, "", name, why, wire=(message.SerializeToString(),), text=text, golden=golden)
+
+    def _parts(self, row: GoldenRow) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for leaf in self._leaves:
+            part = self._columns.part(leaf, [row.features[column] for column in leaf.columns])
+            if part is not None:
+                inner = found
+                for field in leaf.above:
+                    inner = inner.setdefault(field.name, {})
+                inner[leaf.field.name] = part
+        return found
+
+    def _expected(self, row: GoldenRow) -> dict[str, Any]:
+        """The fields of the answer all of whose outputs are on record."""
+        known = {self._names[name]: self._number(name, value) for name, value in row.expected.items() if name in self._names}
+        parts = [part for part in self._answers.parts if part.outputs and known.keys() >= set(part.outputs)]
+        return {part.field: part.value([known[output] for output in part.outputs]) for part in parts}
+
+    def _number(self, name: str, value: Scalar) -> float:
+        """Of a label its place among the classes, as models give it."""
+        output = self._names[name]
+        if output.kind == "label":
+            return float(self._manifest.all_targets[output.target].classes.index(str(value)))
+        return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """From the columns of a row back to the fields of a message."""
+
+    contract: Contract
+    manifest: Manifest
+
+    def part(self, leaf: Leaf, values: list[Scalar | None]) -> Any:
+        """What a message's constructor takes for a field; None where the row has no value."""
+        if all(value is None for value in values):
+            return None
+        if leaf.spread is Spread.OCTETS:
+            return bytes(int(value or 0) for value in values)
+        wrapped = is_wrapper(map_entry(leaf.field)[1] if is_map(leaf.field) else leaf.field)
+        found = [self._single(leaf, column, value) for column, value in zip(leaf.columns, values, strict=True)]
+        told = [{"value": value} if wrapped and value is not None else value for value in found]
+        if leaf.spread is Spread.ONE:
+            return told[0]
+        if leaf.spread is Spread.KEYS:
+            return {key: value for key, value in zip(leaf.keys, told, strict=True) if value is not None}
+        return told
+
+    def _single(self, leaf: Leaf, column: str, value: Scalar | None) -> Any:
+        if value is None or leaf.kind in (Kind.TEXT, Kind.BYTES):
+            return value.encode() if leaf.kind is Kind.BYTES and isinstance(value, str) else value
+        if leaf.kind is Kind.ENUM:
+            return self._number(leaf, column, value) if isinstance(value, str) else int(value)
+        if leaf.kind in (Kind.TIME, Kind.DURATION):
+            return _time(leaf.kind, value)
+        return {Kind.BOOL: bool, Kind.INTEGER: int, Kind.NUMBER: float}[leaf.kind](value)
+
+    def _number(self, leaf: Leaf, column: str, label: str) -> int:
+        enum, dtype = enum_of(leaf.value), self.manifest.dtypes.get(column)
+        categories = [str(each) for each in dtype.categories or ()] if dtype is not None else []
+        labels = match(enum, categories, self.contract.options).by_number if categories else spelled(enum, self.contract.options)
+        number = next((number for number, each in labels.items() if each == label), None)
+        if number is None:
+            raise ValueError(f"{label!r} is no value of {leaf.path}")
+        return number
+
+
+def _time(kind: Kind, value: Scalar) -> dict[str, int]:
+    if isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+        since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
+        seconds, rest = divmod(since, timedelta(seconds=1))
+        return {"seconds": seconds, "nanos": rest // timedelta(microseconds=1) * 1000}
+    nanoseconds = round(float(value) * 10**9)
+    sign = -1 if kind is Kind.DURATION and nanoseconds < 0 else 1
+    seconds, nanos = divmod(abs(nanoseconds) if sign < 0 else nanoseconds, 10**9)
+    return {"seconds": sign * seconds, "nanos": sign * nanos}

@@ -1,0 +1,4 @@
+"""Commands about versions (promote, rollback, canary, ...), on this machine's repository or through the control service.
+
+May import `mlflow` and the top's options and settings.
+"""

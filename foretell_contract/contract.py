@@ -1,0 +1,149 @@
+"""A loaded contract: everything that the servers, the bridge and the docs read."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from foretell_contract.api import Api, read_api, together
+from foretell_contract.defects import defects
+from foretell_contract.errors import ContractError
+from foretell_contract.options import Options
+from foretell_contract.problem import Problem
+from foretell_contract.rules.rules import Rules
+from foretell_contract.service import Service, read_service
+from foretell_contract.source.comments import comments
+from foretell_contract.source.compiler import (
+    SHIPPED,
+    compile_protos,
+    compile_shipped,
+    completed,
+    contract_files,
+    is_contract,
+    own_files,
+)
+
+MODEL_SERVICE = "foretell.v1.ModelService"
+"""The service by which a server tells which models it hosts; part of every loaded contract."""
+
+CONTROL_SERVICE = "foretell.v1.ControlService"
+"""The service by which programs change what answers."""
+
+CONTROL = "foretell/v1/control.proto"
+
+IMAGES = {".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The contracts of one folder, in a descriptor pool of their own.
+
+    Two loaded contracts never see each other's messages or rules. Immutable; safe to read from any thread.
+    """
+
+    pool: DescriptorPool
+    services: tuple[Service, ...]
+    apis: dict[str, Api]
+    """What each file with services says of itself."""
+    rules: Rules
+    options: Options
+    comments: dict[str, str]
+    """Comment text by full name of a service, method, message, field, enum or value."""
+    sources: dict[str, str]
+    """Text of each `.proto` file of the folder, by its name."""
+    images: dict[str, bytes]
+    """The pictures beside the contracts, by their names, for the Markdown of the comments."""
+    descriptor_set: bytes
+    """A serialised FileDescriptorSet with imports and comments."""
+    defects: tuple[Problem, ...] = ()
+    """What contradicts itself; empty in a contract that was loaded strictly."""
+
+    @property
+    def api(self) -> Api:
+        """What the files of the services say of themselves, together."""
+        return together([self.apis[file] for file in dict.fromkeys(service.file for service in self.services)])
+
+    def only(self, models: Collection[str]) -> "Contract":
+        """The same with no other services than those that these models answer."""
+        services = tuple(service for service in self.services if service.model in models)
+        left_out = self.apis.keys() - {service.file for service in services}
+        sources = {name: text for name, text in self.sources.items() if name not in left_out}
+        return replace(self, services=services, sources=sources)
+
+    def comment(self, full_name: str) -> str:
+        """The comment above a thing; empty where there is none."""
+        return self.comments.get(full_name, "")
+
+    def message(self, full_name: str) -> type[Message]:
+        """The class of a message in this contract's pool. Raises KeyError for an unknown name."""
+        return GetMessageClass(self.pool.FindMessageTypeByName(full_name))
+
+
+def load(root: Path, *, strict: bool = True) -> Contract:
+    """Compile and check the contracts under `root`.
+
+    Raises ContractError when they do not compile or no service is defined; and for the first of the contract's `defects`, such as
+    two REST paths that collide, a rule that cannot be compiled or an example that breaks a rule, unless `strict` is false.
+    """
+    names = contract_files(root)
+    sources = {name: _text(root / name) for name in names}
+    images = {name: (root / name).read_bytes() for name in own_files(root, IMAGES)}
+    return _read(compile_protos(root), names, sources, images, strict=strict)
+
+
+def load_control() -> Contract:
+    """The contract of the control service, which comes with Foretell."""
+    return _read(compile_shipped(CONTROL), [CONTROL], {CONTROL: _text(SHIPPED / CONTROL)}, {}, strict=True)
+
+
+def load_set(compiled: FileDescriptorSet) -> Contract:
+    """Check contracts that are compiled already, with their imports; there are no sources and no images then.
+
+    Raises ContractError as `load` does, and where an import is missing.
+    """
+    names = [file.name for file in compiled.file if is_contract(file.name)]
+    if not names:
+        raise ContractError("no contract is in the descriptor set", "build it of files that are not imports alone")
+    return _read(completed(compiled), names, {}, {}, strict=True)
+
+
+def _read(
+    compiled: FileDescriptorSet, names: list[str], sources: dict[str, str], images: dict[str, bytes], *, strict: bool
+) -> Contract:
+    pool = _pool(compiled)
+    options = Options(pool)
+    rules = Rules(options)
+    files: list[Any] = [pool.FindFileByName(name) for name in names]
+    read = [read_service(service, options) for file in files for service in file.services_by_name.values()]
+    if not read:
+        raise ContractError(f"no service is defined in {', '.join(names)}", "define one, with an rpc that the model answers")
+    services = tuple(service for service, _ in read)
+    found = (*chain.from_iterable(unanswerable for _, unanswerable in read), *defects(services, rules))
+    if found and strict:
+        raise ContractError(str(found[0]))
+    texts = {key: text for file in compiled.file for key, text in comments(file).items()}
+    apis = {file.name: read_api(file, options, texts.get(file.name, "")) for file in files if file.services_by_name}
+    return Contract(pool, services, apis, rules, options, texts, sources, images, compiled.SerializeToString(), found)
+
+
+def _pool(compiled: FileDescriptorSet) -> DescriptorPool:
+    pool = DescriptorPool()
+    for file in compiled.file:
+        try:
+            pool.AddSerializedFile(file.SerializeToString())
+        except TypeError as error:
+            raise ContractError(f"{file.name} cannot be read from the descriptor set: {' '.join(str(error).split())}") from None
+    return pool
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{file} is not UTF-8: byte {error.start}", "save it as UTF-8") from None

@@ -1,0 +1,215 @@
+"""What changed in the rules of `buf.validate` on a field, message or oneof."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from foretell_contract.contract import Contract
+from foretell_contract.diff.finding import ContractChange
+from foretell_contract.rules.accepted_values import Accepted, accepted
+
+_ONE_OF = "oneof {"
+_NESTED = ("items", "keys", "values")
+_ZERO: dict[str, Any] = {"string": "", "bytes": b"", "repeated": (), "map": ()}
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What is stated on one field, or on the items of one."""
+
+    of: FieldDescriptor
+    rules: Any
+    """A buf.validate.FieldRules; None for no rules."""
+    contract: Contract
+
+    @property
+    def kind(self) -> str:
+        """Such as "double"; empty where there is no standard rule."""
+        return (self.rules is not None and self.rules.WhichOneof("type")) or ""
+
+    @property
+    def required(self) -> bool:
+        """Whether a value must be there."""
+        return self.rules is not None and self.rules.required and self.ignore != "IGNORE_ALWAYS"
+
+    @property
+    def ignore(self) -> str:
+        """When the rules do not hold."""
+        if self.rules is None:
+            return "IGNORE_UNSPECIFIED"
+        values = self.rules.DESCRIPTOR.fields_by_name["ignore"].enum_type.values_by_number
+        return str(values[self.rules.ignore].name) if self.rules.ignore in values else str(self.rules.ignore)
+
+    @property
+    def group(self) -> Any:
+        """The message with the standard rules; None where there is none."""
+        return getattr(self.rules, self.kind) if self.kind else None
+
+    def values(self) -> dict[str, Any]:
+        """The standard rules by name, those of items and examples left out, and rules of somebody's own as their own text."""
+        found: dict[str, Any] = {}
+        for field, value in self.group.ListFields() if self.kind else ():
+            if field.is_extension:
+                found[f"[{field.full_name}]"] = f"{value}{self._meaning(field)}"
+            elif field.name not in ("example", *_NESTED) and (value is not False or field.name in ("const", "strict")):
+                found[field.name] = tuple(map(_plain, value)) if field.is_repeated else _plain(value)
+        if self.rules is not None and len(UnknownFieldSet(self.group or self.rules)):
+            found["(unknown)"] = (self.group or self.rules).SerializeToString(deterministic=True)
+        return found
+
+    def examples(self) -> tuple[Any, ...]:
+        """What the docs show."""
+        has = self.kind and "example" in self.group.DESCRIPTOR.fields_by_name
+        return tuple(map(_plain, self.group.example)) if has else ()
+
+    def nested(self, name: str) -> "Stated":
+        """What is stated on the items of a list, or on the keys or values of a map."""
+        entry = self.of.message_type
+        of = entry.fields_by_name[name.removesuffix("s")] if name != "items" and entry is not None else self.of
+        return Stated(of, getattr(self.group, name) if self.kind and self.group.HasField(name) else None, self.contract)
+
+    def accepts(self, kind: str) -> Accepted:
+        """The values that the standard rules accept."""
+        return Accepted() if self.ignore == "IGNORE_ALWAYS" else accepted(kind, self.values(), self.of)
+
+    def surely_takes_zero(self, kind: str) -> bool:
+        """Whether what a missing value is taken for keeps the rules."""
+        if self.ignore != "IGNORE_UNSPECIFIED":
+            return True
+        return not _cel(self.rules) and self.accepts(kind).takes(_ZERO.get(kind, 0)) is True
+
+    def _meaning(self, rule: FieldDescriptor) -> str:
+        return "".join(f" {option}" for option in self.contract.options.stated(rule).values())
+
+
+class Nanoseconds(int):
+    """A moment or a time, as rules hold it."""
+
+    def __str__(self) -> str:
+        seconds, nanos = divmod(self, 10**9)
+        return f"{seconds}.{nanos:09}".rstrip("0").rstrip(".") + "s"
+
+
+def _plain(value: Any) -> Any:
+    """Messages of two pools are never equal, so a rule's value is made one of Python's own."""
+    if not isinstance(value, Message):
+        return value
+    timed = value.DESCRIPTOR.full_name in ("google.protobuf.Duration", "google.protobuf.Timestamp")
+    return Nanoseconds(value.seconds * 10**9 + value.nanos) if timed else _text(value)  # type: ignore[attr-defined]
+
+
+def values_changed(old: Stated, new: Stated, name: str, message: str) -> Iterator[ContractChange]:
+    """Changes of the standard rules, down to the items of lists and maps."""
+    yield from _values(old, new, name, message, "")
+
+
+def _values(old: Stated, new: Stated, name: str, message: str, within: str) -> Iterator[ContractChange]:
+    kind = old.kind or new.kind
+    before, after = old.values(), new.values()
+    if old.kind and new.kind and old.kind != new.kind:
+        yield ContractChange("values.unproven", name, f"rules of {within}{old.kind} -> {new.kind}", message)
+        return
+    words = list(_words(before, after, f"{within}{kind}."))
+    if old.ignore != new.ignore:
+        words.append(f"{within}ignore {old.ignore} -> {new.ignore}")
+    if within and old.required != new.required:
+        yield ContractChange("values.unproven", name, f"{within}required {'removed' if old.required else 'added'}", message)
+    if words:
+        yield ContractChange(f"values.{_relation(old, new, kind)}", name, ", ".join(words), message)
+    if old.examples() != new.examples():
+        yield ContractChange("example", name, f"{within}example {_list(old.examples())} -> {_list(new.examples())}", message)
+    yield from rules_changed(old.rules, new.rules, name, message, within)
+    for nested in _NESTED:
+        if any(side.kind and nested in side.group.DESCRIPTOR.fields_by_name for side in (old, new)):
+            yield from _values(old.nested(nested), new.nested(nested), name, message, f"{within}{kind}.{nested}.")
+
+
+def _relation(old: Stated, new: Stated, kind: str) -> str:
+    """How the values that are accepted now lie to those that were."""
+    if old.ignore != new.ignore and "IGNORE_ALWAYS" in (old.ignore, new.ignore):
+        return "narrower" if old.ignore == "IGNORE_ALWAYS" else "wider"
+    before, after = old.accepts(kind), new.accepts(kind)
+    wider = before <= after and (old.ignore != "IGNORE_IF_ZERO_VALUE" or new.surely_takes_zero(kind))
+    narrower = after <= before and (new.ignore != "IGNORE_IF_ZERO_VALUE" or old.surely_takes_zero(kind))
+    if wider or narrower:
+        return "same" if wider and narrower else "wider" if wider else "narrower"
+    known = before.numbers is not None and after.numbers is not None and not before.opaque and not after.opaque
+    return "apart" if known else "unproven"
+
+
+def rules_changed(old: Any, new: Any, name: str, message: str, within: str = "") -> Iterator[ContractChange]:
+    """Changes of CEL rules, and of rules on several fields together, in what is stated on a field, message or oneof."""
+    before, after = _cel(old), _cel(new)
+    old_ids, new_ids = ({identity: key for key, (identity, _) in rules.items()} for rules in (before, after))
+    for key, (identity, words) in before.items():
+        if key in after:
+            yield from _reworded((identity, words), after[key], name, message, within)
+        elif identity and identity in new_ids and new_ids[identity] not in before:
+            yield ContractChange("rule.changed", name, f"{within}CEL rule {identity} `{key}` -> `{new_ids[identity]}`", message)
+        else:
+            yield ContractChange(_rule(key, "removed"), name, f"{within}rule {_called(identity, key)} removed", message)
+    for key, (identity, _) in after.items():
+        if key not in before and not (identity and identity in old_ids and old_ids[identity] not in after):
+            yield ContractChange(_rule(key, "added"), name, f"{within}rule {_called(identity, key)} added", message)
+
+
+def _reworded(old: tuple[str, str], new: tuple[str, str], name: str, message: str, within: str) -> Iterator[ContractChange]:
+    if old[0] != new[0]:
+        yield ContractChange("rule.id", name, f'{within}id of a CEL rule "{old[0]}" -> "{new[0]}"', message)
+    if old[1] != new[1]:
+        yield ContractChange("rule.words", name, f'{within}message of CEL rule {new[0]} "{old[1]}" -> "{new[1]}"', message)
+
+
+def _cel(rules: Any) -> dict[str, tuple[str, str]]:
+    """Id and words of each rule, by its expression; rules on the fields of a oneof by their text."""
+    if rules is None:
+        return {}
+    names = rules.DESCRIPTOR.fields_by_name
+    found = {rule.expression: (rule.id, rule.message) for rule in getattr(rules, "cel", ())}
+    found |= dict.fromkeys(getattr(rules, "cel_expression", ()), ("", ""))
+    if "oneof" in names and names["oneof"].is_repeated:
+        found |= {f"{_ONE_OF}{_text(rule)}}}": ("", "") for rule in rules.oneof}
+    if rules.DESCRIPTOR.name == "OneofRules" and rules.required:
+        found["required"] = ("", "")
+    return found
+
+
+def _rule(key: str, change: str) -> str:
+    """That at most one of some fields may be set also lifts their own rules for zero: it asks for more and for less."""
+    return "rule.changed" if key.startswith(_ONE_OF) else f"rule.{change}"
+
+
+def _called(identity: str, key: str) -> str:
+    return f"{identity} `{key}`" if identity else f"`{key}`"
+
+
+def _words(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for name in [*before, *(name for name in after if name not in before)]:
+        if name not in after:
+            yield f"{prefix}{name} {_value(before[name])} removed"
+        elif name not in before:
+            yield f"{prefix}{name} {_value(after[name])} added"
+        elif before[name] != after[name]:
+            yield f"{prefix}{name} {_value(before[name])} -> {_value(after[name])}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return _list(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _list(values: tuple[Any, ...]) -> str:
+    return f"[{', '.join(map(_value, values))}]"
+
+
+def _text(message: Any) -> str:
+    return " ".join(str(message).split())

@@ -1,0 +1,173 @@
+"""Which values the standard rules of `buf.validate` accept, and whether one set of values lies within another.
+
+Numbers, times, bools and enums are known exactly. Of strings, bytes, lists and maps each rule is compared with its like. Whatever
+is not known here, such as a pattern, only counts as within itself: what cannot be proven is not claimed.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from google.protobuf.descriptor import FieldDescriptor
+
+from foretell_contract.rules.intervals import (
+    BOOLS,
+    COUNTS,
+    DOUBLES,
+    FLOATS,
+    INT32,
+    INT64,
+    INTEGERS,
+    UINT32,
+    UINT64,
+    Intervals,
+    Line,
+)
+
+LINES: dict[str, Line] = {
+    "double": DOUBLES,
+    "float": FLOATS,
+    **dict.fromkeys(("int32", "sint32", "sfixed32", "enum"), INT32),
+    **dict.fromkeys(("int64", "sint64", "sfixed64"), INT64),
+    **dict.fromkeys(("uint32", "fixed32"), UINT32),
+    **dict.fromkeys(("uint64", "fixed64"), UINT64),
+    "bool": BOOLS,
+    "duration": INTEGERS,
+    "timestamp": INTEGERS,
+}
+"""The kinds of rules whose values are numbers; those of durations and timestamps are nanoseconds."""
+
+_LARGEST = {"double": sys.float_info.max, "float": float(np.finfo(np.float32).max)}
+
+_COUNTED = {
+    "length": ("len", "min_len", "max_len"),
+    "bytes": ("len_bytes", "min_bytes", "max_bytes"),
+    "items": ("", "min_items", "max_items"),
+    "pairs": ("", "min_pairs", "max_pairs"),
+}
+"""What is counted, and the rules that say exactly, at least and at most how many."""
+
+_SIZES: dict[str, Callable[[Any], int]] = {"length": len, "bytes": lambda text: len(text.encode()), "items": len, "pairs": len}
+
+_PARTS: dict[str, tuple[Callable[[Any, Any], bool], Callable[[Any, Any], bool]]] = {
+    # Whether a value keeps the rule; whether whatever keeps the first rule keeps the second.
+    "prefix": (lambda value, rule: value.startswith(rule), lambda old, new: old.startswith(new)),
+    "suffix": (lambda value, rule: value.endswith(rule), lambda old, new: old.endswith(new)),
+    "contains": (lambda value, rule: rule in value, lambda old, new: new in old),
+    "not_contains": (lambda value, rule: rule not in value, lambda old, new: old in new),
+}
+
+_NEVER_NAN = {"const", "in", "lt", "lte", "gt", "gte", "finite"}
+_RANGE = {"lt", "lte", "gt", "gte"}
+_TEXTS = ("string", "bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A set of values, as the intersection of what its parts accept."""
+
+    numbers: Intervals | None = None
+    """The values themselves, where they are numbers."""
+    nan: bool = True
+    counts: Mapping[str, Intervals] = field(default_factory=dict)
+    """How long or how many the values may be, by what is counted."""
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    listed: frozenset[Any] | None = None
+    """The only values there can be; None for no such list."""
+    excluded: frozenset[Any] = frozenset()
+    opaque: Mapping[str, Any] = field(default_factory=dict)
+    """Rules that nothing is known of but that they refuse."""
+
+    def __le__(self, other: "Accepted") -> bool:
+        """Whether every value here is surely accepted there. False may mean that nobody knows."""
+        if self.listed is not None and all(self.takes(value) is False or other.takes(value) for value in self.listed):
+            return True
+        return (
+            (self.numbers is None or other.numbers is None or self.numbers <= other.numbers)
+            and (other.nan or not self.nan)
+            and (other.listed is None or (self.listed is not None and self.listed <= other.listed))
+            and all(value in self.excluded or self.takes(value) is False for value in other.excluded)
+            and all(self._counted(what) <= counts for what, counts in other.counts.items())
+            and all(name in self.parts and _PARTS[name][1](self.parts[name], rule) for name, rule in other.parts.items())
+            and all(self.opaque.get(name) == rule for name, rule in other.opaque.items())
+        )
+
+    def takes(self, value: Any) -> bool | None:
+        """Whether a number, string or list is accepted; None where nobody knows."""
+        known = (
+            (self.numbers is None or value in self.numbers)
+            and (self.listed is None or value in self.listed)
+            and value not in self.excluded
+            and all(_SIZES[what](value) in counts for what, counts in self.counts.items())
+            and all(_PARTS[name][0](value, rule) for name, rule in self.parts.items())
+        )
+        return None if known and self.opaque else known
+
+    def _counted(self, what: str) -> Intervals:
+        return self.counts.get(what, Intervals.everything(COUNTS))
+
+
+def accepted(kind: str, rules: Mapping[str, Any], of: FieldDescriptor) -> Accepted:
+    """What the rules of one kind, such as "double", accept as values of a field."""
+    if kind in LINES:
+        return _numbers(kind, rules, of)
+    return _others(kind, rules)
+
+
+def _numbers(kind: str, rules: Mapping[str, Any], of: FieldDescriptor) -> Accepted:
+    line = LINES[kind]
+    bounds = {name: value for name, value in rules.items() if name in _RANGE}
+    known = {"const", "in", "not_in", "finite", "defined_only", *bounds}
+    opaque = {name: value for name, value in rules.items() if name not in known}
+    if any(bound != bound for bound in bounds.values()):
+        opaque |= bounds
+        bounds = {}
+    found = _between(line, bounds)
+    if rules.get("finite"):
+        found &= Intervals.of(line, [(-_LARGEST[kind], _LARGEST[kind])])
+    if rules.get("defined_only") and of.enum_type is not None:
+        found &= Intervals.points(line, [value.number for value in of.enum_type.values])
+    for listed in ([rules["const"]] if "const" in rules else None, rules.get("in")):
+        if listed is not None:
+            found &= Intervals.points(line, _real(listed))
+    found = found.without(_real(rules.get("not_in", ())))
+    return Accepted(found, kind in _LARGEST and not rules.keys() & _NEVER_NAN, opaque=opaque)
+
+
+def _between(line: Line, bounds: Mapping[str, Any]) -> Intervals:
+    """Where the bounds are crossed, what is outside of them."""
+    low, high = bounds.get("gte", bounds.get("gt", -math.inf)), bounds.get("lte", bounds.get("lt", math.inf))
+    parts = [(low, high)] if low <= high else [(-math.inf, high), (low, math.inf)]
+    return Intervals.of(line, parts).without(bounds[name] for name in ("gt", "lt") if name in bounds)
+
+
+def _real(values: Any) -> list[Any]:
+    """No value equals NaN, so to list it says nothing."""
+    return [number for number in values if number == number]
+
+
+def _others(kind: str, rules: Mapping[str, Any]) -> Accepted:
+    """`in` on what is neither text nor a number, such as an Any, is not what it seems."""
+    if kind not in (*_TEXTS, "repeated", "map"):
+        return Accepted(opaque=rules)
+    counts = {what: found for what, names in _COUNTED.items() if (found := _count(rules, *names))}
+    parts = {name: rules[name] for name in _PARTS if name in rules}
+    lists = [set(listed) for listed in ([rules["const"]] if "const" in rules else None, rules.get("in")) if listed is not None]
+    known = {"const", "in", "not_in", *_PARTS, *(name for names in _COUNTED.values() for name in names)}
+    return Accepted(
+        counts=counts,
+        parts=parts,
+        listed=frozenset(set.intersection(*lists)) if lists else None,
+        excluded=frozenset(rules.get("not_in", ())),
+        opaque={name: value for name, value in rules.items() if name not in known},
+    )
+
+
+def _count(rules: Mapping[str, Any], exactly: str, least: str, most: str) -> Intervals | None:
+    if not rules.keys() & {exactly, least, most}:
+        return None
+    ranges = Intervals.of(COUNTS, [(rules.get(least, 0), rules.get(most, math.inf))])
+    return ranges & Intervals.points(COUNTS, [rules[exactly]]) if exactly in rules else ranges

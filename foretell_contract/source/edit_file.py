@@ -1,0 +1,117 @@
+"""Changing a `.proto` file where the compiler says that things stand, and nowhere else.
+
+Everything between two changed places stays as its author wrote it, byte for byte.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
+from foretell_contract.source.comments import named_paths
+from foretell_contract.source.compiler import compile_file
+
+_TAB = 8
+"""protoc counts a tab up to the next multiple of this."""
+
+_OPTIONS, _DEPENDENCY = 8, 3
+"""Field numbers in descriptor.proto, of which the paths of source info are made."""
+
+
+@dataclass
+class FileEdit:
+    """A file, its parts by name, and the changes to be made to it."""
+
+    data: bytes
+    file: FileDescriptorProto
+    _changes: list[tuple[int, int, bytes]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, path: Path) -> "FileEdit":
+        """Raises ContractError for what does not compile."""
+        compiled = compile_file(path)
+        return cls(path.read_bytes(), next(file for file in compiled.file if file.name == path.name))
+
+    def __post_init__(self) -> None:
+        self._lines = self.data.splitlines(keepends=True)
+        self._starts = [0]
+        for line in self._lines:
+            self._starts.append(self._starts[-1] + len(line))
+        self._spans = {tuple(location.path): tuple(location.span) for location in self.file.source_code_info.location}
+        self._paths = {name: path for path, name in named_paths(self.file)}
+
+    def has(self, name: str) -> bool:
+        """Whether this is something in the file."""
+        return name in self._paths
+
+    def option(self, name: str, *numbers: int) -> tuple[int, int] | None:
+        """Where an option of a field or value stands, by the numbers of its parts; None where it stands in no place of its own."""
+        path = (*self._paths[name], _OPTIONS, *numbers)
+        return self._range(path) if path in self._spans else None
+
+    def comment(self, name: str) -> tuple[int, int]:
+        """Where the `//` lines right above something stand; nothing where there are none."""
+        last = self._spans[self._paths[name]][0]
+        first = last
+        while first and self._lines[first - 1].lstrip().startswith(b"//"):
+            first -= 1
+        return self._starts[first], self._starts[last]
+
+    def text(self, start: int, end: int) -> str:
+        """What stands there."""
+        return self.data[start:end].decode()
+
+    def replace(self, start: int, end: int, text: str) -> None:
+        """Let `text` stand there instead."""
+        if self.data[start:end] != text.encode():
+            self._changes.append((start, end, text.encode()))
+
+    def replace_statement(self, name: str, text: str) -> None:
+        """Let the lines of `text` stand where a field or value does, below its comment. It has whole lines of its own."""
+        start = self._starts[self._spans[self._paths[name]][0]]
+        end = self._range(self._paths[name])[1]
+        self.replace(start, self._starts[self._line_of(end) + 1], text)
+
+    def append(self, name: str, text: str) -> None:
+        """Let the lines of `text` be the last ones in a message or enum."""
+        end = self._range(self._paths[name])[1] - 1
+        line = self._starts[self._line_of(end)]
+        own = not self.data[line:end].strip()
+        self.replace(line if own else end, line if own else end, text if own else f"\n{text}")
+
+    def require(self, imported: str) -> None:
+        """Let the file import another, behind its other imports."""
+        if imported not in self.file.dependency:
+            last = max((span[0] for path, span in self._spans.items() if path[:1] == (_DEPENDENCY,)), default=self._spans[(2,)][0])
+            self.replace(self._starts[last + 1], self._starts[last + 1], f'import "{imported}";\n')
+
+    def add(self, text: str) -> None:
+        """Let the file end with `text`."""
+        self.replace(len(self.data), len(self.data), text)
+
+    @property
+    def result(self) -> str:
+        """The file with all changes."""
+        data = self.data
+        # Of several at one place, the first that was made comes first.
+        for _, (start, end, text) in sorted(enumerate(self._changes), key=lambda each: (each[1][0], each[0]), reverse=True):
+            data = data[:start] + text + data[end:]
+        return data.decode()
+
+    def _range(self, path: tuple[int, ...]) -> tuple[int, int]:
+        span: Sequence[int] = self._spans[path]
+        last, column = (span[2], span[3]) if len(span) == 4 else (span[0], span[2])
+        return self._offset(span[0], span[1]), self._offset(last, column)
+
+    def _offset(self, line: int, column: int) -> int:
+        seen = 0
+        for place, byte in enumerate(self._lines[line]):
+            if seen >= column:
+                return self._starts[line] + place
+            seen = (seen // _TAB + 1) * _TAB if byte == ord("\t") else seen + 1
+        return self._starts[line] + len(self._lines[line])
+
+    def _line_of(self, offset: int) -> int:
+        return bisect_right(self._starts, offset, hi=len(self._lines)) - 1

@@ -1,0 +1,181 @@
+"""Greedy batching: rows that wait while the model runs go together in its next run; a lone call never waits."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from grpc_server.calls.call import Call
+from grpc_server.calls.incident import failure
+from grpc_server.calls.refusal import DeadlinePassed, Draining, ModelUnavailable, Overloaded, Refusal
+from grpc_server.rows.mixed_rows import JobRows, Matrix, Outputs, Table, joined
+from grpc_server.rows.number_rows import is_finite
+from grpc_server.workers.worker_handle import NoWorker, WorkerEnded
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """JobRows of one call on their way through the model."""
+
+    rows: JobRows
+    call: Call
+    done: Callable[[Outputs | Refusal], None]
+    """Called from any thread with the model's output, a row for each row, or why there is none; must not raise."""
+    dropped: Callable[[], None]
+    """Called instead of `done`, from any thread, where the job was cancelled before the model ran; must not raise."""
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Nobody waits any more: the rows are dropped unless the model has them already."""
+        self.cancelled = True
+
+
+Predict: TypeAlias = Callable[[Any], Matrix]
+"""Takes a Matrix, or a Table where the model has one."""
+
+
+class Batcher:
+    """One queue before one model.
+
+    No batch mixes models, because each model has a batcher of its own. Order is kept. A batch that fails is tried again job by job,
+    so that only the culprit fails; a job that was alone when its worker ended is tried once more, for the worker may be to blame.
+    """
+
+    def __init__(self, runners: Sequence[Predict], *, max_rows: int, max_waiting: int, inline: bool = False) -> None:
+        """Each of `runners` runs the model in a thread of its own; `inline`, the only one runs where `run_waiting` is called.
+
+        `max_rows` bounds one run of the model (a larger job runs alone), `max_waiting` the rows in the queue. Jobs larger than a
+        run get half of the queue, so that callers with large batches cannot shut out those with single rows.
+        """
+        self.inline = inline
+        self._runners = runners
+        self._max_rows = max_rows
+        self._max_waiting = max_waiting
+        self._jobs: deque[Job] = deque()
+        self._waiting = 0
+        self._closed = False
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._inline_run = threading.Lock()
+        self._threads = [] if inline else [threading.Thread(target=self._run, args=(run,), daemon=True) for run in runners]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job. Never blocks. Raises Overloaded or Draining; `done` is then not called.
+
+        A job larger than the whole queue is taken when nothing else waits.
+        """
+        with self._lock:
+            if self._closed:
+                raise Draining("the server is stopping; retry elsewhere")
+            count = len(job.rows)
+            limit = self._max_waiting if count <= self._max_rows else self._max_waiting // 2
+            if self._jobs and self._waiting + count > limit:
+                raise Overloaded(f"{self._waiting} rows are waiting for the model already; retry with backoff")
+            self._jobs.append(job)
+            self._waiting += count
+            if not self.inline:
+                self._changed.notify()
+
+    @property
+    def waiting(self) -> int:
+        """JobRows in the queue."""
+        return self._waiting
+
+    def run_waiting(self) -> None:
+        """Run what waits for an inline model once. Who submits to one calls this soon after, from any thread."""
+        with self._inline_run:
+            self._answer(self._runners[0], self._take())
+
+    def close(self, seconds: float) -> None:
+        """Answer what is queued and end the threads; a model that hangs is waited for at most `seconds`."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        while self.inline and self._jobs:
+            self.run_waiting()
+        for thread in self._threads:
+            thread.join(seconds)
+
+    def _run(self, predict: Predict) -> None:
+        while True:
+            with self._changed:
+                while not self._jobs and not self._closed:
+                    self._changed.wait()
+                if not self._jobs:
+                    return
+            self._answer(predict, self._take())
+
+    def _take(self) -> list[Job]:
+        """The jobs of the next batch."""
+        taken: list[Job] = []
+        rows = 0
+        with self._lock:
+            while self._jobs and (not taken or rows + len(self._jobs[0].rows) <= self._max_rows):
+                job = self._jobs.popleft()
+                taken.append(job)
+                rows += len(job.rows)
+            self._waiting -= rows
+        return taken
+
+    def _answer(self, predict: Predict, taken: list[Job], *, again: bool = False) -> None:
+        jobs = [job for job in taken if _wanted(job)]
+        if not jobs:
+            return
+        try:
+            outputs = _outputs(predict, _stacked([job.rows for job in jobs]))
+        except NoWorker:  # The pool has logged why.
+            for job in jobs:
+                job.done(ModelUnavailable("the model cannot run at the moment; retry with backoff"))
+            return
+        except BaseException as error:  # A model may raise anything, SystemExit too; the thread must live on.
+            if len(jobs) > 1:
+                for job in jobs:
+                    self._answer(predict, [job])
+            elif isinstance(error, WorkerEnded) and not again:
+                self._answer(predict, jobs, again=True)
+            else:
+                jobs[0].done(failure(logger, "the model failed", jobs[0].call, error))
+            return
+        if len(outputs) == len(jobs):
+            for job, row in zip(jobs, outputs.tolist(), strict=True):
+                job.done((row,))
+            return
+        start = 0
+        for job in jobs:
+            job.done(outputs[start : start + len(job.rows)])
+            start += len(job.rows)
+
+
+def _stacked(rows: list[Any]) -> Matrix | Table:
+    if type(rows[0]) is Table:
+        return joined(rows)
+    if len(rows) == 1:
+        return np.asarray(rows[0])
+    if all(type(part) is tuple for part in rows):
+        return np.array([part[0] for part in rows])
+    return np.concatenate(rows)
+
+
+def _outputs(predict: Predict, rows: Matrix | Table) -> Matrix:
+    outputs = predict(rows)
+    if outputs.ndim != 2 or len(outputs) != len(rows) or not is_finite(outputs):
+        raise ValueError(f"the model answered {len(rows)} rows with shape {outputs.shape}, or with numbers that are not finite")
+    return outputs
+
+
+def _wanted(job: Job) -> bool:
+    if job.cancelled:
+        job.dropped()
+        return False
+    if job.call.deadline is not None and job.call.expired:
+        job.done(DeadlinePassed("the deadline passed before the model ran"))
+        return False
+    return True

@@ -1,0 +1,14 @@
+"""The unexpected: traced once in the log, under an id that is all the caller learns."""
+
+import logging
+import secrets
+
+from grpc_server.calls.call import Call
+from grpc_server.calls.refusal import Failure
+
+
+def failure(logger: logging.Logger, what: str, call: Call, error: BaseException) -> Failure:
+    """Log `error` with its trace and return the refusal that names the incident."""
+    incident = secrets.token_hex(6)
+    logger.error("incident %s: %s (request %s)", incident, what, call.request_id, exc_info=error)
+    return Failure(incident)

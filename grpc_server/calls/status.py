@@ -1,0 +1,54 @@
+"""A refusal in the words of google.rpc: status, ErrorInfo, BadRequest, RetryInfo (https://google.aip.dev/193)."""
+
+from collections.abc import Sequence
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from foretell_contract.rules.rules import Violation
+from grpc_server.calls.refusal import MOST_VIOLATIONS, InvalidFeatures, Refusal
+
+DETAILS = "grpc-status-details-bin"
+"""The trailing metadata that carries a serialised google.rpc.Status."""
+
+DOMAIN = "foretell"
+
+MOST_BYTES = 4_500
+"""grpcio's clients refuse metadata above 8 kB at random and above 16 kB always; base64 on the wire adds a third."""
+
+
+def rpc_status(refusal: Refusal) -> Status:
+    """The status with one ErrorInfo and, where they say something, one BadRequest and one RetryInfo.
+
+    As many violations as fit are listed; `violations` in the ErrorInfo's metadata counts all that were found.
+    """
+    info = ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=refusal.facts)
+    details: list[Message] = [info]
+    if isinstance(refusal, InvalidFeatures):
+        details.append(_bad_request(refusal.violations))
+    if refusal.retry_after is not None:
+        details.append(RetryInfo(retry_delay=Duration(nanos=0, seconds=int(refusal.retry_after))))
+    status = Status(code=refusal.code.value[0], message=refusal.message)
+    for detail in details:
+        packed = Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def trailing(refusal: Refusal) -> tuple[str, bytes]:
+    """The trailing metadata that carries the details of a refusal."""
+    return DETAILS, rpc_status(refusal).SerializeToString()
+
+
+def _bad_request(violations: Sequence[Violation]) -> BadRequest:
+    request = BadRequest()
+    for violation in violations[:MOST_VIOLATIONS]:
+        request.field_violations.add(field=violation.field, reason=violation.rule, description=violation.message)
+        if request.ByteSize() > MOST_BYTES and len(request.field_violations) > 1:
+            del request.field_violations[-1]
+            break
+    return request

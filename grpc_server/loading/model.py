@@ -1,0 +1,35 @@
+"""A model in memory, ready to answer one service."""
+
+from dataclasses import dataclass
+
+from foretell_contract.service import Service
+from grpc_server.calls.batcher import Batcher
+from grpc_server.rows.binding import Binding
+from grpc_server.store.manifest import Manifest
+from grpc_server.workers.cost import Cost, Placement
+from grpc_server.workers.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One version of a model, ready to answer one service."""
+
+    name: str
+    version: str
+    manifest: Manifest
+    service: Service
+    bindings: dict[str, Binding]
+    """By the name of the method."""
+    batcher: Batcher
+    cost: Cost
+    placement: Placement
+    workers: int
+    """How many runs go on at the same time."""
+    pool: Pool | None = None
+    """The worker processes, where the model runs in processes."""
+
+    def close(self, seconds: float) -> None:
+        """Answer what is queued, then end threads and workers; each of the two is waited for at most `seconds`."""
+        self.batcher.close(seconds)
+        if self.pool:
+            self.pool.close(seconds)

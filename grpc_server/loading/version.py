@@ -1,0 +1,63 @@
+"""One version of a model in memory, with all the services that it answers."""
+
+import threading
+from typing import Protocol
+
+from foretell_contract.rules.rules import Rules
+from grpc_server.calls.admission import Admission
+from grpc_server.calls.batcher import Job
+from grpc_server.calls.call import Call
+from grpc_server.calls.handler import Reply
+from grpc_server.calls.predictor import Predictor, Seen
+from grpc_server.loading.model import Model
+
+
+class Predict(Protocol):
+    """How a version answers calls of one method."""
+
+    def __call__(self, request: bytes, call: Call, reply: Reply, seen: Seen | None = None) -> Job | None:
+        """See Predictor.predict."""
+
+
+class Version:
+    """One version of a model in memory, with all the services that it answers."""
+
+    def __init__(self, models: list[Model], rules: Rules, admission: Admission) -> None:
+        self.models = models
+        self.name, self.version = models[0].name, models[0].version
+        self.predict: dict[str, Predict] = {
+            method.path: Predictor(model.bindings[method.name], model.batcher.submit, rules, admission).predict
+            for model in models
+            for method in model.service.methods
+        }
+        """By the path of the method."""
+        self._streams: set[int] = set()
+        self._closing = False
+        self._changed = threading.Condition()
+
+    @property
+    def inline(self) -> bool:
+        """Whether all its runs are made where calls are taken in."""
+        return all(model.batcher.inline for model in self.models)
+
+    def pin(self, call: Call) -> bool:
+        """Stay until the call is over. False where it is too late."""
+        with self._changed:
+            if self._closing:
+                return False
+            self._streams.add(id(call))
+            return True
+
+    def unpin(self, call: Call) -> None:
+        """The call is over."""
+        with self._changed:
+            self._streams.discard(id(call))
+            self._changed.notify_all()
+
+    def close(self, seconds: float, *, for_streams: bool) -> None:
+        """Answer what is queued and end threads and workers, each within `seconds`; with `for_streams`, wait for these first."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (for_streams and self._streams))
+            self._closing = True
+        for model in self.models:
+            model.close(seconds)

@@ -1,0 +1,4 @@
+"""Conversions of a fitted scikit-learn estimator to a faster format.
+
+May import `formats`, `sklearn` and `rows`.
+"""

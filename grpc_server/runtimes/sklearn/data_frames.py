@@ -1,0 +1,45 @@
+"""Rows as data frames of pandas, with the types of the training data."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from grpc_server.rows.mixed_rows import Dtype, Rows, Table
+
+
+def framing(names: Sequence[str], dtypes: Sequence[Dtype]) -> Callable[[Rows], Any]:
+    """From rows to a frame of these columns."""
+    if all(dtype.is_plain for dtype in dtypes):
+        return lambda rows: pd.DataFrame(rows, columns=list(names), copy=False)
+
+    def frame(rows: Rows) -> Any:
+        columns = rows.columns if isinstance(rows, Table) else tuple(rows.T)
+        return pd.DataFrame({name: _series(column, dtype) for name, column, dtype in zip(names, columns, dtypes, strict=True)})
+
+    return frame
+
+
+def dtypes_of(frame: Any) -> dict[str, Dtype]:
+    """The types of a frame's columns, by name. Raises ValueError for one that no feature can have."""
+    return {str(name): _dtype(frame[name]) for name in frame.columns}
+
+
+def _series(column: NDArray[Any], dtype: Dtype) -> Any:
+    if dtype.name == "category":
+        return pd.Series(pd.Categorical(column, categories=list(dtype.categories) or None))
+    if dtype.zone:
+        return pd.Series(column).dt.tz_localize("UTC").dt.tz_convert(dtype.zone)
+    if dtype.name in ("str", "string"):
+        return pd.Series(column, dtype=dtype.name)
+    if dtype.is_number and dtype.name not in ("object", "bool") and column.dtype != dtype.name:
+        exact = dtype.name.startswith("float") or column.dtype.kind != "f"
+        return pd.Series(column.astype(dtype.name) if exact else column)  # What may be missing stays a float, as in pandas.
+    return pd.Series(column, dtype=object) if column.dtype == object else pd.Series(column)
+
+
+def _dtype(column: Any) -> Dtype:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return Dtype("category", tuple(column.cat.categories.tolist()))
+    return Dtype(str(column.dtype))

@@ -1,0 +1,134 @@
+"""ControlService: changes of what answers, for programs. The changes themselves are `changing`'s, as those of the commands."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from foretell_contract.contract import Contract
+from foretell_contract.rows.unknown_fields import UnknownFields
+from foretell_contract.service import Method, Shape
+from grpc_server.calls.call import Call
+from grpc_server.calls.handler import Answer, Handler, Kind, Last, Reply, parsed
+from grpc_server.calls.incident import failure
+from grpc_server.calls.refusal import MOST_VIOLATIONS, ChangeConflict, ChangeImpossible, InvalidFeatures, Refusal, UnknownModel
+from grpc_server.changes.convergence import Servers
+from grpc_server.changes.route_changes import ChangeRequest, Progress, RouteChange, RouteChanger
+from grpc_server.errors import GenerationMoved, ModelError, ModelNotFound
+from grpc_server.settings import ServerSettings
+from grpc_server.store.repository import Repository
+from grpc_server.store.route_store import RouteStore
+from grpc_server.store.route_table import PRODUCTION
+
+logger = logging.getLogger(__name__)
+
+_CHANGES: dict[str, Callable[[RouteChanger, Any], RouteChange]] = {
+    "Promote": lambda changer, request: changer.promote(request.version, request.alias or PRODUCTION),
+    "Rollback": lambda changer, request: changer.rollback(request.alias or PRODUCTION),
+    "Canary": lambda changer, request: changer.canary(request.version, request.share),
+    "Shadow": lambda changer, request: changer.shadow(request.version, end=request.end),
+    "Retire": lambda changer, request: changer.retire(request.version),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """Answers the methods of ControlService, each call on a thread of its own: a change takes seconds."""
+
+    contract: Contract
+    settings: ServerSettings
+    servers: Servers
+
+    def handlers(self) -> Iterable[Handler]:
+        """One for each method."""
+        for service in self.contract.services:
+            for method in service.methods:
+                kind = Kind.WATCH if method.shape is Shape.WATCH else Kind.UNARY
+                yield Handler(method.path, kind, partial(self._answer, method))
+
+    def _answer(self, method: Method, request: bytes, call: Call, reply: Reply) -> None:
+        work = lambda: reply(self._outcome(method, request, call, reply))  # noqa: E731
+        threading.Thread(target=work, name="control", daemon=True).start()  # A stopping server does not wait for gates.
+
+    def _outcome(self, method: Method, request: bytes, call: Call, reply: Reply) -> Answer:
+        try:
+            message: Any = parsed(method.request, request)
+            self._check(method, message)
+            if method.name == "History":
+                return _bytes(self._history(method, message))
+            if method.name != "Apply":
+                return _bytes(method.response(**self._change(method.name, message, Progress())))
+            kind = message.WhichOneof("change")
+            changed = self._change(kind.capitalize(), getattr(message, kind), _Told(method.response, reply))
+            return Last(_bytes(method.response(changed=changed)))
+        except Refusal as refusal:
+            return refusal
+        except ModelError as error:
+            return _refusal(error)
+        except Exception as error:
+            return failure(logger, method.full_name, call, error)
+
+    def _check(self, method: Method, message: Any) -> None:
+        verdict = self.contract.rules.judge(message, None, MOST_VIOLATIONS)
+        violations = [*verdict.violations, *islice(UnknownFields(method.input).of(message), MOST_VIOLATIONS)]
+        if violations:
+            text = "; ".join(f"{violation.field}: {violation.message}" for violation in violations[:3])
+            raise InvalidFeatures(text, violations, verdict.unjudged_rows)
+
+    def _change(self, name: str, request: Any, progress: Progress) -> dict[str, Any]:
+        """The fields of a Changed."""
+        said = request.wish
+        generation = said.generation if said.HasField("generation") else None
+        wish = ChangeRequest(
+            f"{said.who or 'somebody'} (control)", said.why, generation, check=not said.no_check, wait=not said.no_wait
+        )
+        changed = _CHANGES[name](RouteChanger(request.name, self.settings, self.servers, wish, progress), request)
+        facts = {"generation": changed.generation, "done": changed.done, "aliases": dict(changed.aliases)}
+        verdict = changed.verdict
+        return facts | {"outcome": verdict.outcome, "verdict": verdict.text, "servers": verdict.servers}
+
+    def _history(self, method: Method, request: Any) -> Any:
+        repository = Repository(self.settings.models)
+        repository.latest(request.name)
+        routes = RouteStore(repository).read(request.name)
+        canary = {"canary": routes.canary.version, "canary_share": routes.canary.share} if routes.canary else {}
+        facts = {"generation": routes.generation, "aliases": routes.aliases, "shadow": routes.shadow, "retired": routes.retired}
+        response: Any = method.response(**facts, **canary)
+        for change in routes.history:
+            told = change.model_dump(exclude={"when"}, exclude_none=True)
+            response.changes.add(**told).when.FromDatetime(change.when)
+        return response
+
+
+class _Told(Progress):
+    """Each step is a reply of a watch."""
+
+    def __init__(self, response: type[Any], reply: Reply) -> None:
+        self._response = response
+        self._reply = reply
+
+    def passed(self, gate: str) -> None:
+        self._tell(gate, "passed")
+
+    def refused(self, gate: str) -> None:
+        self._tell(gate, "refused")
+
+    def at(self, gate: str) -> None:
+        self._tell(gate, "reached")
+
+    def _tell(self, gate: str, stage: str) -> None:
+        self._reply(_bytes(self._response(passage={"gate": gate, "stage": stage})))
+
+
+def _bytes(message: Any) -> bytes:
+    serialized: bytes = message.SerializeToString()
+    return serialized
+
+
+def _refusal(error: ModelError) -> Refusal:
+    facts = {"gate": error.gate} if error.gate else {}
+    kind = {ModelNotFound: UnknownModel, GenerationMoved: ChangeConflict}.get(type(error), ChangeImpossible)
+    return kind(str(error), facts=facts)

@@ -1,0 +1,114 @@
+"""ModelService: which models a server hosts."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.message import Message
+
+from foretell_contract.contract import MODEL_SERVICE
+from grpc_server.calls.handler import Handler, Kind, at_once
+from grpc_server.errors import ModelError
+from grpc_server.loading.version import Version
+from grpc_server.shadow.shadow import Shadow
+from grpc_server.store.manifest import Manifest
+from grpc_server.store.route_table import PRODUCTION
+from grpc_server.versions.registry import Registry
+from grpc_server.versions.served_model import ServedModel
+
+
+def listing_handler(registry: Registry) -> Handler:
+    """The handler of `foretell.v1.ModelService`, in the messages of the contract's pool."""
+    request = registry.contract.message("foretell.v1.ListModelsRequest")
+    return Handler(f"/{MODEL_SERVICE}/ListModels", Kind.UNARY, at_once(request, lambda _request: _list_models(registry)))
+
+
+def describe(response: Any, name: str, version: str, manifest: Manifest) -> Any:
+    """Add to a ListModelsResponse what the repository knows of a version; the message that was added."""
+    listed = response.models.add(
+        name=name,
+        version=version,
+        format=manifest.format,
+        digest=manifest.digest,
+        columns=manifest.columns,
+        classes=manifest.classes,
+    )
+    listed.created.FromDatetime(manifest.created)
+    listed.source = manifest.source.address if manifest.source else ""
+    return listed
+
+
+def aliases_of(version: str, aliases: Mapping[str, str]) -> list[str]:
+    """The aliases that name a version, production first."""
+    return sorted((alias for alias, named in aliases.items() if named == version), key=lambda alias: (alias != PRODUCTION, alias))
+
+
+def _list_models(registry: Registry) -> Message:
+    response: Any = registry.contract.message("foretell.v1.ListModelsResponse")()
+    for host in registry.hosts:
+        with host.still():
+            lineup = host.lineup
+            following = response.following.add()
+            _describe_following(following, host)
+        if lineup.shadow is not None:
+            _describe_shadow(following.shadow, lineup.shadow)
+        _describe_followed(following, host)
+        aliases = {alias: member.version.version for alias, member in lineup.aliases.items()}
+        generations = {
+            member.version.version: member.generation for member in (*lineup.versions.values(), *lineup.aliases.values())
+        }
+        for version in sorted(lineup.versions, key=lambda version: (PRODUCTION not in aliases_of(version, aliases), int(version))):
+            listed = _describe_loaded(response, lineup.versions[version].version)
+            listed.aliases.extend(aliases_of(version, aliases))
+            listed.generation = generations[version]
+            if lineup.canary is not None and lineup.canary.member.version.version == version:
+                listed.canary_share = lineup.canary.share
+    return response  # type: ignore[no-any-return]  # messages of a private pool have no static type
+
+
+def _describe_loaded(response: Any, version: Version) -> Any:
+    first = version.models[0]
+    listed = describe(response, version.name, version.version, first.manifest)
+    listed.services.extend(model.service.full_name for model in version.models)
+    listed.placement = f"PLACEMENT_{first.placement.name}"
+    listed.workers = sum(model.workers for model in version.models)
+    for field, seconds in (("one_row_seconds", first.cost.one_row), ("batch_seconds", first.cost.batch)):
+        if math.isfinite(seconds):
+            setattr(listed.cost, field, seconds)
+    return listed
+
+
+def _describe_following(following: Any, host: ServedModel) -> None:
+    following.name = host.name
+    following.generation = host.routes.generation
+    following.trouble = host.trouble
+    rollout, refused = host.rollout, host.refused
+    if rollout is not None:
+        following.loading = rollout.version
+        following.gate = rollout.gate or ""
+    if refused is not None:
+        for field in ("version", "gate", "reason", "generation"):
+            setattr(following.refused, field, getattr(refused, field))
+        following.refused.refused.FromDatetime(refused.when)
+
+
+def _describe_followed(following: Any, host: ServedModel) -> None:
+    try:
+        followed = host.followed.read()
+    except ModelError as error:
+        following.trouble = following.trouble or str(error)
+        return
+    if followed is not None:
+        described = following.followed
+        described.address, described.source = followed.address, followed.source.address
+        described.version, described.reason = followed.version or "", followed.reason
+        described.done.FromDatetime(followed.when)
+
+
+def _describe_shadow(described: Any, shadow: Shadow) -> None:
+    comparison = shadow.comparison
+    described.version = shadow.version.version
+    for field in ("compared", "agreeing", "largest_shift", "failed", "left_out"):
+        setattr(described, field, getattr(comparison, field))
+    described.mean_shift = comparison.total_shift / max(1, comparison.compared)
+    described.mean_seconds = comparison.seconds / max(1, comparison.answered)

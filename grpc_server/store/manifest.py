@@ -1,0 +1,175 @@
+"""What the repository records of a model version, and of one golden row."""
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import PurePath
+from typing import TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from grpc_server.errors import ADD_AGAIN, ArtifactAltered, ModelError, ModelMismatch
+from grpc_server.rows.class_names import Target
+from grpc_server.rows.mixed_rows import PLAIN, Dtype, Rows, rows_of
+from grpc_server.store.training_values import TrainingValues
+
+Scalar: TypeAlias = bool | int | float | str
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+GOLDEN = "golden.jsonl"
+CONTRACT = "contract.binpb"
+MANIFEST = "manifest.json"
+
+_LINE = 'write {"features": {...}, "outputs": {...}} there'
+
+
+class Source(BaseModel):
+    """A version in a registry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: str
+    """Such as `models:/iris/3`."""
+    id: str
+    """Tells it from another version of that address, in another registry or after the first was deleted."""
+
+
+class Manifest(BaseModel):
+    """One immutable version of a model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: str
+    """Name of the format of the artifact, such as "skops"."""
+    artifact: str
+    """File name of the trained model that is served."""
+    original: str | None = None
+    """File name of the trained model that the artifact was converted from; None where it is no conversion."""
+    files: dict[str, str]
+    """SHA-256 in hexadecimal of every file of the version but this one, by file name."""
+    libraries: dict[str, str]
+    """Versions the model was added with, by distribution name; of scikit-learn, the one that it was fitted with."""
+    columns: tuple[str, ...] = Field(min_length=1)
+    """Names of the training columns, in training order."""
+    dtypes: dict[str, Dtype] = {}
+    """The types of the training columns that are not float64, by their names."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes, in the order of the model's own output; empty where it tells none apart, or has several targets."""
+    targets: tuple[Target, ...] = ()
+    """What the model predicts, in the order of its output, where that is several things."""
+    training: TrainingValues | None = None
+    """What the training data held; None where it was not there when the model was added."""
+    source: Source | None = None
+    """What it is in the registry that it comes from; None where it comes from none."""
+    created: datetime
+
+    @field_validator("files")
+    @classmethod
+    def _file_names(cls, files: dict[str, str]) -> dict[str, str]:
+        if any(PurePath(name).name != name or not name.isprintable() for name in files):
+            raise ValueError("a file name holds a folder")
+        return files
+
+    @field_validator("columns", "classes")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("a name occurs twice")
+        return names
+
+    @field_validator("targets")
+    @classmethod
+    def _distinct_targets(cls, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        cls._distinct(tuple(target.name for target in targets))
+        return targets
+
+    @property
+    def column_dtypes(self) -> tuple[Dtype, ...]:
+        """The types of all columns, in training order."""
+        return tuple(self.dtypes.get(column, PLAIN) for column in self.columns)
+
+    @property
+    def all_targets(self) -> tuple[Target, ...]:
+        """What the model predicts, one nameless target where that is a single thing."""
+        return self.targets or (Target("", self.classes),)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the artifact."""
+        return self.files[self.artifact]
+
+
+class GoldenRow(BaseModel):
+    """A row with its expected answer: `{"features": {"<column>": value}, "outputs": {"<output>": number or label}}`.
+
+    A value is a number, a text, a bool, or null where it is missing; a time is its RFC 3339 text. `name_of` names outputs.
+    `{"probabilities": {"<class>": number}}` says the same as `{"outputs": {"probability.<class>": number}}`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    features: dict[str, Scalar | None]
+    probabilities: dict[str, float] = {}
+    outputs: dict[str, Scalar] = {}
+
+    @property
+    def expected(self) -> dict[str, Scalar]:
+        """All outputs by their names."""
+        return {f"probability.{name}": value for name, value in self.probabilities.items()} | self.outputs
+
+
+def golden_rows(golden: Sequence[GoldenRow], manifest: Manifest) -> Rows:
+    """The features of golden rows as the model takes them. Raises ModelMismatch naming a value that its column cannot hold."""
+    for number, row in enumerate(golden, 1):
+        for column, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
+            if not dtype.takes(row.features[column]):
+                reason = f"golden row {number}: {column} is {row.features[column]!r}, but the column is {dtype.name}"
+                raise ModelMismatch(reason, f"write {_written(dtype)} there, and add the model again")
+    columns = [
+        [dtype.plain(row.features[column]) for row in golden]
+        for column, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True)
+    ]
+    return rows_of(columns, manifest.column_dtypes)
+
+
+def _written(dtype: Dtype) -> str:
+    if dtype.is_text:
+        return "a text"
+    return "a time such as 2026-05-01T12:00:00Z" if dtype.unit and not dtype.is_duration else "a number"
+
+
+def golden_dtype(values: Sequence[Scalar | None]) -> Dtype:
+    """The type of a column of golden rows with these values: text, points in time, or else numbers."""
+    known = [value for value in values if value is not None]
+    if known and all(isinstance(value, str) for value in known):
+        return Dtype("datetime64[us]" if all(_TIME.fullmatch(str(value)) for value in known) else "object")
+    return PLAIN
+
+
+def read_manifest(data: bytes, place: str) -> Manifest:
+    """Parse a manifest. Raises ArtifactAltered when it is not one."""
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError:
+        raise ArtifactAltered(f"{place}/{MANIFEST} is not a manifest", ADD_AGAIN) from None
+    if manifest.artifact not in manifest.files:
+        raise ArtifactAltered(f"{place}/{MANIFEST} has no digest of {manifest.artifact}", ADD_AGAIN)
+    return manifest
+
+
+def read_golden(data: bytes) -> tuple[GoldenRow, ...]:
+    """Parse golden rows, one JSON object a line. Raises ModelError naming the first line that is not one."""
+    rows = []
+    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(GoldenRow.model_validate(json.loads(line)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ModelError(f"golden rows, line {number}: {'.'.join(map(str, first['loc']))}: {first['msg']}", _LINE) from None
+        except (ValueError, RecursionError):
+            raise ModelError(f"golden rows, line {number}: not JSON", _LINE) from None
+    return tuple(rows)

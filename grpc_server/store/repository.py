@@ -1,0 +1,149 @@
+"""Models on disk: `<root>/<name>/<version>/` holds an artifact, its manifest and its golden rows, and never changes."""
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from grpc_server.errors import ADD_AGAIN, ArtifactAltered, ModelError, ModelNotFound, Unwritable
+from grpc_server.store import durable
+from grpc_server.store.manifest import CONTRACT, GOLDEN, MANIFEST, GoldenRow, Manifest, read_golden, read_manifest
+from grpc_server.store.route_table import VERSION
+
+_VERSION = re.compile(VERSION)
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One version of a model, read whole and verified: what is loaded is these bytes, not the files."""
+
+    name: str
+    version: str
+    manifest: Manifest
+    artifact: bytes
+    golden: tuple[GoldenRow, ...]
+    contract: bytes = b""
+    """The revision of the contract that it was made for; empty where none was there."""
+
+    @property
+    def place(self) -> str:
+        """Which version this is, for messages."""
+        return f"model {self.name!r} version {self.version}"
+
+
+def sha256(data: bytes) -> str:
+    """The digest that manifests record."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class Repository:
+    """The models under one folder. Safe for several processes: versions appear whole, by one rename."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def names(self) -> list[str]:
+        """Names of the models, sorted; empty where there is no such folder."""
+        folders = self.root.iterdir() if self.root.is_dir() else ()
+        return sorted(path.name for path in folders if _NAME.fullmatch(path.name) and self.versions(path.name))
+
+    def folder(self, name: str) -> Path:
+        """Where all of a model is, whether it exists or not. Raises ModelError for what is no name."""
+        return self.root / _checked(name)
+
+    def versions(self, name: str) -> list[str]:
+        """Versions of a model, oldest first; empty when there is none."""
+        folder = self.folder(name)
+        if not folder.is_dir():
+            return []
+        numbers = sorted(int(path.name) for path in folder.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir())
+        return [str(number) for number in numbers]
+
+    def latest(self, name: str) -> str:
+        """The newest version. Raises ModelNotFound when there is none."""
+        versions = self.versions(name)
+        if not versions:
+            raise ModelNotFound(f"no model {name!r} in {self.root}", f"add one with `foretell add FILE --name {name}`")
+        return versions[-1]
+
+    def manifest(self, name: str, version: str) -> Manifest:
+        """What is recorded of a version, its files unread. Raises ModelNotFound or ArtifactAltered."""
+        folder = self.folder(name) / version
+        if not folder.is_dir():
+            raise ModelNotFound(f"no version {version} of model {name!r} in {self.root}")
+        return read_manifest(_bytes(folder / MANIFEST), str(folder))
+
+    def read(self, name: str, version: str) -> Bundle:
+        """Read a version and verify every file of it.
+
+        Raises ModelNotFound, or ArtifactAltered for a file that is missing, foreign or not as it was added.
+        """
+        folder = self.folder(name) / version
+        manifest = self.manifest(name, version)
+        files = {file: _bytes(folder / file) for file in manifest.files}
+        for file, data in files.items():
+            if sha256(data) != manifest.files[file]:
+                raise ArtifactAltered(f"{folder / file} is not as it was added (its SHA-256 differs)", ADD_AGAIN)
+        golden = read_golden(files.get(GOLDEN, b""))
+        return Bundle(name, version, manifest, files[manifest.artifact], golden, files.get(CONTRACT, b""))
+
+    def add(self, name: str, manifest: Manifest, files: dict[str, bytes]) -> str:
+        """Write the next version, durably, and return it. A crash leaves either all of it or none.
+
+        Raises Unwritable where the folder cannot be written.
+        """
+        folder = self.folder(name)
+        try:
+            return self._write(name, folder, manifest, files)
+        except OSError as error:
+            raise Unwritable(f"cannot write to {folder}: {error.strerror}") from None
+
+    def _write(self, name: str, folder: Path, manifest: Manifest, files: dict[str, bytes]) -> str:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _staging(folder) as staged:
+            for file, data in (*files.items(), (MANIFEST, manifest.model_dump_json(indent=2).encode())):
+                durable.write(staged / file, data)
+            durable.sync(staged)
+            version = self._publish(name, staged)
+            durable.sync(folder)
+        return version
+
+    def _publish(self, name: str, staged: Path) -> str:
+        while True:
+            version = str(max((int(v) for v in self.versions(name)), default=0) + 1)
+            try:
+                staged.rename(self.root / name / version)
+            except OSError:
+                if version not in self.versions(name):
+                    raise
+                continue  # Another process took this number between the look and the rename.
+            return version
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """A folder beside the versions that is gone afterwards, unless it became one."""
+    staged = Path(tempfile.mkdtemp(prefix=".adding-", dir=folder))
+    staged.chmod(0o755)  # The server may run as another user than the one who adds.
+    try:
+        yield staged
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise ModelError(f"{name[:80]!r} is no name for a model", "use lower-case letters, digits, '.', '_' and '-', at most 64")
+    return name
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactAltered(f"{path} cannot be read ({error.strerror})", ADD_AGAIN) from None

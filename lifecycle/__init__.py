@@ -1,1 +1,0 @@
-"""What every Foretell process does alike: read settings, refuse to start in one line, announce itself, stop when told."""

@@ -1,0 +1,229 @@
+"""JSON documents to messages and back, compiled once from the descriptors of a contract.
+
+Names are those of the contract, in and out; `null` means absent, as in ProtoJSON
+(https://protobuf.dev/programming-guides/json/), and `scalars.py` says what a value looks like.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from foretell_contract.fields import Kind, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of
+from foretell_contract.rules.rules import Rules
+from foretell_contract.source.suggestion import did_you_mean
+from rest_bridge.json.request_problems import Loc, RequestProblem, RequestProblems
+from rest_bridge.json.scalars import INTEGERS, Read, Write, reader, writer
+from rest_bridge.json.strict_json import Repeated
+
+_ZEROS = {Kind.NUMBER: 0.0, Kind.INTEGER: 0, Kind.BOOL: False, Kind.TEXT: "", Kind.ENUM: 0, Kind.BYTES: b""}
+"""What stands in a list for an item that does not fit, so that the places of the others stay right; {} for a message."""
+
+
+class Codec:
+    """Reads and writes one message type."""
+
+    def __init__(self, message: Descriptor, rules: Rules) -> None:
+        """Raises ContractError for a field that cannot travel as JSON."""
+        self._class = GetMessageClass(message)
+        self._read = _message_reader(message, rules)
+        self._write = _message_writer(message, writer)
+
+    def read(self, document: Any, problems: RequestProblems) -> Message:
+        """The message that the document holds; what does not fit is noted in `problems` and left out."""
+        return self._class(**(self._read(document, ("body",), problems) or {}))
+
+    def document(self, message: Message) -> dict[str, Any]:
+        """The document that a message is, zero values included."""
+        return self._write(message)
+
+    def write(self, message: Message) -> bytes:
+        """The JSON text of a message, zero values included."""
+        return json.dumps(self._write(message), allow_nan=False, separators=(",", ":")).encode()
+
+
+def request_example(message: Message) -> dict[str, Any]:
+    """The document that a message is, as people write it: whole numbers as numbers, nothing said of what is not there."""
+    return _message_writer(message.DESCRIPTOR, _plain_writer)(message)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
+
+
+def _plain_writer(field: FieldDescriptor) -> Write:
+    return (lambda value: value) if kind_of(field) is Kind.INTEGER else writer(field)
+
+
+def _message_reader(message: Descriptor, rules: Rules) -> Read:
+    readers = {field.name: _field_reader(field, rules) for field in message.fields}
+    groups = {field.name: group.name for group in message.oneofs if len(group.fields) > 1 for field in group.fields}
+
+    def read(value: Any, loc: Loc, problems: RequestProblems) -> dict[str, Any] | None:
+        if not isinstance(value, dict):
+            problems.add(RequestProblem("object_type", loc, f"must be an object, such as {message.name}", value))
+            return None
+        _note_repeated(value, loc, problems)
+        fields = {}
+        for name, part in value.items():
+            single = readers.get(name)
+            if single is None:
+                hint = "" if problems.full else did_you_mean(name, readers)
+                problems.add(RequestProblem("unknown_field", (*loc, name), f"is not a field{hint}"))
+            elif part is not None:
+                fields[name] = single(part, (*loc, name), problems)
+        if groups:
+            _note_rivals(groups, fields, loc, problems)
+        return fields
+
+    return read
+
+
+def _note_repeated(value: Any, loc: Loc, problems: RequestProblems) -> None:
+    if isinstance(value, Repeated):
+        for name in value.names:
+            problems.add(RequestProblem("repeated_field", (*loc, name), "occurs more than once"))
+
+
+def _note_rivals(groups: dict[str, str], fields: dict[str, Any], loc: Loc, problems: RequestProblems) -> None:
+    """Fields of which at most one may be there: every one but the first is left out."""
+    first: dict[str, str] = {}
+    for name in [name for name in fields if name in groups]:
+        rival = first.setdefault(groups[name], name)
+        if rival != name:
+            problems.add(RequestProblem("oneof_fields", (*loc, name), f"must not be given together with {rival}"))
+            del fields[name]
+
+
+def _field_reader(field: FieldDescriptor, rules: Rules) -> Read:
+    told = rules.of(field).values
+    if is_map(field):
+        key, value = map_entry(field)
+        single = _single_reader(value, rules)
+        return _map_reader(_key_reader(key), single, _zero(value), told.get("max_pairs"))
+    if field.is_repeated:
+        return _list_reader(_single_reader(field, rules), _zero(field), told.get("max_items"), rows=is_nested(field))
+    return _single_reader(field, rules)
+
+
+def _single_reader(field: FieldDescriptor, rules: Rules) -> Read:
+    if is_nested(field) and not message_of(field).full_name.startswith("google.protobuf."):
+        return _message_reader(message_of(field), rules)
+    single = reader(field)
+    if not is_wrapper(field):
+        return single
+
+    def wrapped(value: Any, loc: Loc, problems: RequestProblems) -> dict[str, Any] | None:
+        inner = single(value, loc, problems)
+        return None if inner is None else {"value": inner}
+
+    return wrapped
+
+
+def _zero(field: FieldDescriptor) -> Any:
+    kind = kind_of(field)
+    return _ZEROS.get(kind, {}) if kind and field.message_type is None else {}
+
+
+def _list_reader(single: Read, zero: Any, most: int | None, *, rows: bool) -> Read:
+    def read(value: Any, loc: Loc, problems: RequestProblems) -> list[Any] | None:
+        if not isinstance(value, list):
+            problems.add(RequestProblem("list_type", loc, "must be a list", value))
+            return None
+        if most is not None and len(value) > most:
+            if rows:
+                return [zero] * (most + 1)  # The rule refuses it, whatever the rows are.
+            value = value[: most + 1]
+        items = []
+        for index, item in enumerate(value):
+            items.append(_item(single, item, zero, (*loc, index), problems))
+            if problems.full:
+                problems.unjudged_rows = len(value) - index - 1
+                break
+        return items
+
+    return read
+
+
+def _map_reader(read_key: Read, single: Read, zero: Any, most: int | None) -> Read:
+    def read(value: Any, loc: Loc, problems: RequestProblems) -> dict[Any, Any] | None:
+        if not isinstance(value, dict):
+            problems.add(RequestProblem("object_type", loc, "must be an object of names and values", value))
+            return None
+        _note_repeated(value, loc, problems)
+        pairs = {}
+        for name, part in value.items():
+            key = read_key(name, (*loc, name), problems)
+            item = _item(single, part, zero, (*loc, name), problems)
+            if key is not None:
+                pairs[key] = item
+            if problems.full or (most is not None and len(pairs) > most):
+                break  # The rule refuses it, whatever else is there.
+        return pairs
+
+    return read
+
+
+def _key_reader(key: FieldDescriptor) -> Read:
+    kind = kind_of(key)
+    if kind is Kind.TEXT:
+        return reader(key)
+
+    def read(name: Any, loc: Loc, problems: RequestProblems) -> Any:
+        if kind is Kind.BOOL and name in ("false", "true"):
+            return name == "true"
+        number = int(name) if kind is Kind.INTEGER and len(name) <= 20 and _is_decimal(name) else None
+        if number is None or not INTEGERS[key.cpp_type][0] <= number <= INTEGERS[key.cpp_type][1]:
+            problems.add(
+                RequestProblem("map_key", loc, "is no key: must be " + ("true or false" if kind is Kind.BOOL else "a whole number"))
+            )
+            return None
+        return number
+
+    return read
+
+
+def _is_decimal(name: str) -> bool:
+    digits = name.removeprefix("-")
+    return digits.isascii() and digits.isdecimal() and str(int(name)) == name
+
+
+def _item(single: Read, value: Any, zero: Any, loc: Loc, problems: RequestProblems) -> Any:
+    """An item that does not fit becomes an empty one, so that the places of the others stay right."""
+    read = None
+    if value is None:
+        problems.add(RequestProblem("null_item", loc, "must not be null"))
+    else:
+        read = single(value, loc, problems)
+    return zero if read is None else read
+
+
+def _message_writer(message: Descriptor, of_value: Callable[[FieldDescriptor], Write]) -> Callable[[Any], dict[str, Any]]:
+    parts = [(field.name, _field_writer(field, of_value), field.has_presence) for field in message.fields]
+
+    def write(value: Any) -> dict[str, Any]:
+        return {name: part(getattr(value, name)) for name, part, optional in parts if not optional or value.HasField(name)}
+
+    return write
+
+
+def _field_writer(field: FieldDescriptor, of_value: Callable[[FieldDescriptor], Write]) -> Write:
+    if is_map(field):
+        single = _single_writer(map_entry(field)[1], of_value)
+        return lambda pairs: {_key(key): single(pairs[key]) for key in sorted(pairs)}
+    single = _single_writer(field, of_value)
+    if field.is_repeated:
+        return lambda values: [single(value) for value in values]
+    return single
+
+
+def _single_writer(field: FieldDescriptor, of_value: Callable[[FieldDescriptor], Write]) -> Write:
+    if is_nested(field):
+        return _message_writer(message_of(field), of_value)
+    plain = of_value(field)
+    if is_wrapper(field):
+        return lambda wrapper: plain(wrapper.value)
+    return plain
+
+
+def _key(key: Any) -> str:
+    return str(key).lower() if isinstance(key, bool) else str(key)

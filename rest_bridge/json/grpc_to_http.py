@@ -1,0 +1,158 @@
+"""From gRPC's refusals to HTTP's: the same words, in the other door's form."""
+
+import base64
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from foretell_contract.contract import Contract
+from foretell_contract.fields import is_map, map_entry
+from foretell_contract.rules.rules import FieldRules, Violation
+from rest_bridge.json.request_problems import Loc, RequestProblem, RequestRefused
+
+HTTP_STATUS = {
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.UNKNOWN: 500,
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.INTERNAL: 500,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DATA_LOSS: 500,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+}
+"""google.rpc.Code's table. INVALID_ARGUMENT with violations is 422 instead, as FastAPI's clients expect."""
+
+_OWN_WORDS = {
+    grpc.StatusCode.UNAVAILABLE: "the model server cannot be reached; retry with backoff",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "no answer within the deadline",
+    grpc.StatusCode.CANCELLED: "the call was cancelled",
+    grpc.StatusCode.UNIMPLEMENTED: "the model server does not serve this method",
+    grpc.StatusCode.RESOURCE_EXHAUSTED: "the model server refused the size or the number of the calls",
+}
+"""For refusals that are not our server's own: text of a library is never passed on."""
+
+_RETRY_AFTER = {429: "1", 503: "1"}
+_STATUS_DETAILS = "grpc-status-details-bin"
+_STEP = re.compile(r"([^.\[\]]+)|\[\"(.*?)\"\](?=[.\[]|$)|\[(-?\w+)\]", re.DOTALL)
+
+
+def refused_call(error: grpc.aio.AioRpcError) -> RequestRefused:
+    """The refusal that answers a request whose call failed for no fault of the body."""
+    status = _status(error)
+    info, retry = _detail(status, ErrorInfo), _detail(status, RetryInfo)
+    code = error.code()
+    http = HTTP_STATUS.get(code, 500)
+    text = (
+        status.message
+        if info is not None
+        else _OWN_WORDS.get(code, "internal error" if http == 500 else "the model server refused the call")
+    )
+    headers = {"retry-after": _RETRY_AFTER[http]} if http in _RETRY_AFTER else {}
+    if retry is not None:
+        headers["retry-after"] = str(max(1, retry.retry_delay.seconds))
+    facts = dict(info.metadata) if info is not None else {}
+    return RequestRefused(http, [RequestProblem(code.name.lower(), (), text, ctx=facts)], headers=headers)
+
+
+def refused_body(error: grpc.aio.AioRpcError, contract: Contract, message: Descriptor, document: Any) -> RequestRefused:
+    """The refusal that answers a request whose `document` was sent as `message`: its violations, if it has any."""
+    status = _status(error)
+    info, bad = _detail(status, ErrorInfo), _detail(status, BadRequest)
+    if info is None or bad is None:
+        return refused_call(error)
+    violations = [Violation(v.field, v.reason, v.description) for v in bad.field_violations]
+    count, unjudged = (int(info.metadata.get(name, "0")) for name in ("violations", "unjudged_rows"))
+    return RequestRefused(422, located(violations, contract, message, document), count=count, unjudged_rows=unjudged)
+
+
+def located(violations: Iterable[Violation], contract: Contract, message: Descriptor, document: Any) -> list[RequestProblem]:
+    """Violations with the place, the value and the bounds that the request and the contract know."""
+    problems = []
+    for violation in violations:
+        steps, rules = _place(violation.field, contract, message)
+        ctx = _bounds(violation.rule, rules)
+        problems.append(RequestProblem(violation.rule, ("body", *steps), violation.message, _value(document, steps), ctx))
+    return problems
+
+
+def _status(error: grpc.aio.AioRpcError) -> Status:
+    for key, value in error.trailing_metadata() or ():
+        if key == _STATUS_DETAILS:
+            try:
+                return Status.FromString(value)
+            except DecodeError:
+                break
+    return Status()
+
+
+def _detail(status: Status, kind: Any) -> Any:
+    """The detail of this type; None where there is none."""
+    for packed in status.details:
+        detail = kind()
+        if packed.Is(detail.DESCRIPTOR) and packed.Unpack(detail):
+            return detail
+    return None
+
+
+def _place(path: str, contract: Contract, message: Descriptor) -> tuple[Loc, FieldRules | None]:
+    """The steps from the body to a value, as JSON has them, and the rules that hold there."""
+    steps: list[str | int] = []
+    rules: FieldRules | None = None
+    field: FieldDescriptor | None = None
+    within: Descriptor | None = message
+    for name, key, index in _STEP.findall(path):
+        if name:
+            field = within.fields_by_name.get(name) if within is not None else None
+            rules = contract.rules.of(field) if field is not None else None
+            within = field.message_type if field is not None else None
+            steps.append(name)
+            continue
+        if rules is not None:
+            rules = rules.values.get("values" if field is not None and is_map(field) else "items", rules)
+        if field is not None and is_map(field):
+            within = map_entry(field)[1].message_type
+            steps.append((key or index).lower() if index in ("True", "False") else key or index)
+        else:
+            steps.append(int(index) if index.lstrip("-").isdecimal() else key or index)
+    return tuple(steps), rules
+
+
+def _value(document: Any, steps: Loc) -> Any:
+    for step in steps:
+        try:
+            document = document[step]
+        except (LookupError, TypeError):
+            return None
+    return document
+
+
+def _bounds(rule: str, rules: FieldRules | None) -> dict[str, Any]:
+    """The bounds that `rule` names, such as {"gte": 0.0, "lte": 1.0} for `double.gte_lte`."""
+    if rules is None:
+        return {}
+    words = f"_{rule.partition('.')[2]}_"
+    told = {name: value for name, value in sorted(rules.values.items()) if not isinstance(value, FieldRules)}
+    return {name: _plain(value) for name, value in told.items() if f"_{name}_" in words}
+
+
+def _plain(value: Any) -> Any:
+    """A bound as JSON says it."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return value.ToJsonString() if isinstance(value, Message) else value  # type: ignore[attr-defined]  # a time

@@ -1,0 +1,103 @@
+"""The short way between JSON and the bytes of a message, for rows of numbers.
+
+It takes only what is clearly good and leaves all else to the Codec, which alone words what is wrong.
+"""
+
+import sys
+from itertools import chain, starmap
+from math import isfinite
+from typing import Annotated, Any, Protocol
+
+import msgspec
+import numpy as np
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from msgspec.structs import astuple
+
+from foretell_contract.rows.fast_bounds import row_counts
+from foretell_contract.rows.row_layout import RowLayout
+from foretell_contract.rules.rules import Rules
+from rest_bridge.json.scalars import LARGEST
+
+_NUMBERS: Any = {kind: Annotated[float, msgspec.Meta(ge=-largest, le=largest)] for kind, largest in LARGEST.items()}
+
+
+class NumberRowCodec(Protocol):
+    """Reads and writes one message type; None where the Codec must."""
+
+    def read(self, body: bytes) -> bytes | None:
+        """The message that a JSON text holds: the one that the Codec reads from it."""
+
+    def write(self, data: bytes) -> bytes | None:
+        """The JSON text of a message: the names and numbers that the Codec writes."""
+
+
+def number_row_codec(message: Descriptor, rows: FieldDescriptor | None, rules: Rules) -> NumberRowCodec | None:
+    """The short way of a row of numbers, or of a message whose only field `rows` repeats such.
+
+    None where there is no Layout, or where the fields are not declared in the order of their numbers.
+    """
+    row: Descriptor = (rows and rows.message_type) or message
+    layout = RowLayout.of(row)
+    if layout is None or layout.names != tuple(field.name for field in row.fields):
+        return None
+    struct = _struct({field.name: _NUMBERS[field.cpp_type] for field in row.fields})
+    return _Row(layout, struct) if rows is None else _Batch(layout, struct, rows, row_counts(message, rules))
+
+
+class _Row:
+    def __init__(self, layout: RowLayout, struct: Any) -> None:
+        self._layout = layout
+        self._struct = struct
+        self._decode = msgspec.json.Decoder(struct).decode
+        self._encode = msgspec.json.Encoder().encode
+
+    def read(self, body: bytes) -> bytes | None:
+        try:
+            row = self._decode(body)
+        except ValueError:  # Of the decoder, or about UTF-8.
+            return None
+        return self._layout.encode(astuple(row)) if _says_nothing_twice(body, len(self._layout.names)) else None
+
+    def write(self, data: bytes) -> bytes | None:
+        row = self._layout.row(data)
+        return self._encode(self._struct(*row)) if row is not None and isfinite(sum(row)) else None
+
+
+class _Batch:
+    def __init__(self, layout: RowLayout, struct: Any, rows: FieldDescriptor, counts: range | None) -> None:
+        self._layout = layout
+        self._struct = struct
+        self._rows = rows
+        self._counts = range(sys.maxsize) if counts is None else counts
+        self._batch = _struct({rows.name: list[struct]})
+        self._decode = msgspec.json.Decoder(self._batch).decode
+        self._encode = msgspec.json.Encoder().encode
+
+    def read(self, body: bytes) -> bytes | None:
+        try:
+            (rows,) = astuple(self._decode(body))
+        except ValueError:  # Of the decoder, or about UTF-8.
+            return None
+        count, fields = len(rows), len(self._layout.names)
+        if count not in self._counts or not _says_nothing_twice(body, count * fields + 1):
+            return None
+        values = np.fromiter(chain.from_iterable(map(astuple, rows)), np.float64, count * fields)
+        return self._layout.encode_batch(values.reshape(count, fields), self._rows)
+
+    def write(self, data: bytes) -> bytes | None:
+        matrix = self._layout.decode_batch(data, self._rows)
+        if matrix is None or not np.isfinite(matrix).all():
+            return None
+        return self._encode(self._batch(list(starmap(self._struct, matrix.tolist()))))
+
+
+def _struct(fields: dict[str, Any]) -> Any:
+    """A struct with these names in JSON, whatever they mean in Python."""
+    names = {f"f{place}": name for place, name in enumerate(fields)}
+    types = zip(names, fields.values(), strict=True)
+    return msgspec.defstruct("Struct", types, rename=names, forbid_unknown_fields=True, gc=False)
+
+
+def _says_nothing_twice(body: bytes, names: int) -> bool:
+    """Whether each of so many different names occurs once; of one that is said twice, the decoder keeps the last silently."""
+    return body.count(b":") == names

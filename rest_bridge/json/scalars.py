@@ -1,0 +1,190 @@
+"""Single values between JSON and what a message's constructor takes, by the kind of their field.
+
+Nothing is converted that JSON can say: `true` and `"1"` are no numbers. What it cannot say goes as ProtoJSON has it: whole numbers
+of 64 bits as text, since readers that know doubles only would round them (they come in as numbers too), bytes in base64, times by
+RFC 3339, lengths of time as `1.5s`, enums by name (they come in by number too).
+"""
+
+import base64
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from foretell_contract.errors import Misdeclared
+from foretell_contract.fields import Kind, enum_of, kind_of, message_of, value_field
+from foretell_contract.labels import did_you_mean_value
+from foretell_contract.problem import error
+from rest_bridge.json.request_problems import Loc, RequestProblem, RequestProblems
+
+Read = Callable[[Any, Loc, RequestProblems], Any]
+"""From a JSON value to what a message's constructor takes; None, with a problem noted, where the value does not fit."""
+
+Write = Callable[[Any], Any]
+
+INTEGERS = {
+    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
+    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
+}
+LONG = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
+"""Whole numbers that readers of JSON who know doubles only would round."""
+
+LARGEST = {FieldDescriptor.CPPTYPE_DOUBLE: 1.7976931348623157e308, FieldDescriptor.CPPTYPE_FLOAT: 3.4028234663852886e38}
+
+DECIMAL = r"0|-?[1-9][0-9]*"
+BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+DURATION = r"-?[0-9]{1,12}(?:\.[0-9]{1,9})?s"
+
+_DECIMAL, _BASE64, _TIME, _DURATION = map(re.compile, (DECIMAL, BASE64, TIME, DURATION))
+_NO_DIGITS_MORE = 20
+"""Characters of the longest whole number of 64 bits."""
+
+
+def reader(field: FieldDescriptor) -> Read:
+    """Of a single value of the field, or of the values of its list or map. Raises Misdeclared for what cannot travel as JSON."""
+    inner = value_field(field)
+    kind = kind_of(field)
+    if kind is Kind.NUMBER:
+        return _float_reader(LARGEST[inner.cpp_type])
+    if kind is Kind.INTEGER:
+        return _integer_reader(*INTEGERS[inner.cpp_type], texts=inner.cpp_type in LONG)
+    if kind is Kind.ENUM:
+        return _enum_reader(enum_of(inner))
+    if kind in _READERS:
+        return _READERS[kind]
+    reason = f"{field.full_name} is a {message_of(inner).full_name}, which the REST bridge cannot carry"
+    raise Misdeclared(error(field.full_name, reason, "declare it as another type"))
+
+
+def writer(field: FieldDescriptor) -> Write:
+    """Of such a value, as a message holds it."""
+    inner = value_field(field)
+    kind = kind_of(field)
+    if kind is Kind.INTEGER and inner.cpp_type in LONG:
+        return str
+    if kind is Kind.ENUM:
+        names = {number: str(value.name) for number, value in enum_of(inner).values_by_number.items()}
+        return lambda number: names.get(number, number)
+    if kind is Kind.BYTES:
+        return lambda data: base64.b64encode(data).decode()
+    if kind in (Kind.TIME, Kind.DURATION):
+        return lambda time: str(time.ToJsonString())
+    return lambda value: value
+
+
+def _float_reader(largest: float) -> Read:
+    def read(value: Any, loc: Loc, problems: RequestProblems) -> float | None:
+        if type(value) is not float and type(value) is not int:  # bool is an int to isinstance
+            problems.add(RequestProblem("float_type", loc, "must be a number", value))
+            return None
+        if not -largest <= value <= largest:
+            problems.add(RequestProblem("finite_number", loc, f"must be finite and at most {largest:g}"))
+            return None
+        return float(value)
+
+    return read
+
+
+def _integer_reader(least: int, most: int, *, texts: bool) -> Read:
+    what = "must be a whole number" + (", or the text of one" if texts else "")
+
+    def read(value: Any, loc: Loc, problems: RequestProblems) -> int | None:
+        given = value
+        if texts and type(value) is str and len(value) <= _NO_DIGITS_MORE and _DECIMAL.fullmatch(value):
+            value = int(value)
+        if type(value) is float and math.isfinite(value) and value.is_integer():
+            value = int(value)  # JSON does not tell 1.0 from 1
+        if type(value) is not int:
+            problems.add(RequestProblem("int_type", loc, what, given))
+            return None
+        if not least <= value <= most:
+            problems.add(RequestProblem("int_range", loc, f"must be from {least} to {most}", given))
+            return None
+        return value
+
+    return read
+
+
+def _enum_reader(enum: EnumDescriptor) -> Read:
+    names = {str(value.name): int(value.number) for value in enum.values}
+    shown = ", ".join(list(names)[:5]) + (", ..." if len(names) > 5 else "")
+    least, most = INTEGERS[FieldDescriptor.CPPTYPE_INT32]
+
+    def read(value: Any, loc: Loc, problems: RequestProblems) -> int | None:
+        if type(value) is str and value in names:
+            return names[value]
+        if type(value) is float and math.isfinite(value) and value.is_integer():
+            value = int(value)
+        if type(value) is int and least <= value <= most and (not enum.is_closed or value in names.values()):
+            return value
+        hint = did_you_mean_value(value, enum.values) if type(value) is str and not problems.full else ""
+        problems.add(RequestProblem("enum_value", loc, f"must be the name or the number of one of {shown}{hint}", value))
+        return None
+
+    return read
+
+
+def _read_bool(value: Any, loc: Loc, problems: RequestProblems) -> bool | None:
+    if type(value) is not bool:
+        problems.add(RequestProblem("bool_type", loc, "must be true or false", value))
+        return None
+    return value
+
+
+def _read_text(value: Any, loc: Loc, problems: RequestProblems) -> str | None:
+    if type(value) is not str:
+        problems.add(RequestProblem("string_type", loc, "must be a text", value))
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        problems.add(RequestProblem("string_unicode", loc, "holds half of a surrogate pair, which is no character"))
+        return None
+    return value
+
+
+def _read_bytes(value: Any, loc: Loc, problems: RequestProblems) -> bytes | None:
+    if type(value) is str and _BASE64.fullmatch(value):
+        return base64.b64decode(value)
+    problems.add(RequestProblem("bytes_base64", loc, "must be base64 with its padding, as in RFC 4648", value))
+    return None
+
+
+def _read_time(value: Any, loc: Loc, problems: RequestProblems) -> Any:
+    found = _parsed(Timestamp(), value, _TIME)
+    if found is None:
+        problems.add(RequestProblem("timestamp_format", loc, "must be a time by RFC 3339 such as 2026-01-31T12:00:00Z", value))
+    return found
+
+
+def _read_duration(value: Any, loc: Loc, problems: RequestProblems) -> Any:
+    found = _parsed(Duration(), value, _DURATION)
+    if found is None:
+        problems.add(RequestProblem("duration_format", loc, "must be a number of seconds such as 1.5s", value))
+    return found
+
+
+def _parsed(into: Any, value: Any, form: re.Pattern[str]) -> dict[str, int] | None:
+    if type(value) is not str or not form.fullmatch(value):
+        return None
+    try:
+        into.FromJsonString(value)
+    except (ValueError, OverflowError):  # Such as the 30th of February.
+        return None
+    return {"seconds": into.seconds, "nanos": into.nanos}
+
+
+_READERS: dict[Kind | None, Read] = {
+    Kind.BOOL: _read_bool,
+    Kind.TEXT: _read_text,
+    Kind.BYTES: _read_bytes,
+    Kind.TIME: _read_time,
+    Kind.DURATION: _read_duration,
+}

@@ -1,0 +1,27 @@
+"""The paths of the bridge's own pages, which no method of a contract can have."""
+
+from collections.abc import Iterator
+
+from foretell_contract.contract import Contract
+from foretell_contract.problem import Problem, error
+
+_OWN = {
+    *("/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/static-offline-docs"),
+    *("/healthz", "/readyz", "/models", "/contract", "/contract.binpb"),
+}
+
+
+def is_own(path: str, contract: Contract) -> bool:
+    """Whether the path is that of a page."""
+    files = {f"/contract/{name}" for name in (*contract.sources, *contract.images)}
+    return path in _OWN or path in files or path.startswith("/static-offline-docs/")
+
+
+def collisions(contract: Contract) -> Iterator[Problem]:
+    """Each method that wants such a path."""
+    for service in contract.services:
+        for method in service.methods:
+            for path in method.paths:
+                if is_own(path, contract):
+                    reason = f"the REST path {path} of {method.full_name} is one of the bridge's own pages"
+                    yield error(method.full_name, reason, "give it another path in google.api.http")

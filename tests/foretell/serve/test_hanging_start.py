@@ -1,0 +1,68 @@
+"""A start whose model hangs: it ends by itself, when it is told to, and with its supervisor."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.foretell.serve.test_serve_command import children
+from tests.support.models.candidates import Hanging, Loaded, add, hang, hold, wait
+from tests.support.models.misbehaving import until_gone
+from tests.support.processes import ANY_PORT, ROOT, refused, starting, until
+
+SETTINGS = {"protos": str(ROOT / "protos"), "grpc_address": ANY_PORT, "http_address": ANY_PORT}
+
+
+@pytest.mark.parametrize(
+    ("command", "model", "gate", "seconds"),
+    [
+        ("grpc_server", Loaded(hang), "load", "1"),
+        ("foretell serve", Hanging(0.5), "contract", "5"),
+        ("foretell serve", Loaded(partial(hold, Path(os.devnull))), "load", "1"),
+    ],
+    ids=["server", "supervised", "holding-the-interpreter"],
+)
+def test_a_gate_that_takes_too_long_is_named_in_one_line(
+    tmp_path: Path, command: str, model: object, gate: str, seconds: str
+) -> None:
+    """Nothing is left running either: it would hold stderr open."""
+    add(tmp_path, model)
+    code, stderr = refused(*command.split(), **SETTINGS, models=str(tmp_path), gate_seconds=seconds)
+    says = f"model 'iris' version 1 took longer than gate_seconds, {seconds} s, at the gate {gate}"
+    assert (code, stderr) == (2, f"foretell: {says}: raise it, or serve a version that answers\n")
+
+
+@contextmanager
+def hanging(folder: Path, command: str, how: Callable[[Path], None]) -> Iterator[subprocess.Popen[str]]:
+    """A start whose model hangs by now."""
+    told = folder / "hangs"
+    add(folder / "models", Loaded(partial(how, told)))
+    with starting(
+        *command.split(), **SETTINGS, models=str(folder / "models"), gate_seconds="3600", drain_seconds="1000"
+    ) as started:
+        until(told.exists)
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("command", "how", "number"), [("grpc_server", wait, signal.SIGTERM), ("foretell serve", hold, signal.SIGINT)]
+)
+def test_a_signal_ends_it(tmp_path: Path, command: str, how: Callable[[Path], None], number: int) -> None:
+    with hanging(tmp_path, command, how) as started:
+        below = [pid for _, pid in children(started)]
+        started.send_signal(number)
+        assert started.wait(30) == 0
+        for pid in below:
+            until_gone(pid)
+
+
+def test_it_does_not_outlive_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+    with hanging(tmp_path, "foretell serve", hold) as supervisor:
+        ((_, host),) = children(supervisor)
+        supervisor.kill()
+        until_gone(host)

@@ -1,0 +1,46 @@
+"""Where there is one core, control is on the thread of the predictions, whose events another thread would only take away."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from foretell_contract.contract import load_control
+from grpc_server.store.repository import Repository
+from grpc_server.store.route_store import RouteStore
+from tests.foretell.versions.test_control import ask, command
+from tests.support.models.candidates import add_steady
+from tests.support.processes import foretell
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """What is started meanwhile may use one core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@pytest.mark.parametrize("shell", ["loop", "aio"])
+def test_control_is_served_and_ends_with_the_server(tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_steady(tmp_path, 2)
+    monkeypatch.setenv("FORETELL_SHELL", shell)
+    with one_core(), foretell(tmp_path, "--control", "127.0.0.1:0") as running:
+        (address,) = [line.split()[1] for line in running.banner.splitlines() if line.startswith("  control ")]
+        changed = ask(load_control(), address, "Promote", name="iris", version="1", wish={"why": "one core", "no_check": True})
+        assert dict(changed.aliases) == {"production": "1"}
+        assert (changed.outcome, len(changed.servers)) == ("served", 1)
+        refusal = command(tmp_path, "promote", "iris", "9", "--no-check")
+        assert refusal.exit_code != 0
+        assert RouteStore(Repository(tmp_path)).read("iris").aliases == {"production": "1"}
+        with grpc.insecure_channel(address) as channel:
+            watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
+            assert next(iter(watch)) == b"\x08\x01"
+            running.process.terminate()
+            assert running.process.wait(20) == 0  # A watch does not hold it up until it is killed.

@@ -1,0 +1,136 @@
+"""Several processes on the same ports: they share the callers, stand in for each other, and let nobody else in."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from foretell.serve.cpu_allocation import processes, threads, workers
+from foretell.settings import ServeSettings
+from grpc_server.workers.cost import cores
+from tests.conftest import PROTOS
+from tests.foretell.serve.test_serve_command import alive, answers, children, ends
+from tests.support.iris import EXAMPLE
+from tests.support.processes import LAYOUTS, NO_TLS, Foretell, foretell, refused, until
+
+CONNECTIONS = 40
+"""So many that none of two processes stays without one, but for once in 2^39."""
+
+
+@pytest.fixture(scope="module")
+def two(steady: Path) -> Iterator[Foretell]:
+    with foretell(steady, *LAYOUTS["two"][0]) as started:
+        yield started
+
+
+def established(pid: int, port: int) -> int:
+    """Connections that a process has accepted on a port."""
+    tables = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()  # gRPC's are in the second.
+    entries = [line.split() for line in tables.splitlines()]
+    ours = {f"socket:[{entry[9]}]" for entry in entries if entry[1].endswith(f":{port:04X}") and entry[3] == "01"}
+    return sum(os.path.islink(file) and os.readlink(file) in ours for file in Path(f"/proc/{pid}/fd").iterdir())
+
+
+@pytest.mark.parametrize("door", ["grpc", "http"])
+def test_callers_are_shared(two: Foretell, door: str) -> None:
+    port = int(getattr(two, door).rpartition(":")[2])
+    with ExitStack() as opened:
+        for _ in range(CONNECTIONS):
+            opened.enter_context(socket.create_connection(("127.0.0.1", port)))
+        pids = [pid for _, pid in children(two.process)]
+        until(lambda: sum(established(pid, port) for pid in pids) == CONNECTIONS)
+        assert all(established(pid, port) for pid in pids)
+
+
+@pytest.mark.parametrize(("door", "layout"), [("grpc", "inside"), ("http", "two")])
+def test_a_second_foretell_on_either_port_is_refused_in_one_line(two: Foretell, steady: Path, door: str, layout: str) -> None:
+    taken = two.grpc if door == "grpc" else two.http.removeprefix("http://")
+    addresses = {"grpc_address": "127.0.0.1:0", "http_address": "127.0.0.1:0", f"{door}_address": taken}
+    code, stderr = refused("foretell", "serve", *LAYOUTS[layout][0], models=str(steady), protos=str(PROTOS), **addresses)
+    assert (code, stderr.count("\n")) == (2, 1), stderr
+    assert f"cannot listen on {taken}: Address already in use; free the port or choose another --{door}-address" in stderr
+
+
+def test_one_process_shares_its_port_with_nobody_who_would_share(steady: Path) -> None:
+    """grpcio's servers share by default."""
+    with foretell(steady) as running:
+        stranger = grpc.server(None)  # type: ignore[arg-type]  # it never starts
+        with pytest.raises(RuntimeError):
+            stranger.add_insecure_port(running.grpc)
+
+
+@pytest.mark.parametrize(
+    ("layout", "module", "number"),
+    [("two", "foretell.serve.server_and_bridge", signal.SIGINT), ("two-beside", "grpc_server", signal.SIGTERM)],
+)
+def test_the_others_answer_while_one_that_was_killed_is_started_again(steady: Path, layout: str, module: str, number: int) -> None:
+    with foretell(steady, *LAYOUTS[layout][0]) as running:
+        before = children(running.process)
+        killed = next(pid for name, pid in before if name == module)
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: not alive(killed))
+        for _ in range(10):
+            with grpc.insecure_channel(running.grpc, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+                check = channel.unary_unary("/grpc.health.v1.Health/Check")
+                assert check(b"", timeout=10, wait_for_ready=True) == b"\x08\x01"
+            if module == "foretell.serve.server_and_bridge":
+                assert httpx.post(f"{running.http}/predict", json=EXAMPLE, timeout=10, verify=NO_TLS).status_code == 200
+        until(lambda: len(children(running.process)) == len(before))
+        until(lambda: all(answers(running) for _ in range(10)))
+        ends(running, layout, number)
+
+
+def test_one_that_hangs_is_replaced(steady: Path) -> None:
+    with foretell(steady, hang_seconds="3") as running:
+        ((_, hanging),) = children(running.process)
+        os.kill(hanging, signal.SIGSTOP)
+        until(lambda: not alive(hanging))
+        until(lambda: answers(running))
+        assert running.stop() == 0
+
+
+def test_the_banner_comes_once_and_when_all_are_ready(two: Foretell) -> None:
+    assert two.banner.count("Foretell is ready.") == 1
+    assert all(httpx.get(f"{two.http}/readyz", verify=NO_TLS).status_code == 200 for _ in range(20))
+
+
+def test_one_socket_cannot_be_that_of_several_processes(steady: Path, tmp_path: Path) -> None:
+    code, stderr = refused("foretell", "serve", "--processes", "2", models=str(steady), grpc_socket=str(tmp_path / "s"))
+    assert code == 2
+    assert re.fullmatch(r"foretell: grpc_socket is for one process: leave out \S+, or set processes to 1\n", stderr)
+
+
+def test_auto_is_one_process_a_core() -> None:
+    assert processes(ServeSettings(processes="auto")) == cores()
+    assert processes(ServeSettings()) == 1
+
+
+@pytest.mark.parametrize("count", [2, 3, 64])
+@pytest.mark.parametrize("asked", ["auto", 1, 3])
+def test_workers_and_threads_do_not_multiply_beyond_the_cores(count: int, asked: Any) -> None:
+    settings = ServeSettings(workers=asked)
+    each = workers(settings, count)
+    assert each == (max(1, cores() // count) if asked == "auto" else asked)
+    assert count * each * int(threads(settings, count)["OMP_NUM_THREADS"]) <= max(count * each, cores())
+
+
+def test_a_slow_model_has_its_share_of_workers_in_each_process(steady: Path) -> None:
+    """Also where `auto` is said aloud, in the environment that the processes inherit."""
+    with foretell(steady, *LAYOUTS["two"][0], "--placement", "process", workers="auto") as running:
+        assert answers(running)
+        done = subprocess.run(
+            [sys.executable, "-m", "foretell", "models", "--json", "--target", running.grpc], capture_output=True, check=True
+        )
+        (listed,) = json.loads(done.stdout)["models"]
+        assert (listed["placement"], listed["workers"]) == ("PLACEMENT_PROCESS", max(1, cores() // 2))

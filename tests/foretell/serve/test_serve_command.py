@@ -1,0 +1,162 @@
+"""`foretell serve` as it lives: what it prints, how it ends, and what it survives."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+
+from foretell.serve.banner import banner
+from tests.conftest import PROTOS
+from tests.support.iris import EXAMPLE
+from tests.support.processes import ANY_PORT, LAYOUTS, NO_TLS, Foretell, foretell, grpc_server, refused, rest_bridge, until
+
+PREDICT = "/predict"
+
+
+def children(process: subprocess.Popen[str]) -> list[tuple[str, int]]:
+    """Module and process id of each process below the supervisor."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            parent = next(line for line in status.read_text().splitlines() if line.startswith("PPid:"))
+            command = (status.parent / "cmdline").read_text().split("\0")
+        except (OSError, StopIteration):
+            continue
+        if int(parent.split()[1]) == process.pid and "-m" in command:
+            found.append((command[command.index("-m") + 1], int(status.parent.name)))
+    return sorted(found)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def answers(running: Foretell) -> bool:
+    try:
+        return httpx.post(running.http + PREDICT, json=EXAMPLE, timeout=10, verify=NO_TLS).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_the_banner_can_be_pasted(steady: Path) -> None:
+    with foretell(steady) as running:
+        assert "  model  iris version 1 (onnx) answers iris.v1.IrisService\n" in running.banner
+        assert f"  docs   {running.http}/docs\n" in running.banner
+        (curl,) = [line for line in running.banner.splitlines() if line.strip().startswith("curl ")]
+        done = subprocess.run([*shlex.split(curl), "--silent", "--show-error"], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith('{"setosa_probability":0.01')
+
+
+def test_what_the_banner_tells_stands_in_one_column() -> None:
+    facts = {"grpc_address": "a:1", "http_address": "a:2", "control": "a:3", "control_url": "http://a:4", "example": None}
+    lines = banner(facts | {"models": ["iris"], "follows": ["models:/iris@x"]}).splitlines()[2:-2]
+    assert lines[3:] == ["  control a:3", "  control http://a:4/docs", "  model   iris", "  follow  models:/iris@x"]
+    assert lines[:3] == ["  gRPC    a:1", "  REST    http://a:2", "  docs    http://a:2/docs"]
+
+
+def ends(running: Foretell, layout: str, number: int) -> None:
+    """A signal ends a Foretell that answers, with zero, and all of its processes with it."""
+    assert answers(running)
+    started = children(running.process)
+    assert [module for module, _ in started] == LAYOUTS[layout][1]
+    assert running.stop(number) == 0
+    assert not any(alive(pid) for _, pid in started)
+
+
+@pytest.mark.parametrize(("layout", "number"), [("inside", signal.SIGTERM), ("two-beside", signal.SIGINT)])
+def test_a_signal_during_start_up_ends_it_without_a_word(steady: Path, layout: str, number: int) -> None:
+    arguments, modules = LAYOUTS[layout]
+    command = [sys.executable, "-m", "foretell", "serve", "--models", str(steady), "--protos", str(PROTOS)]
+    command += ["--grpc-address", ANY_PORT, "--http-address", ANY_PORT, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until(lambda: len(children(process)) == len(modules))
+    process.send_signal(number)
+    printed, complained = process.communicate(timeout=30)
+    assert (process.returncode, printed, complained) == (0, "", "")
+
+
+def test_a_caller_who_never_stops_does_not_hold_up_the_end(steady: Path) -> None:
+    stop = threading.Event()
+
+    def knock(address: str) -> None:
+        with grpc.insecure_channel(address) as channel:
+            while not stop.wait(0.05):
+                channel.unary_unary("/iris.v1.IrisService/Predict").future(b"").exception()
+
+    with grpc_server(steady, drain_seconds="1000") as (server, address):
+        caller = threading.Thread(target=knock, args=(address,))
+        caller.start()
+        server.terminate()
+        assert server.wait(60) == 0
+        stop.set()
+        caller.join()
+
+
+@pytest.mark.parametrize("layout", ["inside", "two-beside"])
+def test_the_children_do_not_outlive_a_supervisor_that_is_killed(steady: Path, layout: str) -> None:
+    with foretell(steady, *LAYOUTS[layout][0]) as running:
+        started = children(running.process)
+        running.stop(signal.SIGKILL)
+        until(lambda: not any(alive(pid) for _, pid in started))
+
+
+@pytest.mark.parametrize(("layout", "number"), [("inside", signal.SIGTERM), ("beside", signal.SIGINT)])
+def test_a_child_that_is_killed_comes_back_on_the_same_port_and_a_signal_ends_all(steady: Path, layout: str, number: int) -> None:
+    arguments, modules = LAYOUTS[layout]
+    with foretell(steady, *arguments) as running:
+        for module in modules:
+            killed = dict(children(running.process))[module]
+            os.kill(killed, signal.SIGKILL)
+            until(lambda pid=killed: not alive(pid))
+            until(lambda: answers(running))
+            assert dict(children(running.process))[module] != killed
+        ends(running, layout, number)
+
+
+def test_the_bridge_stays_up_without_a_server_and_finds_it_again(steady: Path) -> None:
+    with grpc_server(steady) as (server, address), rest_bridge(address) as (_, http), httpx.Client(base_url=http) as client:
+        assert client.post(PREDICT, json=EXAMPLE).status_code == 200
+        server.kill()
+        server.wait()
+        until(lambda: client.get("/readyz").status_code == 503)
+        for _ in range(20):
+            response = client.post(PREDICT, json=EXAMPLE)
+            assert response.status_code == 503
+            assert response.headers["retry-after"] == "1"
+        assert client.get("/healthz").status_code == 200
+        with grpc_server(steady, address):
+            until(lambda: client.post(PREDICT, json=EXAMPLE).status_code == 200)
+            assert client.get("/readyz").status_code == 200
+
+
+def test_a_bridge_that_starts_before_its_server_is_not_ready(steady: Path) -> None:
+    with rest_bridge("127.0.0.1:1") as (_, http):
+        assert httpx.get(http + "/readyz").status_code == 503
+        assert httpx.get(http + "/models").status_code == 503
+        assert httpx.get(http + "/openapi.json").status_code == 200
+
+
+def test_two_servers_cannot_share_a_port_in_silence(steady: Path) -> None:
+    with grpc_server(steady) as (_, address):
+        code, stderr = refused("grpc_server", models=str(steady), protos=str(Path("protos").resolve()), grpc_address=address)
+        assert code == 2
+        assert "Address already in use" in stderr
+
+
+def test_a_watcher_of_health_is_told_and_does_not_hold_up_the_end(steady: Path) -> None:
+    with grpc_server(steady) as (server, address), grpc.insecure_channel(address) as channel:
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
+        assert next(watch) == b"\x08\x01"  # SERVING
+        server.terminate()
+        assert next(watch) == b"\x08\x02"  # NOT_SERVING
+        assert server.wait(10) == 0

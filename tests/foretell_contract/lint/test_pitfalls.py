@@ -1,0 +1,41 @@
+"""What a contract allows and its author hardly means is said at start."""
+
+from pathlib import Path
+
+import pytest
+
+from foretell_contract.contract import Contract, load
+from foretell_contract.lint.pitfalls import pitfalls
+from tests.support.contract_files import RESPONSE, SERVICE, features, write_contract
+
+
+def test_the_iris_contract_has_none(contract: Contract) -> None:
+    assert pitfalls(contract) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "says"),
+    [
+        ("double x [(buf.validate.field).double.gte = 0]", ["takes a missing value for 0"]),
+        ("int64 x [(buf.validate.field).required = true]", ["a real 0 is refused as missing"]),
+        ("optional double x [(buf.validate.field).required = true]", ["takes NaN and infinities"]),
+        ("float x", ["takes a missing value for 0", "takes NaN and infinities"]),
+        ("optional double x [(buf.validate.field) = {required: true, double: {finite: true}}]", []),
+        ("optional double x [(buf.validate.field) = {required: true, double: {not_in: [1]}}]", ["takes NaN and infinities"]),
+        ("optional int64 x [(buf.validate.field).required = true]", []),
+    ],
+)
+def test_each_pitfall_is_named_with_its_field(tmp_path: Path, field: str, says: list[str]) -> None:
+    found = pitfalls(load(write_contract(tmp_path, SERVICE, features(field), RESPONSE)))
+    assert len(found) == len(says)
+    for problem, words in zip(found, says, strict=True):
+        assert str(problem).startswith("test.v1.Features.x ")
+        assert words in str(problem)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_double_that_is_warned_of_really_takes_it(tmp_path: Path, value: float) -> None:
+    loaded = load(
+        write_contract(tmp_path, SERVICE, features("optional double x [(buf.validate.field).double.not_in = 1]"), RESPONSE)
+    )
+    assert loaded.rules.violations(loaded.services[0].methods[0].request(x=value)) == []

@@ -1,0 +1,255 @@
+"""The batcher under arrivals, cancellations and failures in any order: every job gets its own answer, once."""
+
+import threading
+import time
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grpc_server.calls.batcher import Batcher, Job
+from grpc_server.calls.call import Call
+from grpc_server.calls.refusal import DeadlinePassed, Draining, Failure, ModelUnavailable, Overloaded, Refusal
+from grpc_server.rows.mixed_rows import JobRows, Matrix
+from grpc_server.workers.worker_handle import NoWorker, WorkerEnded, WorkerHung
+from tests.support.effort import tries
+from tests.support.fakes import Held, even
+
+POISON = -1.0
+
+
+def doubled(rows: Matrix) -> Matrix:
+    if (rows == POISON).any():
+        raise ValueError("poison")
+    return rows * 2
+
+
+class Outcome:
+    """What became of one job."""
+
+    def __init__(self, value: float, rows: int, *, deadline: float | None = None) -> None:
+        self.told: list[Matrix | Refusal | None] = []
+        self.settled = threading.Event()
+        self.job = Job(np.full((rows, 1), value), Call("test", deadline), self._done, self._dropped)
+
+    def _done(self, outcome: JobRows | Refusal) -> None:
+        self.told.append(outcome if isinstance(outcome, Refusal) else np.asarray(outcome))
+        self.settled.set()
+
+    def _dropped(self) -> None:
+        self.told.append(None)
+        self.settled.set()
+
+
+def batcher(predict: Any = doubled, *, max_rows: int = 8, max_waiting: int = 1000) -> Batcher:
+    return Batcher([predict], max_rows=max_rows, max_waiting=max_waiting)
+
+
+jobs = st.lists(
+    st.tuples(st.sampled_from([1.0, 2.0, 3.0, POISON]), st.integers(1, 12), st.sampled_from(["wait", "cancel", "expired"])),
+    max_size=30,
+)
+
+
+@settings(deadline=None, max_examples=tries(25, 1000))
+@given(jobs, st.integers(1, 12))
+def test_every_job_gets_its_own_answer_once(wanted: list[tuple[float, int, str]], max_rows: int) -> None:
+    under_test = batcher(max_rows=max_rows)
+    outcomes = [Outcome(value, rows, deadline=0.0 if fate == "expired" else None) for value, rows, fate in wanted]
+    for outcome, (_, _, fate) in zip(outcomes, wanted, strict=True):
+        if fate == "cancel":
+            outcome.job.cancel()
+        under_test.submit(outcome.job)
+    under_test.close(10)
+    for outcome, (value, rows, fate) in zip(outcomes, wanted, strict=True):
+        (told,) = outcome.told
+        if fate == "cancel":
+            assert told is None
+        elif fate == "expired":
+            assert isinstance(told, DeadlinePassed)
+        elif value == POISON:
+            assert isinstance(told, Failure)
+        else:
+            assert isinstance(told, np.ndarray)
+            assert told.tolist() == [[value * 2]] * rows
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_without_a_worker_nobody_is_tried_again_and_all_may_come_back(jobs: int) -> None:
+    runs: list[int] = []
+
+    def gone(rows: Matrix) -> Matrix:
+        runs.append(len(rows))
+        raise NoWorker("no worker of model 'iris' version 1: it does not start")
+
+    outcomes = [Outcome(1.0, 1) for _ in range(jobs)]
+    answered_together(gone, outcomes)
+    assert runs == [jobs]
+    for outcome in outcomes:
+        (told,) = outcome.told
+        assert isinstance(told, ModelUnavailable)
+        assert (told.code, told.retry_after) == (grpc.StatusCode.UNAVAILABLE, 1.0)
+
+
+def test_a_row_that_ends_every_worker_is_tried_twice() -> None:
+    runs: list[int] = []
+
+    def ending(rows: Matrix) -> Matrix:
+        runs.append(len(rows))
+        raise WorkerEnded("worker 1 ended during a run of 1 rows")
+
+    outcome = Outcome(1.0, 1)
+    answered_together(ending, [outcome])
+    assert runs == [1, 1]
+    assert isinstance(outcome.told[0], Failure)
+
+
+def test_of_a_batch_that_failed_late_only_those_who_still_wait_are_tried_again() -> None:
+    late, patient = Outcome(1.0, 1), Outcome(2.0, 1)
+    runs: list[int] = []
+
+    def slow(rows: Matrix) -> Matrix:
+        runs.append(len(rows))
+        late.job.call.deadline = 0.0
+        if len(rows) > 1:
+            raise WorkerHung("worker 1 did not answer within 60 s and was killed")
+        return rows
+
+    answered_together(slow, [late, patient])
+    assert runs == [2, 1]
+    assert isinstance(late.told[0], DeadlinePassed)
+    assert np.asarray(patient.told[0]).tolist() == [[2.0]]
+
+
+def answered_together(predict: Any, outcomes: list[Outcome]) -> None:
+    under_test = Batcher([predict], max_rows=8, max_waiting=1000, inline=True)
+    for outcome in outcomes:
+        under_test.submit(outcome.job)
+    under_test.run_waiting()
+
+
+@settings(deadline=None, max_examples=tries(10, 200))
+@given(st.integers(2, 6), st.integers(1, 40))
+def test_many_threads_lose_and_mix_nothing(threads: int, each: int) -> None:
+    under_test = batcher()
+    outcomes = [[Outcome(float(thread * 1000 + i + 1), 1 + i % 3) for i in range(each)] for thread in range(threads)]
+
+    def submit(mine: list[Outcome]) -> None:
+        for outcome in mine:
+            under_test.submit(outcome.job)
+
+    workers = [threading.Thread(target=submit, args=(mine,)) for mine in outcomes]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    under_test.close(10)
+    for outcome in (outcome for mine in outcomes for outcome in mine):
+        (told,) = outcome.told
+        assert isinstance(told, np.ndarray)
+        assert told.tolist() == (outcome.job.rows * 2).tolist()
+
+
+def test_a_run_has_at_most_so_many_rows_but_a_larger_job_runs_alone() -> None:
+    runs: list[int] = []
+    with Held() as held:
+
+        def predict(rows: Matrix) -> Matrix:
+            runs.append(len(rows))
+            return held(rows) if len(runs) == 1 else even(rows)
+
+        under_test = batcher(predict, max_rows=4)
+        outcomes = [Outcome(1.0, rows) for rows in (1, 3, 1, 9, 2, 2, 1)]
+        under_test.submit(outcomes[0].job)
+        held.entered.acquire()
+        for outcome in outcomes[1:]:
+            under_test.submit(outcome.job)
+        assert under_test.waiting == 18
+        held.go()
+        under_test.close(10)
+    assert runs == [1, 4, 9, 4, 1]
+
+
+def test_a_queue_that_is_full_refuses_and_takes_again_later() -> None:
+    with Held() as held:
+        under_test = batcher(held, max_waiting=5)
+        first, second, third = Outcome(1.0, 1), Outcome(1.0, 5), Outcome(1.0, 1)
+        under_test.submit(first.job)
+        held.entered.acquire()
+        under_test.submit(second.job)
+        with pytest.raises(Overloaded, match="5 rows are waiting"):
+            under_test.submit(third.job)
+        held.go()
+        assert second.settled.wait(10)
+        under_test.submit(third.job)
+        under_test.close(10)
+    assert all(len(outcome.told) == 1 for outcome in (first, second, third))
+
+
+def test_large_jobs_leave_half_of_the_queue_to_others() -> None:
+    with Held() as held:
+        under_test = batcher(held, max_rows=2, max_waiting=10)
+        first, large, single = Outcome(1.0, 1), Outcome(1.0, 5), Outcome(1.0, 1)
+        under_test.submit(first.job)
+        held.entered.acquire()
+        under_test.submit(large.job)
+        with pytest.raises(Overloaded):
+            under_test.submit(Outcome(1.0, 3).job)
+        under_test.submit(single.job)
+        held.go()
+        under_test.close(10)
+    assert all(isinstance(outcome.told[0], np.ndarray) for outcome in (first, large, single))
+
+
+def test_closing_waits_for_a_model_that_hangs_only_so_long() -> None:
+    with Held() as held:
+        under_test = batcher(held)
+        under_test.submit(Outcome(1.0, 1).job)
+        held.entered.acquire()
+        under_test.close(0.05)
+
+
+def test_a_job_larger_than_the_queue_is_taken_when_nothing_waits() -> None:
+    under_test = batcher(even, max_waiting=5)
+    outcome = Outcome(1.0, 50)
+    under_test.submit(outcome.job)
+    under_test.close(10)
+    assert isinstance(outcome.told[0], np.ndarray)
+
+
+def test_closing_answers_what_waits_and_takes_nothing_more() -> None:
+    with Held() as held:
+        under_test = batcher(held)
+        outcomes = [Outcome(1.0, 1) for _ in range(20)]
+        for outcome in outcomes:
+            under_test.submit(outcome.job)
+        held.entered.acquire()
+        closing = threading.Thread(target=under_test.close, args=(10,))
+        closing.start()
+        while True:
+            try:
+                under_test.submit(Outcome(1.0, 1).job)
+            except Draining:
+                break
+        held.go()
+        closing.join(10)
+    assert all(isinstance(outcome.told[0], np.ndarray) for outcome in outcomes)
+
+
+def test_a_deadline_is_looked_at_when_the_turn_comes() -> None:
+    with Held() as held:
+        under_test = batcher(held)
+        first = Outcome(1.0, 1)
+        under_test.submit(first.job)
+        held.entered.acquire()
+        deadline = time.monotonic() + 0.05
+        late = Outcome(1.0, 1, deadline=deadline)
+        under_test.submit(late.job)
+        while time.monotonic() < deadline:
+            first.settled.wait(0.01)
+        held.go()
+        under_test.close(10)
+    assert isinstance(late.told[0], DeadlinePassed)

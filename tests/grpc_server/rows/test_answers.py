@@ -1,0 +1,288 @@
+"""From outputs to responses: what a field is to hold, by name or by option, and what nothing fills."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from google.protobuf.message_factory import GetMessageClass
+
+from foretell_contract.contract import Contract, load
+from foretell_contract.lint.contract_check import located
+from grpc_server.errors import ModelMismatch
+from grpc_server.rows.answers import Answers, filling
+from grpc_server.rows.class_names import OUTLIER_CLASSES, Target
+from grpc_server.rows.outputs import Output
+from tests.support.contract_files import SERVICE, WELL_KNOWN, write_contract
+
+ENUM = """
+enum Form { FORM_UNSPECIFIED = 0; FORM_WIDE = 1; FORM_LONG = 2; FORM_ODD = 3; }
+message Ranked { Form form = 1; float share = 2; }
+message Features { double x = 1; }
+"""
+FORMS = (Target("", ("long", "wide")),)
+ALL_OF_FORMS = (Output("probability", 0), Output("probability", 1), Output("label"), Output("decision"))
+SIZES = (Target("height", ()), Target("weight", ()))
+BOTH = (Output("value", 0, 0), Output("value", 0, 1))
+WEATHER = (Target("rain", ("0", "1")), Target("sky", ("blue", "grey", "red")))
+ALL_OF_WEATHER = (
+    *(Output("probability", item, 0) for item in range(2)),
+    *(Output("probability", item, 1) for item in range(3)),
+    Output("label", 0, 0),
+    Output("label", 0, 1),
+)
+NUMBERS = [0.25, 0.75, 1.0, -2.5]
+
+
+def made(root: Path, fields: str) -> Contract:
+    return load(write_contract(root, SERVICE, ENUM, f"message Response {{ {fields} }}"))
+
+
+def answer(root: Path, fields: str, targets: tuple[Target, ...], offered: tuple[Output, ...], row: list[float]) -> Any:
+    contract = made(root, fields)
+    message = contract.services[0].methods[0].answer
+    parts = Answers(contract, message, targets, offered).parts
+    filled = GetMessageClass(message)(**filling(parts, offered)(row))
+    return json_format.MessageToDict(filled, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ("Form form = 1;", {"form": "FORM_WIDE"}),
+        ("string label = 1; double probability = 2;", {"label": "wide", "probability": 0.75}),
+        ("bool wide = 1; bool is_long = 2;", {"wide": True, "is_long": False}),
+        ('bool yes = 1 [(foretell.v1.output).label_is = "wide"];', {"yes": True}),
+        ("string what = 1 [(foretell.v1.output).quantity = QUANTITY_LABEL];", {"what": "wide"}),
+        ("repeated double probabilities = 1;", {"probabilities": [0.25, 0.75]}),
+        ("map<string, float> probabilities = 1;", {"probabilities": {"long": 0.25, "wide": 0.75}}),
+        ("repeated Ranked ranking = 1;", {"ranking": [{"form": "FORM_WIDE", "share": 0.75}, {"form": "FORM_LONG", "share": 0.25}]}),
+        ("double decision = 1; Form form = 2;", {"decision": -2.5, "form": "FORM_WIDE"}),
+        ("double far = 1 [(foretell.v1.output).quantity = QUANTITY_DECISION];", {"far": -2.5}),
+        (
+            'float p = 1 [(foretell.v1.output).probability_of = "wide"]; double long_probability = 2;',
+            {"p": 0.75, "long_probability": 0.25},
+        ),
+        ("double wide_probability = 1; Form form = 2;", {"wide_probability": 0.75, "form": "FORM_WIDE"}),
+    ],
+)
+def test_a_classifier_fills_what_is_asked(tmp_path: Path, fields: str, expected: Any) -> None:
+    assert answer(tmp_path, fields, FORMS, ALL_OF_FORMS, NUMBERS) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ("bool rain = 1; string sky = 2;", {"rain": True, "sky": "red"}),
+        ("double rain_probability = 1; double sky_red_probability = 2;", {"rain_probability": 0.75, "sky_red_probability": 0.5}),
+        ("double sky_probability = 1;", {"sky_probability": 0.5}),
+        (
+            'repeated double odds = 1 [(foretell.v1.output) = {quantity: QUANTITY_PROBABILITY, target: "sky"}];',
+            {"odds": [0.2, 0.3, 0.5]},
+        ),
+    ],
+)
+def test_several_targets_are_told_apart_by_name(tmp_path: Path, fields: str, expected: Any) -> None:
+    assert answer(tmp_path, fields, WEATHER, ALL_OF_WEATHER, [0.25, 0.75, 0.2, 0.3, 0.5, 1, 2]) == expected
+
+
+def test_a_message_named_like_a_target_is_about_it(tmp_path: Path) -> None:
+    contract = load(
+        write_contract(
+            tmp_path,
+            SERVICE,
+            ENUM,
+            "message Sky { string label = 1; double probability = 2; }",
+            "message Response { Sky sky = 1; }",
+        )
+    )
+    parts = Answers(contract, contract.services[0].methods[0].answer, WEATHER, ALL_OF_WEATHER).parts
+    assert filling(parts, ALL_OF_WEATHER)([0.25, 0.75, 0.2, 0.3, 0.5, 1, 2]) == {"sky": {"label": "red", "probability": 0.5}}
+
+
+def test_outliers_keep_the_numbers_that_scikit_learn_gives_them(tmp_path: Path) -> None:
+    targets = (Target("", OUTLIER_CLASSES),)
+    assert answer(tmp_path, "sint32 label = 1; bool outlier = 2;", targets, (Output("label"),), [0]) == {
+        "label": -1,
+        "outlier": True,
+    }
+
+
+NUMBER = (Target("", ()),)
+
+
+@pytest.mark.parametrize(
+    ("fields", "targets", "offered", "says"),
+    [
+        (
+            "double mean = 1;",
+            SIZES,
+            BOTH,
+            ["nothing fills test.v1.Response.mean. Fix: name it value, or give it (foretell.v1.output)."],
+        ),
+        (
+            "double hieght = 1;",
+            SIZES,
+            BOTH,
+            ['nothing fills test.v1.Response.hieght; did you mean "height"? Fix: name it value, or give it (foretell.v1.output).'],
+        ),
+        (
+            "string probabilities = 1;",
+            FORMS,
+            ALL_OF_FORMS,
+            [
+                "test.v1.Response.probabilities is a single value, but probabilities are several. "
+                "Fix: repeat it, or declare it as a map."
+            ],
+        ),
+        (
+            "double std = 1;",
+            NUMBER,
+            (Output("value"),),
+            [
+                "nothing fills test.v1.Response.std: the model gives no std; it gives value. "
+                "Fix: take it out, or say with (foretell.v1.output) which of these it is."
+            ],
+        ),
+        (
+            'double x = 1 [(foretell.v1.output) = {quantity: QUANTITY_VALUE, target: "hight"}];',
+            SIZES,
+            BOTH,
+            ["test.v1.Response.x: 'hight' is no target of the model; did you mean \"height\"? Fix: name one of height, weight."],
+        ),
+        (
+            'double x = 1 [(foretell.v1.output) = {quantity: QUANTITY_VALUE, target: "hight"}];',
+            NUMBER,
+            (Output("value"),),
+            ["test.v1.Response.x: 'hight' is no target of the model. Fix: leave the target out: the model has only one."],
+        ),
+        (
+            "double x = 1 [(foretell.v1.output) = {quantity: QUANTITY_DISTANCE, item: 2}];",
+            NUMBER,
+            (Output("distance", 0), Output("distance", 1)),
+            [
+                "nothing fills test.v1.Response.x: the model gives 2 of the kind distance, counted from 0, "
+                "and no number 2; it gives distance. "
+                "Fix: take it out, or say with (foretell.v1.output) which of these it is."
+            ],
+        ),
+        (
+            "int32 value = 1;",
+            NUMBER,
+            (Output("value"),),
+            ["test.v1.Response.value is not a double or a float: a value must be one. Fix: declare it so."],
+        ),
+        (
+            "int32 label = 1;",
+            FORMS,
+            ALL_OF_FORMS,
+            ["test.v1.Response.label cannot hold a label such as 'long'. Fix: make it an enum or a string."],
+        ),
+        (
+            "Form form = 1;",
+            (Target("", ("long", "wid")),),
+            (Output("label"),),
+            [
+                "the model's class 'wid' has no value in Form; did you mean \"FORM_WIDE\"? "
+                'Fix: add a value that is named so, or says (foretell.v1.label) = "wid".'
+            ],
+        ),
+        (
+            "bool label = 1;",
+            FORMS,
+            ALL_OF_FORMS,
+            ["test.v1.Response.label is true or false, but for which class? Fix: say so with (foretell.v1.output).label_is."],
+        ),
+        (
+            'bool x = 1 [(foretell.v1.output).label_is = "wid"];',
+            FORMS,
+            ALL_OF_FORMS,
+            [
+                'test.v1.Response.x is no class of the model; did you mean "wide"? '
+                'Fix: name it after that class, or say (foretell.v1.output).label_is = "wide".'
+            ],
+        ),
+        (
+            "double wide_probability = 1; double lnog_probability = 2;",
+            FORMS,
+            ALL_OF_FORMS,
+            [
+                'test.v1.Response.lnog_probability is no class of the model; did you mean "long"? '
+                'Fix: name it after that class, or say (foretell.v1.output).probability_of = "long".'
+            ],
+        ),
+        (
+            "double x_probability = 1; double long_probability = 2; double wide_probability = 3;",
+            FORMS,
+            ALL_OF_FORMS,
+            [
+                "test.v1.Response.x_probability is no class of the model. "
+                "Fix: name it after one of long, wide, or say which with (foretell.v1.output)."
+            ],
+        ),
+        (
+            'double p = 1 [(foretell.v1.output).probability_of = "x"];',
+            NUMBER,
+            (Output("value"),),
+            ["test.v1.Response.p is no class of the model. Fix: take it out."],
+        ),
+        (
+            "double wide_probability = 1;",
+            FORMS,
+            ALL_OF_FORMS,
+            [
+                "the model's class 'long' has no <class>_probability field in test.v1.Response. "
+                'Fix: add one, or say (foretell.v1.output).probability_of = "long".'
+            ],
+        ),
+        (
+            "repeated Features ranking = 1;",
+            FORMS,
+            ALL_OF_FORMS,
+            [
+                "test.v1.Response.ranking repeats Features: it must be a label and its probability, no more. "
+                "Fix: take all other fields out of that message."
+            ],
+        ),
+        (
+            "map<int32, double> probabilities = 1;",
+            FORMS,
+            ALL_OF_FORMS,
+            ["test.v1.Response.probabilities is not a map of strings to doubles or floats. Fix: declare it so."],
+        ),
+        (
+            "repeated string labels = 1;",
+            WEATHER,
+            ALL_OF_WEATHER,
+            ["test.v1.Response.labels cannot hold the model's label. Fix: repeat doubles or floats for numbers."],
+        ),
+        (
+            'double a = 1 [(foretell.v1.output).probability_of = "wide"]; double wide_probability = 2;',
+            FORMS,
+            ALL_OF_FORMS,
+            [
+                "test.v1.Response.wide_probability and a are both bound to 'wide'. Fix: take one of them out.",
+                "the model's class 'long' has no <class>_probability field in test.v1.Response. "
+                'Fix: add one, or say (foretell.v1.output).probability_of = "long".',
+            ],
+        ),
+    ],
+)
+def test_what_a_model_cannot_fill_is_refused(
+    tmp_path: Path, fields: str, targets: tuple[Target, ...], offered: tuple[Output, ...], says: list[str]
+) -> None:
+    with pytest.raises(ModelMismatch) as refused:
+        answer(tmp_path, fields, targets, offered, [])
+    line = 12 if "in Form;" in says[0] else 15
+    found = located(load(tmp_path), refused.value.problems)
+    assert [str(each) for each in found] == [f"test/v1/test.proto:{line}: error: {text}" for text in says]
+
+
+def test_a_time_is_filled_by_nothing(tmp_path: Path) -> None:
+    fields = "message Response { google.protobuf.Timestamp at = 1; }"
+    contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, ENUM, fields))
+    with pytest.raises(ModelMismatch) as refused:
+        Answers(contract, contract.services[0].methods[0].answer, SIZES[:1], BOTH[:1])
+    ((name, reason, fix),) = [(each.name, each.reason, each.fix) for each in refused.value.problems]
+    assert (name, reason) == ("test.v1.Response.at", "nothing fills test.v1.Response.at")
+    assert fix == "take it out: a response is made of numbers and labels"

@@ -1,0 +1,169 @@
+"""Formats of packages that are installed beside Foretell: the example's is served, and what is wrong with one is one line."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+import pytest
+
+from grpc_server.checks.add_model import add_model
+from grpc_server.errors import ModelError, ModelUnloadable
+from grpc_server.runtimes.formats import format_table
+from grpc_server.store.repository import Repository
+from tests.support.processes import ROOT, foretell, refused
+
+CARD = '{"base": 600, "points": {"age": 1.5, "income": 0.01}}'
+FORMAT = "from foretell.runtimes import Format\nFORMAT = Format((%s,), loader='%s')\n"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the example's package, as pip installs it."""
+    source, target = tmp_path_factory.mktemp("example") / "runtime", tmp_path_factory.mktemp("site")
+    shutil.copytree(ROOT / "examples/runtime", source)
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", target, source], check=True, timeout=100)
+    return target
+
+
+def test_the_example_is_added_and_served(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{installed}:{ROOT}")
+    (tmp_path / "credit.scorecard").write_text(CARD)
+    command = [sys.executable, "-m", "foretell", "init", "credit.scorecard"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "added credit version 1 as scorecard" in done.stdout, done.stderr
+    assert Repository(tmp_path / "models").manifest("credit", "1").libraries == {"foretell-scorecard": "1.0.0"}
+    with foretell(tmp_path / "models", "--protos", str(tmp_path / "protos")) as running:
+        answer = httpx.post(f"{running.http}/credit/predict", json={"age": 40, "income": 2500}, timeout=30)
+        assert answer.raise_for_status().json() == {"score": 685.0}
+        assert httpx.get(f"{running.http}/models").json()["models"][0]["format"] == "scorecard"
+
+
+def test_a_version_whose_package_is_gone_says_so(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{installed}:{ROOT}")
+    (tmp_path / "iris.scorecard").write_text(CARD)
+    command = [sys.executable, "-m", "foretell", "add", "iris.scorecard", "--name", "iris"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    monkeypatch.delenv("PYTHONPATH")
+    code, stderr = refused("foretell", "check", "iris", "--models", str(tmp_path / "models"), "--protos", str(ROOT / "protos"))
+    assert "Traceback" not in stderr
+    code, stderr = refused("grpc_server", models=str(tmp_path / "models"), protos=str(ROOT / "protos"), grpc_address="127.0.0.1:0")
+    assert (code, stderr.count("\n")) == (2, 1)
+    assert (
+        "the format 'scorecard' is none of joblib, lightgbm, onnx, skops, trees, xgboost: install the package that brings it"
+        in stderr
+    )
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder from which packages are imported."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    format_table._declared.cache_clear()
+    yield folder
+    format_table._declared.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("brought_by_")]:
+        del sys.modules[name]
+
+
+def bring(site: Path, package: str, name: str, code: str) -> None:
+    """Install a package that brings a format."""
+    facts = site / f"{package}-2.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 2.0\n")
+    (facts / "entry_points.txt").write_text(f"[foretell.runtimes]\n{name} = brought_by_{package}:FORMAT\n")
+    (site / f"brought_by_{package}.py").write_text(code)
+
+
+def added(site: Path, file: str, content: str = "{}", **choice: str) -> str:
+    """What adding such a file is refused with."""
+    path = site.parent / file
+    path.write_text(content)
+    with pytest.raises(ModelError) as refusal:
+        add_model(Repository(site.parent / "models"), path, "m", ("a",), **choice)  # type: ignore[arg-type]
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def test_two_packages_with_one_name_are_named(site: Path) -> None:
+    for package in ("ours", "theirs"):
+        bring(site, package, "card", FORMAT % ("'.card'", "x:y"))
+    says = "the format 'card' is brought by ours 2.0 and theirs 2.0: uninstall all of them but one"
+    assert added(site, "m.card").endswith(says)
+    assert added(site, "m.card", format_name="card") == says
+
+
+def test_nobody_takes_the_name_of_a_format_that_foretell_brings(site: Path) -> None:
+    bring(site, "theirs", "joblib", FORMAT % ("'.joblib'", "x:y"))
+    says = "the format 'joblib' is brought by foretell and theirs 2.0: uninstall all of them but one"
+    assert added(site, "m.joblib").endswith(says)
+
+
+def test_two_formats_of_one_suffix_ask_which(site: Path) -> None:
+    bring(site, "ours", "card", FORMAT % ("'.json'", "json:loads"))
+    says = (
+        "m.json may be the format 'xgboost' of foretell and the format 'card' of ours 2.0: pass --format xgboost or --format card"
+    )
+    content = '{"learner_model_param": 1}'
+    assert added(site, "m.json", content) == says
+    assert added(site, "m.json", content, format_name="xgboost").startswith("xgboost: ")
+    assert format_table.format_of(Path("m.json"), b"{}") == "card"  # XGBoost does not recognise it.
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        pytest.param("import nothing_at_all", "cannot be imported (ModuleNotFoundError: No module named 'nothing_at_all')",
+            id="import"),
+        pytest.param("raise OSError('two\\nlines')", "cannot be imported (OSError: two lines)", id="raises"),
+        pytest.param("OTHER = 1", "cannot be imported (AttributeError: module 'brought_by_ours' has no attribute 'FORMAT')",
+            id="name"),
+        pytest.param("FORMAT = 1", "is int and no Format", id="type"),
+    ],
+)  # fmt: skip
+def test_a_package_that_is_broken_is_named_where_it_matters(site: Path, code: str, says: str) -> None:
+    bring(site, "ours", "card", code)
+    assert f"the format 'card' of ours 2.0 {says}: repair or uninstall it" in added(site, "m.card")
+    assert format_table.format_of(Path("m.onnx"), b"") == "onnx"
+
+
+@pytest.mark.parametrize(
+    ("loader", "says"),
+    [
+        ("nothing_of_the_kind:load", "card needs nothing_of_the_kind, which is not installed"),
+        (
+            "json:gone",
+            "what loads the format 'card' cannot be imported (AttributeError: module 'json' has no attribute 'gone'): "
+            "repair the package that brings it",
+        ),
+        ("json:loads", "the card artifact does not load (JSONDecodeError: Expecting value: line 1 column 1 (char 0))"),
+    ],
+)
+def test_a_loader_that_fails_is_one_line(site: Path, loader: str, says: str) -> None:
+    bring(site, "ours", "card", FORMAT % ("'.card'", loader))
+    assert added(site, "m.card", "no JSON") == says
+
+
+def test_a_recogniser_that_fails_has_not_recognised_it(site: Path) -> None:
+    code = "from foretell.runtimes import Format\nFORMAT = Format(('.card',), loader='json:loads', recognises=lambda data: 1 / 0)\n"
+    bring(site, "ours", "card", code)
+    assert (
+        added(site, "m.card")
+        == "m.card holds no model of card, as its name would have it: pass the file that holds the trained model"
+    )
+
+
+def test_a_format_that_nobody_brings_is_refused(site: Path) -> None:
+    assert "the format 'card' is none of joblib" in added(site, "m.joblib", format_name="card")
+    with pytest.raises(ModelUnloadable, match=r"m.card is none of .skops, .joblib"):
+        format_table.format_of(Path("m.card"), b"")
+
+
+def test_versions_of_libraries_that_are_there_are_recorded() -> None:
+    assert format_table.format_named("xgboost").versions == {"numpy": version("numpy"), "xgboost-cpu": version("xgboost-cpu")}

@@ -1,0 +1,171 @@
+"""The record of one model: what each change makes of it, and how far back a rollback goes."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from grpc_server.errors import ChangeRefused
+from grpc_server.store.route_table import MOST_CHANGES, PRODUCTION, Author, Canary, Routes
+from tests.support.effort import tries
+
+AUTHOR = Author("kim", "because", datetime(2026, 1, 2, tzinfo=UTC))
+
+
+def promoted(*versions: str, routes: Routes | None = None) -> Routes:
+    routes = routes or Routes()
+    for version in versions:
+        routes = routes.promote(version, PRODUCTION, AUTHOR)
+    return routes
+
+
+def test_a_promotion_is_the_next_generation_and_on_record() -> None:
+    routes = Routes().promote("3", PRODUCTION, AUTHOR, before="2").promote("4", "staging", AUTHOR)
+    assert (routes.generation, routes.aliases, routes.named) == (2, {"production": "3", "staging": "4"}, ("3", "4"))
+    assert routes.model_dump(mode="json")["history"][0] == {
+        "generation": 1,
+        "when": "2026-01-02T00:00:00Z",
+        "who": "kim",
+        "why": "because",
+        "what": "promote",
+        "alias": "production",
+        "from": "2",
+        "to": "3",
+        "share": None,
+    }
+    assert Routes.model_validate_json(routes.model_dump_json()) == routes
+
+
+def test_rollbacks_go_further_back_each_time_and_never_forward() -> None:
+    routes = promoted("1", "2", "3")
+    for expected in ("2", "1"):
+        routes = routes.rollback(PRODUCTION, AUTHOR)
+        assert routes.aliases[PRODUCTION] == expected
+    with pytest.raises(ChangeRefused, match="nothing to go back to"):
+        routes.rollback(PRODUCTION, AUTHOR)
+    assert promoted("5", routes=routes).rollback(PRODUCTION, AUTHOR).aliases[PRODUCTION] == "1"
+
+
+def test_the_first_promotion_can_be_rolled_back_to_what_was_served_without_a_record() -> None:
+    routes = Routes().promote("3", PRODUCTION, AUTHOR, before="2").rollback(PRODUCTION, AUTHOR)
+    assert routes.aliases == {PRODUCTION: "2"}
+
+
+def test_a_second_promotion_of_the_same_version_asks_again_and_is_no_place_to_go_back_to() -> None:
+    routes = promoted("1", "2", "2")
+    assert routes.asked_for("2") == 3
+    assert routes.rollback(PRODUCTION, AUTHOR).aliases[PRODUCTION] == "1"
+
+
+def test_aliases_are_rolled_back_each_on_its_own() -> None:
+    routes = promoted("1", "2").promote("3", "staging", AUTHOR).promote("4", "staging", AUTHOR)
+    assert routes.rollback("staging", AUTHOR).aliases == {PRODUCTION: "2", "staging": "3"}
+    with pytest.raises(ChangeRefused, match="shadowy was never on another version"):
+        routes.rollback("shadowy", AUTHOR)
+
+
+def test_a_retired_version_has_no_name_and_is_skipped_by_rollbacks_until_it_is_promoted_again() -> None:
+    routes = promoted("1", "2", "3").promote("2", "staging", AUTHOR).with_canary("2", 0.5, AUTHOR).retire("2", AUTHOR)
+    assert (routes.named, routes.retired, routes.canary) == (("3",), ("2",), None)
+    assert routes.rollback(PRODUCTION, AUTHOR).aliases == {PRODUCTION: "1"}
+    assert promoted("2", routes=routes).retired == ()
+
+
+def test_production_and_what_is_retired_already_cannot_be_retired() -> None:
+    routes = promoted("1", "2")
+    with pytest.raises(ChangeRefused, match="version 2 is production: promote another one first"):
+        routes.retire("2", AUTHOR)
+    with pytest.raises(ChangeRefused, match="version 1 is retired already"):
+        routes.retire("1", AUTHOR).retire("1", AUTHOR)
+
+
+def test_a_canary_is_on_record_until_it_is_ended_or_becomes_production() -> None:
+    routes = promoted("1").with_canary("2", 0.05, AUTHOR)
+    assert (routes.canary, routes.named, routes.asked_for("2")) == (Canary(version="2", share=0.05), ("1", "2"), 2)
+    assert routes.promote("3", PRODUCTION, AUTHOR).canary == routes.canary
+    assert routes.promote("2", "staging", AUTHOR).canary == routes.canary
+    assert routes.promote("2", PRODUCTION, AUTHOR).canary is None
+    ended = routes.without_canary(AUTHOR)
+    assert (ended.canary, ended.history[-1].before, ended.history[-1].share) == (None, "2", 0)
+    for refused in (
+        lambda: ended.without_canary(AUTHOR),
+        lambda: routes.with_canary("1", 0.5, AUTHOR),
+        lambda: routes.with_canary("2", 0.0, AUTHOR),
+        lambda: routes.with_canary("2", 1.5, AUTHOR),
+    ):
+        with pytest.raises(ChangeRefused):
+            refused()
+
+
+def test_a_shadow_is_on_record_until_it_is_ended_or_becomes_production() -> None:
+    routes = promoted("1").with_shadow("2", AUTHOR)
+    assert (routes.shadow, routes.named, routes.asked_for("2")) == ("2", ("1",), 2)
+    assert routes.promote("2", PRODUCTION, AUTHOR).shadow is None
+    assert routes.retire("2", AUTHOR).shadow is None
+    ended = routes.without_shadow(AUTHOR)
+    assert (ended.shadow, ended.history[-1].before, ended.history[-1].after) == (None, "2", None)
+    for refused in (lambda: ended.without_shadow(AUTHOR), lambda: routes.with_shadow("1", AUTHOR)):
+        with pytest.raises(ChangeRefused):
+            refused()
+
+
+def test_the_history_is_bounded_and_can_still_be_rolled_back() -> None:
+    routes = promoted(*(str(1 + number % 2) for number in range(MOST_CHANGES + 10)))
+    assert len(routes.history) == MOST_CHANGES
+    assert routes.generation == MOST_CHANGES + 10
+    assert routes.rollback(PRODUCTION, AUTHOR).aliases[PRODUCTION] == "1"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"generation": 2},
+        {"aliases": {"production": "01"}},
+        {"aliases": {"PRODUCTION": "1"}},
+        {"canary": {"version": "1", "share": 0}},
+        {"canary": {"version": "1", "share": 1.1}},
+        {"canary": {"version": "../1", "share": 0.5}},
+        {"unknown": 1},
+    ],
+)
+def test_what_is_no_record_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Routes.model_validate(promoted("1").model_dump() | change)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("promote"), st.sampled_from("1234"), st.sampled_from([PRODUCTION, "staging"])),
+        st.tuples(st.just("rollback"), st.just(""), st.sampled_from([PRODUCTION, "staging"])),
+        st.tuples(st.just("retire"), st.sampled_from("1234"), st.just("")),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=tries(30, 2000), deadline=None)
+@given(STEPS)
+def test_whatever_is_done_names_are_kept_and_rollbacks_undo_promotions(steps: list[tuple[str, str, str]]) -> None:
+    routes = Routes()
+    for what, version, alias in steps:
+        before = routes
+        try:
+            match what:
+                case "promote":
+                    routes = routes.promote(version, alias, AUTHOR)
+                    earlier = before.aliases.get(alias)
+                    if earlier not in (None, version, *routes.retired):
+                        assert routes.rollback(alias, AUTHOR).aliases == before.aliases
+                case "rollback":
+                    routes = routes.rollback(alias, AUTHOR)
+                case "retire":
+                    routes = routes.retire(version, AUTHOR)
+        except ChangeRefused:
+            assert routes is before
+            continue
+        assert routes.generation == before.generation + 1
+        assert routes.history[:-1] == before.history
+        assert not set(routes.aliases.values()) & set(routes.retired)
+        assert Routes.model_validate_json(routes.model_dump_json()) == routes

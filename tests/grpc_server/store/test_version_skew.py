@@ -1,0 +1,129 @@
+"""A model that another scikit-learn trained: refused with the fix wherever it comes in, unless that is allowed."""
+
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression
+
+from foretell.check.check_command import check
+from foretell_contract.contract import Contract
+from grpc_server.checks.add_model import add_model
+from grpc_server.errors import ModelUnloadable
+from grpc_server.store.repository import Repository
+from grpc_server.store.version_skew import check_skew
+from tests.support.iris import CLASSES, COLUMNS
+from tests.support.models import candidates
+from tests.support.models.candidates import promote
+from tests.support.processes import refused
+from tests.support.servers.served_models import follow, opened, served
+
+HERE = version("scikit-learn")
+MAJOR, MINOR, *_ = HERE.split(".")
+PATCH = f"{MAJOR}.{MINOR}.99"
+FIX = r"was trained with scikit-learn 1\.2\.3, but \d\S* is to serve it: pip install 'scikit-learn==1\.2\.3', train it again"
+X = np.random.default_rng(0).random((60, 4))
+MODEL = LogisticRegression().fit(X, np.array(CLASSES)[np.arange(60) % 3])
+OLD = {"libraries": {"scikit-learn": "1.2.3"}}
+
+
+class Old(LogisticRegression):
+    """Pickles as a LogisticRegression that another version fitted."""
+
+    def __init__(self, fitted_with: str) -> None:
+        self.fitted_with = fitted_with
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LogisticRegression, (), MODEL.__getstate__() | {"_sklearn_version": self.fitted_with}
+
+
+def saved(folder: Path, fitted_with: str, suffix: str = ".joblib") -> Path:
+    file = folder / f"model{suffix}"
+    if suffix == ".skops":
+        with ZipFile(BytesIO(skops.io.dumps(MODEL))) as old, ZipFile(file, "w") as new:
+            for name in old.namelist():
+                new.writestr(name, old.read(name).replace(HERE.encode(), fitted_with.encode()))
+        return file
+    joblib.dump(Old(fitted_with), file)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("recorded", "passes"),
+    [(HERE, True), (PATCH, True), (f"{MAJOR}.{MINOR}rc1", False), (f"{MAJOR}.0.1", False), (f"0.{MINOR}.0", False), (None, True)],
+)
+def test_a_patch_is_no_skew_and_anything_more_is(recorded: str | None, passes: bool) -> None:
+    libraries = {"numpy": "1.0.0"} | ({"scikit-learn": recorded} if recorded else {})
+    for format_name in ("joblib", "skops"):
+        if passes:
+            check_skew(format_name, libraries, "m", allowed=False)
+        else:
+            with pytest.raises(ModelUnloadable, match=f"^m was trained with scikit-learn {recorded}, but {HERE} is to serve it"):
+                check_skew(format_name, libraries, "m", allowed=False)
+        check_skew(format_name, libraries, "m", allowed=True)
+    check_skew("onnx", libraries, "m", allowed=False)
+
+
+@pytest.mark.parametrize("suffix", [".joblib", ".skops"])
+def test_a_file_is_refused_when_it_is_added_unless_that_is_allowed(tmp_path: Path, suffix: str) -> None:
+    repository = Repository(tmp_path / "models")
+    file = saved(tmp_path, "1.2.3", suffix)
+    with pytest.raises(ModelUnloadable, match=FIX):
+        add_model(repository, file, "iris", COLUMNS)
+    assert repository.versions("iris") == []
+    add_model(repository, file, "iris", COLUMNS, allow_version_skew=True)
+    manifest = repository.manifest("iris", "1")
+    assert (manifest.format, manifest.libraries["scikit-learn"]) == ("skops", "1.2.3")
+
+
+def test_a_file_of_another_patch_is_added_and_the_patch_recorded(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "models")
+    add_model(repository, saved(tmp_path, PATCH), "iris", COLUMNS)
+    assert repository.manifest("iris", "1").libraries["scikit-learn"] == PATCH
+
+
+def test_a_pickle_that_no_longer_loads_says_who_fitted_it(tmp_path: Path) -> None:
+    joblib.dump([Old("1.2.3"), candidates.Loaded(explode)], tmp_path / "model.joblib")
+    with pytest.raises(
+        ModelUnloadable, match=r"does not load \(AttributeError\): it was fitted with scikit-learn 1\.2\.3, so install"
+    ):
+        add_model(Repository(tmp_path), tmp_path / "model.joblib", "iris", COLUMNS)
+
+
+def explode() -> None:
+    raise AttributeError("gone")
+
+
+def test_a_promotion_is_refused_at_the_gate_and_production_answers_on(tmp_path: Path, contract: Contract) -> None:
+    candidates.add_steady(tmp_path, 1)
+    promote(tmp_path, "1")
+    skewed = candidates.add(tmp_path, candidates.Pickled(0.5), **OLD)
+    for allowed in (False, True):
+        with opened(tmp_path, contract, allow_version_skew=allowed) as host:
+            follow(host, tmp_path, skewed)
+            if allowed:
+                assert (host.refused, served(host)) == (None, skewed)
+            else:
+                assert host.refused is not None
+                assert (host.refused.version, host.refused.gate, served(host)) == (skewed, "load", "1")
+                assert "model 'iris' version 2 was trained with scikit-learn 1.2.3" in host.refused.reason
+
+
+def test_a_start_is_refused_in_one_line_and_check_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidates.add(tmp_path, candidates.Pickled(0.5), **OLD)
+    settings = {"models": str(tmp_path), "protos": str(Path("protos").resolve()), "grpc_address": "127.0.0.1:0"}
+    code, stderr = refused("grpc_server", **settings)
+    assert (code, stderr.count("\n")) == (2, 1)
+    (found,) = check(Path("protos"), tmp_path, "iris")
+    assert found.is_error
+    assert found.problem.reason in stderr
+    monkeypatch.setenv("FORETELL_ALLOW_VERSION_SKEW", "true")
+    (found,) = check(Path("protos"), tmp_path, "iris")
+    assert not found.is_error
+    assert "was added with scikit-learn 1.2.3" in found.problem.reason

@@ -1,0 +1,51 @@
+"""A server that is killed at any step of a rollout serves the last record when it is back."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from foretell_contract.contract import Contract
+from grpc_server.versions.startup import open_served_model
+from tests.grpc_server.store.test_route_store import WRITING
+from tests.support.models.candidates import add_steady, loader, promote
+from tests.support.processes import ROOT
+
+ROLL_OUT = """
+import sys, threading
+from pathlib import Path
+from contract.contract import load
+from grpc_server.versions.startup import open_host
+from tests.grpc_server.candidates import loader, promote
+root = Path(sys.argv[1])
+host = open_host(loader(root, load(Path("protos")), keep_warm=0))
+promote(root, "2")
+host.look()
+threading.Event().wait(60)
+"""
+
+
+PLACES = ("tried", "loaded", "before-flip", "after-flip", "before-close")
+
+
+def test_every_place_where_a_process_may_die_is_tried() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "grpc_server").glob("*.py"))
+    assert set(re.findall(r'failpoint\("([^"]+)"\)', code)) == {*PLACES, *WRITING}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_was_written_is_served_wherever_the_server_was_killed(tmp_path: Path, contract: Contract, place: str) -> None:
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    environment = os.environ | {"FORETELL_FAILPOINT": place, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", ROLL_OUT, str(tmp_path)], env=environment, cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    host = open_served_model(loader(tmp_path, contract))
+    try:
+        assert (host.lineup.production.version.version, host.lineup.production.generation) == ("2", 2)
+    finally:
+        host.close(10)

@@ -1,0 +1,112 @@
+"""The gates before a version answers: each fault is refused by its own, and production answers on whatever a version does there."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from foretell_contract.contract import Contract
+from grpc_server.checks.gates import Gates
+from grpc_server.errors import ModelError
+from tests.support.iris import CLASSES
+from tests.support.models import candidates
+from tests.support.models.candidates import add, add_steady, golden, loader, promote, rollback
+from tests.support.servers.served_models import follow, in_memory, opened, served, settled
+
+FAULTS = {
+    "wrong-width": (candidates.Narrow(0.5), {}, "contract", "has 3 columns, its manifest names 4"),
+    "class-order": (candidates.Backwards(0.5), {}, "contract", "tells virginica, versicolor, setosa apart"),
+    "class-order-in-the-manifest-too": (
+        candidates.Backwards(0.1),
+        {"classes": CLASSES[::-1], "rows": golden(0.1)},
+        "golden",
+        "gives setosa 0.000000 for golden row 1, expected 0.100000",
+    ),
+    "other-names": (candidates.Steady(0.5), {"columns": ("a", "b", "c", "d")}, "contract", "sepal_length"),
+    "dtype": (candidates.Words(0.5), {}, "contract", r"cannot answer the example of iris.v1.Features \(ValueError"),
+    "not-a-number": (candidates.NotANumber(0.5), {}, "contract", "not finite"),
+    "golden": (candidates.Steady(0.5), {"rows": golden(0.4)}, "golden", "gives setosa 0.500000 for golden row 1"),
+    "slow": (candidates.Slow(0.5), {}, "warm-up", "s for a row, but max_row_seconds is 0.1"),
+    "exit": (candidates.Loaded(candidates.leave), {}, "load", r"fails \(SystemExit: enough\)"),
+    "no-model": ({}, {}, "load", "dict is no fitted estimator that predicts or transforms rows of a known number of columns"),
+}
+
+
+FATAL = {
+    "crash-while-loading": (candidates.Loaded(candidates.segfault), "load", "ended its process by signal SIGSEGV"),
+    "crash": (candidates.Crashing(0.5), "contract", "ended its process by signal SIGSEGV"),
+    "hang-while-loading": (candidates.Loaded(candidates.hang), "load", "took longer than gate_seconds, 5 s"),
+    "hang": (candidates.Hanging(0.5), "contract", "took longer than gate_seconds, 5 s"),
+    "golden": (candidates.Steady(0.5), "golden", "gives setosa 0.500000 for golden row 1, expected 0.400000"),
+}
+
+
+@pytest.mark.parametrize(("model", "facts", "gate", "says"), FAULTS.values(), ids=FAULTS)
+def test_each_fault_is_refused_by_its_own_gate(
+    tmp_path: Path, contract: Contract, model: object, facts: dict[str, Any], gate: str, says: str
+) -> None:
+    version = add(tmp_path, model, **facts)
+    with pytest.raises(ModelError, match=says) as refused:
+        loader(tmp_path, contract, max_row_seconds=0.1).load(version, Gates("version 1"))
+    assert refused.value.gate == gate
+
+
+@pytest.mark.parametrize(("model", "gate", "says"), FATAL.values(), ids=FATAL)
+def test_whatever_a_version_does_at_a_gate_production_answers_on(
+    tmp_path: Path, contract: Contract, model: object, gate: str, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_steady(tmp_path, 1)
+    promote(tmp_path, "1")
+    with opened(tmp_path, contract, gate_seconds=5 if "gate_seconds" in says else 30) as host, caplog.at_level(logging.ERROR):
+        follow(host, tmp_path, add(tmp_path, model, golden(0.4)))
+        assert host.refused is not None
+        assert (host.refused.version, host.refused.gate, host.refused.generation) == ("2", gate, 2)
+        assert says in host.refused.reason
+        assert f"version 2 is refused at the gate {gate}: " in caplog.text
+        assert (served(host), host.lineup.production.generation, in_memory(host)) == ("1", 1, ["1"])
+
+
+def test_a_file_that_was_altered_is_refused_by_its_digest(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    (tmp_path / "iris/2/model.onnx").write_bytes(b"else")
+    with opened(tmp_path, contract) as host:
+        follow(host, tmp_path, "2")
+        assert host.refused is not None
+        assert host.refused.gate == "digest"
+
+
+def test_a_refused_version_is_tried_again_only_when_it_is_asked_for_again(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 1)
+    promote(tmp_path, "1")
+    broken = tmp_path / "iris/2/model.onnx"
+    add(tmp_path, candidates.Steady(0.02))
+    good = broken.read_bytes()
+    broken.write_bytes(b"else")
+    with opened(tmp_path, contract) as host:
+        follow(host, tmp_path, "2")
+        broken.write_bytes(good)
+        promote(tmp_path, "1", "staging")
+        host.look()
+        assert (host.rollout, served(host)) == (None, "1")
+        assert host.lineup.aliases["staging"].generation == 3
+        follow(host, tmp_path, "2")
+        assert (served(host), host.lineup.production.generation) == ("2", 4)
+
+
+def test_a_rollback_need_not_wait_for_a_version_that_hangs_at_a_gate(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    with opened(tmp_path, contract) as host:
+        follow(host, tmp_path, "2")
+        promote(tmp_path, add(tmp_path, candidates.Hanging(0.5)))
+        host.look()
+        assert host.rollout is not None
+        assert host.rollout.version == "3"
+        rollback(tmp_path)
+        rollback(tmp_path)
+        host.look()
+        assert served(host) == "1"
+        settled(host)
+        assert (host.refused, in_memory(host)) == (None, ["1", "2"])

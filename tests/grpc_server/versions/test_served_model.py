@@ -1,0 +1,180 @@
+"""One model that follows its record: what is promoted answers, what is not named goes, and nothing else changes what is served."""
+
+import contextlib
+import random
+import resource
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from foretell_contract.contract import Contract
+from grpc_server.errors import ChangeRefused, RecordUnreadable
+from grpc_server.store.repository import Repository
+from grpc_server.store.route_store import ROUTES, RouteStore
+from grpc_server.versions.startup import open_served_model
+from tests.support.effort import tries
+from tests.support.models import candidates
+from tests.support.models.candidates import add, add_steady, loader, promote, rollback, until
+from tests.support.servers.served_models import follow, in_memory, opened, served, settled
+
+
+def test_without_a_record_the_newest_version_answers_and_stays(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 2)
+    with opened(tmp_path, contract) as host:
+        assert (served(host), host.lineup.production.generation) == ("2", 0)
+        add_steady(tmp_path, 1)
+        promote(tmp_path, "1", "staging")
+        host.look()
+        assert host.lineup.loading == {"1", "staging"}
+        settled(host)
+        assert (served(host), sorted(host.lineup.aliases)) == ("2", ["production", "staging"])
+
+
+@pytest.mark.parametrize("placement", ["inline", "process"])
+def test_a_promotion_answers_once_it_is_through_the_gates_and_a_rollback_at_once(
+    tmp_path: Path, contract: Contract, placement: str
+) -> None:
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    with opened(tmp_path, contract, placement=placement, workers="1") as host:
+        promote(tmp_path, "2")
+        host.look()
+        assert served(host) == "1"
+        settled(host)
+        assert (served(host), host.lineup.production.generation, in_memory(host)) == ("2", 2, ["1", "2"])
+        rollback(tmp_path)
+        host.look()
+        assert (served(host), host.lineup.production.generation, host.rollout) == ("1", 3, None)
+
+
+def test_a_version_is_announced_before_the_first_call_can_reach_it(tmp_path: Path, contract: Contract) -> None:
+    """Else its first rows would wait until somebody looks for rows again."""
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    with opened(tmp_path, contract, keep_warm=0) as host:
+        seen: list[tuple[str, list[str]]] = []
+        host.changed = lambda: seen.append((served(host), in_memory(host)))
+        promote(tmp_path, "2")
+        host.look()
+        until(host, lambda: in_memory(host) == ["2"])
+        assert ("1", ["1", "2"]) in seen
+        assert seen[-1] == ("2", ["2"])
+
+
+def test_the_last_versions_are_kept_warm_and_those_before_are_closed(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 3)
+    promote(tmp_path, "1")
+    with opened(tmp_path, contract, keep_warm=1) as host:
+        for version in "23":
+            follow(host, tmp_path, version)
+        until(host, lambda: len(host.versions) == 2)
+        assert in_memory(host) == sorted(host.lineup.versions) == ["2", "3"]
+
+
+def test_a_retired_version_is_not_kept(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    with opened(tmp_path, contract) as host:
+        follow(host, tmp_path, "2")
+        candidates.change(tmp_path, lambda routes: routes.retire("1", candidates.AUTHOR))
+        host.look()
+        until(host, lambda: in_memory(host) == ["2"])
+
+
+def test_a_record_that_cannot_be_read_leaves_what_is_served(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    with opened(tmp_path, contract) as host:
+        record = tmp_path / "iris" / ROUTES
+        good = record.read_bytes()
+        record.write_bytes(b"{}}")
+        host.look()
+        assert (served(host), host.trouble != "") == ("1", True)
+        record.write_bytes(good)
+        host.look()
+        assert (served(host), host.trouble) == ("1", "")
+    record.write_bytes(b"{}}")
+    with pytest.raises(RecordUnreadable, match=r"routes.json is no record of routes \(the file: Invalid JSON"):
+        open_served_model(loader(tmp_path, contract))
+
+
+def test_a_record_that_cannot_be_read_for_a_moment_is_followed_after_it(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    with opened(tmp_path, contract) as host:
+        promote(tmp_path, "2", "staging")
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        try:
+            host.look()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert host.trouble.endswith("routes.json cannot be read: Too many open files")
+        host.look()
+        assert (host.routes.generation, host.trouble) == (2, "")
+
+
+def test_a_record_restored_from_a_copy_asks_again_for_what_was_refused(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    record = tmp_path / "iris" / ROUTES
+    copy = record.read_bytes()
+    manifest = tmp_path / "iris" / "2" / "manifest.json"
+    good = manifest.read_bytes()
+    with opened(tmp_path, contract) as host:
+        manifest.write_bytes(b"{}")
+        follow(host, tmp_path, "2")
+        assert (served(host), host.refused is not None) == ("1", True)
+        manifest.write_bytes(good)
+        record.write_bytes(copy)
+        host.look()
+        assert host.refused is None
+        follow(host, tmp_path, "2")
+        assert (served(host), host.lineup.production.generation) == ("2", 2)
+
+
+STORMS, CHANGES = tries(8, 32), tries(3, 12)
+
+
+@pytest.mark.timeout(600)
+def test_a_storm_of_changes_ends_in_what_the_last_record_says(tmp_path: Path, contract: Contract) -> None:
+    """Threads add, promote, roll back and retire at random while the host follows; versions are loaded and closed all the time."""
+    add_steady(tmp_path, 4)
+    promote(tmp_path, "1")
+
+    def storm(seed: int) -> None:
+        chance = random.Random(seed)
+        for _ in range(CHANGES):
+            version, alias = chance.choice("1234"), chance.choice(["production", "staging", "next"])
+            if chance.random() < 0.1:
+                version = add(tmp_path, candidates.Steady(0.5))
+            edit = chance.choice(
+                [
+                    lambda routes, v=version, a=alias: routes.promote(v, a, candidates.AUTHOR),
+                    lambda routes, a=alias: routes.rollback(a, candidates.AUTHOR),
+                    lambda routes, v=version: routes.retire(v, candidates.AUTHOR),
+                    lambda routes, v=version: routes.with_canary(v, 0.5, candidates.AUTHOR),
+                ]
+            )
+            with contextlib.suppress(ChangeRefused):
+                acknowledged.append(candidates.change(tmp_path, edit).generation)
+
+    acknowledged: list[int] = []
+    with opened(tmp_path, contract) as host:
+        with ThreadPoolExecutor(STORMS) as pool:
+            storms = [pool.submit(storm, seed) for seed in range(STORMS)]
+            while not all(one.done() for one in storms):
+                host.look()
+        for one in storms:
+            one.result()
+        routes = RouteStore(Repository(tmp_path)).read("iris")
+        assert sorted(acknowledged) == list(range(2, routes.generation + 1))
+        host.look()
+        until(host, lambda: host.rollout is None and len(host.versions) == len(host.lineup.versions))
+        assert {alias: member.version.version for alias, member in host.lineup.aliases.items()} == routes.aliases
+        canary = host.lineup.canary
+        assert (canary and canary.member.version.version) == (routes.canary and routes.canary.version)
+        assert set(routes.named) <= set(host.lineup.versions)
+        assert len(host.lineup.versions) <= len(routes.named) + host._loader.settings.keep_warm
+        assert host.refused is None

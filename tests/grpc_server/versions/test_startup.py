@@ -1,0 +1,72 @@
+"""The start of a host: it serves the newest version on record that gets through, and tries no other again."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from foretell_contract.contract import Contract
+from grpc_server.errors import ModelError
+from grpc_server.versions.startup import open_served_model
+from tests.support.models import candidates
+from tests.support.models.candidates import add, add_steady, loader, promote
+from tests.support.servers.served_models import follow, opened, served
+
+
+def test_a_start_that_must_refuse_production_serves_the_version_before(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 3)
+    for version in "123":
+        promote(tmp_path, version)
+    for version in "23":
+        (tmp_path / "iris" / version / "model.onnx").write_bytes(b"else")
+    with opened(tmp_path, contract) as host:
+        assert served(host) == "1"
+        assert host.refused is not None
+        assert (host.refused.version, host.refused.gate) == ("3", "digest")
+    (tmp_path / "iris/1/model.onnx").write_bytes(b"else")
+    with pytest.raises(ModelError, match=r"iris/3/model.onnx is not as it was added"):
+        open_served_model(loader(tmp_path, contract))
+
+
+def test_a_start_without_the_files_of_production_serves_the_version_before(tmp_path: Path, contract: Contract) -> None:
+    add_steady(tmp_path, 2)
+    for version in "12":
+        promote(tmp_path, version)
+    shutil.rmtree(tmp_path / "iris" / "2")
+    with opened(tmp_path, contract) as host:
+        assert served(host) == "1"
+        assert host.refused is not None
+        assert (host.refused.version, host.refused.gate) == ("2", "digest")
+
+
+@pytest.mark.parametrize(("kind", "gate"), [(candidates.Crashing, "contract"), (candidates.Hanging, "contract")])
+def test_a_start_outlives_a_production_that_has_never_answered(
+    tmp_path: Path, contract: Contract, kind: type[candidates.Steady], gate: str
+) -> None:
+    """As after a server was killed while it tried what was put on record unchecked."""
+    add_steady(tmp_path, 1)
+    promote(tmp_path, "1")
+    promote(tmp_path, add(tmp_path, kind(0.5)))
+    with opened(tmp_path, contract, gate_seconds=2) as host:
+        assert served(host) == "1"
+        assert host.refused is not None
+        assert (host.refused.version, host.refused.gate) == ("2", gate)
+
+
+def test_what_has_answered_is_not_tried_again_at_a_start(
+    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_steady(tmp_path, 2)
+    promote(tmp_path, "1")
+    with opened(tmp_path, contract) as host:
+        follow(host, tmp_path, "2")
+        assert served(host) == "2"
+    told = loader(tmp_path, contract)
+    monkeypatch.setattr(told, "_forks", None)  # No process could be had.
+    host = open_served_model(told)
+    assert served(host) == "2"
+    host.close(10)
+    shutil.rmtree(tmp_path / "iris/2")
+    assert add(tmp_path, candidates.Crashing(0.5)) == "2"  # It has the number, and has answered nothing.
+    with opened(tmp_path, contract) as host:
+        assert served(host) == "1"

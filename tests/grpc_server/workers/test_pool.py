@@ -1,0 +1,253 @@
+"""The pool under models that crash, hang, raise and swell: only the culprit's run fails, and no worker is left over."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from grpc_server.calls.batcher import Batcher, Job
+from grpc_server.calls.call import Call
+from grpc_server.calls.refusal import Failure, Refusal
+from grpc_server.errors import ModelError
+from grpc_server.rows.mixed_rows import JobRows, Matrix
+from grpc_server.store.repository import Repository
+from grpc_server.workers.pool import Pool
+from grpc_server.workers.worker_handle import ModelRaised, NoWorker, Origin, RunFailed, WorkerEnded, WorkerHung
+from tests.support.models.misbehaving import FIFO, Deed, Wayward, add, descendants, rows, until_gone
+from tests.support.processes import until
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Origin:
+    root = tmp_path_factory.mktemp("pool") / "models"
+    return Origin(root, "wayward", "1", add(Repository(root), Wayward()))
+
+
+@pytest.fixture
+def own(origin: Origin, tmp_path: Path) -> Origin:
+    """By a path of its own, so that a test can tell its workers from those of other tests."""
+    (tmp_path / "models").symlink_to(origin.root)
+    return replace(origin, root=tmp_path / "models")
+
+
+@contextmanager
+def pool_of(origin: Origin, *, workers: int = 1, seconds: float = 30.0, max_megabytes: int = 0) -> Iterator[Pool]:
+    pool = Pool(origin, rows(Deed.ANSWER), workers=workers, seconds=seconds, max_megabytes=max_megabytes)
+    try:
+        yield pool
+    finally:
+        pool.close(10.0)
+
+
+@pytest.fixture(scope="module")
+def pool(origin: Origin) -> Iterator[Pool]:
+    """Two workers and a spare, for all that they survive."""
+    with pool_of(origin, workers=2) as started:
+        yield started
+
+
+def run(pool: Pool, *deeds: Deed) -> Matrix:
+    return pool.runners[0](rows(*deeds))
+
+
+def failure(pool: Pool, *deeds: Deed) -> RunFailed | None:
+    try:
+        run(pool, *deeds)
+    except RunFailed as failed:
+        return failed
+    return None
+
+
+def pid(pool: Pool) -> int:
+    return int(run(pool, Deed.SAY_PID)[0, 0])
+
+
+def until_whole(pool: Pool) -> None:
+    """Another test may have taken the spare."""
+    until(lambda: pool.idle > len(pool.runners))
+
+
+def workers_of(origin: Origin) -> list[int]:
+    """Process ids."""
+    return [pid for pid in descendants(os.getpid()) if is_worker(pid, origin)]
+
+
+def is_worker(pid: int, origin: Origin) -> bool:
+    try:
+        shown = Path(f"/proc/{pid}/comm").read_text()
+        return shown == "worker wayward\n" and str(origin.root) in Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return False
+
+
+def test_runs_of_several_threads_get_their_own_answers(pool: Pool) -> None:
+    def answers(runner: Any, start: int) -> bool:
+        return all(runner(rows(Deed.ANSWER, value=value)).tolist() == [[value, 1 - value]] for value in range(start, start + 200))
+
+    assert len(pool.runners) == 2
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(answers, pool.runners * 2, [0, 1_000, 2_000, 3_000]))
+
+
+def test_without_a_spare_there_is_one_process_and_another_after_it(own: Origin) -> None:
+    pool = Pool(own, rows(Deed.ANSWER), workers=1, seconds=30.0, max_megabytes=0, spare=False)
+    try:
+        lost = pid(pool)
+        assert workers_of(own) == [lost]
+        assert isinstance(failure(pool, Deed.EXIT), WorkerEnded)
+        assert pid(pool) != lost
+    finally:
+        pool.close(10.0)
+
+
+def test_a_model_that_raises_keeps_its_worker(pool: Pool) -> None:
+    before = pid(pool)
+    with pytest.raises(ModelRaised, match="ValueError"):
+        run(pool, Deed.RAISE)
+    assert pid(pool) == before
+
+
+def test_a_lost_worker_is_replaced_at_once_and_as_often_as_it_happens(pool: Pool) -> None:
+    seen = set()
+    for _ in range(2):
+        lost = pid(pool)
+        seen.add(lost)
+        with pytest.raises(WorkerEnded, match=r"worker \d+ of model 'wayward' version 1 ended during a run of 1 rows"):
+            run(pool, Deed.EXIT)
+        assert pid(pool) != lost
+    assert len(seen) == 2
+
+
+def test_a_worker_that_is_killed_while_idle_is_replaced(pool: Pool, origin: Origin, caplog: pytest.LogCaptureFixture) -> None:
+    until_whole(pool)
+    lost, before = pid(pool), workers_of(origin)
+    os.kill(lost, signal.SIGKILL)
+    until(lambda: not set(workers_of(origin)) <= set(before))
+    assert pid(pool) != lost
+    assert f"worker {lost} of model 'wayward' version 1 ended with code -9; another is started" in caplog.text
+
+
+def test_of_a_batch_only_the_row_that_ends_its_worker_fails(pool: Pool) -> None:
+    until_whole(pool)
+    batcher = Batcher(pool.runners, max_rows=64, max_waiting=1_000)
+    outcomes: list[JobRows | Refusal] = []
+    for deed in [Deed.ANSWER, Deed.EXIT, Deed.ANSWER, Deed.ANSWER]:
+        batcher.submit(Job(rows(deed), Call("test", None), outcomes.append, lambda: None))
+    batcher.close(100)  # Starting the next worker takes long on a busy machine.
+    answered = [outcome for outcome in outcomes if not isinstance(outcome, Refusal)]
+    assert [np.asarray(outcome).tolist() for outcome in answered] == [[[0.25, 0.75]]] * 3
+    assert [type(outcome) for outcome in outcomes if isinstance(outcome, Refusal)] == [Failure]
+
+
+@pytest.fixture(scope="module")
+def strict(origin: Origin) -> Iterator[Pool]:
+    """One worker and a spare, under limits."""
+    with pool_of(origin, seconds=1.0, max_megabytes=400) as started:
+        yield started
+
+
+def test_a_worker_that_swells_is_replaced_between_two_runs(strict: Pool, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    until_whole(strict)  # A spare that comes later would be the next to run.
+    first = pid(strict)
+    for _ in range(8):
+        assert run(strict, Deed.HOARD).tolist() == [[0.25, 0.75]]
+    until(lambda: pid(strict) != first)
+    until_gone(first)
+    assert f"worker {first} of model 'wayward' version 1 takes more than 400 MB and is replaced" in caplog.text
+    assert "ended with code" not in caplog.text
+
+
+def test_a_worker_that_hangs_is_killed_and_replaced_by_the_spare(
+    strict: Pool, origin: Origin, caplog: pytest.LogCaptureFixture
+) -> None:
+    until_whole(strict)
+    hung, before = pid(strict), workers_of(origin)
+    with pytest.raises(WorkerHung, match=f"worker {hung} of model 'wayward' version 1 did not answer within 1 s"):
+        run(strict, Deed.HANG)
+    spare = pid(strict)
+    assert spare != hung
+    assert spare in before
+    until_gone(hung)
+    assert f"worker {hung} of model 'wayward' version 1 did not answer within 1 s and was killed" in caplog.text
+
+
+def test_a_memory_limit_below_a_fresh_worker_is_refused_at_start(own: Origin) -> None:
+    with pytest.raises(ModelError, match=r"^worker_max_mb is 5, but a worker of model 'wayward' version 1 takes \d+ MB"):
+        Pool(own, rows(Deed.ANSWER), workers=2, seconds=30.0, max_megabytes=5)
+    assert workers_of(own) == []
+
+
+def test_a_pool_whose_workers_cannot_start_again_says_so_and_recovers(origin: Origin) -> None:
+    file = origin.root / "wayward/1/model.joblib"
+    whole = file.read_bytes()
+    with pool_of(origin) as pool:
+        file.write_bytes(b"")
+        while not isinstance(failed := failure(pool, Deed.EXIT), NoWorker):
+            pass
+        assert re.match(r"no worker of model 'wayward' version 1: .*model.joblib is not as it was added", str(failed))
+        file.write_bytes(whole)
+        while failure(pool, Deed.ANSWER):
+            pass
+
+
+def test_a_job_that_was_alone_outlives_its_worker(own: Origin, fifo: Path) -> None:
+    outcomes: list[JobRows | Refusal] = []
+    with pool_of(own) as pool:
+        batcher = Batcher(pool.runners, max_rows=64, max_waiting=1_000)
+        lost = pid(pool)
+        batcher.submit(Job(rows(Deed.WAIT), Call("test", None), outcomes.append, lambda: None))
+        with fifo.open("wb"):  # Opens once the model reads.
+            os.kill(lost, signal.SIGKILL)
+        while not outcomes:
+            with suppress(OSError):  # Nobody reads yet.
+                os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        batcher.close(10)
+        assert pid(pool) != lost
+    assert np.asarray(outcomes).tolist() == [[[0.25, 0.75]]]
+
+
+@contextmanager
+def waiting(pool: Pool, fifo: Path) -> Iterator[Future[Matrix]]:
+    """A run that has begun and goes on to the end of the block."""
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(run, pool, Deed.WAIT)
+        with fifo.open("wb"):  # Opens once the model reads.
+            yield answer
+
+
+@pytest.fixture
+def fifo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setenv(FIFO, str(tmp_path / "fifo"))
+    return tmp_path / "fifo"
+
+
+def test_closing_waits_for_a_run_and_leaves_no_process(own: Origin, fifo: Path) -> None:
+    with pool_of(own) as pool, ThreadPoolExecutor(1) as thread:
+        with waiting(pool, fifo) as answer:
+            started = workers_of(own)
+            closing = thread.submit(pool.close, 20.0)
+            while (failed := failure(pool, Deed.ANSWER)) is None:
+                pass
+            assert str(failed) == "no worker of model 'wayward' version 1: the pool is closed"
+            assert not closing.done()
+        assert answer.result(20).tolist() == [[0.25, 0.75]]
+        closing.result(20)
+        assert not any(Path(f"/proc/{pid}").exists() for pid in started)  # Not as a zombie either.
+        assert workers_of(own) == []
+
+
+def test_closing_kills_what_takes_too_long(own: Origin, fifo: Path) -> None:
+    with pool_of(own) as pool, waiting(pool, fifo) as answer:
+        pool.close(0.1)
+        assert isinstance(answer.exception(20), WorkerEnded)
+        assert workers_of(own) == []

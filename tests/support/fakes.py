@@ -1,0 +1,104 @@
+"""The one thing that tests replace: a model."""
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from foretell_contract.contract import Contract
+from grpc_server.calls.admission import Admission
+from grpc_server.calls.batcher import Batcher
+from grpc_server.loading.loader import Loader
+from grpc_server.loading.model import Model
+from grpc_server.loading.version import Version
+from grpc_server.rows.binding import Binding
+from grpc_server.rows.mixed_rows import Dtype, Matrix, Rows
+from grpc_server.rows.outputs import Source, probabilities
+from grpc_server.runtimes.runtime import Classes
+from grpc_server.settings import ServerSettings
+from grpc_server.store.manifest import Manifest
+from grpc_server.store.route_table import Routes
+from grpc_server.versions.registry import Registry
+from grpc_server.versions.served_model import ServedModel
+from grpc_server.workers.cost import Cost, Placement
+from grpc_server.workers.fork_server import ForkServer
+from tests.support.iris import CLASSES, COLUMNS
+
+
+def even(rows: Matrix) -> Matrix:
+    """The same probability for every class."""
+    return np.full((len(rows), 3), 1 / 3)
+
+
+class FakeRuntime:
+    """Predicts as told and remembers how many rows each run had."""
+
+    columns: tuple[str, ...] | None = COLUMNS
+    width = 4
+    classes = CLASSES
+    targets = ()
+
+    def __init__(self, predict: Callable[[Matrix], Matrix] = even) -> None:
+        self._predict = predict
+        self.runs: list[int] = []
+
+    def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes) -> tuple[Source, ...]:
+        return (probabilities(3, self.predict),)
+
+    def predict(self, rows: Matrix) -> Matrix:
+        self.runs.append(len(rows))
+        return self._predict(rows)
+
+
+class Held(AbstractContextManager["Held"]):
+    """A model that waits inside its run until it is let go; the end of the `with` block lets go for good."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        """Released once a run."""
+        self._go = threading.Event()
+
+    def __call__(self, rows: Matrix) -> Matrix:
+        self.entered.release()
+        assert self._go.wait(30)
+        return even(rows)
+
+    def go(self) -> None:
+        self._go.set()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.go()
+
+
+MANIFEST = Manifest(
+    format="joblib",
+    artifact="model.joblib",
+    files={"model.joblib": "00"},
+    libraries={},
+    columns=COLUMNS,
+    classes=CLASSES,
+    created=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+def registry_of(
+    contract: Contract, runtime: FakeRuntime, *, max_rows: int = 1024, max_waiting: int = 20_000, inline: bool = False
+) -> Registry:
+    """A registry in which `runtime` answers the only service of `contract`."""
+    (service,) = contract.services
+    bindings = {method.name: Binding(contract, method, COLUMNS, CLASSES) for method in service.methods}
+    batcher = Batcher([runtime.predict], max_rows=max_rows, max_waiting=max_waiting, inline=inline)
+    model = Model("iris", "7", MANIFEST, service, bindings, batcher, Cost(0.0001, math.inf), Placement.INLINE, workers=1)
+    return hosting(contract, [model])
+
+
+def hosting(contract: Contract, models: list[Model]) -> Registry:
+    """A registry of models of one name, a service each."""
+    admission, forks = Admission(), ForkServer("candidates")
+    loader = Loader(models[0].name, contract, ServerSettings(models=Path("/nowhere")), admission, forks)
+    return Registry(contract, [ServedModel(loader, Version(models, contract.rules, admission), Routes())], admission, forks)

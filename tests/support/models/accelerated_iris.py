@@ -1,0 +1,46 @@
+"""The iris model for conversions: its rows within 0 and 1, and how it is added."""
+
+import json
+from typing import Any
+
+import joblib
+import numpy as np
+from sklearn.datasets import load_iris
+from sklearn.preprocessing import minmax_scale
+
+from foretell_contract.contract import Contract
+from grpc_server.checks.add_model import Added, add_model
+from grpc_server.checks.probe_rows import Ranges
+from grpc_server.store.repository import Repository
+from grpc_server.rows.mixed_rows import Matrix
+from grpc_server.runtimes.runtime import Runtime
+from grpc_server.rows.mixed_rows import PLAIN
+from tests.support.iris import CLASSES, COLUMNS
+
+IRIS = load_iris()
+X, Y = minmax_scale(IRIS.data), IRIS.target_names[IRIS.target]
+NONE = np.zeros(4, dtype=bool)
+UNIT = Ranges(np.zeros(4), np.ones(4), NONE, NONE)
+
+
+def add(repository: Repository, classifier: Any, acceleration: Any, contract: Contract | None, golden: bytes = b"") -> Added:
+    repository.root.mkdir(exist_ok=True)
+    file = repository.root.parent / "model.joblib"
+    joblib.dump(classifier, file)
+    return add_model(repository, file, "iris", COLUMNS, golden, acceleration=acceleration, contract=contract)
+
+
+def golden_rows(classifier: Any) -> bytes:
+    lines = [
+        {
+            "features": dict(zip(COLUMNS, row.tolist(), strict=True)),
+            "probabilities": dict(zip(CLASSES, answer.tolist(), strict=True)),
+        }
+        for row, answer in zip(X[::30], classifier.predict_proba(X[::30]), strict=True)
+    ]
+    return "\n".join(map(json.dumps, lines)).encode()
+
+
+def said(runtime: Runtime, rows: Matrix) -> Matrix:
+    """What it says at the least: the probabilities of a classifier, the values of a regressor."""
+    return runtime.sources([PLAIN] * runtime.width, rows[:1], [CLASSES])[0].run(rows)

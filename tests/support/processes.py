@@ -1,0 +1,159 @@
+"""Foretell's processes as a user starts them: on free ports, stopped at the end of a `with` block."""
+
+import os
+import re
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from foretell_lifecycle.process import Launcher, run
+
+ROOT = Path(__file__).parents[2]
+ANY_PORT = "127.0.0.1:0"
+
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""As `verify` of calls that are many: to read the certificates of all authorities takes each 17 ms."""
+
+LAYOUTS: dict[str, tuple[list[str], list[str]]] = {
+    "inside": ([], ["foretell.serve.server_and_bridge"]),
+    "beside": (["--bridge", "beside"], ["grpc_server", "rest_bridge"]),
+    "two": (["--processes", "2"], ["foretell.serve.server_and_bridge"] * 2),
+    "two-beside": (["--processes", "2", "--bridge", "beside"], ["grpc_server", "grpc_server", "rest_bridge", "rest_bridge"]),
+}
+"""Ways to run `foretell serve`: its arguments, and the modules of the processes below it."""
+
+
+@dataclass
+class Foretell:
+    """A running `foretell serve`."""
+
+    process: subprocess.Popen[str]
+    grpc: str
+    """HOST:PORT."""
+    http: str
+    """Address with its scheme."""
+    banner: str
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 30) -> int:
+        """Send a signal and wait; the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+
+def copy_models(models: Path, to: Path) -> None:
+    """A repository of one's own, without the sockets of servers that run on the other."""
+    shutil.copytree(models, to, ignore=shutil.ignore_patterns(".control"))
+
+
+@contextmanager
+def foretell(models: Path, *arguments: str, stderr: IO[str] | None = None, **settings: str) -> Iterator[Foretell]:
+    """`foretell serve` on free ports, with settings such as `drain_seconds="2"`.
+
+    Models run in line unless `arguments` say otherwise: a busy machine would put them into processes, and take long to start those.
+    """
+    command = [sys.executable, "-m", "foretell", "serve", "--models", str(models), "--protos", str(ROOT / "protos")]
+    command += ["--grpc-address", ANY_PORT, "--http-address", ANY_PORT, "--placement", "inline", *arguments]
+    with _running(command, stderr, settings) as process:
+        banner = _until(process, "Ctrl-C stops it.")
+        grpc, http = re.search(r"gRPC +(\S+)", banner), re.search(r"REST +(\S+)", banner)
+        assert grpc, banner
+        assert http, banner
+        yield Foretell(process, grpc[1], http[1], banner)
+
+
+@contextmanager
+def grpc_server(models: Path, address: str = ANY_PORT, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`python -m grpc_server` and its address."""
+    settings = {"models": str(models), "protos": str(ROOT / "protos"), "grpc_address": address, "placement": "inline"} | settings
+    with _running([sys.executable, "-m", "grpc_server"], None, settings) as process:
+        yield process, _until(process, "gRPC on ").split()[-1]
+
+
+@contextmanager
+def rest_bridge(target: str, address: str = ANY_PORT, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`python -m rest_bridge` and its address with scheme."""
+    settings |= {"protos": str(ROOT / "protos"), "http_address": address}
+    with _running([sys.executable, "-m", "rest_bridge", "--target", target], None, settings) as process:
+        yield process, _until(process, "REST on ").split()[2].rstrip(",")
+
+
+@contextmanager
+def starting(*arguments: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """`python -m` with arguments, which need not become ready."""
+    with _running([sys.executable, "-m", *arguments], None, settings) as process:
+        yield process
+
+
+def refused(*arguments: str, **settings: str) -> tuple[int, str]:
+    """Run `python -m` with arguments that end at once; the exit code and stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], env=_environment(settings), capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stderr
+
+
+def refused_here(serve: Callable[[Launcher], Coroutine[Any, Any, None]], **settings: str) -> tuple[int, str]:
+    """The same of what a module runs when it is run, in this process: it has imported already what a start takes a second for."""
+    with pytest.MonkeyPatch.context() as patched, redirect_stderr(StringIO()) as stderr:
+        patched.setattr(sys, "argv", sys.argv[:1])
+        for name in [name for name in os.environ if name.startswith("FORETELL_")]:
+            patched.delenv(name)
+        for name, value in settings.items():
+            patched.setenv(f"FORETELL_{name.upper()}", value)
+        with pytest.raises(SystemExit) as ended:
+            run(serve)
+    return int(ended.value.code or 0), stderr.getvalue()
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Ask until it is true. Processes of others have no event to wait for."""
+    last = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < last
+        time.sleep(0.02)
+
+
+@contextmanager
+def _running(command: list[str], stderr: IO[str] | None, settings: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, cwd="/", env=_environment(settings), stdout=subprocess.PIPE, stderr=stderr, text=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _environment(settings: dict[str, str]) -> dict[str, str]:
+    ours = {f"FORETELL_{name.upper()}": value for name, value in settings.items()}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FORETELL_")}
+    path = os.pathsep.join(filter(None, (str(ROOT), inherited.get("PYTHONPATH"))))
+    return inherited | ours | {"PYTHONPATH": path}
+
+
+def _until(process: subprocess.Popen[str], words: str) -> str:
+    """What the process prints up to the line with `words`."""
+    assert process.stdout is not None
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if words in line:
+            return printed
+    raise AssertionError(f"ended with {process.wait()} before it was ready: {printed}")

@@ -1,0 +1,81 @@
+"""Made-up contracts as a running server has them, around a model of just their columns."""
+
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foretell_contract.contract import Contract, load
+from foretell_contract.fields import Kind
+from foretell_contract.rows.columns import leaves
+from foretell_contract.service import Service
+from grpc_server.calls.batcher import Batcher
+from grpc_server.loading.model import Model
+from grpc_server.rows.binding import Binding
+from grpc_server.rows.class_names import Target
+from grpc_server.rows.mixed_rows import PLAIN, Dtype, Rows
+from grpc_server.rows.outputs import Output
+from grpc_server.workers.cost import Cost, Placement
+from tests.support.fakes import MANIFEST, hosting
+from tests.support.generated_contracts import Row
+from tests.support.servers.many_models import Served, serving
+
+HEAD = """
+syntax = "proto3";
+package made.v1;
+import "buf/validate/validate.proto";
+import "google/protobuf/duration.proto";
+import "google/protobuf/timestamp.proto";
+import "google/protobuf/wrappers.proto";
+enum Color { COLOR_UNSPECIFIED = 0; COLOR_RED = 1; COLOR_BLUE = 2; }
+message Response { double value = 1; }
+"""
+
+
+@contextmanager
+def hosted(made: Sequence[Row]) -> Iterator[Served]:
+    """A service for each message of features, all in one server."""
+    services = [f"service S{row.name} {{ rpc Predict({row.name}) returns (Response); }}\n" for row in made]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "made/v1/made.proto"
+        file.parent.mkdir(parents=True)
+        file.write_text(HEAD + "".join(row.declared for row in made) + "".join(services))
+        contract, theirs = load(Path(folder)), load(Path(folder))
+    registry = hosting(contract, [model(contract, service) for service in contract.services])
+    with serving(registry, theirs) as doors:
+        yield doors
+
+
+def dtype(kind: Kind) -> Dtype:
+    return Dtype("object") if kind in (Kind.TEXT, Kind.BYTES) else PLAIN
+
+
+def model(contract: Contract, service: Service) -> Model:
+    """A model of just the columns that the contract makes, which answers every row with how many columns that has."""
+    found = leaves(service.methods[0].features, contract.rules, contract.options)
+    columns = [column for leaf in found for column in leaf.columns]
+    dtypes = [
+        dtype(leaf.kind) if leaf.keys == (None,) or leaf.kind is Kind.TEXT else _spread(leaf)
+        for leaf in found
+        for _ in leaf.columns
+    ]
+    facts: Any = {"dtypes": dtypes, "targets": (Target("", ()),), "offered": (Output("value"),)}
+    bindings = {method.name: Binding(contract, method, columns, (), **facts) for method in service.methods}
+
+    def predict(given: Rows) -> Any:
+        width = given.shape[1] if isinstance(given, np.ndarray) else len(given.columns)
+        assert width == len(columns)
+        return np.full((len(given), 1), float(width))
+
+    batcher = Batcher([predict], max_rows=64, max_waiting=10_000, inline=True)
+    cost = Cost(0.0001, math.inf)
+    return Model(service.model, "1", MANIFEST, service, bindings, batcher, cost, Placement.INLINE, workers=1)
+
+
+def _spread(leaf: Any) -> Dtype:
+    """Bytes of a fixed length are numbers; bytes in a list are not."""
+    return PLAIN if leaf.kind is Kind.BYTES and leaf.spread.value == "octets" else dtype(leaf.kind)

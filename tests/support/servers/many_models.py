@@ -1,0 +1,117 @@
+"""A gRPC server with many models and the bridge before it, on one loop in a thread of its own."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+from google.protobuf import json_format
+
+from foretell_contract.contract import Contract, load
+from foretell_contract.service import Method
+from grpc_server.server import Server
+from grpc_server.settings import ServerSettings
+from grpc_server.versions.registry import Registry, load_registry
+from rest_bridge.app import create_app
+from rest_bridge.channel import open_channel
+from rest_bridge.settings import BridgeSettings
+
+Verdict = list[tuple[Any, ...]]
+
+
+class Served:
+    """Both doors of one contract, asked from any thread."""
+
+    def __init__(self, contract: Contract, address: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.contract = contract
+        self.methods = {f"{s.model}.{method.name}": method for s in contract.services for method in s.methods}
+        self.address, self._loop = address, loop
+        self._channel: Any = None
+        self._http: Any = None
+
+    async def open(self) -> None:
+        self._channel = open_channel(self.address)
+        app: Any = create_app(self.contract, self._channel, BridgeSettings())
+        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test", timeout=60)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+        await self._channel.close()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(100)
+
+    def grpc(self, method: Method, messages: Sequence[Any]) -> list[Any]:
+        """The answers, or the errors, to these messages."""
+        return self.run(_gather(self._call(method, message) for message in messages))  # type: ignore[no-any-return]
+
+    def rest(self, method: Method, documents: Sequence[Any]) -> list[httpx.Response]:
+        """The responses to these documents."""
+        return self.run(_gather(self._post(method, document) for document in documents))  # type: ignore[no-any-return]
+
+    def openapi(self) -> Any:
+        async def get() -> Any:
+            return (await self._http.get("/openapi.json")).json()
+
+        return self.run(get())
+
+    async def _call(self, method: Method, message: Any) -> Any:
+        call = self._channel.unary_unary(method.path)
+        try:
+            return method.response.FromString(await call(message.SerializeToString(), timeout=60))
+        except grpc.aio.AioRpcError as error:
+            return error
+
+    async def _post(self, method: Method, document: Any) -> Any:
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        return await self._http.post(method.paths[0], content=body, headers={"content-type": "application/json"})
+
+
+async def _gather(work: Any) -> list[Any]:
+    return list(await asyncio.gather(*work))
+
+
+def as_document(message: Any) -> Any:
+    """The message by google's own hand, as the bridge writes it."""
+    return json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+@contextmanager
+def served(protos: Path, models: Path, **settings: Any) -> Iterator[Served]:
+    """The contracts under `protos` with their models."""
+    chosen = ServerSettings(**{"models": models, "protos": protos, "placement": "inline"} | settings)
+    with serving(load_registry(load(protos), chosen), load(protos)) as doors:
+        yield doors
+
+
+@contextmanager
+def serving(registry: Registry, theirs: Contract) -> Iterator[Served]:
+    """These models on a free port, and a bridge with a contract of its own: the server adds to the pool of the other."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = Server(ServerSettings(grpc_address="127.0.0.1:0"))
+
+    async def start() -> Served:
+        address = server.bind()
+        await server.start(registry)
+        doors = Served(theirs, address, loop)
+        await doors.open()
+        return doors
+
+    try:
+        doors: Served = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
+        try:
+            yield doors
+        finally:
+            doors.run(doors.close())
+            doors.run(server.stop())
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
