@@ -80,7 +80,7 @@ def serve(
 ) -> None:
     """Serve every contract with the version on record, else the newest, until Ctrl-C or SIGTERM; then finish what was accepted.
 
-    More settings come from FORETELL_... variables and from foretell.toml; docs/settings.md lists them.
+    More settings come from FORETELL_... variables and from foretell.toml; docs/reference/settings.md lists them.
     """
     from foretell.serve.serve_command import serve as run
 

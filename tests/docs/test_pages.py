@@ -28,7 +28,7 @@ from tests.support.contract_files import RESPONSE, SERVICE, WELL_KNOWN, write_co
 from tests.support.markdown_blocks import Block, addresses, blocks, run
 from tests.support.processes import ROOT, Foretell
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RUN = [block for page in PAGES for block in blocks(page) if block.language in ("console", "python")]
 SHOWN = [block for page in PAGES for block in blocks(page) if block.language == "proto"]
 TEXTS = {page.relative_to(ROOT).as_posix(): page.read_text() for page in PAGES}
@@ -69,17 +69,17 @@ def test_no_block_is_of_a_kind_that_nobody_runs() -> None:
         ("README.md", "sh"),
         ("README.md", "text"),
         ("docs/architecture.md", "text"),
-        ("docs/deploy.md", "sh"),
-        ("docs/deploy.md", "yaml"),
-        ("docs/diff.md", "yaml"),
-        ("docs/models.md", "toml"),
-        ("docs/settings.md", "toml"),
-        ("docs/testing.md", "sh"),
+        ("docs/guides/containers.md", "sh"),
+        ("docs/guides/containers.md", "yaml"),
+        ("docs/reference/diff.md", "yaml"),
+        ("docs/reference/formats.md", "toml"),
+        ("docs/reference/settings.md", "toml"),
+        ("docs/guides/testing.md", "sh"),
     }
 
 
 def test_the_entry_point_on_the_page_is_that_of_the_example() -> None:
-    (shown,) = [block.text for block in blocks(ROOT / "docs/models.md") if block.language == "toml"]
+    (shown,) = [block.text for block in blocks(ROOT / "docs/reference/formats.md") if block.language == "toml"]
     assert shown in (ROOT / "examples/runtime/pyproject.toml").read_text()
 
 
@@ -144,16 +144,16 @@ def test_every_setting_is_documented_with_its_own_words(
     own = {name: field for name, field in settings.model_fields.items() if name not in others}
     assert all(field.description for field in own.values())
     expected = [[f"`{name}`", default(field), " ".join(str(field.description).split())] for name, field in own.items()]
-    assert rows("docs/settings.md", heading) == expected
+    assert rows("docs/reference/settings.md", heading) == expected
 
 
 def test_the_settings_file_on_the_page_is_taken() -> None:
-    (shown,) = [block.text for block in blocks(ROOT / "docs/settings.md") if block.language == "toml"]
+    (shown,) = [block.text for block in blocks(ROOT / "docs/reference/settings.md") if block.language == "toml"]
     assert ServeSettings(**tomllib.loads(shown)).models == Path("/srv/models")
 
 
 def test_the_workflow_on_the_page_is_one_and_runs_our_command() -> None:
-    (shown,) = [block.text for block in blocks(ROOT / "docs/diff.md") if block.language == "yaml"]
+    (shown,) = [block.text for block in blocks(ROOT / "docs/reference/diff.md") if block.language == "yaml"]
     workflow = yaml.safe_load(shown)
     (job,) = workflow["jobs"].values()
     assert all(("uses" in step) != ("run" in step) for step in job["steps"])
@@ -166,10 +166,10 @@ def test_the_workflow_on_the_page_is_one_and_runs_our_command() -> None:
 
 def test_every_reason_to_refuse_a_call_is_documented() -> None:
     kinds = Refusal.__subclasses__()
-    documented = {(status.strip("`"), reason.strip("`")) for status, reason, *_ in rows("docs/errors.md", "Over gRPC")}
+    documented = {(status.strip("`"), reason.strip("`")) for status, reason, *_ in rows("docs/reference/errors.md", "Over gRPC")}
     assert documented == {(kind.code.name, kind.reason) for kind in kinds}
 
 
 def test_every_http_status_is_documented() -> None:
-    statuses = {int(row[0]) for row in rows("docs/errors.md", "Over REST") if row[0].isdecimal()}
+    statuses = {int(row[0]) for row in rows("docs/reference/errors.md", "Over REST") if row[0].isdecimal()}
     assert statuses == REFUSALS.keys() | CHANGE_REFUSALS

@@ -155,7 +155,7 @@ def test_a_change_over_rest_is_waited_for_and_on_record(served: Served) -> None:
 
 
 def test_the_call_in_the_docs_is_answered(served: Served) -> None:
-    (shown,) = re.findall(r"`(curl [^`]+)`", (ROOT / "docs/versions.md").read_text())
+    (shown,) = re.findall(r"`(curl [^`]+)`", (ROOT / "docs/guides/go-live.md").read_text())
     command = shlex.split(shown.replace("http://127.0.0.1:9001", str(served.http.base_url).rstrip("/")))
     done = subprocess.run([*command, "--silent", "--show-error"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["done"] == "production of iris is version 2"

@@ -57,7 +57,7 @@ CLASSIFIERS: dict[str, Any] = {
 
 def documented() -> list[tuple[str, str, str]]:
     """The table in the docs: a classifier, and what becomes of its conversion to each format."""
-    page = (ROOT / "docs/models.md").read_text().partition("| classifier |")[2].partition("\n\n")[0]
+    page = (ROOT / "docs/reference/formats.md").read_text().partition("| classifier |")[2].partition("\n\n")[0]
     return [tuple(cell.strip(" `") for cell in line.strip("|").split("|")) for line in page.splitlines()[2:]]
 
 

@@ -74,7 +74,7 @@ ESTIMATORS: dict[str, Any] = {
 
 def documented() -> list[tuple[str, ...]]:
     """The table in the docs: an estimator, what it answers, and what becomes of its conversion to each format."""
-    page = (ROOT / "docs/models.md").read_text().partition("| estimator | answers |")[2].partition("\n\n")[0]
+    page = (ROOT / "docs/reference/formats.md").read_text().partition("| estimator | answers |")[2].partition("\n\n")[0]
     return [tuple(cell.strip(" `") for cell in line.strip("|").split("|")) for line in page.splitlines()[2:]]
 
 

@@ -1,4 +1,4 @@
-"""docs/deploy.md: what it names is there, and its numbers are the files' own."""
+"""docs/guides/containers.md: what it names is there, and its numbers are the files' own."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.support.deployment.images import SERVICES, container, services
 from tests.support.iris import EXAMPLE
 from tests.support.processes import ROOT
 
-PAGE = (ROOT / "docs/deploy.md").read_text()
+PAGE = (ROOT / "docs/guides/containers.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
