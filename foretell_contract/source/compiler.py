@@ -11,9 +11,20 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 
 from foretell_contract.errors import ContractError, NotCompiled
 
-_PACKAGE = Path(__file__).parents[1]
-SHIPPED = next(folder for folder in (_PACKAGE / "protos", _PACKAGE.parent / "protos") if folder.is_dir())
-"""The vendored imports and our own options, beside this package in a checkout and in a wheel."""
+
+def _shipped_protos() -> Path:
+    """The folder `protos` with the vendored imports and `foretell/v1`.
+
+    A wheel holds it inside this package (`force-include` in pyproject.toml), since another distribution may own the name `protos` in
+    site-packages. In a checkout it lies beside this package.
+    """
+    package = Path(__file__).parents[1]
+    packed = package / "protos"
+    return packed if packed.is_dir() else package.parent / "protos"
+
+
+SHIPPED = _shipped_protos()
+"""Root of the `.proto` files that come with Foretell."""
 
 IMPORTED = ("buf", "google", "foretell")
 """Folders under a root that hold imports rather than contracts."""

@@ -76,5 +76,11 @@ def test_build_is_given_the_packages_and_nothing_else() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert lines[0] == "*"
     assert lines[-1] == "**/__pycache__"
-    packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert set(CONTEXT) == {*packages, "pyproject.toml", "constraints.txt", PROJECT["project"]["readme"]}
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert set(CONTEXT) == {
+        *wheel["packages"],
+        *wheel["force-include"],
+        "pyproject.toml",
+        "constraints.txt",
+        PROJECT["project"]["readme"],
+    }
