@@ -4,6 +4,7 @@ import socket
 from ipaddress import ip_address
 
 from foretell_contract.errors import SetupError
+from foretell_lifecycle.platform import share_port
 
 
 def split(address: str) -> tuple[str, int]:
@@ -39,7 +40,7 @@ def listen(address: str, setting: str, *, shared: bool = False) -> socket.socket
         listener = socket.socket(family, kind, protocol)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
+            share_port(listener, shared=shared)
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             listener.bind(target)
             listener.listen(1024)
@@ -64,7 +65,7 @@ def hold(address: str, setting: str) -> socket.socket:
         holder = listen(address, setting)
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     holder.shutdown(socket.SHUT_RDWR)
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    share_port(holder, shared=True)
     return holder
 
 

@@ -16,7 +16,7 @@ import uvloop
 from pydantic import ValidationError
 
 from foretell_contract.errors import SetupError
-from foretell_lifecycle.lifeline import end_with, outlive
+from foretell_lifecycle.platform import kill_when_closed
 from foretell_lifecycle.settings import settings_error
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ class Launcher:
     def __init__(self, line: socket.socket | None) -> None:
         self._line = line
         self._stop = asyncio.Event()
+        self._outlive: Callable[[], None] = lambda: None
         self.announced = False
 
     def heed(self) -> None:
@@ -83,7 +84,7 @@ class Launcher:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         if self._line is not None:
-            end_with(self._line)  # The loop would not notice while a model hangs that is being loaded.
+            self._outlive = kill_when_closed(self._line)  # The loop would not notice while a model hangs that is being loaded.
             loop.add_reader(self._line, self._gone, loop)  # It never writes: readable means closed.
 
     def _gone(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -124,7 +125,7 @@ class Launcher:
         if self._line is None:
             print(text, flush=True)
         else:
-            outlive(self._line)  # From now on there is something to drain.
+            self._outlive()  # From now on there is something to drain.
             _send(self._line, facts)
 
     def refuse(self, error: SetupError) -> NoReturn:

@@ -14,7 +14,7 @@ from pathlib import Path
 from foretell.mlflow.model_source import unpacked
 from foretell_contract.contract import load
 from foretell_contract.errors import SetupError
-from foretell_lifecycle.lifeline import end_with
+from foretell_lifecycle.platform import kill_when_closed
 from foretell_lifecycle.process import log_to_stderr
 from grpc_server.errors import ModelError, Unwritable
 from grpc_server.store.manifest import Source
@@ -91,7 +91,7 @@ def main(adoption: Adoption) -> dict[str, object]:
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[2])) as lifeline:
         lifeline.set_inheritable(False)
-        end_with(lifeline)
+        kill_when_closed(lifeline)
         log_to_stderr()
         facts = main(Adoption(**json.loads(sys.argv[1])))
         print(f"\n{json.dumps(facts)}", flush=True)  # noqa: T201  # On a line of its own, whatever the model has printed.

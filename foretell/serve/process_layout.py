@@ -7,9 +7,7 @@ from pathlib import Path
 from foretell.mlflow.follow_setting import follow_settings
 from foretell.settings import ServeSettings
 from foretell_contract.errors import SetupError
-
-_LONGEST_SOCKET = 107
-"""Bytes that Linux has for the path of a socket."""
+from foretell_lifecycle.platform import LONGEST_SOCKET_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +63,6 @@ def _name(kind: str, number: int, count: int) -> str:
 
 def _socket(folder: Path, number: int) -> str:
     path = str(folder / f"grpc-{number}.sock")
-    if len(os.fsencode(path)) > _LONGEST_SOCKET:
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
         raise SetupError(f"{path} is too long a path for a Unix socket: set TMPDIR to a shorter one")
     return path

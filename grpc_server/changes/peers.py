@@ -10,8 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_LONGEST = 107
-"""Bytes that Linux has for the path of a socket."""
+from foretell_lifecycle.platform import short_path
 
 _MOST = 4096
 
@@ -63,15 +62,9 @@ def alive(peer: Peer) -> bool:
 
 @contextmanager
 def address(path: Path) -> Iterator[str]:
-    """The address of a socket for grpcio, which has few bytes for its path, within the block."""
-    if len(os.fsencode(path.absolute())) <= _LONGEST:
-        yield f"unix:{path.absolute()}"
-        return
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"unix:/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
+    """The address of a socket for grpcio, within the block."""
+    with short_path(path) as short:
+        yield f"unix:{short}"
 
 
 def _name(lock: Path) -> str:

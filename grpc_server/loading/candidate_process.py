@@ -16,7 +16,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from foretell_contract.contract import Contract, load_set
 from foretell_contract.revision import broken
-from foretell_lifecycle.lifeline import end_with, show_as
+from foretell_lifecycle.platform import kill_when_closed, name_process
 from grpc_server.checks.gates import Gate, Gates
 from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.loading.load_model import try_model
@@ -68,9 +68,9 @@ def main(facts: dict[str, Any], clock: Clock, pauses: Pausing, told: socket.sock
 
     The contract comes first, as a FileDescriptorSet.
     """
-    show_as(f"trial {facts['name']}")
+    name_process(f"trial {facts['name']}")
     os.setpgid(0, 0)  # What it starts ends with it. No session of its own: Linux would give that as much time as the server's.
-    end_with(lifeline)
+    kill_when_closed(lifeline)
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
 
     def tell(news: dict[str, Any]) -> None:

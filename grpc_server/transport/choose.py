@@ -1,9 +1,9 @@
 """Which shell a server gets."""
 
-import os
 from collections.abc import Sequence
 from typing import Literal
 
+from foretell_lifecycle.platform import usable_cores
 from grpc_server.transport.loop_check import loop_works
 from grpc_server.transport.transport import Transport
 
@@ -25,7 +25,7 @@ def transport_beside(shell: Transport, options: Sequence[tuple[str, int]]) -> Tr
     Any thread that waits for events of gRPC may take those of another and wake it. On one core that costs a tenth of a call, so
     that both are on the threads of `shell`; on several a second thread takes a fifth of the work from the first.
     """
-    if len(os.sched_getaffinity(0)) == 1:
+    if usable_cores() == 1:
         return shell.beside(options)
     from grpc_server.transport.aio import AioTransport
 

@@ -38,7 +38,7 @@ class Forked:
         self.line, line = socket.socketpair()
         """What the two say to each other."""
         self.lifeline, lifeline = socket.socketpair()
-        """The process ends when this closes: see foretell_lifecycle/lifeline.py."""
+        """The process ends when this closes: see foretell_lifecycle/platform.py."""
         self._code: int | None = None
         try:
             with keepers, line, lifeline, open(Paused.shared()) as paused:

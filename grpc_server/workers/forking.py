@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from foretell_lifecycle.lifeline import show_as
+from foretell_lifecycle.platform import name_process
 from foretell_lifecycle.process import log_to_stderr
 from grpc_server.loading import candidate_process
 from grpc_server.runtimes.formats.format_table import format_named, loader_of
@@ -129,7 +129,7 @@ def main(line: str, _purpose: str, nice: str, apart: str) -> None:
     # From Python 3.12 on. The threads are those of OpenBLAS, which ends them before a fork.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     os.nice(int(nice))
-    show_as("fork server")
+    name_process("fork server")
     log_to_stderr()
     os.set_inheritable(int(line), False)
     task = Forks(socket.socket(fileno=int(line)), apart=bool(apart)).serve()

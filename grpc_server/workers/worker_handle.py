@@ -1,12 +1,12 @@
 """A worker process as the server sees it: started, asked, ended."""
 
 import contextlib
-import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from foretell_lifecycle.platform import resident_bytes
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import Matrix, Rows
 from grpc_server.rows.outputs import Output, to_text
@@ -17,8 +17,6 @@ from grpc_server.workers.wire_frame import receive, send
 
 _START_SECONDS = 60.0
 """Longest time in which a worker must load its model and warm up."""
-
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class RunFailed(Exception):
@@ -125,11 +123,7 @@ class WorkerHandle:
 
     def megabytes(self) -> float:
         """Resident memory; 0 where the process is gone."""
-        try:
-            with open(f"/proc/{self.pid}/statm", "rb") as statm:
-                return int(statm.read().split()[1]) * _PAGE / 2**20
-        except (OSError, IndexError):
-            return 0.0
+        return resident_bytes(self.pid) / 2**20
 
     def end(self) -> None:
         """Have the process end once it has answered."""

@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 
 from foretell_contract.errors import SetupError
-from foretell_lifecycle.lifeline import end_with, show_as, stand_back
+from foretell_lifecycle.platform import kill_when_closed, lower_priority, name_process
 from grpc_server.checks.golden_rows import check_golden, check_manifest, sources_of
 from grpc_server.errors import ArtifactAltered
 from grpc_server.rows.mixed_rows import Matrix, Rows
@@ -106,8 +106,8 @@ def load_version(root: Path, name: str, version: str, digest: str, wanted: str) 
 def main(facts: dict[str, Any], clock: Clock, pauses: Pausing, line: socket.socket, lifeline: socket.socket) -> None:
     """Run the process, forked for it: `facts` are `models`, `name`, `version`, `digest`, and whether it `stands_back`."""
     os.setsid()
-    show_as(f"worker {facts['name']}")
-    end_with(lifeline)
+    name_process(f"worker {facts['name']}")
+    kill_when_closed(lifeline)
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     load = partial(load_version, Path(facts["models"]), facts["name"], facts["version"], facts["digest"])
-    serve(line, load, lambda: stand_back(_LAST) if facts["stands_back"] else None, clock, pauses)
+    serve(line, load, lambda: lower_priority(_LAST) if facts["stands_back"] else None, clock, pauses)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from foretell_lifecycle.platform import close_when_unread
 from rest_bridge.http.connection import Connection
 from rest_bridge.http.guard import Guard
 
@@ -28,8 +29,7 @@ class Server:
     ) -> None:
         self._guard = Guard(app)
         self._listener = listener
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Each connection has it from its listener.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(UNREAD_SECONDS * 1000))
+        close_when_unread(listener, UNREAD_SECONDS)
         self._drain_seconds = drain_seconds
         self._encryption = encryption
         self._uvicorn = _Uvicorn(
