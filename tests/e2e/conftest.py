@@ -1,4 +1,4 @@
-"""The doors of the Foretells that the whole session shares: REST reaches the model directly, and over gRPC."""
+"""Clients of the Foretells that the session shares: the bridge in the server's process, and in a process of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from foretell_contract.contract import Contract
 from tests.support.processes import LAYOUTS, Foretell, foretell
-from tests.support.servers.callers import Doors
+from tests.support.servers.clients import Clients
 
 
 @pytest.fixture(scope="session", params=["inside", "beside"])
@@ -20,7 +20,7 @@ def running(running: Foretell, models: Path, request: pytest.FixtureRequest) -> 
 
 
 @pytest.fixture(scope="session")
-def doors(running: Foretell, contract: Contract) -> Iterator[Doors]:
-    opened = Doors(running, contract)
+def clients(running: Foretell, contract: Contract) -> Iterator[Clients]:
+    opened = Clients(running, contract)
     yield opened
     opened.close()

@@ -1,4 +1,4 @@
-"""Garbage at every door: nothing breaks, nothing leaks, and the next caller is served."""
+"""Malformed bytes over gRPC and HTTP: the server keeps running, leaks nothing, and serves the next caller."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import pytest
 from tests.support.effort import tries
 from tests.support.iris import COLUMNS, EXAMPLE
 from tests.support.processes import Foretell
-from tests.support.servers.callers import Doors
+from tests.support.servers.clients import Clients
 
 SEED = 20_261_123
 MESSAGES, BODIES = tries(1_600, 20_000), tries(250, 1_000)
@@ -39,14 +39,14 @@ def mutated(message: bytes, dice: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("running", ["inside"], indirect=True)  # gRPC calls do not pass the bridge, wherever it is.
-async def test_mutated_messages_are_answered_or_refused_as_the_callers_fault(running: Foretell, doors: Doors) -> None:
+async def test_mutated_messages_are_answered_or_refused_as_the_callers_fault(running: Foretell, clients: Clients) -> None:
     dice = random.Random(SEED)
-    row = doors.features(EXAMPLE).SerializeToString()
-    batch = doors.methods["PredictBatch"].request(rows=[EXAMPLE] * 3).SerializeToString()
+    row = clients.features(EXAMPLE).SerializeToString()
+    batch = clients.methods["PredictBatch"].request(rows=[EXAMPLE] * 3).SerializeToString()
     codes: Counter[str] = Counter()
     async with grpc.aio.insecure_channel(running.grpc) as channel:
         calls: Any = [
-            (channel.unary_unary(doors.methods[name].path), seed) for name, seed in (("Predict", row), ("PredictBatch", batch))
+            (channel.unary_unary(clients.methods[name].path), seed) for name, seed in (("Predict", row), ("PredictBatch", batch))
         ]
 
         async def worker(count: int) -> None:
@@ -62,7 +62,7 @@ async def test_mutated_messages_are_answered_or_refused_as_the_callers_fault(run
     assert set(codes) == {"OK", "INVALID_ARGUMENT"}, codes
     assert codes.total() == MESSAGES
     assert codes["OK"] > MESSAGES // 200, "mutations so rough that none gets through would prove little"
-    assert len(doors.grpc_rows([EXAMPLE])) == 1
+    assert len(clients.grpc_rows([EXAMPLE])) == 1
 
 
 def hostile_bodies(dice: random.Random) -> list[bytes]:
@@ -138,10 +138,10 @@ def exchange(connection: socket.socket, reader: Any, path: str, body: bytes) -> 
     return status, answer
 
 
-def test_raw_bytes_that_are_no_http_harm_nobody(running: Foretell, doors: Doors) -> None:
+def test_raw_bytes_that_are_no_http_harm_nobody(running: Foretell, clients: Clients) -> None:
     host, port = running.http.removeprefix("http://").split(":")
     dice = random.Random(SEED)
     for _ in range(50):
         with socket.create_connection((host, int(port)), timeout=10) as connection:
             connection.sendall(dice.randbytes(200) + b"\r\n\r\n")
-    assert doors.http.get("/healthz").status_code == 200
+    assert clients.http.get("/healthz").status_code == 200

@@ -16,7 +16,7 @@ from tests.support.effort import THOROUGH, tries
 from tests.support.iris import CLASSES, COLUMNS
 from tests.support.models.candidates import add_steady
 from tests.support.processes import Foretell, foretell
-from tests.support.servers.callers import Doors
+from tests.support.servers.clients import Clients
 
 CONFIG = """
 # A deadline of a microsecond, which the document allows, is rightly answered with 504.
@@ -65,8 +65,8 @@ def check_document(url: str, text: str, folder: Path, examples: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def document(doors: Doors) -> Any:
-    return doors.http.get("/openapi.json").raise_for_status().json()
+def document(clients: Clients) -> Any:
+    return clients.http.get("/openapi.json").raise_for_status().json()
 
 
 def test_the_document_says_what_the_contract_says(document: Any) -> None:
@@ -100,27 +100,27 @@ def test_every_status_has_the_one_refusal_body(document: Any) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-def test_refusals_are_shown_as_they_come(document: Any, doors: Doors) -> None:
+def test_refusals_are_shown_as_they_come(document: Any, clients: Clients) -> None:
     for path in ("/predict", "/predict/batch"):
         operation = document["paths"][path]["post"]
         shown = {status: part["content"]["application/json"].get("example") for status, part in operation["responses"].items()}
         assert [status for status, example in shown.items() if not example] == ["200"]
         body = operation["requestBody"]["content"]["application/json"]["example"]
-        assert doors.http.get(path).json() == shown["405"]
-        assert doors.http.post(path, content="{}").json() == shown["415"]
-        assert doors.http.post(path, json=body, headers={"x-request-timeout": "0"}).json() == shown["400"]
-        assert doors.http.post(path, json=body, headers={"model-version": "9"}).json() == shown["404"]
+        assert clients.http.get(path).json() == shown["405"]
+        assert clients.http.post(path, content="{}").json() == shown["415"]
+        assert clients.http.post(path, json=body, headers={"x-request-timeout": "0"}).json() == shown["400"]
+        assert clients.http.post(path, json=body, headers={"model-version": "9"}).json() == shown["404"]
 
         large = b" " * (4 * 1024 * 1024 + 1)
-        assert doors.http.post(path, content=large, headers=JSON).json() == shown["413"]
+        assert clients.http.post(path, content=large, headers=JSON).json() == shown["413"]
     row = {"sepal_lenght": 0.2, "sepal_width": 2.0, "petal_length": 0.8, "petal_width": 1.0}
     examples = [document["paths"][path]["post"]["responses"]["422"] for path in ("/predict", "/predict/batch")]
     one, batch = (part["content"]["application/json"]["example"] for part in examples)
-    assert doors.http.post("/predict", json=row).json() == one
-    assert doors.http.post("/predict/batch", json={"rows": [row]}).json() == batch
+    assert clients.http.post("/predict", json=row).json() == one
+    assert clients.http.post("/predict/batch", json={"rows": [row]}).json() == batch
     assert [problem["type"] for problem in one["detail"]] == ["unknown_field", "required", "double.gte_lte"]
     assert (
-        doors.http.post("/models").json()
+        clients.http.post("/models").json()
         == document["paths"]["/models"]["get"]["responses"]["405"]["content"]["application/json"]["example"]
     )
 
@@ -129,10 +129,10 @@ def document_name(path: str) -> str:
     return "iris.v1.ResponseBatch" if path.endswith("batch") else "iris.v1.Response"
 
 
-def test_readiness_models_and_contract_are_served(doors: Doors) -> None:
-    assert doors.http.get("/healthz").json() == {"status": "live"}
-    assert doors.http.get("/readyz").json() == {"status": "ready"}
-    models = doors.http.get("/models").json()
+def test_readiness_models_and_contract_are_served(clients: Clients) -> None:
+    assert clients.http.get("/healthz").json() == {"status": "live"}
+    assert clients.http.get("/readyz").json() == {"status": "ready"}
+    models = clients.http.get("/models").json()
     (model,) = models["models"]
     assert (model["aliases"], model["generation"]) == (["production"], 0)
     (following,) = models["following"]
@@ -142,13 +142,13 @@ def test_readiness_models_and_contract_are_served(doors: Doors) -> None:
     assert re.fullmatch(r"[0-9a-f]{64}", model["digest"])
 
 
-def test_the_contract_can_be_taken_away(doors: Doors) -> None:
-    listed = doors.http.get("/contract").json()
+def test_the_contract_can_be_taken_away(clients: Clients) -> None:
+    listed = clients.http.get("/contract").json()
     (file,) = listed["files"]
-    assert doors.http.get(file).text == (PROTOS / "iris/v1/iris.proto").read_text()
-    compiled = FileDescriptorSet.FromString(doors.http.get(listed["descriptor_set"]).content)
+    assert clients.http.get(file).text == (PROTOS / "iris/v1/iris.proto").read_text()
+    compiled = FileDescriptorSet.FromString(clients.http.get(listed["descriptor_set"]).content)
     assert "iris/v1/iris.proto" in {file.name for file in compiled.file}
-    assert doors.http.get("/contract/iris/v1/iris.svg").headers["content-type"] == "image/svg+xml"
+    assert clients.http.get("/contract/iris/v1/iris.svg").headers["content-type"] == "image/svg+xml"
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
@@ -170,6 +170,6 @@ def test_the_docs_are_drawn_without_leaving_the_machine(running: Foretell, tmp_p
     assert foreign == set()
 
 
-def test_the_pages_forbid_the_browser_to_ask_elsewhere(doors: Doors) -> None:
+def test_the_pages_forbid_the_browser_to_ask_elsewhere(clients: Clients) -> None:
     for page in ("/docs", "/redoc"):
-        assert doors.http.get(page).headers["content-security-policy"].startswith("default-src 'self';")
+        assert clients.http.get(page).headers["content-security-policy"].startswith("default-src 'self';")

@@ -1,7 +1,7 @@
 """Versions come and go under load: no call fails, and each answer is that of the version it names.
 
 A few changes in each run; `HYPOTHESIS_PROFILE=thorough python -m pytest -n 0 tests/e2e/test_rollouts.py` makes a hundred promotions
-and as many rollbacks beside more callers, and asks ten thousand keys of a canary at each door.
+and as many rollbacks beside more callers, and asks ten thousand keys of a canary over gRPC and REST.
 """
 
 import threading
@@ -51,7 +51,7 @@ class Load:
 
 @contextmanager
 def load(running: Foretell, contract: Contract) -> Iterator[Load]:
-    """Both doors, each caller with its next call soon after the last one was answered."""
+    """Load on gRPC and REST; each caller sends its next request soon after the last reply."""
     told, stop = Load(), threading.Event()
     method = contract.services[0].methods[0]
     request = method.request(**EXAMPLE).SerializeToString()

@@ -65,7 +65,7 @@ def method(contract: Contract, name: str) -> Method:
 
 
 def answers(served: Foretell, method: Method, rows: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
-    """What both doors say to rows, row by row."""
+    """The answers over gRPC and over REST, one document for each row."""
     with grpc.insecure_channel(served.grpc) as channel, httpx.Client(base_url=served.http) as http:
         call = channel.unary_unary(method.path, response_deserializer=method.response.FromString)
         requests = [json_format.ParseDict(row, method.request()).SerializeToString() for row in rows]
@@ -109,8 +109,8 @@ def test_numbers_categories_times_and_gaps_are_answered_with_an_interval(
         }
         for row in frame.to_dict("records")
     ]
-    for door in answers(served, method(contract, "parcel.v1.ParcelService.Estimate"), rows):
-        told = [[row["minutes"], row["earliest_minutes"], row["latest_minutes"]] for row in door]
+    for over_one in answers(served, method(contract, "parcel.v1.ParcelService.Estimate"), rows):
+        told = [[row["minutes"], row["earliest_minutes"], row["latest_minutes"]] for row in over_one]
         assert np.allclose(told, expected, rtol=1e-12, atol=0)
 
 

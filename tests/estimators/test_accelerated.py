@@ -1,4 +1,4 @@
-"""Conversions behind contracts of every kind of answer: both doors give what the estimator itself answers."""
+"""Conversions behind contracts of every kind of answer: gRPC and REST give the estimator's own answers."""
 
 import json
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from grpc_server.errors import ModelError
 from grpc_server.store.repository import Repository
 from tests.estimators.test_estimators import add
 from tests.support.models.estimators import CASES, Case
-from tests.support.servers.estimator_answers import near
-from tests.support.servers.many_models import Served, as_document, served
+from tests.support.servers.estimator_answers import assert_close
+from tests.support.servers.many_models import BridgedServer, as_document, served
 
 CONVERTED = {
     "logistic": "onnx",
@@ -55,25 +55,25 @@ def cases() -> dict[str, Case]:
 
 
 @pytest.fixture(scope="module")
-def doors(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def server(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedServer]:
     root = tmp_path_factory.mktemp("accelerated")
     with threadpool_limits(1):
         for name, acceleration in CONVERTED.items():
             assert add(root, name, cases[name], golden(cases[name]), acceleration).format == acceleration
-    with served(root / "protos", root / "models") as doors:
-        yield doors
+    with served(root / "protos", root / "models") as server:
+        yield server
 
 
 @pytest.mark.parametrize("name", CONVERTED)
-def test_both_doors_give_what_the_estimator_answers(doors: Served, cases: dict[str, Case], name: str) -> None:
-    case, method = cases[name], doors.methods[f"{name}.Predict"]
+def test_grpc_and_rest_give_the_estimators_answers(server: BridgedServer, cases: dict[str, Case], name: str) -> None:
+    case, method = cases[name], server.methods[f"{name}.Predict"]
     messages = [json_format.ParseDict(row, method.request()) for row in case.rows]
-    for number, (answer, expected) in enumerate(zip(doors.grpc(method, messages), case.answers, strict=True)):
+    for number, (answer, expected) in enumerate(zip(server.grpc(method, messages), case.answers, strict=True)):
         assert not isinstance(answer, Exception), answer
-        near(as_document(answer), expected, f"gRPC row {number}", within=1e-6)
-    (response,) = doors.rest(doors.methods[f"{name}.PredictBatch"], [{"rows": case.rows}])
+        assert_close(as_document(answer), expected, f"gRPC row {number}", within=1e-6)
+    (response,) = server.rest(server.methods[f"{name}.PredictBatch"], [{"rows": case.rows}])
     assert response.status_code == 200, response.text
-    near(response.json()["rows"], case.answers, "REST", within=1e-6)
+    assert_close(response.json()["rows"], case.answers, "REST", within=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,4 +1,4 @@
-"""Twelve kinds of estimators behind contracts of every kind of field: both doors give the estimator's own answers."""
+"""Twelve kinds of estimators behind contracts of every kind of field: gRPC and REST give the estimator's own answers."""
 
 import warnings
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ from foretell_contract.contract import load
 from grpc_server.checks.add_model import Added, add_model
 from grpc_server.store.repository import Repository
 from tests.support.models.estimators import CASES, ROWS, Case
-from tests.support.servers.estimator_answers import held_to, near
+from tests.support.servers.estimator_answers import assert_answers, assert_close
 from tests.support.servers.grpc_in_process import violations
-from tests.support.servers.many_models import Served, served
+from tests.support.servers.many_models import BridgedServer, served
 
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # As the server says it.
 
@@ -54,29 +54,29 @@ def cases() -> dict[str, Case]:
 
 
 @pytest.fixture(scope="module")
-def doors(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def server(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedServer]:
     root = tmp_path_factory.mktemp("estimators")
     for name, case in cases.items():
         add(root, name, case)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="X does not have valid feature names")  # As the server does.
-        with served(root / "protos", root / "models") as doors:
-            yield doors
+        with served(root / "protos", root / "models") as server:
+            yield server
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_both_doors_give_the_estimators_own_answers(doors: Served, cases: dict[str, Case], name: str) -> None:
-    case, method = cases[name], doors.methods[f"{name}.Predict"]
+def test_grpc_and_rest_give_the_estimators_answers(server: BridgedServer, cases: dict[str, Case], name: str) -> None:
+    case, method = cases[name], server.methods[f"{name}.Predict"]
     assert len(case.rows) == len(case.answers) == ROWS
-    held_to(doors, method, case.rows, case.answers)
+    assert_answers(server, method, case.rows, case.answers)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_batch_is_answered_like_its_rows(doors: Served, cases: dict[str, Case], name: str) -> None:
-    case, method = cases[name], doors.methods[f"{name}.PredictBatch"]
-    (response,) = doors.rest(method, [{"rows": case.rows}])
+def test_a_batch_is_answered_like_its_rows(server: BridgedServer, cases: dict[str, Case], name: str) -> None:
+    case, method = cases[name], server.methods[f"{name}.PredictBatch"]
+    (response,) = server.rest(method, [{"rows": case.rows}])
     assert response.status_code == 200, response.text
-    near(response.json()["rows"], case.answers)
+    assert_close(response.json()["rows"], case.answers)
 
 
 @pytest.mark.parametrize("name", ["mixed", "several_labels", "gaussian"])
@@ -84,21 +84,21 @@ def test_worker_processes_give_the_same_answers(cases: dict[str, Case], tmp_path
     """Rows and outputs of every kind travel to a worker and back."""
     case = cases[name]
     add(tmp_path, name, case)
-    with served(tmp_path / "protos", tmp_path / "models", placement="process", workers=1) as doors:
-        method = doors.methods[f"{name}.PredictBatch"]
-        (response,) = doors.rest(method, [{"rows": case.rows}])
+    with served(tmp_path / "protos", tmp_path / "models", placement="process", workers=1) as server:
+        method = server.methods[f"{name}.PredictBatch"]
+        (response,) = server.rest(method, [{"rows": case.rows}])
     assert response.status_code == 200, response.text
-    near(response.json()["rows"], case.answers)
+    assert_close(response.json()["rows"], case.answers)
 
 
-def test_a_number_on_which_only_the_model_fails_is_refused_by_its_name(doors: Served, cases: dict[str, Case]) -> None:
+def test_a_number_on_which_only_the_model_fails_is_refused_by_its_name(server: BridgedServer, cases: dict[str, Case]) -> None:
     """The contract takes any finite number; trees calculate with 32 bits."""
-    method, row = doors.methods["quantiles.PredictBatch"], cases["quantiles"].rows[0]
+    method, row = server.methods["quantiles.PredictBatch"], cases["quantiles"].rows[0]
     name = next(iter(row))
     batch = {"rows": [row, row | {name: 1e39}]}
-    (error,) = doors.grpc(method, [json_format.ParseDict(batch, method.request())])
+    (error,) = server.grpc(method, [json_format.ParseDict(batch, method.request())])
     assert violations(error) == [(f"rows[1].{name}", "model_range", "must be within what the model can answer")]
-    (response,) = doors.rest(method, [batch])
+    (response,) = server.rest(method, [batch])
     assert response.status_code == 422
     (entry,) = response.json()["detail"]
     assert (entry["type"], entry["loc"]) == ("model_range", ["body", "rows", 1, name])

@@ -17,16 +17,16 @@ from rest_bridge.json.request_problems import RequestProblems
 from tests.support.effort import tries
 from tests.support.generated_contracts import Row, rows
 from tests.support.servers.contract_server import hosted
-from tests.support.servers.many_models import Served
+from tests.support.servers.many_models import BridgedServer
 
 CONTRACTS = 10
 
 
 class Bridge:
-    """The REST door of a server without a port for it."""
+    """Sends REST requests to the bridge in this process, without a port."""
 
-    def __init__(self, doors: Served) -> None:
-        self._doors = doors
+    def __init__(self, server: BridgedServer) -> None:
+        self._doors = server
 
     def ask(self, method: Method, sent: Any) -> Came:
         (response,) = self._doors.rest(method, [sent])
@@ -47,12 +47,12 @@ def accepted(contract: Contract, service: Service, document: Any) -> bool:
 )
 @given(st.tuples(*(rows(number) for number in range(CONTRACTS))))
 def test_a_sound_server_passes(made: tuple[Row, ...]) -> None:
-    with hosted(made) as doors, open_channel(doors.address, None, tls=False) as channel:
-        judge = Judge(doors.contract, GrpcCaller(channel), Bridge(doors), Conformance(doors.openapi()))
-        for row, service in zip(made, doors.contract.services, strict=True):
-            results = [judge.judge(case) for case in cases(doors.contract, service)]
+    with hosted(made) as server, open_channel(server.address, None, tls=False) as channel:
+        judge = Judge(server.contract, GrpcCaller(channel), Bridge(server), Conformance(server.openapi()))
+        for row, service in zip(made, server.contract.services, strict=True):
+            results = [judge.judge(case) for case in cases(server.contract, service)]
             if results[0].faults:  # Rules may be made up that no row can keep.
-                assert not any(accepted(doors.contract, service, document) for document in row.documents), row.declared
+                assert not any(accepted(server.contract, service, document) for document in row.documents), row.declared
                 continue
             assert len(results) > 5
             failed = [result for result in results if result.faults]

@@ -19,7 +19,7 @@ from tests.support.effort import tries
 from tests.support.generated_contracts import LONG, Row, rows
 from tests.support.servers.contract_server import hosted
 from tests.support.servers.grpc_in_process import violations
-from tests.support.servers.many_models import Served
+from tests.support.servers.many_models import BridgedServer
 
 CONTRACTS = 10
 """In one file, because compiling costs more than all else."""
@@ -33,19 +33,19 @@ CONTRACTS = 10
 )
 @given(st.tuples(*(rows(number) for number in range(CONTRACTS))))
 def test_every_door_and_the_schema_give_the_verdict_of_protovalidate(made: tuple[Row, ...]) -> None:
-    with hosted(made) as doors:
-        schemas = doors.openapi()["components"]
-        for row, service in zip(made, doors.contract.services, strict=True):
-            judge(doors, service, row, schemas)
+    with hosted(made) as server:
+        schemas = server.openapi()["components"]
+        for row, service in zip(made, server.contract.services, strict=True):
+            judge(server, service, row, schemas)
 
 
-def judge(doors: Served, service: Service, row: Row, schemas: Any) -> None:
+def judge(server: BridgedServer, service: Service, row: Row, schemas: Any) -> None:
     (method,) = service.methods
-    rules = doors.contract.rules
+    rules = server.contract.rules
     schema = {"$ref": f"#/components/schemas/{method.input.full_name}", "components": schemas}
     validator = Draft202012Validator(schema)
     codec = Codec(method.input, rules)
-    responses = doors.rest(method, row.documents)
+    responses = server.rest(method, row.documents)
     for document, response in zip(row.documents, responses, strict=True):
         where = f"{row.declared}\n{json.dumps(document)}\n{response.status_code} {response.text}"
         problems = RequestProblems()
@@ -56,7 +56,7 @@ def judge(doors: Served, service: Service, row: Row, schemas: Any) -> None:
         if not problems.count:
             too_long = any(violation.rule == "repeated.max_items" for violation in broken)  # Then not all is read.
             assert too_long or message == json_format.ParseDict(document, method.request()), where
-            (answer,) = doors.grpc(method, [message])
+            (answer,) = server.grpc(method, [message])
             if fine:
                 assert answer.value == response.json()["value"], where
             else:

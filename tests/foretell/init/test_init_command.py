@@ -16,8 +16,8 @@ from foretell_contract.source.compiler import SHIPPED
 from grpc_server.store.repository import Repository
 from tests.support.models.init_cases import CASES, ROWS, Case
 from tests.support.processes import ROOT
-from tests.support.servers.estimator_answers import held_to
-from tests.support.servers.many_models import Served, served
+from tests.support.servers.estimator_answers import assert_answers
+from tests.support.servers.many_models import BridgedServer, served
 
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # As the server says it.
 
@@ -58,11 +58,11 @@ def initiated(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def doors(initiated: Path) -> Iterator[Served]:
+def server(initiated: Path) -> Iterator[BridgedServer]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="X does not have valid feature names")  # As the server does.
-        with served(initiated / "protos", initiated / "models") as doors:
-            yield doors
+        with served(initiated / "protos", initiated / "models") as server:
+            yield server
 
 
 def test_nothing_is_wrong_with_what_is_written(initiated: Path) -> None:
@@ -81,11 +81,11 @@ def test_buf_has_nothing_to_format_and_nothing_to_say(initiated: Path) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_both_doors_give_the_estimators_own_answers(doors: Served, cases: dict[str, Case], name: str) -> None:
-    case, method = cases[name], doors.methods[f"{name}.Predict"]
+def test_grpc_and_rest_give_the_estimators_answers(server: BridgedServer, cases: dict[str, Case], name: str) -> None:
+    case, method = cases[name], server.methods[f"{name}.Predict"]
     assert method.paths == (f"/{name}/predict",)
     assert len(case.rows) == len(case.answers) == ROWS
-    held_to(doors, method, case.rows, case.answers)
+    assert_answers(server, method, case.rows, case.answers)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -42,9 +42,9 @@ def established(pid: int, port: int) -> int:
     return sum(os.path.islink(file) and os.readlink(file) in ours for file in Path(f"/proc/{pid}/fd").iterdir())
 
 
-@pytest.mark.parametrize("door", ["grpc", "http"])
-def test_callers_are_shared(two: Foretell, door: str) -> None:
-    port = int(getattr(two, door).rpartition(":")[2])
+@pytest.mark.parametrize("listener", ["grpc", "http"])
+def test_callers_are_shared(two: Foretell, listener: str) -> None:
+    port = int(getattr(two, listener).rpartition(":")[2])
     with ExitStack() as opened:
         for _ in range(CONNECTIONS):
             opened.enter_context(socket.create_connection(("127.0.0.1", port)))
@@ -53,13 +53,13 @@ def test_callers_are_shared(two: Foretell, door: str) -> None:
         assert all(established(pid, port) for pid in pids)
 
 
-@pytest.mark.parametrize(("door", "layout"), [("grpc", "inside"), ("http", "two")])
-def test_a_second_foretell_on_either_port_is_refused_in_one_line(two: Foretell, steady: Path, door: str, layout: str) -> None:
-    taken = two.grpc if door == "grpc" else two.http.removeprefix("http://")
-    addresses = {"grpc_address": "127.0.0.1:0", "http_address": "127.0.0.1:0", f"{door}_address": taken}
+@pytest.mark.parametrize(("listener", "layout"), [("grpc", "inside"), ("http", "two")])
+def test_a_second_foretell_on_either_port_is_refused_in_one_line(two: Foretell, steady: Path, listener: str, layout: str) -> None:
+    taken = two.grpc if listener == "grpc" else two.http.removeprefix("http://")
+    addresses = {"grpc_address": "127.0.0.1:0", "http_address": "127.0.0.1:0", f"{listener}_address": taken}
     code, stderr = refused("foretell", "serve", *LAYOUTS[layout][0], models=str(steady), protos=str(PROTOS), **addresses)
     assert (code, stderr.count("\n")) == (2, 1), stderr
-    assert f"cannot listen on {taken}: Address already in use; free the port or choose another --{door}-address" in stderr
+    assert f"cannot listen on {taken}: Address already in use; free the port or choose another --{listener}-address" in stderr
 
 
 def test_one_process_shares_its_port_with_nobody_who_would_share(steady: Path) -> None:

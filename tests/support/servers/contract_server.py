@@ -22,7 +22,7 @@ from grpc_server.rows.outputs import Output
 from grpc_server.workers.cost import Cost, Placement
 from tests.support.fakes import MANIFEST, hosting
 from tests.support.generated_contracts import Row
-from tests.support.servers.many_models import Served, serving
+from tests.support.servers.many_models import BridgedServer, serving
 
 HEAD = """
 syntax = "proto3";
@@ -37,7 +37,7 @@ message Response { double value = 1; }
 
 
 @contextmanager
-def hosted(made: Sequence[Row]) -> Iterator[Served]:
+def hosted(made: Sequence[Row]) -> Iterator[BridgedServer]:
     """A service for each message of features, all in one server."""
     services = [f"service S{row.name} {{ rpc Predict({row.name}) returns (Response); }}\n" for row in made]
     with tempfile.TemporaryDirectory() as folder:
@@ -46,8 +46,8 @@ def hosted(made: Sequence[Row]) -> Iterator[Served]:
         file.write_text(HEAD + "".join(row.declared for row in made) + "".join(services))
         contract, theirs = load(Path(folder)), load(Path(folder))
     registry = hosting(contract, [model(contract, service) for service in contract.services])
-    with serving(registry, theirs) as doors:
-        yield doors
+    with serving(registry, theirs) as server:
+        yield server
 
 
 def dtype(kind: Kind) -> Dtype:

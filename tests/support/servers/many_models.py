@@ -1,4 +1,4 @@
-"""A gRPC server with many models and the bridge before it, on one loop in a thread of its own."""
+"""A gRPC server and the bridge in front of it, on one event loop in a background thread."""
 
 import asyncio
 import json
@@ -24,8 +24,8 @@ from rest_bridge.settings import BridgeSettings
 Verdict = list[tuple[Any, ...]]
 
 
-class Served:
-    """Both doors of one contract, asked from any thread."""
+class BridgedServer:
+    """Sends gRPC calls and REST requests to the services of one contract; callable from any thread."""
 
     def __init__(self, contract: Contract, address: str, loop: asyncio.AbstractEventLoop) -> None:
         self.contract = contract
@@ -47,11 +47,11 @@ class Served:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(100)
 
     def grpc(self, method: Method, messages: Sequence[Any]) -> list[Any]:
-        """The answers, or the errors, to these messages."""
+        """One response message, or one AioRpcError, for each request message."""
         return self.run(_gather(self._call(method, message) for message in messages))  # type: ignore[no-any-return]
 
     def rest(self, method: Method, documents: Sequence[Any]) -> list[httpx.Response]:
-        """The responses to these documents."""
+        """One HTTP response for each JSON document."""
         return self.run(_gather(self._post(method, document) for document in documents))  # type: ignore[no-any-return]
 
     def openapi(self) -> Any:
@@ -77,40 +77,40 @@ async def _gather(work: Any) -> list[Any]:
 
 
 def as_document(message: Any) -> Any:
-    """The message by google's own hand, as the bridge writes it."""
+    """The message as a JSON document, made by protobuf's own converter with the bridge's options."""
     return json_format.MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
 @contextmanager
-def served(protos: Path, models: Path, **settings: Any) -> Iterator[Served]:
-    """The contracts under `protos` with their models."""
+def served(protos: Path, models: Path, **settings: Any) -> Iterator[BridgedServer]:
+    """Serves the contracts under `protos` with the models under `models` on free ports."""
     chosen = ServerSettings(**{"models": models, "protos": protos, "placement": "inline"} | settings)
-    with serving(load_registry(load(protos), chosen), load(protos)) as doors:
-        yield doors
+    with serving(load_registry(load(protos), chosen), load(protos)) as bridged:
+        yield bridged
 
 
 @contextmanager
-def serving(registry: Registry, theirs: Contract) -> Iterator[Served]:
-    """These models on a free port, and a bridge with a contract of its own: the server adds to the pool of the other."""
+def serving(registry: Registry, theirs: Contract) -> Iterator[BridgedServer]:
+    """Serves `registry` on a free port. The bridge gets its own contract, because the server adds files to its contract's pool."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     server = Server(ServerSettings(grpc_address="127.0.0.1:0"))
 
-    async def start() -> Served:
+    async def start() -> BridgedServer:
         address = server.bind()
         await server.start(registry)
-        doors = Served(theirs, address, loop)
-        await doors.open()
-        return doors
+        bridged = BridgedServer(theirs, address, loop)
+        await bridged.open()
+        return bridged
 
     try:
-        doors: Served = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
+        bridged: BridgedServer = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
         try:
-            yield doors
+            yield bridged
         finally:
-            doors.run(doors.close())
-            doors.run(server.stop())
+            bridged.run(bridged.close())
+            bridged.run(server.stop())
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

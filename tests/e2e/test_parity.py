@@ -1,4 +1,4 @@
-"""Every door gives the estimator's own answer, and the same verdict on every row."""
+"""Each method gives the estimator's own answers over gRPC and REST, and both refuse a row with the same violations."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from sklearn.preprocessing import minmax_scale
 
 from tests.support.effort import tries
 from tests.support.iris import CLASSES, COLUMNS
-from tests.support.servers.callers import Doors, Row
+from tests.support.servers.clients import Clients, Row
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +27,12 @@ def named(matrix: Any) -> list[Row]:
     return [dict(zip(COLUMNS, row, strict=True)) for row in matrix.tolist()]
 
 
-DOORS: dict[str, Callable[[Doors, list[Row]], list[list[float]]]] = {
-    "grpc": Doors.grpc_rows,
-    "rest": Doors.rest_rows,
-    "stream": Doors.grpc_stream,
-    "grpc-batch": Doors.grpc_batch,
-    "rest-batch": Doors.rest_batch,
+METHODS: dict[str, Callable[[Clients, list[Row]], list[list[float]]]] = {
+    "grpc": Clients.grpc_rows,
+    "rest": Clients.rest_rows,
+    "stream": Clients.grpc_stream,
+    "grpc-batch": Clients.grpc_batch,
+    "rest-batch": Clients.rest_batch,
 }
 
 
@@ -49,21 +49,21 @@ def rows_of(kind: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["data", "permuted", "changed"])
-@pytest.mark.parametrize("door", DOORS)
-def test_every_door_gives_the_estimators_own_answer(doors: Doors, estimator: Any, door: str, kind: str) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_gives_the_estimators_answer(clients: Clients, estimator: Any, method: str, kind: str) -> None:
     rows = rows_of(kind)
     expected = estimator.predict_proba(rows)
     assert tuple(estimator.classes_) == CLASSES
-    answers = np.array(DOORS[door](doors, named(rows)))
+    answers = np.array(METHODS[method](clients, named(rows)))
     assert answers.shape == (150, 3)
     np.testing.assert_allclose(answers, expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=0, atol=1e-9)
 
 
-def test_each_measurement_matters(doors: Doors) -> None:
-    """The flaw that started it all: one measurement used twice and another never."""
+def test_each_measurement_matters(clients: Clients) -> None:
+    """An earlier service for this model read one measurement twice and another never."""
     middle: Row = dict.fromkeys(COLUMNS, 0.5)
-    answers = doors.rest_rows([middle, *(middle | {column: 0.9} for column in COLUMNS)])
+    answers = clients.rest_rows([middle, *(middle | {column: 0.9} for column in COLUMNS)])
     assert len({tuple(answer) for answer in answers}) == 5
 
 
@@ -74,13 +74,13 @@ rows = st.fixed_dictionaries({}, optional=dict.fromkeys(COLUMNS, value))
 
 @settings(deadline=None, max_examples=tries(60, 4000), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(row=rows)
-def test_both_doors_give_one_verdict_in_the_same_words(doors: Doors, row: Row) -> None:
-    assert doors.grpc_verdict(row) == doors.rest_verdict(row)
+def test_grpc_and_rest_report_the_same_violations(clients: Clients, row: Row) -> None:
+    assert clients.grpc_result(row) == clients.rest_result(row)
 
 
-def test_the_posts_refusal_reads_well(doors: Doors) -> None:
+def test_refusal_names_field_rule_and_input(clients: Clients) -> None:
     row = {"sepal_length": 0.2, "sepal_width": 0.5, "petal_length": 0.8, "petal_width": 1.1}
-    response = doors.http.post("/predict/", json=row)
+    response = clients.http.post("/predict/", json=row)
     assert response.status_code == 422
     assert response.json() == {
         "detail": [
@@ -95,9 +95,9 @@ def test_the_posts_refusal_reads_well(doors: Doors) -> None:
     }
 
 
-def test_the_example_in_the_contract_is_what_the_model_answers(doors: Doors) -> None:
-    """The response's example is rounded to two digits, no more."""
-    schemas = doors.http.get("/openapi.json").json()["components"]["schemas"]
+def test_contract_example_is_the_models_answer(clients: Clients) -> None:
+    """The example in the contract is rounded to two digits."""
+    schemas = clients.http.get("/openapi.json").json()["components"]["schemas"]
     (shown,) = schemas["iris.v1.Features"]["examples"]
     (answer,) = schemas["iris.v1.Response"]["examples"]
-    assert [round(number, 2) for number in doors.rest_rows([shown])[0]] == list(answer.values())
+    assert [round(number, 2) for number in clients.rest_rows([shown])[0]] == list(answer.values())

@@ -1,4 +1,4 @@
-"""The doors of a running Foretell, each asked the same thing in the same words."""
+"""gRPC and REST clients of a running Foretell that take and return the same Python values."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -14,8 +14,8 @@ from tests.support.servers.grpc_in_process import violations
 Row = dict[str, float | None]
 
 
-class Doors:
-    """One channel and one HTTP connection to a running Foretell."""
+class Clients:
+    """One gRPC channel and one HTTP connection to a running Foretell."""
 
     def __init__(self, running: Foretell, contract: Contract) -> None:
         self.channel = grpc.insecure_channel(running.grpc)
@@ -37,34 +37,34 @@ class Doors:
 
     def grpc_rows(self, rows: Iterable[Row]) -> list[list[float]]:
         predict = self._call("unary_unary", "Predict")
-        return [numbers(predict(self.features(row), timeout=30)) for row in rows]
+        return [probabilities(predict(self.features(row), timeout=30)) for row in rows]
 
     def grpc_batch(self, rows: Sequence[Row]) -> list[list[float]]:
         response = self._call("unary_unary", "PredictBatch")(self.methods["PredictBatch"].request(rows=rows), timeout=30)
-        return [numbers(answer) for answer in response.rows]
+        return [probabilities(answer) for answer in response.rows]
 
     def grpc_stream(self, rows: Iterable[Row]) -> list[list[float]]:
         stream = self._call("stream_stream", "PredictStream")(map(self.features, rows), timeout=60)
-        return [numbers(answer) for answer in stream]
+        return [probabilities(answer) for answer in stream]
 
     def rest_rows(self, rows: Iterable[Row]) -> list[list[float]]:
         return [list(self.http.post("/predict", json=row).raise_for_status().json().values()) for row in rows]
 
     def rest_batch(self, rows: Sequence[Row]) -> list[list[float]]:
-        answer = self.http.post("/predict/batch", json={"rows": rows}).raise_for_status().json()
-        return [list(row.values()) for row in answer["rows"]]
+        response = self.http.post("/predict/batch", json={"rows": rows}).raise_for_status().json()
+        return [list(row.values()) for row in response["rows"]]
 
-    def grpc_verdict(self, row: Row) -> Any:
-        """The probabilities, or the place, rule and text of each violation."""
+    def grpc_result(self, row: Row) -> Any:
+        """The probabilities, or the field, rule and message of each violation."""
         future = self._call("unary_unary", "Predict").future(self.features(row), timeout=30)
         error = future.exception()
         if error is None:
-            return numbers(future.result())
+            return probabilities(future.result())
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
         return violations(error)
 
-    def rest_verdict(self, row: Row) -> Any:
-        """The same, from the other door."""
+    def rest_result(self, row: Row) -> Any:
+        """The same over REST."""
         response = self.http.post("/predict", content=json.dumps(row), headers={"content-type": "application/json"})
         if response.status_code == 200:
             return list(response.json().values())
@@ -72,6 +72,6 @@ class Doors:
         return [(problem["loc"][1], problem["type"], problem["msg"]) for problem in response.json()["detail"]]
 
 
-def numbers(answer: Any) -> list[float]:
-    """The probabilities of an answer, in the order of the contract."""
+def probabilities(answer: Any) -> list[float]:
+    """The fields of an answer in the order of the contract."""
     return [getattr(answer, field.name) for field in answer.DESCRIPTOR.fields]
