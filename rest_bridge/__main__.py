@@ -8,7 +8,6 @@ from pydantic_settings import CliApp
 from foretell_contract.contract import load
 from foretell_lifecycle.process import Launcher, run
 from rest_bridge.channel import open_channel
-from rest_bridge.core_channel import CoreChannel
 from rest_bridge.serving import listen, serving
 from rest_bridge.settings import BridgeSettings
 
@@ -18,7 +17,7 @@ async def serve(launcher: Launcher) -> None:
     settings = CliApp.run(BridgeSettings)
     listener = listen(settings)
     contract = load(settings.protos)
-    async with open_channel(settings.target) as channel, serving(settings, listener, contract, CoreChannel(channel)) as facts:
+    async with open_channel(settings.target) as channel, serving(settings, listener, contract, channel) as facts:
         channel.get_state(try_to_connect=True)  # So that no request waits for the first attempt, should the server be away.
         await launcher.wait_if_supervised(channel.channel_ready())
         rest = f"http://{facts['http_address']}"

@@ -1,4 +1,4 @@
-"""The channels of our own against that of `grpc.aio`: the same answers, statuses, details and metadata."""
+"""LocalChannel against grpc.aio: the same replies, statuses, details and metadata."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +13,6 @@ from google.rpc.status_pb2 import Status
 
 from foretell.serve.local_channel import LocalChannel
 from rest_bridge.channel import Channel, open_channel
-from rest_bridge.core_channel import CoreChannel
 from tests.support.fakes import FakeRuntime, Held, even
 from tests.support.iris import EXAMPLE
 from tests.support.servers.grpc_in_process import Stub, by_first_column, served
@@ -27,8 +26,8 @@ class Ways:
 
     def __init__(self, stub: Stub, over_grpc: grpc.aio.Channel) -> None:
         self.stub = stub
-        direct = LocalChannel(stub.handlers, stub.registry, LIMIT)
-        self.channels: dict[str, Channel] = {"grpc": over_grpc, "core": CoreChannel(over_grpc), "direct": direct}
+        local = LocalChannel(stub.handlers, stub.registry, LIMIT)
+        self.channels: dict[str, Channel] = {"grpc": over_grpc, "local": local}
 
     def call(self, way: str, name: str, request: Any, seconds: float = 10.0) -> Any:
         path = self.stub.methods[name].path if name in self.stub.methods else name
@@ -95,16 +94,16 @@ REQUESTS: list[tuple[str, str, Callable[[Stub], Any], grpc.StatusCode | None]] =
 async def test_a_call_ends_alike_on_each_way(inline: bool) -> None:
     async with ways(FakeRuntime(by_first_column), inline=inline) as every:
         for name, method, request, code in REQUESTS:
-            over_grpc, *others = await every.outcomes(method, request(every.stub))
-            assert others == [over_grpc] * 2, name
+            over_grpc, local = await every.outcomes(method, request(every.stub))
+            assert local == over_grpc, name
             assert over_grpc[0] is code or code is None, name
 
 
 async def test_a_failing_model_is_opaque_on_each_way() -> None:
     async with ways(FakeRuntime(raises)) as every:
         row = every.stub.features(**EXAMPLE)
-        over_grpc, *others = await every.outcomes("Predict", row)
-    assert others == [over_grpc] * 2
+        over_grpc, local = await every.outcomes("Predict", row)
+    assert local == over_grpc
     assert over_grpc[0] is grpc.StatusCode.INTERNAL
 
 
@@ -117,15 +116,15 @@ async def test_an_overload_and_a_drain_are_told_alike_on_each_way() -> None:
             begun.append(asyncio.ensure_future(every.stub.predict(row)))
             await every.stub.until_waiting(1)
             for code in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE):
-                over_grpc, *others = await every.outcomes("Predict", row)
-                assert others == [over_grpc] * 2
+                over_grpc, local = await every.outcomes("Predict", row)
+                assert local == over_grpc
                 assert over_grpc[0] is code
                 every.stub.registry.admission.close()
             held.go()
             await asyncio.gather(*begun)
 
 
-@pytest.mark.parametrize("way", ["grpc", "core", "direct"])
+@pytest.mark.parametrize("way", ["grpc", "local"])
 async def test_a_deadline_passes_whatever_the_model_does(way: str) -> None:
     with Held() as held:
         async with ways(FakeRuntime(held), inline=False) as every:
@@ -139,7 +138,7 @@ async def test_a_deadline_passes_whatever_the_model_does(way: str) -> None:
             await running
 
 
-@pytest.mark.parametrize("way", ["grpc", "core", "direct"])
+@pytest.mark.parametrize("way", ["grpc", "local"])
 async def test_a_cancelled_row_never_reaches_the_model(way: str) -> None:
     with Held() as held:
         runtime = FakeRuntime(held)
@@ -175,7 +174,7 @@ async def test_rows_of_one_turn_go_through_an_inline_model_together() -> None:
     runtime = FakeRuntime(even)
     async with ways(runtime) as every:
         for runs in ([1, 19], [20], [20]):  # The first takes itself to be alone until it is seen not to be.
-            calls = [every.call("direct", "Predict", every.stub.features(**EXAMPLE)) for _ in range(20)]
+            calls = [every.call("local", "Predict", every.stub.features(**EXAMPLE)) for _ in range(20)]
             assert len({await _answer(call) for call in calls}) == 1
             assert runtime.runs == runs
             runtime.runs.clear()
@@ -185,7 +184,7 @@ async def test_a_lone_row_has_its_answer_in_the_turn_in_which_it_comes() -> None
     runtime = FakeRuntime(even)
     async with ways(runtime) as every:
         for _ in range(20):
-            call = every.call("direct", "Predict", every.stub.features(**EXAMPLE))
+            call = every.call("local", "Predict", every.stub.features(**EXAMPLE))
             assert runtime.runs == [1]
             await _answer(call)
             await _a_look()
@@ -196,12 +195,12 @@ async def test_rows_of_which_a_few_were_alone_are_run_at_once_again() -> None:
     runtime = FakeRuntime(even)
     async with ways(runtime) as every:
         for _ in range(2):
-            every.call("direct", "Predict", every.stub.features(**EXAMPLE))
+            every.call("local", "Predict", every.stub.features(**EXAMPLE))
         ran_at_once = []
         for _ in range(6):
             await _a_look()
             runtime.runs.clear()
-            call = every.call("direct", "Predict", every.stub.features(**EXAMPLE))
+            call = every.call("local", "Predict", every.stub.features(**EXAMPLE))
             ran_at_once.append(bool(runtime.runs))
             await _answer(call)
     assert ran_at_once == [False] * 4 + [True] * 2
@@ -210,7 +209,7 @@ async def test_rows_of_which_a_few_were_alone_are_run_at_once_again() -> None:
 async def test_more_rows_than_go_together_are_all_answered() -> None:
     runtime = FakeRuntime(even)
     async with ways(runtime, max_batch_rows=8) as every:
-        calls = [every.call("direct", "Predict", every.stub.features(**EXAMPLE)) for _ in range(21)]
+        calls = [every.call("local", "Predict", every.stub.features(**EXAMPLE)) for _ in range(21)]
         for call in calls:
             await _answer(call)
     assert runtime.runs == [1, 8, 8, 4]
@@ -218,8 +217,8 @@ async def test_more_rows_than_go_together_are_all_answered() -> None:
 
 async def test_nothing_of_a_call_is_kept_once_it_has_ended() -> None:
     async with ways(FakeRuntime(even)) as every:
-        channel: Any = every.channels["direct"]
-        call = every.call("direct", "Predict", every.stub.features(**EXAMPLE))
+        channel: Any = every.channels["local"]
+        call = every.call("local", "Predict", every.stub.features(**EXAMPLE))
         await _answer(call)
         assert call._pending is None
         assert not channel.rounds._waiting
