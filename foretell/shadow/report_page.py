@@ -18,7 +18,7 @@ try:
 except ModuleNotFoundError as missing:
     raise SetupError(f"a page needs {missing.name}: pip install 'foretell[report]'") from None
 
-_TEMPLATE = "shadow_page.html"
+_TEMPLATE = "report_page.html"
 _MOST_PLOTS = 12
 """Numbers that are drawn: those whose distributions differ most."""
 _MOST_DOTS = 2_000

@@ -36,7 +36,7 @@ LOOK = """
 import sys
 from pathlib import Path
 from foretell.mlflow.mlflow_registry import MlflowRegistry
-from tests.foretell.test_pursuit import pursuit
+from tests.foretell.mlflow.test_alias_sync import pursuit
 pursuit(Path(sys.argv[1])).look(MlflowRegistry())
 """
 
@@ -45,7 +45,7 @@ PLACES = ("follow-started", "follow-promoted")
 
 
 def test_every_place_where_a_follower_may_die_is_tried() -> None:
-    code = "".join(path.read_text() for path in (ROOT / "foretell").glob("*.py"))
+    code = "".join(path.read_text() for path in (ROOT / "foretell").rglob("*.py"))
     assert set(re.findall(r'failpoint\("([^"]+)"\)', code)) == set(PLACES)
 
 

@@ -44,7 +44,7 @@ def test_writers_at_the_same_time_each_get_a_version_of_their_own(logistic: Path
 
 def test_a_writer_that_dies_leaves_nothing_that_could_be_served(repository: Repository, logistic: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from grpc_server import durable, repository as r\n"
+        "import os, sys; from pathlib import Path; from grpc_server.store import durable, repository as r\n"
         "from grpc_server.checks.add_model import add_model\n"
         "durable.sync = lambda folder: os._exit(9)\n"
         f"add_model(r.Repository(Path({str(repository.root)!r})), Path({str(logistic)!r}), 'yes', ('a', 'b'))"

@@ -141,7 +141,7 @@ def test_a_writer_that_is_killed_leaves_the_old_record_or_the_new(
 ) -> None:
     promote(store, "1")
     script = (
-        "import sys; from pathlib import Path; from tests.grpc_server.test_route_store import *\n"
+        "import sys; from pathlib import Path; from tests.grpc_server.store.test_route_store import *\n"
         "promote(RouteStore(Repository(Path(sys.argv[1]))), '2')"
     )
     environment = os.environ | {"FORETELL_FAILPOINT": place, "PYTHONPATH": str(ROOT)}

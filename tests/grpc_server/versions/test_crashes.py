@@ -18,11 +18,11 @@ from tests.support.processes import ROOT
 ROLL_OUT = """
 import sys, threading
 from pathlib import Path
-from contract.contract import load
-from grpc_server.versions.startup import open_host
-from tests.grpc_server.candidates import loader, promote
+from foretell_contract.contract import load
+from grpc_server.versions.startup import open_served_model
+from tests.support.models.candidates import loader, promote
 root = Path(sys.argv[1])
-host = open_host(loader(root, load(Path("protos")), keep_warm=0))
+host = open_served_model(loader(root, load(Path("protos")), keep_warm=0))
 promote(root, "2")
 host.look()
 threading.Event().wait(60)
@@ -33,7 +33,7 @@ PLACES = ("tried", "loaded", "before-flip", "after-flip", "before-close")
 
 
 def test_every_place_where_a_process_may_die_is_tried() -> None:
-    code = "".join(path.read_text() for path in (ROOT / "grpc_server").glob("*.py"))
+    code = "".join(path.read_text() for path in (ROOT / "grpc_server").rglob("*.py"))
     assert set(re.findall(r'failpoint\("([^"]+)"\)', code)) == {*PLACES, *WRITING}
 
 
