@@ -123,10 +123,10 @@ def test_types_that_a_folder_of_mlflow_trusts_are_loaded_and_no_others(tmp_path:
     folder = mlflow(tmp_path / "m", "model.skops", skops_trusted_types=["something.else"])
     skops.io.dump(make_pipeline(FunctionTransformer(shouted), LogisticRegression()).fit(FRAME, KINDS), folder / "model.skops")
     untrusted = skops.io.get_untrusted_types(file=folder / "model.skops")
-    assert untrusted == ["tests.init.test_sources.shouted"]
+    assert untrusted == ["tests.foretell.init.test_sources.shouted"]
     with pytest.raises(SetupError) as refusal:
         init(tmp_path, folder, "--data", data)
-    assert str(refusal.value) == "model.skops holds types that its MLmodel does not trust: tests.init.test_sources.shouted"
+    assert str(refusal.value) == "model.skops holds types that its MLmodel does not trust: tests.foretell.init.test_sources.shouted"
     about = yaml.safe_load((folder / "MLmodel").read_text())
     about["flavors"]["sklearn"]["skops_trusted_types"] = untrusted
     (folder / "MLmodel").write_text(yaml.safe_dump(about))

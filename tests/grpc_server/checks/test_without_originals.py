@@ -40,7 +40,7 @@ def test_a_real_server_imports_nothing_of_scikit_learn(
         expected, abs=1e-6
     )
     imported = set(re.findall(r"^import '([^']+)' #", capfd.readouterr().err, re.MULTILINE))
-    assert f"grpc_server.runtimes.{format_name}_format" in imported
+    assert f"grpc_server.runtimes.formats.{format_name}_format" in imported
     foreign = {"sklearn", "scipy", "joblib", "skops", "onnx", "skl2onnx", "treelite", "pandas"}
     assert not {name for name in imported if name.partition(".")[0] in foreign}
 

@@ -158,7 +158,7 @@ from typing import Any
 from grpc_server.workers.worker_handle import Origin
 from grpc_server.workers.pool import Pool
 from tests.conftest import ROOT
-from tests.grpc_server.wayward import Deed, rows
+from tests.support.models.misbehaving import Deed, rows
 
 pool = Pool(Origin(Path(sys.argv[1]), *sys.argv[2:]), rows(Deed.ANSWER), workers=2, seconds=600.0, max_megabytes=0)
 pool.runners[0](rows(Deed.PRINT, Deed.HANG))
