@@ -6,8 +6,6 @@ The library is called through its C interface, because the Python package around
 import ctypes
 import weakref
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype, Matrix, Rows
 from grpc_server.rows.outputs import Source, per_target, several_probabilities
+from grpc_server.runtimes.formats import native_library
 from grpc_server.runtimes.runtime import Classes
 
 _HANDLE = ctypes.c_void_p
@@ -138,13 +137,4 @@ def load(artifact: bytes) -> TreesRuntime:
 
 
 def _library() -> ctypes.CDLL:
-    """The library inside the package, which is found without being imported."""
-    package = find_spec("treelite")
-    if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError("No module named 'treelite'", name="treelite")
-    (path,) = (Path(package.submodule_search_locations[0]) / "lib").glob("*treelite.*")
-    library = ctypes.CDLL(str(path))
-    library.TreeliteGetLastError.restype = ctypes.c_char_p
-    for name, arguments in _SIGNATURES.items():
-        getattr(library, name).argtypes = arguments
-    return library
+    return native_library.library("treelite", "TreeliteGetLastError", _SIGNATURES)
