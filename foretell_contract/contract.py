@@ -11,10 +11,10 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from foretell_contract.api import Api, read_api, together
+from foretell_contract.api_info import ApiInfo, merged, read_api_info
+from foretell_contract.custom_options import CustomOptions
 from foretell_contract.defects import defects
 from foretell_contract.errors import ContractError
-from foretell_contract.options import Options
 from foretell_contract.problem import Problem
 from foretell_contract.rules.rules import Rules
 from foretell_contract.service import Service, read_service
@@ -23,10 +23,10 @@ from foretell_contract.source.compiler import (
     SHIPPED,
     compile_protos,
     compile_shipped,
-    completed,
     contract_files,
     is_contract,
     own_files,
+    with_shipped_files,
 )
 
 MODEL_SERVICE = "foretell.v1.ModelService"
@@ -49,10 +49,10 @@ class Contract:
 
     pool: DescriptorPool
     services: tuple[Service, ...]
-    apis: dict[str, Api]
+    apis: dict[str, ApiInfo]
     """What each file with services says of itself."""
     rules: Rules
-    options: Options
+    options: CustomOptions
     comments: dict[str, str]
     """Comment text by full name of a service, method, message, field, enum or value."""
     sources: dict[str, str]
@@ -65,11 +65,11 @@ class Contract:
     """What contradicts itself; empty in a contract that was loaded strictly."""
 
     @property
-    def api(self) -> Api:
+    def api(self) -> ApiInfo:
         """What the files of the services say of themselves, together."""
-        return together([self.apis[file] for file in dict.fromkeys(service.file for service in self.services)])
+        return merged([self.apis[file] for file in dict.fromkeys(service.file for service in self.services)])
 
-    def only(self, models: Collection[str]) -> "Contract":
+    def restricted_to(self, models: Collection[str]) -> "Contract":
         """The same with no other services than those that these models answer."""
         services = tuple(service for service in self.services if service.model in models)
         left_out = self.apis.keys() - {service.file for service in services}
@@ -110,14 +110,14 @@ def load_set(compiled: FileDescriptorSet) -> Contract:
     names = [file.name for file in compiled.file if is_contract(file.name)]
     if not names:
         raise ContractError("no contract is in the descriptor set", "build it of files that are not imports alone")
-    return _read(completed(compiled), names, {}, {}, strict=True)
+    return _read(with_shipped_files(compiled), names, {}, {}, strict=True)
 
 
 def _read(
     compiled: FileDescriptorSet, names: list[str], sources: dict[str, str], images: dict[str, bytes], *, strict: bool
 ) -> Contract:
     pool = _pool(compiled)
-    options = Options(pool)
+    options = CustomOptions(pool)
     rules = Rules(options)
     files: list[Any] = [pool.FindFileByName(name) for name in names]
     read = [read_service(service, options) for file in files for service in file.services_by_name.values()]
@@ -128,7 +128,7 @@ def _read(
     if found and strict:
         raise ContractError(str(found[0]))
     texts = {key: text for file in compiled.file for key, text in comments(file).items()}
-    apis = {file.name: read_api(file, options, texts.get(file.name, "")) for file in files if file.services_by_name}
+    apis = {file.name: read_api_info(file, options, texts.get(file.name, "")) for file in files if file.services_by_name}
     return Contract(pool, services, apis, rules, options, texts, sources, images, compiled.SerializeToString(), found)
 
 

@@ -2,8 +2,8 @@
 
 SetupError
 └── ContractError       the `.proto` files contradict themselves
-    ├── Misdeclared     certain things in them cannot be as they are
-    └── NotCompiled     the `.proto` files do not even compile
+    ├── DeclarationError     certain things in them cannot be as they are
+    └── ProtocError     the `.proto` files do not even compile
 """
 
 from foretell_contract.problem import Problem
@@ -22,7 +22,7 @@ class ContractError(SetupError):
         self.reason, self.fix = reason, fix
 
 
-class Misdeclared(ContractError):
+class DeclarationError(ContractError):
     """Things of the contract that cannot be as they are."""
 
     def __init__(self, *problems: Problem) -> None:
@@ -31,7 +31,7 @@ class Misdeclared(ContractError):
         super().__init__("; ".join(map(str, problems)))
 
 
-class NotCompiled(ContractError):
+class ProtocError(ContractError):
     """The `.proto` files do not even compile."""
 
     def __init__(self, complaints: list[str], most: int = 3) -> None:

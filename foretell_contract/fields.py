@@ -73,7 +73,7 @@ def is_nested(field: FieldDescriptor) -> bool:
     return field.message_type is not None and not is_map(field) and kind_of(field) is None
 
 
-def is_choice(field: FieldDescriptor) -> bool:
+def is_in_oneof(field: FieldDescriptor) -> bool:
     """Whether at most one of it and other fields is there."""
     return field.containing_oneof is not None and len(field.containing_oneof.fields) > 1
 

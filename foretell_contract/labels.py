@@ -7,8 +7,11 @@ from difflib import get_close_matches
 
 from google.protobuf.descriptor import EnumDescriptor, EnumValueDescriptor
 
-from foretell_contract.options import Options
+from foretell_contract.custom_options import CustomOptions
 from foretell_contract.source.spelling import enum_prefix
+
+PROBABILITY_SUFFIX = "_probability"
+"""A response field whose name ends so holds the probability of the class before it, unless `(foretell.v1.output)` is set."""
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NO_LETTER = re.compile(r"[^A-Z0-9]+")
@@ -20,9 +23,9 @@ class Labels:
 
     by_number: dict[int, str]
     """The label of each value that has one."""
-    unnamed: tuple[str, ...]
+    without_value: tuple[str, ...]
     """Labels for which the enum has no value, in their order."""
-    unknown: tuple[EnumValueDescriptor, ...]
+    without_label: tuple[EnumValueDescriptor, ...]
     """Values that are no label. The one of number 0 is none where it means that nothing is said."""
 
     @property
@@ -37,7 +40,7 @@ def short_name(value: EnumValueDescriptor) -> str:
     return short or str(value.name)
 
 
-def match(enum: EnumDescriptor, labels: Iterable[str], options: Options) -> Labels:
+def match_labels(enum: EnumDescriptor, labels: Iterable[str], options: CustomOptions) -> Labels:
     """Match by `(foretell.v1.label)`, else by name.
 
     Names match in UPPER_SNAKE: `SPECIES_SEPAL_LENGTH_CM` is `sepal length (cm)`. A name that two labels share matches neither.
@@ -54,20 +57,22 @@ def match(enum: EnumDescriptor, labels: Iterable[str], options: Options) -> Labe
         label = stated[value.number] or alike.get(_snake(short_name(value)))
         if label in labels:
             found.setdefault(value.number, label)
-    unknown = tuple(value for value in enum.values if value.number not in found and not says_nothing(value))
-    return Labels(found, tuple(label for label in labels if label not in found.values()), unknown)
+    without_label = tuple(value for value in enum.values if value.number not in found and not is_unspecified(value))
+    return Labels(found, tuple(label for label in labels if label not in found.values()), without_label)
 
 
-def spelled(enum: EnumDescriptor, options: Options) -> dict[int, str]:
+def default_labels(enum: EnumDescriptor, options: CustomOptions) -> dict[int, str]:
     """A label for each value where the model tells none: its `(foretell.v1.label)`, else its name in lower case."""
     names: dict[int, str] = {}
     for value in enum.values:
-        if not says_nothing(value):
+        if not is_unspecified(value):
             names.setdefault(value.number, options.get(value, "foretell.v1.label") or short_name(value).lower())
     return names
 
 
-def label_changed(old: EnumValueDescriptor, new: EnumValueDescriptor, before: Options, after: Options) -> tuple[str, str] | None:
+def label_changed(
+    old: EnumValueDescriptor, new: EnumValueDescriptor, before: CustomOptions, after: CustomOptions
+) -> tuple[str, str] | None:
     """What a value stood for and stands for now, where a name could not say both; None where it is the same label."""
     was, is_now = (
         options.get(value, "foretell.v1.label") or short_name(value).lower() for value, options in ((old, before), (new, after))
@@ -75,9 +80,15 @@ def label_changed(old: EnumValueDescriptor, new: EnumValueDescriptor, before: Op
     return (was, is_now) if _snake(was) != _snake(is_now) else None
 
 
-def says_nothing(value: EnumValueDescriptor) -> bool:
+def is_unspecified(value: EnumValueDescriptor) -> bool:
     """Whether it is the value that stands for none, such as `SPECIES_UNSPECIFIED`."""
     return value.number == 0 and short_name(value) in ("UNSPECIFIED", "UNKNOWN")
+
+
+def probability_class(field: str) -> str:
+    """`setosa` for a field named `setosa_probability`; empty for any other name."""
+    name = field.removesuffix(PROBABILITY_SUFFIX)
+    return name if name != field else ""
 
 
 def did_you_mean_value(text: str, values: Iterable[EnumValueDescriptor]) -> str:

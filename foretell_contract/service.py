@@ -9,9 +9,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from foretell_contract.errors import Misdeclared
+from foretell_contract.custom_options import CustomOptions
+from foretell_contract.errors import DeclarationError
 from foretell_contract.fields import is_nested
-from foretell_contract.options import Options
 from foretell_contract.problem import Problem, error
 
 _OURS = "foretell.v1."
@@ -89,7 +89,7 @@ class Service:
         return self.full_name.rpartition(".")[0]
 
 
-def read_service(service: ServiceDescriptor, options: Options) -> tuple[Service, tuple[Problem, ...]]:
+def read_service(service: ServiceDescriptor, options: CustomOptions) -> tuple[Service, tuple[Problem, ...]]:
     """The service with its methods in the order of the contract, and what there is against each that is left out.
 
     Left out is what no model can answer or no path can reach.
@@ -99,7 +99,7 @@ def read_service(service: ServiceDescriptor, options: Options) -> tuple[Service,
     for method in service.methods:
         try:
             methods.append(_method(method, options))
-        except Misdeclared as refusal:
+        except DeclarationError as refusal:
             problems += refusal.problems
     package = service.file.package
     model = options.get(service, "foretell.v1.model") or _without_version(package)
@@ -111,18 +111,18 @@ def _without_version(package: str) -> str:
     return name if name and last[:1] == "v" and last[1:2].isdigit() else package
 
 
-def _method(method: MethodDescriptor, options: Options) -> Method:
+def _method(method: MethodDescriptor, options: CustomOptions) -> Method:
     service = method.containing_service.full_name
     _refuse_recursion(method.input_type)
     _refuse_recursion(method.output_type)
     rows, answers = _only_repeated(method.input_type), _only_repeated(method.output_type)
     watches = method.server_streaming and not method.client_streaming and service.startswith(_OURS)
     if method.client_streaming != method.server_streaming and not watches:
-        raise Misdeclared(error(method.full_name, f"{method.full_name} streams one way only", "stream both ways, or neither"))
+        raise DeclarationError(error(method.full_name, f"{method.full_name} streams one way only", "stream both ways, or neither"))
     shape = Shape.WATCH if watches else Shape.STREAM if method.client_streaming else Shape.BATCH if rows else Shape.ROW
     if shape is Shape.BATCH and answers is None:
         reason = f"{method.full_name} takes a batch, and does not answer with one"
-        raise Misdeclared(error(method.full_name, reason, "let its response be one repeated message too"))
+        raise DeclarationError(error(method.full_name, reason, "let its response be one repeated message too"))
     if shape is not Shape.BATCH:
         rows = answers = None
     http = options.get(method, "google.api.http")
@@ -135,7 +135,7 @@ def _refuse_recursion(message: Descriptor, above: tuple[str, ...] = ()) -> None:
     """A row is flat enough to be a row of a matrix: no message holds itself."""
     if message.full_name in above:
         reason = f"{message.full_name} holds itself, and no model can take it"
-        raise Misdeclared(error(message.full_name, reason, "take the field out that does"))
+        raise DeclarationError(error(message.full_name, reason, "take the field out that does"))
     for field in message.fields:
         if field.message_type is not None:
             _refuse_recursion(field.message_type, (*above, message.full_name))
@@ -157,5 +157,5 @@ def _paths(method: MethodDescriptor, http: Any) -> Iterator[str]:
         if rule.WhichOneof("pattern") != "post" or rule.body != "*" or not rule.post.startswith("/") or "{" in rule.post:
             reason = f"{method.full_name} has a REST path that cannot be served"
             fix = 'let google.api.http be `post: "/path"` without variables, and `body: "*"`'
-            raise Misdeclared(error(method.full_name, reason, fix))
+            raise DeclarationError(error(method.full_name, reason, fix))
         yield rule.post.rstrip("/") or "/"

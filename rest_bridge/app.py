@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from foretell_contract.contract import Contract
-from foretell_contract.errors import Misdeclared
+from foretell_contract.errors import DeclarationError
 from foretell_contract.service import Method, Service, Shape
 from foretell_lifecycle.request_id import request_id
 from rest_bridge.caller import Caller, Unary
@@ -44,10 +44,10 @@ class Application:
 def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *, subject: Subject = PREDICTIONS) -> Application:
     """The application: one endpoint for each path of the contract, the fixed pages, the docs, all of them about `subject`.
 
-    Raises Misdeclared where a path of the contract is one of the bridge's own.
+    Raises DeclarationError where a path of the contract is one of the bridge's own.
     """
     if taken := list(collisions(contract)):
-        raise Misdeclared(*taken)
+        raise DeclarationError(*taken)
     api = contract.api
     app = FastAPIOffline(
         title=api.title,

@@ -114,7 +114,7 @@ class Coalescer:
             row = self._layout.row(message)
             if row is not None and self._bounds.accepts_row(row):
                 return True
-        return self._rules.judge(self._row.FromString(message), None, 1) is VALID
+        return self._rules.validate(self._row.FromString(message), None, 1) is VALID
 
     def _send_waiting(self) -> None:
         """Send what waits, if a call may go out."""

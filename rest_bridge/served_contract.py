@@ -29,7 +29,7 @@ class ServedContract:
             listed = await self.listed()
         except (grpc.aio.AioRpcError, DecodeError):
             return self._last
-        shown = self._contract.only({model.name for model in listed.models})
+        shown = self._contract.restricted_to({model.name for model in listed.models})
         if shown.services:
             self._last = shown
         return self._last

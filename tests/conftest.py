@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def contract() -> Contract:
     """The iris contract; tests only read it."""
-    return load(PROTOS).only(["iris"])
+    return load(PROTOS).restricted_to(["iris"])
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ import typer
 from foretell.check.annotations import Lines, annotate
 from foretell.check.training_fit import misfits
 from foretell_contract.contract import Contract
-from foretell_contract.errors import Misdeclared, SetupError
-from foretell_contract.lint.contract_check import Located, located, read
+from foretell_contract.errors import DeclarationError, SetupError
+from foretell_contract.lint.contract_check import LocatedProblem, check_contracts, locate
 from foretell_contract.problem import Problem, Severity, warning
 from foretell_contract.service import Service
 from grpc_server.errors import ModelError
@@ -29,21 +29,21 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 
 _SAME_LIBRARIES = "install that version, or train and add it again"
 
-Found = Sequence[Located]
+Found = Sequence[LocatedProblem]
 
 
-def check(protos: Path, models: Path, model: str | None) -> list[Located]:
+def check(protos: Path, models: Path, model: str | None) -> list[LocatedProblem]:
     """The problems of the contracts, and those of `model` with its services; None for every model that the folder holds.
 
     A model is loaded and tried as at a start. Raises SetupError where no contract asks for `model`.
     """
-    contract, found = read(protos)
+    contract, found = check_contracts(protos)
     if contract is None:
         return found
     if model is not None and model not in {service.model for service in contract.services}:
         raise SetupError(f"no service under {protos} is answered by a model {model!r}")
     further = [*_untranslatable(contract), *_mismatches(contract, models, model)]
-    return sorted([*found, *located(contract, further)], key=lambda each: each.place)
+    return sorted([*found, *locate(contract, further)], key=lambda each: each.location)
 
 
 def _untranslatable(contract: Contract) -> Iterator[Problem]:
@@ -53,7 +53,7 @@ def _untranslatable(contract: Contract) -> Iterator[Problem]:
     for message in {side.full_name: side for method in methods for side in (method.input, method.output)}.values():
         try:
             Codec(message, contract.rules)
-        except Misdeclared as refusal:
+        except DeclarationError as refusal:
             yield from refusal.problems
 
 
@@ -103,7 +103,7 @@ def show(found: Found, form: str, folder: Path) -> None:
 def _text(found: Found, _folder: Path) -> None:
     lines = Lines()
     for each in found:
-        lines.told(each.place, each.problem.severity.value, _STYLES[each.problem.severity], each.sentence)
+        lines.told(each.location, each.problem.severity.value, _STYLES[each.problem.severity], each.sentence)
     counts = Counter(each.problem.severity for each in found)
     told = [f"{counts[severity]} {severity.value}{'s' * (counts[severity] != 1)}" for severity in Severity if counts[severity]]
     lines.summary(", ".join(told) or "Nothing is wrong.")
@@ -112,8 +112,8 @@ def _text(found: Found, _folder: Path) -> None:
 def _json(found: Found, _folder: Path) -> None:
     listed = [
         {
-            "file": each.place.file,
-            "line": each.place.line,
+            "file": each.location.file,
+            "line": each.location.line,
             "name": each.problem.name,
             "severity": each.problem.severity.value,
             "reason": each.problem.reason,
@@ -127,7 +127,7 @@ def _json(found: Found, _folder: Path) -> None:
 def _github(found: Found, folder: Path) -> None:
     for each in found:
         severity = each.problem.severity.value
-        annotate(severity, folder, each.place, severity, each.sentence)
+        annotate(severity, folder, each.location, severity, each.sentence)
 
 
 FORMS: dict[str, Callable[[Found, Path], None]] = {"text": _text, "json": _json, "github": _github}

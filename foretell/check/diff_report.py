@@ -35,12 +35,12 @@ def show(findings: Findings, form: str, folder: Path | None) -> None:
 def _text(findings: Findings, _folder: Path | None) -> None:
     lines = Lines()
     for finding in findings:
-        lines.told(finding.place, finding.verdict.value, _STYLES[finding.verdict], finding.sentence)
+        lines.told(finding.location, finding.impact.value, _STYLES[finding.impact], finding.sentence)
     lines.summary(_summary(findings))
 
 
 def _summary(findings: Findings) -> str:
-    counts = Counter(finding.verdict for finding in findings)
+    counts = Counter(finding.impact for finding in findings)
     told = [f"{counts[verdict]} {verdict.value}" for verdict in reversed(Impact) if counts[verdict]]
     return f"{len(findings)} difference{'s' * (len(findings) != 1)}: {', '.join(told)}" if told else _NOTHING
 
@@ -48,15 +48,15 @@ def _summary(findings: Findings) -> str:
 def _json(findings: Findings, _folder: Path | None) -> None:
     listed = [
         {
-            "file": finding.place.file,
-            "line": finding.place.line,
+            "file": finding.location.file,
+            "line": finding.location.line,
             "package": finding.package,
             "name": finding.name,
             "rule": finding.rule,
             "change": finding.change,
-            "verdict": finding.verdict.name.lower(),
+            "verdict": finding.impact.name.lower(),
             "reason": finding.reason,
-            "way_out": finding.way_out,
+            "way_out": finding.alternative,
         }
         for finding in findings
     ]
@@ -65,7 +65,7 @@ def _json(findings: Findings, _folder: Path | None) -> None:
 
 def _github(findings: Findings, folder: Path | None) -> None:
     for finding in findings:
-        annotate(_LEVELS[finding.verdict], folder or Path(), finding.place, finding.verdict.value, finding.sentence)
+        annotate(_LEVELS[finding.impact], folder or Path(), finding.location, finding.impact.value, finding.sentence)
 
 
 def _markdown(findings: Findings, _folder: Path | None) -> None:
@@ -76,13 +76,13 @@ def _sections(findings: Findings) -> Iterator[str]:
     for package in sorted({finding.package for finding in findings}):
         yield f"## {package}"
         for verdict, heading in _HEADINGS.items():
-            lines = [_item(finding) for finding in findings if (finding.package, finding.verdict) == (package, verdict)]
+            lines = [_item(finding) for finding in findings if (finding.package, finding.impact) == (package, verdict)]
             if lines:
                 yield f"### {heading}\n\n" + "\n".join(lines)
 
 
 def _item(finding: Finding) -> str:
-    way_out = f" Instead: {finding.way_out}." if finding.way_out and finding.breaks else ""
+    way_out = f" Instead: {finding.alternative}." if finding.alternative and finding.breaks else ""
     return f"- {_code(finding.subject)}: {_code(finding.change)}; {finding.reason}.{way_out}"
 
 

@@ -11,9 +11,9 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from foretell.check.training_range import Range
 from foretell_contract.contract import Contract
-from foretell_contract.errors import Misdeclared
+from foretell_contract.errors import DeclarationError
 from foretell_contract.fields import FLOATS, Kind, enum_of
-from foretell_contract.labels import match
+from foretell_contract.labels import match_labels
 from foretell_contract.problem import Problem, warning
 from foretell_contract.rows.columns import Leaf, Spread, leaves
 from foretell_contract.rules.accepted_values import LINES, Accepted, accepted
@@ -41,7 +41,7 @@ def misfits(contract: Contract, service: Service, bundle: Bundle) -> Iterator[Pr
         return
     known = _Known(contract, training, "the training data" if whole else "the golden rows", whole)
     for message in {method.features.full_name: method.features for method in service.methods}.values():
-        with suppress(Misdeclared):  # What no columns can be made of is an error, and told as one.
+        with suppress(DeclarationError):  # What no columns can be made of is an error, and told as one.
             for leaf in leaves(message, contract.rules, contract.options):
                 yield from known.misfits(leaf)
 
@@ -68,7 +68,7 @@ class _Known:
 
     def _unnamed(self, leaf: Leaf, texts: list[str]) -> Iterator[Problem]:
         enum = enum_of(leaf.value)
-        for text in match(enum, texts, self.contract.options).unnamed:
+        for text in match_labels(enum, texts, self.contract.options).without_value:
             fix = f"add one, or give one (foretell.v1.label) = {quoted(text)}"
             yield warning(enum.full_name, f"{enum.full_name} has no value for {text!r}, which is in {self.source}", fix)
 

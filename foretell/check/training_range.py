@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
 
-from foretell_contract.source.proto_text import Option, number
+from foretell_contract.source.proto_text import Option, number_text
 from grpc_server.store.training_values import seconds
 
 SENTENCE = re.compile(r"Seen in training: (?P<low>\S+) to (?P<high>\S+?)\.(?=\s|$)")
@@ -78,7 +78,7 @@ class Range:
         within = ".seconds" if self.kind in _TIMES else ""
         whole = self.kind != "double"
         return tuple(
-            (f"{FIELD}.{self.kind}.{rule}{within}", number(int(bound) if whole else float(bound)))
+            (f"{FIELD}.{self.kind}.{rule}{within}", number_text(int(bound) if whole else float(bound)))
             for rule, bound in zip(("gte", "lte"), self.bounds, strict=True)
         )
 
@@ -86,7 +86,7 @@ class Range:
         """A value of the column as people write it."""
         if self.kind == "duration":
             return _length(value)
-        return _moment(value).date().isoformat() if self.kind == "timestamp" else number(value)
+        return _moment(value).date().isoformat() if self.kind == "timestamp" else number_text(value)
 
 
 def told(kind: str, comment: str) -> Range | None:
@@ -115,7 +115,7 @@ def _read(kind: str, text: str) -> float:
 def _length(value: float) -> str:
     """A length of time as people write it: `1d2h`, `4m29s`, `0s`."""
     if math.isinf(value):
-        return number(value)
+        return number_text(value)
     left, parts = abs(value), []
     for unit in ("d", "h", "m"):
         whole, left = divmod(left, _UNITS[unit])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from foretell.check.training_range import FIELD
 from foretell.init.draft_features import Feature, Scope, feature, said
 from foretell.init.draft_response import Response, response
-from foretell_contract.source.proto_text import Block, Line, Literal, quoted, written
+from foretell_contract.source.proto_text import Block, Line, Literal, file_text, quoted
 from foretell_contract.source.spelling import Names, pascal, snake
 from grpc_server.checks.inspect_model import Description
 
@@ -50,7 +50,7 @@ class Draft:
             *(enum.block for enum in enums),
             *_BATCHES,
         ]
-        return written(self._comment, self.package, (*_IMPORTS, *imports), parts)
+        return file_text(self._comment, self.package, (*_IMPORTS, *imports), parts)
 
     @property
     def _name(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.descriptor import EnumDescriptor
 
 from foretell.check.training_range import FIELD, Range, seen
-from foretell_contract.source.proto_text import Block, Line, Option, number, quoted
+from foretell_contract.source.proto_text import Block, Line, Option, number_text, quoted
 from foretell_contract.source.spelling import Names, enum_prefix, pascal, snake, upper
 from grpc_server.checks.inspect_model import Column
 from grpc_server.store.training_values import seconds
@@ -193,4 +193,4 @@ def _example(column: Column, kind: str) -> list[Option]:
     if kind == "string":
         return [(f"{FIELD}.string.example", quoted(str(value)))]
     shown = bool(value) if kind == "bool" else int(value) if kind == "int64" else float(value)
-    return [(f"{FIELD}.{kind}.example", number(shown))]
+    return [(f"{FIELD}.{kind}.example", number_text(shown))]

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from foretell.check.training_range import FIELD
 from foretell.init.draft_features import FEW, Enum, Scope, said
-from foretell_contract.convention import PROBABILITY
-from foretell_contract.source.proto_text import Line, Option, number, quoted
+from foretell_contract.labels import PROBABILITY_SUFFIX
+from foretell_contract.source.proto_text import Line, Option, number_text, quoted
 from foretell_contract.source.spelling import Names, snake
 from grpc_server.checks.inspect_model import Description
 from grpc_server.rows.class_names import OUTLIER_CLASSES, Target, integers, name_of
@@ -126,7 +126,7 @@ class _Draft:
         evident = name == (target.name if target.positive is not None and target.name else label)
         options = [] if evident else [(f"{_OUTPUT}.probability_of", quoted(label)), *_of(target)]
         rules = [(f"{FIELD}.double.gte", "0"), (f"{FIELD}.double.lte", "1")]
-        self._add(f"Probability of {about}.", "double", f"{name}{PROBABILITY}", *options, *rules, *self._example(output))
+        self._add(f"Probability of {about}.", "double", f"{name}{PROBABILITY_SUFFIX}", *options, *rules, *self._example(output))
         self.made.classes[label] = self.made.lines[-1]
 
     def _told(self, target: Target, shown: str) -> str:
@@ -156,7 +156,7 @@ class _Draft:
 
     def _example(self, output: Output) -> list[Option]:
         answer = self._model.answer.get(name_of(output, self._model.targets))
-        return [(f"{FIELD}.double.example", number(_short(float(answer))))] if answer is not None else []
+        return [(f"{FIELD}.double.example", number_text(_short(float(answer))))] if answer is not None else []
 
     def _about(self, target: Target, name: str, quantity: str) -> list[Option]:
         """The option that says what the field holds; nothing where its name does."""

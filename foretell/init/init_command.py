@@ -139,7 +139,7 @@ def _try(wish: InitRequest, model: Description, contract: Contract) -> None:
         _add(wish, model, contract, Repository(Path(folder)))
         errors = [each for each in check(wish.protos, Path(folder), wish.model) if each.is_error]
     if errors:
-        raise SetupError(f"the model and its contract cannot go together: {errors[0].place}: {errors[0].sentence}")
+        raise SetupError(f"the model and its contract cannot go together: {errors[0].location}: {errors[0].sentence}")
 
 
 def _compare(before: Contract, after: Contract) -> None:

@@ -14,14 +14,13 @@ from foretell.check.training_range import Range, seen, told
 from foretell.init.draft_features import Scope, feature, value_line
 from foretell.init.draft_response import Response
 from foretell_contract.contract import Contract
-from foretell_contract.convention import class_named
 from foretell_contract.errors import SetupError
 from foretell_contract.fields import Kind, enum_of
-from foretell_contract.labels import match, says_nothing, short_name
+from foretell_contract.labels import is_unspecified, match_labels, probability_class, short_name
 from foretell_contract.rows.columns import Leaf, Spread, leaves
 from foretell_contract.service import Service
 from foretell_contract.source.edit_file import FileEdit
-from foretell_contract.source.proto_text import Line, commented, number, quoted
+from foretell_contract.source.proto_text import Line, comment_lines, number_text, quoted
 from foretell_contract.source.spelling import Names, snake, upper
 from grpc_server.checks.inspect_model import Column, Description
 from grpc_server.store.training_values import seconds
@@ -79,7 +78,7 @@ class Revision:
                 if leaf.spread is Spread.ONE:
                     self._update(leaf, columns[leaf.columns[0]])
                     self._of_presence(leaf, columns[leaf.columns[0]])
-            elif there or leaf.above:
+            elif there or leaf.parents:
                 gone = next(name for name in leaf.columns if name not in columns)
                 raise SetupError(
                     f"{leaf.field.full_name} makes the column {gone!r}, which the model no longer takes: change it by hand"
@@ -156,7 +155,7 @@ class Revision:
 
     def _rule(self, field: FieldDescriptor, kind: str, rule: str, *more: int) -> tuple[int, int] | None:
         """Where a rule of a field stands."""
-        stated = self._contract.rules.stated("field", field)
+        stated = self._contract.rules.declared("field", field)
         if stated is None or not self._edit.has(field.full_name):
             return None
         group = stated.DESCRIPTOR.fields_by_name[kind]
@@ -175,7 +174,7 @@ class Revision:
             indent = changed[: len(changed) - len(changed.lstrip())]
             told = "\n".join(line.strip().removeprefix("//").removeprefix(" ") for line in changed.splitlines())
             flowing = re.sub(r"(?<=\S)\n(?=[^\s\-*])", " ", told)
-            changed = "".join(f"{line}\n" for line in commented(flowing, indent))
+            changed = "".join(f"{line}\n" for line in comment_lines(flowing, indent))
         self._edit.replace(start, end, changed)
 
     def _remove(self, field: FieldDescriptor) -> None:
@@ -212,7 +211,7 @@ class Revision:
         output = self._contract.options.get(field, "foretell.v1.output")
         if output is not None and output.WhichOneof("kind") == "probability_of":
             return str(output.probability_of)
-        name = class_named(field.name)
+        name = probability_class(field.name)
         if output is not None or not name:
             return None
         spelled = {line.declared.split()[1]: label for label, line in response.classes.items()}
@@ -224,17 +223,17 @@ class Revision:
         enum = enum_of(field)
         if not self._edit.has(enum.full_name):
             return
-        found = match(enum, labels, self._contract.options)
+        found = match_labels(enum, labels, self._contract.options)
         zero: Any = enum.values[0]
         prefix = str(zero.name).removesuffix(f"_{short_name(zero)}")
         names = Names((*(value.name for value in enum.values), *self._reserved(enum)))
         numbers = list(found.by_number)
-        for place, label in enumerate(found.unnamed, _next(enum)):
+        for place, label in enumerate(found.without_value, _next(enum)):
             name = names.take(f"{prefix}_{upper(shown.get(label, label), 'value')}")
             self._edit.append(enum.full_name, _lines(value_line(name, place, label, shown.get(label, label), prefix)))
             numbers.append(place)
-        for value in found.unknown if whole else ():
-            if not says_nothing(value):
+        for value in found.without_label if whole else ():
+            if not is_unspecified(value):
                 self._edit.replace_statement(f"{enum.full_name}.{value.name}", _RESERVED.format(value.number, value.name))
         shows = self._rule(field, "enum", "example", 0)
         if shows and whole and self._contract.rules.of(field).examples[0] not in numbers:
@@ -256,7 +255,7 @@ def _written(known: Range) -> list[str]:
 def _literal(value: Any, kind: str) -> str:
     if kind == "duration":
         return f"{{seconds: {int(value)}}}"
-    return f"{{seconds: {int(seconds(str(value)))}}}" if kind == "timestamp" else number(value)
+    return f"{{seconds: {int(seconds(str(value)))}}}" if kind == "timestamp" else number_text(value)
 
 
 def _proto(thing: Any) -> Any:

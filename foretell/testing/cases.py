@@ -117,7 +117,7 @@ class _Maker:
     def _breaks(self, rows: Sequence[Message]) -> frozenset[Broken]:
         """Of a stream those of the first row that breaks any, which ends it."""
         for message in self._messages(rows):
-            verdict = self.contract.rules.judge(message, self.method.rows, _MOST_VIOLATIONS)
+            verdict = self.contract.rules.validate(message, self.method.rows, _MOST_VIOLATIONS)
             if verdict.violations:
                 return all_broken(verdict.violations)
         return frozenset()

@@ -10,7 +10,7 @@ from typing import Any
 from foretell.testing.case import Case, Golden
 from foretell_contract.contract import Contract
 from foretell_contract.fields import Kind, enum_of, is_map, is_wrapper, map_entry
-from foretell_contract.labels import match, spelled
+from foretell_contract.labels import default_labels, match_labels
 from foretell_contract.rows.columns import Leaf, Spread, leaves
 from foretell_contract.service import Method, Service, Shape
 from grpc_server.checks.golden_rows import bind, sources_of
@@ -75,7 +75,7 @@ class _Record:
             part = self._columns.part(leaf, [row.features[column] for column in leaf.columns])
             if part is not None:
                 inner = found
-                for field in leaf.above:
+                for field in leaf.parents:
                     inner = inner.setdefault(field.name, {})
                 inner[leaf.field.name] = part
         return found
@@ -128,7 +128,8 @@ class _Columns:
     def _number(self, leaf: Leaf, column: str, label: str) -> int:
         enum, dtype = enum_of(leaf.value), self.manifest.dtypes.get(column)
         categories = [str(each) for each in dtype.categories or ()] if dtype is not None else []
-        labels = match(enum, categories, self.contract.options).by_number if categories else spelled(enum, self.contract.options)
+        options = self.contract.options
+        labels = match_labels(enum, categories, options).by_number if categories else default_labels(enum, options)
         number = next((number for number, each in labels.items() if each == label), None)
         if number is None:
             raise ValueError(f"{label!r} is no value of {leaf.path}")

@@ -10,7 +10,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from foretell.testing.case import Broken, broken
-from foretell_contract.fields import Kind, is_choice, is_map, is_nested, kind_of, map_entry
+from foretell_contract.fields import Kind, is_in_oneof, is_map, is_nested, kind_of, map_entry
+from foretell_contract.rows.wire import VARINT, tag, varint
 from rest_bridge.json.codec import request_example
 
 _WRONG: dict[Kind, tuple[Any, str]] = {
@@ -58,18 +59,14 @@ def malformed_requests(row: Message) -> Iterator[MalformedRequest]:
 
 def unknown_on_the_wire(message: bytes) -> bytes:
     """The message with a field that the contract does not have."""
-    key, tag = _UNKNOWN_NUMBER << 3, bytearray()
-    while key:
-        tag.append(key & 0x7F | (0x80 if key > 0x7F else 0))
-        key >>= 7
-    return message + bytes(tag) + b"\x01"
+    return message + tag(_UNKNOWN_NUMBER, VARINT) + varint(1)
 
 
 def _of(part: Any, document: Any, above: tuple[str, ...], root: Any = None) -> Iterator[MalformedRequest]:
     """Of the fields of `part`, which is `document` in JSON; `root` is the whole body."""
     root = document if root is None else root
     for field in part.DESCRIPTOR.fields:
-        if field.name not in document and is_choice(field):
+        if field.name not in document and is_in_oneof(field):
             continue  # It would be a second member of its oneof.
         steps = (*above, field.name)
         if field.name in document and len(document) and not above:

@@ -8,10 +8,10 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from foretell_contract.examples.boundary_values import Edge, edges
-from foretell_contract.examples.row_mutations import altered, without_key
+from foretell_contract.examples.boundary_values import BoundaryValue, boundary_values
+from foretell_contract.examples.row_mutations import with_value, without_key
 from foretell_contract.examples.valid_row import valid_row
-from foretell_contract.fields import Kind, is_choice, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of
+from foretell_contract.fields import Kind, is_in_oneof, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of
 from foretell_contract.rules.rules import NO_RULES, Rules
 
 _STRANGE_KEYS: dict[Kind | None, Any] = {Kind.TEXT: "foretell", Kind.INTEGER: 77_777}
@@ -46,7 +46,7 @@ class _Changed:
             place = ".".join((*above, field.name))
             there = part.HasField(field.name) if field.has_presence else bool(getattr(part, field.name))
             if there and (field.has_presence or field.is_repeated):
-                yield RowVariation(place, "missing", "the field is left out", altered(self.row, above, field.name, None))
+                yield RowVariation(place, "missing", "the field is left out", with_value(self.row, above, field.name, None))
             if is_map(field):
                 yield from self._map(field, getattr(part, field.name), above, place)
             elif is_nested(field):
@@ -54,11 +54,11 @@ class _Changed:
             elif field.is_repeated:
                 yield from self._list(field, list(getattr(part, field.name)), above, place)
             else:
-                for edge in edges(field, self.rules.of(field)):
+                for edge in boundary_values(field, self.rules.of(field)):
                     yield self._edge(edge, _wrapped(field, edge.value), above, field.name, place)
 
-    def _edge(self, edge: Edge, value: Any, above: tuple[str, ...], name: str, place: str) -> RowVariation:
-        return RowVariation(place, edge.name, edge.why, altered(self.row, above, name, value))
+    def _edge(self, edge: BoundaryValue, value: Any, above: tuple[str, ...], name: str, place: str) -> RowVariation:
+        return RowVariation(place, edge.name, edge.why, with_value(self.row, above, name, value))
 
     def _nested(self, field: FieldDescriptor, part: Any, above: tuple[str, ...], *, there: bool) -> Iterator[RowVariation]:
         if field.is_repeated:
@@ -66,9 +66,9 @@ class _Changed:
         inside = (*above, field.name)
         if there:
             yield from self.of(getattr(part, field.name), inside)
-        elif is_choice(field) and (one := valid_row(message_of(field), self.rules)) is not None:
+        elif is_in_oneof(field) and (one := valid_row(message_of(field), self.rules)) is not None:
             yield RowVariation(
-                ".".join(inside), "instead", "another member of the oneof", altered(self.row, above, field.name, one)
+                ".".join(inside), "instead", "another member of the oneof", with_value(self.row, above, field.name, one)
             )
 
     def _list(self, field: FieldDescriptor, items: list[Any], above: tuple[str, ...], place: str) -> Iterator[RowVariation]:
@@ -76,13 +76,13 @@ class _Changed:
             return
 
         def change(name: str, why: str, value: list[Any], at: str = place) -> RowVariation:
-            return RowVariation(at, name, why, altered(self.row, above, field.name, value))
+            return RowVariation(at, name, why, with_value(self.row, above, field.name, value))
 
         yield change("too-few", "an item less than there is a column for", items[:-1])
         yield change("too-many", "an item more than there is a column for", [*items, items[-1]])
         if len(items) > 1:
             yield change("all-alike", "one item again and again", items[:1] * len(items))
-        for edge in edges(field, self.rules.of(field).values.get("items", NO_RULES)):
+        for edge in boundary_values(field, self.rules.of(field).values.get("items", NO_RULES)):
             yield change(edge.name, edge.why, [_wrapped(field, edge.value), *items[1:]], f"{place}[0]")
 
     def _map(self, field: FieldDescriptor, pairs: Any, above: tuple[str, ...], place: str) -> Iterator[RowVariation]:
@@ -95,10 +95,10 @@ class _Changed:
         strange = _STRANGE_KEYS.get(kind_of(map_entry(field)[0]))
         if strange is not None:
             more = known | {strange: known[first]}
-            yield RowVariation(place, "strange-key", "a key that is no column", altered(self.row, above, field.name, more))
+            yield RowVariation(place, "strange-key", "a key that is no column", with_value(self.row, above, field.name, more))
         if is_nested(value):
             return
-        for edge in edges(value, self.rules.of(field).values.get("values", NO_RULES)):
+        for edge in boundary_values(value, self.rules.of(field).values.get("values", NO_RULES)):
             changed = known | {first: _wrapped(value, edge.value)}
             yield self._edge(edge, changed, above, field.name, f"{place}[{first}]")
 
@@ -106,11 +106,11 @@ class _Changed:
 def _corners(row: Message, rules: Rules) -> Iterator[RowVariation]:
     """All numbers at one end, and each at the other end than the rest: where rules across fields bite."""
     every: list[FieldDescriptor] = list(row.DESCRIPTOR.fields)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
-    fields = [field for field in every if not field.is_repeated and not is_choice(field)]
+    fields = [field for field in every if not field.is_repeated and not is_in_oneof(field)]
     ends = {field.name: found for field in fields if (found := _ends(field, rules))}
     if len(ends) < 2:
         return
-    ruled = rules.of_message(row.DESCRIPTOR)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
+    ruled = rules.cel_messages(row.DESCRIPTOR)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
     for here, there in (("min", "max"), ("max", "min")):
         corner = {name: found[there] for name, found in ends.items()}
         yield RowVariation("", f"all-{there}", f"every number at its {there}", _replaced(row, corner))
@@ -121,14 +121,14 @@ def _corners(row: Message, rules: Rules) -> Iterator[RowVariation]:
 
 def _ends(field: FieldDescriptor, rules: Rules) -> dict[str, Any]:
     """The least and the most that a number may be; empty where that is not plain."""
-    found = {edge.name: edge.value for edge in edges(field, rules.of(field)) if edge.name in ("min", "max")}
+    found = {edge.name: edge.value for edge in boundary_values(field, rules.of(field)) if edge.name in ("min", "max")}
     bounded = len(found) == 2 and not any(isinstance(value, float) and math.isinf(value) for value in found.values())
     return {name: _wrapped(field, value) for name, value in found.items()} if bounded else {}
 
 
 def _replaced(row: Message, values: dict[str, Any]) -> Message:
     for name, value in values.items():
-        row = altered(row, (), name, value)
+        row = with_value(row, (), name, value)
     return row
 
 

@@ -15,9 +15,9 @@ from google.protobuf.message import DecodeError
 
 from foretell_contract.contract import Contract, load_set
 from foretell_contract.diff.comment_changes import comment_changed
+from foretell_contract.diff.consequences import consequence
 from foretell_contract.diff.finding import ContractChange, Finding, Side
 from foretell_contract.diff.message_changes import enum_changed, message_changed
-from foretell_contract.diff.rulings import ruling
 from foretell_contract.diff.service_changes import services_changed
 from foretell_contract.errors import ContractError
 from foretell_contract.service import Service
@@ -58,7 +58,7 @@ def diff(old: Contract, new: Contract) -> tuple[Finding, ...]:
     if not (_commented_on(old, both) and _commented_on(new, both)):
         found = [change for change in found if not change.rule.startswith("comment.")]
     judge = _Judge(old, new, {name: sides for name, (_, sides) in was.items()})
-    return tuple(sorted(map(judge, dict.fromkeys(found)), key=lambda finding: finding.place))
+    return tuple(sorted(map(judge, dict.fromkeys(found)), key=lambda finding: finding.location))
 
 
 class _Judge:
@@ -70,12 +70,14 @@ class _Judge:
         self._sides = sides
 
     def __call__(self, change: ContractChange) -> Finding:
-        judged = ruling(change.rule, self._sides.get(change.message, set()))
+        judged = consequence(change.rule, self._sides.get(change.message, set()))
         package = self._package(change.name)
-        way_out = judged.way_out.format(package=package, next=_next(package))
-        return Finding(self._place(change), package, change.name, change.rule, change.text, judged.verdict, judged.reason, way_out)
+        alternative = judged.alternative.format(package=package, next=_next(package))
+        return Finding(
+            self._location(change), package, change.name, change.rule, change.text, judged.impact, judged.reason, alternative
+        )
 
-    def _place(self, change: ContractChange) -> SourceLocation:
+    def _location(self, change: ContractChange) -> SourceLocation:
         for known in (self._after, self._before):
             for name in (change.name, change.message, change.name.rpartition(".")[0]):
                 if name in known:
@@ -151,7 +153,7 @@ def _said(contract: Contract, package: str) -> tuple[str, str]:
     """Title and version of a package, and what stands above its files."""
     services = [contract.pool.FindServiceByName(service.full_name) for service in _services(contract)[package]]
     files = {service.file.name: service.file for service in services}
-    apis = [contract.options.stated(file).get("foretell.v1.api") for file in files.values()]
+    apis = [contract.options.all_set(file).get("foretell.v1.api") for file in files.values()]
     titles = [f"{api.title} {api.version}".strip() for api in apis if api is not None]
     return ", ".join(titles), "\n".join(map(contract.comment, files))
 

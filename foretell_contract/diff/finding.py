@@ -48,7 +48,7 @@ class ContractChange:
 class Finding:
     """One difference and what it means for callers of the old contract."""
 
-    place: SourceLocation
+    location: SourceLocation
     """In the new contract; for what is gone, where it would stand, or else where it stood."""
     package: str
     name: str
@@ -57,15 +57,15 @@ class Finding:
     """The line of the table of rulings, such as "field.removed"."""
     change: str
     """What changed, from what to what."""
-    verdict: Impact
+    impact: Impact
     reason: str
-    way_out: str = ""
+    alternative: str = ""
     """What to do about it; empty for nothing."""
 
     @property
     def breaks(self) -> bool:
         """Whether callers of the old contract fail, or are told something else."""
-        return self.verdict in (Impact.BREAKING, Impact.NEW_VERSION)
+        return self.impact in (Impact.BREAKING, Impact.NEW_VERSION)
 
     @property
     def subject(self) -> str:
@@ -75,8 +75,8 @@ class Finding:
     @property
     def sentence(self) -> str:
         """All but the place and the verdict."""
-        way_out = f" Instead: {self.way_out}." if self.way_out else ""
-        return f"{self.subject}: {self.change}. {self.reason[:1].upper()}{self.reason[1:]}.{way_out}"
+        alternative = f" Instead: {self.alternative}." if self.alternative else ""
+        return f"{self.subject}: {self.change}. {self.reason[:1].upper()}{self.reason[1:]}.{alternative}"
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.verdict.value}: {self.sentence}"
+        return f"{self.location}: {self.impact.value}: {self.sentence}"

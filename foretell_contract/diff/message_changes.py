@@ -7,10 +7,9 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.descriptor_pb2 import DescriptorProto
 
 from foretell_contract.contract import Contract
-from foretell_contract.convention import class_named
 from foretell_contract.diff.finding import ContractChange
 from foretell_contract.diff.rule_changes import Stated, rules_changed, values_changed
-from foretell_contract.labels import label_changed
+from foretell_contract.labels import label_changed, probability_class
 
 _TYPES = {
     getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower() for name in dir(FieldDescriptor) if name.startswith("TYPE_")
@@ -22,10 +21,10 @@ def message_changed(old: Descriptor, new: Descriptor, before: Contract, after: C
     """Changes of one message, its fields and its rules."""
     name = old.full_name
     yield from deprecation(old, new, name, name)
-    yield from rules_changed(before.rules.stated("message", old), after.rules.stated("message", new), name, name)
+    yield from rules_changed(before.rules.declared("message", old), after.rules.declared("message", new), name, name)
     for oneof in new.oneofs:
-        was = before.rules.stated("oneof", old.oneofs_by_name[oneof.name]) if oneof.name in old.oneofs_by_name else None
-        yield from rules_changed(was, after.rules.stated("oneof", oneof), oneof.full_name, name)
+        was = before.rules.declared("oneof", old.oneofs_by_name[oneof.name]) if oneof.name in old.oneofs_by_name else None
+        yield from rules_changed(was, after.rules.declared("oneof", oneof), oneof.full_name, name)
     pairs = dict(_pairs(old, new))
     for field in old.fields:
         if field.name in pairs:
@@ -35,7 +34,7 @@ def message_changed(old: Descriptor, new: Descriptor, before: Contract, after: C
     kept = {field.name for field in pairs.values()}
     for field in new.fields:
         if field.name not in kept:
-            yield from _added(field, old, Stated(field, after.rules.stated("field", field), after))
+            yield from _added(field, old, Stated(field, after.rules.declared("field", field), after))
 
 
 def enum_changed(old: EnumDescriptor, new: EnumDescriptor, before: Contract, after: Contract) -> Iterator[ContractChange]:
@@ -94,8 +93,8 @@ def _field(old: FieldDescriptor, new: FieldDescriptor, before: Contract, after: 
     if _type(old) != _type(new):
         yield ContractChange("field.type", name, f"type {_type(old)} -> {_type(new)}", message)
         return
-    was = Stated(old, before.rules.stated("field", old), before)
-    is_now = Stated(new, after.rules.stated("field", new), after)
+    was = Stated(old, before.rules.declared("field", old), before)
+    is_now = Stated(new, after.rules.declared("field", new), after)
     if _presence(was) != _presence(is_now):
         words = f"{_PRESENCES[_presence(was)]} -> {_PRESENCES[_presence(is_now)]}"
         yield ContractChange(f"presence.{_presence(was)}.{_presence(is_now)}", name, words, message)
@@ -119,7 +118,7 @@ def _presence(stated: Stated) -> str:
 def _options(old: FieldDescriptor, new: FieldDescriptor, before: Contract, after: Contract) -> Iterator[ContractChange]:
     """What `foretell.v1` says of the field: the column or the class that it is bound to, and whatever else."""
     name, message = new.full_name, old.full_name.rpartition(".")[0]
-    was, is_now = before.options.stated(old), after.options.stated(new)
+    was, is_now = before.options.all_set(old), after.options.all_set(new)
     pinned = _COLUMN in was or _COLUMN in is_now
     columns = was.get(_COLUMN, old.name), is_now.get(_COLUMN, new.name)
     if columns[0] != columns[1] and (pinned or old.name == new.name):
@@ -137,7 +136,7 @@ def _output(field: FieldDescriptor, options: dict[str, Any]) -> str:
     """What a field of a response holds, by its option or by the convention."""
     if _OUTPUT in options:
         return " ".join(str(options[_OUTPUT]).split())
-    named = class_named(field.name)
+    named = probability_class(field.name)
     return f'probability_of: "{named}"' if named else ""
 
 

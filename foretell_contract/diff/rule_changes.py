@@ -83,7 +83,7 @@ class Stated:
         return not _cel(self.rules) and self.accepts(kind).takes(_ZERO.get(kind, 0)) is True
 
     def _meaning(self, rule: FieldDescriptor) -> str:
-        return "".join(f" {option}" for option in self.contract.options.stated(rule).values())
+        return "".join(f" {option}" for option in self.contract.options.all_set(rule).values())
 
 
 class Nanoseconds(int):

@@ -35,7 +35,7 @@ _LONGEST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class BoundaryValue:
     """A value and where it lies."""
 
     name: str
@@ -45,32 +45,32 @@ class Edge:
     why: str
 
 
-def edges(field: FieldDescriptor, told: FieldRules) -> list[Edge]:
+def boundary_values(field: FieldDescriptor, told: FieldRules) -> list[BoundaryValue]:
     """Of a value of the field, or of the values of its list or map, whose rules are `told`; no value occurs twice."""
     values = {} if told.ignored else {name: _plain(value) for name, value in told.values.items()}
-    found: dict[Any, Edge] = {}
+    found: dict[Any, BoundaryValue] = {}
     for edge in _edges(field, told, values):
         found.setdefault(repr(edge.value), edge)
     return list(found.values())
 
 
-def _edges(field: FieldDescriptor, told: FieldRules, values: Mapping[str, Any]) -> Iterator[Edge]:
+def _edges(field: FieldDescriptor, told: FieldRules, values: Mapping[str, Any]) -> Iterator[BoundaryValue]:
     kind, inner = kind_of(field), value_field(field)
     if kind is Kind.BOOL:
-        yield Edge("false", False, "one of two values")
-        yield Edge("true", True, "one of two values")
+        yield BoundaryValue("false", False, "one of two values")
+        yield BoundaryValue("true", True, "one of two values")
     elif kind is Kind.ENUM:
         named = list(enum_of(inner).values)
-        yield from (Edge(value.name, value.number, "a value of the enum") for value in named[:_MOST_LISTED])
-        yield Edge("undefined", max(value.number for value in named) + 1, "a number without a name")
+        yield from (BoundaryValue(value.name, value.number, "a value of the enum") for value in named[:_MOST_LISTED])
+        yield BoundaryValue("undefined", max(value.number for value in named) + 1, "a number without a name")
     elif kind in (Kind.NUMBER, Kind.INTEGER):
         word = _TYPES[inner.type]
         yield from _numbers(LINES[word], _numeric(word, told, values, inner))
-        yield Edge("zero", 0, "what an absent number looks like")
+        yield BoundaryValue("zero", 0, "what an absent number looks like")
         if kind is Kind.NUMBER:
-            yield Edge("nan", math.nan, "not a number")
-            yield Edge("inf", math.inf, "no finite number")
-            yield Edge("minus-inf", -math.inf, "no finite number")
+            yield BoundaryValue("nan", math.nan, "not a number")
+            yield BoundaryValue("inf", math.inf, "no finite number")
+            yield BoundaryValue("minus-inf", -math.inf, "no finite number")
     elif kind in (Kind.TIME, Kind.DURATION):
         yield from _times(kind, told, values, inner)
     elif kind in (Kind.TEXT, Kind.BYTES):
@@ -82,28 +82,28 @@ def _numeric(word: str, told: FieldRules, values: Mapping[str, Any], field: Fiel
     return found if found is not None else Intervals.everything(LINES[word])
 
 
-def _numbers(line: Line, found: Intervals) -> Iterator[Edge]:
+def _numbers(line: Line, found: Intervals) -> Iterator[BoundaryValue]:
     parts = list(enumerate(found.parts, 1))
     if len(parts) > 2 * _MOST_PARTS:
         parts = parts[:_MOST_PARTS] + parts[-_MOST_PARTS:]
     for place, (low, high) in parts:
         tail = f"-{place}" if len(found.parts) > 1 else ""
-        yield Edge(f"min{tail}", low, "the least that the bounds allow")
-        yield Edge(f"max{tail}", high, "the most that the bounds allow")
+        yield BoundaryValue(f"min{tail}", low, "the least that the bounds allow")
+        yield BoundaryValue(f"max{tail}", high, "the most that the bounds allow")
         with np.errstate(over="ignore"):
             if low > line.low:
-                yield Edge(f"below-min{tail}", line.step(low, -math.inf), "the next number below the least")
+                yield BoundaryValue(f"below-min{tail}", line.step(low, -math.inf), "the next number below the least")
             if high < line.high:
-                yield Edge(f"above-max{tail}", line.step(high, math.inf), "the next number above the most")
+                yield BoundaryValue(f"above-max{tail}", line.step(high, math.inf), "the next number above the most")
 
 
-def _times(kind: Kind, told: FieldRules, values: Mapping[str, Any], field: FieldDescriptor) -> Iterator[Edge]:
+def _times(kind: Kind, told: FieldRules, values: Mapping[str, Any], field: FieldDescriptor) -> Iterator[BoundaryValue]:
     word = "timestamp" if kind is Kind.TIME else "duration"
     low, high = _CALENDAR[kind]
     for edge in _numbers(LINES[word], _numeric(word, told, values, field) & Intervals.of(LINES[word], [(low, high)])):
         if low <= edge.value <= high:
-            yield Edge(edge.name, _time(kind, edge.value), edge.why)
-    yield Edge("zero", {"seconds": 0, "nanos": 0}, "the epoch" if kind is Kind.TIME else "no time at all")
+            yield BoundaryValue(edge.name, _time(kind, edge.value), edge.why)
+    yield BoundaryValue("zero", {"seconds": 0, "nanos": 0}, "the epoch" if kind is Kind.TIME else "no time at all")
 
 
 def _time(kind: Kind, nanoseconds: Number) -> dict[str, int]:
@@ -115,23 +115,25 @@ def _time(kind: Kind, nanoseconds: Number) -> dict[str, int]:
     return {"seconds": seconds, "nanos": nanos}
 
 
-def _texts(values: Mapping[str, Any], told: FieldRules, field: FieldDescriptor) -> Iterator[Edge]:
+def _texts(values: Mapping[str, Any], told: FieldRules, field: FieldDescriptor) -> Iterator[BoundaryValue]:
     octets = field.type == FieldDescriptor.TYPE_BYTES
     empty: Any = b"" if octets else ""
     foreign: Any = _FOREIGN.encode() if octets else _FOREIGN
     known = accepted("bytes" if octets else "string", values if told.kind in ("string", "bytes") else {}, field)
     listed = list(values.get("in", ()))[:_MOST_LISTED] + ([values["const"]] if "const" in values else [])
-    yield from (Edge(f"listed-{place}", value, "one of those that the rule lists") for place, value in enumerate(listed, 1))
+    yield from (
+        BoundaryValue(f"listed-{place}", value, "one of those that the rule lists") for place, value in enumerate(listed, 1)
+    )
     stem = (told.examples or tuple(listed) or (foreign,))[0]
     for counts in known.counts.values():
         for edge in _numbers(COUNTS, counts):
             if 0 <= edge.value <= _LONGEST:
-                yield Edge(_LENGTHS[edge.name], _resized(stem, int(edge.value)), "a length at the edge of the rule")
+                yield BoundaryValue(_LENGTHS[edge.name], _resized(stem, int(edge.value)), "a length at the edge of the rule")
     for name in ("prefix", "suffix", "contains"):
         if name in values:
-            yield Edge(f"bare-{name}", values[name], f"no more than what the rule on its {name} asks")
-    yield Edge("empty", empty, "what an absent text looks like")
-    yield Edge("foreign", foreign, "a text that no model knows")
+            yield BoundaryValue(f"bare-{name}", values[name], f"no more than what the rule on its {name} asks")
+    yield BoundaryValue("empty", empty, "what an absent text looks like")
+    yield BoundaryValue("foreign", foreign, "a text that no model knows")
 
 
 _LENGTHS = {"min": "shortest", "max": "longest", "below-min": "too-short", "above-max": "too-long"}

@@ -10,7 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 from protovalidate import EvaluationError
 
 from foretell_contract.errors import ContractError
-from foretell_contract.fields import is_choice, is_map, is_nested, is_wrapper, map_entry, message_of
+from foretell_contract.fields import is_in_oneof, is_map, is_nested, is_wrapper, map_entry, message_of
 from foretell_contract.rules.rules import FieldRules, Rules, Violation
 
 
@@ -61,7 +61,7 @@ def _build(message: Descriptor, rules: Rules) -> tuple[Message, bool]:
     complete = True
     chosen: set[str] = set()
     for field in message.fields:
-        group = field.containing_oneof.name if is_choice(field) and field.containing_oneof else ""
+        group = field.containing_oneof.name if is_in_oneof(field) and field.containing_oneof else ""
         if group in chosen:
             continue
         part, whole = _part(field, rules)

@@ -5,7 +5,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 
-def altered(row: Message, above: tuple[str, ...], name: str, value: Any) -> Message:
+def with_value(row: Message, above: tuple[str, ...], name: str, value: Any) -> Message:
     """A copy with another value of the field `name` in the messages `above`; None for none."""
     copy, part = copied(row, above)
     part.ClearField(name)

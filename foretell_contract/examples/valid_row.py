@@ -9,9 +9,9 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from protovalidate import EvaluationError
 
-from foretell_contract.examples.boundary_values import Edge, edges
+from foretell_contract.examples.boundary_values import BoundaryValue, boundary_values
 from foretell_contract.examples.example import part_of
-from foretell_contract.fields import Kind, is_choice, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of, value_field
+from foretell_contract.fields import Kind, is_in_oneof, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of, value_field
 from foretell_contract.rules.rules import NO_RULES, FieldRules, Rules
 
 _PASSES = 3
@@ -31,7 +31,7 @@ def valid_row(message: Descriptor, rules: Rules) -> Message | None:
     chosen: set[str] = set()
     for field in message.fields:
         group = field.containing_oneof
-        if is_choice(field) and group is not None and parts[field.name] is not None:
+        if is_in_oneof(field) and group is not None and parts[field.name] is not None:
             parts[field.name] = None if group.name in chosen else parts[field.name]
             chosen.add(group.name)
     broken = _broken(message, parts, rules)
@@ -105,9 +105,9 @@ def _ordinary(field: FieldDescriptor, told: FieldRules) -> Any:
 
     Others are tried as well: where any number but 0 may be, or one is to be below another, no edge may be one that JSON can say.
     """
-    found = edges(field, told)
+    found = boundary_values(field, told)
     if kind_of(field) in (Kind.NUMBER, Kind.INTEGER):
-        found += [Edge("ordinary", number, "as numbers go") for number in _ORDINARY if number > 0 or not _unsigned(field)]
+        found += [BoundaryValue("ordinary", number, "as numbers go") for number in _ORDINARY if number > 0 or not _unsigned(field)]
         found.sort(key=lambda edge: (not abs(edge.value) < _LARGE, edge.name.startswith(("below", "above"))))
     return found
 
@@ -118,7 +118,7 @@ def _unsigned(field: FieldDescriptor) -> bool:
 
 def _spread(field: FieldDescriptor, told: FieldRules, length: int) -> list[float]:
     """So many different numbers between the least and the most, for edges are few and may be none that JSON can say."""
-    bounds = {edge.name: edge.value for edge in edges(field, told) if edge.name in ("min", "max")}
+    bounds = {edge.name: edge.value for edge in boundary_values(field, told) if edge.name in ("min", "max")}
     most = bounds.get("max", _LARGE)
     low = max(bounds.get("min", 0.0), min(0.0, most - length - 1))
     high = min(most, low + length + 1)

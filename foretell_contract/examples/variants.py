@@ -8,9 +8,9 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from foretell_contract.examples.example import part_of
-from foretell_contract.examples.row_mutations import altered, without_key
-from foretell_contract.fields import Kind, enum_of, is_choice, is_map, is_nested, kind_of
-from foretell_contract.labels import says_nothing
+from foretell_contract.examples.row_mutations import with_value, without_key
+from foretell_contract.fields import Kind, enum_of, is_in_oneof, is_map, is_nested, kind_of
+from foretell_contract.labels import is_unspecified
 from foretell_contract.rules.rules import Rules
 
 _FOREIGN = "foretell"
@@ -39,14 +39,14 @@ def variants(row: Message, rules: Rules) -> Iterator[Variant]:
 def _of(row: Message, part: Any, above: tuple[str, ...], rules: Rules) -> Iterator[Variant]:
     for field in part.DESCRIPTOR.fields:
         path = ".".join((*above, field.name))
-        if is_choice(field) and not part.HasField(field.name):
+        if is_in_oneof(field) and not part.HasField(field.name):
             value = part_of(field, rules)
             if value is not None:
-                yield Variant(altered(row, above, field.name, value), path, "may be given alone", "leave it out of the oneof")
+                yield Variant(with_value(row, above, field.name, value), path, "may be given alone", "leave it out of the oneof")
         if not (part.HasField(field.name) if field.has_presence else getattr(part, field.name)):
             continue
         if field.has_presence or field.is_repeated:
-            yield Variant(altered(row, above, field.name, None), path, "may be missing", f"make it {_must(field)}")
+            yield Variant(with_value(row, above, field.name, None), path, "may be missing", f"make it {_must(field)}")
         if is_map(field) and len(getattr(part, field.name)) > 1:
             for key in getattr(part, field.name):
                 yield Variant(
@@ -63,10 +63,12 @@ def _odd(row: Message, field: FieldDescriptor, above: tuple[str, ...], path: str
     kind = kind_of(field)
     if kind is Kind.ENUM and field.message_type is None:
         for value in enum_of(field).values:
-            if says_nothing(value):
-                yield Variant(altered(row, above, field.name, 0), path, f"may be {value.name}", "exclude it with `enum.not_in = 0`")
+            if is_unspecified(value):
+                yield Variant(
+                    with_value(row, above, field.name, 0), path, f"may be {value.name}", "exclude it with `enum.not_in = 0`"
+                )
     if kind is Kind.TEXT and field.message_type is None:
-        yield Variant(altered(row, above, field.name, _FOREIGN), path, "may be any text", "list what it may be in `string.in`")
+        yield Variant(with_value(row, above, field.name, _FOREIGN), path, "may be any text", "list what it may be in `string.in`")
 
 
 def _must(field: FieldDescriptor) -> str:

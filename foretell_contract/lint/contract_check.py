@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foretell_contract.contract import Contract, load
-from foretell_contract.errors import ContractError, NotCompiled
-from foretell_contract.lint.pitfalls import pitfalls, silences
+from foretell_contract.errors import ContractError, ProtocError
+from foretell_contract.lint.pitfalls import missing_docs, pitfalls
 from foretell_contract.problem import Problem, Severity, error
 from foretell_contract.source.source_locations import SourceLocation, source_locations
 
@@ -16,14 +16,14 @@ _COMPILE = "change that; all else is looked at once it compiles"
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class LocatedProblem:
     """A problem and where it is."""
 
-    place: SourceLocation
+    location: SourceLocation
     problem: Problem
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.problem.severity.value}: {self.sentence}"
+        return f"{self.location}: {self.problem.severity.value}: {self.sentence}"
 
     @property
     def sentence(self) -> str:
@@ -37,23 +37,23 @@ class Located:
         return self.problem.severity is Severity.ERROR
 
 
-def read(root: Path) -> tuple[Contract | None, list[Located]]:
+def check_contracts(root: Path) -> tuple[Contract | None, list[LocatedProblem]]:
     """The contracts under `root`, and what is wrong with them; without a contract where nothing can be read of them."""
     try:
         contract = load(root, strict=False)
-    except NotCompiled as refusal:
+    except ProtocError as refusal:
         return None, [_complaint(root, line) for line in refusal.complaints]
     except ContractError as refusal:
-        return None, [Located(SourceLocation(str(root)), error("", refusal.reason, refusal.fix))]
-    return contract, located(contract, [*contract.defects, *pitfalls(contract), *silences(contract)])
+        return None, [LocatedProblem(SourceLocation(str(root)), error("", refusal.reason, refusal.fix))]
+    return contract, locate(contract, [*contract.defects, *pitfalls(contract), *missing_docs(contract)])
 
 
-def located(contract: Contract, problems: Iterable[Problem]) -> list[Located]:
+def locate(contract: Contract, problems: Iterable[Problem]) -> list[LocatedProblem]:
     """The problems with their places, in the order of the files."""
     known = source_locations(contract.descriptor_set)
     first = SourceLocation(next(iter(contract.sources), ""))
-    found = (Located(next((known[name] for name in _outward(each.name) if name in known), first), each) for each in problems)
-    return sorted(found, key=lambda each: each.place)
+    found = (LocatedProblem(next((known[name] for name in _outward(each.name) if name in known), first), each) for each in problems)
+    return sorted(found, key=lambda each: each.location)
 
 
 def _outward(name: str) -> Iterator[str]:
@@ -63,9 +63,9 @@ def _outward(name: str) -> Iterator[str]:
         name = name.rpartition(".")[0]
 
 
-def _complaint(root: Path, line: str) -> Located:
+def _complaint(root: Path, line: str) -> LocatedProblem:
     told = _COMPLAINT.fullmatch(line)
     if told is None:
-        return Located(SourceLocation(str(root)), error("", line.removesuffix("."), _COMPILE))
+        return LocatedProblem(SourceLocation(str(root)), error("", line.removesuffix("."), _COMPILE))
     file = told["file"].removeprefix(f"{root.resolve()}/")
-    return Located(SourceLocation(file, int(told["line"])), error("", told["reason"].removesuffix("."), _COMPILE))
+    return LocatedProblem(SourceLocation(file, int(told["line"])), error("", told["reason"].removesuffix("."), _COMPILE))

@@ -25,7 +25,7 @@ def pitfalls(contract: Contract) -> list[Problem]:
     return found + [problem for message in _messages(contract).values() for problem in _wordless(message, contract)]
 
 
-def silences(contract: Contract) -> list[Problem]:
+def missing_docs(contract: Contract) -> list[Problem]:
     """What callers will look for in the docs in vain: comments and examples."""
     found = [_uncommented(name) for name in _documented(contract) if not contract.comment(name)]
     for row in _rows(contract).values():
@@ -63,8 +63,8 @@ def _of_field(field: FieldDescriptor, rules: FieldRules) -> Iterator[Problem]:
 
 def _wordless(message: Descriptor, contract: Contract) -> Iterator[Problem]:
     """A CEL rule without words shows callers its expression, and one without an id cannot be told from another."""
-    stated = [(message.full_name, contract.rules.stated("message", message))]
-    stated += [(field.full_name, contract.rules.stated("field", field)) for field in message.fields]
+    stated = [(message.full_name, contract.rules.declared("message", message))]
+    stated += [(field.full_name, contract.rules.declared("field", field)) for field in message.fields]
     for name, rules in stated:
         for rule in rules.cel if rules is not None else ():
             for part in ("id", "message"):

@@ -7,9 +7,9 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from foretell_contract.errors import Misdeclared
+from foretell_contract.custom_options import CustomOptions
+from foretell_contract.errors import DeclarationError
 from foretell_contract.fields import Kind, is_map, is_nested, kind_of, map_entry, message_of, value_field
-from foretell_contract.options import Options
 from foretell_contract.problem import Problem, error
 from foretell_contract.rules.rules import NO_RULES, FieldRules, Rules
 
@@ -39,7 +39,7 @@ class Leaf:
 
     path: str
     """Such as `address.zip`."""
-    above: tuple[FieldDescriptor, ...]
+    parents: tuple[FieldDescriptor, ...]
     """The messages around it, from the outside in."""
     field: FieldDescriptor
     kind: Kind
@@ -58,10 +58,10 @@ class Leaf:
         return value_field(self.field)
 
 
-def leaves(message: Descriptor, rules: Rules, options: Options) -> list[Leaf]:
+def leaves(message: Descriptor, rules: Rules, options: CustomOptions) -> list[Leaf]:
     """Every field that holds values, in the order of the contract.
 
-    Raises Misdeclared, with every one that has no fixed number of columns, or makes the column of another.
+    Raises DeclarationError, with every one that has no fixed number of columns, or makes the column of another.
     """
     problems: list[Problem] = []
     found = list(_Flattened(rules, options, problems).of(message, (), "{}", absent=False, ruled=True))
@@ -73,14 +73,14 @@ def leaves(message: Descriptor, rules: Rules, options: Options) -> list[Leaf]:
                 problems.append(error(leaf.field.full_name, reason, "give each a column of its own"))
             owners[column] = leaf.path
     if problems:
-        raise Misdeclared(*problems)
+        raise DeclarationError(*problems)
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Flattened:
     rules: Rules
-    options: Options
+    options: CustomOptions
     problems: list[Problem]
 
     def of(
@@ -104,14 +104,14 @@ class _Flattened:
             else:
                 try:
                     yield self._leaf(field, above, told, stated or name.replace("{}", field.name), may_miss)
-                except Misdeclared as refusal:
+                except DeclarationError as refusal:
                     self.problems.extend(refusal.problems)
 
     def _leaf(self, field: FieldDescriptor, above: tuple[FieldDescriptor, ...], told: FieldRules, name: str, absent: bool) -> Leaf:
         kind = kind_of(field)
         if kind is None:
             reason = f"{field.full_name} is a map of messages: a row is no table"
-            raise Misdeclared(error(field.full_name, reason, "give it a map of numbers"))
+            raise DeclarationError(error(field.full_name, reason, "give it a map of numbers"))
         path = ".".join([each.name for each in above] + [field.name])
         spread, rules, empty = Spread.ONE, told, False
         keys: tuple[Any, ...] = (None,)
@@ -120,7 +120,9 @@ class _Flattened:
             keys = _keys(field, told)
             empty = not told.required and (told.zero_ignored or told.values.get("min_pairs", 0) < len(keys))
             if kind in (Kind.TIME, Kind.DURATION):
-                raise Misdeclared(error(field.full_name, f"{field.full_name} is a map of times", "give each a field of its own"))
+                raise DeclarationError(
+                    error(field.full_name, f"{field.full_name} is a map of times", "give each a field of its own")
+                )
         elif field.is_repeated:
             spread, rules = Spread.ITEMS, told.values.get("items", NO_RULES)
             keys = tuple(range(_length(field, told)))
@@ -154,7 +156,7 @@ def _length(field: FieldDescriptor, told: FieldRules) -> int:
     fewest, most = told.values.get("min_items"), told.values.get("max_items")
     if not fewest or fewest != most:
         reason = f"{field.full_name} has no fixed length, and each of its items is a column"
-        raise Misdeclared(error(field.full_name, reason, "give it `repeated.min_items` and an equal `max_items`"))
+        raise DeclarationError(error(field.full_name, reason, "give it `repeated.min_items` and an equal `max_items`"))
     return int(fewest)
 
 
@@ -166,5 +168,5 @@ def _keys(field: FieldDescriptor, told: FieldRules) -> tuple[Any, ...]:
     if not keys:
         word = _KEY_RULES[map_entry(field)[0].type]
         reason = f"{field.full_name} may have any keys, and each is a column"
-        raise Misdeclared(error(field.full_name, reason, f"list them in `map.keys.{word}.in`"))
+        raise DeclarationError(error(field.full_name, reason, f"list them in `map.keys.{word}.in`"))
     return tuple(keys)

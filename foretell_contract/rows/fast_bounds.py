@@ -31,7 +31,7 @@ class FastBounds:
     def of(cls, message: Descriptor, rules: Rules) -> Self | None:
         """The bounds of a message that has a Layout; None where a rule says more than where a value begins and ends."""
         layout = RowLayout.of(message)
-        told = [rules.stated("message", message), *(rules.stated("oneof", oneof) for oneof in message.oneofs)]
+        told = [rules.declared("message", message), *(rules.declared("oneof", oneof) for oneof in message.oneofs)]
         if layout is None or any(told):
             return None
         ranges = [_range(message.fields_by_name[name], rules) for name in layout.names]
@@ -59,9 +59,9 @@ def row_counts(batch: Descriptor, rules: Rules) -> range | None:
 
     Each row has rules of its own besides.
     """
-    options = rules.stated("field", batch.fields[0])
+    options = rules.declared("field", batch.fields[0])
     stated = _only(options, "repeated", {"min_items", "max_items"})
-    if rules.stated("message", batch) or stated is None:
+    if rules.declared("message", batch) or stated is None:
         return None
     fewest = int(options is not None and options.required)
     return range(max(stated.get("min_items", 0), fewest), stated.get("max_items", sys.maxsize) + 1)
@@ -69,7 +69,7 @@ def row_counts(batch: Descriptor, rules: Rules) -> range | None:
 
 def _range(field: FieldDescriptor, rules: Rules) -> tuple[float, float] | None:
     kind = "double" if field.type == FieldDescriptor.TYPE_DOUBLE else "float"
-    options = rules.stated("field", field)
+    options = rules.declared("field", field)
     stated = _only(options, kind, {"gt", "gte", "lt", "lte", "finite"})
     if stated is None or (options is not None and options.required and not field.has_presence):
         return None  # To be required and never absent is a rule about zero.

@@ -11,8 +11,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from foretell_contract.custom_options import CustomOptions
 from foretell_contract.errors import ContractError
-from foretell_contract.options import Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ValidationResult:
     violations: tuple[Violation, ...] = ()
     unjudged_rows: int = 0
     """Rows that were not looked at any more."""
-    rows_refused: bool = False
+    list_refused: bool = False
     """Whether the request is refused whatever is in its rows: they were not looked at, and need not be."""
 
 
@@ -70,7 +70,7 @@ class Rules:
     contract by the rules of the first.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: CustomOptions) -> None:
         self._options = options
         self._validator = protovalidate.Validator()
         self._fields: dict[str, FieldRules] = {}
@@ -82,7 +82,7 @@ class Rules:
         """
         return [_violation(found) for found in self._validator.collect_violations(message)]
 
-    def judge(self, message: Message, rows: FieldDescriptor | None, most: int) -> ValidationResult:
+    def validate(self, message: Message, rows: FieldDescriptor | None, most: int) -> ValidationResult:
         """The rules that a request breaks; `rows` is the list of a batch.
 
         A batch is looked at row by row until `most` violations are found, because each costs microseconds and a hostile one holds
@@ -94,7 +94,7 @@ class Rules:
         if rows is None:
             return ValidationResult(tuple(self.violations(message)))
         if not _in_an_item(first[0]):
-            return ValidationResult((_violation(first[0]),), rows_refused=True)
+            return ValidationResult((_violation(first[0]),), list_refused=True)
         found: list[Violation] = []
         items = getattr(message, rows.name)
         for index, row in enumerate(items):
@@ -123,11 +123,11 @@ class Rules:
             self._fields[name] = _field_rules(self._options.get(field, "buf.validate.field"))
         return self._fields[name]
 
-    def stated(self, kind: Literal["message", "oneof", "field"], descriptor: Any) -> Any:
+    def declared(self, kind: Literal["message", "oneof", "field"], descriptor: Any) -> Any:
         """Everything that `buf.validate` is told on a message, oneof or field, as its own message; None for nothing."""
         return self._options.get(descriptor, f"buf.validate.{kind}")
 
-    def of_message(self, message: Descriptor) -> tuple[str, ...]:
+    def cel_messages(self, message: Descriptor) -> tuple[str, ...]:
         """What the message's own CEL rules say, in words."""
         return _cel_texts(self._options.get(message, "buf.validate.message"))
 

@@ -6,8 +6,8 @@ from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 
+from foretell_contract.custom_options import CustomOptions
 from foretell_contract.errors import ContractError
-from foretell_contract.options import Options
 from foretell_contract.rules.rules import Rules
 from foretell_contract.source.compiler import is_contract
 
@@ -30,7 +30,7 @@ def _each(message: Descriptor) -> Iterator[tuple[str, str]]:
         for name in (part.full_name, *(field.full_name for field in part.fields)):
             pool = _pool(files, name)
             try:
-                Rules(Options(pool)).compile(pool.FindMessageTypeByName(part.full_name))
+                Rules(CustomOptions(pool)).compile(pool.FindMessageTypeByName(part.full_name))
             except ContractError as refusal:
                 yield name, str(refusal)
 

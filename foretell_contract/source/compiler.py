@@ -9,7 +9,7 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
-from foretell_contract.errors import ContractError, NotCompiled
+from foretell_contract.errors import ContractError, ProtocError
 
 
 def _shipped_protos() -> Path:
@@ -83,7 +83,7 @@ def compile_shipped(name: str) -> FileDescriptorSet:
     return _compile([], [name])
 
 
-def completed(compiled: FileDescriptorSet) -> FileDescriptorSet:
+def with_shipped_files(compiled: FileDescriptorSet) -> FileDescriptorSet:
     """The set with what else a contract is read with, where whoever compiled it left that out; imports come first."""
     files = {file.name: file for file in compiled.file}
     if files.keys() >= set(ALWAYS):
@@ -120,7 +120,7 @@ def _compile(roots: Sequence[Path], names: Sequence[str]) -> FileDescriptorSet:
         command += ["--include_imports", "--include_source_info", f"--descriptor_set_out={out}", *names, *ALWAYS]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
         if done.returncode:
-            raise NotCompiled(_complaints(done.stderr))
+            raise ProtocError(_complaints(done.stderr))
         return FileDescriptorSet.FromString(out.read_bytes())
 
 

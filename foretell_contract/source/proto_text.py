@@ -24,7 +24,7 @@ class Line:
 
     def lines(self, indent: str = _INDENT) -> Iterator[str]:
         """The comment and the statement; several options stand on lines of their own."""
-        yield from commented(self.comment, indent)
+        yield from comment_lines(self.comment, indent)
         told = [f"{name} = {value}" for name, value in self.options]
         if len(told) < 2:
             yield f"{indent}{self.declared}{''.join(f' [{option}]' for option in told)};"
@@ -48,7 +48,7 @@ class Block:
 
     def lines(self, indent: str = "") -> Iterator[str]:
         """The comment, the head, and everything inside."""
-        yield from commented(self.comment, indent)
+        yield from comment_lines(self.comment, indent)
         yield f"{indent}{self.head} {{"
         for place, member in enumerate(self.members):
             if place and not self.packed:
@@ -72,15 +72,15 @@ class Literal:
         yield f"{indent}}};"
 
 
-def written(comment: str, package: str, imports: Iterable[str], parts: Iterable[Block | Literal]) -> str:
+def file_text(comment: str, package: str, imports: Iterable[str], parts: Iterable[Block | Literal]) -> str:
     """The whole file."""
-    head = [*commented(comment), 'syntax = "proto3";', "", f"package {package};", ""]
+    head = [*comment_lines(comment), 'syntax = "proto3";', "", f"package {package};", ""]
     head += [f'import "{name}";' for name in sorted(imports)]
     sections = ["\n".join(head), *("\n".join(part.lines()) for part in parts)]
     return "\n\n".join(sections) + "\n"
 
 
-def commented(text: str, indent: str = "") -> Iterator[str]:
+def comment_lines(text: str, indent: str = "") -> Iterator[str]:
     """The lines of a comment: each paragraph is wrapped, a line of a list keeps its own."""
     for line in text.split("\n") if text else ():
         plain = "".join(c if c.isprintable() else " " for c in line).rstrip()
@@ -95,7 +95,7 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def number(value: float) -> str:
+def number_text(value: float) -> str:
     """A number of the grammar, as short as it can be read back from; whole ones without a point."""
     if isinstance(value, bool):
         return str(value).lower()

@@ -89,8 +89,8 @@ class Predictor:
 
     def _check(self, message: Message) -> None:
         rows = self._binding.method.rows
-        verdict = self._rules.judge(message, rows, MOST_VIOLATIONS)
-        if verdict.rows_refused and rows is not None:
+        verdict = self._rules.validate(message, rows, MOST_VIOLATIONS)
+        if verdict.list_refused and rows is not None:
             message.ClearField(rows.name)  # Millions of them fit into a message: to look for strays would take a second.
         violations = [*verdict.violations, *islice(self._strays.of(message), MOST_VIOLATIONS)]
         if violations:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from foretell_contract.contract import Contract
-from foretell_contract.revision import revision
+from foretell_contract.diff.contract_revision import contract_revision
 from foretell_contract.source.suggestion import did_you_mean
 from grpc_server.checks.acceleration import Accelerated, Acceleration, accelerate
 from grpc_server.checks.golden_rows import check_golden, check_manifest, sources_of, tried
@@ -72,7 +72,7 @@ def add_model(
     fitted_with = fitted_with or getattr(runtime, "fitted_with", "")
     libraries = format_table.format_named(format_name).versions | ({"scikit-learn": fitted_with} if fitted_with else {})
     check_skew(format_name, libraries, file.name, allowed=allow_version_skew)
-    made_for = revision(contract, name) if contract else b""
+    made_for = contract_revision(contract, name) if contract else b""
     files = {served: artifact} | ({GOLDEN: golden} if golden else {}) | ({CONTRACT: made_for} if made_for else {})
     unnamed = f"its {runtime.width} columns" + (" (it was fitted on a plain array)" if format_name != "onnx" else "")
     columns = _distinct(file, columns or runtime.columns, unnamed, "--columns a,b,c")

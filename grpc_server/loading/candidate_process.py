@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from foretell_contract.contract import Contract, load_set
-from foretell_contract.revision import broken
+from foretell_contract.diff.contract_revision import breaking_changes
 from foretell_lifecycle.platform import kill_when_closed, name_process
 from grpc_server.checks.gates import Gate, Gates
 from grpc_server.errors import ModelError, ModelMismatch
@@ -48,7 +48,7 @@ def examine(
 
 
 def _check_revision(bundle: Bundle, contract: Contract) -> None:
-    found = broken(bundle.contract, contract, bundle.name)
+    found = breaking_changes(bundle.contract, contract, bundle.name)
     if found:
         lines = "; ".join(finding.sentence for finding in found[:_MOST_FINDINGS])
         more = f" (and {len(found) - _MOST_FINDINGS} more)" if len(found) > _MOST_FINDINGS else ""

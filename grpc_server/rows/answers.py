@@ -7,9 +7,8 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from foretell_contract.contract import Contract
-from foretell_contract.convention import PROBABILITY
 from foretell_contract.fields import FLOATS, WHOLE, enum_of, is_map, kind_of, map_entry, message_of
-from foretell_contract.labels import did_you_mean_value, match
+from foretell_contract.labels import PROBABILITY_SUFFIX, did_you_mean_value, match_labels
 from foretell_contract.problem import Problem, error
 from foretell_contract.source.proto_text import quoted
 from grpc_server.errors import ModelMismatch, misfit
@@ -129,9 +128,9 @@ class _Maker:
         if field.cpp_type == FieldDescriptor.CPPTYPE_STRING and field.type != FieldDescriptor.TYPE_BYTES:
             return target.classes
         if field.cpp_type == FieldDescriptor.CPPTYPE_ENUM:
-            found = match(enum_of(field), target.classes, self._contract.options)
-            for name in found.unnamed:
-                hint = did_you_mean_value(name, found.unknown)
+            found = match_labels(enum_of(field), target.classes, self._contract.options)
+            for name in found.without_value:
+                hint = did_you_mean_value(name, found.without_label)
                 reason = f"the model's class {name!r} has no value in {enum_of(field).name}{hint}"
                 fix = f"add a value that is named so, or says (foretell.v1.label) = {quoted(name)}"
                 self._problems.append(error(enum_of(field).full_name, reason, fix))
@@ -216,7 +215,7 @@ class _Maker:
         classes = enumerate(self._targets[0].classes)
         for item, name in classes:
             if Output("probability", item) not in self._owners and name not in self._asking.meant:
-                reason = f"the model's class {name!r} has no <class>{PROBABILITY} field in {message.full_name}"
+                reason = f"the model's class {name!r} has no <class>{PROBABILITY_SUFFIX} field in {message.full_name}"
                 fix = f"add one, or say (foretell.v1.output).probability_of = {quoted(name)}"
                 self._problems.append(error(message.full_name, reason, fix))
 

@@ -11,9 +11,9 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from foretell_contract.contract import Contract
-from foretell_contract.errors import Misdeclared
+from foretell_contract.errors import DeclarationError
 from foretell_contract.fields import Kind, enum_of, is_map, is_wrapper, map_entry
-from foretell_contract.labels import match, short_name, spelled
+from foretell_contract.labels import default_labels, match_labels, short_name
 from foretell_contract.problem import Problem, error
 from foretell_contract.rows.columns import Leaf, Spread, leaves
 from foretell_contract.source.proto_text import quoted
@@ -40,7 +40,7 @@ class Features:
         """Raises ModelMismatch, naming every column on which the contract and the model disagree."""
         try:
             self.leaves = leaves(message, contract.rules, contract.options)
-        except Misdeclared as refusal:
+        except DeclarationError as refusal:
             raise ModelMismatch.of(refusal.problems) from None
         owners = {column: leaf for leaf in self.leaves for column in leaf.columns}
         self._columns, self._dtypes = tuple(columns), tuple(dtypes)
@@ -81,7 +81,7 @@ class Features:
                 yield from ((int(row), paths[name]) for row in np.flatnonzero(np.abs(values) > _REACH))
 
     def _fields(self, owners: Sequence[Leaf]) -> tuple[str, ...]:
-        single = all(leaf.spread is Spread.ONE and not leaf.above and leaf.value is leaf.field for leaf in owners)
+        single = all(leaf.spread is Spread.ONE and not leaf.parents and leaf.value is leaf.field for leaf in owners)
         simple = single and self._plain and all(leaf.kind in _NUMBERS for leaf in owners)
         return tuple(leaf.field.name for leaf in owners) if simple else ()
 
@@ -158,7 +158,7 @@ def _wraps_items(leaf: Leaf) -> bool:
 
 def _raw(leaf: Leaf) -> Callable[[Any], Any]:
     """The value of the field as protobuf has it; None where there is none."""
-    above = [field.name for field in leaf.above]
+    above = [field.name for field in leaf.parents]
     name, optional = leaf.field.name, leaf.field.has_presence
     wrapped = leaf.value is not leaf.field and leaf.spread in (Spread.ONE, Spread.OCTETS)
 
@@ -235,11 +235,11 @@ def _label(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, problems: 
         reason = f"{leaf.path} may be a number without a name, and the model takes names"
         problems.append(error(leaf.field.full_name, reason, "give it `enum.defined_only`"))
     if not dtype.categories:
-        return spelled(enum, contract.options).get
-    found = match(enum, [str(label) for label in dtype.categories], contract.options)
-    for value in found.unknown:
+        return default_labels(enum, contract.options).get
+    found = match_labels(enum, [str(label) for label in dtype.categories], contract.options)
+    for value in found.without_label:
         if value.number not in values.get("not_in", ()) and value.number in values.get("in", (value.number,)):
-            hint = did_you_mean(short_name(value).lower(), found.unnamed)
+            hint = did_you_mean(short_name(value).lower(), found.without_value)
             reason = f"{value.name} of {leaf.path} is no category of the model's column {column!r}{hint}"
             fix = "take it out, forbid it with `enum.not_in`, or give it the model's own word with (foretell.v1.label)"
             problems.append(error(f"{enum.full_name}.{value.name}", reason, fix))

@@ -7,8 +7,8 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 
 from foretell_contract.contract import Contract
-from foretell_contract.convention import PROBABILITY, class_named
 from foretell_contract.fields import is_map
+from foretell_contract.labels import PROBABILITY_SUFFIX, probability_class
 from foretell_contract.problem import Problem, error
 from foretell_contract.source.proto_text import quoted
 from foretell_contract.source.suggestion import closest, did_you_mean
@@ -61,7 +61,7 @@ class FieldResolver:
         output = self._contract.options.get(field, "foretell.v1.output")
         asked = self._by_name(field, target) if output is None else self._by_option(field, output, target)
         if asked is None:
-            usual = " or ".join(f"<class>{PROBABILITY}" if kind == "probability" else kind for kind in self._kinds)
+            usual = " or ".join(f"<class>{PROBABILITY_SUFFIX}" if kind == "probability" else kind for kind in self._kinds)
             if field.name in _PLURALS:
                 reason = f"{field.full_name} is a single value, but {field.name} are several"
                 raise misfit(field.full_name, reason, "repeat it, or declare it as a map")
@@ -112,8 +112,8 @@ class FieldResolver:
             return FieldSource(kind, place) if kind else None
         if name in KINDS:
             return FieldSource(name, place, 0 if name in _COUNTED else None)
-        if class_named(name) and "probability" in self._kinds:
-            return self._probability(field, class_named(name), target)
+        if probability_class(name) and "probability" in self._kinds:
+            return self._probability(field, probability_class(name), target)
         return self._of_target(name) or self._label(field, name, place)
 
     def _probability(self, field: FieldDescriptor, name: str, target: int | None) -> FieldSource | None:

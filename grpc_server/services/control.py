@@ -72,7 +72,7 @@ class Control:
             return failure(logger, method.full_name, call, error)
 
     def _check(self, method: Method, message: Any) -> None:
-        verdict = self.contract.rules.judge(message, None, MOST_VIOLATIONS)
+        verdict = self.contract.rules.validate(message, None, MOST_VIOLATIONS)
         violations = [*verdict.violations, *islice(UnknownFields(method.input).of(message), MOST_VIOLATIONS)]
         if violations:
             text = "; ".join(f"{violation.field}: {violation.message}" for violation in violations[:3])

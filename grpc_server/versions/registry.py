@@ -92,7 +92,7 @@ def load_registry(contract: Contract, settings: ServerSettings, at: At = lambda 
     Raises ModelError for the first that cannot be served, and where none is there at all.
     """
     added = _added(contract, settings.models)
-    served = contract.only(added)
+    served = contract.restricted_to(added)
     admission, forks = Admission(), ForkServer("candidates", nice=BACK, apart=True)
     hosts: list[ServedModel] = []
     try:

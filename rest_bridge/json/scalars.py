@@ -15,7 +15,7 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from foretell_contract.errors import Misdeclared
+from foretell_contract.errors import DeclarationError
 from foretell_contract.fields import Kind, enum_of, kind_of, message_of, value_field
 from foretell_contract.labels import did_you_mean_value
 from foretell_contract.problem import error
@@ -48,7 +48,7 @@ _NO_DIGITS_MORE = 20
 
 
 def reader(field: FieldDescriptor) -> Read:
-    """Of a single value of the field, or of the values of its list or map. Raises Misdeclared for what cannot travel as JSON."""
+    """Reads a single value of the field, or one of its list or map. Raises DeclarationError for a type that JSON cannot carry."""
     inner = value_field(field)
     kind = kind_of(field)
     if kind is Kind.NUMBER:
@@ -60,7 +60,7 @@ def reader(field: FieldDescriptor) -> Read:
     if kind in _READERS:
         return _READERS[kind]
     reason = f"{field.full_name} is a {message_of(inner).full_name}, which the REST bridge cannot carry"
-    raise Misdeclared(error(field.full_name, reason, "declare it as another type"))
+    raise DeclarationError(error(field.full_name, reason, "declare it as another type"))
 
 
 def writer(field: FieldDescriptor) -> Write:

@@ -27,7 +27,7 @@ class StrictReader:
         message = self._codec.read(document, problems)
         if problems.count:
             seen = {problem.loc for problem in problems.found}
-            verdict = VALID if problems.full else self._contract.rules.judge(message, self._method.rows, MOST - problems.count)
+            verdict = VALID if problems.full else self._contract.rules.validate(message, self._method.rows, MOST - problems.count)
             for problem in located(verdict.violations, self._contract, self._method.input, document):
                 if not _within(problem, seen):
                     problems.add(problem)

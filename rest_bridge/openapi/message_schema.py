@@ -54,7 +54,7 @@ class Schemas:
             for field in message.fields
         }
         schema: Schema = {"type": "object", "title": message.full_name if self._several else message.name}
-        words = contract.rules.of_message(message) if ruled else ()
+        words = contract.rules.cel_messages(message) if ruled else ()
         description = "\n\n".join(filter(None, (contract.comment(message.full_name), *words)))
         if description:
             schema["description"] = description
@@ -157,7 +157,7 @@ def _empty_or(schema: Schema, counts: Schema, zero: bool, word: str) -> Schema:
 
 def _grouped(contract: Contract, message: Descriptor) -> set[str]:
     """Fields of the message's own oneof rules, of which zero counts as absent."""
-    stated = contract.rules.stated("message", message)
+    stated = contract.rules.declared("message", message)
     return {name for rule in (stated.oneof if stated is not None else ()) for name in rule.fields}
 
 
@@ -165,9 +165,9 @@ def _rivals(contract: Contract, message: Descriptor, *, ruled: bool) -> Iterator
     """Of the fields of a oneof at most one is there; exactly one where that is required."""
     for group in message.oneofs:
         if len(group.fields) > 1:
-            stated = contract.rules.stated("oneof", group) if ruled else None
+            stated = contract.rules.declared("oneof", group) if ruled else None
             yield _one_of(list(group.fields), required=stated is not None and stated.required)
-    stated = contract.rules.stated("message", message) if ruled else None
+    stated = contract.rules.declared("message", message) if ruled else None
     for rule in stated.oneof if stated is not None else ():
         yield _one_of([message.fields_by_name[name] for name in rule.fields], required=rule.required)
 

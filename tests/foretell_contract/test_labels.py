@@ -3,7 +3,7 @@
 import pytest
 
 from foretell_contract.contract import load
-from foretell_contract.labels import did_you_mean_value, match, short_name, spelled
+from foretell_contract.labels import default_labels, did_you_mean_value, match_labels, short_name
 from tests.support.contract_files import RESPONSE, SERVICE, write_contract
 
 ENUM = """
@@ -26,21 +26,21 @@ def enum_of(contract: object):  # type: ignore[no-untyped-def]
 
 def test_labels_match_by_name_in_upper_snake_or_by_option(made: object) -> None:
     enum, options = enum_of(made)
-    found = match(enum, ["sepal length (cm)", "Setosa", "1", "-1", "new"], options)
+    found = match_labels(enum, ["sepal length (cm)", "Setosa", "1", "-1", "new"], options)
     assert found.by_number == {1: "Setosa", 2: "sepal length (cm)", 3: "1", 4: "-1"}
     assert found.numbers["-1"] == 4
-    assert found.unnamed == ("new",)
-    assert [value.name for value in found.unknown] == ["OTHER"]
+    assert found.without_value == ("new",)
+    assert [value.name for value in found.without_label] == ["OTHER"]
 
 
 def test_a_name_that_two_labels_share_matches_neither(made: object) -> None:
     enum, options = enum_of(made)
-    assert match(enum, ["se tosa", "setosa", "SETOSA"], options).by_number == {}
+    assert match_labels(enum, ["se tosa", "setosa", "SETOSA"], options).by_number == {}
 
 
 def test_without_labels_of_the_model_a_value_is_its_name_in_lower_case(made: object) -> None:
     enum, options = enum_of(made)
-    assert spelled(enum, options) == {1: "setosa", 2: "sepal_length_cm", 3: "1", 4: "-1", 5: "other"}
+    assert default_labels(enum, options) == {1: "setosa", 2: "sepal_length_cm", 3: "1", 4: "-1", 5: "other"}
 
 
 def test_a_misspelt_name_is_guessed(made: object) -> None:

@@ -150,7 +150,7 @@ def by_company(rows: Any) -> Any:
     ],
 )
 def test_a_model_that_answers_badly(predict: Any, check: str, says: str) -> None:
-    contract = load(PROTOS).only(["iris"])
+    contract = load(PROTOS).restricted_to(["iris"])
     with serving(registry_of(contract, FakeRuntime(predict)), contract) as served:
         told = faults(check, KitRequest(target=served.address, protos=PROTOS))
     assert re.fullmatch(says, told[0])

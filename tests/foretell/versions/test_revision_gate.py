@@ -15,7 +15,7 @@ from foretell_contract.errors import SetupError
 from grpc_server.checks.add_model import add_model
 from grpc_server.store.repository import Repository
 from grpc_server.store.route_store import RouteStore
-from tests.foretell_contract.test_revision import IRIS, TIGHTER, write
+from tests.foretell_contract.diff.test_contract_revision import IRIS, TIGHTER, write
 from tests.support.iris import CLASSES, COLUMNS
 from tests.support.models.candidates import graph
 from tests.support.processes import foretell

@@ -10,9 +10,9 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
 from foretell_contract.contract import Contract, load, load_set
+from foretell_contract.diff.consequences import CONSEQUENCES
 from foretell_contract.diff.diff import breaking, diff, read_set
 from foretell_contract.diff.finding import Impact
-from foretell_contract.diff.rulings import RULINGS
 from foretell_contract.errors import ContractError
 from foretell_contract.source.compiler import ALWAYS, SHIPPED, compile_file
 from tests.conftest import PROTOS
@@ -62,9 +62,9 @@ def edited(row: dict[str, Any]) -> str:
 
 
 def test_the_table_has_a_row_for_every_ruling(base: Contract) -> None:
-    """By the reasons, of which each ruling has one on each side."""
+    """By the reasons, of which each consequence has one on each side."""
     lines = "\n".join(line.lower() for row in CHANGES.values() for line in row["says"])
-    untold = [rule for rule, sides in RULINGS.items() if not any(ruling.reason.lower() in lines for ruling in sides)]
+    untold = [rule for rule, sides in CONSEQUENCES.items() if not any(consequence.reason.lower() in lines for consequence in sides)]
     assert untold == []
     assert len(CHANGES) >= 100
 
@@ -83,7 +83,7 @@ def test_what_breaks_is_told_from_two_descriptor_sets(tmp_path: Path) -> None:
     assert breaking(one, two) == ()
     (found,) = breaking(two, one)
     assert (found.package, found.name, found.rule) == ("test.v1", "test.v1.Features.x", "values.narrower")
-    assert found.verdict is Impact.BREAKING
+    assert found.impact is Impact.BREAKING
 
 
 def test_a_new_version_beside_the_old_one_breaks_nobody(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_set_without_source_info_has_files_but_neither_lines_nor_comments(base
     (file,) = (file for file in bare.file if file.name == "test.proto")
     (features,) = (message for message in file.message_type if message.name == "Features")
     features.field[0].ClearField("options")
-    assert [str(found.place) for found in diff(base, load_set(bare))] == ["test.proto"] * 3
+    assert [str(found.location) for found in diff(base, load_set(bare))] == ["test.proto"] * 3
 
 
 @pytest.mark.parametrize(

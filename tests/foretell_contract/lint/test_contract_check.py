@@ -6,7 +6,7 @@ import pytest
 
 from foretell_contract.contract import load
 from foretell_contract.errors import ContractError
-from foretell_contract.lint.contract_check import read
+from foretell_contract.lint.contract_check import check_contracts
 from tests.conftest import PROTOS
 from tests.support.contract_files import write_contract
 
@@ -26,7 +26,7 @@ FINE = "optional double x = 1 [(buf.validate.field) = {required: true, double: {
 
 
 def lines(root: Path) -> list[str]:
-    return [str(found) for found in read(root)[1]]
+    return [str(found) for found in check_contracts(root)[1]]
 
 
 def contract(root: Path, *fields: str, http: str = "", more: str = "") -> Path:
@@ -107,8 +107,8 @@ def test_each_rule_that_cannot_mean_anything_is_an_error_of_its_field(tmp_path: 
         'message Inner { double deep = 1 [(buf.validate.field).cel = {id: "a", expression: "1 +"}]; }',
         f'option (buf.validate.message).cel = {{id: "b", expression: "{rule}"}};',
     )
-    told = [each for each in read(root)[1] if "cannot be compiled" in each.sentence]
-    assert [(each.place.line, each.problem.name.removeprefix("test.v1.Features")) for each in told] == [
+    told = [each for each in check_contracts(root)[1] if "cannot be compiled" in each.sentence]
+    assert [(each.location.line, each.problem.name.removeprefix("test.v1.Features")) for each in told] == [
         *more,
         (21, ".x"),
         (25, ".y"),

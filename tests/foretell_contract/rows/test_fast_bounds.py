@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foretell_contract.contract import Contract, load
-from foretell_contract.options import Options
+from foretell_contract.custom_options import CustomOptions
 from foretell_contract.rows.fast_bounds import FastBounds, row_counts
 from foretell_contract.rows.row_layout import RowLayout
 from foretell_contract.rules.rules import Rules
@@ -82,7 +82,7 @@ class Judged:
 
     def __init__(self, pool: DescriptorPool, made: tuple[Field, ...]) -> None:
         self.message, _ = row_and_batch(made, pool=pool)
-        self.rules = Rules(Options(pool))
+        self.rules = Rules(CustomOptions(pool))
         self.bounds = FastBounds.of(self.message, self.rules)
         layout = RowLayout.of(self.message)
         assert layout is not None

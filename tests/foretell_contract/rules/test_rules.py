@@ -58,7 +58,7 @@ def test_a_rule_on_the_whole_message_has_an_empty_place(tmp_path: Path) -> None:
     """
     loaded = load(write_contract(tmp_path, SERVICE, message, RESPONSE))
     assert loaded.rules.violations(features_of(loaded, x=2.0)) == [Violation("", "small", "x must be small")]
-    assert loaded.rules.of_message(loaded.services[0].methods[0].input) == ("x must be small",)
+    assert loaded.rules.cel_messages(loaded.services[0].methods[0].input) == ("x must be small",)
 
 
 def test_two_contracts_with_the_same_names_keep_their_own_rules(tmp_path: Path) -> None:

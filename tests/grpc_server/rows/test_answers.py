@@ -8,7 +8,7 @@ from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.contract import Contract, load
-from foretell_contract.lint.contract_check import located
+from foretell_contract.lint.contract_check import locate
 from grpc_server.errors import ModelMismatch
 from grpc_server.rows.answers import Answers, filling
 from grpc_server.rows.class_names import OUTLIER_CLASSES, Target
@@ -274,7 +274,7 @@ def test_what_a_model_cannot_fill_is_refused(
     with pytest.raises(ModelMismatch) as refused:
         answer(tmp_path, fields, targets, offered, [])
     line = 12 if "in Form;" in says[0] else 15
-    found = located(load(tmp_path), refused.value.problems)
+    found = locate(load(tmp_path), refused.value.problems)
     assert [str(each) for each in found] == [f"test/v1/test.proto:{line}: error: {text}" for text in says]
 
 

@@ -26,7 +26,7 @@ def bound(contract: Contract, method: str, columns: tuple[str, ...] = SHUFFLED) 
 
 def held_against_messages(contract: Contract, binding: Binding, request: Any) -> None:
     clear = binding.clear_rows(request.SerializeToString())
-    valid = contract.rules.judge(request, binding.method.rows, 1) is VALID
+    valid = contract.rules.validate(request, binding.method.rows, 1) is VALID
     assert (clear is not None) == valid
     if clear is not None:
         assert np.array_equal(np.asarray(clear), binding.matrix(binding.rows(request)))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from foretell_contract.contract import Contract, load
-from foretell_contract.lint.contract_check import located
+from foretell_contract.lint.contract_check import locate
 from grpc_server.errors import ModelMismatch
 from grpc_server.rows.features import Features
 from grpc_server.rows.mixed_rows import Dtype, Table
@@ -179,7 +179,7 @@ def told(contract: Contract, **dtypes: Dtype) -> list[str]:
     """What `foretell check` says, without the name of the file."""
     with pytest.raises(ModelMismatch) as refused:
         bound(contract, **dtypes)
-    return [str(found).removeprefix("test/v1/test.proto:") for found in located(contract, refused.value.problems)]
+    return [str(found).removeprefix("test/v1/test.proto:") for found in locate(contract, refused.value.problems)]
 
 
 NO_FIELD = (

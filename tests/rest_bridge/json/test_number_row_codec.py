@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foretell_contract.contract import Contract
-from foretell_contract.options import Options
+from foretell_contract.custom_options import CustomOptions
 from foretell_contract.rules.rules import Rules
 from rest_bridge.json.codec import Codec
 from rest_bridge.json.number_row_codec import NumberRowCodec, number_row_codec
@@ -30,7 +30,7 @@ class Ways:
 
     def __init__(self, contract: Contract, *, batch: bool) -> None:
         pool = pool_of(contract.descriptor_set)
-        rules = Rules(Options(pool))
+        rules = Rules(CustomOptions(pool))
         row, many = row_and_batch(FIELDS, 3, pool, {"min_items": 1, "max_items": MOST})
         self.message, self.rows = (many, many.fields[0]) if batch else (row, None)
         self.codec = Codec(self.message, rules)
@@ -152,6 +152,6 @@ def test_a_batch_of_too_few_or_too_many_rows_is_refused_on_the_long_way(contract
 def test_fields_that_are_declared_in_another_order_take_the_long_way(contract: Contract) -> None:
     pool = pool_of(contract.descriptor_set)
     row, batch = row_and_batch([Field(2), Field(1)], pool=pool)
-    rules = Rules(Options(pool))
+    rules = Rules(CustomOptions(pool))
     assert number_row_codec(row, None, rules) is None
     assert number_row_codec(batch, batch.fields[0], rules) is None

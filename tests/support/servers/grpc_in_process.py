@@ -69,7 +69,7 @@ compiled = cache(compile_protos)
 
 def iris() -> Contract:
     """The iris contract, of a server's own: it adds descriptors to the pool."""
-    return load_set(compiled(PROTOS)).only(["iris"])
+    return load_set(compiled(PROTOS)).restricted_to(["iris"])
 
 
 @asynccontextmanager

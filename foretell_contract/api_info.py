@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foretell_contract.options import Options
+from foretell_contract.custom_options import CustomOptions
 
 _MOST_TITLES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
+class ApiInfo:
     """What one contract says of itself, or several together."""
 
     title: str
@@ -21,20 +21,20 @@ class Api:
     """Markdown: the comment at the top of the file."""
 
 
-def read_api(file: Any, options: Options, comment: str) -> Api:
+def read_api_info(file: Any, options: CustomOptions, comment: str) -> ApiInfo:
     """What a file says in `foretell.v1.api`; without it, its package is the title."""
     said = options.get(file, "foretell.v1.api")
     if said is None:
-        return Api(file.package, "", {}, comment)
-    return Api(said.title, said.version, {field.name: value for field, value in said.contact.ListFields()}, comment)
+        return ApiInfo(file.package, "", {}, comment)
+    return ApiInfo(said.title, said.version, {field.name: value for field, value in said.contact.ListFields()}, comment)
 
 
-def together(apis: Sequence[Api]) -> Api:
+def merged(apis: Sequence[ApiInfo]) -> ApiInfo:
     """One that speaks for all: a chapter for each, and what they all say alike."""
     if len(apis) == 1:
         return apis[0]
     first, *others = apis
-    return Api(
+    return ApiInfo(
         title=_listed(list(dict.fromkeys(api.title for api in apis))),
         version=", ".join(sorted({api.version for api in apis if api.version})),
         contact=first.contact if all(api.contact == first.contact for api in others) else {},

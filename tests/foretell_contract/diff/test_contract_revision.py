@@ -6,8 +6,8 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from foretell_contract.contract import load
+from foretell_contract.diff.contract_revision import breaking_changes, contract_revision
 from foretell_contract.errors import ContractError
-from foretell_contract.revision import broken, revision
 from tests.conftest import PROTOS
 
 IRIS = (PROTOS / "iris/v1/iris.proto").read_text()
@@ -24,34 +24,34 @@ def write(root: Path, **packages: str) -> Path:
 
 @pytest.fixture(scope="module")
 def made_for() -> bytes:
-    return revision(load(PROTOS), "iris")
+    return contract_revision(load(PROTOS), "iris")
 
 
 def test_a_revision_is_that_of_the_contract_itself_without_what_it_imports(made_for: bytes) -> None:
     assert {file.name.partition("/")[0] for file in FileDescriptorSet.FromString(made_for).file} == {"iris", "parcel"}
-    assert broken(made_for, load(PROTOS), "iris") == []
-    assert revision(load(PROTOS), "rose") == b""
-    assert broken(b"", load(PROTOS), "iris") == []
+    assert breaking_changes(made_for, load(PROTOS), "iris") == []
+    assert contract_revision(load(PROTOS), "rose") == b""
+    assert breaking_changes(b"", load(PROTOS), "iris") == []
 
 
 def test_a_comment_or_a_wider_rule_breaks_nobody(made_for: bytes, tmp_path: Path) -> None:
     wider = load(write(tmp_path, v1=IRIS.replace("// ", "// Now: ").replace("double.lte = 1", "double.lte = 1.1", 1)))
-    assert revision(wider, "iris") != made_for
-    assert broken(made_for, wider, "iris") == []
+    assert contract_revision(wider, "iris") != made_for
+    assert breaking_changes(made_for, wider, "iris") == []
 
 
 def test_a_tighter_rule_breaks_callers_and_is_named(made_for: bytes, tmp_path: Path) -> None:
-    (finding, *_) = broken(made_for, load(write(tmp_path, v1=TIGHTER)), "iris")
+    (finding, *_) = breaking_changes(made_for, load(write(tmp_path, v1=TIGHTER)), "iris")
     assert finding.subject.startswith("Features.")
-    assert broken(made_for, load(tmp_path), "rose") == []
+    assert breaking_changes(made_for, load(tmp_path), "rose") == []
 
 
 def test_a_new_package_serves_what_the_old_one_cannot(made_for: bytes, tmp_path: Path) -> None:
     second = TIGHTER.replace("iris.v1", "iris.v2").replace('post: "/', 'post: "/v2/')
-    assert broken(made_for, load(write(tmp_path / "both", v1=IRIS, v2=second)), "iris") == []
-    assert broken(made_for, load(write(tmp_path / "next", v2=second)), "iris") == []
+    assert breaking_changes(made_for, load(write(tmp_path / "both", v1=IRIS, v2=second)), "iris") == []
+    assert breaking_changes(made_for, load(write(tmp_path / "next", v2=second)), "iris") == []
 
 
 def test_what_is_no_revision_is_refused() -> None:
     with pytest.raises(ContractError):
-        broken(b"no descriptors", load(PROTOS), "iris")
+        breaking_changes(b"no descriptors", load(PROTOS), "iris")

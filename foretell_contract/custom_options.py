@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 
-class Options:
+class CustomOptions:
     """The custom options known to one pool, by their full names."""
 
     def __init__(self, pool: DescriptorPool) -> None:
@@ -27,7 +27,7 @@ class Options:
             return None
         return options.Extensions[handle] if options.HasExtension(handle) else None
 
-    def stated(self, descriptor: Any) -> dict[str, Any]:
+    def all_set(self, descriptor: Any) -> dict[str, Any]:
         """Every custom option that is set on a descriptor, by its full name."""
         return {field.full_name: value for field, value in self._read(descriptor).ListFields() if field.is_extension}
 

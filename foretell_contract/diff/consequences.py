@@ -9,38 +9,38 @@ _VERSION = "serve the new one as {next} beside {package}"
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
-    """A verdict with its reason, and the way out where there is one."""
+class Consequence:
+    """An impact with its reason, and the way out where there is one."""
 
-    verdict: Impact
+    impact: Impact
     reason: str
-    way_out: str = ""
+    alternative: str = ""
 
 
-def ruling(rule: str, sides: Iterable[Side]) -> Ruling:
+def consequence(rule: str, sides: Iterable[Side]) -> Consequence:
     """The worst that a kind of change means on these sides."""
-    request, response = RULINGS[rule]
+    request, response = CONSEQUENCES[rule]
     judged = [request if side is Side.REQUEST else response for side in sorted(sides, key=lambda side: side.value)]
-    return max(judged or [request], key=lambda found: found.verdict.severity)
+    return max(judged or [request], key=lambda found: found.impact.severity)
 
 
-def _safe(reason: str) -> Ruling:
-    return Ruling(Impact.SAFE, reason)
+def _safe(reason: str) -> Consequence:
+    return Consequence(Impact.SAFE, reason)
 
 
-def _warning(reason: str, way_out: str = "") -> Ruling:
-    return Ruling(Impact.WARNING, reason, way_out)
+def _warning(reason: str, alternative: str = "") -> Consequence:
+    return Consequence(Impact.WARNING, reason, alternative)
 
 
-def _breaking(reason: str, way_out: str = _VERSION) -> Ruling:
-    return Ruling(Impact.BREAKING, reason, way_out)
+def _breaking(reason: str, alternative: str = _VERSION) -> Consequence:
+    return Consequence(Impact.BREAKING, reason, alternative)
 
 
-def _apart(reason: str, way_out: str = _VERSION) -> Ruling:
-    return Ruling(Impact.NEW_VERSION, reason, way_out)
+def _apart(reason: str, alternative: str = _VERSION) -> Consequence:
+    return Consequence(Impact.NEW_VERSION, reason, alternative)
 
 
-def _both(found: Ruling) -> tuple[Ruling, Ruling]:
+def _both(found: Consequence) -> tuple[Consequence, Consequence]:
     return found, found
 
 
@@ -57,7 +57,7 @@ _MAY_BE_ZERO = _breaking("it may be 0 now")
 _MAY_BE_MISSING = _breaking("it may be missing now")
 _ALWAYS_THERE = _safe("it is there in every answer")
 
-RULINGS: dict[str, tuple[Ruling, Ruling]] = {
+CONSEQUENCES: dict[str, tuple[Consequence, Consequence]] = {
     # Packages, services, methods.
     "package.added": _both(_safe("nobody calls it yet")),
     "package.removed": _both(_breaking("nothing answers its callers any more", "serve both until nobody calls {package}")),
