@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.deployment.containers import announced
@@ -41,11 +41,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def client(models: Path, environment: dict[str, str]) -> Iterator[httpx.Client]:
+def client(models: Path, environment: dict[str, str]) -> Iterator[httpx2.Client]:
     """A client of a bridge without model libraries, which calls a server that has them."""
     with grpc_server(models) as (_, target):
         command = [sys.executable, "-m", "rest_bridge", "--target", target]
-        with announced(command, environment) as (_, address), httpx.Client(base_url=f"http://{address}", trust_env=False) as client:
+        with (
+            announced(command, environment) as (_, address),
+            httpx2.Client(base_url=f"http://{address}", trust_env=False) as client,
+        ):
             yield client
 
 
@@ -55,26 +58,26 @@ def test_libraries_are_out_of_reach(environment: dict[str, str], module: str) ->
     assert done.stderr.endswith("is not here\n")
 
 
-def test_prediction_is_answered(client: httpx.Client) -> None:
+def test_prediction_is_answered(client: httpx2.Client) -> None:
     answer = client.post("/predict", json=EXAMPLE)
     assert answer.status_code == 200
     assert answer.headers["model-name"] == "iris"
 
 
-def test_bad_prediction_is_refused_with_its_rule(client: httpx.Client) -> None:
+def test_bad_prediction_is_refused_with_its_rule(client: httpx2.Client) -> None:
     answer = client.post("/predict", json=EXAMPLE | {"sepal_length": -1})
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["body", "sepal_length"]
 
 
-def test_models_are_listed(client: httpx.Client) -> None:
+def test_models_are_listed(client: httpx2.Client) -> None:
     assert [model["name"] for model in client.get("/models").json()["models"]] == ["iris"]
 
 
-def test_api_is_documented(client: httpx.Client) -> None:
+def test_api_is_documented(client: httpx2.Client) -> None:
     assert "/predict" in client.get("/openapi.json").json()["paths"]
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/healthz", "/readyz", "/contract", "/contract.binpb"])
-def test_page_is_there(client: httpx.Client, path: str) -> None:
+def test_page_is_there(client: httpx2.Client, path: str) -> None:
     assert client.get(path).status_code == 200

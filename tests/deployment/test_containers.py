@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.deployment.containers import Place, Running, Walled, healthcheck, run, started
@@ -23,8 +23,8 @@ def both(place: Place) -> Iterator[tuple[Running, Running]]:
             yield server, bridge
 
 
-def predict(bridge: Running, **changes: float) -> httpx.Response:
-    return httpx.post(f"http://{bridge.address}/predict", json=EXAMPLE | changes, trust_env=False)
+def predict(bridge: Running, **changes: float) -> httpx2.Response:
+    return httpx2.post(f"http://{bridge.address}/predict", json=EXAMPLE | changes, trust_env=False)
 
 
 def test_both_are_healthy_serve_together_and_end_with_0(place: Place) -> None:

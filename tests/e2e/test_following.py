@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -55,7 +55,7 @@ def bad(registry: Registered) -> Path:
 
 def version(running: Foretell) -> str:
     return (
-        httpx.post(running.http + "/predict", json=EXAMPLE, timeout=10, verify=NO_TLS).raise_for_status().headers["model-version"]
+        httpx2.post(running.http + "/predict", json=EXAMPLE, timeout=10, verify=NO_TLS).raise_for_status().headers["model-version"]
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
+import httpx2
 import pytest
 
 from foretell.versions.target import response_type
@@ -64,7 +64,7 @@ def load(running: Foretell, contract: Contract) -> Iterator[Load]:
                 told.note(answer.setosa_probability, dict(call.trailing_metadata()))
 
     def over_rest() -> None:
-        with httpx.Client(base_url=running.http, timeout=30) as http:
+        with httpx2.Client(base_url=running.http, timeout=30) as http:
             while not stop.wait(PAUSE):
                 answer = http.post("/predict", json=EXAMPLE).raise_for_status()
                 told.note(answer.json()["setosa_probability"], answer.headers)
@@ -126,7 +126,7 @@ def test_versions_that_crash_or_answer_wrongly_are_refused_while_callers_notice_
         for gate, candidate in bad.items():
             routes = promote(tmp_path, candidate())
             assert followed(running, routes) == "refused"
-            (following,) = httpx.get(f"{running.http}/models").json()["following"]
+            (following,) = httpx2.get(f"{running.http}/models").json()["following"]
             assert following["refused"]["gate"] == gate
             assert following["refused"]["generation"] == routes.generation
     assert told.failures == []
@@ -147,7 +147,7 @@ def chosen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, For
 
 def test_a_version_is_chosen_through_the_bridge(chosen: tuple[Path, Foretell]) -> None:
     running = chosen[1]
-    with httpx.Client(base_url=running.http, timeout=30) as http:
+    with httpx2.Client(base_url=running.http, timeout=30) as http:
         asked = [
             ("/predict", {}, "1"),
             ("/predict", {"model-alias": "staging"}, "2"),
@@ -169,7 +169,7 @@ def test_a_version_is_chosen_through_the_bridge(chosen: tuple[Path, Foretell]) -
 
         def ask(number: int) -> tuple[float, Any]:
             choice = {"model-version": str(1 + number % 2)} if number % 3 else {}
-            answer = httpx.post(
+            answer = httpx2.post(
                 f"{running.http}/predict", json=EXAMPLE, headers=choice, timeout=30, verify=NO_TLS
             ).raise_for_status()
             assert answer.headers["model-version"] == choice.get("model-version", "1")
@@ -184,7 +184,7 @@ def test_a_key_is_in_the_share_of_a_canary_or_not_at_either_door(chosen: tuple[P
     root, running = chosen
     method = contract.services[0].methods[0]
     request = method.request(**EXAMPLE).SerializeToString()
-    with grpc.insecure_channel(running.grpc) as channel, httpx.Client(timeout=30) as http:
+    with grpc.insecure_channel(running.grpc) as channel, httpx2.Client(timeout=30) as http:
         predict = channel.unary_unary(method.path, response_deserializer=method.response.FromString)
         assert followed(running, change(root, lambda routes: routes.with_canary("2", 0.3, AUTHOR))) == "served"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
+import httpx2
 import joblib
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def method(contract: Contract, name: str) -> Method:
 
 def answers(served: Foretell, method: Method, rows: list[dict[str, Any]]) -> tuple[list[Any], list[Any]]:
     """The answers over gRPC and over REST, one document for each row."""
-    with grpc.insecure_channel(served.grpc) as channel, httpx.Client(base_url=served.http) as http:
+    with grpc.insecure_channel(served.grpc) as channel, httpx2.Client(base_url=served.http) as http:
         call = channel.unary_unary(method.path, response_deserializer=method.response.FromString)
         requests = [json_format.ParseDict(row, method.request()).SerializeToString() for row in rows]
         over_grpc = [json_format.MessageToDict(call(request), preserving_proto_field_name=True) for request in requests]
@@ -115,7 +115,7 @@ def test_numbers_categories_times_and_gaps_are_answered_with_an_interval(
 
 
 def test_the_docs_have_a_chapter_for_each_service(served: Foretell) -> None:
-    document = httpx.get(f"{served.http}/openapi.json").json()
+    document = httpx2.get(f"{served.http}/openapi.json").json()
     assert [tag["name"] for tag in document["tags"]] == [
         "iris.v1.IrisService",
         "iris.v2.IrisService",
@@ -156,12 +156,12 @@ def test_what_has_no_model_is_not_served_and_a_line_says_so(steady: Path, tmp_pa
     with (tmp_path / "log").open("w") as log, foretell(steady, "--bridge", bridge, stderr=log) as served:
         assert health(served.grpc, "iris.v1.IrisService") == SERVING
         assert health(served.grpc, "iris.v2.IrisService") == UNKNOWN
-        document = httpx.get(f"{served.http}/openapi.json").json()
+        document = httpx2.get(f"{served.http}/openapi.json").json()
         assert document["info"]["title"] == "IRIS Classification"
         assert {path for path in document["paths"] if "parcel" in path or "v2" in path} == set()
-        assert httpx.get(f"{served.http}/contract").json()["files"] == ["/contract/iris/v1/iris.proto"]
+        assert httpx2.get(f"{served.http}/contract").json()["files"] == ["/contract/iris/v1/iris.proto"]
         row = {f"{column}_cm": 1.0 for column in COLUMNS}
-        assert httpx.post(f"{served.http}/v2/predict", json=row).status_code == status
+        assert httpx2.post(f"{served.http}/v2/predict", json=row).status_code == status
         with grpc.insecure_channel(served.grpc) as channel, pytest.raises(grpc.RpcError) as failure:
             channel.unary_unary("/iris.v2.IrisService/Predict")(b"", timeout=30)
         assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from starlette.routing import Route
 
@@ -49,7 +49,7 @@ async def test_a_request_that_outlives_the_drain_is_told_so(contract: Contract) 
         return HANGS
 
     guard = Guard(create_app(contract, FakeChannel(hang), BridgeSettings()))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://test") as http:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(guard), base_url="http://test") as http:
         request = asyncio.create_task(http.post("/predict", json=EXAMPLE))
         await called.wait()
         guard.draining = True
@@ -81,7 +81,7 @@ def test_every_page_of_the_bridge_is_known_as_its_own(contract: Contract) -> Non
 
 async def test_a_draining_bridge_says_goodbye(contract: Contract) -> None:
     guard = Guard(create_app(contract, FakeChannel(lambda _: answered(contract)), BridgeSettings()))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://test") as http:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(guard), base_url="http://test") as http:
         assert "connection" not in (await http.get("/healthz")).headers
         guard.draining = True
         assert (await http.get("/healthz")).headers["connection"] == "close"

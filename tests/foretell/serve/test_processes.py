@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
+import httpx2
 import pytest
 
 from foretell.serve.cpu_allocation import processes, threads, workers
@@ -85,7 +85,7 @@ def test_the_others_answer_while_one_that_was_killed_is_started_again(steady: Pa
                 check = channel.unary_unary("/grpc.health.v1.Health/Check")
                 assert check(b"", timeout=10, wait_for_ready=True) == b"\x08\x01"
             if module == "foretell.serve.server_and_bridge":
-                assert httpx.post(f"{running.http}/predict", json=EXAMPLE, timeout=10, verify=NO_TLS).status_code == 200
+                assert httpx2.post(f"{running.http}/predict", json=EXAMPLE, timeout=10, verify=NO_TLS).status_code == 200
         until(lambda: len(children(running.process)) == len(before))
         until(lambda: all(answers(running) for _ in range(10)))
         ends(running, layout, number)
@@ -102,7 +102,7 @@ def test_one_that_hangs_is_replaced(steady: Path) -> None:
 
 def test_the_banner_comes_once_and_when_all_are_ready(two: Foretell) -> None:
     assert two.banner.count("Foretell is ready.") == 1
-    assert all(httpx.get(f"{two.http}/readyz", verify=NO_TLS).status_code == 200 for _ in range(20))
+    assert all(httpx2.get(f"{two.http}/readyz", verify=NO_TLS).status_code == 200 for _ in range(20))
 
 
 def test_one_socket_cannot_be_that_of_several_processes(steady: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import grpc
-import httpx
+import httpx2
 import pytest
 
 from foretell.serve.banner import banner
@@ -43,8 +43,8 @@ def alive(pid: int) -> bool:
 
 def answers(running: Foretell) -> bool:
     try:
-        return httpx.post(running.http + PREDICT, json=EXAMPLE, timeout=10, verify=NO_TLS).status_code == 200
-    except httpx.HTTPError:
+        return httpx2.post(running.http + PREDICT, json=EXAMPLE, timeout=10, verify=NO_TLS).status_code == 200
+    except httpx2.HTTPError:
         return False
 
 
@@ -124,7 +124,7 @@ def test_a_child_that_is_killed_comes_back_on_the_same_port_and_a_signal_ends_al
 
 
 def test_the_bridge_stays_up_without_a_server_and_finds_it_again(steady: Path) -> None:
-    with grpc_server(steady) as (server, address), rest_bridge(address) as (_, http), httpx.Client(base_url=http) as client:
+    with grpc_server(steady) as (server, address), rest_bridge(address) as (_, http), httpx2.Client(base_url=http) as client:
         assert client.post(PREDICT, json=EXAMPLE).status_code == 200
         server.kill()
         server.wait()
@@ -141,9 +141,9 @@ def test_the_bridge_stays_up_without_a_server_and_finds_it_again(steady: Path) -
 
 def test_a_bridge_that_starts_before_its_server_is_not_ready(steady: Path) -> None:
     with rest_bridge("127.0.0.1:1") as (_, http):
-        assert httpx.get(http + "/readyz").status_code == 503
-        assert httpx.get(http + "/models").status_code == 503
-        assert httpx.get(http + "/openapi.json").status_code == 200
+        assert httpx2.get(http + "/readyz").status_code == 503
+        assert httpx2.get(http + "/models").status_code == 503
+        assert httpx2.get(http + "/openapi.json").status_code == 200
 
 
 def test_two_servers_cannot_share_a_port_in_silence(steady: Path) -> None:

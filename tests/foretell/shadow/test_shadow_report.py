@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -236,9 +236,9 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert (verdict.outcome, len(verdict.servers)) == ("served", 2)
         followed: set[str] = set()
         while len(followed) < 2:  # Each new connection may reach either process.
-            httpx.post(f"{running.http}/predict", json=EXAMPLE).raise_for_status()
+            httpx2.post(f"{running.http}/predict", json=EXAMPLE).raise_for_status()
             followed = {path.name.split("-")[2] for path in (root / "iris/.shadow").glob("*.jsonl")}
-        httpx.post(f"{running.http}/predict/batch", json={"rows": [EXAMPLE] * 300}).raise_for_status()
+        httpx2.post(f"{running.http}/predict/batch", json={"rows": [EXAMPLE] * 300}).raise_for_status()
     return root
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import grpc
-import httpx
+import httpx2
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -40,7 +40,7 @@ class Served(NamedTuple):
 
     root: Path
     address: str
-    http: httpx.Client
+    http: httpx2.Client
     process: subprocess.Popen[str]
 
 
@@ -50,7 +50,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     add_steady(root, 2)
     with foretell(root, "--processes", "2", "--control", "127.0.0.1:0", "--control-http", "127.0.0.1:0") as running:
         grpc_line, rest_line = [line.split()[1] for line in running.banner.splitlines() if line.startswith("  control ")]
-        with httpx.Client(base_url=rest_line.removesuffix("/docs"), timeout=60) as http:
+        with httpx2.Client(base_url=rest_line.removesuffix("/docs"), timeout=60) as http:
             yield Served(root, grpc_line, http, running.process)
 
 
@@ -214,7 +214,7 @@ def test_the_process_of_control_over_rest_comes_back_on_its_port(served: Served)
     def ready() -> bool:
         try:
             return served.http.get("/readyz").status_code == 200
-        except httpx.TransportError:
+        except httpx2.TransportError:
             return False
 
     until(ready)

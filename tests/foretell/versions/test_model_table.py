@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
-import httpx
+import httpx2
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -53,7 +53,7 @@ def test_what_a_server_hosts_is_listed_with_its_placement_and_cost(in_processes:
     (line,) = lines
     assert cells(line)[:7] == ["iris", "1", "production", "joblib", "iris.v1.IrisService", "process", "1"]
     assert all(re.fullmatch(r"[0-9.]+ ms", cost) for cost in cells(line)[7:])
-    assert httpx.post(f"{in_processes.http}/predict", json=EXAMPLE).json()["setosa_probability"] < 0.1
+    assert httpx2.post(f"{in_processes.http}/predict", json=EXAMPLE).json()["setosa_probability"] < 0.1
 
 
 def test_a_server_in_line_is_listed_with_one_worker(running: Foretell) -> None:
@@ -61,7 +61,7 @@ def test_a_server_in_line_is_listed_with_one_worker(running: Foretell) -> None:
     assert (model["name"], model["placement"], model["workers"]) == ("iris", "PLACEMENT_INLINE", 1)
     assert min(model["cost"].values()) > 0
     assert model["columns"] == list(COLUMNS)
-    (over_rest,) = httpx.get(f"{running.http}/models").json()["models"]
+    (over_rest,) = httpx2.get(f"{running.http}/models").json()["models"]
     assert {name: over_rest[name] for name in ("placement", "workers", "cost")} == {
         name: model[name] for name in ("placement", "workers", "cost")
     }

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 import trustme
 from typer.testing import CliRunner, Result
@@ -128,10 +128,10 @@ def test_the_control_service_over_rest_knows_its_callers_too(elsewhere: Elsewher
     import ssl
 
     trusting = ssl.create_default_context(cafile=elsewhere.certificates / "roots.pem")
-    with httpx.Client(base_url=elsewhere.http, verify=trusting) as stranger, pytest.raises(httpx.TransportError):
+    with httpx2.Client(base_url=elsewhere.http, verify=trusting) as stranger, pytest.raises(httpx2.TransportError):
         stranger.get("/readyz")
     trusting.load_cert_chain(elsewhere.certificates / "ci.pem", elsewhere.certificates / "ci.key")
-    with httpx.Client(base_url=elsewhere.http, verify=trusting, timeout=60) as known:
+    with httpx2.Client(base_url=elsewhere.http, verify=trusting, timeout=60) as known:
         history = known.post("/control/history", json={"name": "iris"}).raise_for_status().json()
     assert history["generation"] == str(elsewhere.routes.generation)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -80,7 +80,7 @@ def test_the_server_refuses_it_where_nobody_did_before(tightened: Served) -> Non
 
 
 def test_so_does_the_control_service_and_names_the_gate(tightened: Served) -> None:
-    answer = httpx.post(f"{tightened.control}/control/promote", json={"name": "iris", "version": "1"}, timeout=60)
+    answer = httpx2.post(f"{tightened.control}/control/promote", json={"name": "iris", "version": "1"}, timeout=60)
     (problem,) = answer.json()["detail"]
     assert (answer.status_code, problem["ctx"]) == (400, {"gate": "revision"})
     assert problem["msg"].startswith(SAYS)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import lightgbm
 import numpy as np
 import pandas as pd
@@ -270,10 +270,10 @@ def test_both_are_served_with_missing_values(drafted: tuple[Path, dict[str, Any]
     arguments = "--protos", str(root / "protos"), "--placement", placement, "--workers", "1"
     with foretell(root / "models", *arguments) as running:
         for name, model in models.items():
-            answer = httpx.post(f"{running.http}/{name}/predict", json=row, timeout=30).raise_for_status().json()
+            answer = httpx2.post(f"{running.http}/{name}/predict", json=row, timeout=30).raise_for_status().json()
             given = [value for field, value in answer.items() if field.endswith("_probability")]
             assert given == pytest.approx(model.predict_proba(frame)[0].tolist(), abs=1e-9)
             likeliest = int(model.predict(frame)[0])
             assert answer["label"] == (bool(likeliest) if name == "lgb" else f"LABEL_{('LOW', 'MIDDLE', 'HIGH')[likeliest]}")
-        formats = {each["name"]: each["format"] for each in httpx.get(f"{running.http}/models").json()["models"]}
+        formats = {each["name"]: each["format"] for each in httpx2.get(f"{running.http}/models").json()["models"]}
         assert formats == {"xgb": "xgboost", "lgb": "lightgbm"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from grpc_server.checks.add_model import add_model
@@ -38,9 +38,9 @@ def test_the_example_is_added_and_served(installed: Path, tmp_path: Path, monkey
     assert "added credit version 1 as scorecard" in done.stdout, done.stderr
     assert Repository(tmp_path / "models").manifest("credit", "1").libraries == {"foretell-scorecard": "1.0.0"}
     with foretell(tmp_path / "models", "--protos", str(tmp_path / "protos")) as running:
-        answer = httpx.post(f"{running.http}/credit/predict", json={"age": 40, "income": 2500}, timeout=30)
+        answer = httpx2.post(f"{running.http}/credit/predict", json={"age": 40, "income": 2500}, timeout=30)
         assert answer.raise_for_status().json() == {"score": 685.0}
-        assert httpx.get(f"{running.http}/models").json()["models"][0]["format"] == "scorecard"
+        assert httpx2.get(f"{running.http}/models").json()["models"][0]["format"] == "scorecard"
 
 
 def test_a_version_whose_package_is_gone_says_so(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +25,7 @@ async def refusal(contract: Contract, body: bytes | str, path: str = "/predict")
     """The 422 that the bridge gives by itself; the server is never called."""
     channel = FakeChannel(lambda _: AssertionError("called"))
     app = create_app(contract, channel, BridgeSettings())
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as http:
         response = await http.post(path, content=body, headers={"content-type": "application/json"})
     assert response.status_code == 422
     assert channel.calls == []

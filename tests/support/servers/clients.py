@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import grpc
-import httpx
+import httpx2
 
 from foretell_contract.contract import Contract
 from tests.support.processes import Foretell
@@ -19,7 +19,7 @@ class Clients:
 
     def __init__(self, running: Foretell, contract: Contract) -> None:
         self.channel = grpc.insecure_channel(running.grpc)
-        self.http = httpx.Client(base_url=running.http, timeout=30)
+        self.http = httpx2.Client(base_url=running.http, timeout=30)
         self.methods = {method.name: method for method in contract.services[0].methods}
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
+import httpx2
 
 Twist = Callable[[str, int, Any], tuple[int, Any]]
 """From the path, the status and the document of an answer to another status and document."""
@@ -31,7 +31,7 @@ def disagreeing(url: str, twist: Twist) -> Iterator[str]:
 
         def _pass_on(self, verb: str) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            with httpx.Client(base_url=url, timeout=30) as client:
+            with httpx2.Client(base_url=url, timeout=30) as client:
                 response = client.request(verb, self.path, content=body, headers={"content-type": "application/json"})
             status, document = twist(self.path, response.status_code, response.json())
             told = json.dumps(document).encode()

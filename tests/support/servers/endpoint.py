@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-import httpx
+import httpx2
 
 from foretell_contract.contract import Contract
 from rest_bridge.app import create_app
@@ -20,13 +20,13 @@ def answered(contract: Contract) -> bytes:
     return bytes(response(setosa_probability=0.25, virginica_probability=0.75).SerializeToString())
 
 
-def client(contract: Contract, answer: Answer, **settings: Any) -> tuple[httpx.AsyncClient, FakeChannel]:
+def client(contract: Contract, answer: Answer, **settings: Any) -> tuple[httpx2.AsyncClient, FakeChannel]:
     channel = FakeChannel(answer)
     app = Guard(create_app(contract, channel, BridgeSettings(**settings)))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test"), channel
+    return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test"), channel
 
 
-async def post(contract: Contract, answer: Answer, body: Any = EXAMPLE, path: str = "/predict", **options: Any) -> httpx.Response:
+async def post(contract: Contract, answer: Answer, body: Any = EXAMPLE, path: str = "/predict", **options: Any) -> httpx2.Response:
     http, _ = client(contract, answer)
     async with http:
         return await http.post(path, json=body, **options)
@@ -34,7 +34,7 @@ async def post(contract: Contract, answer: Answer, body: Any = EXAMPLE, path: st
 
 async def called(
     contract: Contract, path: str = "/predict", headers: dict[str, Any] | None = None, content: Any = BODY, **settings: Any
-) -> tuple[httpx.Response, list[dict[str, Any]]]:
+) -> tuple[httpx2.Response, list[dict[str, Any]]]:
     """The response to a request whose call is answered well, and the calls."""
     http, channel = client(contract, lambda _: answered(contract), **settings)
     async with http:

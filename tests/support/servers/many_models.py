@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
+import httpx2
 from google.protobuf import json_format
 
 from foretell_contract.contract import Contract, load
@@ -37,7 +37,7 @@ class BridgedServer:
     async def open(self) -> None:
         self._channel = open_channel(self.address)
         app: Any = create_app(self.contract, self._channel, BridgeSettings())
-        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test", timeout=60)
+        self._http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://test", timeout=60)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -50,7 +50,7 @@ class BridgedServer:
         """One response message, or one AioRpcError, for each request message."""
         return self.run(_gather(self._call(method, message) for message in messages))  # type: ignore[no-any-return]
 
-    def rest(self, method: Method, documents: Sequence[Any]) -> list[httpx.Response]:
+    def rest(self, method: Method, documents: Sequence[Any]) -> list[httpx2.Response]:
         """One HTTP response for each JSON document."""
         return self.run(_gather(self._post(method, document) for document in documents))  # type: ignore[no-any-return]
 
