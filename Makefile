@@ -102,7 +102,7 @@ bench-peers: .venv/bench.stamp h2load $(PEERS) ## Measure other model servers be
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 .PHONY: check
-check: format-check lint types contracts test generate-check ## All that CI runs: tests, format, lint, types, layers, contracts.
+check: format-check lint types contracts test generate-check audit ## All that CI runs: format, lint, types, contracts, tests, stubs, audit.
 
 .PHONY: format
 format: .venv/dev.stamp ## Format code and contracts.
@@ -138,6 +138,12 @@ generate: .venv/dev.stamp ## Generate the Python client's stubs from the contrac
 .PHONY: generate-check
 generate-check: .venv/dev.stamp
 	@$(BIN)/python clients/generate.py --check
+
+.PHONY: audit
+audit: .venv/dev.stamp ## Look for known vulnerabilities in the pinned packages; skipped where their database is out of reach.
+	@report=$$($(BIN)/pip-audit --strict --disable-pip --no-deps --progress-spinner=off --timeout=5 -r constraints.txt 2>&1) && exit 0; \
+	if grep -q '^Found .* known vulnerabilit' <<<"$$report"; then echo "$$report"; exit 1; fi; \
+	echo "audit: skipped, $$(tail -n 1 <<<"$$report" | cut -c1-200)"
 
 .PHONY: docs
 docs: .venv/dev.stamp tools ## Run every block of the README and the docs.
