@@ -3,15 +3,17 @@
 import foretell_lifecycle.polling  # noqa: F401  # Before all that imports grpc.
 
 # isort: split
-from pydantic_settings import CliApp
-
 from foretell_lifecycle.process import Launcher, run
-from grpc_server.serving import serving
-from grpc_server.settings import ServerSettings
 
 
 async def serve(launcher: Launcher) -> None:
     """Serve until told to stop. Raises SetupError for what cannot be served, before any call is taken."""
+    # Imported under `run`, which refuses packages that do not work together in one line.
+    from pydantic_settings import CliApp
+
+    from grpc_server.serving import serving
+    from grpc_server.settings import ServerSettings
+
     async with serving(CliApp.run(ServerSettings), launcher) as served:
         launcher.announce(served.facts, "\n".join([f"gRPC on {served.address}", *served.models]))
         await launcher.told_to_stop(served.registry.run_waiting)  # It waits for a model that hangs inline.

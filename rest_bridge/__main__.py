@@ -3,17 +3,19 @@
 import foretell_lifecycle.polling  # noqa: F401  # Before all that imports grpc.
 
 # isort: split
-from pydantic_settings import CliApp
-
-from foretell_contract.contract import load
 from foretell_lifecycle.process import Launcher, run
-from rest_bridge.channel import open_channel
-from rest_bridge.serving import listen, serving
-from rest_bridge.settings import BridgeSettings
 
 
 async def serve(launcher: Launcher) -> None:
     """Serve until told to stop. Raises SetupError for what cannot be served, before any request is taken."""
+    # Imported under `run`, which refuses packages that do not work together in one line.
+    from pydantic_settings import CliApp
+
+    from foretell_contract.contract import load
+    from rest_bridge.channel import open_channel
+    from rest_bridge.serving import listen, serving
+    from rest_bridge.settings import BridgeSettings
+
     settings = CliApp.run(BridgeSettings)
     listener = listen(settings)
     contract = load(settings.protos)

@@ -5,18 +5,20 @@ import foretell_lifecycle.polling  # noqa: F401  # Before all that imports grpc.
 # isort: split
 from contextlib import nullcontext
 
-from pydantic_settings import CliApp
-
-from foretell.serve.local_channel import LocalChannel
-from foretell.settings import ServeSettings
 from foretell_lifecycle.process import Launcher, run
-from grpc_server.serving import serving as serving_grpc
-from rest_bridge.serving import listen
-from rest_bridge.serving import serving as serving_rest
 
 
 async def serve(launcher: Launcher) -> None:
     """Serve until told to stop. Raises SetupError for what cannot be served, before any call is taken."""
+    # Imported under `run`, which refuses packages that do not work together in one line.
+    from pydantic_settings import CliApp
+
+    from foretell.serve.local_channel import LocalChannel
+    from foretell.settings import ServeSettings
+    from grpc_server.serving import serving as serving_grpc
+    from rest_bridge.serving import listen
+    from rest_bridge.serving import serving as serving_rest
+
     settings = CliApp.run(ServeSettings)
     listener = None if settings.share_ports else listen(settings)
     with listener or nullcontext():  # Else a refusal would leave it open.

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
-from protovalidate import EvaluationError
 
 from foretell.testing.case import Broken, Case, all_broken, broken
 from foretell.testing.malformed_requests import malformed_requests, unknown_on_the_wire
@@ -15,6 +14,7 @@ from foretell.testing.row_variations import RowVariation, row_variations
 from foretell_contract.contract import Contract
 from foretell_contract.examples.valid_row import valid_row
 from foretell_contract.fields import FLOATS, is_map, is_nested, map_entry, value_field
+from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.service import Method, Service, Shape
 from rest_bridge.json.codec import request_example
 

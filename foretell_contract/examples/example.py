@@ -7,10 +7,10 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from protovalidate import EvaluationError
 
 from foretell_contract.errors import ContractError
 from foretell_contract.fields import is_in_oneof, is_map, is_nested, is_wrapper, map_entry, message_of
+from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import FieldRules, Rules, Violation
 
 

@@ -7,11 +7,11 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from protovalidate import EvaluationError
 
 from foretell_contract.examples.boundary_values import BoundaryValue, boundary_values
 from foretell_contract.examples.example import part_of
 from foretell_contract.fields import Kind, is_in_oneof, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of, value_field
+from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import NO_RULES, FieldRules, Rules
 
 _PASSES = 3

@@ -6,13 +6,14 @@ Rules are `buf.validate` options; protovalidate (https://protovalidate.com) alon
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import protovalidate
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.custom_options import CustomOptions
 from foretell_contract.errors import ContractError
+from foretell_contract.rules.rule_engine import CompilationError, EvaluationError, Validator, check_rule_engine
+from foretell_contract.rules.rule_engine import Violation as EngineViolation
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ class Rules:
 
     def __init__(self, options: CustomOptions) -> None:
         self._options = options
-        self._validator = protovalidate.Validator()
+        check_rule_engine()
+        self._validator = Validator()
         self._fields: dict[str, FieldRules] = {}
 
     def violations(self, message: Message) -> list[Violation]:
@@ -110,9 +112,9 @@ class Rules:
         """
         try:
             self._validator.collect_violations(GetMessageClass(message)())
-        except protovalidate.CompilationError as error:
+        except CompilationError as error:
             raise ContractError(_one_line(error)) from None
-        except protovalidate.EvaluationError:
+        except EvaluationError:
             return False  # It may well hold on a real one.
         return True
 
@@ -132,11 +134,11 @@ class Rules:
         return _cel_texts(self._options.get(message, "buf.validate.message"))
 
 
-def _violation(found: protovalidate.Violation) -> Violation:
+def _violation(found: EngineViolation) -> Violation:
     return Violation(_path(found.proto.field), found.proto.rule_id, found.proto.message or found.proto.rule_id)
 
 
-def _in_an_item(found: protovalidate.Violation) -> bool:
+def _in_an_item(found: EngineViolation) -> bool:
     path = found.proto.field
     return path is not None and any(element.subscript is not None for element in path.elements)
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
-from protovalidate import EvaluationError
 
 from foretell_contract.contract import Contract
 from foretell_contract.examples.example import example
 from foretell_contract.fields import is_map, is_nested, map_entry, message_of
+from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import NO_RULES, FieldRules
 from rest_bridge.json.codec import Codec, request_example
 from rest_bridge.openapi.value_schema import Schema, as_json, describe, is_set, key_schema, value_schema
