@@ -32,6 +32,9 @@ from foretell_contract.source.compiler import (
 MODEL_SERVICE = "foretell.v1.ModelService"
 """The service by which a server tells which models it hosts; part of every loaded contract."""
 
+LIST_MODELS_RESPONSE = "foretell.v1.ListModelsResponse"
+"""The message with which that service replies."""
+
 CONTROL_SERVICE = "foretell.v1.ControlService"
 """The service by which programs change what answers."""
 

@@ -5,18 +5,21 @@ from typing import Any
 
 import grpc
 from fastapi import APIRouter
-from google.protobuf import json_format
 from grpc_health.v1 import health_pb2
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
-from foretell_contract.contract import Contract
+from foretell_contract.contract import LIST_MODELS_RESPONSE, Contract
 from rest_bridge.channel import Channel
+from rest_bridge.json.codec import page_document
 from rest_bridge.json.grpc_to_http import refused_call
 from rest_bridge.json.request_problems import refused
 from rest_bridge.openapi.refusal_responses import refusal_response
 from rest_bridge.served_contract import ServedContract
 
+_MODELS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{LIST_MODELS_RESPONSE}"}}}}
+}
 _SECONDS = 2.0
 _RETRY = {"retry-after": "1"}
 
@@ -25,100 +28,6 @@ class Health(BaseModel):
     """State of a process."""
 
     status: str
-
-
-class Cost(BaseModel):
-    """What a run of a model takes; absent where it could not be tried."""
-
-    one_row_seconds: float | None = None
-    """Seconds for one row."""
-    batch_seconds: float | None = None
-    """Seconds for 64 rows together."""
-
-
-class Model(BaseModel):
-    """One version of a model that may be asked for."""
-
-    name: str
-    version: str
-    format: str
-    digest: str
-    created: str
-    services: list[str]
-    columns: list[str]
-    classes: list[str]
-    aliases: list[str]
-    """Empty where the version is only kept warm."""
-    generation: int
-    """Generation of the record by which it stands here."""
-    canary_share: float
-    """Share of the calls that choose nothing which it answers as a canary."""
-    placement: str
-    """Where it runs: `PLACEMENT_INLINE` or `PLACEMENT_PROCESS`."""
-    workers: int
-    """How many runs go on at the same time."""
-    source: str
-    """What it is in the registry that it comes from; empty where it comes from none."""
-    cost: Cost | None = None
-
-
-class RefusedVersion(BaseModel):
-    """A version that did not get through the gates."""
-
-    version: str
-    gate: str
-    reason: str
-    refused: str
-    """When."""
-    generation: int
-
-
-class Shadow(BaseModel):
-    """A version that is asked what production was asked, and how its answers compare."""
-
-    version: str
-    compared: int
-    agreeing: int
-    largest_shift: float
-    mean_shift: float
-    mean_seconds: float
-    failed: int
-    left_out: int
-
-
-class Followed(BaseModel):
-    """What became of a version because an alias in a registry named it."""
-
-    address: str
-    source: str
-    version: str
-    """Empty where it was refused before it was a version here."""
-    reason: str
-    """Why it was refused; empty where it was not."""
-    done: str
-    """When."""
-
-
-class Following(BaseModel):
-    """Where the server stands with the record of one model."""
-
-    name: str
-    generation: int
-    loading: str
-    """Version on its way to be served; empty where none is."""
-    gate: str
-    refused: RefusedVersion | None = None
-    shadow: Shadow | None = None
-    followed: Followed | None = None
-    trouble: str
-    """Why the record is not followed; empty where it is."""
-
-
-class Models(BaseModel):
-    """The versions that may be asked for, and how far their records are followed."""
-
-    models: list[Model]
-    following: list[Following]
 
 
 class ContractFiles(BaseModel):
@@ -150,14 +59,13 @@ def pages(contract: Contract, channel: Channel, shown: ServedContract) -> APIRou
             raise refused(503, "unavailable", "the model server is not ready", headers=_RETRY)
         return Health(status="ready")
 
-    @router.get("/models", summary="Which models answer", responses=away)
-    async def models() -> Models:
+    @router.get("/models", summary="Which models answer", response_class=Response, responses=_MODELS | away)
+    async def models() -> Response:
         try:
             listed = await shown.listed()
         except grpc.aio.AioRpcError as error:
             raise refused_call(error) from None
-        document = json_format.MessageToDict(listed, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
-        return Models.model_validate(document)
+        return Response(page_document(listed), media_type="application/json")
 
     @router.get("/contract", summary="Where to get the contract")
     async def contract_files() -> ContractFiles:

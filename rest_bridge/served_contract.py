@@ -5,7 +5,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from foretell_contract.contract import MODEL_SERVICE, Contract
+from foretell_contract.contract import LIST_MODELS_RESPONSE, MODEL_SERVICE, Contract
 from rest_bridge.channel import Channel
 
 _SECONDS = 2.0
@@ -17,7 +17,7 @@ class ServedContract:
     def __init__(self, contract: Contract, channel: Channel) -> None:
         self._contract = self._last = contract
         self._list_models = channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
-        self._listing = contract.message("foretell.v1.ListModelsResponse")
+        self._listing = contract.message(LIST_MODELS_RESPONSE)
 
     async def listed(self) -> Any:
         """Which models the server has: a foretell.v1.ListModelsResponse. Raises grpc.aio.AioRpcError, or DecodeError."""

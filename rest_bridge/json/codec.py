@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -18,6 +19,8 @@ from foretell_contract.source.suggestion import did_you_mean
 from rest_bridge.json.request_problems import Loc, RequestProblem, RequestProblems
 from rest_bridge.json.scalars import INTEGERS, Read, Write, reader, writer
 from rest_bridge.json.strict_json import Repeated
+
+ValueWriter = Callable[[FieldDescriptor], Write]
 
 _ZEROS = {Kind.NUMBER: 0.0, Kind.INTEGER: 0, Kind.BOOL: False, Kind.TEXT: "", Kind.ENUM: 0, Kind.BYTES: b""}
 """What stands in a list for an item that does not fit, so that the places of the others stay right; {} for a message."""
@@ -46,8 +49,14 @@ class Codec:
 
 
 def request_example(message: Message) -> dict[str, Any]:
-    """The document that a message is, as people write it: whole numbers as numbers, nothing said of what is not there."""
+    """The message as people write a request: 64-bit integers as numbers, absent fields left out."""
     return _message_writer(message.DESCRIPTOR, _plain_writer)(message)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
+
+
+def page_document(message: Message) -> bytes:
+    """The message as the JSON text of one of the bridge's own pages: 64-bit integers as numbers, absent fields as null."""
+    write = _message_writer(message.DESCRIPTOR, _plain_writer, nulls=True)  # type: ignore[arg-type]  # likewise
+    return msgspec.json.encode(write(message))
 
 
 def _plain_writer(field: FieldDescriptor) -> Write:
@@ -197,28 +206,34 @@ def _item(single: Read, value: Any, zero: Any, loc: Loc, problems: RequestProble
     return zero if read is None else read
 
 
-def _message_writer(message: Descriptor, of_value: Callable[[FieldDescriptor], Write]) -> Callable[[Any], dict[str, Any]]:
-    parts = [(field.name, _field_writer(field, of_value), field.has_presence) for field in message.fields]
+def _message_writer(message: Descriptor, of_value: ValueWriter, *, nulls: bool = False) -> Callable[[Any], dict[str, Any]]:
+    parts = [(field.name, _field_writer(field, of_value, nulls=nulls), field.has_presence) for field in message.fields]
 
     def write(value: Any) -> dict[str, Any]:
-        return {name: part(getattr(value, name)) for name, part, optional in parts if not optional or value.HasField(name)}
+        document = {}
+        for name, part, optional in parts:
+            if not optional or value.HasField(name):
+                document[name] = part(getattr(value, name))
+            elif nulls:
+                document[name] = None
+        return document
 
     return write
 
 
-def _field_writer(field: FieldDescriptor, of_value: Callable[[FieldDescriptor], Write]) -> Write:
+def _field_writer(field: FieldDescriptor, of_value: ValueWriter, *, nulls: bool) -> Write:
     if is_map(field):
-        single = _single_writer(map_entry(field)[1], of_value)
+        single = _single_writer(map_entry(field)[1], of_value, nulls=nulls)
         return lambda pairs: {_key(key): single(pairs[key]) for key in sorted(pairs)}
-    single = _single_writer(field, of_value)
+    single = _single_writer(field, of_value, nulls=nulls)
     if field.is_repeated:
         return lambda values: [single(value) for value in values]
     return single
 
 
-def _single_writer(field: FieldDescriptor, of_value: Callable[[FieldDescriptor], Write]) -> Write:
+def _single_writer(field: FieldDescriptor, of_value: ValueWriter, *, nulls: bool) -> Write:
     if is_nested(field):
-        return _message_writer(message_of(field), of_value)
+        return _message_writer(message_of(field), of_value, nulls=nulls)
     plain = of_value(field)
     if is_wrapper(field):
         return lambda wrapper: plain(wrapper.value)

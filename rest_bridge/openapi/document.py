@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from google.protobuf.descriptor import Descriptor
 
-from foretell_contract.contract import Contract
+from foretell_contract.contract import LIST_MODELS_RESPONSE, Contract
 from foretell_contract.examples.example import example
 from foretell_contract.service import Method, Service
 from rest_bridge.http.version_selector import chosen_paths
@@ -24,6 +25,7 @@ from rest_bridge.openapi.refusal_responses import (
     Part,
     refusal_response,
 )
+from rest_bridge.openapi.value_schema import Form
 
 _HEADERS: Part = {
     "x-request-id": REQUEST_ID,
@@ -125,8 +127,10 @@ def openapi(app: FastAPI, contract: Contract, subject: Subject = PREDICTIONS) ->
                 for kind, chosen in subject.chosen_paths(service, path).items():
                     rarer[chosen] = {"post": _choosing(operation, kind)}
             if method.paths:
-                _add_schemas(schemas, shown, method)
+                _add_schemas(schemas, shown, method.output, Form.RESPONSE)
+                _add_schemas(schemas, shown, method.input, Form.REQUEST)
         paths |= rarer
+    _add_schemas(schemas, shown, contract.message(LIST_MODELS_RESPONSE).DESCRIPTOR, Form.PAGE)  # type: ignore[arg-type]
     pages = {path: page for path, page in document.get("paths", {}).items() if _is_shown(path, contract)}
     for page in pages.values():
         for operation in page.values():
@@ -146,7 +150,7 @@ def _is_shown(path: str, contract: Contract) -> bool:
 def _operation(contract: Contract, schemas: Schemas, service: Service, method: Method, number: int, subject: Subject) -> Part:
     comment = contract.comment(method.full_name)
     shown = example(method.input, contract.rules)
-    answer = {"schema": schemas.reference(method.output, answer=True)}
+    answer = {"schema": schemas.reference(method.output, Form.RESPONSE)}
     refusals = {405: wrong_method("GET"), 422: broken_contract(contract, method)}
     refusals |= {404: no_version(service.model)} if subject.of_models else {}
     summary = comment.partition(". ")[0].partition(".\n")[0].replace("\n", " ").removesuffix(".")
@@ -159,7 +163,7 @@ def _operation(contract: Contract, schemas: Schemas, service: Service, method: M
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": schemas.reference(method.input, answer=False)}
+                "application/json": {"schema": schemas.reference(method.input, Form.REQUEST)}
                 | ({"example": request_example(shown)} if shown is not None else {})
             },
         },
@@ -178,9 +182,8 @@ def _choosing(operation: Part, kind: str) -> Part:
     }
 
 
-def _add_schemas(schemas: Part, shown: Schemas, method: Method) -> None:
-    for answer, top in ((True, method.output), (False, method.input)):
-        for message in messages_within(top):
-            name = shown.name(message, answer=answer)
-            if name not in schemas:
-                schemas[name] = shown.of(message, answer=answer)
+def _add_schemas(components: Part, schemas: Schemas, top: Descriptor, form: Form) -> None:
+    for message in messages_within(top):
+        name = schemas.name(message, form)
+        if name not in components:
+            components[name] = schemas.of(message, form)

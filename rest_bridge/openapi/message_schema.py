@@ -1,8 +1,8 @@
-"""JSON Schema (2020-12, as OpenAPI 3.1 uses it) of the messages of a contract.
+"""JSON Schema of a contract's messages, in the 2020-12 dialect that OpenAPI 3.1 uses.
 
-A schema only shows the rules; the server enforces them. A test holds that it accepts what the validator accepts and nothing else,
-but for rules that JSON Schema cannot say, such as those on times and those in CEL, which it tells in words. The text of a whole
-number of 64 bits, which ProtoJSON allows, is shown only where no rule bounds the number.
+A schema documents the rules; the server enforces them. A schema accepts exactly the values that the validator accepts, but for two
+exceptions. A rule that JSON Schema cannot express, such as one on times or in CEL, is a sentence in the description. The text form
+of a 64-bit integer, which ProtoJSON allows, is in the schema only if no rule bounds the number.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from foretell_contract.fields import is_map, is_nested, map_entry, message_of
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import NO_RULES, FieldRules
 from rest_bridge.json.codec import Codec, request_example
-from rest_bridge.openapi.value_schema import Schema, as_json, describe, is_set, key_schema, value_schema
+from rest_bridge.openapi.value_schema import Form, Schema, as_json, describe, is_set, key_schema, value_schema
 
 
 class Schemas:
-    """The schemas of a contract's messages, as bodies of requests or of answers."""
+    """Builds the schemas of one contract's messages, in each Form."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
@@ -28,93 +28,91 @@ class Schemas:
             message for service in contract.services for method in service.methods for message in messages_within(method.input)
         ]
         self._requested = {message.full_name for message in requests}
-        self._several = len({service.package for service in contract.services}) > 1
-        """Packages, which may each have a message of the same name."""
+        self._several_packages = len({service.package for service in contract.services}) > 1
 
-    def name(self, message: Descriptor, *, answer: bool) -> str:
-        """Among the components of an OpenAPI document. A message on both ways has two schemas."""
-        return f"{message.full_name}.Answer" if answer and message.full_name in self._requested else str(message.full_name)
+    def name(self, message: Descriptor, form: Form) -> str:
+        """The message's key among the components of an OpenAPI document. A message in both directions has two schemas."""
+        in_both = form is Form.RESPONSE and message.full_name in self._requested
+        return f"{message.full_name}.Answer" if in_both else str(message.full_name)
 
-    def reference(self, message: Descriptor, *, answer: bool) -> Schema:
-        """A reference to the schema of a message among those components."""
-        return {"$ref": f"#/components/schemas/{self.name(message, answer=answer)}"}
+    def reference(self, message: Descriptor, form: Form) -> Schema:
+        """A `$ref` to the message's schema among the components."""
+        return {"$ref": f"#/components/schemas/{self.name(message, form)}"}
 
-    def of(self, message: Descriptor, *, answer: bool, ruled: bool = True) -> Schema:
-        """What a message looks like as the body of a request, or of an answer, in which every field is there.
-
-        Where not `ruled`, its rules do not apply, because those of the field around it say so.
-        """
+    def of(self, message: Descriptor, form: Form, *, ruled: bool = True) -> Schema:
+        """The schema of a message. `ruled` is false if the field around the message switches its rules off."""
         contract = self._contract
-        must = _always_there(message) if answer else _refused_when_absent(contract, message) if ruled else []
+        required = _required(contract, message, form, ruled=ruled)
         grouped = _grouped(contract, message) if ruled else set()
         properties = {
             field.name: self._field(
-                field, answer=answer, nullable=not answer and field.name not in must, ruled=ruled, grouped=grouped
+                field, form, nullable=_nullable(field, form, required), ruled=ruled, grouped=field.name in grouped
             )
             for field in message.fields
         }
-        schema: Schema = {"type": "object", "title": message.full_name if self._several else message.name}
-        words = contract.rules.cel_messages(message) if ruled else ()
-        description = "\n\n".join(filter(None, (contract.comment(message.full_name), *words)))
+        schema: Schema = {"type": "object", "title": message.full_name if self._several_packages else message.name}
+        rule_texts = contract.rules.cel_messages(message) if ruled else ()
+        description = "\n\n".join(filter(None, (contract.comment(message.full_name), *rule_texts)))
         if description:
             schema["description"] = description
         schema |= {"properties": properties, "additionalProperties": False}
-        if must:
-            schema["required"] = must
-        rivals = [] if answer else list(_rivals(contract, message, ruled=ruled))
-        if rivals:
-            schema["allOf"] = rivals
-        shown = example(message, contract.rules)
+        if required:
+            schema["required"] = required
+        exclusive = list(_exclusive(contract, message, ruled=ruled)) if form is Form.REQUEST else []
+        if exclusive:
+            schema["allOf"] = exclusive
+        shown = example(message, contract.rules) if form is not Form.PAGE else None
         if shown is not None:
-            schema["examples"] = [Codec(message, contract.rules).document(shown) if answer else request_example(shown)]
+            codec = Codec(message, contract.rules)
+            schema["examples"] = [request_example(shown) if form is Form.REQUEST else codec.document(shown)]
         return schema
 
-    def _field(self, field: FieldDescriptor, *, answer: bool, nullable: bool, ruled: bool, grouped: set[str]) -> Schema:
+    def _field(self, field: FieldDescriptor, form: Form, *, nullable: bool, ruled: bool, grouped: bool) -> Schema:
         contract = self._contract
         rules = contract.rules.of(field) if ruled else NO_RULES
-        schema = self._shape(field, NO_RULES if rules.ignored else rules, answer=answer, grouped=field.name in grouped)
+        schema = self._shape(field, NO_RULES if rules.ignored else rules, form, grouped=grouped)
         if nullable:
             schema = {"anyOf": [schema, {"type": "null"}]}
         description = "\n\n".join(filter(None, (contract.comment(field.full_name), describe(rules), *rules.cel)))
         if description:
             schema = schema | {"description": description}
         if rules.examples:
-            schema = schema | {"examples": [as_json(field, value, answer=answer) for value in rules.examples]}
+            schema = schema | {"examples": [as_json(field, value, form) for value in rules.examples]}
         return schema
 
-    def _shape(self, field: FieldDescriptor, rules: FieldRules, *, answer: bool, grouped: bool) -> Schema:
-        zero = _zero_is_free(field, rules, grouped=grouped)
+    def _shape(self, field: FieldDescriptor, rules: FieldRules, form: Form, *, grouped: bool) -> Schema:
+        zero_free = _zero_is_free(field, rules, grouped=grouped)
         if is_map(field):
-            return self._map(field, rules, zero, answer=answer)
+            return self._map(field, rules, form, zero_free=zero_free)
         if field.is_repeated:
-            items = self._single(field, rules.values.get("items", NO_RULES), answer=answer, ruled=True)
-            return _empty_or({"type": "array", "items": items}, _counts(rules, "items", "Items"), zero, "Items")
+            items = self._single(field, rules.values.get("items", NO_RULES), form, ruled=True)
+            return _empty_or({"type": "array", "items": items}, _counts(rules, "items", "Items"), "Items", zero_free=zero_free)
         if is_nested(field):
-            return self._single(field, rules, answer=answer, ruled=not self._contract.rules.of(field).ignored)
-        return value_schema(field, rules, answer=answer, zero=zero)
+            return self._single(field, rules, form, ruled=not self._contract.rules.of(field).ignored)
+        return value_schema(field, rules, form, zero_free=zero_free)
 
-    def _map(self, field: FieldDescriptor, rules: FieldRules, zero: bool, *, answer: bool) -> Schema:
+    def _map(self, field: FieldDescriptor, rules: FieldRules, form: Form, *, zero_free: bool) -> Schema:
         key, value = map_entry(field)
         schema: Schema = {"type": "object", "propertyNames": key_schema(key, rules.values.get("keys", NO_RULES))}
-        schema["additionalProperties"] = self._single(value, rules.values.get("values", NO_RULES), answer=answer, ruled=True)
-        return _empty_or(schema, _counts(rules, "pairs", "Properties"), zero, "Properties")
+        schema["additionalProperties"] = self._single(value, rules.values.get("values", NO_RULES), form, ruled=True)
+        return _empty_or(schema, _counts(rules, "pairs", "Properties"), "Properties", zero_free=zero_free)
 
-    def _single(self, field: FieldDescriptor, rules: FieldRules, *, answer: bool, ruled: bool) -> Schema:
-        """One item of a list or map, or a message."""
+    def _single(self, field: FieldDescriptor, rules: FieldRules, form: Form, *, ruled: bool) -> Schema:
+        """One item of a list or map, or a nested message."""
         if not is_nested(field):
-            return value_schema(field, NO_RULES if rules.ignored else rules, answer=answer, zero=rules.zero_ignored, item=True)
+            return value_schema(field, NO_RULES if rules.ignored else rules, form, zero_free=rules.zero_ignored, item=True)
         if ruled and not rules.ignored:
-            return self.reference(message_of(field), answer=answer)
-        return self.of(message_of(field), answer=answer, ruled=False)
+            return self.reference(message_of(field), form)
+        return self.of(message_of(field), form, ruled=False)
 
 
-def message_schema(contract: Contract, message: Descriptor, *, answer: bool) -> Schema:
+def message_schema(contract: Contract, message: Descriptor, form: Form) -> Schema:
     """See Schemas.of."""
-    return Schemas(contract).of(message, answer=answer)
+    return Schemas(contract).of(message, form)
 
 
 def messages_within(message: Descriptor) -> Iterator[Descriptor]:
-    """The message and those of its fields, to any depth, that have a schema of their own."""
+    """The message and the messages of its fields, to any depth, that have schemas of their own."""
     yield message
     for field in message.fields:
         inner = map_entry(field)[1] if is_map(field) else field
@@ -122,22 +120,32 @@ def messages_within(message: Descriptor) -> Iterator[Descriptor]:
             yield from messages_within(message_of(inner))
 
 
-def _always_there(message: Descriptor) -> list[str]:
-    return [field.name for field in message.fields if not field.has_presence]
+def _required(contract: Contract, message: Descriptor, form: Form, *, ruled: bool) -> list[str]:
+    if form is Form.PAGE:
+        return [field.name for field in message.fields]
+    if form is Form.RESPONSE:
+        return [field.name for field in message.fields if not field.has_presence]
+    return _refused_if_absent(contract, message) if ruled else []
 
 
-def _refused_when_absent(contract: Contract, message: Descriptor) -> list[str]:
-    """Fields that the validator misses in an empty message: the required ones, and those for which zero is out of bounds."""
+def _refused_if_absent(contract: Contract, message: Descriptor) -> list[str]:
+    """Names of the fields for which the validator refuses an empty message: required ones, and those whose rules forbid zero."""
     fields = message.fields_by_name
     try:
         violations = contract.rules.violations(GetMessageClass(message)())
-    except EvaluationError:  # A CEL rule that fails on an empty message may well hold on a real one.
+    except EvaluationError:  # A CEL rule that fails on an empty message may hold on a real one.
         return [field.name for field in message.fields if contract.rules.of(field).required]
     return [name for name in dict.fromkeys(violation.field for violation in violations) if name in fields]
 
 
+def _nullable(field: FieldDescriptor, form: Form, required: list[str]) -> bool:
+    if form is Form.PAGE:
+        return field.has_presence
+    return form is Form.REQUEST and field.name not in required
+
+
 def _zero_is_free(field: FieldDescriptor, rules: FieldRules, *, grouped: bool) -> bool:
-    """Whether no rule applies to zero, where a field cannot tell that from a missing value."""
+    """Whether zero is exempt from the rules, in a field that cannot tell zero from a missing value."""
     return not field.has_presence and (rules.zero_ignored or grouped) and not rules.required
 
 
@@ -150,28 +158,28 @@ def _counts(rules: FieldRules, of: str, word: str) -> Schema:
     return schema
 
 
-def _empty_or(schema: Schema, counts: Schema, zero: bool, word: str) -> Schema:
-    """A list or map under its rules, or an empty one where no rule applies to it."""
-    return schema | {"anyOf": [{f"max{word}": 0}, counts]} if zero and counts.get(f"min{word}") else schema | counts
+def _empty_or(schema: Schema, counts: Schema, word: str, *, zero_free: bool) -> Schema:
+    """A list or map under its rules; empty is allowed as well if no rule applies to an empty one."""
+    return schema | {"anyOf": [{f"max{word}": 0}, counts]} if zero_free and counts.get(f"min{word}") else schema | counts
 
 
 def _grouped(contract: Contract, message: Descriptor) -> set[str]:
-    """Fields of the message's own oneof rules, of which zero counts as absent."""
-    stated = contract.rules.declared("message", message)
-    return {name for rule in (stated.oneof if stated is not None else ()) for name in rule.fields}
+    """Names of the fields in the message's `(buf.validate.message).oneof` rules, for which zero counts as absent."""
+    rules = contract.rules.declared("message", message)
+    return {name for rule in (rules.oneof if rules is not None else ()) for name in rule.fields}
 
 
-def _rivals(contract: Contract, message: Descriptor, *, ruled: bool) -> Iterator[Schema]:
-    """Of the fields of a oneof at most one is there; exactly one where that is required."""
+def _exclusive(contract: Contract, message: Descriptor, *, ruled: bool) -> Iterator[Schema]:
+    """One schema for each oneof: at most one of its fields is set, or exactly one if the oneof is required."""
     for group in message.oneofs:
         if len(group.fields) > 1:
-            stated = contract.rules.declared("oneof", group) if ruled else None
-            yield _one_of(list(group.fields), required=stated is not None and stated.required)
-    stated = contract.rules.declared("message", message) if ruled else None
-    for rule in stated.oneof if stated is not None else ():
+            oneof = contract.rules.declared("oneof", group) if ruled else None
+            yield _one_of(list(group.fields), required=oneof is not None and oneof.required)
+    rules = contract.rules.declared("message", message) if ruled else None
+    for rule in rules.oneof if rules is not None else ():
         yield _one_of([message.fields_by_name[name] for name in rule.fields], required=rule.required)
 
 
 def _one_of(fields: list[FieldDescriptor], *, required: bool) -> Schema:
-    there = [{"required": [field.name], "properties": {field.name: is_set(field)}} for field in fields]
-    return {"oneOf": there if required else [*there, {"not": {"anyOf": there}}]}
+    present = [{"required": [field.name], "properties": {field.name: is_set(field)}} for field in fields]
+    return {"oneOf": present if required else [*present, {"not": {"anyOf": present}}]}

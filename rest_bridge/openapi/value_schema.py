@@ -1,7 +1,8 @@
-"""JSON Schema of single values: which JSON a value may be, and the rules on it that JSON Schema can say."""
+"""JSON Schema of single values: the JSON types that a value may have, and its rules as far as JSON Schema can express them."""
 
 import base64
 import math
+from enum import Enum
 from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
@@ -12,7 +13,16 @@ from rest_bridge.json.scalars import DECIMAL, INTEGERS, LARGEST, LONG, TIME, wri
 
 Schema = dict[str, Any]
 
-_WORDS = {"gt": "exclusiveMinimum", "gte": "minimum", "lt": "exclusiveMaximum", "lte": "maximum"}
+
+class Form(Enum):
+    """The body that a schema describes; each has its own JSON for 64-bit integers and absent fields."""
+
+    REQUEST = "an absent field is missing or null; a 64-bit integer is a number or a text"
+    RESPONSE = "an absent field is missing; a 64-bit integer is a text"
+    PAGE = "an absent field is null; a 64-bit integer is a number"
+
+
+_KEYWORDS = {"gt": "exclusiveMinimum", "gte": "minimum", "lt": "exclusiveMaximum", "lte": "maximum"}
 _TIMES = {
     "gt": "after {}",
     "gte": "at or after {}",
@@ -25,40 +35,42 @@ _LENGTHS = {"gt": "longer than {}", "gte": "at least {}", "lt": "shorter than {}
 _FORMATS = {"email": "email", "hostname": "hostname", "ip": "ip", "ipv4": "ipv4", "ipv6": "ipv6", "uri": "uri", "uuid": "uuid"}
 _SHORT_DECIMAL = r"^(?:0|-?[1-9][0-9]{0,17})$"
 _SECONDS = r"[0-9]{1,11}|[0-2][0-9]{11}|3(?:0[0-9]{2}|1[0-4][0-9]|15[0-4])[0-9]{8}|3155(?:[0-6][0-9]|7[0-5])[0-9]{6}|315576000000"
-"""Up to 10,000 years, the longest that a Duration can be."""
+"""Up to 10,000 years, the range of a protobuf Duration."""
 
 _DURATION = rf"^-?(?:{_SECONDS})(?:\.[0-9]{{1,9}})?s$"
-
 _DECIMAL_UNSIGNED = r"^(?:0|[1-9][0-9]{0,17})$"
 
 
-def value_schema(field: FieldDescriptor, rules: FieldRules, *, answer: bool, zero: bool, item: bool = False) -> Schema:
-    """Of a value of the field. `zero` says that no rule applies to it when it is zero, `item` that it stands in a list or map."""
+def value_schema(field: FieldDescriptor, rules: FieldRules, form: Form, *, zero_free: bool, item: bool = False) -> Schema:
+    """The schema of one value of the field.
+
+    `zero_free`: no rule applies to zero. `item`: the value stands in a list or map.
+    """
     kind = kind_of(field)
     inner = value_field(field) if field.message_type is not None else field
-    absent = not item and not field.has_presence
+    zero_is_absent = not item and not field.has_presence
     if kind is Kind.BOOL:
-        return _bool(rules, zero=zero, absent=absent)
+        return _bool(rules, zero_free=zero_free, zero_is_absent=zero_is_absent)
     if kind in (Kind.NUMBER, Kind.INTEGER):
-        return _number(inner, rules, answer=answer, zero=zero, absent=absent)
+        return _number(inner, rules, form, zero_free=zero_free, zero_is_absent=zero_is_absent)
     if kind is Kind.ENUM:
-        return _enum(enum_of(inner), rules, answer=answer, zero=zero, absent=absent)
+        return _enum(enum_of(inner), rules, form, zero_free=zero_free, zero_is_absent=zero_is_absent)
     if kind is Kind.TEXT:
-        return _zero_or(_text(rules, absent=absent), {"type": "string"}, "", zero=zero)
+        return _zero_or(_text(rules, zero_is_absent=zero_is_absent), {"type": "string"}, "", zero_free=zero_free)
     if kind is Kind.BYTES:
-        return _zero_or(_bytes(rules, absent=absent), {"type": "string"}, "", zero=zero)
+        return _zero_or(_bytes(rules, zero_is_absent=zero_is_absent), {"type": "string"}, "", zero_free=zero_free)
     if kind is Kind.TIME:
         return {"type": "string", "format": "date-time", "pattern": f"^{TIME}$"}
     return {"type": "string", "pattern": _DURATION}
 
 
 def key_schema(key: FieldDescriptor, rules: FieldRules) -> Schema:
-    """Of the names in an object that is a map."""
+    """The schema of the keys of a map, which are the property names of its object."""
     kind = kind_of(key)
     if kind is Kind.BOOL:
         return {"enum": ["false", "true"]}
     if kind is Kind.TEXT:
-        return {} if rules.ignored else _text(rules, absent=False)
+        return {} if rules.ignored else _text(rules, zero_is_absent=False)
     schema: Schema = {"pattern": f"^(?:{DECIMAL})$"}
     if not rules.ignored and "in" in rules.values:
         schema = {"enum": [str(value) for value in rules.values["in"]]}
@@ -66,7 +78,7 @@ def key_schema(key: FieldDescriptor, rules: FieldRules) -> Schema:
 
 
 def is_set(field: FieldDescriptor) -> Schema:
-    """What a field is in JSON when it counts as set: not null, and not zero where it cannot tell zero from a missing value."""
+    """The schema of a field that counts as set: not null, and not zero if the field cannot tell zero from a missing value."""
     if field.has_presence:
         return {"not": {"type": "null"}}
     zeros: list[Any] = [None, 0, "0", "", False, [], {}]
@@ -77,46 +89,46 @@ def is_set(field: FieldDescriptor) -> Schema:
     return {"not": {"enum": zeros}}
 
 
-def as_json(field: FieldDescriptor, value: Any, *, answer: bool) -> Any:
-    """An example of a field as JSON shows it."""
-    plain = kind_of(field) is Kind.INTEGER and not answer
-    return value if plain else writer(field)(value)
+def as_json(field: FieldDescriptor, value: Any, form: Form) -> Any:
+    """An example value of a field as JSON."""
+    is_number = kind_of(field) is Kind.INTEGER and form is not Form.RESPONSE
+    return value if is_number else writer(field)(value)
 
 
 def describe(rules: FieldRules) -> str:
-    """In words, the rules on times and formats."""
+    """A sentence for the rules on times and durations; empty for other rules."""
     if rules.ignored or rules.kind not in ("timestamp", "duration"):
         return ""
-    words = _TIMES if rules.kind == "timestamp" else _LENGTHS
-    told = [words[name].format(value.ToJsonString()) for name, value in rules.values.items() if name in words]
-    told += [text for name, text in (("lt_now", "in the past"), ("gt_now", "in the future")) if rules.values.get(name)]
-    told += [f"one of {', '.join(each.ToJsonString() for each in rules.values['in'])}"] if "in" in rules.values else []
-    return f"Must be {' and '.join(told)}." if told else ""
+    phrases = _TIMES if rules.kind == "timestamp" else _LENGTHS
+    parts = [phrases[name].format(value.ToJsonString()) for name, value in rules.values.items() if name in phrases]
+    parts += [text for name, text in (("lt_now", "in the past"), ("gt_now", "in the future")) if rules.values.get(name)]
+    parts += [f"one of {', '.join(each.ToJsonString() for each in rules.values['in'])}"] if "in" in rules.values else []
+    return f"Must be {' and '.join(parts)}." if parts else ""
 
 
-def _bool(rules: FieldRules, *, zero: bool, absent: bool) -> Schema:
-    allowed = [value for value in (False, True) if rules.values.get("const", value) == value or (zero and not value)]
-    if rules.required and absent:
+def _bool(rules: FieldRules, *, zero_free: bool, zero_is_absent: bool) -> Schema:
+    allowed = [value for value in (False, True) if rules.values.get("const", value) == value or (zero_free and not value)]
+    if rules.required and zero_is_absent:
         allowed = [value for value in allowed if value]
     return {"type": "boolean"} if len(allowed) == 2 else {"enum": allowed} if allowed else {"not": {}}
 
 
-def _number(field: FieldDescriptor, rules: FieldRules, *, answer: bool, zero: bool, absent: bool) -> Schema:
-    whole = field.cpp_type in INTEGERS
-    if whole and field.cpp_type in LONG and answer:
+def _number(field: FieldDescriptor, rules: FieldRules, form: Form, *, zero_free: bool, zero_is_absent: bool) -> Schema:
+    whole, is_long = field.cpp_type in INTEGERS, field.cpp_type in LONG
+    if is_long and form is Form.RESPONSE:
         return {"type": "string", "pattern": f"^(?:{DECIMAL})$"}
     least, most = INTEGERS[field.cpp_type] if whole else (-LARGEST[field.cpp_type], LARGEST[field.cpp_type])
     plain: Schema = {"type": "integer" if whole else "number", "minimum": least, "maximum": most}
     bounds = _bounds(rules)
-    if rules.required and absent:
-        bounds |= {"not": {"enum": [0, *bounds.get("not", {}).get("enum", ())]}}  # Zero means missing there.
-    elif zero and bounds:
+    if rules.required and zero_is_absent:
+        bounds |= {"not": {"enum": [0, *bounds.get("not", {}).get("enum", ())]}}  # Zero means missing: the field has no presence.
+    elif zero_free and bounds:
         return plain | {"anyOf": [{"const": 0}, bounds]}
     if not whole and bounds.keys() & {"minimum", "exclusiveMinimum"}:
         plain.pop("minimum")
     if not whole and bounds.keys() & {"maximum", "exclusiveMaximum"}:
         plain.pop("maximum")
-    if whole and field.cpp_type in LONG and not bounds:
+    if is_long and form is Form.REQUEST and not bounds:
         return {"anyOf": [plain, {"type": "string", "pattern": _SHORT_DECIMAL if least < 0 else _DECIMAL_UNSIGNED}]}
     return plain | bounds
 
@@ -124,17 +136,17 @@ def _number(field: FieldDescriptor, rules: FieldRules, *, answer: bool, zero: bo
 def _bounds(rules: FieldRules) -> Schema:
     values = {name: value for name, value in rules.values.items() if not (isinstance(value, float) and not math.isfinite(value))}
     schema: Schema = {}
-    low = {_WORDS[name]: values[name] for name in ("gt", "gte") if name in values}
-    high = {_WORDS[name]: values[name] for name in ("lt", "lte") if name in values}
+    low = {_KEYWORDS[name]: values[name] for name in ("gt", "gte") if name in values}
+    high = {_KEYWORDS[name]: values[name] for name in ("lt", "lte") if name in values}
     if low and high and min(high.values()) < max(low.values()):
-        schema |= {"anyOf": [high, low]}  # A lower bound above the upper one means outside of the gap.
+        schema |= {"anyOf": [high, low]}  # protovalidate reads a lower bound above the upper one as "outside of the gap".
     else:
         schema |= low | high
     return schema | _listed(rules)
 
 
 def _listed(rules: FieldRules) -> Schema:
-    """The rules that list values."""
+    """The rules that list values: const, in, not_in."""
     schema: Schema = {}
     if "const" in rules.values:
         schema["const"] = rules.values["const"]
@@ -145,9 +157,9 @@ def _listed(rules: FieldRules) -> Schema:
     return schema
 
 
-def _enum(enum: EnumDescriptor, rules: FieldRules, *, answer: bool, zero: bool, absent: bool) -> Schema:
-    def fine(number: int) -> bool:
-        if number == 0 and absent and (rules.required or zero):
+def _enum(enum: EnumDescriptor, rules: FieldRules, form: Form, *, zero_free: bool, zero_is_absent: bool) -> Schema:
+    def allowed(number: int) -> bool:
+        if number == 0 and zero_is_absent and (rules.required or zero_free):
             return not rules.required
         values = rules.values
         return (
@@ -156,32 +168,33 @@ def _enum(enum: EnumDescriptor, rules: FieldRules, *, answer: bool, zero: bool, 
             and number not in values.get("not_in", ())
         )
 
-    names = [str(value.name) for value in enum.values if fine(value.number)]
-    if answer:
+    names = [str(value.name) for value in enum.values if allowed(value.number)]
+    if form is not Form.REQUEST:
         return {"type": "string", "enum": names}
     closed = enum.is_closed or any(name in rules.values for name in ("const", "in", "defined_only"))
     if closed:
         listed = rules.values.get("in") or ((rules.values["const"],) if "const" in rules.values else ())
-        free = () if rules.values.get("defined_only") or enum.is_closed else listed
+        open_numbers = () if rules.values.get("defined_only") or enum.is_closed else listed
         numbers = sorted(
-            {value.number for value in enum.values if fine(value.number)} | {number for number in free if fine(number)}
+            {value.number for value in enum.values if allowed(value.number)}
+            | {number for number in open_numbers if allowed(number)}
         )
-        if zero and absent and not rules.required:
+        if zero_free and zero_is_absent and not rules.required:
             numbers = sorted({0, *numbers})
         return {"enum": [*names, *numbers]} if names or numbers else {"not": {}}
     least, most = INTEGERS[FieldDescriptor.CPPTYPE_INT32]
     number: Schema = {"type": "integer", "minimum": least, "maximum": most}
-    barred = [value for value in rules.values.get("not_in", ()) if not (value == 0 and zero and absent)]
-    barred += [0] if rules.required and absent else []
-    if barred:
-        number["not"] = {"enum": barred}
+    excluded = [value for value in rules.values.get("not_in", ()) if not (value == 0 and zero_free and zero_is_absent)]
+    excluded += [0] if rules.required and zero_is_absent else []
+    if excluded:
+        number["not"] = {"enum": excluded}
     return {"anyOf": [{"type": "string", "enum": names}, number]} if names else number
 
 
-def _text(rules: FieldRules, *, absent: bool) -> Schema:
+def _text(rules: FieldRules, *, zero_is_absent: bool) -> Schema:
     values = rules.values
     schema: Schema = {"type": "string"} | _listed(rules)
-    low = [values[name] for name in ("min_len", "len") if name in values] + ([1] if rules.required and absent else [])
+    low = [values[name] for name in ("min_len", "len") if name in values] + ([1] if rules.required and zero_is_absent else [])
     high = [values[name] for name in ("max_len", "len") if name in values]
     schema |= {"minLength": max(low)} if low else {}
     schema |= {"maxLength": min(high)} if high else {}
@@ -202,13 +215,13 @@ def _text(rules: FieldRules, *, absent: bool) -> Schema:
 
 
 def _literal(text: str) -> str:
-    """A regular expression for just this text, in the common part of all dialects."""
+    """A regular expression that matches this text only, in the syntax that all dialects share."""
     return "".join(f"\\{c}" if c in r"\^$.|?*+()[]{}/" else c for c in text)
 
 
-def _bytes(rules: FieldRules, *, absent: bool) -> Schema:
+def _bytes(rules: FieldRules, *, zero_is_absent: bool) -> Schema:
     values = rules.values
-    low = max([values[name] for name in ("min_len", "len") if name in values] + [1 if rules.required and absent else 0])
+    low = max([values[name] for name in ("min_len", "len") if name in values] + [1 if rules.required and zero_is_absent else 0])
     high = min([values[name] for name in ("max_len", "len") if name in values], default=None)
     schema: Schema = {"type": "string", "contentEncoding": "base64", "pattern": f"^(?:{_base64(low, high)})$"}
     if "const" in values:
@@ -221,15 +234,15 @@ def _bytes(rules: FieldRules, *, absent: bool) -> Schema:
 
 
 def _base64(low: int, high: int | None) -> str:
-    """Base64 of so many bytes: three bytes are four characters, and one or two left over are padded."""
+    """A pattern for base64 of `low` to `high` bytes: four characters for three bytes, padding for the last one or two."""
     forms = []
     for left, tail in ((0, ""), (1, "[A-Za-z0-9+/]{2}=="), (2, "[A-Za-z0-9+/]{3}=")):
-        fewest = max(0, math.ceil((low - left) / 3))
+        least = max(0, math.ceil((low - left) / 3))
         most = "" if high is None else (high - left) // 3
-        if high is None or (high >= left and fewest <= (high - left) // 3):
-            forms.append(f"(?:[A-Za-z0-9+/]{{4}}){{{fewest},{most}}}{tail}")
+        if high is None or (high >= left and least <= (high - left) // 3):
+            forms.append(f"(?:[A-Za-z0-9+/]{{4}}){{{least},{most}}}{tail}")
     return "|".join(forms) or "(?!)"
 
 
-def _zero_or(ruled: Schema, plain: Schema, zero_value: Any, *, zero: bool) -> Schema:
-    return plain | {"anyOf": [{"const": zero_value}, ruled]} if zero and ruled != plain else ruled
+def _zero_or(ruled: Schema, plain: Schema, zero_value: Any, *, zero_free: bool) -> Schema:
+    return plain | {"anyOf": [{"const": zero_value}, ruled]} if zero_free and ruled != plain else ruled

@@ -13,6 +13,7 @@ from rest_bridge.json.grpc_to_http import located
 from rest_bridge.json.request_problems import RequestProblems
 from rest_bridge.json.strict_json import read_document
 from rest_bridge.openapi.message_schema import Schemas, message_schema
+from rest_bridge.openapi.value_schema import Form
 from tests.support.contract_files import RESPONSE, SERVICE, WELL_KNOWN, write_contract
 
 FEATURES = """
@@ -174,7 +175,7 @@ def test_a_violation_is_found_in_the_document(contract: Contract, path: str, rul
 
 def test_examples_of_requests_have_plain_numbers_and_those_of_answers_what_is_written(contract: Contract) -> None:
     message = contract.services[0].methods[0].input
-    asked, told = (message_schema(contract, message, answer=answer) for answer in (False, True))
+    asked, told = (message_schema(contract, message, form) for form in (Form.REQUEST, Form.RESPONSE))
     assert (asked["properties"]["long"]["examples"], told["properties"]["long"]["examples"]) == ([3], ["3"])
     assert asked["examples"][0] | told["examples"][0] | {"long": 0} == told["examples"][0] | {"long": 0}
     assert (asked["examples"][0]["long"], told["examples"][0]["long"]) == (3, "3")
@@ -190,10 +191,10 @@ def test_a_message_that_goes_both_ways_has_two_schemas(tmp_path: Path) -> None:
     contract = load(write_contract(tmp_path, SERVICE, parts))
     schemas = Schemas(contract)
     method = contract.services[0].methods[0]
-    assert schemas.of(method.input, answer=False)["properties"]["both"] == {
+    assert schemas.of(method.input, Form.REQUEST)["properties"]["both"] == {
         "anyOf": [{"$ref": "#/components/schemas/test.v1.Both"}, {"type": "null"}]
     }
-    assert schemas.of(method.output, answer=True)["properties"]["both"] == {"$ref": "#/components/schemas/test.v1.Both.Answer"}
+    assert schemas.of(method.output, Form.RESPONSE)["properties"]["both"] == {"$ref": "#/components/schemas/test.v1.Both.Answer"}
 
 
 def test_where_rules_are_ignored_the_schema_has_none(tmp_path: Path) -> None:
@@ -202,7 +203,7 @@ def test_where_rules_are_ignored_the_schema_has_none(tmp_path: Path) -> None:
         message Features { In inside = 1 [(buf.validate.field).ignore = IGNORE_ALWAYS]; In ruled = 2; }
     """
     contract = load(write_contract(tmp_path, SERVICE, RESPONSE, parts))
-    shown = message_schema(contract, contract.services[0].methods[0].input, answer=False)["properties"]
+    shown = message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST)["properties"]
     (free, _null) = shown["inside"]["anyOf"]
     assert "required" not in free
     assert "exclusiveMinimum" not in str(free)
@@ -212,7 +213,7 @@ def test_where_rules_are_ignored_the_schema_has_none(tmp_path: Path) -> None:
 def test_a_rule_that_fails_on_an_empty_message_stops_no_schema(tmp_path: Path) -> None:
     field = 'int64 x = 1 [(buf.validate.field) = {required: true, cel: {id: "a", message: "no", expression: "1 / this > 0"}}];'
     contract = load(write_contract(tmp_path, SERVICE, RESPONSE, f"message Features {{ {field} optional double y = 2; }}"))
-    assert message_schema(contract, contract.services[0].methods[0].input, answer=False)["required"] == ["x"]
+    assert message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST)["required"] == ["x"]
 
 
 @pytest.mark.parametrize(
@@ -228,5 +229,5 @@ def test_rules_on_times_are_told_in_words(tmp_path: Path, rules: str, words: str
     kind = rules.partition(":")[0].capitalize()
     field = f"google.protobuf.{kind} x = 1 [(buf.validate.field) = {{{rules}}}]; double y = 2;"
     contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, RESPONSE, f"message Features {{ {field} }}"))
-    schema = message_schema(contract, contract.services[0].methods[0].input, answer=False)
+    schema = message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST)
     assert schema["properties"]["x"]["description"] == words

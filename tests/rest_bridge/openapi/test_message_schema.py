@@ -13,6 +13,7 @@ from foretell_contract.contract import Contract, load
 from rest_bridge.json.codec import Codec
 from rest_bridge.json.request_problems import RequestProblems
 from rest_bridge.openapi.message_schema import message_schema
+from rest_bridge.openapi.value_schema import Form
 from tests.support.contract_files import RESPONSE, SERVICE, write_contract
 from tests.support.effort import tries
 from tests.support.iris import EXAMPLE
@@ -70,7 +71,7 @@ def test_the_schema_and_the_validator_give_one_verdict(declared: list[str], trie
         contract = load(write_contract(Path(folder), SERVICE, features, RESPONSE, *messages))
     for number, field in enumerate(declared):
         message = contract.message(f"test.v1.M{number}").DESCRIPTOR
-        schema = message_schema(contract, message, answer=False)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
+        schema = message_schema(contract, message, Form.REQUEST)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
         Draft202012Validator.check_schema(schema)
         validator = Draft202012Validator(schema)
         for document in tried:
@@ -81,7 +82,7 @@ def test_the_schema_and_the_validator_give_one_verdict(declared: list[str], trie
 
 def test_the_schema_of_a_batch_counts_its_rows(contract: Contract) -> None:
     batch, row = contract.services[0].methods[1].input, contract.services[0].methods[0].input
-    schema = message_schema(contract, batch, answer=False)
+    schema = message_schema(contract, batch, Form.REQUEST)
     rows = schema["properties"]["rows"]
     assert (rows["minItems"], rows["maxItems"]) == (1, 10_000)
     assert rows["items"] == {"$ref": f"#/components/schemas/{row.full_name}"}
@@ -89,7 +90,7 @@ def test_the_schema_of_a_batch_counts_its_rows(contract: Contract) -> None:
 
 
 def test_a_field_shows_its_words_bounds_and_examples(contract: Contract) -> None:
-    schema = message_schema(contract, contract.services[0].methods[0].input, answer=False)
+    schema = message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST)
     shown = schema["properties"]["petal_width"]
     assert shown["description"].startswith("Width of the petal, min-max scaled")
     assert {name: shown[name] for name in ("type", "minimum", "maximum", "examples")} == {
@@ -103,7 +104,7 @@ def test_a_field_shows_its_words_bounds_and_examples(contract: Contract) -> None
 
 
 def test_an_answer_has_all_its_fields(contract: Contract) -> None:
-    schema = message_schema(contract, contract.services[0].methods[0].output, answer=True)
+    schema = message_schema(contract, contract.services[0].methods[0].output, Form.RESPONSE)
     assert schema["required"] == ["setosa_probability", "versicolor_probability", "virginica_probability"]
     assert schema["additionalProperties"] is False
 
@@ -137,7 +138,7 @@ def test_rules_in_cel_are_told_in_words(tmp_path: Path) -> None:
         }
     """
     contract = load(write_contract(tmp_path, SERVICE, message, RESPONSE))
-    schema = message_schema(contract, contract.services[0].methods[0].input, answer=False)
+    schema = message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST)
     assert schema["description"] == "One row.\n\nx must be prime"
     assert schema["properties"]["x"]["description"] == "A number.\n\nx must be odd"
 
@@ -147,7 +148,7 @@ def lengths(tmp_path_factory: pytest.TempPathFactory) -> tuple[Codec, Draft20201
     features = 'import "google/protobuf/duration.proto"; message Features { google.protobuf.Duration x = 1; }'
     contract = load(write_contract(tmp_path_factory.mktemp("lengths"), features, SERVICE, RESPONSE))
     method = contract.services[0].methods[0]
-    return Codec(method.input, contract.rules), Draft202012Validator(message_schema(contract, method.input, answer=False))
+    return Codec(method.input, contract.rules), Draft202012Validator(message_schema(contract, method.input, Form.REQUEST))
 
 
 @given(
@@ -166,7 +167,7 @@ def test_lengths_of_time_are_taken_up_to_ten_thousand_years(lengths: tuple[Codec
 def test_a_false_that_no_rule_looks_at_is_allowed(tmp_path: Path) -> None:
     field = "message Features { bool a = 1 [(buf.validate.field) = {bool: {const: true}, ignore: IGNORE_IF_ZERO_VALUE}]; }"
     contract = load(write_contract(tmp_path, SERVICE, field, RESPONSE))
-    validator = Draft202012Validator(message_schema(contract, contract.services[0].methods[0].input, answer=False))
+    validator = Draft202012Validator(message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST))
     assert validator.is_valid({"a": False})
     assert validator.is_valid({"a": True})
     assert not validator.is_valid({"a": 0})
