@@ -30,6 +30,7 @@ RUN pip --python /opt/foretell/bin/python install --quiet --no-deps .
 
 FROM ${BASE_IMAGE} AS runtime
 LABEL org.opencontainers.image.vendor="Foretell" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="0.1.0"
 ENV PATH=/opt/foretell/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -63,8 +63,9 @@ def test_image_takes_the_environment_of_its_own_build(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_image_is_labelled_with_the_version(name: str) -> None:
+def test_image_is_labelled_with_version_and_licence(name: str) -> None:
     assert labels(name)["org.opencontainers.image.version"] == PROJECT["project"]["version"]
+    assert labels(name)["org.opencontainers.image.licenses"] == PROJECT["project"]["license"]
 
 
 def test_base_is_the_oldest_python_we_support() -> None:
@@ -83,4 +84,5 @@ def test_build_is_given_the_packages_and_nothing_else() -> None:
         "pyproject.toml",
         "constraints.txt",
         PROJECT["project"]["readme"],
+        *PROJECT["project"]["license-files"],
     }
