@@ -134,7 +134,8 @@ def add(
     from foretell.mlflow.model_source import name_for, opened
     from foretell_contract.contract import load
     from foretell_contract.source.compiler import has_contracts
-    from grpc_server.checks.add_model import add_model, observed_in
+    from grpc_server.checks.add_model import add_model
+    from grpc_server.checks.training_data import observed_in
     from grpc_server.errors import ModelError
     from grpc_server.store.repository import Repository
 
@@ -161,7 +162,7 @@ def add(
             observed=observed_in(data) if data else lambda _manifest: None,
             source=found.source,
         )
-    typer.echo(f"added {name} version {added.version} as {added.format}: {added.why}")
+    typer.echo(f"added {name} version {added.version} as {added.format}: {added.reason}")
 
 
 @app.command()
@@ -190,11 +191,11 @@ def init(
     """Write a contract for a trained model, and put the model into the repository."""
     from foretell.init.init_command import InitRequest, init, package_of
     from foretell.mlflow.model_source import opened
-    from grpc_server.checks.inspect_model import Told
+    from grpc_server.checks.training_columns import ModelHints
 
     wanted = package_of(model, package, name)
     with opened(model) as found:
-        told = Told(
+        told = ModelHints(
             columns=_names(columns) or tuple(found.columns),
             targets=_names(target),
             outputs=found.outputs,

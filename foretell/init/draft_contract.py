@@ -7,7 +7,7 @@ from foretell.init.draft_features import Feature, Scope, feature, said
 from foretell.init.draft_response import Response, response
 from foretell_contract.source.proto_text import Block, Line, Literal, file_text, quoted
 from foretell_contract.source.spelling import Names, pascal, snake
-from grpc_server.checks.inspect_model import Description
+from grpc_server.checks.inspect_model import ModelDescription
 
 MOST_ROWS = 10_000
 
@@ -114,7 +114,7 @@ _BATCHES = (
 )
 
 
-def draft(model: Description, package: str, path: str, called: str, shown: dict[str, str]) -> Draft:
+def draft(model: ModelDescription, package: str, path: str, called: str, shown: dict[str, str]) -> Draft:
     """A contract for a model; see `response` for the last two."""
     scope, names = Scope(), Names()
     scope.reserve(pascal(package.split(".")[-2], "model") + "Service")

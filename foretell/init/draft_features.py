@@ -10,7 +10,7 @@ from google.protobuf.descriptor import EnumDescriptor
 from foretell.check.training_range import FIELD, Range, seen
 from foretell_contract.source.proto_text import Block, Line, Option, number_text, quoted
 from foretell_contract.source.spelling import Names, enum_prefix, pascal, snake, upper
-from grpc_server.checks.inspect_model import Column
+from grpc_server.checks.training_columns import Column
 from grpc_server.store.training_values import seconds
 
 FEW = 20

@@ -8,7 +8,7 @@ from foretell.init.draft_features import FEW, Enum, Scope, said
 from foretell_contract.labels import PROBABILITY_SUFFIX
 from foretell_contract.source.proto_text import Line, Option, number_text, quoted
 from foretell_contract.source.spelling import Names, snake
-from grpc_server.checks.inspect_model import Description
+from grpc_server.checks.inspect_model import ModelDescription
 from grpc_server.rows.class_names import OUTLIER_CLASSES, Target, integers, name_of
 from grpc_server.rows.outputs import Output
 from grpc_server.store.manifest import Scalar
@@ -41,7 +41,7 @@ class Response:
     """The field of the probability of each class, for a model of one target."""
 
 
-def response(model: Description, called: str, shown: dict[str, str], scope: Scope) -> Response:
+def response(model: ModelDescription, called: str, shown: dict[str, str], scope: Scope) -> Response:
     """The response of a model. `called` is what a classifier tells apart; `shown` are other names for its classes."""
     draft = _Draft(model, called, shown, scope)
     for place, target in enumerate(model.targets):
@@ -50,7 +50,7 @@ def response(model: Description, called: str, shown: dict[str, str], scope: Scop
 
 
 class _Draft:
-    def __init__(self, model: Description, called: str, shown: dict[str, str], scope: Scope) -> None:
+    def __init__(self, model: ModelDescription, called: str, shown: dict[str, str], scope: Scope) -> None:
         self.made = Response()
         self._model, self._called, self._shown, self._scope = model, called, shown, scope
         self._names = Names()

@@ -23,7 +23,8 @@ from foretell_contract.source.compiler import IMPORTED, has_contracts
 from foretell_contract.source.edit_file import FileEdit
 from foretell_contract.source.spelling import snake
 from grpc_server.checks.add_model import Added, add_model
-from grpc_server.checks.inspect_model import Description, Told, describe
+from grpc_server.checks.inspect_model import ModelDescription, inspect_model
+from grpc_server.checks.training_columns import ModelHints
 from grpc_server.store.manifest import Source
 from grpc_server.store.repository import Repository
 
@@ -37,7 +38,7 @@ class InitRequest:
     file: Path
     data: Path | None
     package: str
-    told: Told
+    told: ModelHints
     labels: tuple[str, ...]
     protos: Path
     models: Path
@@ -84,7 +85,7 @@ def init(wish: InitRequest) -> None:
 
     Raises SetupError for what cannot be; nothing is then changed.
     """
-    model = describe(wish.file, wish.data, wish.told)
+    model = inspect_model(wish.file, wish.data, wish.told)
     shown = _shown(model, wish.labels)
     there = wish.contract_file.exists()
     before = load(wish.protos) if there or has_contracts(wish.protos) else None
@@ -99,7 +100,9 @@ def init(wish: InitRequest) -> None:
         _compare(before, contract)
 
 
-def _revised(wish: InitRequest, before: Contract, model: Description, new: Draft, shown: dict[str, str]) -> tuple[str, list[str]]:
+def _revised(
+    wish: InitRequest, before: Contract, model: ModelDescription, new: Draft, shown: dict[str, str]
+) -> tuple[str, list[str]]:
     """The text of a contract that is there, brought up to date, and what its author may want to look at."""
     services = [service for service in before.services if service.package == wish.package and service.methods]
     if not services:
@@ -114,7 +117,7 @@ def _revised(wish: InitRequest, before: Contract, model: Description, new: Draft
 def _is_untouched(wish: InitRequest, path: str, shown: dict[str, str]) -> bool:
     """Whether the contract is what was drafted without data, to the last byte: then nothing in it is the author's."""
     text = wish.contract_file.read_text(encoding="utf-8")
-    bare = describe(wish.file, None, wish.told)
+    bare = inspect_model(wish.file, None, wish.told)
     return any(draft(bare, wish.package, path, called, shown).text == text for called in {wish.called, ""})
 
 
@@ -133,7 +136,7 @@ def _written(file: Path, text: str) -> Iterator[None]:
         raise
 
 
-def _try(wish: InitRequest, model: Description, contract: Contract) -> None:
+def _try(wish: InitRequest, model: ModelDescription, contract: Contract) -> None:
     """Add the model to a repository that is gone again, to hold it against the contract. Raises SetupError with what is wrong."""
     with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
         _add(wish, model, contract, Repository(Path(folder)))
@@ -150,7 +153,7 @@ def _compare(before: Contract, after: Contract) -> None:
         typer.echo("If that must not be, take the old file back, and give this model a package of its own with --package.")
 
 
-def _shown(model: Description, labels: tuple[str, ...]) -> dict[str, str]:
+def _shown(model: ModelDescription, labels: tuple[str, ...]) -> dict[str, str]:
     """Names for the classes of the model."""
     classes = model.targets[0].classes
     if labels and (len(model.targets) > 1 or len(labels) != len(classes)):
@@ -177,7 +180,7 @@ def _write(file: Path, text: str) -> None:
         raise ContractError(f"cannot write {file}: {error.strerror}") from None
 
 
-def _add(wish: InitRequest, model: Description, contract: Contract, repository: Repository) -> Added:
+def _add(wish: InitRequest, model: ModelDescription, contract: Contract, repository: Repository) -> Added:
     several = len(model.targets) > 1
     return add_model(
         repository,
@@ -196,11 +199,11 @@ def _add(wish: InitRequest, model: Description, contract: Contract, repository: 
     )
 
 
-def _report(wish: InitRequest, model: Description, added: Added, contract: Contract, notes: list[str]) -> None:
+def _report(wish: InitRequest, model: ModelDescription, added: Added, contract: Contract, notes: list[str]) -> None:
     service = next(service for service in contract.services if service.package == wish.package)
     method = service.methods[0]
     typer.echo(f"wrote {wish.contract_file}: {_counted(model.columns, 'column')} in, {_counted(method.answer.fields, 'field')} out")
-    typer.echo(f"added {wish.model} version {added.version} as {added.format}: {added.why}")
+    typer.echo(f"added {wish.model} version {added.version} as {added.format}: {added.reason}")
     for line in [*_advice(wish, model), *notes]:
         typer.echo(f"note: {line}")
     options = "".join(
@@ -240,7 +243,7 @@ def _as_argument(row: Message) -> str:
     return shlex.quote(json.dumps(request_example(row), ensure_ascii=False))
 
 
-def _advice(wish: InitRequest, model: Description) -> list[str]:
+def _advice(wish: InitRequest, model: ModelDescription) -> list[str]:
     """What only the author can tell."""
     notes = []
     if wish.data is None:

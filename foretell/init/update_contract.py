@@ -22,7 +22,8 @@ from foretell_contract.service import Service
 from foretell_contract.source.edit_file import FileEdit
 from foretell_contract.source.proto_text import Line, comment_lines, number_text, quoted
 from foretell_contract.source.spelling import Names, snake, upper
-from grpc_server.checks.inspect_model import Column, Description
+from grpc_server.checks.inspect_model import ModelDescription
+from grpc_server.checks.training_columns import Column
 from grpc_server.store.training_values import seconds
 
 _RULES = 1159
@@ -40,7 +41,7 @@ _RESERVED = """\
 class Revision:
     """Collects what changes in one file."""
 
-    def __init__(self, edit: FileEdit, contract: Contract, service: Service, model: Description) -> None:
+    def __init__(self, edit: FileEdit, contract: Contract, service: Service, model: ModelDescription) -> None:
         self._edit, self._contract, self._model = edit, contract, model
         self._features = service.methods[0].features
         self._answer = service.methods[0].answer

@@ -13,7 +13,8 @@ from foretell_contract.fields import Kind, enum_of, is_map, is_wrapper, map_entr
 from foretell_contract.labels import default_labels, match_labels
 from foretell_contract.rows.columns import Leaf, Spread, leaves
 from foretell_contract.service import Method, Service, Shape
-from grpc_server.checks.golden_rows import bind, sources_of
+from grpc_server.checks.contract_agreement import bind
+from grpc_server.checks.manifest_agreement import checked_sources
 from grpc_server.errors import ModelError
 from grpc_server.rows.answers import Answers
 from grpc_server.rows.class_names import names_of
@@ -47,7 +48,7 @@ class _Record:
         manifest = bundle.manifest
         with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
             runtime = format_table.load(manifest.format, bundle.artifact)
-            sources = sources_of(runtime, manifest, bundle.golden, bundle.place)
+            sources = checked_sources(runtime, manifest, bundle.golden, bundle.place)
         self._answers: Answers = bind(contract, service, manifest, sources)[method.name].answers
         self._names = dict(names_of(offered(sources), manifest.all_targets))
         self._manifest: Manifest = manifest

@@ -15,8 +15,8 @@ from foretell_contract.errors import ContractError, ProtocError
 def _shipped_protos() -> Path:
     """The folder `protos` with the vendored imports and `foretell/v1`.
 
-    A wheel holds it inside this package (`force-include` in pyproject.toml), since another distribution may own the name `protos` in
-    site-packages. In a checkout it lies beside this package.
+    A wheel holds it inside this package (`force-include` in pyproject.toml): in site-packages, another distribution may own the
+    name `protos`. In a checkout it lies beside this package.
     """
     package = Path(__file__).parents[1]
     packed = package / "protos"

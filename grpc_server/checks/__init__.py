@@ -1,4 +1,4 @@
-"""Whether a model agrees with its manifest, contract and golden rows; inspecting, converting and adding models.
+"""Checks of a model against its manifest, contract and golden rows; inspecting, converting and adding models.
 
-May import `store` and the rooms below.
+May import `store` and the rooms below it.
 """

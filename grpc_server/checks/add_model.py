@@ -1,4 +1,4 @@
-"""Adding a trained model to the repository."""
+"""Adds a trained model to the repository, if it can be served."""
 
 import warnings
 from collections import Counter
@@ -9,9 +9,12 @@ from pathlib import Path
 
 from foretell_contract.contract import Contract
 from foretell_contract.diff.contract_revision import contract_revision
-from foretell_contract.source.suggestion import did_you_mean
-from grpc_server.checks.acceleration import Accelerated, Acceleration, accelerate
-from grpc_server.checks.golden_rows import check_golden, check_manifest, sources_of, tried
+from grpc_server.checks.acceleration import Acceleration, accelerate
+from grpc_server.checks.conversion_comparison import Accelerated
+from grpc_server.checks.golden_rows import check_golden
+from grpc_server.checks.manifest_agreement import check_manifest, checked_sources, unchecked_sources
+from grpc_server.checks.model_file import StoredModel, stored_model
+from grpc_server.checks.training_columns import encoder_dtypes
 from grpc_server.errors import ModelError
 from grpc_server.rows.class_names import Target
 from grpc_server.rows.mixed_rows import PLAIN, Dtype
@@ -20,19 +23,19 @@ from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime
 from grpc_server.store.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, Source, golden_dtype, read_golden
 from grpc_server.store.repository import Repository, sha256
-from grpc_server.store.training_values import TrainingValues, observe
+from grpc_server.store.training_values import TrainingValues
 from grpc_server.store.version_skew import check_skew
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of a file."""
+    """A version that was added."""
 
     version: str
     format: str
-    """The one that serves."""
-    why: str
-    """Why this format, in words."""
+    """Format of the artifact that serves."""
+    reason: str
+    """Why it has this format."""
 
 
 def add_model(
@@ -53,97 +56,90 @@ def add_model(
     observed: Callable[[Manifest], TrainingValues | None] = lambda _manifest: None,
     source: Source | None = None,
 ) -> Added:
-    """Put a trained model into the repository as the next version of `name`.
+    """Add a trained model to the repository as the next version of `name`.
 
-    The file is loaded, so add only what you trust: a joblib file runs code. `columns` and `classes` name the training columns and
-    the classes where the model does not, and `targets` what it predicts where that is several things; `outputs` is what whoever
-    saved the model calls these, and is left aside where it is another number of names. `golden` is rows with their expected
-    answers, as `GoldenRow`, one a line. `dtypes` are the types of training columns of which neither the model's encoders nor the
-    golden rows tell, such as that of a time; all others are numbers. `contract` is what it is for; its revision is kept.
-    With an acceleration, what is served is a conversion that agrees with the model within the contract's bounds. `format_name` is
-    needed where the file may be of several formats; with `allow_version_skew`, another scikit-learn may have fitted the model.
-    `observed` tells what the training data held of the columns, if that is known, and `source` which registry the file is from.
+    Add only files that you trust: a joblib file runs code when it is loaded.
 
-    Raises ModelError when the model cannot be served, does not answer its golden rows as expected, or its conversion does not
-    agree; nothing is then added.
+    - `columns` and `classes` name the training columns and the classes of a model that does not know them.
+    - `targets` name the targets of a model of several; `outputs` are the names in the file that MLflow saved, used if their number
+      is that of the targets.
+    - `golden` holds rows with their expected outputs, one `GoldenRow` a line.
+    - `dtypes` are types of training columns that neither the model's encoders nor the golden rows show, such as times. Every other
+      column is float64.
+    - `contract` is the contract that the model is for; the version records its revision.
+    - `acceleration` stores a conversion of the model that agrees with it within the contract's bounds, and serves that.
+    - `format_name` decides for a file that several formats recognise.
+    - `allow_version_skew` accepts a model that another minor version of scikit-learn trained.
+    - `observed` summarises the training data; `source` is the version of a registry that the file comes from.
+
+    Raises ModelError, and adds nothing, if the model cannot be served, does not give its golden outputs, or its conversion does
+    not agree with it.
     """
-    format_name, served, artifact, why, fitted_with = _encode(file, read(file), format_name)
-    runtime = format_table.load(format_name, artifact)
-    fitted_with = fitted_with or getattr(runtime, "fitted_with", "")
-    libraries = format_table.format_named(format_name).versions | ({"scikit-learn": fitted_with} if fitted_with else {})
-    check_skew(format_name, libraries, file.name, allowed=allow_version_skew)
-    made_for = contract_revision(contract, name) if contract else b""
-    files = {served: artifact} | ({GOLDEN: golden} if golden else {}) | ({CONTRACT: made_for} if made_for else {})
-    unnamed = f"its {runtime.width} columns" + (" (it was fitted on a plain array)" if format_name != "onnx" else "")
-    columns = _distinct(file, columns or runtime.columns, unnamed, "--columns a,b,c")
-    classes = _classes(file, classes or runtime.classes)
+    stored = stored_model(file, format_name)
+    runtime = format_table.load(stored.format, stored.artifact)
+    libraries = _libraries(stored, runtime)
+    check_skew(stored.format, libraries, file.name, allowed=allow_version_skew)
     rows = read_golden(golden)
+    files = _files(stored, golden, contract_revision(contract, name) if contract else b"")
+    columns = _columns(file, columns, runtime, stored.format)
     known = _dtypes(runtime, columns, rows) | dict(dtypes or {})
     manifest = Manifest(
-        format=format_name,
-        artifact=served,
+        format=stored.format,
+        artifact=stored.file,
         files={file_name: sha256(content) for file_name, content in files.items()},
         libraries=libraries,
         columns=columns,
         dtypes={column: dtype for column, dtype in known.items() if dtype != PLAIN},
-        classes=classes,
+        classes=_classes(file, classes or runtime.classes),
         source=source,
         created=datetime.now(UTC),
     )
     check_manifest(runtime, manifest, file.name)
     with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
         manifest = _with_targets(runtime, manifest, rows, targets, outputs, file)
-        check_golden(sources_of(runtime, manifest, rows, file.name), manifest, rows, file.name)
+        check_golden(checked_sources(runtime, manifest, rows, file.name), manifest, rows, file.name)
     manifest = manifest.model_copy(update={"training": observed(manifest)})
+    reason = stored.reason
     if acceleration:
-        from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime
-
-        if not isinstance(runtime, EstimatorRuntime):
-            raise ModelError(f"{file.name} is no scikit-learn model: only those can be accelerated, so leave out --accelerate")
-        faster, how = accelerate(acceleration, runtime, manifest, rows, contract, name)
-        why = f"{why}; {how}"
+        faster, outcome = _accelerated(acceleration, runtime, manifest, rows, contract, name, file)
+        reason = f"{reason}; {outcome}"
         if faster:
             manifest = _served_by(faster, manifest)
             files[manifest.artifact] = faster.artifact
-    return Added(repository.add(name, manifest, files), manifest.format, why)
+    return Added(repository.add(name, manifest, files), manifest.format, reason)
 
 
-def observed_in(data: Path) -> Callable[[Manifest], TrainingValues]:
-    """What a file of training data holds of the columns of a manifest. Raises ModelError where it does not hold them."""
+def _libraries(stored: StoredModel, runtime: Runtime) -> dict[str, str]:
+    """Versions by distribution: the installed ones, but for scikit-learn the one that trained the model."""
+    sklearn_version = stored.sklearn_version or getattr(runtime, "sklearn_version", "")
+    installed = format_table.format_named(stored.format).versions
+    return installed | ({"scikit-learn": sklearn_version} if sklearn_version else {})
 
-    def observed(manifest: Manifest) -> TrainingValues:
-        from grpc_server.runtimes.formats.training_data import read_samples
 
-        texts = [name for name, dtype in manifest.dtypes.items() if dtype.is_text]
-        samples = read_samples(data, texts, times=any(dtype.unit for dtype in manifest.dtypes.values()))
-        for name, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
-            if name not in samples.values:
-                raise ModelError(f"{data.name} has no column {name!r}{did_you_mean(name, samples.values)}")
-            for value in samples.values[name]:
-                if not dtype.is_text and not dtype.takes(value):
-                    raise ModelError(f"the column {name!r} holds {value!r} in the data, but the model takes numbers there")
-        return observe({name: samples.values[name] for name in manifest.columns}, manifest.dtypes)
+def _files(stored: StoredModel, golden: bytes, revision: bytes) -> dict[str, bytes]:
+    optional = {GOLDEN: golden, CONTRACT: revision}
+    return {stored.file: stored.artifact} | {name: content for name, content in optional.items() if content}
 
-    return observed
+
+def _columns(file: Path, columns: tuple[str, ...], runtime: Runtime, format_name: str) -> tuple[str, ...]:
+    cause = "" if format_name == "onnx" else " (it was fitted on a plain array)"
+    return _distinct(file, columns or runtime.columns, f"its {runtime.width} columns{cause}", "--columns a,b,c")
 
 
 def _dtypes(runtime: Runtime, columns: tuple[str, ...], rows: tuple[GoldenRow, ...]) -> dict[str, Dtype]:
-    """What the golden rows and, better, the estimator itself tell of its columns."""
-    seen = {column: golden_dtype([row.features.get(column) for row in rows]) for column in columns} if rows else {}
-    estimator = getattr(runtime, "estimator", None)
-    if estimator is not None:
-        from grpc_server.runtimes.sklearn.training_dtypes import dtypes_of
-
-        known = dtypes_of(estimator, columns)
-        if runtime.columns is None:  # It was fitted on an array: what its encoders do not know as text is a number.
-            return {column: dtype for column, dtype in known.items() if dtype.is_text}
-        seen |= known
-    return seen
+    """Types from the model's encoders, or else from the golden rows."""
+    encoders = encoder_dtypes(runtime, columns)
+    if runtime.columns is None and getattr(runtime, "estimator", None) is not None:
+        # Trained on an array: each column is a number unless an encoder knows it as text.
+        return {column: dtype for column, dtype in encoders.items() if dtype.is_text}
+    if not rows:
+        return encoders
+    return {column: golden_dtype([row.features.get(column) for row in rows]) for column in columns} | encoders
 
 
 def _classes(file: Path, classes: tuple[str, ...] | None) -> tuple[str, ...]:
     if classes == ():
-        return ()  # It tells none apart.
+        return ()  # No classifier of one target.
     classes = _distinct(file, classes, "its classes", "--classes x,y,z")
     if len(classes) < 2:
         raise ModelError(f"{file.name} knows one class only, {classes[0]!r}: there is nothing to predict")
@@ -158,8 +154,8 @@ def _with_targets(
     saved: tuple[str, ...],
     file: Path,
 ) -> Manifest:
-    """The manifest with what the model predicts, where that is several things: by these names, else as saved, else by numbers."""
-    count = 1 + max(output.target for output in offered(tried(runtime, manifest, rows, file.name)))
+    """The manifest with the targets of a model of several, named by `names`, else `saved`, else 0, 1, ..."""
+    count = 1 + max(output.target for output in offered(unchecked_sources(runtime, manifest, rows, file.name)))
     if names and len(names) != count:
         raise ModelError(f"{file.name} predicts {count} targets, but {len(names)} are named: {', '.join(names)}")
     if count == 1 and not names:
@@ -171,13 +167,31 @@ def _with_targets(
     return manifest.model_copy(update={"targets": targets, "classes": () if count > 1 else manifest.classes})
 
 
+def _accelerated(
+    acceleration: Acceleration,
+    runtime: Runtime,
+    manifest: Manifest,
+    rows: tuple[GoldenRow, ...],
+    contract: Contract | None,
+    name: str,
+    file: Path,
+) -> tuple[Accelerated | None, str]:
+    """See `accelerate`. Raises ModelError for a model that is not scikit-learn's."""
+    from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime  # scikit-learn takes a second to import.
+
+    if not isinstance(runtime, EstimatorRuntime):
+        raise ModelError(f"{file.name} is no scikit-learn model: only those can be accelerated, so leave out --accelerate")
+    return accelerate(acceleration, runtime, manifest, rows, contract, name)
+
+
 def _served_by(faster: Accelerated, manifest: Manifest) -> Manifest:
-    served = f"model.{faster.format}"
+    """The manifest of the conversion, beside its original."""
+    artifact = f"model.{faster.format}"
     changes = {
         "format": faster.format,
-        "artifact": served,
+        "artifact": artifact,
         "original": manifest.artifact,
-        "files": manifest.files | {served: sha256(faster.artifact)},
+        "files": manifest.files | {artifact: sha256(faster.artifact)},
         "libraries": manifest.libraries | format_table.format_named(faster.format).versions,
     }
     return manifest.model_copy(update=changes)
@@ -190,28 +204,3 @@ def _distinct(file: Path, names: tuple[str, ...] | None, what: str, option: str)
     if twice:
         raise ModelError(f"{file.name}: the name {twice[0]!r} occurs twice among {', '.join(names)}")
     return names
-
-
-def read(file: Path) -> bytes:
-    """The bytes of a model's file. Raises ModelError."""
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot read {file}: {error.strerror}") from None
-
-
-def _encode(file: Path, data: bytes, format_name: str) -> tuple[str, str, bytes, str, str]:
-    """Format, name of the file in the repository, bytes and reason: skops where it can hold the model, else the file as it is.
-
-    And the version of scikit-learn that fitted it, where that is another than the one here, which skops would forget.
-    """
-    format_name = format_table.format_of(file, data, format_name)
-    if format_name != "joblib":
-        return format_name, f"model{file.suffix}", data, f"it is {format_name} already", ""
-    from grpc_server.runtimes.formats import joblib_format, skops_format  # scikit-learn takes a second to import
-
-    estimator, fitted_with = joblib_format.load_estimator(data)
-    encoded, why = skops_format.dump(estimator)
-    if encoded is None:
-        return "joblib", "model.joblib", data, f"{why}; its digest is recorded", fitted_with
-    return "skops", "model.skops", encoded, why, fitted_with

@@ -1,4 +1,4 @@
-"""Where the answers of a conversion are not those of its original, in words."""
+"""Finds and words the largest disagreement between a conversion and its original."""
 
 from collections.abc import Sequence
 
@@ -13,40 +13,40 @@ from grpc_server.store.manifest import Manifest
 
 
 def disagreement(manifest: Manifest, outputs: Sequence[Output], rows: Matrix, expected: Matrix, answers: Matrix) -> str | None:
-    """On how many rows the answers differ, and how on the worst of them; None where they agree.
+    """The number of rows that disagree, and the values on the worst of them; None if all agree.
 
-    Both have shape (rows, outputs). Labels are to be equal, and so is the class of the highest probability; a number may be
-    GOLDEN_TOLERANCE off. For a value it is taken of the value itself where that is more than 1, and of the greatest value of its
-    target where none is as much as 1.
+    `expected` and `answers` have shape (rows, outputs). Labels must be equal, and so must the class of the highest probability of
+    each target. Other numbers may differ by GOLDEN_TOLERANCE; a value may differ by GOLDEN_TOLERANCE of itself if it exceeds 1, and
+    by GOLDEN_TOLERANCE of the largest value of its output if none reaches 1.
     """
-    off = np.abs(answers - expected) / _allowed(outputs, expected)
+    off = np.abs(answers - expected) / _tolerance(outputs, expected)
     off[np.isnan(off)] = np.inf
-    near = off.max(1) <= 1
-    torn = [(places, _torn(places, expected, answers)) for places in _by_target(outputs)]
-    wrong = ~near | np.any([each for _, each in torn], axis=0) if torn else ~near
+    within = off.max(1) <= 1
+    reordered = [(places, _likeliest_differs(places, expected, answers)) for places in _probabilities_by_target(outputs)]
+    wrong = ~within | np.any([rows_of_target for _, rows_of_target in reordered], axis=0) if reordered else ~within
     if not wrong.any():
         return None
     row = int(np.where(wrong, off.max(1), -1.0).argmax())
-    pairs = zip(manifest.columns, rows[row].tolist(), strict=True)
-    place = ", ".join(f"{column}={value!r}" for column, value in pairs)
-    start = f"{wrong.sum()} of {len(wrong)} rows, most at {place}: it gives "
-    if not near[row]:
-        return start + _both(manifest, outputs, int(off[row].argmax()), expected[row], answers[row])
-    places = next(places for places, each in torn if each[row])
+    values = ", ".join(f"{column}={value!r}" for column, value in zip(manifest.columns, rows[row].tolist(), strict=True))
+    start = f"{wrong.sum()} of {len(wrong)} rows, most at {values}: it gives "
+    if not within[row]:
+        return start + _both_values(manifest, outputs, int(off[row].argmax()), expected[row], answers[row])
+    places = next(places for places, rows_of_target in reordered if rows_of_target[row])
     likeliest, instead = (places[int(each[row, places].argmax())] for each in (expected, answers))
-    said = _both(manifest, outputs, instead, expected[row], answers[row])
-    return f"{start}{said}, so that {_name(manifest, outputs[likeliest])} is no longer the likeliest"
+    both = _both_values(manifest, outputs, instead, expected[row], answers[row])
+    return f"{start}{both}, so that {_short_name(manifest, outputs[likeliest])} is no longer the likeliest"
 
 
-def _allowed(outputs: Sequence[Output], expected: Matrix) -> Matrix:
+def _tolerance(outputs: Sequence[Output], expected: Matrix) -> Matrix:
+    """Largest difference allowed, shape (rows, outputs)."""
     sizes = np.abs(expected)
     least = np.minimum(sizes.max(0), 1.0)
     is_value = np.array([output.kind == "value" for output in outputs])
     return GOLDEN_TOLERANCE * np.where(is_value, np.maximum(sizes, np.where(least > 0, least, 1.0)), 1.0)
 
 
-def _by_target(outputs: Sequence[Output]) -> list[list[int]]:
-    """The places of the probabilities of each target."""
+def _probabilities_by_target(outputs: Sequence[Output]) -> list[list[int]]:
+    """For each target, the positions of its probabilities among the outputs."""
     places: dict[int, list[int]] = {}
     for place, output in enumerate(outputs):
         if output.kind == "probability":
@@ -54,20 +54,21 @@ def _by_target(outputs: Sequence[Output]) -> list[list[int]]:
     return list(places.values())
 
 
-def _torn(places: list[int], expected: Matrix, answers: Matrix) -> NDArray[np.bool_]:
-    """Rows of which another class is the likeliest."""
-    torn: NDArray[np.bool_] = expected[:, places].argmax(1) != answers[:, places].argmax(1)
-    return torn
+def _likeliest_differs(places: list[int], expected: Matrix, answers: Matrix) -> NDArray[np.bool_]:
+    """For each row, whether another class is the likeliest, shape (rows,)."""
+    differs: NDArray[np.bool_] = expected[:, places].argmax(1) != answers[:, places].argmax(1)
+    return differs
 
 
-def _both(manifest: Manifest, outputs: Sequence[Output], place: int, expected: Matrix, answer: Matrix) -> str:
+def _both_values(manifest: Manifest, outputs: Sequence[Output], place: int, expected: Matrix, answer: Matrix) -> str:
     output = outputs[place]
-    said, meant = float(answer[place]), float(expected[place])
+    given, original = float(answer[place]), float(expected[place])
+    name = _short_name(manifest, output)
     if output.kind == "label":
         classes = manifest.all_targets[output.target].classes
-        return f"the {_name(manifest, output)} {classes[int(said)]!r}, the original {classes[int(meant)]!r}"
-    return f"{_name(manifest, output)} {said:.9g}, the original {meant:.9g}"
+        return f"the {name} {classes[int(given)]!r}, the original {classes[int(original)]!r}"
+    return f"{name} {given:.9g}, the original {original:.9g}"
 
 
-def _name(manifest: Manifest, output: Output) -> str:
+def _short_name(manifest: Manifest, output: Output) -> str:
     return name_of(output, manifest.all_targets).removeprefix("probability.")

@@ -1,4 +1,4 @@
-"""The gates that a version passes before it answers anybody."""
+"""The gates that a version passes, in order, before it serves."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,40 +8,40 @@ from grpc_server.errors import ModelError, ModelMismatch
 
 
 class Gate(StrEnum):
-    """In the order in which a version comes to them."""
+    """The gates in the order in which a version passes them."""
 
     DIGEST = "digest"
-    """Its files are those that were added."""
+    """Its files have the digests that the manifest records."""
     REVISION = "revision"
-    """The contract has not changed in a way that breaks callers of the revision that it was made for."""
+    """The contract has no change that breaks callers of the revision that the version was made for."""
     LOAD = "load"
-    """A model comes out of them."""
+    """The artifact loads."""
     CONTRACT = "contract"
-    """Its columns and classes are those of the manifest and of the contract, and it answers the contract's examples."""
+    """The model has the columns and classes of its manifest and of the contract, and answers the contract's examples."""
     GOLDEN = "golden"
-    """It answers its golden rows as recorded."""
+    """The model gives the outputs of its golden rows."""
     WARM_UP = "warm-up"
-    """It answers rows with finite numbers, and fast enough; where it runs in processes, these have started."""
+    """The model predicts within `max_row_seconds` a row; its worker processes, if any, have started."""
 
 
 class Gates:
-    """Tells which gate a version is at, and puts the gate's name on what goes wrong there."""
+    """Reports which gate a version is at, and names the gate in each error. For one version, on one thread."""
 
-    def __init__(self, place: str, tell: Callable[[Gate], None] = lambda _gate: None) -> None:
-        """`place` names the version in messages; `tell` is called at each gate."""
+    def __init__(self, place: str, report: Callable[[Gate], None] = lambda _gate: None) -> None:
+        """`place` names the version in messages; `report` is called at the start of each gate."""
         self._place = place
-        self._tell = tell
+        self._report = report
 
     @contextmanager
     def __call__(self, gate: Gate) -> Iterator[None]:
-        """Raises ModelError, with the gate, for whatever the block raises: a model may raise anything."""
-        self._tell(gate)
+        """Turn each exception of the block, even SystemExit, into a ModelError with the gate: a model may raise anything."""
+        self._report(gate)
         try:
             yield
         except ModelError as error:
             error.gate = gate
             raise
-        except BaseException as error:  # SystemExit too.
+        except BaseException as error:
             mismatch = ModelMismatch(f"{self._place} fails ({type(error).__name__}: {str(error)[:200]})")
             mismatch.gate = gate
             raise mismatch from error

@@ -1,6 +1,6 @@
-"""Rows that tell a conversion from its original: all over the range of the columns, at its edges, and where the model jumps."""
+"""Rows on which a conversion and its original may differ: random ones, at the bounds, at thresholds of the model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import inf, nextafter
@@ -17,93 +17,114 @@ from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.store.manifest import GoldenRow
 
-_INSIDE, _EDGES, _CORNERS, _MISSING, _LINES = 4096, 1024, 1024, 1024, 256
-"""How many rows of each kind, and how many lines on which a threshold is looked for."""
+_INSIDE, _AT_BOUNDS, _CORNERS, _MISSING, _LINES = 4096, 1024, 1024, 1024, 256
+"""How many rows of each kind, and on how many lines between two rows a threshold is searched."""
 
 _HALVINGS = 64
-"""Enough to bring two float64 numbers next to each other, unless one of them is nearly zero."""
+"""Halvings that bring two float64 numbers next to each other, unless one of them is nearly zero."""
 
 _NUDGE = 1e-6
-"""Of a column's range: far more than rounding, far less than the distance of two thresholds."""
+"""A share of a column's range: far above rounding, far below the distance between two thresholds."""
 
 _FRACTIONS = {FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT}
 
 
 @dataclass(frozen=True, slots=True)
-class Ranges:
-    """The smallest and the largest value of each column, whether it takes whole numbers only, and whether one may be missing."""
+class ColumnRanges:
+    """The range of each column: arrays of shape (columns,)."""
 
     low: NDArray[np.float64]
+    """Smallest value."""
     high: NDArray[np.float64]
+    """Largest value."""
     whole: NDArray[np.bool_]
+    """Whether the column takes whole numbers only."""
     nullable: NDArray[np.bool_]
+    """Whether a value may be missing."""
 
-    def inside(self, random: np.random.Generator, count: int) -> Matrix:
-        """Rows all over the range."""
+    def random_rows(self, random: np.random.Generator, count: int) -> Matrix:
+        """Rows distributed evenly over the ranges, shape (count, columns)."""
         rows = random.uniform(self.low, self.high, (count, len(self.low)))
         return np.where(self.whole, np.rint(rows), rows)
 
 
-def ranges(columns: tuple[str, ...], contract: Contract | None, name: str, golden: tuple[GoldenRow, ...]) -> Ranges:
-    """The bounds in the contract's services for the model `name`, the widest where several versions bound a column.
+def column_ranges(columns: Sequence[str], contract: Contract | None, model: str, golden: Sequence[GoldenRow]) -> ColumnRanges:
+    """The bounds that the contract's services set for `model`: the widest, if several versions bound a column.
 
-    Where the contract bounds a column on one side or not at all, the range of the golden rows, widened by half of it on both sides.
-    Raises ModelError naming a column about which neither says anything.
+    A column without a bound on one side or both takes the range of the golden rows there, widened by half of it. Raises ModelError
+    naming a column that neither the contract nor golden rows bound.
     """
-    fields = _fields(contract, name) if contract else {}
+    fields = _fields_by_column(contract, model) if contract else {}
     low, high = np.array([_range(column, fields.get(column, []), golden) for column in columns]).T
-    whole = np.array([_whole(fields.get(column, [])) for column in columns])
-    nullable = np.array([_nullable(column, fields.get(column, []), golden) for column in columns])
-    return Ranges(np.where(whole, np.rint(low), low), np.where(whole, np.rint(high), high), whole, nullable)
+    whole = np.array([_is_whole(fields.get(column, [])) for column in columns])
+    nullable = np.array([_is_nullable(column, fields.get(column, []), golden) for column in columns])
+    return ColumnRanges(np.where(whole, np.rint(low), low), np.where(whole, np.rint(high), high), whole, nullable)
 
 
-def probes(where: Ranges, predict: Callable[[Matrix], Matrix]) -> Matrix:
-    """The same rows every time: inside the range, with some columns at its edges, at its corners, and at thresholds of the model.
+def probe_rows(ranges: ColumnRanges, predict: Callable[[Matrix], Matrix]) -> Matrix:
+    """The same rows at each call: random, with columns at their bounds, in corners, and on both sides of thresholds of `predict`.
 
-    Of up to ten columns these are all the corners. Where values may be missing, some of the first rows come again without them.
+    With up to ten columns, every corner is among them. If values may be missing, some random rows are repeated without them.
     """
     random = np.random.default_rng(0)
-    edges = where.inside(random, _EDGES)
-    edges = np.where(random.random(edges.shape) < 0.25, where.low, edges)
-    edges = np.where(random.random(edges.shape) < 0.25, where.high, edges)
-    width = len(where.low)
-    few = 2**width <= _CORNERS
-    highs = np.array(list(product((False, True), repeat=width))) if few else random.random((_CORNERS, width)) < 0.5
-    corners = np.where(highs, where.high, where.low)
-    rows = [where.inside(random, _INSIDE), edges, corners, where.low, where.high, _thresholds(predict, where, random)]
-    if where.nullable.any():
-        holes = where.nullable & (random.random((_MISSING, width)) < random.choice([0.1, 0.5, 1.0], (_MISSING, 1)))
-        rows.append(np.where(holes, np.nan, rows[0][:_MISSING]))
+    at_bounds = ranges.random_rows(random, _AT_BOUNDS)
+    at_bounds = np.where(random.random(at_bounds.shape) < 0.25, ranges.low, at_bounds)
+    at_bounds = np.where(random.random(at_bounds.shape) < 0.25, ranges.high, at_bounds)
+    corners = _corners(ranges, random)
+    inside = ranges.random_rows(random, _INSIDE)
+    rows = [inside, at_bounds, corners, ranges.low, ranges.high, _threshold_rows(predict, ranges, random)]
+    if ranges.nullable.any():
+        rows.append(_with_missing(inside[:_MISSING], ranges, random))
     return np.vstack(rows)
 
 
-def _thresholds(predict: Callable[[Matrix], Matrix], where: Ranges, random: np.random.Generator) -> Matrix:
-    """Pairs of rows between which the output jumps because one column passes a threshold, by the smallest step of a float64.
+def _corners(ranges: ColumnRanges, random: np.random.Generator) -> Matrix:
+    width = len(ranges.low)
+    if 2**width <= _CORNERS:
+        at_high = np.array(list(product((False, True), repeat=width)))
+    else:
+        at_high = random.random((_CORNERS, width)) < 0.5
+    return np.where(at_high, ranges.high, ranges.low)
 
-    Trees have such thresholds, rounding moves them, and a column of few different values often takes just these. Between two rows
-    that differ in one column, the half is searched in which the output changes more. A jump that goes away when the other columns
-    change a little is not of one column, such as the border between two classes; no row meets it but by chance.
+
+def _with_missing(rows: Matrix, ranges: ColumnRanges, random: np.random.Generator) -> Matrix:
+    missing = ranges.nullable & (random.random(rows.shape) < random.choice([0.1, 0.5, 1.0], (len(rows), 1)))
+    return np.where(missing, np.nan, rows)
+
+
+def _threshold_rows(predict: Callable[[Matrix], Matrix], ranges: ColumnRanges, random: np.random.Generator) -> Matrix:
+    """Pairs of rows that differ by the smallest step of a float64 in one column, and between which the output jumps.
+
+    Trees have such thresholds, rounding moves them, and a column of few different values often takes just these. The search halves
+    the line between two rows that differ in one column, towards the larger change of the output. A jump that disappears when the
+    other columns change slightly, such as the border between two classes, depends on several columns: real rows do not meet it.
     """
-    left, right = where.inside(random, _LINES), where.inside(random, _LINES)
-    moves = np.eye(len(where.low), dtype=bool)[random.integers(len(where.low), size=_LINES)]
-    right = np.where(moves & ~where.whole, right, left)
-    nudge = np.where(moves | where.whole, 0.0, random.uniform(-_NUDGE, _NUDGE, left.shape) * (where.high - where.low))
+    left, right, in_other_columns = _lines(ranges, random)
     at_left, at_right = predict(left), predict(right)
     for _ in range(_HALVINGS):
         middle = left + (right - left) / 2
         at_middle = predict(middle)
-        go_left = (np.abs(at_middle - at_left).max(1) >= np.abs(at_right - at_middle).max(1))[:, None]
-        left, at_left = np.where(go_left, left, middle), np.where(go_left, at_left, at_middle)
-        right, at_right = np.where(go_left, middle, right), np.where(go_left, at_middle, at_right)
-    nudged = np.abs(predict(left + nudge) - predict(right + nudge)).max(1)
-    jumps = np.minimum(np.abs(at_left - at_right).max(1), nudged) > GOLDEN_TOLERANCE
+        in_left_half = (np.abs(at_middle - at_left).max(1) >= np.abs(at_right - at_middle).max(1))[:, None]
+        left, at_left = np.where(in_left_half, left, middle), np.where(in_left_half, at_left, at_middle)
+        right, at_right = np.where(in_left_half, middle, right), np.where(in_left_half, at_middle, at_right)
+    when_nudged = np.abs(predict(left + in_other_columns) - predict(right + in_other_columns)).max(1)
+    jumps = np.minimum(np.abs(at_left - at_right).max(1), when_nudged) > GOLDEN_TOLERANCE
     return np.vstack((left[jumps], right[jumps]))
 
 
-def _fields(contract: Contract, name: str) -> dict[str, list[Leaf]]:
+def _lines(ranges: ColumnRanges, random: np.random.Generator) -> tuple[Matrix, Matrix, Matrix]:
+    """Both ends of lines along one column each, and a small change of the other columns; whole numbers stay as they are."""
+    left, right = ranges.random_rows(random, _LINES), ranges.random_rows(random, _LINES)
+    along = np.eye(len(ranges.low), dtype=bool)[random.integers(len(ranges.low), size=_LINES)]
+    right = np.where(along & ~ranges.whole, right, left)
+    change = random.uniform(-_NUDGE, _NUDGE, left.shape) * (ranges.high - ranges.low)
+    return left, right, np.where(along | ranges.whole, 0.0, change)
+
+
+def _fields_by_column(contract: Contract, model: str) -> dict[str, list[Leaf]]:
     """The fields whose values fill each column."""
     found: dict[str, list[Leaf]] = {}
-    messages = {method.features.full_name: method.features for s in contract.services if s.model == name for method in s.methods}
+    messages = {method.features.full_name: method.features for s in contract.services if s.model == model for method in s.methods}
     for message in messages.values():
         for leaf in leaves(message, contract.rules, contract.options):
             for column in leaf.columns:
@@ -111,41 +132,41 @@ def _fields(contract: Contract, name: str) -> dict[str, list[Leaf]]:
     return found
 
 
-def _whole(fields: list[Leaf]) -> bool:
+def _is_whole(fields: Sequence[Leaf]) -> bool:
     return bool(fields) and all(leaf.value.cpp_type not in _FRACTIONS for leaf in fields)
 
 
-def _nullable(column: str, fields: list[Leaf], golden: tuple[GoldenRow, ...]) -> bool:
+def _is_nullable(column: str, fields: Sequence[Leaf], golden: Sequence[GoldenRow]) -> bool:
     return any(leaf.nullable for leaf in fields) or any(row.features[column] is None for row in golden)
 
 
-def _range(column: str, fields: list[Leaf], golden: tuple[GoldenRow, ...]) -> tuple[float, float]:
+def _range(column: str, fields: Sequence[Leaf], golden: Sequence[GoldenRow]) -> tuple[float, float]:
     bounds = [_bounds(leaf.value, leaf.rules) for leaf in fields] or [(-inf, inf)]
     low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
     if -inf < low <= high < inf:
         return low, high
     values = [float(value) for row in golden if (value := row.features[column]) is not None]
     if not values:
-        raise ModelError(f"nothing tells the range of the column {column!r}: bound it in the contract (--protos), or pass --golden")
-    wider = (max(values) - min(values)) / 2 or abs(values[0]) / 2 or 0.5
-    return (low if low > -inf else min(values) - wider), (high if high < inf else max(values) + wider)
+        raise ModelError(f"the column {column!r} has no range: bound it in the contract (--protos), or pass --golden")
+    margin = (max(values) - min(values)) / 2 or abs(values[0]) / 2 or 0.5
+    return (low if low > -inf else min(values) - margin), (high if high < inf else max(values) + margin)
 
 
 def _bounds(field: FieldDescriptor, rules: FieldRules) -> tuple[float, float]:
-    """The smallest and the largest value that the rules allow; infinite where they allow any."""
+    """The smallest and the largest value that the rules allow; infinite without a bound."""
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         return 0.0, 1.0
     values = {} if rules.ignored else rules.values
-    chosen = values.get("in") or ((values["const"],) if "const" in values else ())
-    if chosen:
-        return float(min(chosen)), float(max(chosen))
-    beside = nextafter if field.cpp_type in _FRACTIONS else _next_whole
+    allowed = values.get("in") or ((values["const"],) if "const" in values else ())
+    if allowed:
+        return float(min(allowed)), float(max(allowed))
+    next_to = nextafter if field.cpp_type in _FRACTIONS else _next_whole
     low, high = values.get("gte", -inf), values.get("lte", inf)
     if "gt" in values:
-        low = beside(values["gt"], inf)
+        low = next_to(values["gt"], inf)
     if "lt" in values:
-        high = beside(values["lt"], -inf)
-    return (low, high) if low <= high else (-inf, inf)  # A lower bound above the upper one means outside of the gap.
+        high = next_to(values["lt"], -inf)
+    return (low, high) if low <= high else (-inf, inf)  # A lower bound above the upper one excludes the gap between them.
 
 
 def _next_whole(number: float, towards: float) -> float:

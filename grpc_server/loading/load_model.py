@@ -10,8 +10,10 @@ from foretell_contract.examples.example import example
 from foretell_contract.problem import Problem
 from foretell_contract.service import Service
 from grpc_server.calls.batcher import Batcher, Predict
+from grpc_server.checks.contract_agreement import bind, check_example
 from grpc_server.checks.gates import Gate, Gates
-from grpc_server.checks.golden_rows import bind, check_example, check_golden, check_manifest, sources_of
+from grpc_server.checks.golden_rows import check_golden
+from grpc_server.checks.manifest_agreement import check_manifest, checked_sources
 from grpc_server.errors import Mismatches, ModelMismatch
 from grpc_server.loading.model import Model
 from grpc_server.rows.binding import Binding
@@ -133,7 +135,7 @@ def _loaded(bundle: Bundle, settings: ServerSettings) -> Runtime:
 
 def _sources(runtime: Runtime, bundle: Bundle) -> tuple[Source, ...]:
     check_manifest(runtime, bundle.manifest, bundle.place)
-    return sources_of(runtime, bundle.manifest, bundle.golden, bundle.place)
+    return checked_sources(runtime, bundle.manifest, bundle.golden, bundle.place)
 
 
 def _bound(bundle: Bundle, contract: Contract, service: Service, sources: Sequence[Source]) -> _Examined:

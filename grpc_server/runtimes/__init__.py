@@ -1,4 +1,4 @@
-"""Model formats and what runs them: one module a format, conversions between formats, scikit-learn's estimators.
+"""Runtimes of loaded models: one module a format, conversions between formats, and scikit-learn's estimators.
 
-May import `rows` and `errors`; third parties import `foretell.runtimes`.
+May import `rows` and `errors`. Packages that bring a format of their own import `foretell.runtimes` instead.
 """

@@ -1,4 +1,4 @@
-"""What a loaded model is to the server."""
+"""The interface of a loaded model."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
@@ -7,25 +7,25 @@ from grpc_server.rows.mixed_rows import Dtype, Rows
 from grpc_server.rows.outputs import Source
 
 Classes: TypeAlias = Sequence[tuple[str, ...]]
-"""The names of the classes of each target, in the order of the model's own output; empty where it predicts a number."""
+"""The class names of each target, in the order of the model's output; a target that is a number has an empty tuple."""
 
 
 class Runtime(Protocol):
-    """A loaded model."""
+    """A loaded model. Its methods and sources run on one thread at a time."""
 
     columns: tuple[str, ...] | None
-    """Names of the training columns in training order; None when the model does not know them."""
+    """Names of the training columns in training order; None if the model does not know them."""
     width: int
-    """How many columns a row has."""
+    """Number of columns of a row."""
     classes: tuple[str, ...] | None
-    """Names of the classes, in the order of the output; empty for a model that tells none apart or has several targets, None when
-    it does not know them."""
+    """Class names in the order of the output; None if the model does not know them. Empty for a model that is no classifier, or has
+    several targets."""
     targets: tuple[tuple[str, ...], ...]
-    """The classes of each target, for a classifier of several; empty for all else."""
+    """The class names of each target of a classifier of several targets; empty for every other model."""
 
     def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes) -> tuple[Source, ...]:
-        """What the model can say of rows whose columns have these types, cheapest first.
+        """The ways to compute outputs of rows whose columns have the types `dtypes`, cheapest first.
 
-        `sample` is rows to find out on, `classes` what its labels are where it does not know them itself. The sources are called
-        from one thread at a time. Raises ModelUnloadable where the model cannot take such rows.
+        `sample` is at least one row of these types, for trying the model. `classes` names the classes of a model that does not know
+        them. Raises ModelUnloadable if the model cannot take such rows.
         """

@@ -20,7 +20,8 @@ import numpy as np
 
 from foretell_contract.errors import SetupError
 from foretell_lifecycle.platform import kill_when_closed, lower_priority, name_process
-from grpc_server.checks.golden_rows import check_golden, check_manifest, sources_of
+from grpc_server.checks.golden_rows import check_golden
+from grpc_server.checks.manifest_agreement import check_manifest, checked_sources
 from grpc_server.errors import ArtifactAltered
 from grpc_server.rows.mixed_rows import Matrix, Rows
 from grpc_server.rows.outputs import asking, from_text
@@ -98,7 +99,7 @@ def load_version(root: Path, name: str, version: str, digest: str, wanted: str) 
         raise ArtifactAltered(f"{place} in {root} is another than when the server started", "start the server again")
     runtime = format_table.load(bundle.manifest.format, bundle.artifact)
     check_manifest(runtime, bundle.manifest, place)
-    sources = sources_of(runtime, bundle.manifest, bundle.golden, place)
+    sources = checked_sources(runtime, bundle.manifest, bundle.golden, place)
     check_golden(sources, bundle.manifest, bundle.golden, place)
     return asking(sources, from_text(wanted) or sources[0].outputs)
 

@@ -81,7 +81,7 @@ def test_grpc_and_rest_give_the_estimators_answers(server: BridgedServer, cases:
 def test_what_no_conversion_answers_is_kept_as_it_is(cases: dict[str, Case], tmp_path: Path, name: str) -> None:
     added = add(tmp_path, name, cases[name], acceleration="auto")
     assert added.format in ("joblib", "skops")
-    assert f"; not accelerated: {KEPT[name]}" in added.why
+    assert f"; not accelerated: {KEPT[name]}" in added.reason
     with pytest.raises(ModelError) as refused:
         add(tmp_path, name, cases[name], acceleration="onnx")
     assert str(refused.value).startswith(KEPT[name])

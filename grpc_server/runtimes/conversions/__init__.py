@@ -1,4 +1,4 @@
 """Conversions of a fitted scikit-learn estimator to a faster format.
 
-May import `formats`, `sklearn` and `rows`.
+May import `formats`, `runtimes.sklearn`, `rows` and `errors`.
 """

@@ -1,4 +1,4 @@
-"""From a scikit-learn classifier or regressor to ONNX, by skl2onnx (https://onnx.ai/sklearn-onnx)."""
+"""Converts a scikit-learn classifier or regressor to ONNX with skl2onnx (https://onnx.ai/sklearn-onnx)."""
 
 import json
 from collections.abc import Iterator
@@ -17,33 +17,41 @@ from grpc_server.runtimes.formats.onnx_format import CLASSES, COLUMNS, TARGETS
 from grpc_server.runtimes.runtime import Classes
 
 
-def conversions(estimator: Any, columns: tuple[str, ...], classes: Classes) -> Iterator[bytes]:
-    """Graphs for one estimator, the simplest first; which of them answers as it does is for the caller to find out.
+def convert(estimator: Any, columns: tuple[str, ...], classes: Classes) -> Iterator[bytes]:
+    """Graphs of an estimator that differ in their number types, simplest first; the caller compares their answers.
 
-    Trees compare in float32, whatever comes in, and linear models on columns of different sizes need float64, so that no one
-    type suits every model. Raises ModelUnloadable for one that skl2onnx cannot convert.
+    No type suits every model: scikit-learn's trees compare in float32 whatever the input is, and linear models on columns of
+    different magnitude need float64. Raises ModelUnloadable for an estimator that skl2onnx cannot convert.
     """
-    *before, last = estimator.steps if isinstance(estimator, Pipeline) else [("model", estimator)]
-    to_float, to_double = (("to_float", CastTransformer(dtype=np.float32)), ("to_double", CastTransformer(dtype=np.float64)))
-    for model, number in (
-        (estimator, FloatTensorType),
-        (estimator, DoubleTensorType),
-        (Pipeline([*before, to_float, last]), DoubleTensorType),
-        (Pipeline([*before, to_float, to_double, last]), DoubleTensorType),  # Votes add up exactly: ties stay ties.
-    ):
+    for model, input_type in _typed_models(estimator):
         try:
-            graph = _convert(model, number([None, len(columns)]))
-        except Exception as error:  # skl2onnx raises whatever it stumbles over.
+            graph = _graph(model, input_type([None, len(columns)]))
+        except Exception as error:  # skl2onnx documents no exceptions.
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
             raise ModelUnloadable(f"skl2onnx cannot convert {type(estimator).__name__} ({reason})") from error
-        told = {CLASSES: classes[0]} if len(classes) == 1 or not classes[0] else {TARGETS: classes}
-        onnx.helper.set_model_props(graph, {entry: json.dumps(names) for entry, names in ({COLUMNS: columns} | told).items()})
+        onnx.helper.set_model_props(graph, _metadata(columns, classes))
         yield graph.SerializeToString()
 
 
-def _convert(model: Any, rows: Any) -> Any:
+def _typed_models(estimator: Any) -> Iterator[tuple[Any, Any]]:
+    """The estimator with casts before its last step, and the type of its input."""
+    *before, last = estimator.steps if isinstance(estimator, Pipeline) else [("model", estimator)]
+    to_float, to_double = (("to_float", CastTransformer(dtype=np.float32)), ("to_double", CastTransformer(dtype=np.float64)))
+    yield estimator, FloatTensorType
+    yield estimator, DoubleTensorType
+    yield Pipeline([*before, to_float, last]), DoubleTensorType
+    yield Pipeline([*before, to_float, to_double, last]), DoubleTensorType  # Votes add up exactly, so ties stay ties.
+
+
+def _graph(model: Any, rows: Any) -> Any:
     convert = partial(skl2onnx.convert_sklearn, model, initial_types=[("rows", rows)])
     try:
         return convert(options={"zipmap": False})
-    except NameError:  # What gives no probabilities takes no such option.
+    except NameError:  # A model without probabilities has no option `zipmap`.
         return convert()
+
+
+def _metadata(columns: tuple[str, ...], classes: Classes) -> dict[str, str]:
+    of_one_target = len(classes) == 1 or not classes[0]
+    names = {COLUMNS: columns} | ({CLASSES: classes[0]} if of_one_target else {TARGETS: classes})
+    return {entry: json.dumps(value) for entry, value in names.items()}

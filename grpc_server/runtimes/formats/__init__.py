@@ -1,4 +1,4 @@
-"""One module a model format, the table of formats, and what their files are made of.
+"""One module a model format, the table of formats, and what formats share.
 
 May import `rows`, `errors` and `runtimes.sklearn`.
 """

@@ -1,4 +1,4 @@
-"""What boosted trees say of a row, by what they were trained for."""
+"""The sources of boosted trees, from the numbers that XGBoost or LightGBM computes for a row."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -7,56 +7,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpc_server.rows.mixed_rows import Matrix
-from grpc_server.rows.outputs import Output, Source
+from grpc_server.rows.outputs import Source, per_target, several_probabilities
 
 Kind = Literal["probability", "value", "score"]
+"""What the training objective makes a number mean."""
 
-Raw = Callable[[Any], NDArray[Any]]
-"""From rows to shape (rows, numbers), in the library's own type of number."""
+Run = Callable[[Any], NDArray[Any]]
+"""From rows to shape (rows, numbers), in the library's own number type."""
 
 
-def sources(kind: Kind, raw: Raw, width: int, targets: int) -> tuple[Source, ...]:
-    """What can be had of `width` numbers a row.
+def sources(kind: Kind, run: Run, width: int, targets: int) -> tuple[Source, ...]:
+    """The sources of a model that computes `width` numbers a row.
 
-    Probabilities of several `targets` are those that each is there; else one number is the probability of the second of two
-    classes, and several are those of all classes.
+    `width` equal to `targets` means one probability a target, that of the second of two classes. Otherwise there is one target, and
+    `width` is its number of classes.
     """
-    if kind != "probability":
-        return (Source(tuple(Output(kind, 0, target) for target in range(width)), lambda rows: raw(rows).astype(np.float64)),)
-    yes_or_no = width == targets
-    each = 2 if yes_or_no else width
-    probabilities = tuple(Output("probability", item, target) for target in range(targets) for item in range(each))
-    labels = tuple(Output("label", 0, target) for target in range(targets))
-
-    def of_all(rows: Any) -> NDArray[Any]:
-        """Shape (rows, targets, classes)."""
-        answers = raw(rows)
-        if yes_or_no:
-            return np.stack((1 - answers, answers), axis=2)  # In the library's type of number, as its own classifiers do it.
-        of_one: NDArray[Any] = answers[:, None, :]
-        return of_one
-
-    def beside(answers: NDArray[Any]) -> Matrix:
-        flat: Matrix = answers.reshape(len(answers), -1).astype(np.float64, copy=False)
-        return flat
-
-    def likeliest(answers: NDArray[Any]) -> Matrix:
-        places: Matrix = answers.argmax(2).astype(np.float64)
-        return places
-
-    def with_labels(rows: Any) -> Matrix:
-        answers = of_all(rows)
-        return np.hstack((likeliest(answers), beside(answers)))
-
-    return (
-        Source(probabilities, lambda rows: beside(of_all(rows))),
-        Source(labels, lambda rows: likeliest(of_all(rows))),
-        Source(labels + probabilities, with_labels),
-    )
+    if kind == "probability":
+        return _classifier_sources(run, width, targets)
+    return (Source(per_target(kind, width), lambda rows: run(rows).astype(np.float64)),)
 
 
 def classes_of(kind: Kind, targets: int) -> tuple[tuple[str, ...] | None, tuple[tuple[str, ...], ...]]:
-    """`classes` and `targets` of a Runtime, whose file names neither."""
+    """`classes` and `targets` of a Runtime whose file holds no names of either."""
     if kind != "probability":
         return (), ()
     return ((), (("0", "1"),) * targets) if targets > 1 else (None, ())
+
+
+def _classifier_sources(run: Run, width: int, targets: int) -> tuple[Source, ...]:
+    binary = width == targets
+    probabilities = several_probabilities([2 if binary else width] * targets)
+    labels = per_target("label", targets)
+
+    def computed(rows: Any) -> NDArray[Any]:
+        """Probabilities of shape (rows, targets, classes)."""
+        numbers = run(rows)
+        if binary:
+            return np.stack((1 - numbers, numbers), axis=2)  # In the library's number type, as its own classifiers compute it.
+        of_one_target: NDArray[Any] = numbers[:, None, :]
+        return of_one_target
+
+    def labels_and_probabilities(rows: Any) -> Matrix:
+        found = computed(rows)
+        return np.hstack((_likeliest(found), _flat(found)))
+
+    return (
+        Source(probabilities, lambda rows: _flat(computed(rows))),
+        Source(labels, lambda rows: _likeliest(computed(rows))),
+        Source(labels + probabilities, labels_and_probabilities),
+    )
+
+
+def _flat(probabilities: NDArray[Any]) -> Matrix:
+    """From shape (rows, targets, classes) to shape (rows, targets * classes)."""
+    flat: Matrix = probabilities.reshape(len(probabilities), -1).astype(np.float64, copy=False)
+    return flat
+
+
+def _likeliest(probabilities: NDArray[Any]) -> Matrix:
+    """Position of the likeliest class of each target, shape (rows, targets)."""
+    places: Matrix = probabilities.argmax(2).astype(np.float64)
+    return places

@@ -1,4 +1,4 @@
-"""A format of models: which files are of it, and what loads them."""
+"""The description of a model format: its files, its loader and its libraries."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 GROUP = "foretell.runtimes"
-"""The group of entry points by which a package brings formats: each has the format's name and is a Format."""
+"""Group of the entry points by which packages bring formats. An entry point is named like its format, and its value is a Format."""
 
 
 def _always(_data: bytes) -> bool:
@@ -15,27 +15,28 @@ def _always(_data: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What is known of a format before its library is imported."""
+    """A model format, described without importing its libraries."""
 
     suffixes: tuple[str, ...]
-    """Ends of the names of its files, each with its dot; empty for a format that is only ever made of another."""
+    """Suffixes of its files, each with its dot; empty for a format that only conversions write."""
     loader: str
-    """Where the function is that makes a Runtime of the bytes of a file, as "package.module:function". It is imported when it is
-    first needed, and raises ModelUnloadable for bytes that hold no model. The bytes are those that were added."""
+    """Function from the bytes of a file to a Runtime, as "package.module:function"; imported at its first use.
+
+    It raises ModelUnloadable for bytes that hold no model of the format. It gets only bytes whose digest is the recorded one."""
     libraries: tuple[str, ...] = ()
-    """Distributions whose versions are recorded with each model; those that are not installed are left out."""
+    """Distributions whose installed versions the manifest records."""
     bound_to: tuple[str, ...] = ()
-    """Those of them of which another minor version must not serve the model."""
+    """Those libraries that must have the recorded minor version to serve the model."""
     recognises: Callable[[bytes], bool] = _always
-    """Whether the bytes of a file with such a name are of this format, where others use the suffix too."""
+    """Whether the bytes of a file with one of the suffixes are of this format; needed if other formats share the suffix."""
     install: str = ""
-    """What is to be installed where the loader misses a library, as pip takes it."""
+    """Requirement that `pip install` takes if the loader lacks a library."""
     forks: bool = False
-    """Whether a process that has imported the loader may fork: its libraries begin no threads, which would then be missing."""
+    """Whether a process that has imported the loader may fork: its libraries start no threads, which a fork would lose."""
 
     @property
     def versions(self) -> dict[str, str]:
-        """The installed libraries and their versions."""
+        """The installed version of each library; a library that is not installed is left out."""
         found = {}
         for library in self.libraries:
             with suppress(PackageNotFoundError):

@@ -1,4 +1,4 @@
-"""Which formats there are: those that Foretell brings, and those of the packages that are installed beside it."""
+"""All model formats: those that Foretell brings, and those that installed packages bring."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,48 +12,46 @@ from grpc_server.runtimes.formats.built_in import ENTRY_POINTS
 from grpc_server.runtimes.formats.format import GROUP, Format
 from grpc_server.runtimes.runtime import Runtime
 
-_REASON = 200
-"""Characters of a foreign exception that are shown."""
+_MAX_REASON = 200
+"""Characters of another package's exception that an error shows."""
 
 
-def format_of(file: Path, data: bytes, wanted: str = "") -> str:
-    """Name of the format of a file with these bytes: the `wanted` one, or what it is recognised as.
+def format_of(file: Path, data: bytes, format_name: str = "") -> str:
+    """Name of the format of a file with the bytes `data`: `format_name` if given, else the one that recognises it.
 
-    Raises ModelUnloadable where it is none, or may be several.
+    Raises ModelUnloadable if no format or several recognise the file, or none has the given name.
     """
-    if wanted:
-        format_named(wanted)
-        return wanted
-    known, broken = _known()
-    fit = [name for name, each in known.items() if file.suffix in each.suffixes]
-    found = [name for name in fit if _holds(known[name].recognises, data)]
-    if len(found) > 1:
-        choice = " or ".join(f"--format {name}" for name in found)
-        raise ModelUnloadable(f"{file.name} may be {' and '.join(map(_whose, found))}", f"pass {choice}")
-    if found:
+    if format_name:
+        format_named(format_name)
+        return format_name
+    formats, broken = _usable_formats()
+    by_suffix = [name for name, each in formats.items() if file.suffix in each.suffixes]
+    found = [name for name in by_suffix if _recognises(formats[name], data)]
+    if len(found) == 1:
         return found[0]
-    if fit:
-        raise ModelUnloadable(
-            f"{file.name} holds no model of {' or '.join(fit)}, as its name would have it",
-            "pass the file that holds the trained model",
-        )
-    suffixes = ", ".join(suffix for each in known.values() for suffix in each.suffixes)
+    if found:
+        options = " or ".join(f"--format {name}" for name in found)
+        raise ModelUnloadable(f"{file.name} may be {' and '.join(map(_with_owner, found))}", f"pass {options}")
+    if by_suffix:
+        reason = f"{file.name} holds no model of {' or '.join(by_suffix)}, as its suffix says"
+        raise ModelUnloadable(reason, "pass the file that holds the trained model")
+    suffixes = ", ".join(suffix for each in formats.values() for suffix in each.suffixes)
     raise ModelUnloadable("; ".join([f"{file.name} is none of {suffixes}", *broken]))
 
 
 def format_named(name: str) -> Format:
-    """The format of this name. Raises ModelUnloadable where there is none, or two, or its package is broken."""
-    declared = [point for point in _declared() if point.name == name]
+    """The format of a name. Raises ModelUnloadable if no package or several bring it, or its package cannot be imported."""
+    declared = [point for point in _entry_points() if point.name == name]
     if not declared:
-        names = sorted({point.name for point in _declared()})
+        names = sorted({point.name for point in _entry_points()})
         raise ModelUnloadable(f"the format {name!r} is none of {', '.join(names)}", "install the package that brings it")
-    return _loaded(declared)
+    return _format_of_entry_point(declared)
 
 
 def load(format_name: str, artifact: bytes) -> Runtime:
-    """Load an artifact of a known format. Raises ModelUnloadable.
+    """Load an artifact. Raises ModelUnloadable.
 
-    The caller has verified the bytes: a joblib artifact runs code while it is loaded.
+    Only for bytes whose digest has been verified: a joblib artifact runs code when it is loaded.
     """
     loader = loader_of(format_name)
     try:
@@ -61,28 +59,27 @@ def load(format_name: str, artifact: bytes) -> Runtime:
             return loader(artifact)
     except ModelError:
         raise
-    except Exception as error:  # Of a foreign format.
+    except Exception as error:  # The loader of another package may raise anything.
         raise ModelUnloadable(f"the {format_name} artifact does not load ({_reason(error)})") from error
 
 
 def loader_of(format_name: str) -> Callable[[bytes], Runtime]:
-    """What loads the format; its libraries are then imported. Raises ModelUnloadable."""
+    """The loader of a format, whose libraries are then imported. Raises ModelUnloadable."""
     chosen = format_named(format_name)
     with needing(format_name, chosen.install):
         try:
             loader: Callable[[bytes], Runtime] = EntryPoint(format_name, chosen.loader, GROUP).load()
         except ModuleNotFoundError:
             raise
-        except Exception as error:
-            raise ModelUnloadable(
-                f"what loads the format {format_name!r} cannot be imported ({_reason(error)})", "repair the package that brings it"
-            ) from error
+        except Exception as error:  # Importing another package may raise anything.
+            reason = f"the loader of the format {format_name!r} cannot be imported ({_reason(error)})"
+            raise ModelUnloadable(reason, "repair the package that brings it") from error
     return loader
 
 
 @contextmanager
 def needing(format_name: str, install: str) -> Iterator[None]:
-    """Raises ModelUnloadable, with what to install, where a library is missing."""
+    """Turn ModuleNotFoundError of the block into ModelUnloadable with the requirement to install."""
     try:
         yield
     except ModuleNotFoundError as missing:
@@ -91,45 +88,45 @@ def needing(format_name: str, install: str) -> Iterator[None]:
 
 
 @cache
-def _declared() -> tuple[EntryPoint, ...]:
-    """Those of other packages by the packages' names: a folder lists them in any order."""
+def _entry_points() -> tuple[EntryPoint, ...]:
+    """Our own, then those of packages, sorted by package since file systems list packages in any order."""
     return (*ENTRY_POINTS, *sorted(entry_points(group=GROUP), key=_owner))
 
 
-def _known() -> tuple[dict[str, Format], list[str]]:
-    """All formats that can be used, by name, and what is wrong with the others."""
-    known, broken = {}, []
-    for name in dict.fromkeys(point.name for point in _declared()):
+def _usable_formats() -> tuple[dict[str, Format], list[str]]:
+    """The formats by name, and the error text of each that cannot be used."""
+    usable, broken = {}, []
+    for name in dict.fromkeys(point.name for point in _entry_points()):
         try:
-            known[name] = format_named(name)
+            usable[name] = format_named(name)
         except ModelUnloadable as error:
             broken.append(str(error))
-    return known, broken
+    return usable, broken
 
 
-def _loaded(declared: list[EntryPoint]) -> Format:
+def _format_of_entry_point(declared: list[EntryPoint]) -> Format:
     name = declared[0].name
     if len(declared) > 1:
         owners = " and ".join(map(_owner, declared))
         raise ModelUnloadable(f"the format {name!r} is brought by {owners}", "uninstall all of them but one")
     try:
         found: Any = declared[0].load()
-    except Exception as error:  # Whatever the import of a foreign package may raise.
-        raise ModelUnloadable(f"{_whose(name)} cannot be imported ({_reason(error)})", "repair or uninstall it") from error
+    except Exception as error:  # Importing another package may raise anything.
+        raise ModelUnloadable(f"{_with_owner(name)} cannot be imported ({_reason(error)})", "repair or uninstall it") from error
     if not isinstance(found, Format):
-        raise ModelUnloadable(f"{_whose(name)} is {type(found).__name__} and no Format", "repair or uninstall it")
+        raise ModelUnloadable(f"{_with_owner(name)} is {type(found).__name__} and no Format", "repair or uninstall it")
     return found
 
 
-def _holds(recognises: Callable[[bytes], bool], data: bytes) -> bool:
+def _recognises(chosen: Format, data: bytes) -> bool:
     try:
-        return bool(recognises(data))
-    except Exception:  # Of a foreign format: it has not recognised it.
+        return bool(chosen.recognises(data))
+    except Exception:  # The recogniser of another package may raise anything.
         return False
 
 
-def _whose(name: str) -> str:
-    owners = [_owner(point) for point in _declared() if point.name == name]
+def _with_owner(name: str) -> str:
+    owners = [_owner(point) for point in _entry_points() if point.name == name]
     return f"the format {name!r} of {' and '.join(owners)}"
 
 
@@ -138,4 +135,4 @@ def _owner(point: EntryPoint) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:_REASON]}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_MAX_REASON]}"

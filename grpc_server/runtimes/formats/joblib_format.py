@@ -1,11 +1,14 @@
-"""joblib: a pickle, which runs code when it is loaded. Only bytes whose digest the operator recorded may come here."""
+"""joblib files (https://joblib.readthedocs.io): pickles, which run code when they are loaded.
+
+Load only bytes whose digest the repository has recorded.
+"""
 
 import io
 from typing import Any
 
 import joblib
 
-from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime, unloadable
+from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime, unpickling
 
 
 def load(artifact: bytes) -> EstimatorRuntime:
@@ -14,10 +17,10 @@ def load(artifact: bytes) -> EstimatorRuntime:
 
 
 def load_estimator(artifact: bytes) -> tuple[Any, str]:
-    """Unpickle whatever the bytes hold; the version of scikit-learn that it was fitted with, where it is not the installed one.
+    """The unpickled object, and the version of scikit-learn that trained it; empty if that is the installed version.
 
     Raises ModelUnloadable.
     """
-    with unloadable("joblib") as fitting:
+    with unpickling("joblib") as unpickled:
         estimator = joblib.load(io.BytesIO(artifact))
-    return estimator, fitting.version
+    return estimator, unpickled.sklearn_version

@@ -1,46 +1,72 @@
-"""Libraries in C that Python packages hold, called without these: they import pandas and scikit-learn, and double a row's time."""
+"""C libraries inside Python packages, called without importing the package.
+
+Importing XGBoost or LightGBM also imports pandas and scikit-learn, and their Python code makes one row take three times as long.
+"""
 
 import ctypes
 import os
+import re
+import weakref
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from grpc_server.errors import ModelUnloadable
+from grpc_server.rows.mixed_rows import Dtype
+
+_CODE_LOCATION = re.compile(r"^\[[\d:]+\] \S+: |\s*Stack trace:.*", re.DOTALL)
+"""Parts of an error text that only a developer of the library needs."""
 
 
-def library(package: str, error: str, signatures: Mapping[str, Sequence[Any]]) -> ctypes.CDLL:
-    """The library in the folder `lib` of a package, which is found without being imported.
+class NativeLibrary:
+    """The C library in the folder `lib` of a Python package. As thread-safe as the library itself."""
 
-    `error` is its function that words the last failure; `signatures` are the arguments of what is called. Raises
-    ModuleNotFoundError where the package is not installed.
-    """
+    def __init__(self, package: str, last_error: str, signatures: Mapping[str, Sequence[Any]]) -> None:
+        """`last_error` names the function that returns the last error's text; `signatures` holds argument types by function.
+
+        Raises ModuleNotFoundError if the package is not installed.
+        """
+        self._package = package
+        self._library = ctypes.CDLL(str(_library_file(package)))
+        self._last_error = getattr(self._library, last_error)
+        self._last_error.restype = ctypes.c_char_p
+        for name, arguments in signatures.items():
+            getattr(self._library, name).argtypes = arguments
+
+    def call(self, function: str, *arguments: object) -> None:
+        """Call a function that returns 0 on success. Raises ModelUnloadable with the library's error text."""
+        if getattr(self._library, function)(*arguments):
+            text = _CODE_LOCATION.sub("", self._last_error().decode("utf-8", "replace"))
+            raise ModelUnloadable(f"{self._package}: {' '.join(text.split())[:200]}")
+
+    def free_with(self, owner: object, function: str, handle: ctypes.c_void_p) -> None:
+        """Call `function` with `handle` when `owner` is garbage-collected."""
+        weakref.finalize(owner, getattr(self._library, function), handle)
+
+
+def _library_file(package: str) -> Path:
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise ModuleNotFoundError(f"No module named {package!r}", name=package)
-    (path,) = (Path(found.submodule_search_locations[0]) / "lib").glob(f"*{package}.*")
-    loaded = ctypes.CDLL(str(path))
-    getattr(loaded, error).restype = ctypes.c_char_p
-    for name, arguments in signatures.items():
-        getattr(loaded, name).argtypes = arguments
-    return loaded
+    (file,) = (Path(found.submodule_search_locations[0]) / "lib").glob(f"*{package}.*")
+    return file
 
 
 def threads() -> int:
-    """How many threads a run may use: one where calls are taken in, what the pool has said in a worker (see child.py)."""
-    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return max(1, int(said)) if said.isdecimal() else 1
+    """Threads that one run may use: `OMP_NUM_THREADS`, which the pool sets in a worker, or else one."""
+    stated = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return max(1, int(stated)) if stated.isdecimal() else 1
 
 
 def check_width(columns: int, width: int) -> None:
-    """Raises ValueError for rows of another width than the model's: a library in C would read on behind them."""
+    """Raises ValueError for rows of another width than the model's: a C library would read beyond their end."""
     if columns != width:
         raise ValueError(f"rows of {columns} columns for a model of {width}")
 
 
-def check_plain(library: str, names: Sequence[str]) -> None:
-    """`names` are the types of the columns. Raises ModelUnloadable where some are no numbers."""
-    for place, name in enumerate(names):
-        if name != "float64":
-            raise ModelUnloadable(f"{library} takes numbers, but the column {place} is {name}", "encode it in training")
+def check_numbers(library: str, dtypes: Sequence[Dtype]) -> None:
+    """Raises ModelUnloadable, with `library` in its text, if a column is not float64."""
+    for place, dtype in enumerate(dtypes):
+        if not dtype.is_plain:
+            raise ModelUnloadable(f"{library} takes numbers, but the column {place} is {dtype.name}", "encode it in training")

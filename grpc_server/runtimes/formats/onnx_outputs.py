@@ -1,4 +1,4 @@
-"""What the outputs of an ONNX graph say of a row: probabilities, labels or values."""
+"""The sources of an ONNX graph: which of its outputs are probabilities, labels or values."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,128 +14,158 @@ from grpc_server.rows.outputs import Source, per_target, several_probabilities
 from grpc_server.runtimes.runtime import Classes
 
 Run = Callable[[list[str], Matrix], list[Any]]
-"""From the names of outputs and rows to the outputs."""
+"""From names of outputs and rows to the values of these outputs."""
 
-NUMBERS = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+NUMBER_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 
-_MAPS = {"seq(map(string,tensor(float)))", "seq(map(int64,tensor(float)))"}
-_LISTS = {"seq(tensor(float))", "seq(tensor(double))"}
-_LABELS = {"tensor(int64)", "tensor(string)"}
+_MAP_TYPES = {"seq(map(string,tensor(float)))", "seq(map(int64,tensor(float)))"}
+_LIST_TYPES = {"seq(tensor(float))", "seq(tensor(double))"}
+_LABEL_TYPES = {"tensor(int64)", "tensor(string)"}
+
+_MAX_ROUNDING = 1e-3
+"""Largest difference between 1 and the sum of a row's probabilities: float32 rounds."""
+
+_Positions = Callable[[NDArray[Any]], Matrix]
+"""From the labels of rows to the positions of their classes, shape (rows,)."""
 
 
-class Outputs:
-    """The one output that holds numbers, and the one that holds labels, where there are such.
+class GraphOutputs:
+    """The output of a graph that holds numbers, and the one that holds labels; either may be missing.
 
-    Numbers are probabilities where there are labels beside them or `told` are the classes of each target, or else where those of
-    each row add up to 1; where they do not, they are the value of each target. Beside labels they may be something else, which
-    nobody knows. Several targets have their probabilities in a tensor of [targets, rows, classes], in a sequence of tensors, or, of
-    labels that are there or not, in a tensor of [rows, targets].
+    The numbers are probabilities if the classes of each target are stated or there are labels, or else if those of each row add up
+    to 1. Otherwise they are the values of a regressor, one a target; beside labels they are unknown, and unused. Probabilities of
+    several targets are a tensor of [targets, rows, classes], a sequence of tensors, or, for labels that are present or absent, a
+    tensor of [rows, targets].
     """
 
-    def __init__(self, outputs: list[Any], run: Run, width: int, told: Classes | None) -> None:
-        """`told` holds an empty tuple for a regressor, and is None where nothing is known. Raises ModelUnloadable."""
+    def __init__(self, outputs: list[Any], run: Run, width: int, stated: Classes | None) -> None:
+        """`stated` are the class names of each target, an empty tuple for a regressor, None if the file states nothing.
+
+        Raises ModelUnloadable for a graph that is no classifier or regressor.
+        """
         self._run = run
-        self._numbers = _name(outputs, _is_numbers, "numbers")
-        self._labels = _name(outputs, lambda output: output.type in _LABELS, "labels")
+        self._numbers = _only_output(outputs, _holds_numbers, "numbers")
+        self._labels = _only_output(outputs, lambda output: output.type in _LABEL_TYPES, "labels")
         if self._numbers is None and self._labels is None:
-            raise ModelUnloadable(
-                f"no onnx output is numbers or labels, among {_listed(outputs)}", "export one, of [rows, numbers]"
-            )
-        tried = np.array([[0.0], [1.0], [-1.0]]).repeat(width, 1)
-        first = run([self._numbers], tried[:1])[0] if self._numbers else []
-        self.keys = list(first[0]) if isinstance(first, list) and isinstance(first[0], dict) else None
-        """The classes of a ZipMap."""
-        self._targets = run([self._labels], tried)[0].reshape(3, -1).shape[1] if self._labels else 0
-        self._told = [len(each) for each in told or () if each]
-        parts = self._parts(run([self._numbers], tried)[0]) if self._numbers else []
-        self._counts = [part.shape[1] for part in parts]
-        strange = [total for part in parts for total in part.sum(1).tolist() if abs(total - 1) > 1e-3]  # One may well be NaN.
-        several = bool(parts) and min(self._counts) > 1 and len(parts) == max(self._targets, 1 if self._labels else len(parts))
-        self.gives_probabilities = several and not strange and told != [()]
-        if self.gives_probabilities and self._told not in ([], self._counts):
-            raise ModelUnloadable(
-                f"the onnx output {self._numbers} has {self._counts[0]} classes, foretell.classes names {self._told[0]}",
-                "name each class there",
-            )
-        if self._told and not self.gives_probabilities and not self._labels:
-            total = f" adds up to {strange[0]:g}, not to 1" if strange else f" has {min(self._counts)} numbers a row"
-            raise ModelUnloadable(f"the onnx output {self._numbers}{total}: these are no probabilities", "export those")
-        self.is_regressor = not self._labels and not self.gives_probabilities
+            listed = _list(outputs)
+            raise ModelUnloadable(f"no onnx output is numbers or labels, among {listed}", "export one, of [rows, numbers]")
+        probe = np.array([[0.0], [1.0], [-1.0]]).repeat(width, 1)
+        self.keys = self._zipmap_keys(probe[:1])
+        """The classes of a ZipMap; None for numbers of another type."""
+        self._targets = run([self._labels], probe)[0].reshape(3, -1).shape[1] if self._labels else 0
+        self._stated_counts = [len(names) for names in stated or () if names]
+        by_target = self._by_target(run([self._numbers], probe)[0]) if self._numbers else []
+        self._class_counts = [numbers.shape[1] for numbers in by_target]
+        wrong_sums = _sums_other_than_one(by_target)
+        self._gives_probabilities = self._has_all_targets() and not wrong_sums and stated != [()]
+        self._check_stated_classes(wrong_sums)
+        self.is_regressor = not self._labels and not self._gives_probabilities
 
     def sources(self, classes: Classes) -> tuple[Source, ...]:
-        """What the graph can say; `classes` are those of each target, or those of all."""
+        """The graph's sources; `classes` are the class names of each target, or one list for all targets."""
         if self.is_regressor:
-            return (Source(per_target("value", sum(self._counts)), self._values),)
-        of_all, found = several_probabilities(self._counts), []
-        if self.gives_probabilities:
-            found.append(Source(of_all, self._probabilities))
+            return (Source(per_target("value", sum(self._class_counts)), self._values),)
+        probabilities, found = several_probabilities(self._class_counts), []
+        if self._gives_probabilities:
+            found.append(Source(probabilities, self._probabilities))
         if self._labels:
             labels = per_target("label", self._targets)
-            places = [_places(classes[target % len(classes)]) for target in range(self._targets)]
-            found.append(Source(labels, lambda rows: self._label(places, rows)))
-            if self.gives_probabilities:
-                found.append(Source(labels + of_all, lambda rows: self._both(places, rows)))
+            positions = [_class_positions(classes[target % len(classes)]) for target in range(self._targets)]
+            found.append(Source(labels, lambda rows: self._label_positions(positions, rows)))
+            if self._gives_probabilities:
+                found.append(Source(labels + probabilities, lambda rows: self._labels_and_probabilities(positions, rows)))
         return tuple(found)
 
+    def _zipmap_keys(self, row: Matrix) -> list[Any] | None:
+        first = self._run([self._numbers], row)[0] if self._numbers else []
+        return list(first[0]) if isinstance(first, list) and isinstance(first[0], dict) else None
+
+    def _has_all_targets(self) -> bool:
+        """Whether each target has the numbers of at least two classes."""
+        targets = max(self._targets, 1) if self._labels else len(self._class_counts)
+        return bool(self._class_counts) and min(self._class_counts) > 1 and len(self._class_counts) == targets
+
+    def _check_stated_classes(self, wrong_sums: list[float]) -> None:
+        if not self._stated_counts:
+            return
+        if self._gives_probabilities:
+            if self._stated_counts != self._class_counts:
+                given, stated = self._class_counts[0], self._stated_counts[0]
+                reason = f"the onnx output {self._numbers} has {given} classes, foretell.classes names {stated}"
+                raise ModelUnloadable(reason, "name each class there")
+        elif not self._labels:
+            cause = f"adds up to {wrong_sums[0]:g}, not to 1" if wrong_sums else f"has {min(self._class_counts)} numbers a row"
+            raise ModelUnloadable(f"the onnx output {self._numbers} {cause}: these are no probabilities", "export those")
+
     def _values(self, rows: Matrix) -> Matrix:
-        return np.hstack(self._parts(self._run([self._numbers or ""], rows)[0]))
+        """Shape (rows, targets)."""
+        return np.hstack(self._by_target(self._run([self._numbers or ""], rows)[0]))
 
     def _probabilities(self, rows: Matrix) -> Matrix:
-        return _joined(self._parts(self._run([self._numbers or ""], rows)[0]))
+        """Shape (rows, classes of all targets)."""
+        return _joined(self._by_target(self._run([self._numbers or ""], rows)[0]))
 
-    def _label(self, places: list[Callable[[NDArray[Any]], Matrix]], rows: Matrix) -> Matrix:
-        return _placed(places, self._run([self._labels or ""], rows)[0])
+    def _label_positions(self, positions: list[_Positions], rows: Matrix) -> Matrix:
+        """Shape (rows, targets)."""
+        return _positions_by_target(positions, self._run([self._labels or ""], rows)[0])
 
-    def _both(self, places: list[Callable[[NDArray[Any]], Matrix]], rows: Matrix) -> Matrix:
+    def _labels_and_probabilities(self, positions: list[_Positions], rows: Matrix) -> Matrix:
         labels, numbers = self._run([self._labels or "", self._numbers or ""], rows)
-        return np.hstack((_placed(places, labels), _joined(self._parts(numbers))))
+        return np.hstack((_positions_by_target(positions, labels), _joined(self._by_target(numbers))))
 
-    def _parts(self, answer: Any) -> list[Matrix]:
-        """What is said of each target, shape (n, numbers)."""
+    def _by_target(self, numbers: Any) -> list[Matrix]:
+        """For each target, shape (rows, classes)."""
         if self.keys is not None:
-            return [np.array([[row[key] for key in self.keys] for row in answer], np.float64)]
-        if isinstance(answer, list) or answer.ndim == 3:
-            counts = self._told or [part.shape[1] for part in answer]  # A tensor is as wide as the target of most classes.
-            return [np.asarray(part[:, :count], np.float64) for count, part in zip(counts, answer, strict=True)]
-        matrix: Matrix = (answer if answer.ndim == 2 else answer.reshape(len(answer), -1)).astype(np.float64)
+            return [np.array([[row[key] for key in self.keys] for row in numbers], np.float64)]
+        if isinstance(numbers, list) or numbers.ndim == 3:
+            counts = self._stated_counts or [part.shape[1] for part in numbers]  # A tensor is as wide as the largest target.
+            return [np.asarray(part[:, :count], np.float64) for count, part in zip(counts, numbers, strict=True)]
+        matrix: Matrix = (numbers if numbers.ndim == 2 else numbers.reshape(len(numbers), -1)).astype(np.float64)
         if self._targets > 1 and matrix.shape[1] == self._targets:
-            return [np.column_stack((1 - there, there)) for there in matrix.T]
+            return [np.column_stack((1 - present, present)) for present in matrix.T]
         return [matrix]
 
 
-def _joined(parts: list[Matrix]) -> Matrix:
-    joined = np.hstack(parts) if len(parts) > 1 else parts[0]
-    # A graph adds in float32, so that a certain class may come out as 1.0000001, which is no probability.
-    return clipped(joined)
+def _sums_other_than_one(by_target: list[Matrix]) -> list[float]:
+    """The sums that no probabilities have. NaN is not among them: a graph may give it for made-up rows."""
+    sums = [total for numbers in by_target for total in numbers.sum(1).tolist()]
+    return [total for total in sums if abs(total - 1) > _MAX_ROUNDING]
 
 
-def _placed(places: list[Callable[[NDArray[Any]], Matrix]], labels: NDArray[Any]) -> Matrix:
-    return np.column_stack([place(column) for place, column in zip(places, labels.reshape(len(labels), -1).T, strict=True)])
+def _joined(by_target: list[Matrix]) -> Matrix:
+    """Probabilities side by side. A graph adds in float32, so that 1.0000001 may come out, which no contract takes."""
+    return clipped(np.hstack(by_target) if len(by_target) > 1 else by_target[0])
 
 
-def _places(classes: Sequence[str]) -> Callable[[NDArray[Any]], Matrix]:
-    """From labels to the places of their classes: by name, or, of a number where the names are none, the number is the place."""
+def _positions_by_target(positions: list[_Positions], labels: NDArray[Any]) -> Matrix:
+    columns = labels.reshape(len(labels), -1).T
+    return np.column_stack([position(column) for position, column in zip(positions, columns, strict=True)])
+
+
+def _class_positions(classes: Sequence[str]) -> _Positions:
+    """A text label is a class name. An integer label is a class name too if all names are integers, or else the position itself."""
     numbers = integers(Target("", tuple(classes)))
     by_name = {name: place for place, name in enumerate(classes)}
     by_number = {number: place for place, number in enumerate(numbers or range(len(classes)))}
 
-    def place(labels: NDArray[Any]) -> Matrix:
+    def positions(labels: NDArray[Any]) -> Matrix:
         known: dict[Any, int] = by_name if labels.dtype == object else by_number
         return np.array([known[label] for label in labels.tolist()], np.float64)
 
-    return place
+    return positions
 
 
-def _is_numbers(output: Any) -> bool:
-    return output.type in _MAPS | _LISTS or (output.type in NUMBERS and len(output.shape) in (1, 2, 3))
+def _holds_numbers(output: Any) -> bool:
+    return output.type in _MAP_TYPES | _LIST_TYPES or (output.type in NUMBER_TYPES and len(output.shape) in (1, 2, 3))
 
 
-def _name(outputs: list[Any], fits: Callable[[Any], bool], what: str) -> str | None:
+def _only_output(outputs: list[Any], fits: Callable[[Any], bool], kind: str) -> str | None:
+    """The name of the only output that fits; None if none does. Raises ModelUnloadable if several do."""
     found = [output for output in outputs if fits(output)]
     if len(found) > 1:
-        raise ModelUnloadable(f"{len(found)} onnx outputs are {what}, among {_listed(outputs)}", "export one")
+        raise ModelUnloadable(f"{len(found)} onnx outputs are {kind}, among {_list(outputs)}", "export one")
     return str(found[0].name) if found else None
 
 
-def _listed(outputs: list[Any]) -> str:
+def _list(outputs: list[Any]) -> str:
     return ", ".join(f"{each.name}: {each.type}" for each in outputs[:5])

@@ -1,16 +1,16 @@
-"""skops: a zip of plain parts that runs no code when it is loaded (https://skops.readthedocs.io/en/stable/persistence.html)."""
+"""skops files (https://skops.readthedocs.io/en/stable/persistence.html): zips of plain parts, which run no code when loaded."""
 
 from typing import Any
 
 import skops.io
 
 from grpc_server.errors import ModelUnloadable
-from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime, unloadable
+from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime, unpickling
 
 
 def load(artifact: bytes) -> EstimatorRuntime:
-    """Load a model of trusted types only. Raises ModelUnloadable."""
-    with unloadable("skops") as fitting:
+    """Load a model that consists of types that skops trusts. Raises ModelUnloadable."""
+    with unpickling("skops") as unpickled:
         untrusted = skops.io.get_untrusted_types(data=artifact)
         if untrusted:
             raise ModelUnloadable(
@@ -18,15 +18,15 @@ def load(artifact: bytes) -> EstimatorRuntime:
                 "save it with joblib, if you trust them",
             )
         estimator = skops.io.loads(artifact, trusted=[])
-    return EstimatorRuntime(estimator, fitting.version)
+    return EstimatorRuntime(estimator, unpickled.sklearn_version)
 
 
 def dump(estimator: Any) -> tuple[bytes | None, str]:
-    """The estimator as skops and why; None where skops cannot hold it without untrusted types."""
+    """The estimator as a skops file, and the reason; None if skops cannot hold it without untrusted types."""
     try:
         data: bytes = skops.io.dumps(estimator)
         untrusted = skops.io.get_untrusted_types(data=data)
-    except Exception as error:  # skops documents no exceptions for what it cannot hold.
+    except Exception as error:  # skops documents no exceptions.
         return None, f"skops cannot hold it ({type(error).__name__})"
     if untrusted:
         return None, f"skops does not trust {', '.join(untrusted[:5])}"

@@ -1,11 +1,11 @@
-"""Ensembles of trees, run by treelite (https://treelite.readthedocs.io): nothing of scikit-learn is imported to serve them.
+"""Tree ensembles in treelite checkpoints, run by treelite (https://treelite.readthedocs.io) through its C interface.
 
-The library is called through its C interface, because the Python package around it imports scipy, and doubles the time of one row.
+Serving them imports nothing of scikit-learn. The Python package would import scipy and double the time of one row.
 """
 
 import ctypes
-import weakref
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype, Matrix, Rows
 from grpc_server.rows.outputs import Source, per_target, several_probabilities
-from grpc_server.runtimes.formats import native_library
+from grpc_server.runtimes.formats.native_library import NativeLibrary, check_width
 from grpc_server.runtimes.runtime import Classes
 
 _HANDLE = ctypes.c_void_p
@@ -28,44 +28,41 @@ _SIGNATURES = {
     "TreeliteGetInputType": (_HANDLE, _HANDLE),
     "TreeliteGetHeaderField": (_HANDLE, ctypes.c_char_p, _HANDLE),
 }
-"""The arguments of what is called (treelite/c_api.h); whatever is written to is passed by reference."""
+"""Argument types by function; results are written to handles."""
 
 _REGRESSOR, _CLASSIFIERS = 1, (0, 2)
-"""Kinds of task (treelite/enum/task_type.h): a regressor, a classifier of two classes, and one of several."""
+"""Task types of treelite/enum/task_type.h: a regressor, a classifier of two classes, and one of several."""
+
+_MAX_ROUNDING = 1e-3
+"""Largest difference between 1 and the sum of a row's probabilities: float32 rounds."""
 
 
-_ROUNDED = 1e-3
-"""How far from 1 the probabilities of a row may add up to: float32 rounds."""
-
-
-class _Field(ctypes.Structure):
-    """An array in the head of a model."""
+class _HeaderField(ctypes.Structure):
+    """An array in the header of a model."""
 
     _fields_ = (("buf", ctypes.c_void_p), ("format", ctypes.c_char_p), ("itemsize", ctypes.c_size_t), ("nitem", ctypes.c_size_t))
 
 
 class TreesRuntime:
-    """An ensemble that compares and adds in its own type of number: float64 as scikit-learn does, or float32 as XGBoost does."""
+    """An ensemble of trees. It compares and adds in its own number type: float64 from scikit-learn, float32 from XGBoost."""
 
     columns: tuple[str, ...] | None = None
     targets: tuple[tuple[str, ...], ...] = ()
 
     def __init__(self, artifact: bytes) -> None:
-        """Raises ModelUnloadable when treelite cannot read the bytes."""
+        """Raises ModelUnloadable for bytes that hold no trees, or trees that are no regressor and give no probabilities."""
         self._library = _library()
         self._model, self._config = _HANDLE(), _HANDLE()
-        self._call("TreeliteDeserializeModelFromBytes", artifact, len(artifact), ctypes.byref(self._model))
-        weakref.finalize(self, self._library.TreeliteFreeModel, self._model)
-        self._call("TreeliteGTILParseConfig", _CONFIG, ctypes.byref(self._config))
-        weakref.finalize(self, self._library.TreeliteGTILDeleteConfig, self._config)
-        number = ctypes.c_char_p()
-        self._call("TreeliteGetInputType", self._model, ctypes.byref(number))
-        self._number = number.value or b""
+        self._library.call("TreeliteDeserializeModelFromBytes", artifact, len(artifact), ctypes.byref(self._model))
+        self._library.free_with(self, "TreeliteFreeModel", self._model)
+        self._library.call("TreeliteGTILParseConfig", _CONFIG, ctypes.byref(self._config))
+        self._library.free_with(self, "TreeliteGTILDeleteConfig", self._config)
+        self._dtype = self._number_type()
         width = ctypes.c_int()
-        self._call("TreeliteQueryNumFeature", self._model, ctypes.byref(width))
+        self._library.call("TreeliteQueryNumFeature", self._model, ctypes.byref(width))
         self.width = width.value
-        self._counts = self._field("num_class", ctypes.c_int32)
-        (task,) = self._field("task_type", ctypes.c_uint8)
+        self._class_counts = self._header("num_class", ctypes.c_int32)
+        (task,) = self._header("task_type", ctypes.c_uint8)
         if task not in (_REGRESSOR, *_CLASSIFIERS):
             raise ModelUnloadable("the trees are neither a classifier nor a regressor", "train one of these")
         self.classes: tuple[str, ...] | None = () if task == _REGRESSOR else None
@@ -74,67 +71,72 @@ class TreesRuntime:
 
     def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes = ()) -> tuple[Source, ...]:  # noqa: ARG002
         """See Runtime. The label of a classifier is its likeliest class."""
-        targets = len(self._counts)
+        targets = len(self._class_counts)
         if self.classes == ():
             return (Source(per_target("value", targets), self._values),)
-        of_all = several_probabilities([max(count, 2) for count in self._counts])
+        probabilities = several_probabilities([max(count, 2) for count in self._class_counts])
         labels = per_target("label", targets)
         return (
-            Source(of_all, lambda rows: np.hstack(self._probabilities(rows))),
+            Source(probabilities, lambda rows: np.hstack(self._probabilities(rows))),
             Source(labels, lambda rows: _likeliest(self._probabilities(rows))),
-            Source(labels + of_all, lambda rows: _with_likeliest(self._probabilities(rows))),
+            Source(labels + probabilities, lambda rows: _labels_and_probabilities(self._probabilities(rows))),
         )
 
     def _values(self, rows: Matrix) -> Matrix:
-        return self._run(rows)[:, :, 0]
+        """Shape (rows, targets)."""
+        return self._predict(rows)[:, :, 0]
 
     def _probabilities(self, rows: Matrix) -> list[Matrix]:
-        """Of the classes of each target, shape (n, classes)."""
-        answers = self._run(rows)
-        found = (answers[:, target, :count] for target, count in enumerate(self._counts))
-        return [each if each.shape[1] > 1 else np.hstack((1 - each, each)) for each in found]
+        """For each target, shape (rows, classes)."""
+        answers = self._predict(rows)
+        by_target = (answers[:, target, :count] for target, count in enumerate(self._class_counts))
+        return [each if each.shape[1] > 1 else np.hstack((1 - each, each)) for each in by_target]
 
-    def _run(self, rows: Matrix) -> NDArray[np.float64]:
-        """Shape (n, targets, classes), of as many classes as any target has."""
-        rows = np.ascontiguousarray(rows, self._number.decode())
-        if rows.shape[1] != self.width:  # The library would read on behind the rows.
-            raise ValueError(f"rows of {rows.shape[1]} columns for trees of {self.width}")
-        outputs = np.zeros((len(rows), len(self._counts), max(self._counts)), rows.dtype)
-        facts = self._number, len(rows), outputs.ctypes.data, self._config
-        self._call("TreeliteGTILPredict", self._model, rows.ctypes.data, *facts)
-        return outputs.astype(np.float64, copy=False)
+    def _predict(self, rows: Matrix) -> NDArray[np.float64]:
+        """Shape (rows, targets, classes), with the number of classes of the target that has most."""
+        rows = np.ascontiguousarray(rows, self._dtype.decode())
+        check_width(rows.shape[1], self.width)
+        answers = np.zeros((len(rows), len(self._class_counts), max(self._class_counts)), rows.dtype)
+        arguments = rows.ctypes.data, self._dtype, len(rows), answers.ctypes.data, self._config
+        self._library.call("TreeliteGTILPredict", self._model, *arguments)
+        return answers.astype(np.float64, copy=False)
 
     def _check_probabilities(self) -> None:
-        """Raises ModelUnloadable where the trees give something else of a row, such as margins."""
+        """Raises ModelUnloadable if the trees give other numbers than probabilities, such as margins."""
         for each in self._probabilities(np.zeros((1, self.width))):
-            if not (np.all((each >= 0) & (each <= 1)) and abs(each.sum() - 1) < _ROUNDED):
+            if not (np.all((each >= 0) & (each <= 1)) and abs(each.sum() - 1) < _MAX_ROUNDING):
                 raise ModelUnloadable(
                     f"the trees answer {each[0].tolist()} for classes: these are no probabilities",
                     "train it with an objective that gives them",
                 )
 
-    def _field(self, name: str, number: type[ctypes.c_int32 | ctypes.c_uint8]) -> list[int]:
-        field = _Field()
-        self._call("TreeliteGetHeaderField", self._model, name.encode(), ctypes.byref(field))
-        return list(ctypes.cast(field.buf, ctypes.POINTER(number))[: field.nitem])
+    def _number_type(self) -> bytes:
+        """`float32` or `float64`."""
+        name = ctypes.c_char_p()
+        self._library.call("TreeliteGetInputType", self._model, ctypes.byref(name))
+        return name.value or b""
 
-    def _call(self, function: str, *arguments: object) -> None:
-        if getattr(self._library, function)(*arguments):
-            raise ModelUnloadable(f"treelite: {self._library.TreeliteGetLastError().decode('utf-8', 'replace')[:200]}")
-
-
-def _likeliest(probabilities: list[Matrix]) -> Matrix:
-    return np.column_stack([each.argmax(1) for each in probabilities]).astype(np.float64)
-
-
-def _with_likeliest(probabilities: list[Matrix]) -> Matrix:
-    return np.hstack((_likeliest(probabilities), *probabilities))
+    def _header(self, name: str, item: type[ctypes.c_int32 | ctypes.c_uint8]) -> list[int]:
+        """An array in the header of the model."""
+        field = _HeaderField()
+        self._library.call("TreeliteGetHeaderField", self._model, name.encode(), ctypes.byref(field))
+        return list(ctypes.cast(field.buf, ctypes.POINTER(item))[: field.nitem])
 
 
 def load(artifact: bytes) -> TreesRuntime:
-    """The ensemble that treelite serialised. Raises ModelUnloadable."""
+    """The ensemble in a treelite checkpoint. Raises ModelUnloadable."""
     return TreesRuntime(artifact)
 
 
-def _library() -> ctypes.CDLL:
-    return native_library.library("treelite", "TreeliteGetLastError", _SIGNATURES)
+def _likeliest(probabilities: list[Matrix]) -> Matrix:
+    """Position of the likeliest class of each target, shape (rows, targets)."""
+    return np.column_stack([each.argmax(1) for each in probabilities]).astype(np.float64)
+
+
+def _labels_and_probabilities(probabilities: list[Matrix]) -> Matrix:
+    return np.hstack((_likeliest(probabilities), *probabilities))
+
+
+@cache
+def _library() -> NativeLibrary:
+    return NativeLibrary("treelite", "TreeliteGetLastError", _SIGNATURES)

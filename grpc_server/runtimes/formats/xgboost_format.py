@@ -1,12 +1,10 @@
-"""XGBoost's own files, UBJSON or JSON, run by XGBoost (https://xgboost.readthedocs.io) through its C interface.
+"""XGBoost's files, UBJSON or JSON, run by XGBoost (https://xgboost.readthedocs.io) through its C interface, xgboost/c_api.h.
 
-A row takes a third of the time that it takes through the Python package. The numbers are the same in every bit.
+A row takes a third of its time in the Python package. The numbers are the same in every bit.
 """
 
 import ctypes
 import json
-import re
-import weakref
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -17,11 +15,13 @@ from numpy.typing import NDArray
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype, Matrix, Rows
 from grpc_server.rows.outputs import Source
-from grpc_server.runtimes.formats import boosted_outputs, native_library
+from grpc_server.runtimes.formats import boosted_outputs
 from grpc_server.runtimes.formats.boosted_outputs import Kind
+from grpc_server.runtimes.formats.native_library import NativeLibrary, check_numbers, check_width, threads
+from grpc_server.runtimes.runtime import Classes
 
 CLASSES = "foretell.classes"
-"""An attribute of the booster that may name its classes, a JSON list of strings in the order of its output."""
+"""Attribute of a booster that may name its classes: a JSON list of strings in the order of its output."""
 
 _KINDS: tuple[tuple[str, Kind], ...] = (
     ("binary:logistic", "probability"),
@@ -31,10 +31,10 @@ _KINDS: tuple[tuple[str, Kind], ...] = (
     ("survival:", "value"),
     ("rank:", "score"),
 )
-"""What objectives that begin so are trained for."""
+"""The meaning of a number by the beginning of the training objective."""
 
 _NORMAL, _MARGIN = 0, 1
-"""Kinds of prediction (xgboost/c_api.h): what the objective makes of the sum over the trees, and the sum itself."""
+"""Types of prediction in c_api.h: the objective's function of the sum over the trees, and the sum itself."""
 
 _HANDLE, _COUNT, _TEXT = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_char_p
 _SIGNATURES = {
@@ -50,70 +50,72 @@ _SIGNATURES = {
     "XGProxyDMatrixCreate": (_HANDLE,),
     "XGDMatrixFree": (_HANDLE,),
 }
-"""The arguments of what is called (xgboost/c_api.h); whatever is written to is passed by reference."""
-
-_ABOUT_CODE = re.compile(r"^\[[\d:]+\] \S+: |\s*Stack trace:.*", re.DOTALL)
+"""Argument types by function; results are written to handles."""
 
 
 class XgboostRuntime:
-    """A booster of trees. What is missing in a row is NaN."""
+    """A booster of trees. NaN stands for a missing value. One thread at a time."""
 
     def __init__(self, artifact: bytes) -> None:
-        """Raises ModelUnloadable for what is no booster, or one of another kind."""
+        """Raises ModelUnloadable for bytes that hold no booster, or a booster that cannot be served."""
         self._library = _library()
         self._booster, self._proxy = _HANDLE(), _HANDLE()
-        self._call("XGBoosterCreate", None, 0, ctypes.byref(self._booster))
-        weakref.finalize(self, self._library.XGBoosterFree, self._booster)
-        self._call("XGBoosterLoadModelFromBuffer", self._booster, artifact, len(artifact))
-        self._call("XGBoosterSetParam", self._booster, b"nthread", str(native_library.threads()).encode())
-        self._call("XGProxyDMatrixCreate", ctypes.byref(self._proxy))  # Else one is made for each run, which takes longer than it.
-        weakref.finalize(self, self._library.XGDMatrixFree, self._proxy)
+        self._load(artifact)
         count = _COUNT()
-        self._call("XGBoosterGetNumFeature", self._booster, ctypes.byref(count))
+        self._library.call("XGBoosterGetNumFeature", self._booster, ctypes.byref(count))
         self.width = count.value
         self.columns = tuple(self._texts("feature_name")) or None
         self._refuse_categories()
         learner = self._learner()
-        if learner["learner_train_param"]["booster"] == "gblinear":
-            raise ModelUnloadable(
-                "the xgboost booster gblinear has no trees", "train with gbtree or dart, or add the estimator as joblib"
-            )
+        _refuse_linear(learner)
         objective = str(learner["objective"]["name"])
         self._kind = _kind(objective)
-        self._several = int(learner["learner_model_param"]["num_target"])
-        self._softmax = objective == "multi:softmax"  # It answers with the label alone.
-        self._how = self._config(_MARGIN if self._softmax else _NORMAL)
+        self._targets = int(learner["learner_model_param"]["num_target"])
+        self._gives_labels = objective == "multi:softmax"
+        self._options = self._prediction_options(_MARGIN if self._gives_labels else _NORMAL)
         self._shape, self._dimensions = ctypes.POINTER(_COUNT)(), _COUNT()
         self._result = ctypes.POINTER(ctypes.c_float)()
-        classes, self.targets = boosted_outputs.classes_of(self._kind, self._several)
-        self.classes = self._classes() if classes is None else classes
+        classes, self.targets = boosted_outputs.classes_of(self._kind, self._targets)
+        self.classes = self._class_names() if classes is None else classes
 
-    def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Sequence[tuple[str, ...]] = ()) -> tuple[Source, ...]:  # noqa: ARG002
+    def _load(self, artifact: bytes) -> None:
+        self._library.call("XGBoosterCreate", None, 0, ctypes.byref(self._booster))
+        self._library.free_with(self, "XGBoosterFree", self._booster)
+        self._library.call("XGBoosterLoadModelFromBuffer", self._booster, artifact, len(artifact))
+        self._library.call("XGBoosterSetParam", self._booster, b"nthread", str(threads()).encode())
+        # Without a proxy, each prediction makes one, which takes longer than the prediction.
+        self._library.call("XGProxyDMatrixCreate", ctypes.byref(self._proxy))
+        self._library.free_with(self, "XGDMatrixFree", self._proxy)
+
+    def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes = ()) -> tuple[Source, ...]:  # noqa: ARG002
         """See Runtime."""
-        native_library.check_plain("XGBoost", [dtype.name for dtype in dtypes])
-        width = self._run(np.zeros((1, self.width))).shape[1]
-        return boosted_outputs.sources(self._kind, self._softened if self._softmax else self._run, width, self._several)
+        check_numbers("XGBoost", dtypes)
+        width = self._predict(np.zeros((1, self.width))).shape[1]
+        run = self._probabilities_of_margins if self._gives_labels else self._predict
+        return boosted_outputs.sources(self._kind, run, width, self._targets)
 
-    def _run(self, rows: Matrix) -> NDArray[np.float32]:
+    def _predict(self, rows: Matrix) -> NDArray[np.float32]:
         """Shape (rows, numbers)."""
         rows = np.ascontiguousarray(rows, np.float64)
         count, columns = rows.shape
-        native_library.check_width(columns, self.width)
+        check_width(columns, self.width)
         array = b'{"data":[%d,true],"shape":[%d,%d],"typestr":"<f8","version":3}' % (rows.ctypes.data, count, columns)
         shape, dimensions, result = self._shape, self._dimensions, self._result
-        answers = ctypes.byref(shape), ctypes.byref(dimensions), ctypes.byref(result)
-        self._call("XGBoosterPredictFromDense", self._booster, array, self._how, self._proxy, *answers)
-        found: NDArray[np.float32] = np.ctypeslib.as_array(result, shape[: dimensions.value]).copy()  # It is the library's.
+        written = ctypes.byref(shape), ctypes.byref(dimensions), ctypes.byref(result)
+        self._library.call("XGBoosterPredictFromDense", self._booster, array, self._options, self._proxy, *written)
+        # The library owns the memory and writes its next answers there.
+        found: NDArray[np.float32] = np.ctypeslib.as_array(result, shape[: dimensions.value]).copy()
         return found
 
-    def _softened(self, rows: Matrix) -> NDArray[np.float32]:
-        margins = self._run(rows)
+    def _probabilities_of_margins(self, rows: Matrix) -> NDArray[np.float32]:
+        """The softmax of the margins: the objective `multi:softmax` itself gives the label alone."""
+        margins = self._predict(rows)
         powers = np.exp(margins - margins.max(1, keepdims=True))
-        softened: NDArray[np.float32] = powers / powers.sum(1, keepdims=True)
-        return softened
+        probabilities: NDArray[np.float32] = powers / powers.sum(1, keepdims=True)
+        return probabilities
 
-    def _config(self, kind: int) -> bytes:
-        """How to predict: with the trees up to the best iteration, where training stopped early, as XGBoost's own estimators do."""
+    def _prediction_options(self, kind: int) -> bytes:
+        """Predict with the trees up to the best iteration of early stopping, as XGBoost's own estimators do."""
         best = self._attribute("best_iteration")
         end = int(best) + 1 if best.isdecimal() else 0
         return (
@@ -122,31 +124,33 @@ class XgboostRuntime:
         )
 
     def _learner(self) -> Any:
+        """The configuration of training, from JSON."""
         length, text = _COUNT(), _TEXT()
-        self._call("XGBoosterSaveJsonConfig", self._booster, ctypes.byref(length), ctypes.byref(text))
+        self._library.call("XGBoosterSaveJsonConfig", self._booster, ctypes.byref(length), ctypes.byref(text))
         return json.loads(text.value or b"")["learner"]
 
     def _attribute(self, name: str) -> str:
-        text, there = _TEXT(), ctypes.c_int()
-        self._call("XGBoosterGetAttr", self._booster, name.encode(), ctypes.byref(text), ctypes.byref(there))
-        return (text.value or b"").decode() if there.value else ""
+        text, found = _TEXT(), ctypes.c_int()
+        self._library.call("XGBoosterGetAttr", self._booster, name.encode(), ctypes.byref(text), ctypes.byref(found))
+        return (text.value or b"").decode() if found.value else ""
 
-    def _texts(self, what: str) -> list[str]:
+    def _texts(self, field: str) -> list[str]:
+        """One text for each column: its `feature_name` or `feature_type`."""
         length, texts = _COUNT(), ctypes.POINTER(_TEXT)()
-        self._call("XGBoosterGetStrFeatureInfo", self._booster, what.encode(), ctypes.byref(length), ctypes.byref(texts))
+        self._library.call("XGBoosterGetStrFeatureInfo", self._booster, field.encode(), ctypes.byref(length), ctypes.byref(texts))
         return [(text or b"").decode() for text in texts[: length.value]]
 
-    def _classes(self) -> tuple[str, ...] | None:
-        told = self._attribute(CLASSES)
-        if not told:
+    def _class_names(self) -> tuple[str, ...] | None:
+        stated = self._attribute(CLASSES)
+        if not stated:
             return None
         try:
-            names = json.loads(told)
+            names = json.loads(stated)
         except ValueError:
             names = None
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise ModelUnloadable(
-                f"the xgboost attribute {CLASSES} is no JSON list of names: {told[:80]!r}", 'write one, such as ["no", "yes"]'
+                f"the xgboost attribute {CLASSES} is no JSON list of names: {stated[:80]!r}", 'write one, such as ["no", "yes"]'
             )
         return tuple(names)
 
@@ -159,17 +163,18 @@ class XgboostRuntime:
                     "encode them in training, or add the estimator as joblib",
                 )
 
-    def _call(self, function: str, *arguments: object) -> None:
-        if getattr(self._library, function)(*arguments):
-            said = _ABOUT_CODE.sub("", self._library.XGBGetLastError().decode("utf-8", "replace"))
-            raise ModelUnloadable(f"xgboost: {' '.join(said.split())[:200]}")
-
 
 def load(artifact: bytes) -> XgboostRuntime:
     """The booster in a file. Raises ModelUnloadable."""
-    if not artifact:  # The library would end the process.
+    if not artifact:  # The library ends the process for an empty buffer.
         raise ModelUnloadable("the xgboost artifact is empty", "save the booster again")
     return XgboostRuntime(artifact)
+
+
+def _refuse_linear(learner: Any) -> None:
+    if learner["learner_train_param"]["booster"] == "gblinear":
+        fix = "train with gbtree or dart, or add the estimator as joblib"
+        raise ModelUnloadable("the xgboost booster gblinear has no trees", fix)
 
 
 def _kind(objective: str) -> Kind:
@@ -181,5 +186,5 @@ def _kind(objective: str) -> Kind:
 
 
 @cache
-def _library() -> ctypes.CDLL:
-    return native_library.library("xgboost", "XGBGetLastError", _SIGNATURES)
+def _library() -> NativeLibrary:
+    return NativeLibrary("xgboost", "XGBGetLastError", _SIGNATURES)

@@ -1,4 +1,4 @@
-"""scikit-learn estimators as runtimes: their input, their outputs, their fast paths.
+"""scikit-learn estimators as runtimes: their input, their outputs, the types of their columns, and faster ways to predict.
 
-The only place that knows scikit-learn's classes; may import `rows` and `errors`.
+The only room that imports scikit-learn's classes beside `conversions`; may import `rows` and `errors`.
 """

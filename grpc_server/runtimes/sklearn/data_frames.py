@@ -1,4 +1,4 @@
-"""Rows as data frames of pandas, with the types of the training data."""
+"""Converts rows to pandas data frames with the types of the training data, and reads those types from a frame."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from grpc_server.rows.mixed_rows import Dtype, Rows, Table
 
 
-def framing(names: Sequence[str], dtypes: Sequence[Dtype]) -> Callable[[Rows], Any]:
-    """From rows to a frame of these columns."""
+def frame_conversion(names: Sequence[str], dtypes: Sequence[Dtype]) -> Callable[[Rows], Any]:
+    """A function from rows to a data frame with these columns."""
     if all(dtype.is_plain for dtype in dtypes):
         return lambda rows: pd.DataFrame(rows, columns=list(names), copy=False)
 
@@ -22,7 +22,7 @@ def framing(names: Sequence[str], dtypes: Sequence[Dtype]) -> Callable[[Rows], A
 
 
 def dtypes_of(frame: Any) -> dict[str, Dtype]:
-    """The types of a frame's columns, by name. Raises ValueError for one that no feature can have."""
+    """The type of each column of a data frame, by name. Raises ValueError for a type that no feature can have."""
     return {str(name): _dtype(frame[name]) for name in frame.columns}
 
 
@@ -34,9 +34,14 @@ def _series(column: NDArray[Any], dtype: Dtype) -> Any:
     if dtype.name in ("str", "string"):
         return pd.Series(column, dtype=dtype.name)
     if dtype.is_number and dtype.name not in ("object", "bool") and column.dtype != dtype.name:
-        exact = dtype.name.startswith("float") or column.dtype.kind != "f"
-        return pd.Series(column.astype(dtype.name) if exact else column)  # What may be missing stays a float, as in pandas.
+        return _number_series(column, dtype)
     return pd.Series(column, dtype=object) if column.dtype == object else pd.Series(column)
+
+
+def _number_series(column: NDArray[Any], dtype: Dtype) -> Any:
+    """Integers with a missing value stay float64, as in pandas."""
+    castable = dtype.name.startswith("float") or column.dtype.kind != "f"
+    return pd.Series(column.astype(dtype.name) if castable else column)
 
 
 def _dtype(column: Any) -> Dtype:

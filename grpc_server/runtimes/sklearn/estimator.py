@@ -1,4 +1,4 @@
-"""A scikit-learn model as a runtime."""
+"""Runtime of a fitted scikit-learn estimator."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,32 +12,32 @@ from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype, Rows
 from grpc_server.rows.outputs import Source
 from grpc_server.runtimes.runtime import Classes
-from grpc_server.runtimes.sklearn.estimator_input import feeding, takes_texts
+from grpc_server.runtimes.sklearn.estimator_input import input_conversion, takes_texts
 from grpc_server.runtimes.sklearn.estimator_outputs import classes_of, kind_of, sources
-from grpc_server.runtimes.sklearn.interval import Interval
+from grpc_server.runtimes.sklearn.interval_regressor import IntervalRegressor
 
 
 class EstimatorRuntime:
     """A fitted estimator: classifier, regressor, outlier detector, clusterer or transformer.
 
-    It is fed plain arrays in training order wherever those will do, because columns are bound by name before; an estimator that
-    was fitted on a data frame would otherwise warn on every call.
+    It predicts plain arrays in training order if the estimator takes them, since the columns have been matched by name already.
+    An estimator that was fitted on a data frame warns at each such call.
     """
 
-    def __init__(self, estimator: Any, fitted_with: str = "") -> None:
-        """`fitted_with` is the version of scikit-learn, where that is another than the one here.
+    def __init__(self, estimator: Any, sklearn_version: str = "") -> None:
+        """`sklearn_version` is the version of scikit-learn that fitted the estimator, if that is not the installed one.
 
-        Raises ModelUnloadable when it is no fitted estimator that answers new rows.
+        Raises ModelUnloadable for an object that is no fitted estimator, or does not predict new rows.
         """
         kind = type(estimator).__name__
-        estimator = Interval.of(estimator) or estimator
+        estimator = IntervalRegressor.of(estimator) or estimator
         texts = takes_texts(estimator)
         if not kind_of(estimator) or not (hasattr(estimator, "n_features_in_") or (texts and _is_fitted(estimator))):
             raise ModelUnloadable(
                 f"{kind} is no fitted estimator that predicts or transforms rows of a known number of columns",
                 "save one that is fitted and does",
             )
-        self.estimator, self.fitted_with = estimator, fitted_with
+        self.estimator, self.sklearn_version = estimator, sklearn_version
         names = getattr(estimator, "feature_names_in_", None)
         self.columns = None if names is None else tuple(map(str, names))
         self.width = 1 if texts else int(estimator.n_features_in_)
@@ -47,7 +47,7 @@ class EstimatorRuntime:
 
     def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes = ()) -> tuple[Source, ...]:  # noqa: ARG002
         """See Runtime; an estimator knows its classes."""
-        return sources(self.estimator, feeding(self.estimator, self.columns, dtypes), sample)
+        return sources(self.estimator, input_conversion(self.estimator, self.columns, dtypes), sample)
 
 
 def _is_fitted(estimator: Any) -> bool:
@@ -58,21 +58,24 @@ def _is_fitted(estimator: Any) -> bool:
     return True
 
 
-class Fitting:
-    """What unpickling tells of how a model was fitted."""
+class Unpickled:
+    """What unpickling shows beside the object."""
 
-    version = ""
-    """Of scikit-learn; empty where it is the one that is installed."""
+    sklearn_version = ""
+    """Version of scikit-learn that fitted the estimator; empty if it is the installed one."""
 
 
 @contextmanager
-def unloadable(format_name: str) -> Iterator[Fitting]:
-    """Turn whatever goes wrong while unpickling into ModelUnloadable; the Fitting is filled at the end."""
-    fitting = Fitting()
+def unpickling(format_name: str) -> Iterator[Unpickled]:
+    """Turn each exception of the block into ModelUnloadable, and collect scikit-learn's version from its warnings.
+
+    The attributes of Unpickled are set at the end of the block. For one thread: warnings are recorded for the whole process.
+    """
+    unpickled = Unpickled()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            yield fitting
+            yield unpickled
         except ModelUnloadable:
             raise
         except ModuleNotFoundError as missing:
@@ -83,15 +86,15 @@ def unloadable(format_name: str) -> Iterator[Fitting]:
             ) from None
         except Exception as error:
             raise _unreadable(format_name, error, caught) from error
-    fitting.version = _fitted_with(caught)
+    unpickled.sklearn_version = _sklearn_version(caught)
 
 
 def _unreadable(format_name: str, error: Exception, caught: list[warnings.WarningMessage]) -> ModelUnloadable:
-    fitted = _fitted_with(caught)
-    fix = f"it was fitted with scikit-learn {fitted}, so install that, or train it again" if fitted else ""
+    version = _sklearn_version(caught)
+    fix = f"it was fitted with scikit-learn {version}, so install that, or train it again" if version else ""
     return ModelUnloadable(f"the {format_name} artifact does not load ({type(error).__name__})", fix)
 
 
-def _fitted_with(caught: list[warnings.WarningMessage]) -> str:
+def _sklearn_version(caught: list[warnings.WarningMessage]) -> str:
     found = (str(each.message.original_sklearn_version) for each in caught if isinstance(each.message, InconsistentVersionWarning))
     return next(found, "")

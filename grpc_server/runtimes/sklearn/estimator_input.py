@@ -1,4 +1,4 @@
-"""Rows as a scikit-learn estimator takes them: an array wherever that will do, else a data frame of the training types."""
+"""Converts rows to the input of a scikit-learn estimator: an array if it takes one, else a data frame of the training types."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,25 +10,27 @@ from sklearn.preprocessing import FunctionTransformer
 
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype, Rows, Table
-from grpc_server.runtimes.sklearn.interval import Interval
+from grpc_server.runtimes.sklearn.interval_regressor import IntervalRegressor
 
-Feed = Callable[[Rows], Any]
+InputConversion = Callable[[Rows], Any]
+"""From rows to an estimator's input."""
 
 
-def feeding(estimator: Any, names: Sequence[str] | None, dtypes: Sequence[Dtype]) -> Feed | None:
-    """From rows to what the estimator takes; None where it takes a Matrix as it is.
+def input_conversion(estimator: Any, names: Sequence[str] | None, dtypes: Sequence[Dtype]) -> InputConversion | None:
+    """The conversion for rows of these types; None if the estimator takes a Matrix as it is.
 
-    Raises ModelUnloadable where it wants a data frame and pandas is not installed.
+    `names` are the names of the columns if the estimator was fitted on a data frame. Raises ModelUnloadable if it needs a data
+    frame and pandas is not installed.
     """
     if takes_texts(estimator):
         return _texts
     plain = all(dtype.is_plain for dtype in dtypes)
-    if names is not None and (not plain or _asks_for_names(estimator)):
+    if names is not None and (not plain or _may_use_names(estimator)):
         try:
-            from grpc_server.runtimes.sklearn.data_frames import framing  # pandas takes half a second to import
+            from grpc_server.runtimes.sklearn.data_frames import frame_conversion  # pandas takes half a second to import.
         except ModuleNotFoundError:
             raise ModelUnloadable("the model takes a data frame, which needs pandas", "pip install 'foretell[frames]'") from None
-        return framing(names, dtypes)
+        return frame_conversion(names, dtypes)
     return None if plain else _array
 
 
@@ -40,16 +42,16 @@ def takes_texts(estimator: Any) -> bool:
     return takes is not None and takes.string and not takes.two_d_array
 
 
-def _asks_for_names(estimator: Any) -> bool:
-    """Whether something in it may look at columns by name, or is not scikit-learn's own."""
-    inside = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
-    found = [estimator, *(part for part in inside if hasattr(part, "fit") and not isinstance(part, type))]
-    foreign = any(not type(part).__module__.startswith("sklearn.") and not isinstance(part, Interval) for part in found)
-    return foreign or any(isinstance(part, ColumnTransformer | FunctionTransformer) for part in found)
+def _may_use_names(estimator: Any) -> bool:
+    """Whether a part of the estimator selects columns by name, or is not scikit-learn's own and might."""
+    parameters = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
+    parts = [estimator, *(part for part in parameters if hasattr(part, "fit") and not isinstance(part, type))]
+    foreign = any(not type(part).__module__.startswith("sklearn.") and not isinstance(part, IntervalRegressor) for part in parts)
+    return foreign or any(isinstance(part, ColumnTransformer | FunctionTransformer) for part in parts)
 
 
 def _array(rows: Rows) -> Any:
-    """Numbers as float64, whatever else as objects."""
+    """Shape (rows, columns): float64 if all columns are numbers, else objects."""
     if not isinstance(rows, Table):
         return rows
     numbers = all(column.dtype.kind in "fib" for column in rows.columns)

@@ -1,8 +1,8 @@
-"""scikit-learn's own arithmetic without what stands around it, which is most of the time of a row.
+"""Faster ways to predict one row: scikit-learn's own arithmetic without its input checks and job scheduling.
 
-`SVC` checks a row for ten times as long as it computes, and a forest hands each tree to joblib. What is called instead is what
-their public methods come to in scikit-learn 1.9. It is not public, so `unchecked` believes in it only where some answers are the
-same in every bit; and rows that the checks might refuse, because they are not finite, still go through them.
+`SVC` checks a row ten times as long as it computes, and a forest hands each tree to joblib. The functions here call the private
+functions that the public methods of scikit-learn 1.9 end in. `fast_predict` uses them only if sample answers are the same in every
+bit. Rows that are not finite, which the checks may refuse, still take the public method.
 """
 
 from collections.abc import Callable
@@ -17,36 +17,36 @@ from grpc_server.rows.number_rows import is_finite
 
 Method = Callable[[Any], Any]
 
-_TRIED = 64
-"""Rows on which the answers are compared, beside a single one."""
+_COMPARED_ROWS = 64
+"""Rows on which the answers are compared, beside a single row."""
 
 
 def fast_predict(estimator: Any, method: str, sample: Rows) -> Method:
-    """A method of a fitted estimator, for float64 rows of shape (n, width): as it is, or a faster way to the same bits.
+    """The named method of a fitted estimator for float64 rows of shape (n, columns), or a faster function with the same answers.
 
-    `sample` is one or more rows like those to come.
+    `sample` is at least one typical row.
     """
     public: Method = getattr(estimator, method)
-    make = _SHORT.get((f"{type(estimator).__module__}.{type(estimator).__name__}", method))
+    make = _FAST.get((f"{type(estimator).__module__}.{type(estimator).__name__}", method))
     if make is None or not isinstance(sample, np.ndarray):
         return public
     try:
-        short = make(estimator, public)
-        same = all(_agree(public, short, rows) for rows in (sample[:1], _around(sample)))
-    except Exception:  # Whatever a private name may raise that has gone or changed.
+        fast = make(estimator, public)
+        same = all(_agree(public, fast, rows) for rows in (sample[:1], _rows_near(sample)))
+    except Exception:  # A private name that was changed or removed may raise anything.
         return public
-    return short if same else public
+    return fast if same else public
 
 
-def _agree(public: Method, short: Method, rows: Matrix) -> bool:
-    with parallel_config("sequential"):  # A forest adds up in the order in which its jobs end.
-        return np.array_equal(public(rows), short(rows))
+def _agree(public: Method, fast: Method, rows: Matrix) -> bool:
+    with parallel_config("sequential"):  # In parallel, a forest adds its trees in the order in which jobs end.
+        return np.array_equal(public(rows), fast(rows))
 
 
-def _around(sample: Matrix) -> Matrix:
-    rows = np.resize(sample, (_TRIED, sample.shape[1]))
-    around: Matrix = rows + np.random.default_rng(0).normal(size=rows.shape) * (np.abs(rows) + 1)
-    return around
+def _rows_near(sample: Matrix) -> Matrix:
+    rows = np.resize(sample, (_COMPARED_ROWS, sample.shape[1]))
+    near: Matrix = rows + np.random.default_rng(0).normal(size=rows.shape) * (np.abs(rows) + 1)
+    return near
 
 
 def _svc(svc: Any, public: Method) -> Method:
@@ -79,7 +79,7 @@ def _svc(svc: Any, public: Method) -> Method:
 
 
 def _forest(forest: Any, public: Method) -> Method:
-    """Every tree in turn, as one job does it."""
+    """Adds the trees in order, as a forest does in one job."""
     if forest.n_outputs_ != 1:
         return public
     trees = [tree.tree_.predict for tree in forest.estimators_]
@@ -99,11 +99,11 @@ def _forest(forest: Any, public: Method) -> Method:
     return predict
 
 
-_SHORT: dict[tuple[str, str], Callable[[Any, Method], Method]] = {
+_FAST: dict[tuple[str, str], Callable[[Any, Method], Method]] = {
     ("sklearn.svm._classes.SVC", "predict_proba"): _svc,
     ("sklearn.ensemble._forest.RandomForestClassifier", "predict_proba"): _forest,
     ("sklearn.ensemble._forest.ExtraTreesClassifier", "predict_proba"): _forest,
     ("sklearn.ensemble._forest.RandomForestRegressor", "predict"): _forest,
     ("sklearn.ensemble._forest.ExtraTreesRegressor", "predict"): _forest,
 }
-"""By the class and the method that it stands for. A subclass may do otherwise."""
+"""Makers of fast functions by exact class and method: a subclass may override either."""

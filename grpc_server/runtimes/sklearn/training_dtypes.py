@@ -1,4 +1,4 @@
-"""What a fitted scikit-learn estimator remembers of the columns that it was trained on."""
+"""Types of training columns, from the encoders and imputers inside a fitted scikit-learn estimator."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -11,49 +11,49 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from grpc_server.rows.mixed_rows import Dtype
 from grpc_server.runtimes.sklearn.estimator_input import takes_texts
 
-_INSIDE = ("best_estimator_", "estimator", "regressor_", "value")
-"""Where an estimator around another keeps it."""
+_INNER_ATTRIBUTES = ("best_estimator_", "estimator", "regressor_", "value")
+"""Attributes in which a meta-estimator holds its inner estimator."""
 
 
 def dtypes_of(estimator: Any, columns: Sequence[str]) -> dict[str, Dtype]:
-    """The types of the columns about which the estimator knows something: what its encoders and imputers have seen."""
-    return dict(_seen(estimator, list(columns)))
+    """The types of those columns that an encoder, imputer or vectorizer was fitted on, by name."""
+    return dict(_dtypes(estimator, list(columns)))
 
 
-def _seen(estimator: Any, columns: list[str]) -> Iterator[tuple[str, Dtype]]:
+def _dtypes(estimator: Any, columns: list[str]) -> Iterator[tuple[str, Dtype]]:
     if isinstance(estimator, Pipeline):
-        yield from _of_steps([step for _, step in estimator.steps], columns)
+        yield from _step_dtypes([step for _, step in estimator.steps], columns)
     elif isinstance(estimator, ColumnTransformer):
         for _, part, chosen in estimator.transformers_:
-            yield from _seen(part, _names(chosen, columns))
+            yield from _dtypes(part, _names(chosen, columns))
     elif isinstance(estimator, FeatureUnion):
         for _, part in estimator.transformer_list:
-            yield from _seen(part, columns)
+            yield from _dtypes(part, columns)
     elif hasattr(estimator, "calibrated_classifiers_"):
-        yield from _seen(estimator.calibrated_classifiers_[0].estimator, columns)
-    elif getattr(estimator, "_preprocessor", None) is not None:  # Of gradient boosting with categories.
-        for column, dtype in _seen(estimator._preprocessor, columns):
+        yield from _dtypes(estimator.calibrated_classifiers_[0].estimator, columns)
+    elif getattr(estimator, "_preprocessor", None) is not None:  # Histogram gradient boosting of categories.
+        for column, dtype in _dtypes(estimator._preprocessor, columns):
             yield column, Dtype("category", dtype.categories)
     elif isinstance(estimator, SimpleImputer):
-        yield from _of_imputer(estimator, columns)
+        yield from _imputer_dtypes(estimator, columns)
     elif takes_texts(estimator):
         yield from ((column, Dtype("object")) for column in columns)
     elif hasattr(estimator, "categories_"):
-        yield from _of_encoder(estimator, columns)
+        yield from _encoder_dtypes(estimator, columns)
     else:
-        for name in _INSIDE:
+        for name in _INNER_ATTRIBUTES:
             if hasattr(getattr(estimator, name, None), "fit"):
-                yield from _seen(getattr(estimator, name), columns)
+                yield from _dtypes(getattr(estimator, name), columns)
                 return
 
 
-def _of_steps(steps: list[Any], columns: list[str]) -> Iterator[tuple[str, Dtype]]:
-    """Of the steps of a pipeline, as long as they keep the columns as they are."""
+def _step_dtypes(steps: list[Any], columns: list[str]) -> Iterator[tuple[str, Dtype]]:
+    """Types from the first steps of a pipeline: each imputer, and the step after them. Later steps see other columns."""
     found: dict[str, Dtype] = {}
     for step in steps:
         if isinstance(step, str) or step is None:  # "passthrough"
             continue
-        for column, dtype in _seen(step, columns):
+        for column, dtype in _dtypes(step, columns):
             known = found.get(column, dtype)
             found[column] = Dtype(dtype.name, dtype.categories, known.missing)
         if not isinstance(step, SimpleImputer) or step.add_indicator:
@@ -61,16 +61,16 @@ def _of_steps(steps: list[Any], columns: list[str]) -> Iterator[tuple[str, Dtype
     yield from found.items()
 
 
-def _of_imputer(imputer: Any, columns: list[str]) -> Iterator[tuple[str, Dtype]]:
+def _imputer_dtypes(imputer: Any, columns: list[str]) -> Iterator[tuple[str, Dtype]]:
     missing: Literal["nan", "none"] = "none" if imputer.missing_values is None else "nan"
     for column, value in zip(columns, imputer.statistics_.tolist(), strict=True):
         if isinstance(value, str):
             yield column, Dtype("object", missing=missing)
 
 
-def _of_encoder(encoder: Any, columns: list[str]) -> Iterator[tuple[str, Dtype]]:
-    for column, seen in zip(columns, encoder.categories_, strict=True):
-        values = seen.tolist()
+def _encoder_dtypes(encoder: Any, columns: list[str]) -> Iterator[tuple[str, Dtype]]:
+    for column, categories in zip(columns, encoder.categories_, strict=True):
+        values = categories.tolist()
         known = tuple(value for value in values if value is not None and value == value)
         if any(isinstance(value, str) for value in known):
             yield column, Dtype("object", known, "none" if None in values else "nan")
@@ -81,7 +81,7 @@ def _of_encoder(encoder: Any, columns: list[str]) -> Iterator[tuple[str, Dtype]]
 
 
 def _names(chosen: Any, columns: list[str]) -> list[str]:
-    """The columns that a part of a ColumnTransformer takes, which scikit-learn keeps in many forms."""
+    """Names of the columns that a part of a ColumnTransformer takes: stored as names, positions, a slice or a mask."""
     if callable(chosen):
         return []
     if isinstance(chosen, str | int):
@@ -90,5 +90,5 @@ def _names(chosen: Any, columns: list[str]) -> list[str]:
         return columns[chosen] if not isinstance(chosen.start, str) else []
     chosen = np.asarray(chosen)
     if chosen.dtype == bool:
-        return [column for column, taken in zip(columns, chosen.tolist(), strict=True) if taken]
+        return [column for column, selected in zip(columns, chosen.tolist(), strict=True) if selected]
     return [value if isinstance(value, str) else columns[value] for value in chosen.tolist()]

@@ -15,7 +15,8 @@ from foretell_contract.contract import load
 from foretell_contract.examples.example import example as example_of
 from foretell_contract.fields import value_field
 from foretell_contract.source.spelling import Names, enum_prefix, pascal, snake, upper
-from grpc_server.checks.inspect_model import Column, Description
+from grpc_server.checks.inspect_model import ModelDescription
+from grpc_server.checks.training_columns import Column
 from grpc_server.rows.class_names import Target
 from grpc_server.rows.mixed_rows import Dtype
 from grpc_server.rows.outputs import Output
@@ -68,17 +69,17 @@ def columns(draw: st.DrawFn) -> Column:
 
 
 @st.composite
-def descriptions(draw: st.DrawFn) -> Description:
+def descriptions(draw: st.DrawFn) -> ModelDescription:
     held = draw(st.lists(columns(), min_size=1, max_size=6, unique_by=lambda column: column.name))
     classes = tuple(draw(st.lists(TEXTS, min_size=2, max_size=25, unique=True)))
     outputs = (Output("label"), *(Output("probability", item) for item in range(len(classes))))
-    return Description(tuple(held), (Target("", classes),), outputs, {"label": classes[0]}, b"", named=True)
+    return ModelDescription(tuple(held), (Target("", classes),), outputs, {"label": classes[0]}, b"", named=True)
 
 
 @given(st.lists(descriptions(), min_size=8, max_size=8))
 @settings(max_examples=tries(2, 20), derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @pytest.mark.timeout(300)
-def test_any_columns_make_a_contract(tmp_path_factory: pytest.TempPathFactory, models: list[Description]) -> None:
+def test_any_columns_make_a_contract(tmp_path_factory: pytest.TempPathFactory, models: list[ModelDescription]) -> None:
     """Several at a time, because buf and protoc take longer to start than to look."""
     root = tmp_path_factory.mktemp("drafted")
     for place, model in enumerate(models):
@@ -226,7 +227,7 @@ def test_a_length_of_time_has_bounds_in_seconds_and_a_comment_in_words() -> None
 
 def test_strings_are_written_as_the_grammar_has_them(tmp_path: Path) -> None:
     odd = 'a"b\\c\n\t\u0001é'
-    model = Description(
+    model = ModelDescription(
         (Column(odd, Dtype(), (1.0, 2.0), example=1.0),), (Target("", ("x", "y")),), (Output("probability"),), {}, b"", named=True
     )
     file = tmp_path / "m/v1/m.proto"

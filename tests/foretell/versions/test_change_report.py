@@ -80,7 +80,7 @@ def test_a_version_that_does_not_pass_is_refused_and_nothing_changes(alone: Comm
     version = add(alone.root, candidates.Steady(0.5), golden(0.4))
     assert alone.refusal("promote", "iris", version) == (
         "model 'iris' version 3 gives setosa 0.500000 for golden row 1, expected 0.400000; "
-        "if that is right, add the model again with golden rows that say so (gate golden; nothing has changed)"
+        "if the new value is right, add the model again with golden rows that expect it (gate golden; nothing has changed)"
     )
     assert not (alone.root / "iris" / ROUTES).exists()
 

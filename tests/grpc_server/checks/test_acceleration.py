@@ -79,7 +79,7 @@ def test_the_docs_say_which_classifiers_agree(
             assert_agrees_or_stopped_a_step_earlier(repository, fitted, acceleration, contract)
             continue
         if outcome == "agrees":
-            assert f"{acceleration} agrees with it on " in add(repository, fitted, acceleration, contract).why
+            assert f"{acceleration} agrees with it on " in add(repository, fitted, acceleration, contract).reason
             continue
         with pytest.raises(ModelError, match="cannot (convert|import)" if outcome == "no conversion" else "disagrees on"):
             add(repository, fitted, acceleration, contract)
@@ -88,7 +88,7 @@ def test_the_docs_say_which_classifiers_agree(
 def assert_agrees_or_stopped_a_step_earlier(repository: Repository, fitted: Any, acceleration: str, contract: Contract) -> None:
     """It is taken, or refused for a few rows that are off by little: libsvm's iteration stops at 0.005."""
     try:
-        assert f"{acceleration} agrees with it on " in add(repository, fitted, acceleration, contract).why
+        assert f"{acceleration} agrees with it on " in add(repository, fitted, acceleration, contract).reason
     except ModelMismatch as refusal:
         found = re.search(r"disagrees on (\d+) of .* gives \w+ ([\d.]+), the original ([\d.]+)", str(refusal))
         assert found
@@ -146,14 +146,14 @@ def test_auto_takes_the_fastest_that_agrees_and_else_the_model_itself(
 ) -> None:
     added = add(repository, classifier.fit(X, Y), "auto", contract)
     assert added.format == format_name
-    assert re.search(says, added.why)
+    assert re.search(says, added.reason)
     assert (repository.read("iris", "1").manifest.original is None) == (format_name == "joblib")
 
 
 def test_without_bounds_there_is_nothing_to_compare_on(repository: Repository, forest: RandomForestClassifier) -> None:
-    with pytest.raises(ModelError, match="nothing tells the range of the column 'sepal_length'"):
+    with pytest.raises(ModelError, match="the column 'sepal_length' has no range"):
         add(repository, forest, "onnx", None)
-    assert "; not accelerated: nothing tells the range" in add(repository, forest, "auto", None).why
+    assert "; not accelerated: the column 'sepal_length' has no range" in add(repository, forest, "auto", None).reason
     assert add(repository, forest, "onnx", None, golden_rows(forest)).format == "onnx"
 
 

@@ -23,8 +23,8 @@ from sklearn.svm import SVR, LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
-from grpc_server.checks.acceleration import ConversionComparison
-from grpc_server.checks.probe_rows import Ranges
+from grpc_server.checks.conversion_comparison import ConversionComparison
+from grpc_server.checks.probe_rows import ColumnRanges
 from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.rows.class_names import Target
 from grpc_server.rows.outputs import Source, per_target
@@ -35,7 +35,7 @@ from tests.support.fakes import MANIFEST
 X = np.random.default_rng(0).random((120, 4))
 VALUE = 100 * X[:, 0] + X[:, 1] * X[:, 2]
 NEITHER = np.zeros(4, dtype=bool)
-UNIT = Ranges(np.zeros(4), np.ones(4), NEITHER, NEITHER)
+UNIT = ColumnRanges(np.zeros(4), np.ones(4), NEITHER, NEITHER)
 
 ANSWERS: dict[str, Any] = {
     "a value": VALUE,
@@ -78,7 +78,7 @@ def documented() -> list[tuple[str, ...]]:
     return [tuple(cell.strip(" `") for cell in line.strip("|").split("|")) for line in page.splitlines()[2:]]
 
 
-def compared(estimator: Any, where: Ranges = UNIT) -> ConversionComparison:
+def compared(estimator: Any, where: ColumnRanges = UNIT) -> ConversionComparison:
     """The comparison of a fitted estimator with its conversions."""
     runtime = EstimatorRuntime(estimator)
     count = len(runtime.targets) or np.atleast_2d(estimator.predict(X[:2]).T).shape[0]
@@ -106,7 +106,7 @@ def test_missing_numbers_are_compared_where_they_may_be(model: Any) -> None:
     target = np.isnan(holes[:, 0]) * 50 + VALUE
     with threadpool_limits(1):
         fitted = model(max_iter=5).fit(holes, target > 60 if model is HistGradientBoostingClassifier else target)
-        comparison = compared(fitted, Ranges(np.zeros(4), np.ones(4), NEITHER, ~NEITHER))
+        comparison = compared(fitted, ColumnRanges(np.zeros(4), np.ones(4), NEITHER, ~NEITHER))
         assert comparison.agreeing("trees")[0].format == "trees"
 
         def filled(rows: Any) -> Any:

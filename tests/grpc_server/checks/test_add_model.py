@@ -19,7 +19,7 @@ from tests.support.models.yes_or_no import X, Y, add_yes
 def test_the_iris_model_becomes_joblib_because_skops_does_not_trust_its_types(trained: Path, repository: Repository) -> None:
     added = add_model(repository, trained / "model.joblib", "iris", COLUMNS)
     assert (added.version, added.format) == ("1", "joblib")
-    assert added.why.startswith("skops does not trust sklearn.calibration.")
+    assert added.reason.startswith("skops does not trust sklearn.calibration.")
     bundle = repository.read("iris", "1")
     assert bundle.manifest.columns == COLUMNS
     assert bundle.manifest.classes == CLASSES
@@ -29,7 +29,7 @@ def test_the_iris_model_becomes_joblib_because_skops_does_not_trust_its_types(tr
 
 def test_a_model_that_skops_can_hold_becomes_skops(logistic: Path, repository: Repository) -> None:
     added = add_yes(repository, logistic)
-    assert (added.format, added.why) == ("skops", "skops holds it without untrusted types")
+    assert (added.format, added.reason) == ("skops", "skops holds it without untrusted types")
     assert repository.read("yes", "1").manifest.artifact == "model.skops"
 
 
@@ -37,7 +37,7 @@ def test_a_skops_file_is_kept_as_it_is(tmp_path: Path, logistic: Path, repositor
     add_yes(repository, logistic)
     file = tmp_path / "again.skops"
     file.write_bytes(repository.read("yes", "1").artifact)
-    assert add_yes(repository, file).why == "it is skops already"
+    assert add_yes(repository, file).reason == "it is skops already"
     assert repository.read("yes", "2").artifact == file.read_bytes()
 
 

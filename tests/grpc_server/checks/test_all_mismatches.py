@@ -32,7 +32,7 @@ service TestService { rpc Predict(Features) returns (Response); rpc PredictBatch
 message Rows { repeated Features rows = 1; }
 message Answers { repeated Response answers = 1; }
 """
-RIGHT = "if that is right, add the model again with golden rows that say so"
+RIGHT = "if the new value is right, add the model again with golden rows that expect it"
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +75,14 @@ def test_a_model_that_fits_has_no_faults(tmp_path: Path, bundle: Bundle) -> None
         ),
         pytest.param(
             {"classes": ("yes", "no")},
-            [("tells no, yes apart, its manifest says yes, no", "add it without --classes: the model knows its own")],
+            [("has the classes no, yes, its manifest says yes, no", "add it without --classes: the model knows its own")],
             id="classes",
         ),
         pytest.param(
             {"columns": ("a",), "classes": ()},
             [
                 ("has 2 columns, its manifest names 1", "add it with --columns that names each"),
-                ("tells no, yes apart, its manifest says ", "add it without --classes: the model knows its own"),
+                ("has the classes no, yes, its manifest says ", "add it without --classes: the model knows its own"),
             ],
             id="both",
         ),
@@ -105,7 +105,7 @@ def test_what_a_model_of_several_targets_tells_apart(tmp_path: Path) -> None:
     bundle = added(tmp_path, MultiOutputClassifier(LogisticRegression()).fit(X, both))
     other = (bundle.manifest.targets[0], Target("size", ("low", "high")))
     lying = Bundle("test", "1", bundle.manifest.model_copy(update={"targets": other}), bundle.artifact, ())
-    reason = f"{PLACE} tells high, low apart, its manifest says low, high of size"
+    reason = f"{PLACE} has the classes high, low, its manifest says low, high of size"
     assert told(tmp_path, lying) == [("", reason, "add the model again")]
 
 
@@ -114,13 +114,13 @@ def test_golden_rows_that_are_answered_otherwise_are_counted_and_the_first_is_to
     wrong: tuple[dict[str, Scalar | None], dict[str, Scalar]] = ({"a": 0.9, "b": 0.1}, {"label": "no", "probability.no": 2.0})
     one = f"{PLACE} gives the label 'yes' for golden row 2, expected 'no'"
     assert told(tmp_path, with_golden(bundle, right, wrong)) == [("", one, RIGHT)]
-    assert told(tmp_path, with_golden(bundle, right, wrong, wrong)) == [("", f"{one} (2 of 3 golden rows are so)", RIGHT)]
+    assert told(tmp_path, with_golden(bundle, right, wrong, wrong)) == [("", f"{one} (2 of 3 golden rows fail)", RIGHT)]
 
 
 def test_what_golden_rows_ask_for_and_is_not_there_is_told_beside_what_differs(tmp_path: Path, bundle: Bundle) -> None:
     row: dict[str, Scalar | None] = {"a": 0.5, "b": 0.5}
     asked = with_golden(bundle, (row, {"lable": "no"}), (row, {"value": 1.0, "decision.0": "much", "lable": "no"}))
-    fix = "take it out of the golden rows, and add the model again"
+    fix = "remove it from the golden rows, and add the model again"
     assert sorted(told(tmp_path, asked)) == [
         ("", f"golden row 1: {PLACE} gives no output 'lable'; did you mean \"label\"?", fix),
         ("", f"golden row 2: {PLACE} gives no output 'value'", fix),

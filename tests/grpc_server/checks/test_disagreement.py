@@ -10,11 +10,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from grpc_server.checks.acceleration import ConversionComparison
+from grpc_server.checks.conversion_comparison import ConversionComparison
 from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.rows.outputs import Output
-from grpc_server.runtimes.conversions import conversion
+from grpc_server.runtimes.conversions import conversion_table
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime
 from grpc_server.store.manifest import GoldenRow
@@ -108,7 +108,7 @@ def test_golden_rows_are_held_against_a_conversion_too() -> None:
 def test_conversions_that_round_otherwise_are_told_apart(forest: RandomForestClassifier) -> None:
     """A scaler in float32 before trees, and thresholds in float64 for what scikit-learn compares in float32."""
     scaled = make_pipeline(StandardScaler(), RandomForestClassifier(10, random_state=0)).fit(X, Y)
-    plainest = next(conversion.conversions("onnx", scaled, COLUMNS, [CLASSES]))
+    plainest = next(conversion_table.convert("onnx", scaled, COLUMNS, [CLASSES]))
     unrounded = treelite.sklearn.import_model(forest).serialize_bytes()
     for estimator, format_name, artifact in ((scaled, "onnx", plainest), (forest, "trees", unrounded)):
         comparison = compared(estimator)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foretell_contract.contract import Contract, load
-from grpc_server.checks.probe_rows import Ranges, probes, ranges
+from grpc_server.checks.probe_rows import ColumnRanges, column_ranges, probe_rows
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.store.manifest import GoldenRow
@@ -19,7 +19,7 @@ from tests.support.fakes import even
 from tests.support.iris import COLUMNS
 
 NEITHER = np.array([False, False])
-UNIT = Ranges(np.zeros(2), np.ones(2), NEITHER, NEITHER)
+UNIT = ColumnRanges(np.zeros(2), np.ones(2), NEITHER, NEITHER)
 
 
 def bounded(*fields: str, root: Path) -> Contract:
@@ -34,14 +34,14 @@ def golden(*values: float) -> tuple[GoldenRow, ...]:
 
 
 def test_the_contract_bounds_the_rows_and_every_corner_is_among_them(contract: Contract) -> None:
-    where = ranges(COLUMNS, contract, "iris", ())
+    where = column_ranges(COLUMNS, contract, "iris", ())
     assert (where.low.tolist(), where.high.tolist(), where.whole.any()) == ([0.0] * 4, [1.0] * 4, False)
-    rows = probes(where, even)
+    rows = probe_rows(where, even)
     assert len(rows) > 4096
     assert rows.min() == 0.0
     assert rows.max() == 1.0
     assert len(np.unique(rows[((rows == 0) | (rows == 1)).all(axis=1)], axis=0)) == 16
-    assert (probes(where, even) == rows).all()
+    assert (probe_rows(where, even) == rows).all()
 
 
 @pytest.mark.parametrize(
@@ -60,35 +60,33 @@ def test_the_contract_bounds_the_rows_and_every_corner_is_among_them(contract: C
     ],
 )
 def test_what_the_contract_leaves_open_golden_rows_bound(tmp_path: Path, field: str, low: float, high: float) -> None:
-    where = ranges(("c0",), bounded(field, root=tmp_path), "test", golden(5, 11))
+    where = column_ranges(("c0",), bounded(field, root=tmp_path), "test", golden(5, 11))
     assert (where.low.tolist(), where.high.tolist()) == ([low], [high])
 
 
 def test_without_a_contract_golden_rows_bound_every_column() -> None:
-    where = ranges(("c0",), None, "test", golden(4.0))
+    where = column_ranges(("c0",), None, "test", golden(4.0))
     assert (where.low.tolist(), where.high.tolist()) == ([2.0], [6.0])
-    with pytest.raises(
-        ModelError, match=r"nothing tells the range of the column 'c0': bound it in the contract \(--protos\), or pass"
-    ):
-        ranges(("c0",), None, "test", ())
+    with pytest.raises(ModelError, match=r"the column 'c0' has no range: bound it in the contract \(--protos\), or pass"):
+        column_ranges(("c0",), None, "test", ())
 
 
 def test_the_contract_of_another_model_bounds_nothing(contract: Contract) -> None:
-    with pytest.raises(ModelError, match="nothing tells the range of the column 'sepal_length'"):
-        ranges(COLUMNS, contract, "rose", ())
+    with pytest.raises(ModelError, match="the column 'sepal_length' has no range"):
+        column_ranges(COLUMNS, contract, "rose", ())
 
 
 def test_versions_of_a_contract_are_taken_together(tmp_path: Path) -> None:
     for version, rules in (("v1", "gte: 0, lte: 5"), ("v2", "gte: 2, lte: 9")):
         field = features(f"double c0 [(buf.validate.field).double = {{{rules}}}]")
         write_contract(tmp_path, SERVICE, field, RESPONSE, package=f"test.{version}")
-    where = ranges(("c0",), load(tmp_path), "test", ())
+    where = column_ranges(("c0",), load(tmp_path), "test", ())
     assert (where.low.tolist(), where.high.tolist()) == ([0.0], [9.0])
 
 
 def test_whole_numbers_stay_whole(tmp_path: Path) -> None:
     contract = bounded("int32 int32: {gte: -3, lte: 3}", "bool bool: {}", root=tmp_path)
-    rows = probes(ranges(("c0", "c1"), contract, "test", ()), step_at(0.5))
+    rows = probe_rows(column_ranges(("c0", "c1"), contract, "test", ()), step_at(0.5))
     assert (rows == np.rint(rows)).all()
     assert set(rows[:, 0]) == set(range(-3, 4))
 
@@ -101,7 +99,7 @@ def step_at(threshold: float) -> Callable[[Matrix], Matrix]:
 @given(st.floats(0.01, 0.99))
 @settings(max_examples=tries(8, 200))
 def test_both_sides_of_a_threshold_are_among_the_rows(threshold: float) -> None:
-    first = probes(UNIT, step_at(threshold))[:, 0]
+    first = probe_rows(UNIT, step_at(threshold))[:, 0]
     assert threshold in first
     assert np.nextafter(threshold, 1.0) in first
 
@@ -110,4 +108,4 @@ def test_a_border_that_no_single_column_makes_is_not_looked_for() -> None:
     def border(rows: Matrix) -> Matrix:
         return np.stack([rows.sum(axis=1) < 1, rows.sum(axis=1) >= 1], axis=1).astype(float)
 
-    assert len(probes(UNIT, border)) == len(probes(UNIT, even))
+    assert len(probe_rows(UNIT, border)) == len(probe_rows(UNIT, even))

@@ -195,7 +195,7 @@ TOWNS = FRAME.assign(town=pd.Categorical(np.resize(["a", "b", "c"], len(X))))
 @pytest.mark.parametrize(
     ("name", "write", "says"),
     [
-        pytest.param("m.json", lambda f: f.write_text('{"a": 1}'), "m.json holds no model of xgboost, as its name would have it: "
+        pytest.param("m.json", lambda f: f.write_text('{"a": 1}'), "m.json holds no model of xgboost, as its suffix says: "
             "pass the file that holds the trained model",
             id="other-json"),
         pytest.param("m.txt", lambda f: f.write_text("trees are green"), "m.txt holds no model of lightgbm", id="other-text"),

@@ -13,7 +13,7 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomFo
 from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import SVC
 
-from grpc_server.runtimes.sklearn.fast_predict import _SHORT, fast_predict
+from grpc_server.runtimes.sklearn.fast_predict import _FAST, fast_predict
 from tests.support.effort import tries
 
 SVC_PROBA = ("sklearn.svm._classes.SVC", "predict_proba")
@@ -105,7 +105,7 @@ def test_a_private_name_that_has_changed_or_gone_is_not_believed(monkeypatch: py
     estimator = svc()
     assert fast_predict(estimator, "predict_proba", X[:1]) != estimator.predict_proba
     with monkeypatch.context() as patched:
-        patched.setitem(_SHORT, SVC_PROBA, lambda _svc, public: lambda rows: np.nextafter(public(rows), 1))
+        patched.setitem(_FAST, SVC_PROBA, lambda _svc, public: lambda rows: np.nextafter(public(rows), 1))
         assert fast_predict(estimator, "predict_proba", X[:1]) == estimator.predict_proba
     del estimator._sparse
     assert fast_predict(estimator, "predict_proba", X[:1]) == estimator.predict_proba

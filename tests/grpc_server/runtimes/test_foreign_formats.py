@@ -65,9 +65,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
-    format_table._declared.cache_clear()
+    format_table._entry_points.cache_clear()
     yield folder
-    format_table._declared.cache_clear()
+    format_table._entry_points.cache_clear()
     for name in [name for name in sys.modules if name.startswith("brought_by_")]:
         del sys.modules[name]
 
@@ -139,7 +139,7 @@ def test_a_package_that_is_broken_is_named_where_it_matters(site: Path, code: st
         ("nothing_of_the_kind:load", "card needs nothing_of_the_kind, which is not installed"),
         (
             "json:gone",
-            "what loads the format 'card' cannot be imported (AttributeError: module 'json' has no attribute 'gone'): "
+            "the loader of the format 'card' cannot be imported (AttributeError: module 'json' has no attribute 'gone'): "
             "repair the package that brings it",
         ),
         ("json:loads", "the card artifact does not load (JSONDecodeError: Expecting value: line 1 column 1 (char 0))"),
@@ -153,10 +153,7 @@ def test_a_loader_that_fails_is_one_line(site: Path, loader: str, says: str) -> 
 def test_a_recogniser_that_fails_has_not_recognised_it(site: Path) -> None:
     code = "from foretell.runtimes import Format\nFORMAT = Format(('.card',), loader='json:loads', recognises=lambda data: 1 / 0)\n"
     bring(site, "ours", "card", code)
-    assert (
-        added(site, "m.card")
-        == "m.card holds no model of card, as its name would have it: pass the file that holds the trained model"
-    )
+    assert added(site, "m.card") == "m.card holds no model of card, as its suffix says: pass the file that holds the trained model"
 
 
 def test_a_format_that_nobody_brings_is_refused(site: Path) -> None:

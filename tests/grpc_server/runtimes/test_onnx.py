@@ -187,7 +187,7 @@ def test_one_input_a_column_is_refused() -> None:
             converted(zipmap=True),
             {"columns": ("a", "b"), "classes": ("yes", "no")},
             ModelMismatch,
-            "tells no, yes apart, its manifest",
+            "has the classes no, yes, its manifest",
         ),
         (converted(), {"columns": ("a", "b"), "classes": ("no", "no")}, ModelError, "the name 'no' occurs twice"),
     ],
@@ -218,7 +218,7 @@ def test_a_regressor_gives_its_values(tmp_path: Path, regressor: Any, number: An
 
 def test_a_regressor_takes_no_class_names(tmp_path: Path) -> None:
     artifact = bytes(skl2onnx.convert_sklearn(TWO, initial_types=[("X", FloatTensorType([None, 2]))]).SerializeToString())
-    with pytest.raises(ModelMismatch, match=r"model.onnx gives no probabilities or labels of no, yes: it gives numbers"):
+    with pytest.raises(ModelMismatch, match=r"model.onnx gives numbers, no probabilities or labels of no, yes"):
         added(tmp_path, artifact, columns=("a", "b"), classes=("no", "yes"))
 
 

@@ -86,7 +86,7 @@ def test_a_frame_tells_the_types_of_its_columns() -> None:
     }
     assert found["kind"].categories == ("x", "y")
     dtypes = tuple(found[name] for name in times.columns)
-    rebuilt = data_frames.framing(list(times.columns), dtypes)(_rows(times, dtypes))
+    rebuilt = data_frames.frame_conversion(list(times.columns), dtypes)(_rows(times, dtypes))
     pd.testing.assert_frame_equal(rebuilt, times)
 
 
@@ -117,7 +117,7 @@ def test_golden_rows_hold_any_output_and_are_checked(repository: Repository, tmp
         added(repository, tmp_path, model, [row | {"outputs": {"label": other}}])
     with pytest.raises(ModelMismatch, match=r"golden row 1: model.joblib gives no output 'lable'; did you mean \"label\"\?"):
         added(repository, tmp_path, model, [row | {"outputs": {"lable": "no"}}])
-    with pytest.raises(ModelMismatch, match=r"gives a number as decision\.0 for golden row 1, expected 'much'; if that"):
+    with pytest.raises(ModelMismatch, match=r"gives a number as decision\.0 for golden row 1, expected 'much'; if the new"):
         added(repository, tmp_path, model, [row | {"outputs": {"decision.0": "much"}}])
 
 
@@ -157,7 +157,7 @@ except ModelError as error:
 
 
 def test_a_plain_estimator_that_knows_its_columns_needs_no_frame() -> None:
-    from grpc_server.runtimes.sklearn.estimator_input import feeding
+    from grpc_server.runtimes.sklearn.estimator_input import input_conversion
 
     model = LinearRegression().fit(FRAME[["n", "code"]], Y)
-    assert feeding(model, ("n", "code"), [Dtype(), Dtype()]) is None
+    assert input_conversion(model, ("n", "code"), [Dtype(), Dtype()]) is None

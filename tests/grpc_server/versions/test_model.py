@@ -154,7 +154,7 @@ def test_a_model_that_fails_on_the_contracts_example_is_refused(tmp_path: Path) 
 
     import skops  # noqa: F401  # loaded before, so that only the model below matters
 
-    import grpc_server.checks.golden_rows as gates
+    from grpc_server.checks.contract_agreement import check_example
     from tests.support.fakes import FakeRuntime
 
     contract = served_contract(tmp_path, features(A, B), RESPONSE)
@@ -163,14 +163,14 @@ def test_a_model_that_fails_on_the_contracts_example_is_refused(tmp_path: Path) 
     with pytest.raises(
         ModelMismatch, match=r"the model cannot answer the example of test.v1.Features \(ValueError: not this one\)"
     ):
-        gates.check_example(FakeRuntime(Picky().predict_proba).predict, binding, contract, "the model")
+        check_example(FakeRuntime(Picky().predict_proba).predict, binding, contract, "the model")
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"columns": ("a", "b", "c")}, "has 2 columns, its manifest names 3"),
-        ({"classes": ("yes", "no")}, "tells no, yes apart, its manifest says yes, no"),
+        ({"classes": ("yes", "no")}, "has the classes no, yes, its manifest says yes, no"),
         ({"targets": (Target("u", ("no", "yes")), Target("v", ("no", "yes")))}, "predicts 1 target, its manifest names 2"),
     ],
 )

@@ -127,7 +127,9 @@ def test_a_candidate_is_held_against_the_contract_that_is_served_whatever_is_on_
     assert 0 < cost.one_row < 1
 
 
-IMPATIENT = "import sys; from grpc_server.workers import forking; forking._IDLE_SECONDS = 0.01; forking.main(*sys.argv[1:], '', '0', '')"
+IMPATIENT = (
+    "import sys; from grpc_server.workers import forking; forking._IDLE_SECONDS = 0.01; forking.main(*sys.argv[1:], '', '0', '')"
+)
 
 
 def test_it_leaves_when_nobody_asks_and_nothing_runs(monkeypatch: pytest.MonkeyPatch, steady: Path) -> None:

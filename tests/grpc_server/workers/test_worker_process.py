@@ -123,8 +123,8 @@ GOLDEN = b'{"features": {"deed": 0, "value": 0.25}, "probabilities": {"no": 0.5,
         (
             GOLDEN,
             None,
-            "^model 'wayward' version 1 gives no 0.250000 for golden row 1, expected 0.500000; if that is right, "
-            "add the model again with golden rows that say so$",
+            "^model 'wayward' version 1 gives no 0.250000 for golden row 1, expected 0.500000; if the new value is right, "
+            "add the model again with golden rows that expect it$",
         ),
     ],
 )

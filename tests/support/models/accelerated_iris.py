@@ -10,7 +10,7 @@ from sklearn.preprocessing import minmax_scale
 
 from foretell_contract.contract import Contract
 from grpc_server.checks.add_model import Added, add_model
-from grpc_server.checks.probe_rows import Ranges
+from grpc_server.checks.probe_rows import ColumnRanges
 from grpc_server.store.repository import Repository
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.runtimes.runtime import Runtime
@@ -20,7 +20,7 @@ from tests.support.iris import CLASSES, COLUMNS
 IRIS = load_iris()
 X, Y = minmax_scale(IRIS.data), IRIS.target_names[IRIS.target]
 NONE = np.zeros(4, dtype=bool)
-UNIT = Ranges(np.zeros(4), np.ones(4), NONE, NONE)
+UNIT = ColumnRanges(np.zeros(4), np.ones(4), NONE, NONE)
 
 
 def add(repository: Repository, classifier: Any, acceleration: Any, contract: Contract | None, golden: bytes = b"") -> Added:

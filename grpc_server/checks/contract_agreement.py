@@ -1,0 +1,93 @@
+"""Whether a model fits a service of the contract: its methods can be bound, and it answers the contract's examples."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from foretell_contract.contract import Contract
+from foretell_contract.examples.example import example
+from foretell_contract.examples.variants import variants
+from foretell_contract.problem import Problem, error
+from foretell_contract.rules.rules import Violation
+from foretell_contract.service import Service
+from grpc_server.errors import Mismatches, ModelMismatch, misfit
+from grpc_server.rows.binding import Binding
+from grpc_server.rows.mixed_rows import Matrix
+from grpc_server.rows.outputs import Source, offered
+from grpc_server.store.manifest import Manifest
+
+_CHANGE_THE_RULE = "change the rule: the model decides its answers"
+
+
+def bind(contract: Contract, service: Service, manifest: Manifest, sources: Sequence[Source]) -> dict[str, Binding]:
+    """The binding of each method of a service, by the method's name. Raises ModelMismatch with every field that does not fit."""
+    facts = {"dtypes": manifest.column_dtypes, "targets": manifest.all_targets, "offered": offered(sources)}
+    bindings, mismatches = {}, Mismatches()
+    for method in service.methods:
+        with mismatches.noted():
+            bindings[method.name] = Binding(contract, method, manifest.columns, manifest.classes, **facts)  # type: ignore[arg-type]
+    mismatches.check()
+    return bindings
+
+
+def check_example(predict: Callable[[Any], Matrix], binding: Binding, contract: Contract, place: str) -> None:
+    """Predict the contract's example of a method and its variants, such as one with a missing value.
+
+    Raises ModelMismatch with everything that fails: the model raises, gives a number that is not finite, or its answer breaks a
+    rule of the response.
+    """
+    request: Any = example(binding.method.input, contract.rules)
+    if request is None:
+        return
+    rows = binding.rows(request)
+    answer = _answer(predict, binding, rows, place)
+    problems = [_broken_rule(violation, binding, place) for violation in contract.rules.violations(answer)]
+    problems += [problem for row in rows[:1] for problem in _variant_problems(predict, binding, row, contract, place)]
+    if problems:
+        raise ModelMismatch.of(problems)
+
+
+def _answer(predict: Callable[[Any], Matrix], binding: Binding, rows: Any, place: str) -> Any:
+    """The response to the example. Raises ModelMismatch."""
+    try:
+        return binding.response(_finite(predict(binding.matrix(rows))))
+    except Exception as raised:  # A model may raise anything.
+        name = binding.method.features.full_name
+        reason = f"{place} cannot answer the example of {name} ({_text(raised)})"
+        raise misfit(name, reason, "give the fields examples that the model was trained for") from raised
+
+
+def _variant_problems(
+    predict: Callable[[Any], Matrix], binding: Binding, row: Any, contract: Contract, place: str
+) -> Iterator[Problem]:
+    name = binding.method.features.full_name
+    for variant in variants(row, contract.rules):
+        try:
+            _finite(predict(binding.matrix([variant.row])))
+        except Exception as raised:  # A model may raise anything.
+            reason = f"{name}.{variant.path} {variant.says}, but {place} cannot answer then ({_text(raised)})"
+            yield error(f"{name}.{_first_field(variant.path)}", reason, variant.fix)
+
+
+def _broken_rule(violation: Violation, binding: Binding, place: str) -> Problem:
+    """The problem of a broken rule, named by its field; a violation in a batch belongs to the message of one row."""
+    method = binding.method
+    _, in_row, path = violation.field.partition("].") if method.answers else ("", "", "")
+    message, path = (method.answer, path) if in_row else (method.output, violation.field)
+    reason = f"the answer of {place} to the example of {method.features.full_name} breaks {path}: {violation.message}"
+    return error(f"{message.full_name}.{_first_field(path)}".strip("."), reason, _CHANGE_THE_RULE)
+
+
+def _first_field(path: str) -> str:
+    return path.partition("[")[0]
+
+
+def _finite(answers: Matrix) -> Matrix:
+    if not np.isfinite(answers).all():
+        raise ValueError("its answer is not finite")
+    return answers
+
+
+def _text(raised: Exception) -> str:
+    return f"{type(raised).__name__}: {' '.join(str(raised).split())[:200]}"
