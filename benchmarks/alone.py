@@ -21,11 +21,11 @@ def prediction(format_name: str, model: Any, rows: Any) -> Callable[[], Any]:
     if format_name == "estimator":
         return partial(model.predict_proba, rows)
     if format_name != "onnx":
-        from grpc_server.rows.mixed_rows import PLAIN
+        from grpc_server.rows.mixed_rows import FLOAT64
         from grpc_server.runtimes.formats import format_table
 
         runtime = format_table.load(format_name, model)
-        return partial(runtime.sources([PLAIN] * runtime.width, rows, ())[0].run, rows)
+        return partial(runtime.sources([FLOAT64] * runtime.width, rows, ())[0].run, rows)
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # As Foretell has it.
     import onnxruntime
 

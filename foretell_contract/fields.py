@@ -10,13 +10,13 @@ class Kind(Enum):
     """What a value is."""
 
     NUMBER = "a number"
-    INTEGER = "a whole number"
+    INTEGER = "an integer"
     BOOL = "true or false"
     TEXT = "text"
-    ENUM = "one of several names"
+    ENUM = "an enum"
     BYTES = "bytes"
-    TIME = "a point in time"
-    DURATION = "a length of time"
+    TIME = "a timestamp"
+    DURATION = "a duration"
 
 
 WRAPPERS = {

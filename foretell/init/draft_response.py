@@ -9,8 +9,8 @@ from foretell_contract.labels import PROBABILITY_SUFFIX
 from foretell_contract.source.proto_text import Line, Option, number_text, quoted
 from foretell_contract.source.spelling import Names, snake
 from grpc_server.checks.inspect_model import ModelDescription
-from grpc_server.rows.class_names import OUTLIER_CLASSES, Target, integers, name_of
 from grpc_server.rows.outputs import Output
+from grpc_server.rows.targets import OUTLIER_CLASSES, Target, integer_classes, output_name
 from grpc_server.store.manifest import Scalar
 
 _OUTPUT = "(foretell.v1.output)"
@@ -77,7 +77,7 @@ class _Draft:
 
     def _label(self, place: int, target: Target) -> None:
         name = snake(target.name or self._called or "label", "label")
-        answer = self._model.answer.get(name_of(Output("label", 0, place), self._model.targets))
+        answer = self._model.answer.get(output_name(Output("label", 0, place), self._model.targets))
         kind = self._spelling(target)
         if kind == "enum":
             self._labels_enum(name, {label: self._shown.get(label, label) for label in target.classes}, answer)
@@ -95,9 +95,9 @@ class _Draft:
         """The type of a label: the simplest that can hold every class."""
         if self._shown or target.classes == OUTLIER_CLASSES:
             return "enum" if len(target.classes) <= FEW else "string"
-        if target.positive is not None and (target.name or not integers(target)):
+        if target.positive is not None and (target.name or not integer_classes(target)):
             return "bool"
-        if all(abs(each) < 2**31 for each in integers(target) or (2**31,)):
+        if all(abs(each) < 2**31 for each in integer_classes(target) or (2**31,)):
             return "int32"
         return "enum" if len(target.classes) <= FEW else "string"
 
@@ -131,7 +131,7 @@ class _Draft:
 
     def _told(self, target: Target, shown: str) -> str:
         """A class in words: with what it is a class of, where its own name, such as `yes` or `3`, says little."""
-        of = target.name or (self._called if target.positive is not None or integers(target) else "")
+        of = target.name or (self._called if target.positive is not None or integer_classes(target) else "")
         return f"{shown} for {of}" if of and shown != of else shown
 
     def _number(self, output: Output, target: Target) -> None:
@@ -155,7 +155,7 @@ class _Draft:
         self._add(comment, "repeated double", name, *rules)
 
     def _example(self, output: Output) -> list[Option]:
-        answer = self._model.answer.get(name_of(output, self._model.targets))
+        answer = self._model.answer.get(output_name(output, self._model.targets))
         return [(f"{FIELD}.double.example", number_text(_short(float(answer))))] if answer is not None else []
 
     def _about(self, target: Target, name: str, quantity: str) -> list[Option]:

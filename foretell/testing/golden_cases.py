@@ -16,9 +16,9 @@ from foretell_contract.service import Method, Service, Shape
 from grpc_server.checks.contract_agreement import bind
 from grpc_server.checks.manifest_agreement import checked_sources
 from grpc_server.errors import ModelError
-from grpc_server.rows.answers import Answers
-from grpc_server.rows.class_names import names_of
-from grpc_server.rows.outputs import offered
+from grpc_server.rows.answer_mapping import AnswerMapping
+from grpc_server.rows.outputs import all_outputs
+from grpc_server.rows.targets import outputs_by_name
 from grpc_server.runtimes.formats import format_table
 from grpc_server.store.manifest import GoldenRow, Manifest, Scalar
 from grpc_server.store.repository import Bundle, Repository
@@ -49,8 +49,8 @@ class _Record:
         with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
             runtime = format_table.load(manifest.format, bundle.artifact)
             sources = checked_sources(runtime, manifest, bundle.golden, bundle.place)
-        self._answers: Answers = bind(contract, service, manifest, sources)[method.name].answers
-        self._names = dict(names_of(offered(sources), manifest.all_targets))
+        self._answers: AnswerMapping = bind(contract, service, manifest, sources)[method.name].answers
+        self._names = outputs_by_name(all_outputs(sources), manifest.all_targets)
         self._manifest: Manifest = manifest
         self._method, self._version = method, bundle.version
         self._leaves = leaves(method.features, contract.rules, contract.options)
@@ -84,8 +84,8 @@ class _Record:
     def _expected(self, row: GoldenRow) -> dict[str, Any]:
         """The fields of the answer all of whose outputs are on record."""
         known = {self._names[name]: self._number(name, value) for name, value in row.expected.items() if name in self._names}
-        parts = [part for part in self._answers.parts if part.outputs and known.keys() >= set(part.outputs)]
-        return {part.field: part.value([known[output] for output in part.outputs]) for part in parts}
+        parts = [part for part in self._answers.fields if part.outputs and known.keys() >= set(part.outputs)]
+        return {part.name: part.value([known[output] for output in part.outputs]) for part in parts}
 
     def _number(self, name: str, value: Scalar) -> float:
         """Of a label its place among the classes, as models give it."""

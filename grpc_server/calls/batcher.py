@@ -12,7 +12,7 @@ import numpy as np
 from grpc_server.calls.call import Call
 from grpc_server.calls.incident import failure
 from grpc_server.calls.refusal import DeadlinePassed, Draining, ModelUnavailable, Overloaded, Refusal
-from grpc_server.rows.mixed_rows import JobRows, Matrix, Outputs, Table, joined
+from grpc_server.rows.mixed_rows import Matrix, NumberRows, RequestRows, Table, concatenate
 from grpc_server.rows.number_rows import is_finite
 from grpc_server.workers.worker_handle import NoWorker, WorkerEnded
 
@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """JobRows of one call on their way through the model."""
+    """The rows of one call on their way through the model."""
 
-    rows: JobRows
+    rows: RequestRows
     call: Call
-    done: Callable[[Outputs | Refusal], None]
+    done: Callable[[NumberRows | Refusal], None]
     """Called from any thread with the model's output, a row for each row, or why there is none; must not raise."""
     dropped: Callable[[], None]
     """Called instead of `done`, from any thread, where the job was cancelled before the model ran; must not raise."""
@@ -86,7 +86,7 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """JobRows in the queue."""
+        """Rows in the queue."""
         return self._waiting
 
     def run_waiting(self) -> None:
@@ -156,7 +156,7 @@ class Batcher:
 
 def _stacked(rows: list[Any]) -> Matrix | Table:
     if type(rows[0]) is Table:
-        return joined(rows)
+        return concatenate(rows)
     if len(rows) == 1:
         return np.asarray(rows[0])
     if all(type(part) is tuple for part in rows):

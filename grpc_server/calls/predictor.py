@@ -20,12 +20,12 @@ from grpc_server.calls.call import Call
 from grpc_server.calls.handler import Answer, Reply, parsed
 from grpc_server.calls.incident import failure
 from grpc_server.calls.refusal import MOST_VIOLATIONS, DeadlinePassed, Draining, Failure, InvalidFeatures, Refusal
-from grpc_server.rows.binding import Binding
-from grpc_server.rows.mixed_rows import Outputs
+from grpc_server.rows.method_binding import MethodBinding
+from grpc_server.rows.mixed_rows import NumberRows
 
 logger = logging.getLogger(__name__)
 
-Seen: TypeAlias = Callable[[Outputs], None]
+Seen: TypeAlias = Callable[[NumberRows], None]
 """Is told what the model gave for a call, after the caller was answered; from any thread. Must not block and must not raise."""
 
 
@@ -36,7 +36,7 @@ class Retired(Exception):
 class Predictor:
     """Answers the calls of one method with one model."""
 
-    def __init__(self, binding: Binding, submit: Callable[[Job], None], rules: Rules, admission: Admission) -> None:
+    def __init__(self, binding: MethodBinding, submit: Callable[[Job], None], rules: Rules, admission: Admission) -> None:
         self._binding = binding
         self._submit_job = submit
         self._rules = rules
@@ -59,16 +59,16 @@ class Predictor:
         return None
 
     def _submit(self, request: bytes, call: Call, reply: Reply, seen: Seen | None) -> Job:
-        rows = self._binding.clear_rows(request)
+        rows = self._binding.fast_rows(request)
         if rows is None:
             message = parsed(self._binding.method.request, request)
             self._check(message)
-            rows = self._binding.matrix(self._binding.rows(message))
+            rows = self._binding.model_rows(self._binding.row_messages(message))
         if call.deadline is not None and call.expired:
             raise DeadlinePassed("the deadline passed before the model ran")
         self._admission.enter()
 
-        def done(outcome: Outputs | Refusal) -> None:
+        def done(outcome: NumberRows | Refusal) -> None:
             try:
                 reply(self._explained(outcome, rows) if isinstance(outcome, Refusal) else self._respond(outcome, call))
             finally:
@@ -98,10 +98,10 @@ class Predictor:
 
     def _explained(self, refusal: Refusal, rows: Any) -> Refusal:
         """A number that is too large for the model is for the caller to change, though the contract allows it."""
-        violations = self._binding.out_of_reach(rows) if isinstance(refusal, Failure) else []
+        violations = self._binding.out_of_range(rows) if isinstance(refusal, Failure) else []
         return _invalid(violations[:MOST_VIOLATIONS]) if violations else refusal
 
-    def _respond(self, outputs: Outputs, call: Call) -> Answer:
+    def _respond(self, outputs: NumberRows, call: Call) -> Answer:
         try:
             return self._binding.encode(outputs)
         except Exception as error:

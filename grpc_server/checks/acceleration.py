@@ -9,8 +9,8 @@ from grpc_server.checks.conversion_comparison import COMPARED_KINDS, Accelerated
 from grpc_server.checks.manifest_agreement import checked_sources
 from grpc_server.checks.probe_rows import column_ranges
 from grpc_server.errors import ModelError, ModelMismatch
-from grpc_server.rows.class_names import names_of
-from grpc_server.rows.outputs import Output, Source, offered
+from grpc_server.rows.outputs import Output, Source, all_outputs
+from grpc_server.rows.targets import outputs_by_name
 from grpc_server.store.manifest import GoldenRow, Manifest
 
 if TYPE_CHECKING:  # It imports scikit-learn.
@@ -62,10 +62,10 @@ def _needed_outputs(
     """
     sources = checked_sources(original, manifest, golden, "the model")
     in_responses = _response_outputs(sources, manifest, contract, name)
-    needed = in_responses or set(offered(sources))
-    beyond = [output for output in offered(sources) if output in needed and output.kind not in COMPARED_KINDS]
+    needed = in_responses or set(all_outputs(sources))
+    beyond = [output for output in all_outputs(sources) if output in needed and output.kind not in COMPARED_KINDS]
     if beyond and (in_responses or len(beyond) == len(needed)):
-        names = ", ".join(each for each, _ in names_of(tuple(beyond), manifest.all_targets))
+        names = ", ".join(outputs_by_name(beyond, manifest.all_targets))
         raise ModelError(f"no conversion gives {names}: conversions give probabilities, labels and values")
     return needed.difference(beyond)
 

@@ -16,9 +16,9 @@ from grpc_server.checks.manifest_agreement import check_manifest, checked_source
 from grpc_server.checks.model_file import StoredModel, stored_model
 from grpc_server.checks.training_columns import encoder_dtypes
 from grpc_server.errors import ModelError
-from grpc_server.rows.class_names import Target
-from grpc_server.rows.mixed_rows import PLAIN, Dtype
-from grpc_server.rows.outputs import offered
+from grpc_server.rows.mixed_rows import FLOAT64, Dtype
+from grpc_server.rows.outputs import all_outputs
+from grpc_server.rows.targets import Target
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime
 from grpc_server.store.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, Source, golden_dtype, read_golden
@@ -89,7 +89,7 @@ def add_model(
         files={file_name: sha256(content) for file_name, content in files.items()},
         libraries=libraries,
         columns=columns,
-        dtypes={column: dtype for column, dtype in known.items() if dtype != PLAIN},
+        dtypes={column: dtype for column, dtype in known.items() if dtype != FLOAT64},
         classes=_classes(file, classes or runtime.classes),
         source=source,
         created=datetime.now(UTC),
@@ -155,7 +155,7 @@ def _with_targets(
     file: Path,
 ) -> Manifest:
     """The manifest with the targets of a model of several, named by `names`, else `saved`, else 0, 1, ..."""
-    count = 1 + max(output.target for output in offered(unchecked_sources(runtime, manifest, rows, file.name)))
+    count = 1 + max(output.target for output in all_outputs(unchecked_sources(runtime, manifest, rows, file.name)))
     if names and len(names) != count:
         raise ModelError(f"{file.name} predicts {count} targets, but {len(names)} are named: {', '.join(names)}")
     if count == 1 and not names:

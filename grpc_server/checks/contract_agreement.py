@@ -12,26 +12,26 @@ from foretell_contract.problem import Problem, error
 from foretell_contract.rules.rules import Violation
 from foretell_contract.service import Service
 from grpc_server.errors import Mismatches, ModelMismatch, misfit
-from grpc_server.rows.binding import Binding
+from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import Matrix
-from grpc_server.rows.outputs import Source, offered
+from grpc_server.rows.outputs import Source, all_outputs
 from grpc_server.store.manifest import Manifest
 
 _CHANGE_THE_RULE = "change the rule: the model decides its answers"
 
 
-def bind(contract: Contract, service: Service, manifest: Manifest, sources: Sequence[Source]) -> dict[str, Binding]:
+def bind(contract: Contract, service: Service, manifest: Manifest, sources: Sequence[Source]) -> dict[str, MethodBinding]:
     """The binding of each method of a service, by the method's name. Raises ModelMismatch with every field that does not fit."""
-    facts = {"dtypes": manifest.column_dtypes, "targets": manifest.all_targets, "offered": offered(sources)}
+    facts = {"dtypes": manifest.column_dtypes, "targets": manifest.all_targets, "outputs": all_outputs(sources)}
     bindings, mismatches = {}, Mismatches()
     for method in service.methods:
         with mismatches.noted():
-            bindings[method.name] = Binding(contract, method, manifest.columns, manifest.classes, **facts)  # type: ignore[arg-type]
+            bindings[method.name] = MethodBinding(contract, method, manifest.columns, manifest.classes, **facts)  # type: ignore[arg-type]
     mismatches.check()
     return bindings
 
 
-def check_example(predict: Callable[[Any], Matrix], binding: Binding, contract: Contract, place: str) -> None:
+def check_example(predict: Callable[[Any], Matrix], binding: MethodBinding, contract: Contract, place: str) -> None:
     """Predict the contract's example of a method and its variants, such as one with a missing value.
 
     Raises ModelMismatch with everything that fails: the model raises, gives a number that is not finite, or its answer breaks a
@@ -40,7 +40,7 @@ def check_example(predict: Callable[[Any], Matrix], binding: Binding, contract: 
     request: Any = example(binding.method.input, contract.rules)
     if request is None:
         return
-    rows = binding.rows(request)
+    rows = binding.row_messages(request)
     answer = _answer(predict, binding, rows, place)
     problems = [_broken_rule(violation, binding, place) for violation in contract.rules.violations(answer)]
     problems += [problem for row in rows[:1] for problem in _variant_problems(predict, binding, row, contract, place)]
@@ -48,10 +48,10 @@ def check_example(predict: Callable[[Any], Matrix], binding: Binding, contract: 
         raise ModelMismatch.of(problems)
 
 
-def _answer(predict: Callable[[Any], Matrix], binding: Binding, rows: Any, place: str) -> Any:
+def _answer(predict: Callable[[Any], Matrix], binding: MethodBinding, rows: Any, place: str) -> Any:
     """The response to the example. Raises ModelMismatch."""
     try:
-        return binding.response(_finite(predict(binding.matrix(rows))))
+        return binding.response(_finite(predict(binding.model_rows(rows))))
     except Exception as raised:  # A model may raise anything.
         name = binding.method.features.full_name
         reason = f"{place} cannot answer the example of {name} ({_text(raised)})"
@@ -59,18 +59,18 @@ def _answer(predict: Callable[[Any], Matrix], binding: Binding, rows: Any, place
 
 
 def _variant_problems(
-    predict: Callable[[Any], Matrix], binding: Binding, row: Any, contract: Contract, place: str
+    predict: Callable[[Any], Matrix], binding: MethodBinding, row: Any, contract: Contract, place: str
 ) -> Iterator[Problem]:
     name = binding.method.features.full_name
     for variant in variants(row, contract.rules):
         try:
-            _finite(predict(binding.matrix([variant.row])))
+            _finite(predict(binding.model_rows([variant.row])))
         except Exception as raised:  # A model may raise anything.
             reason = f"{name}.{variant.path} {variant.says}, but {place} cannot answer then ({_text(raised)})"
             yield error(f"{name}.{_first_field(variant.path)}", reason, variant.fix)
 
 
-def _broken_rule(violation: Violation, binding: Binding, place: str) -> Problem:
+def _broken_rule(violation: Violation, binding: MethodBinding, place: str) -> Problem:
     """The problem of a broken rule, named by its field; a violation in a batch belongs to the message of one row."""
     method = binding.method
     _, in_row, path = violation.field.partition("].") if method.answers else ("", "", "")

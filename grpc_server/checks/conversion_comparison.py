@@ -14,9 +14,9 @@ from grpc_server.checks.golden_rows import check_golden
 from grpc_server.checks.manifest_agreement import check_manifest, checked_sources
 from grpc_server.checks.probe_rows import ColumnRanges, probe_rows
 from grpc_server.errors import ModelError, ModelMismatch
-from grpc_server.rows.class_names import names_of
 from grpc_server.rows.mixed_rows import Matrix
-from grpc_server.rows.outputs import Output, Source, asking, offered
+from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
+from grpc_server.rows.targets import outputs_by_name
 from grpc_server.runtimes.conversions import conversion_table
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime
@@ -55,7 +55,7 @@ class ConversionComparison:
         """A conversion must give the outputs in `needed`; if that is empty, all that can be compared."""
         self._manifest, self._golden, self._ranges, self._estimator = manifest, golden, ranges, original.estimator
         self._sources = checked_sources(original, manifest, golden, "the model")
-        self._outputs = tuple(output for output in offered(self._sources) if output.kind in COMPARED_KINDS)
+        self._outputs = tuple(output for output in all_outputs(self._sources) if output.kind in COMPARED_KINDS)
         """Outputs that are compared if a conversion gives them."""
         self._needed = set(needed or self._outputs)
 
@@ -115,24 +115,24 @@ class ConversionComparison:
             raise ModelMismatch(f"{name} disagrees on {found}")
 
     def _check_outputs(self, sources: tuple[Source, ...], name: str) -> None:
-        missing = tuple(sorted(self._needed.difference(offered(sources))))
+        missing = tuple(sorted(self._needed.difference(all_outputs(sources))))
         if missing:
-            names = ", ".join(each for each, _ in names_of(missing, self._manifest.all_targets))
+            names = ", ".join(outputs_by_name(missing, self._manifest.all_targets))
             raise ModelMismatch(f"{name} gives no {names}")
 
     def _disagreement(self, sources: tuple[Source, ...]) -> str | None:
-        given = offered(sources)
+        given = all_outputs(sources)
         outputs = [output for output in self._outputs if output in given]
         rows, expected = self._compared
         expected = expected[:, [self._outputs.index(output) for output in outputs]]
-        return disagreement(self._manifest, outputs, rows, expected, asking(sources, outputs)(rows))
+        return disagreement(self._manifest, outputs, rows, expected, output_function(sources, outputs)(rows))
 
     @cached_property
     def _compared(self) -> tuple[Matrix, Matrix]:
         """Rows of shape (n, columns) and the model's answers of shape (n, outputs). Raises ModelError if the model fails on one."""
         # No column is of another type than float64, so golden rows are a Matrix.
         golden: list[Any] = [golden_rows(self._golden, self._manifest)] if self._golden else []
-        predict = asking(self._sources, self._outputs)
+        predict = output_function(self._sources, self._outputs)
         try:
             scale = self._scale()
             rows = np.vstack((*golden, probe_rows(self._ranges, lambda rows: predict(rows) / scale)))
@@ -146,7 +146,7 @@ class ConversionComparison:
     def _scale(self) -> Matrix:
         """The largest absolute value of each output, shape (outputs,); 1 for probabilities, labels and a value that is always 0."""
         rows = self._ranges.random_rows(np.random.default_rng(1), _SCALE_ROWS)
-        largest = np.abs(asking(self._sources, self._outputs)(rows)).max(0)
+        largest = np.abs(output_function(self._sources, self._outputs)(rows)).max(0)
         is_value = np.array([output.kind == "value" for output in self._outputs])
         return np.where(is_value & (largest > 0), largest, 1.0)
 
@@ -155,5 +155,5 @@ class ConversionComparison:
 
     def _cost(self, sources: tuple[Source, ...]) -> float:
         """Time of one row times time of 64 rows, in seconds squared, so that neither dominates."""
-        predict = asking(sources, [output for output in self._outputs if output in self._needed])
+        predict = output_function(sources, [output for output in self._outputs if output in self._needed])
         return prod(min(repeat(partial(predict, self._compared[0][:count]), number=3, repeat=7)) for count in (1, 64))

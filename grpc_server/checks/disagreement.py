@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpc_server.checks.golden_rows import GOLDEN_TOLERANCE
-from grpc_server.rows.class_names import name_of
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.rows.outputs import Output
+from grpc_server.rows.targets import output_name
 from grpc_server.store.manifest import Manifest
 
 
@@ -71,4 +71,4 @@ def _both_values(manifest: Manifest, outputs: Sequence[Output], place: int, expe
 
 
 def _short_name(manifest: Manifest, output: Output) -> str:
-    return name_of(output, manifest.all_targets).removeprefix("probability.")
+    return output_name(output, manifest.all_targets).removeprefix("probability.")

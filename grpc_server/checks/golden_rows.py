@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from foretell_contract.problem import Problem, error
 from foretell_contract.source.suggestion import did_you_mean
 from grpc_server.errors import ModelMismatch
-from grpc_server.rows.class_names import names_of
-from grpc_server.rows.outputs import Output, Source, asking, offered
+from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
+from grpc_server.rows.targets import outputs_by_name
 from grpc_server.store.manifest import GoldenRow, Manifest, Scalar, golden_rows
 
 GOLDEN_TOLERANCE = 1e-6
@@ -36,7 +36,7 @@ def check_golden(sources: Sequence[Source], manifest: Manifest, golden: Sequence
     row that differs, and how many do.
     """
     check_golden_columns(manifest, golden, place)
-    offers = dict(names_of(offered(sources), manifest.all_targets))
+    offers = outputs_by_name(all_outputs(sources), manifest.all_targets)
     problems = list(_missing_outputs(offers, golden, place))
     differences = list(_differences(sources, offers, manifest, golden))
     if differences:
@@ -63,7 +63,7 @@ def _differences(
     names = [name for name in dict.fromkeys(name for row in golden for name in row.expected) if name in offers]
     if not names:
         return
-    values = asking(sources, [offers[name] for name in names])(golden_rows(golden, manifest)).tolist()
+    values = output_function(sources, [offers[name] for name in names])(golden_rows(golden, manifest)).tolist()
     for number, (row, given) in enumerate(zip(golden, values, strict=True), 1):
         outputs = {name: value for name, value in zip(names, given, strict=True) if name in row.expected}
         found = (_difference(number, name, offers[name], value, row.expected[name], manifest) for name, value in outputs.items())

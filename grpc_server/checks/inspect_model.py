@@ -13,9 +13,9 @@ import numpy as np
 from grpc_server.checks.model_file import read
 from grpc_server.checks.training_columns import Column, ModelHints, training_columns
 from grpc_server.errors import ModelError
-from grpc_server.rows.class_names import Target, name_of
-from grpc_server.rows.mixed_rows import Dtype, Rows, blank_row
-from grpc_server.rows.outputs import Output, asking, offered
+from grpc_server.rows.mixed_rows import Dtype, Rows, placeholder_row
+from grpc_server.rows.outputs import Output, all_outputs, output_function
+from grpc_server.rows.targets import Target, output_name
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime
 from grpc_server.store.manifest import GoldenRow, Manifest, Scalar, golden_rows
@@ -38,7 +38,7 @@ class ModelDescription:
     targets: tuple[Target, ...]
     outputs: tuple[Output, ...]
     answer: dict[str, Scalar]
-    """The model's outputs for a row of the columns' examples, by `name_of`; empty without data."""
+    """The model's outputs for a row of the columns' examples, by `output_name`; empty without data."""
     golden: bytes
     """Golden rows, one JSON object a line; empty without data."""
     named: bool
@@ -81,13 +81,13 @@ class _Inspection:
         )
         self._example = self._example_row() if all(self._values) else {}
         dtypes = self._manifest.column_dtypes
-        sample = self._rows([self._example]) if self._example else blank_row(dtypes)
+        sample = self._rows([self._example]) if self._example else placeholder_row(dtypes)
         self._sources = runtime.sources(dtypes, sample, [target.classes for target in self._manifest.all_targets])
-        self._outputs = offered(self._sources)
+        self._outputs = all_outputs(self._sources)
         self._targets = self._named_targets(runtime, hints)
 
     def description(self, *, named: bool) -> ModelDescription:
-        blanks = {column.name: column.dtype.blank for column in self._columns if not column.dtype.unit}
+        blanks = {column.name: column.dtype.placeholder for column in self._columns if not column.dtype.unit}
         columns = tuple(self._probed(column, self._example or blanks) for column in self._columns)
         try:
             answer = self._predicted([self._example])[0] if self._example else {}
@@ -129,10 +129,10 @@ class _Inspection:
 
     def _predicted(self, rows: Sequence[_Row]) -> list[dict[str, Scalar]]:
         """The model's outputs by name for each row, without numbers that are not finite."""
-        answers = asking(self._sources, self._outputs)(self._rows(rows)).tolist()
+        answers = output_function(self._sources, self._outputs)(self._rows(rows)).tolist()
         return [
             {
-                name_of(output, self._targets): self._scalar(output, value)
+                output_name(output, self._targets): self._scalar(output, value)
                 for output, value in zip(self._outputs, answer, strict=True)
                 if np.isfinite(value)
             }

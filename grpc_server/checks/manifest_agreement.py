@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from foretell_contract.problem import error
 from grpc_server.checks.golden_rows import check_golden_columns
 from grpc_server.errors import ADD_AGAIN, ModelMismatch
-from grpc_server.rows.mixed_rows import blank_row
-from grpc_server.rows.outputs import Source, offered
+from grpc_server.rows.mixed_rows import placeholder_row
+from grpc_server.rows.outputs import Source, all_outputs
 from grpc_server.runtimes.runtime import Runtime
 from grpc_server.store.manifest import GoldenRow, Manifest, golden_rows
 
@@ -21,7 +21,7 @@ def check_manifest(runtime: Runtime, manifest: Manifest, place: str) -> None:
 def checked_sources(runtime: Runtime, manifest: Manifest, golden: Sequence[GoldenRow], place: str) -> tuple[Source, ...]:
     """The model's sources. Raises ModelMismatch if they have another number of classes or targets than the manifest."""
     sources = unchecked_sources(runtime, manifest, golden, place)
-    outputs = offered(sources)
+    outputs = all_outputs(sources)
     classes = len({output.item for output in outputs if output.kind == "probability" and not output.target})
     if not manifest.targets and manifest.classes and classes not in (0, len(manifest.classes)):
         reason = f"{place} gives {classes} probabilities a row, its manifest names {len(manifest.classes)} classes"
@@ -40,7 +40,7 @@ def unchecked_sources(runtime: Runtime, manifest: Manifest, golden: Sequence[Gol
     """
     check_golden_columns(manifest, golden, place)
     dtypes = manifest.column_dtypes
-    sample = golden_rows(golden[:1], manifest) if golden else blank_row(dtypes)
+    sample = golden_rows(golden[:1], manifest) if golden else placeholder_row(dtypes)
     return runtime.sources(dtypes, sample, [target.classes for target in manifest.all_targets])
 
 

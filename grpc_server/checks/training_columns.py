@@ -7,7 +7,7 @@ from pathlib import Path
 from foretell_contract.source.suggestion import did_you_mean
 from grpc_server.checks.training_data import Samples, read_samples
 from grpc_server.errors import ModelError
-from grpc_server.rows.mixed_rows import PLAIN, Dtype
+from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.runtimes.runtime import Runtime
 from grpc_server.store.manifest import Scalar
 
@@ -52,7 +52,7 @@ def training_columns(runtime: Runtime, data: Path | None, hints: ModelHints) -> 
     known = runtime.columns or hints.columns
     places = [str(place) for place in range(runtime.width)]
     dtypes = encoder_dtypes(runtime, known or places)
-    texts = [name for name in known if dtypes.get(name, PLAIN).is_text]
+    texts = [name for name in known if dtypes.get(name, FLOAT64).is_text]
     samples = read_samples(data, texts, times=runtime.columns is not None) if data else None
     names = _names(runtime, known, samples, hints, data)
     by_name = dtypes if known else {name: dtypes[place] for name, place in zip(names, places, strict=True) if place in dtypes}
@@ -102,9 +102,9 @@ def _names_in_data(runtime: Runtime, samples: Samples, hints: ModelHints, data: 
 
 
 def _column_without_data(name: str, known: Dtype | None, hints: ModelHints, runtime: Runtime, numbers_suffice: bool) -> Column:
-    stated = hints.dtypes.get(name, PLAIN)
+    stated = hints.dtypes.get(name, FLOAT64)
     plain = runtime.columns is None or (stated.is_number and numbers_suffice)
-    return Column(name, known or (PLAIN if plain else stated), nullable=name in hints.optional)
+    return Column(name, known or (FLOAT64 if plain else stated), nullable=name in hints.optional)
 
 
 def _column_of_data(name: str, known: Dtype | None, samples: Samples, runtime: Runtime, numbers_suffice: bool) -> Column:
@@ -113,7 +113,7 @@ def _column_of_data(name: str, known: Dtype | None, samples: Samples, runtime: R
     if dtype.is_text:
         values = [None if value is None else str(value) for value in values]
     for value in values:
-        if not dtype.takes(value):
+        if not dtype.accepts_json(value):
             raise ModelError(f"the column {name!r} holds {value!r} in the data, but the model takes numbers there")
     return Column(name, dtype, tuple(values))
 
@@ -121,9 +121,9 @@ def _column_of_data(name: str, known: Dtype | None, samples: Samples, runtime: R
 def _dtype_of_data(known: Dtype | None, in_data: Dtype, runtime: Runtime, numbers_suffice: bool) -> Dtype:
     """The model's own type, else float64 if that holds the data, else the type in the data."""
     if runtime.columns is None:  # Trained on an array: each column is a number unless an encoder knows it as text.
-        return known if known and known.is_text else PLAIN
+        return known if known and known.is_text else FLOAT64
     plain = in_data.is_number and in_data.name != "category" and numbers_suffice
-    return known or (PLAIN if plain else in_data)
+    return known or (FLOAT64 if plain else in_data)
 
 
 def _takes_texts(runtime: Runtime) -> bool:
@@ -142,4 +142,4 @@ def _takes_frame(runtime: Runtime, names: Sequence[str]) -> bool:
         return False
     from grpc_server.runtimes.sklearn.estimator_input import input_conversion  # scikit-learn takes a second to import.
 
-    return input_conversion(estimator, names, [PLAIN] * len(names)) is not None
+    return input_conversion(estimator, names, [FLOAT64] * len(names)) is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 from foretell_contract.source.suggestion import did_you_mean
 from grpc_server.errors import ModelError
-from grpc_server.rows.mixed_rows import PLAIN, Dtype
+from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.store.manifest import Manifest, Scalar
 from grpc_server.store.training_values import TrainingValues, observe
 
@@ -61,7 +61,7 @@ def _check_column(name: str, dtype: Dtype, samples: Samples, data: Path) -> None
     if name not in samples.values:
         raise ModelError(f"{data.name} has no column {name!r}{did_you_mean(name, samples.values)}")
     for value in samples.values[name]:
-        if not dtype.is_text and not dtype.takes(value):
+        if not dtype.is_text and not dtype.accepts_json(value):
             raise ModelError(f"the column {name!r} holds {value!r} in the data, but the model takes numbers there")
 
 
@@ -135,4 +135,4 @@ def _dtype(column: Any) -> Dtype:
     try:
         return dtypes_of(column.to_frame())[str(column.name)]
     except ValueError:
-        return PLAIN
+        return FLOAT64

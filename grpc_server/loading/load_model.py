@@ -16,9 +16,9 @@ from grpc_server.checks.golden_rows import check_golden
 from grpc_server.checks.manifest_agreement import check_manifest, checked_sources
 from grpc_server.errors import Mismatches, ModelMismatch
 from grpc_server.loading.model import Model
-from grpc_server.rows.binding import Binding
-from grpc_server.rows.mixed_rows import Rows, blank_row
-from grpc_server.rows.outputs import Output, Source, asking, offered
+from grpc_server.rows.method_binding import MethodBinding
+from grpc_server.rows.mixed_rows import Rows, placeholder_row
+from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime
 from grpc_server.settings import ServerSettings
@@ -106,7 +106,7 @@ class _Examined:
 
     bundle: Bundle
     service: Service
-    bindings: dict[str, Binding]
+    bindings: dict[str, MethodBinding]
     outputs: tuple[Output, ...]
     """What the responses need of it."""
     predict: Predict
@@ -141,10 +141,10 @@ def _sources(runtime: Runtime, bundle: Bundle) -> tuple[Source, ...]:
 def _bound(bundle: Bundle, contract: Contract, service: Service, sources: Sequence[Source]) -> _Examined:
     bindings = bind(contract, service, bundle.manifest, sources)
     needed = {output for binding in bindings.values() for output in binding.answers.outputs}
-    outputs = tuple(output for output in offered(sources) if output in needed)
+    outputs = tuple(output for output in all_outputs(sources) if output in needed)
     for binding in bindings.values():
-        binding.take(outputs)
-    return _Examined(bundle, service, bindings, outputs, asking(sources, outputs), _sample(bundle, bindings, contract))
+        binding.use_outputs(outputs)
+    return _Examined(bundle, service, bindings, outputs, output_function(sources, outputs), _sample(bundle, bindings, contract))
 
 
 def _check_examples(examined: _Examined, contract: Contract) -> None:
@@ -185,15 +185,15 @@ def _timed(examined: _Examined, settings: ServerSettings, clock: Clock = time.pe
     return cost
 
 
-def _sample(bundle: Bundle, bindings: dict[str, Binding], contract: Contract) -> Rows:
+def _sample(bundle: Bundle, bindings: dict[str, MethodBinding], contract: Contract) -> Rows:
     """Rows to try the model on: its golden rows, else the contract's example, else a row of blanks."""
     if bundle.golden:
         return golden_rows(bundle.golden, bundle.manifest)
     for binding in bindings.values():
         request = example(binding.method.input, contract.rules)
         if request is not None:
-            return binding.matrix(binding.rows(request))
-    return blank_row(bundle.manifest.column_dtypes)
+            return binding.model_rows(binding.row_messages(request))
+    return placeholder_row(bundle.manifest.column_dtypes)
 
 
 def _pool(examined: _Examined, settings: ServerSettings, apart: ForkServer | None) -> Pool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from foretell_contract.service import Service
 from grpc_server.calls.batcher import Batcher
-from grpc_server.rows.binding import Binding
+from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.store.manifest import Manifest
 from grpc_server.workers.cost import Cost, Placement
 from grpc_server.workers.pool import Pool
@@ -18,7 +18,7 @@ class Model:
     version: str
     manifest: Manifest
     service: Service
-    bindings: dict[str, Binding]
+    bindings: dict[str, MethodBinding]
     """By the name of the method."""
     batcher: Batcher
     cost: Cost

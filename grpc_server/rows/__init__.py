@@ -1,4 +1,4 @@
-"""Request messages to rows of a model, and a model's outputs to response messages.
+"""Converts request messages into rows of a model, and outputs of a model into response messages.
 
 May import `errors` and the contract package only.
 """

@@ -1,4 +1,4 @@
-"""Rows of which some columns are no plain numbers: text, categories, times. Rows of nothing but numbers are a Matrix."""
+"""Types of rows: a Matrix of float64 only, or a Table with columns of text, categories, times, integers or bools."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -22,19 +22,19 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 @dataclass(frozen=True)
 class Dtype:
-    """The type of a training column, by the name that pandas gives it, such as "int64", "category" or "datetime64[us]"."""
+    """The type of a training column, by its pandas name, such as "int64", "category" or "datetime64[us]"."""
 
     name: str = "float64"
     categories: tuple[str | bool | int | float, ...] = ()
-    """What the model knows the column to hold, as it spells it; empty where it does not say."""
+    """The values that the model knows, as it spells them; empty if it lists none."""
     missing: Literal["nan", "none"] = "nan"
-    """What stands for a missing text or category."""
+    """The value of a missing text or category."""
 
     def __post_init__(self) -> None:
         if not (_NUMBERS.fullmatch(self.name) or _TIMES.fullmatch(self.name) or self.name in ("bool", "category", *_TEXTS)):
-            raise ValueError(f"{self.name!r} is no type of a column")
+            raise ValueError(f"{self.name!r} is not a column type: use a pandas type such as float64, object or datetime64[us]")
         if self.name == "category" and not self.categories:
-            raise ValueError("a column of categories must say which")
+            raise ValueError("a column of type category must list its categories")
 
     @cached_property
     def is_plain(self) -> bool:
@@ -43,42 +43,42 @@ class Dtype:
 
     @cached_property
     def is_text(self) -> bool:
-        """Whether its values are text, as far as one can tell."""
+        """Whether the values are text: by the type's name, or because one category is text."""
         return self.name in _TEXTS or (self.name == "category" and any(isinstance(value, str) for value in self.categories))
 
     @cached_property
     def is_number(self) -> bool:
-        """Whether its values are numbers or bools."""
+        """Whether the values are numbers or bools."""
         return not self.is_text and not self.unit
 
     @cached_property
     def unit(self) -> str:
-        """The unit of a time, one of PER_SECOND; empty where it is none."""
+        """The unit of a time, a key of PER_SECOND; empty for other types."""
         found = _TIMES.fullmatch(self.name)
         return found[2] if found else ""
 
     @cached_property
     def is_duration(self) -> bool:
-        """Whether it is a length of time."""
+        """Whether the values are durations."""
         return self.name.startswith("timedelta64")
 
     @cached_property
     def zone(self) -> str:
-        """The time zone of a point in time; empty where it has none."""
+        """The time zone of a timestamp; empty without one."""
         found = _TIMES.fullmatch(self.name)
         return (found[3] or "") if found else ""
 
     @cached_property
-    def blank(self) -> Any:
-        """A value that the column may well hold, to try a model on."""
+    def placeholder(self) -> Any:
+        """A valid value of the column, to try a model on."""
         if self.categories:
             return self.categories[0]
         return "" if self.is_text else 0 if self.unit else False if self.name == "bool" else 0.0
 
     def array(self, values: Sequence[Any]) -> NDArray[Any]:
-        """The column of these values, None standing for a missing one.
+        """The values as a column, shape (rows,); None is a missing value.
 
-        Times are whole numbers of the unit since the epoch. What is missing from whole numbers makes them float64.
+        Times are integers in `unit` since the epoch. Integers with a missing value become float64.
         """
         if self.unit:
             kind = "timedelta64" if self.is_duration else "datetime64"
@@ -90,15 +90,15 @@ class Dtype:
         if self.name == "bool" and not missing:
             return np.array(values, np.bool_)
         held = np.empty(len(values), object)
-        held[:] = [self._nothing if value is None else value for value in values] if missing else values
+        held[:] = [self._missing_value if value is None else value for value in values] if missing else values
         return held
 
     @property
-    def _nothing(self) -> float | None:
+    def _missing_value(self) -> float | None:
         return np.nan if self.missing == "nan" else None
 
-    def takes(self, value: bool | int | float | str | None) -> bool:
-        """Whether the column can hold a value of JSON."""
+    def accepts_json(self, value: bool | int | float | str | None) -> bool:
+        """Whether the column can hold this value of a JSON document."""
         if value is None:
             return True
         if not isinstance(value, str):
@@ -110,8 +110,8 @@ class Dtype:
                 return False
         return self.is_text
 
-    def plain(self, value: bool | int | float | str | None) -> bool | int | float | str | None:
-        """A value of JSON that the column takes, as `array` takes it."""
+    def from_json(self, value: bool | int | float | str | None) -> bool | int | float | str | None:
+        """The value for `array` of a JSON value that the column accepts. Timestamps are ISO 8601, durations seconds."""
         if isinstance(value, str) and self.unit:
             moment = datetime.fromisoformat(value)
             since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
@@ -121,12 +121,12 @@ class Dtype:
         return value
 
 
-PLAIN = Dtype()
+FLOAT64 = Dtype()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Rows in columns, in training order: each an array of float64, int64, bool, datetime64 or timedelta64, or of objects.
+    """Rows as columns in training order, each of shape (rows,): float64, int64, bool, datetime64, timedelta64 or object.
 
     An object is text, bytes, a number, a bool, NaN or None.
     """
@@ -134,44 +134,44 @@ class Table:
     columns: tuple[NDArray[Any], ...]
 
     def __len__(self) -> int:
-        """How many rows."""
+        """The number of rows."""
         return len(self.columns[0])
 
     def __getitem__(self, rows: slice) -> "Table":
-        """Some of the rows."""
+        """A slice of the rows."""
         return Table(tuple(column[rows] for column in self.columns))
 
 
 Rows: TypeAlias = Matrix | Table
-
+"""Rows as a model takes them, columns in training order."""
 
 Row: TypeAlias = Sequence[float]
-Outputs: TypeAlias = tuple[Row] | Matrix
-"""Numbers in the order of the model, a row or several: a matrix of one row costs more to make than the model takes to answer it."""
-JobRows: TypeAlias = Outputs | Table
-"""What the rows of a request are: a Table where some columns are no plain numbers, and then for all requests to the model."""
+NumberRows: TypeAlias = tuple[Row] | Matrix
+"""Rows or outputs as float64. A single row is a tuple: making a matrix of it takes longer than a small model does."""
+RequestRows: TypeAlias = NumberRows | Table
+"""The rows of one request. A model with a column that is not float64 gets a Table for every request."""
 
 
-def rows_of(columns: Iterable[Sequence[Any]], dtypes: Sequence[Dtype]) -> Rows:
-    """Rows from the values of each column; a Matrix where all columns are plain."""
+def rows_from_columns(columns: Iterable[Sequence[Any]], dtypes: Sequence[Dtype]) -> Rows:
+    """Rows from the values of each column; a Matrix if every column is float64."""
     arrays = tuple(dtype.array(values) for dtype, values in zip(dtypes, columns, strict=True))
     return np.column_stack(arrays) if all(dtype.is_plain for dtype in dtypes) else Table(arrays)
 
 
-def joined(tables: Sequence[Table]) -> Table:
-    """All rows, in order."""
+def concatenate(tables: Sequence[Table]) -> Table:
+    """The rows of all tables, in order."""
     if len(tables) == 1:
         return tables[0]
     return Table(tuple(np.concatenate(parts) for parts in zip(*(table.columns for table in tables), strict=True)))
 
 
-def repeated(rows: Rows, count: int) -> Rows:
-    """So many rows: these, again and again."""
+def repeat_rows(rows: Rows, count: int) -> Rows:
+    """`count` rows: `rows` repeated from the start."""
     if isinstance(rows, Table):
         return Table(tuple(np.resize(column, count) for column in rows.columns))
     return np.resize(rows, (count, rows.shape[1]))
 
 
-def blank_row(dtypes: Sequence[Dtype]) -> Rows:
-    """One row to try a model on, of values that it may well take."""
-    return rows_of([[dtype.blank] for dtype in dtypes], dtypes)
+def placeholder_row(dtypes: Sequence[Dtype]) -> Rows:
+    """One row of valid values, to try a model on."""
+    return rows_from_columns([[dtype.placeholder] for dtype in dtypes], dtypes)

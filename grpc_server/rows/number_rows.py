@@ -1,4 +1,4 @@
-"""Questions about a matrix that is mostly one row: numpy answers them in microseconds, of which a model may take no more itself."""
+"""Checks and clips small matrices in pure Python: numpy takes microseconds a call, as long as a small model for one row."""
 
 from math import isfinite
 
@@ -6,20 +6,20 @@ import numpy as np
 
 from grpc_server.rows.mixed_rows import Matrix
 
-_FEW = 32
-"""Numbers up to which Python itself is quicker."""
+_SMALL = 32
+"""Up to this many numbers, pure Python is faster than numpy."""
 
 
 def is_finite(matrix: Matrix) -> bool:
-    """Whether all its numbers are."""
-    if matrix.size <= _FEW and isfinite(sum(matrix.ravel().tolist())):
-        return True  # The sum of finite numbers may be infinite, but no other sum is finite.
+    """Whether every number is finite."""
+    if matrix.size <= _SMALL and isfinite(sum(matrix.ravel().tolist())):
+        return True  # Finite numbers may have an infinite sum, but a finite sum has only finite terms.
     return bool(np.isfinite(matrix).all())
 
 
-def clipped(matrix: Matrix) -> Matrix:
-    """The matrix itself, its numbers from 0 to 1 now; what is no number stays."""
-    if matrix.size <= _FEW:
+def clip_to_unit(matrix: Matrix) -> Matrix:
+    """Clips the numbers of `matrix` to 0 to 1, in place, and returns it; NaN stays."""
+    if matrix.size <= _SMALL:
         numbers = matrix.ravel().tolist()
         if numbers and min(numbers) >= 0.0 and max(numbers) <= 1.0:
             return matrix

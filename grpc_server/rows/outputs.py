@@ -1,4 +1,4 @@
-"""What a model can say of a row. Its answer is a matrix of numbers, whose columns are outputs."""
+"""Outputs: the numbers that a model can compute for a row, and the functions that compute them."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -10,75 +10,78 @@ import numpy as np
 from grpc_server.rows.mixed_rows import Matrix
 
 KINDS = ("probability", "label", "value", "std", "lower", "upper", "score", "decision", "cluster", "distance", "component")
-"""All there are; `foretell.v1.Quantity` names the same."""
+"""Every kind of output; the same names as in `foretell.v1.Quantity`."""
 
 
 class Output(NamedTuple):
-    """One number of the answer to a row. A label is the place of its class among the classes."""
+    """One number that a model computes for a row. A label is the index of its class."""
 
     kind: str
     item: int = 0
-    """Which class, cluster or component."""
+    """Index of the class, cluster or component."""
     target: int = 0
-    """Which target, of a model that predicts several."""
+    """Index of the target, for a model of several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A way to ask a model for some outputs at once."""
+    """A function of a model that computes some outputs at once."""
 
     outputs: tuple[Output, ...]
     run: Callable[[Any], Matrix]
-    """From rows to shape (rows, outputs)."""
+    """Takes rows, returns shape (rows, outputs), float64."""
 
 
-def probabilities(classes: int, run: Callable[[Any], Matrix]) -> Source:
-    """The source of a classifier that gives nothing but a probability of each class."""
+def probability_source(classes: int, run: Callable[[Any], Matrix]) -> Source:
+    """The source of a classifier whose `run` returns the probability of each class, shape (rows, classes)."""
     return Source(tuple(Output("probability", item) for item in range(classes)), run)
 
 
-def several_probabilities(classes: Sequence[int]) -> tuple[Output, ...]:
-    """The outputs of a classifier of several targets, each with so many classes: those of the first, then those of the next."""
+def probability_outputs(classes: Sequence[int]) -> tuple[Output, ...]:
+    """The probabilities of a model whose targets have `classes` classes each, target by target."""
     return tuple(Output("probability", item, target) for target, count in enumerate(classes) for item in range(count))
 
 
-def per_target(kind: str, targets: int) -> tuple[Output, ...]:
-    """A value or a label of each target."""
+def outputs_per_target(kind: str, targets: int) -> tuple[Output, ...]:
+    """One output of this kind for each target."""
     return tuple(Output(kind, 0, target) for target in range(targets))
 
 
-def offered(sources: Sequence[Source]) -> tuple[Output, ...]:
-    """All outputs that the sources give, each once."""
+def all_outputs(sources: Sequence[Source]) -> tuple[Output, ...]:
+    """The outputs of all sources, without duplicates, in their order."""
     return tuple(dict.fromkeys(output for source in sources for output in source.outputs))
 
 
-def asking(sources: Sequence[Source], wanted: Sequence[Output]) -> Callable[[Any], Matrix]:
-    """A function that gives just these outputs, in their order, by as few sources as will do."""
-    wanted = tuple(wanted)
+def output_function(sources: Sequence[Source], outputs: Sequence[Output]) -> Callable[[Any], Matrix]:
+    """A function from rows to exactly these outputs, shape (rows, outputs), that calls few of the sources.
+
+    Every output must be one of `all_outputs(sources)`.
+    """
+    outputs = tuple(outputs)
     for source in sources:
-        if source.outputs == wanted:
+        if source.outputs == outputs:
             return source.run
     used: list[Source] = []
-    left = set(wanted)
+    left = set(outputs)
     while left:
         best = max(sources, key=lambda source: len(left.intersection(source.outputs)))
         used.append(best)
         left -= set(best.outputs)
-    given = [output for source in used for output in source.outputs]
-    places = [given.index(output) for output in wanted]
+    computed = [output for source in used for output in source.outputs]
+    columns = [computed.index(output) for output in outputs]
 
     def run(rows: Any) -> Matrix:
-        answers: Matrix = np.hstack([source.run(rows) for source in used])[:, places]
-        return answers
+        matrix: Matrix = np.hstack([source.run(rows) for source in used])[:, columns]
+        return matrix
 
     return run
 
 
-def to_text(outputs: Sequence[Output]) -> str:
-    """For another process."""
+def outputs_to_json(outputs: Sequence[Output]) -> str:
+    """The outputs as text for a worker process."""
     return json.dumps(outputs)
 
 
-def from_text(text: str) -> tuple[Output, ...]:
-    """What `to_text` wrote."""
+def outputs_from_json(text: str) -> tuple[Output, ...]:
+    """Reads what `outputs_to_json` writes."""
     return tuple(Output(*each) for each in json.loads(text))

@@ -1,4 +1,4 @@
-"""What a field of a response is to hold: by `(foretell.v1.output)`, else by its name."""
+"""Resolves which outputs a response field holds: by `(foretell.v1.output)`, or else by its name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from foretell_contract.labels import PROBABILITY_SUFFIX, probability_class
 from foretell_contract.problem import Problem, error
 from foretell_contract.source.proto_text import quoted
 from foretell_contract.source.suggestion import closest, did_you_mean
-from grpc_server.errors import misfit
-from grpc_server.rows.class_names import Target
+from grpc_server.errors import ModelMismatch, misfit
 from grpc_server.rows.outputs import KINDS, Output
+from grpc_server.rows.targets import Target
 
-UNKNOWN = -1
-"""An item that is no class of the model, which has been said."""
+NO_CLASS = -1
+"""In place of the index of a class that the model does not have; the problem is already recorded."""
 
 _PLURALS = {
     "probabilities": "probability",
@@ -27,129 +27,137 @@ _PLURALS = {
     "distances": "distance",
     "components": "component",
 }
-_COUNTED = ("distance", "component", "decision")
-"""Kinds of which a model may give several for one target, counted from 0."""
+COUNTED = ("distance", "component", "decision")
+"""Kinds of which a model may have several for one target, counted from 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldSource:
-    """What a field is to hold."""
+    """The outputs that a field holds."""
 
     kind: str
     target: int = 0
     item: int | None = None
-    """Which of several; None for all, or for the only one."""
+    """Index among several; None for all, or for the only one."""
     label: int | None = None
-    """The class that a bool asks about."""
+    """Index of the class for which a bool is true."""
 
 
 class FieldResolver:
-    """Reads the fields of a response to a model with these targets that offers these outputs."""
+    """Resolves the fields of a response against the targets and outputs of a model."""
 
-    def __init__(self, contract: Contract, targets: Sequence[Target], offered: Sequence[Output], problems: list[Problem]) -> None:
-        """What is wrong with a class goes to `problems`, so that all of it is said at once."""
+    def __init__(self, contract: Contract, targets: Sequence[Target], outputs: Sequence[Output], problems: list[Problem]) -> None:
+        """Appends every class that the model does not have to `problems`."""
         self._contract = contract
         self._targets = targets
         self._names = [target.name for target in targets if target.name]
-        self._kinds = tuple(dict.fromkeys(output.kind for output in offered))
+        self._kinds = tuple(dict.fromkeys(output.kind for output in outputs))
         self._problems = problems
-        self.meant: set[str] = set()
-        """Classes that misspelt fields seem to mean."""
+        self.suggested: set[str] = set()
+        """Classes suggested as the correct spelling of a field."""
 
     def of(self, field: FieldDescriptor, target: int | None) -> FieldSource:
-        """`target` is that of the message around the field, if that has one. Raises ModelMismatch for what nothing fills."""
+        """The outputs of a field; `target` is the target of the message around it, if any.
+
+        Raises ModelMismatch if no output matches.
+        """
         output = self._contract.options.get(field, "foretell.v1.output")
-        asked = self._by_name(field, target) if output is None else self._by_option(field, output, target)
-        if asked is None:
-            usual = " or ".join(f"<class>{PROBABILITY_SUFFIX}" if kind == "probability" else kind for kind in self._kinds)
-            if field.name in _PLURALS:
-                reason = f"{field.full_name} is a single value, but {field.name} are several"
-                raise misfit(field.full_name, reason, "repeat it, or declare it as a map")
-            hint = did_you_mean(field.name, [*self._names, *self._kinds, *_PLURALS])
-            reason = f"nothing fills {field.full_name}{hint}"
-            raise misfit(field.full_name, reason, f"name it {usual}, or give it (foretell.v1.output)")
-        return asked
+        source = self._by_name(field, target) if output is None else self._by_option(field, output, target)
+        if source is None:
+            raise self._no_output(field)
+        return source
+
+    def _no_output(self, field: FieldDescriptor) -> ModelMismatch:
+        if field.name in _PLURALS:
+            reason = f"{field.full_name} is a single value, but a model has several {field.name}"
+            return misfit(field.full_name, reason, "declare it as repeated or as a map")
+        usual = " or ".join(f"<class>{PROBABILITY_SUFFIX}" if kind == "probability" else kind for kind in self._kinds)
+        hint = did_you_mean(field.name, [*self._names, *self._kinds, *_PLURALS])
+        reason = f"no output of the model matches {field.full_name}{hint}"
+        return misfit(field.full_name, reason, f"rename it to {usual}, or set (foretell.v1.output)")
 
     def _by_option(self, field: FieldDescriptor, output: Any, target: int | None) -> FieldSource | None:
-        place = target or 0
-        if output.target:
-            if output.target not in self._names:
-                reason = f"{field.full_name}: {output.target!r} is no target of the model{did_you_mean(output.target, self._names)}"
-                fix = f"name one of {', '.join(self._names)}" if self._names else "leave the target out: the model has only one"
-                raise misfit(field.full_name, reason, fix)
-            place = self._names.index(output.target)
+        index = self._target_index(field, output.target) if output.target else target or 0
         if output.WhichOneof("kind") == "probability_of":
-            return FieldSource("probability", place, self._class(field, place, output.probability_of, "probability_of"))
+            return FieldSource("probability", index, self._class(field, index, output.probability_of, "probability_of"))
         if output.WhichOneof("kind") == "label_is":
-            return FieldSource("label", place, label=self._class(field, place, output.label_is, "label_is"))
+            return FieldSource("label", index, label=self._class(field, index, output.label_is, "label_is"))
         quantity = output.DESCRIPTOR.fields_by_name["quantity"].enum_type.values_by_number[output.quantity]
         kind = quantity.name.removeprefix("QUANTITY_").lower()
         if kind not in KINDS:
-            return self._by_name(field, place)
-        return FieldSource(kind, place, output.item if kind in _COUNTED and not field.is_repeated else None)
+            return self._by_name(field, index)
+        return FieldSource(kind, index, output.item if kind in COUNTED and not field.is_repeated else None)
+
+    def _target_index(self, field: FieldDescriptor, name: str) -> int:
+        if name in self._names:
+            return self._names.index(name)
+        reason = f"{field.full_name} names the target {name!r}, which the model does not have{did_you_mean(name, self._names)}"
+        fix = f"name one of {', '.join(self._names)}" if self._names else "remove the target: the model has only one"
+        raise misfit(field.full_name, reason, fix)
 
     def _class(self, field: FieldDescriptor, target: int, name: str, option: str) -> int:
         classes = self._targets[target].classes
         if name in classes:
             return classes.index(name)
         self._no_class(field, name, classes, option)
-        return UNKNOWN
+        return NO_CLASS
 
     def _no_class(self, field: FieldDescriptor, name: str, classes: Sequence[str], option: str = "probability_of") -> None:
         meant = closest(name, classes)
-        self.meant.add(meant)
+        self.suggested.add(meant)
         hint = f'; did you mean "{meant}"?' if meant else ""
-        fix = f"name it after one of {_listed(classes)}, or say which with (foretell.v1.output)" if classes else "take it out"
+        fix = f"name it after one of {_listed(classes)}, or set (foretell.v1.output)" if classes else "remove it"
         if meant:
-            fix = f"name it after that class, or say (foretell.v1.output).{option} = {quoted(meant)}"
-        self._problems.append(error(field.full_name, f"{field.full_name} is no class of the model{hint}", fix))
+            fix = f"name it after that class, or set (foretell.v1.output).{option} = {quoted(meant)}"
+        self._problems.append(error(field.full_name, f"{field.full_name} matches no class of the model{hint}", fix))
 
     def _by_name(self, field: FieldDescriptor, target: int | None) -> FieldSource | None:
-        name, place = str(field.name), target or 0
+        name, index = str(field.name), target or 0
         if field.is_repeated:
-            listed = field.message_type is not None and not is_map(field) and self._targets[place].classes
-            kind = _PLURALS.get(name) or ("probability" if listed else None)
-            return FieldSource(kind, place) if kind else None
+            is_ranking = field.message_type is not None and not is_map(field) and self._targets[index].classes
+            kind = _PLURALS.get(name) or ("probability" if is_ranking else None)
+            return FieldSource(kind, index) if kind else None
         if name in KINDS:
-            return FieldSource(name, place, 0 if name in _COUNTED else None)
+            return FieldSource(name, index, 0 if name in COUNTED else None)
         if probability_class(name) and "probability" in self._kinds:
             return self._probability(field, probability_class(name), target)
-        return self._of_target(name) or self._label(field, name, place)
+        return self._of_target(name) or self._label(field, name, index)
 
     def _probability(self, field: FieldDescriptor, name: str, target: int | None) -> FieldSource | None:
-        """`<class>_probability`, or of several targets `<target>_probability` and `<target>_<class>_probability`."""
+        """`<class>_probability`; with several targets `<target>_probability` or `<target>_<class>_probability`."""
         if len(self._targets) == 1 or target is not None:
             classes = self._targets[target or 0].classes
-            item = _one_like(name, classes)
+            item = _class_index(name, classes)
             if item is None:
                 self._no_class(field, name, classes)
-            return FieldSource("probability", target or 0, UNKNOWN if item is None else item)
-        for place, each in enumerate(self._targets):
+            return FieldSource("probability", target or 0, NO_CLASS if item is None else item)
+        for index, each in enumerate(self._targets):
             if name == each.name:
-                return FieldSource("probability", place, each.positive)  # Of a target that is no yes or no: that of its label.
-            item = _one_like(name.removeprefix(f"{each.name}_"), each.classes) if name.startswith(f"{each.name}_") else None
+                return FieldSource("probability", index, each.positive)  # Without a class that means yes: that of the label.
+            prefix = f"{each.name}_"
+            item = _class_index(name.removeprefix(prefix), each.classes) if name.startswith(prefix) else None
             if item is not None:
-                return FieldSource("probability", place, item)
+                return FieldSource("probability", index, item)
         return None
 
     def _of_target(self, name: str) -> FieldSource | None:
-        """Named like a target, alone or with what is asked of it: `height`, `height_std`."""
-        for place, each in enumerate(self._names):
-            target = self._targets[place]
+        """The name of a target, alone or with a kind of output: `height`, `height_std`."""
+        for index, each in enumerate(self._names):
+            target = self._targets[index]
             if name == each:
-                return FieldSource("label" if target.classes else "value", place)
+                return FieldSource("label" if target.classes else "value", index)
             kind = name.removeprefix(f"{each}_")
             if name != kind and kind in KINDS:
-                return FieldSource(kind, place)
+                return FieldSource(kind, index)
         return None
 
     def _label(self, field: FieldDescriptor, name: str, target: int) -> FieldSource | None:
-        """An enum is the label, whatever its name; a bool that is named like a class asks whether the label is that class."""
+        """An enum of any name holds the label; a bool with the name of a class is true if that is the label."""
         classes = self._targets[target].classes
         if classes and field.cpp_type == FieldDescriptor.CPPTYPE_ENUM:
             return FieldSource("label", target)
         if classes and field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
-            item = _one_like(name.removeprefix("is_"), classes)
+            item = _class_index(name.removeprefix("is_"), classes)
             return FieldSource("label", target, label=item) if item is not None else None
         return None
 
@@ -158,11 +166,11 @@ def _listed(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _one_like(name: str, classes: Sequence[str]) -> int | None:
-    """The class of this name: as it is, else as a name in a contract can spell it."""
+def _class_index(name: str, classes: Sequence[str]) -> int | None:
+    """The index of the class with this name, or else of the only class that is so in snake case."""
     if name in classes:
         return classes.index(name)
-    found = [place for place, each in enumerate(classes) if _snake(each) == name]
+    found = [index for index, each in enumerate(classes) if _snake(each) == name]
     return found[0] if len(found) == 1 else None
 
 

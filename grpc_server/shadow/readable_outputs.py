@@ -6,9 +6,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from grpc_server.rows.class_names import Target, name_of
 from grpc_server.rows.mixed_rows import Rows, Table
 from grpc_server.rows.outputs import Output
+from grpc_server.rows.targets import Target, output_name
 
 Value: TypeAlias = str | float
 Get: TypeAlias = Callable[[Sequence[float]], Value]
@@ -47,14 +47,14 @@ def kind_of(name: str) -> str:
 
 def _columns(given: Sequence[Output], targets: tuple[Target, ...]) -> Iterator[tuple[str, Get]]:
     for place, output in enumerate(given):
-        yield name_of(output, targets), _get(place, output, targets)
+        yield output_name(output, targets), _get(place, output, targets)
     told = {output.target for output in given if output.kind == "label"}
     for number, target in enumerate(targets):
         items = {
             output.item: place for place, output in enumerate(given) if output.kind == "probability" and output.target == number
         }
         if items and number not in told:
-            yield name_of(Output("label", 0, number), targets), _likeliest(items, target.classes)
+            yield output_name(Output("label", 0, number), targets), _likeliest(items, target.classes)
 
 
 def _get(place: int, output: Output, targets: Sequence[Target]) -> Get:

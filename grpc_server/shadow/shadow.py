@@ -15,7 +15,7 @@ from grpc_server.calls.predictor import Seen
 from grpc_server.calls.refusal import DeadlinePassed, Draining, Refusal
 from grpc_server.loading.model import Model
 from grpc_server.loading.version import Version
-from grpc_server.rows.mixed_rows import JobRows, Outputs
+from grpc_server.rows.mixed_rows import NumberRows, RequestRows
 from grpc_server.shadow.readable_outputs import LABELS, Reading, Value, kind_of, values
 from grpc_server.shadow.shadow_comparison import ShadowComparison
 from grpc_server.shadow.shadow_log import Compared, Failed, Head, ShadowLog
@@ -30,7 +30,7 @@ _MOST_BYTES = 4 * 1024 * 1024
 """That they may hold together. One that is larger waits alone."""
 
 _MOST_ROWS = 256
-"""JobRows of one call that are compared: the first ones."""
+"""Rows of one call that are compared: the first ones."""
 
 _SHARE, _BUSY_SHARE = 0.05, 0.001
 """Of the interpreter's time that comparing may take, and the same while the machine is busy: calls that come meanwhile wait for it,
@@ -51,7 +51,7 @@ class _Asked:
     request: bytes
     request_id: str
     production: Version
-    outputs: Outputs
+    outputs: NumberRows
     seconds: float
     """Which production took."""
 
@@ -89,7 +89,7 @@ class Shadow:
                 return None
         start = time.perf_counter()
 
-        def seen(outputs: Outputs) -> None:
+        def seen(outputs: NumberRows) -> None:
             seconds = time.perf_counter() - start
             with self._changed:
                 if not self._is_full(request):
@@ -166,9 +166,9 @@ class Shadow:
     def _answer(self, asked: _Asked, model: Model, method: Method, pairing: "_Pairing") -> None:
         start, paused = time.perf_counter(), _paused(model)
         binding = model.bindings[method.name]
-        rows = binding.clear_rows(asked.request)
+        rows = binding.fast_rows(asked.request)
         if rows is None:
-            rows = binding.matrix(binding.rows(parsed(method.request, asked.request)))
+            rows = binding.model_rows(binding.row_messages(parsed(method.request, asked.request)))
         whole = isinstance(rows, tuple) or len(rows) <= _MOST_ROWS
         first = rows if isinstance(rows, tuple) or whole else rows[:_MOST_ROWS]
         outputs = _run(model, first, asked.request_id)
@@ -220,7 +220,7 @@ class _Pairing:
         self.production = production
         answering = {each.service.full_name: each for each in production.models}[model.service.full_name]
         bindings = [each.bindings[method.name] for each in (answering, model)]
-        self._ours, self._theirs = (Reading(binding.given, binding.targets) for binding in bindings)
+        self._ours, self._theirs = (Reading(binding.outputs, binding.targets) for binding in bindings)
         self._names = [name for name in self._ours.names if name in self._theirs.names]
         self.labels = sum(kind_of(name) in LABELS for name in self._names)
         """How many of them are words; they come first."""
@@ -235,12 +235,12 @@ def _paused(model: Model) -> float:
     return 0.0 if model.pool is None else model.pool.paused
 
 
-def _run(model: Model, rows: JobRows, request_id: str) -> Outputs:
+def _run(model: Model, rows: RequestRows, request_id: str) -> NumberRows:
     """What a model makes of rows. Raises a Refusal, Draining where it takes no more."""
-    outcomes: list[Outputs | Refusal] = []
+    outcomes: list[NumberRows | Refusal] = []
     answered = threading.Event()
 
-    def done(outcome: Outputs | Refusal) -> None:
+    def done(outcome: NumberRows | Refusal) -> None:
         outcomes.append(outcome)
         answered.set()
 

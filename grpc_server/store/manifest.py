@@ -10,8 +10,8 @@ from typing import TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from grpc_server.errors import ADD_AGAIN, ArtifactAltered, ModelError, ModelMismatch
-from grpc_server.rows.class_names import Target
-from grpc_server.rows.mixed_rows import PLAIN, Dtype, Rows, rows_of
+from grpc_server.rows.mixed_rows import FLOAT64, Dtype, Rows, rows_from_columns
+from grpc_server.rows.targets import Target
 from grpc_server.store.training_values import TrainingValues
 
 Scalar: TypeAlias = bool | int | float | str
@@ -88,7 +88,7 @@ class Manifest(BaseModel):
     @property
     def column_dtypes(self) -> tuple[Dtype, ...]:
         """The types of all columns, in training order."""
-        return tuple(self.dtypes.get(column, PLAIN) for column in self.columns)
+        return tuple(self.dtypes.get(column, FLOAT64) for column in self.columns)
 
     @property
     def all_targets(self) -> tuple[Target, ...]:
@@ -104,7 +104,7 @@ class Manifest(BaseModel):
 class GoldenRow(BaseModel):
     """A row with its expected answer: `{"features": {"<column>": value}, "outputs": {"<output>": number or label}}`.
 
-    A value is a number, a text, a bool, or null where it is missing; a time is its RFC 3339 text. `name_of` names outputs.
+    A value is a number, a text, a bool, or null where it is missing; a time is its RFC 3339 text. `output_name` names outputs.
     `{"probabilities": {"<class>": number}}` says the same as `{"outputs": {"probability.<class>": number}}`.
     """
 
@@ -124,14 +124,14 @@ def golden_rows(golden: Sequence[GoldenRow], manifest: Manifest) -> Rows:
     """The features of golden rows as the model takes them. Raises ModelMismatch naming a value that its column cannot hold."""
     for number, row in enumerate(golden, 1):
         for column, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
-            if not dtype.takes(row.features[column]):
+            if not dtype.accepts_json(row.features[column]):
                 reason = f"golden row {number}: {column} is {row.features[column]!r}, but the column is {dtype.name}"
                 raise ModelMismatch(reason, f"write {_written(dtype)} there, and add the model again")
     columns = [
-        [dtype.plain(row.features[column]) for row in golden]
+        [dtype.from_json(row.features[column]) for row in golden]
         for column, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True)
     ]
-    return rows_of(columns, manifest.column_dtypes)
+    return rows_from_columns(columns, manifest.column_dtypes)
 
 
 def _written(dtype: Dtype) -> str:
@@ -145,7 +145,7 @@ def golden_dtype(values: Sequence[Scalar | None]) -> Dtype:
     known = [value for value in values if value is not None]
     if known and all(isinstance(value, str) for value in known):
         return Dtype("datetime64[us]" if all(_TIME.fullmatch(str(value)) for value in known) else "object")
-    return PLAIN
+    return FLOAT64
 
 
 def read_manifest(data: bytes, place: str) -> Manifest:

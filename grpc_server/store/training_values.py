@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from grpc_server.rows.mixed_rows import PLAIN, Dtype
+from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 
 Values: TypeAlias = Sequence[bool | int | float | str | None]
 """A column as JSON has it: None where it is missing, a time as its RFC 3339 text, a length of time in seconds."""
@@ -42,7 +42,9 @@ class TrainingValues(BaseModel):
 def observe(columns: Mapping[str, Values], dtypes: Mapping[str, Dtype]) -> TrainingValues:
     """What these columns hold; those that `dtypes` does not name are plain numbers."""
     rows = len(next(iter(columns.values())))
-    return TrainingValues(rows=rows, columns={name: _observed(values, dtypes.get(name, PLAIN)) for name, values in columns.items()})
+    return TrainingValues(
+        rows=rows, columns={name: _observed(values, dtypes.get(name, FLOAT64)) for name, values in columns.items()}
+    )
 
 
 def seconds(text: str) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
-from grpc_server.rows.mixed_rows import Matrix, Rows, repeated
+from grpc_server.rows.mixed_rows import Matrix, Rows, repeat_rows
 
 BATCH = 64
 """Rows of the larger run that is measured."""
@@ -56,7 +56,7 @@ def measure(predict: Callable[[Any], Matrix], sample: Rows, clock: Clock = time.
     seconds = dict.fromkeys((1, BATCH // 8, BATCH), math.inf)
     for rows in seconds:
         try:
-            seconds[rows] = _least(predict, repeated(sample, rows), clock)
+            seconds[rows] = _least(predict, repeat_rows(sample, rows), clock)
         except BaseException:  # A model may raise anything, SystemExit too.
             break
         if seconds[rows] > _LONG:

@@ -9,7 +9,7 @@ from typing import cast
 from foretell_lifecycle.platform import resident_bytes
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import Matrix, Rows
-from grpc_server.rows.outputs import Output, to_text
+from grpc_server.rows.outputs import Output, outputs_to_json
 from grpc_server.workers.budget import PATIENCE
 from grpc_server.workers.cost import Cost
 from grpc_server.workers.fork_server import ForkServer
@@ -85,7 +85,7 @@ class WorkerHandle:
     def start(self, sample: Rows) -> Cost:
         """Wait until the model is loaded and warmed up with `sample`; what a run costs there. Raises ModelError."""
         try:
-            ((one_row, batch),) = self._ask((to_text(self._outputs), sample), self._start_seconds).tolist()
+            ((one_row, batch),) = self._ask((outputs_to_json(self._outputs), sample), self._start_seconds).tolist()
         except ModelRaised as refusal:
             raise ModelError(str(refusal)) from None
         except WorkerHung:

@@ -24,7 +24,7 @@ from grpc_server.checks.golden_rows import check_golden
 from grpc_server.checks.manifest_agreement import check_manifest, checked_sources
 from grpc_server.errors import ArtifactAltered
 from grpc_server.rows.mixed_rows import Matrix, Rows
-from grpc_server.rows.outputs import asking, from_text
+from grpc_server.rows.outputs import output_function, outputs_from_json
 from grpc_server.runtimes.formats import format_table
 from grpc_server.store.repository import Repository
 from grpc_server.workers.cost import Clock, measure
@@ -101,7 +101,7 @@ def load_version(root: Path, name: str, version: str, digest: str, wanted: str) 
     check_manifest(runtime, bundle.manifest, place)
     sources = checked_sources(runtime, bundle.manifest, bundle.golden, place)
     check_golden(sources, bundle.manifest, bundle.golden, place)
-    return asking(sources, from_text(wanted) or sources[0].outputs)
+    return output_function(sources, outputs_from_json(wanted) or sources[0].outputs)
 
 
 def main(facts: dict[str, Any], clock: Clock, pauses: Pausing, line: socket.socket, lifeline: socket.socket) -> None:

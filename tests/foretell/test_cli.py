@@ -122,7 +122,7 @@ BY_A_PROCESS = [
         r"the contract does not compile: \S+iris\.proto:\d+",
         id="syntax",
     ),
-    pytest.param(Stage.two_classes, "virginica_probability is no class of the model", id="classes"),
+    pytest.param(Stage.two_classes, "virginica_probability matches no class of the model", id="classes"),
 ]
 BY_THE_SAME_CODE = [
     pytest.param(lambda s: s.contract.unlink(), "no contract", id="no-contract"),
@@ -131,10 +131,10 @@ BY_THE_SAME_CODE = [
     pytest.param(spoil_artifact, r"model.joblib is not as it was added \(its SHA-256 differs\)", id="altered"),
     pytest.param(
         lambda s: s.add(("sepal_length", "sepal_width", "petal_length", "petal_widht")),
-        'Features.petal_width is no column of the model; did you mean "petal_widht"?',
+        'Features.petal_width matches no column of the model; did you mean "petal_widht"?',
         id="column-name",
     ),
-    pytest.param(Stage.three_columns, "petal_width is no column of the model", id="column-count"),
+    pytest.param(Stage.three_columns, "petal_width matches no column of the model", id="column-count"),
     pytest.param(
         lambda s: s.edit("double.example = 0.2", "double.example = 1.2"),
         "the example 1.2 of iris.v1.Features.sepal_length breaks the contract's own rule double.gte_lte",

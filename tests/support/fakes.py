@@ -16,9 +16,9 @@ from grpc_server.calls.batcher import Batcher
 from grpc_server.loading.loader import Loader
 from grpc_server.loading.model import Model
 from grpc_server.loading.version import Version
-from grpc_server.rows.binding import Binding
+from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import Dtype, Matrix, Rows
-from grpc_server.rows.outputs import Source, probabilities
+from grpc_server.rows.outputs import Source, probability_source
 from grpc_server.runtimes.runtime import Classes
 from grpc_server.settings import ServerSettings
 from grpc_server.store.manifest import Manifest
@@ -48,7 +48,7 @@ class FakeRuntime:
         self.runs: list[int] = []
 
     def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes) -> tuple[Source, ...]:
-        return (probabilities(3, self.predict),)
+        return (probability_source(3, self.predict),)
 
     def predict(self, rows: Matrix) -> Matrix:
         self.runs.append(len(rows))
@@ -91,7 +91,7 @@ def registry_of(
 ) -> Registry:
     """A registry in which `runtime` answers the only service of `contract`."""
     (service,) = contract.services
-    bindings = {method.name: Binding(contract, method, COLUMNS, CLASSES) for method in service.methods}
+    bindings = {method.name: MethodBinding(contract, method, COLUMNS, CLASSES) for method in service.methods}
     batcher = Batcher([runtime.predict], max_rows=max_rows, max_waiting=max_waiting, inline=inline)
     model = Model("iris", "7", MANIFEST, service, bindings, batcher, Cost(0.0001, math.inf), Placement.INLINE, workers=1)
     return hosting(contract, [model])

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpc_server.rows.mixed_rows import Matrix
-from grpc_server.rows.outputs import Source, per_target, several_probabilities
+from grpc_server.rows.outputs import Source, outputs_per_target, probability_outputs
 
 Kind = Literal["probability", "value", "score"]
 """What the training objective makes a number mean."""
@@ -24,7 +24,7 @@ def sources(kind: Kind, run: Run, width: int, targets: int) -> tuple[Source, ...
     """
     if kind == "probability":
         return _classifier_sources(run, width, targets)
-    return (Source(per_target(kind, width), lambda rows: run(rows).astype(np.float64)),)
+    return (Source(outputs_per_target(kind, width), lambda rows: run(rows).astype(np.float64)),)
 
 
 def classes_of(kind: Kind, targets: int) -> tuple[tuple[str, ...] | None, tuple[tuple[str, ...], ...]]:
@@ -36,8 +36,8 @@ def classes_of(kind: Kind, targets: int) -> tuple[tuple[str, ...] | None, tuple[
 
 def _classifier_sources(run: Run, width: int, targets: int) -> tuple[Source, ...]:
     binary = width == targets
-    probabilities = several_probabilities([2 if binary else width] * targets)
-    labels = per_target("label", targets)
+    probabilities = probability_outputs([2 if binary else width] * targets)
+    labels = outputs_per_target("label", targets)
 
     def computed(rows: Any) -> NDArray[Any]:
         """Probabilities of shape (rows, targets, classes)."""

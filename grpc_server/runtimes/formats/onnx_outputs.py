@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grpc_server.errors import ModelUnloadable
-from grpc_server.rows.class_names import Target, integers
 from grpc_server.rows.mixed_rows import Matrix
-from grpc_server.rows.number_rows import clipped
-from grpc_server.rows.outputs import Source, per_target, several_probabilities
+from grpc_server.rows.number_rows import clip_to_unit
+from grpc_server.rows.outputs import Source, outputs_per_target, probability_outputs
+from grpc_server.rows.targets import Target, integer_classes
 from grpc_server.runtimes.runtime import Classes
 
 Run = Callable[[list[str], Matrix], list[Any]]
@@ -64,12 +64,12 @@ class GraphOutputs:
     def sources(self, classes: Classes) -> tuple[Source, ...]:
         """The graph's sources; `classes` are the class names of each target, or one list for all targets."""
         if self.is_regressor:
-            return (Source(per_target("value", sum(self._class_counts)), self._values),)
-        probabilities, found = several_probabilities(self._class_counts), []
+            return (Source(outputs_per_target("value", sum(self._class_counts)), self._values),)
+        probabilities, found = probability_outputs(self._class_counts), []
         if self._gives_probabilities:
             found.append(Source(probabilities, self._probabilities))
         if self._labels:
-            labels = per_target("label", self._targets)
+            labels = outputs_per_target("label", self._targets)
             positions = [_class_positions(classes[target % len(classes)]) for target in range(self._targets)]
             found.append(Source(labels, lambda rows: self._label_positions(positions, rows)))
             if self._gives_probabilities:
@@ -134,7 +134,7 @@ def _sums_other_than_one(by_target: list[Matrix]) -> list[float]:
 
 def _joined(by_target: list[Matrix]) -> Matrix:
     """Probabilities side by side. A graph adds in float32, so that 1.0000001 may come out, which no contract takes."""
-    return clipped(np.hstack(by_target) if len(by_target) > 1 else by_target[0])
+    return clip_to_unit(np.hstack(by_target) if len(by_target) > 1 else by_target[0])
 
 
 def _positions_by_target(positions: list[_Positions], labels: NDArray[Any]) -> Matrix:
@@ -144,7 +144,7 @@ def _positions_by_target(positions: list[_Positions], labels: NDArray[Any]) -> M
 
 def _class_positions(classes: Sequence[str]) -> _Positions:
     """A text label is a class name. An integer label is a class name too if all names are integers, or else the position itself."""
-    numbers = integers(Target("", tuple(classes)))
+    numbers = integer_classes(Target("", tuple(classes)))
     by_name = {name: place for place, name in enumerate(classes)}
     by_number = {number: place for place, number in enumerate(numbers or range(len(classes)))}
 

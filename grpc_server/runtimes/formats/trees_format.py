@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype, Matrix, Rows
-from grpc_server.rows.outputs import Source, per_target, several_probabilities
+from grpc_server.rows.outputs import Source, outputs_per_target, probability_outputs
 from grpc_server.runtimes.formats.native_library import NativeLibrary, check_width
 from grpc_server.runtimes.runtime import Classes
 
@@ -73,9 +73,9 @@ class TreesRuntime:
         """See Runtime. The label of a classifier is its likeliest class."""
         targets = len(self._class_counts)
         if self.classes == ():
-            return (Source(per_target("value", targets), self._values),)
-        probabilities = several_probabilities([max(count, 2) for count in self._class_counts])
-        labels = per_target("label", targets)
+            return (Source(outputs_per_target("value", targets), self._values),)
+        probabilities = probability_outputs([max(count, 2) for count in self._class_counts])
+        labels = outputs_per_target("label", targets)
         return (
             Source(probabilities, lambda rows: np.hstack(self._probabilities(rows))),
             Source(labels, lambda rows: _likeliest(self._probabilities(rows))),

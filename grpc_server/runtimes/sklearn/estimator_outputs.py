@@ -9,9 +9,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from grpc_server.errors import ModelUnloadable
-from grpc_server.rows.class_names import OUTLIER_CLASSES
 from grpc_server.rows.mixed_rows import Matrix, Rows
-from grpc_server.rows.outputs import Output, Source, per_target, probabilities, several_probabilities
+from grpc_server.rows.outputs import Output, Source, outputs_per_target, probability_outputs, probability_source
+from grpc_server.rows.targets import OUTLIER_CLASSES
 from grpc_server.runtimes.sklearn.estimator_input import InputConversion
 from grpc_server.runtimes.sklearn.fast_predict import fast_predict
 from grpc_server.runtimes.sklearn.interval_regressor import IntervalRegressor
@@ -71,7 +71,7 @@ def _classifier(estimator: Any, method: Methods, sample: Rows) -> Iterator[Sourc
         return
     if has_probabilities:
         predict_proba = method("predict_proba")
-        yield probabilities(len(targets[0]), lambda rows: np.asarray(predict_proba(rows), dtype=np.float64))
+        yield probability_source(len(targets[0]), lambda rows: np.asarray(predict_proba(rows), dtype=np.float64))
     if callable(getattr(estimator, "predict", None)):
         yield _labels(estimator, targets, method("predict"))
     yield from _optional(estimator, method, sample, "decision_function", "decision")
@@ -90,7 +90,7 @@ def _labels(estimator: Any, targets: tuple[tuple[str, ...], ...], predict: Metho
         columns = zip(positions, answers.T.tolist(), strict=True)
         return np.array([[position[value] for value in column] for position, column in columns], np.float64).T
 
-    return Source(per_target("label", len(positions)), run)
+    return Source(outputs_per_target("label", len(positions)), run)
 
 
 def _probabilities_of_targets(targets: tuple[tuple[str, ...], ...], predict_proba: Method) -> Source:
@@ -102,13 +102,13 @@ def _probabilities_of_targets(targets: tuple[tuple[str, ...], ...], predict_prob
             answers = [np.column_stack((1 - present, present)) for present in _dense(answers).T]
         return np.hstack(answers).astype(np.float64, copy=False)
 
-    return Source(several_probabilities([len(classes) for classes in targets]), run)
+    return Source(probability_outputs([len(classes) for classes in targets]), run)
 
 
 def _regressor(estimator: Any, method: Methods, sample: Rows) -> Iterator[Source]:
     value = _matrix(method("predict"))
     targets = _width(value, sample, estimator)
-    yield Source(per_target("value", targets), value)
+    yield Source(outputs_per_target("value", targets), value)
     if isinstance(estimator, IntervalRegressor):
         yield Source((Output("value"), Output("lower"), Output("upper")), _matrix(method("predict_interval")))
     last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
@@ -123,7 +123,7 @@ def _normal_interval(predict_with_std: Method, targets: int) -> Source:
         mean, std = (_dense(part).reshape(-1, targets) for part in predict_with_std(rows))
         return np.hstack((mean, std, mean - _95_PERCENT * std, mean + _95_PERCENT * std))
 
-    outputs = [output for kind in ("value", "std", "lower", "upper") for output in per_target(kind, targets)]
+    outputs = [output for kind in ("value", "std", "lower", "upper") for output in outputs_per_target(kind, targets)]
     return Source(tuple(outputs), run)
 
 

@@ -58,8 +58,8 @@ def test_warnings_alone_do_not_fail(protos: Path, tmp_path: Path) -> None:
         pytest.param(
             {"double petal_width": "double petal_wdth"},
             [
-                '105: error: iris.v1.Features.petal_wdth is no column of the model; did you mean "petal_width"? '
-                'Fix: name it so, or say (foretell.v1.column) = "petal_width".'
+                '105: error: iris.v1.Features.petal_wdth matches no column of the model; did you mean "petal_width"? '
+                'Fix: rename it, or set (foretell.v1.column) = "petal_width".'
             ],
             id="misspelt-column",
         ),
@@ -67,16 +67,16 @@ def test_warnings_alone_do_not_fail(protos: Path, tmp_path: Path) -> None:
             {"double petal_width": "double colour"},
             [
                 "75: error: the model's column 'petal_width' has no field in iris.v1.Features. "
-                'Fix: add a field that is named so, or says (foretell.v1.column) = "petal_width".',
-                "105: error: iris.v1.Features.colour is no column of the model. Fix: take it out, or train the model with it.",
+                'Fix: add a field with that name, or set (foretell.v1.column) = "petal_width" on one.',
+                "105: error: iris.v1.Features.colour matches no column of the model. Fix: remove it, or train the model with it.",
             ],
             id="missing-and-extra-column",
         ),
         pytest.param(
             {"setosa_probability": "sertosa_probability"},
             [
-                '116: error: iris.v1.Response.sertosa_probability is no class of the model; did you mean "setosa"? '
-                'Fix: name it after that class, or say (foretell.v1.output).probability_of = "setosa".'
+                '116: error: iris.v1.Response.sertosa_probability matches no class of the model; did you mean "setosa"? '
+                'Fix: name it after that class, or set (foretell.v1.output).probability_of = "setosa".'
             ],
             id="misspelt-class",
         ),
@@ -84,9 +84,9 @@ def test_warnings_alone_do_not_fail(protos: Path, tmp_path: Path) -> None:
             {"double setosa_probability": "double x_probability"},
             [
                 "114: error: the model's class 'setosa' has no <class>_probability field in iris.v1.Response. "
-                'Fix: add one, or say (foretell.v1.output).probability_of = "setosa".',
-                "116: error: iris.v1.Response.x_probability is no class of the model. "
-                "Fix: name it after one of setosa, versicolor, virginica, or say which with (foretell.v1.output).",
+                'Fix: add one, or set (foretell.v1.output).probability_of = "setosa" on one.',
+                "116: error: iris.v1.Response.x_probability matches no class of the model. "
+                "Fix: name it after one of setosa, versicolor, virginica, or set (foretell.v1.output).",
             ],
             id="missing-and-extra-class",
         ),
@@ -100,9 +100,9 @@ def test_warnings_alone_do_not_fail(protos: Path, tmp_path: Path) -> None:
             [
                 "105: error: petal_width is text, but the model's column 'petal_width' holds numbers. Fix: declare it as a number.",
                 "112: error: the model's class 'setosa' has no <class>_probability field in iris.v1.Response. "
-                'Fix: add one, or say (foretell.v1.output).probability_of = "setosa".',
-                "114: error: nothing fills iris.v1.Response.certainty. "
-                "Fix: name it <class>_probability or label, or give it (foretell.v1.output).",
+                'Fix: add one, or set (foretell.v1.output).probability_of = "setosa" on one.',
+                "114: error: no output of the model matches iris.v1.Response.certainty. "
+                "Fix: rename it to <class>_probability or label, or set (foretell.v1.output).",
             ],
             id="wrong-type-and-what-nothing-fills",
         ),

@@ -17,9 +17,9 @@ from foretell_contract.fields import value_field
 from foretell_contract.source.spelling import Names, enum_prefix, pascal, snake, upper
 from grpc_server.checks.inspect_model import ModelDescription
 from grpc_server.checks.training_columns import Column
-from grpc_server.rows.class_names import Target
 from grpc_server.rows.mixed_rows import Dtype
 from grpc_server.rows.outputs import Output
+from grpc_server.rows.targets import Target
 from tests.foretell.init.test_init_command import buf
 from tests.support.effort import tries
 

@@ -153,7 +153,9 @@ def test_what_the_author_wrote_stays(root: Path) -> None:
     ("old", "new", "says"),
     [
         pytest.param("service FlowerService {", "service FlowerService", 'Expected "{"', id="does-not-compile"),
-        pytest.param("double red_probability", "double redd", "nothing fills flower.v1.Response.redd", id="unknown-answer"),
+        pytest.param(
+            "double red_probability", "double redd", "no output of the model matches flower.v1.Response.redd", id="answer"
+        ),
         pytest.param(
             "message Features {\n",
             'message Features {\n  option (buf.validate.message).cel = {\n    id: "a"\n    message: "b"\n'
@@ -230,7 +232,7 @@ def test_of_several_targets_what_is_there_stays_and_what_is_new_is_told(tmp_path
         "note: flower.v1.Response has no rare, rare_probability, which this model gives: add what callers need by hand, "
         "or give it a package of its own with --package\n"
     ) in done.output
-    with pytest.raises(SetupError, match=r"colour_red_probability is no class of the model"):
+    with pytest.raises(SetupError, match=r"colour_red_probability matches no class of the model"):
         several(tmp_path, goals.assign(colour=np.resize(["blue", "pink", "green"], 30)))
     assert contract(tmp_path).read_text() == before
 

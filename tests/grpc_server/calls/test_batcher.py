@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from grpc_server.calls.batcher import Batcher, Job
 from grpc_server.calls.call import Call
 from grpc_server.calls.refusal import DeadlinePassed, Draining, Failure, ModelUnavailable, Overloaded, Refusal
-from grpc_server.rows.mixed_rows import JobRows, Matrix
+from grpc_server.rows.mixed_rows import Matrix, RequestRows
 from grpc_server.workers.worker_handle import NoWorker, WorkerEnded, WorkerHung
 from tests.support.effort import tries
 from tests.support.fakes import Held, even
@@ -35,7 +35,7 @@ class Outcome:
         self.settled = threading.Event()
         self.job = Job(np.full((rows, 1), value), Call("test", deadline), self._done, self._dropped)
 
-    def _done(self, outcome: JobRows | Refusal) -> None:
+    def _done(self, outcome: RequestRows | Refusal) -> None:
         self.told.append(outcome if isinstance(outcome, Refusal) else np.asarray(outcome))
         self.settled.set()
 

@@ -26,8 +26,8 @@ from threadpoolctl import threadpool_limits
 from grpc_server.checks.conversion_comparison import ConversionComparison
 from grpc_server.checks.probe_rows import ColumnRanges
 from grpc_server.errors import ModelError, ModelMismatch
-from grpc_server.rows.class_names import Target
-from grpc_server.rows.outputs import Source, per_target
+from grpc_server.rows.outputs import Source, outputs_per_target
+from grpc_server.rows.targets import Target
 from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime
 from tests.conftest import ROOT
 from tests.support.fakes import MANIFEST
@@ -126,7 +126,7 @@ class Saying:
         self._run, self._count = run, count
 
     def sources(self, dtypes: Any, sample: Any, classes: Any) -> tuple[Source, ...]:
-        return (Source(per_target("value", self._count), self._run),)
+        return (Source(outputs_per_target("value", self._count), self._run),)
 
 
 @pytest.mark.parametrize(

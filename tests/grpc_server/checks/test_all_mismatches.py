@@ -15,7 +15,7 @@ from sklearn.preprocessing import OneHotEncoder
 from foretell_contract.contract import load
 from grpc_server.checks.add_model import add_model
 from grpc_server.loading.load_model import faults
-from grpc_server.rows.class_names import Target
+from grpc_server.rows.targets import Target
 from grpc_server.settings import ServerSettings
 from grpc_server.store.manifest import GoldenRow, Manifest, Scalar
 from grpc_server.store.repository import Bundle, Repository

@@ -1,4 +1,4 @@
-"""Rows of mixed columns: they travel to a worker as they are, are joined and cut, and come from golden rows."""
+"""Rows of mixed columns: sent to a worker, sliced and concatenated, and read from golden rows."""
 
 import socket
 from typing import Any
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grpc_server.errors import ModelMismatch
-from grpc_server.rows.mixed_rows import Dtype, Table, blank_row, joined, repeated, rows_of
+from grpc_server.rows.mixed_rows import Dtype, Table, concatenate, placeholder_row, repeat_rows, rows_from_columns
 from grpc_server.store.manifest import golden_dtype, golden_rows, read_golden
 from grpc_server.workers.wire_frame import receive, send
 from tests.support.fakes import MANIFEST
@@ -37,7 +37,7 @@ def same(one: Table, other: Table) -> bool:
 
 @settings(deadline=None)
 @given(st.lists(columns, min_size=1, max_size=4))
-def test_a_table_arrives_as_it_was_sent(made: list[tuple[Dtype, list[Any]]]) -> None:
+def test_worker_receives_the_table_sent(made: list[tuple[Dtype, list[Any]]]) -> None:
     table = Table(tuple(dtype.array(values) for dtype, values in made))
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -48,26 +48,26 @@ def test_a_table_arrives_as_it_was_sent(made: list[tuple[Dtype, list[Any]]]) -> 
 
 
 @given(st.lists(columns, min_size=1, max_size=4), st.integers(0, COUNT))
-def test_what_is_cut_and_joined_again_is_the_same(made: list[tuple[Dtype, list[Any]]], at: int) -> None:
+def test_concatenated_slices_are_the_table(made: list[tuple[Dtype, list[Any]]], at: int) -> None:
     table = Table(tuple(dtype.array(values) for dtype, values in made))
-    assert same(joined([table[:at], table[at:]]), table)
-    assert len(repeated(table, 12)) == 12
+    assert same(concatenate([table[:at], table[at:]]), table)
+    assert len(repeat_rows(table, 12)) == 12
 
 
-def test_rows_of_plain_columns_are_a_matrix() -> None:
-    found = rows_of([[1, None], [2.5, 3]], [Dtype(), Dtype()])
+def test_float64_columns_make_a_matrix() -> None:
+    found = rows_from_columns([[1, None], [2.5, 3]], [Dtype(), Dtype()])
     np.testing.assert_array_equal(found, [[1, 2.5], [np.nan, 3]])  # type: ignore[arg-type]
 
 
-def test_a_blank_row_holds_what_is_known() -> None:
+def test_placeholder_row_has_valid_values() -> None:
     dtypes = [Dtype("category", ("x", "y")), Dtype("object"), Dtype("datetime64[ns]"), Dtype("bool"), Dtype(), Dtype("int64")]
-    found = blank_row(dtypes)
+    found = placeholder_row(dtypes)
     assert isinstance(found, Table)
     assert [column[0] for column in found.columns] == ["x", "", np.datetime64(0, "ns"), False, 0.0, 0]
 
 
-def test_a_type_that_no_column_has_is_refused() -> None:
-    with pytest.raises(ValueError, match="'complex128' is no type of a column"):
+def test_unknown_column_type_is_refused() -> None:
+    with pytest.raises(ValueError, match="'complex128' is not a column type"):
         Dtype("complex128")
 
 
@@ -81,11 +81,11 @@ def test_a_type_that_no_column_has_is_refused() -> None:
         ([None], Dtype()),
     ],
 )
-def test_golden_rows_tell_the_types_of_their_columns(values: list[Any], expected: Dtype) -> None:
+def test_column_types_follow_from_golden_values(values: list[Any], expected: Dtype) -> None:
     assert golden_dtype(values) == expected
 
 
-def test_golden_rows_become_rows() -> None:
+def test_golden_rows_become_a_table() -> None:
     dtypes = {"at": Dtype("datetime64[ms]"), "took": Dtype("timedelta64[ms]"), "city": Dtype("object")}
     manifest = MANIFEST.model_copy(update={"columns": ("at", "took", "city", "x"), "dtypes": dtypes})
     line = (
@@ -98,7 +98,7 @@ def test_golden_rows_become_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "says"),
+    ("column", "value", "message"),
     [
         (
             "at",
@@ -109,10 +109,10 @@ def test_golden_rows_become_rows() -> None:
         ("x", "3", "golden row 1: x is '3', but the column is float64: write a number there"),
     ],
 )
-def test_a_golden_value_that_its_column_cannot_hold_is_refused(column: str, value: Any, says: str) -> None:
+def test_golden_value_of_another_type_is_refused(column: str, value: Any, message: str) -> None:
     dtypes = {"at": Dtype("datetime64[ms]"), "city": Dtype("object")}
     manifest = MANIFEST.model_copy(update={"columns": ("at", "city", "x"), "dtypes": dtypes})
     (row,) = read_golden(b'{"features": {"at": null, "city": null, "x": 1}}')
     with pytest.raises(ModelMismatch) as refused:
         golden_rows([row.model_copy(update={"features": row.features | {column: value}})], manifest)
-    assert str(refused.value) == f"{says}, and add the model again"
+    assert str(refused.value) == f"{message}, and add the model again"

@@ -17,8 +17,8 @@ from foretell.cli import app
 from foretell_contract.errors import SetupError
 from grpc_server.checks.add_model import add_model
 from grpc_server.errors import ModelError, ModelUnloadable
-from grpc_server.rows.mixed_rows import PLAIN, Dtype, Matrix
-from grpc_server.rows.outputs import Source, offered
+from grpc_server.rows.mixed_rows import FLOAT64, Dtype, Matrix
+from grpc_server.rows.outputs import Source, all_outputs
 from grpc_server.runtimes.formats import format_table, native_library
 from grpc_server.runtimes.runtime import Runtime
 from grpc_server.store.repository import Repository
@@ -74,7 +74,7 @@ def saved(model: Any, folder: Path, suffix: str = ".ubj") -> Path:
 def loaded(file: Path) -> tuple[Runtime, tuple[Source, ...]]:
     artifact = file.read_bytes()
     runtime = format_table.load(format_table.format_of(file, artifact), artifact)
-    return runtime, runtime.sources([PLAIN] * runtime.width, ROWS[:1])
+    return runtime, runtime.sources([FLOAT64] * runtime.width, ROWS[:1])
 
 
 def by_one(run: Callable[[Matrix], Matrix]) -> Matrix:
@@ -127,7 +127,7 @@ def test_what_ranks_gives_scores(tmp_path: Path) -> None:
     lgb = lightgbm.LGBMRanker(**QUIET).fit(X, KINDS, group=[100, 200])
     for model in (xgb, lgb):
         _, sources = loaded(saved(model, tmp_path))
-        assert [output.kind for output in offered(sources)] == ["score"]
+        assert [output.kind for output in all_outputs(sources)] == ["score"]
 
 
 def test_names_of_columns_and_classes_are_read_from_the_file(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_columns_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     for make, name in ((REGRESSORS["xgboost"], "XGBoost"), (REGRESSORS["lightgbm"], "LightGBM")):
         runtime, _ = loaded(saved(make(), tmp_path))
         with pytest.raises(ModelUnloadable, match=f"{name} takes numbers, but the column 1 is object: encode it in training"):
-            runtime.sources([PLAIN, Dtype("object"), PLAIN, PLAIN], ROWS[:1])
+            runtime.sources([FLOAT64, Dtype("object"), FLOAT64, FLOAT64], ROWS[:1])
 
 
 TOWNS = FRAME.assign(town=pd.Categorical(np.resize(["a", "b", "c"], len(X))))

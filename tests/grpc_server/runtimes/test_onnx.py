@@ -20,8 +20,8 @@ from sklearn.svm import LinearSVC
 
 from grpc_server.checks.add_model import add_model
 from grpc_server.errors import ModelError, ModelMismatch, ModelUnloadable
-from grpc_server.rows.mixed_rows import PLAIN
-from grpc_server.rows.outputs import Output, asking, offered
+from grpc_server.rows.mixed_rows import FLOAT64
+from grpc_server.rows.outputs import Output, all_outputs, output_function
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime
 from grpc_server.store.repository import Repository
@@ -53,7 +53,7 @@ def graph(
 
 def said(runtime: Runtime, rows: Any = X) -> Any:
     """What it says at the least: the probabilities of a classifier, the values of a regressor."""
-    return runtime.sources([PLAIN] * runtime.width, rows[:1], [("no", "yes")])[0].run(rows)
+    return runtime.sources([FLOAT64] * runtime.width, rows[:1], [("no", "yes")])[0].run(rows)
 
 
 def added(tmp_path: Path, artifact: bytes, **named: Any) -> Repository:
@@ -211,7 +211,7 @@ def test_a_regressor_gives_its_values(tmp_path: Path, regressor: Any, number: An
     manifest = added(tmp_path, artifact, columns=("a", "b")).read("yes", "1").manifest
     assert (manifest.classes, len(manifest.all_targets)) == ((), targets)
     runtime = format_table.load("onnx", artifact)
-    (source,) = runtime.sources([PLAIN] * 2, X[:1], [()])
+    (source,) = runtime.sources([FLOAT64] * 2, X[:1], [()])
     assert source.outputs == tuple(Output("value", 0, target) for target in range(targets))
     assert np.abs(source.run(X) - regressor.predict(X).reshape(len(X), -1)).max() < 1e-5
 
@@ -234,10 +234,10 @@ def test_a_regressor_takes_no_class_names(tmp_path: Path) -> None:
 def test_labels_are_the_places_of_their_classes(model: Any, answers: Any, classes: tuple[str, ...]) -> None:
     fitted = model().fit(X, answers)
     artifact = skl2onnx.convert_sklearn(fitted, initial_types=[("X", FloatTensorType([None, 2]))]).SerializeToString()
-    sources = format_table.load("onnx", bytes(artifact)).sources([PLAIN] * 2, X[:1], [classes])
-    run = asking(sources, [Output("label")])
+    sources = format_table.load("onnx", bytes(artifact)).sources([FLOAT64] * 2, X[:1], [classes])
+    run = output_function(sources, [Output("label")])
     assert run(X)[:, 0].tolist() == [fitted.classes_.tolist().index(label) for label in fitted.predict(X).tolist()]
-    kinds = {output.kind for output in offered(sources)}
+    kinds = {output.kind for output in all_outputs(sources)}
     assert kinds == ({"probability", "label"} if model is LogisticRegression else {"label"})
 
 
@@ -250,13 +250,13 @@ def test_several_targets_are_answered_as_scikit_learn_does(tmp_path: Path, class
     artifact = converted(fitted, DoubleTensorType)
     manifest = added(tmp_path, artifact, columns=("a", "b"), classes=("0", "1"), targets=("long", "wide")).read("yes", "1").manifest
     assert [(target.name, target.classes) for target in manifest.targets] == [("long", ("0", "1")), ("wide", ("0", "1"))]
-    sources = format_table.load("onnx", artifact).sources([PLAIN] * 2, X[:1], [("0", "1")] * 2)
+    sources = format_table.load("onnx", artifact).sources([FLOAT64] * 2, X[:1], [("0", "1")] * 2)
     there = [Output("probability", 1, target) for target in range(2)]
     expected = fitted.predict_proba(X)
     expected = np.column_stack([each[:, 1] for each in expected]) if isinstance(expected, list) else expected
-    assert np.abs(asking(sources, there)(X) - expected).max() < 1e-6
+    assert np.abs(output_function(sources, there)(X) - expected).max() < 1e-6
     labels = [Output("label", 0, target) for target in range(2)]
-    assert (asking(sources, [*labels, *there])(X)[:, :2] == fitted.predict(X)).all()
+    assert (output_function(sources, [*labels, *there])(X)[:, :2] == fitted.predict(X)).all()
 
 
 def test_the_classes_of_several_targets_come_from_the_metadata(tmp_path: Path) -> None:

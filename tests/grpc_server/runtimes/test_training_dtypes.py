@@ -91,10 +91,10 @@ def test_a_frame_tells_the_types_of_its_columns() -> None:
 
 
 def _rows(frame: Any, dtypes: Any) -> Any:
-    from grpc_server.rows.mixed_rows import rows_of
+    from grpc_server.rows.mixed_rows import rows_from_columns
 
     values = [[value.value // 1000 for value in frame[name]] for name in frame.columns]
-    return rows_of(
+    return rows_from_columns(
         [[value * 1000 if dtype.unit == "ns" else value for value in each] for dtype, each in zip(dtypes, values, strict=True)],
         dtypes,
     )

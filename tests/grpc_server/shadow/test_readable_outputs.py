@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from grpc_server.rows.class_names import Target
-from grpc_server.rows.mixed_rows import Dtype, rows_of
+from grpc_server.rows.mixed_rows import Dtype, rows_from_columns
 from grpc_server.rows.outputs import Output
+from grpc_server.rows.targets import Target
 from grpc_server.shadow.readable_outputs import Reading, values
 from tests.support.iris import CLASSES
 
@@ -43,7 +43,7 @@ def test_features_are_told_as_json_can_hold_them() -> None:
     moment = datetime(2026, 1, 2, 3, tzinfo=UTC)
     dtypes = [Dtype("float64"), Dtype("object"), Dtype("datetime64[us]"), Dtype("timedelta64[s]"), Dtype("bool")]
     told = [[1.5, None], ["a", None], [int(moment.timestamp() * 1e6), None], [90, None], [True, False]]
-    first, second = values(rows_of(told, dtypes))
+    first, second = values(rows_from_columns(told, dtypes))
     assert first == [1.5, "a", "2026-01-02T03:00:00.000000", 90.0, True]
     assert (second[2], second[3]) == (None, None)
     assert values(([1.0, 2.0],)) == values(np.array([[1.0, 2.0]])) == [[1.0, 2.0]]

@@ -13,8 +13,8 @@ from grpc_server.checks.add_model import add_model
 from grpc_server.errors import ModelMismatch
 from grpc_server.loading.load_model import load_model
 from grpc_server.loading.model import Model
-from grpc_server.rows.binding import Binding
-from grpc_server.rows.class_names import Target
+from grpc_server.rows.method_binding import MethodBinding
+from grpc_server.rows.targets import Target
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Bundle, Repository
 from tests.support.contract_files import SERVICE, features, write_contract
@@ -49,7 +49,7 @@ def test_columns_and_classes_are_bound_by_name_whatever_their_order(tmp_path: Pa
     response = "message Response { double yes_probability = 1; double no_probability = 2; }"
     binding = loaded(bundle, served_contract(tmp_path, features(*order), response)).bindings["Predict"]
     request: Any = binding.method.request
-    assert binding.matrix([request(a=0.25, b=0.75)]).tolist() == [[0.25, 0.75]]
+    assert binding.model_rows([request(a=0.25, b=0.75)]).tolist() == [[0.25, 0.75]]
     answer: Any = binding.response(np.array([[0.1, 0.9]]))
     assert (answer.no_probability, answer.yes_probability) == (0.1, 0.9)
 
@@ -62,23 +62,23 @@ def test_names_that_differ_are_bound_by_options(tmp_path: Path, bundle: Bundle) 
     )
     binding = loaded(bundle, contract).bindings["Predict"]
     request: Any = binding.method.request
-    assert binding.matrix([request(first=0.25, b=0.75)]).tolist() == [[0.25, 0.75]]
+    assert binding.model_rows([request(first=0.25, b=0.75)]).tolist() == [[0.25, 0.75]]
     answer: Any = binding.response(np.array([[0.1, 0.9]]))
     assert (answer.denial, answer.yes_probability) == (0.1, 0.9)
 
 
 def test_integers_and_bools_become_numbers(tmp_path: Path) -> None:
     contract = served_contract(tmp_path, features("int64 a", "bool b"), RESPONSE)
-    binding = Binding(contract, contract.services[0].methods[0], ("a", "b"), ("no", "yes"))
+    binding = MethodBinding(contract, contract.services[0].methods[0], ("a", "b"), ("no", "yes"))
     request: Any = binding.method.request
-    assert binding.matrix([request(a=-3, b=True), request()]).tolist() == [[-3.0, 1.0], [0.0, 0.0]]
+    assert binding.model_rows([request(a=-3, b=True), request()]).tolist() == [[-3.0, 1.0], [0.0, 0.0]]
 
 
 def test_a_single_column_is_a_matrix_too(tmp_path: Path) -> None:
     contract = served_contract(tmp_path, features(A), RESPONSE)
-    binding = Binding(contract, contract.services[0].methods[0], ("a",), ("no", "yes"))
+    binding = MethodBinding(contract, contract.services[0].methods[0], ("a",), ("no", "yes"))
     request: Any = binding.method.request
-    assert binding.matrix([request(a=0.5), request(a=0.25)]).tolist() == [[0.5], [0.25]]
+    assert binding.model_rows([request(a=0.5), request(a=0.25)]).tolist() == [[0.5], [0.25]]
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ def test_a_single_column_is_a_matrix_too(tmp_path: Path) -> None:
     [
         pytest.param([features(A), RESPONSE], "the model's column 'b' has no field", id="too-few-columns"),
         pytest.param(
-            [features(A, B, B.replace("double b", "double c")), RESPONSE], "c is no column of the model", id="too-many-columns"
+            [features(A, B, B.replace("double b", "double c")), RESPONSE], "c matches no column of the model", id="too-many-columns"
         ),
         pytest.param(
             [features(A.replace("double a", "double petal_widht"), B), RESPONSE],
-            "test.v1.Features.petal_widht is no column of the model; the model's column 'a' has no field",
+            "test.v1.Features.petal_widht matches no column of the model; the model's column 'a' has no field",
             id="misspelt-column",
         ),
         pytest.param(
@@ -98,20 +98,23 @@ def test_a_single_column_is_a_matrix_too(tmp_path: Path) -> None:
         ),
         pytest.param(
             [features(A, B), "message Response { double no_probability = 1; double yess_probability = 2; }"],
-            'test.v1.Response.yess_probability is no class of the model; did you mean "yes"?',
+            'test.v1.Response.yess_probability matches no class of the model; did you mean "yes"?',
             id="misspelt-class",
         ),
         pytest.param(
             [features(A, B), RESPONSE.replace("}", "double score = 3; }")],
-            "nothing fills test.v1.Response.score: the model gives no score; it gives probability, label, decision",
+            "test.v1.Response.score needs the output score, but the model has only probability, label, decision",
             id="unfilled",
         ),
         pytest.param(
-            [features(A, B), RESPONSE.replace("double yes", "int32 yes")], "a probability must be one", id="integer-answer"
+            [features(A, B), RESPONSE.replace("double yes", "int32 yes")],
+            "is to hold a probability, but is not a double or a float",
+            id="integer-answer",
         ),
         pytest.param(
             [features(A, B), RESPONSE.replace("}", "double sure = 3; }")],
-            "nothing fills test.v1.Response.sure; name it <class>_probability or label or decision, or give it (foretell.v1.output",
+            "no output of the model matches test.v1.Response.sure; rename it to <class>_probability or label or decision, "
+            "or set (foretell.v1.output",
             id="unfilled-name",
         ),
         pytest.param([features(A, "string b"), RESPONSE], "b is text, but the model's column 'b' holds numbers", id="string"),
@@ -159,7 +162,7 @@ def test_a_model_that_fails_on_the_contracts_example_is_refused(tmp_path: Path) 
 
     contract = served_contract(tmp_path, features(A, B), RESPONSE)
     method = contract.services[0].methods[0]
-    binding = Binding(contract, method, ("a", "b"), ("no", "yes"))
+    binding = MethodBinding(contract, method, ("a", "b"), ("no", "yes"))
     with pytest.raises(
         ModelMismatch, match=r"the model cannot answer the example of test.v1.Features \(ValueError: not this one\)"
     ):

@@ -17,7 +17,7 @@ from grpc_server.calls.batcher import Batcher, Job
 from grpc_server.calls.call import Call
 from grpc_server.calls.refusal import Failure, Refusal
 from grpc_server.errors import ModelError
-from grpc_server.rows.mixed_rows import JobRows, Matrix
+from grpc_server.rows.mixed_rows import Matrix, RequestRows
 from grpc_server.store.repository import Repository
 from grpc_server.workers.pool import Pool
 from grpc_server.workers.worker_handle import ModelRaised, NoWorker, Origin, RunFailed, WorkerEnded, WorkerHung
@@ -138,7 +138,7 @@ def test_a_worker_that_is_killed_while_idle_is_replaced(pool: Pool, origin: Orig
 def test_of_a_batch_only_the_row_that_ends_its_worker_fails(pool: Pool) -> None:
     until_whole(pool)
     batcher = Batcher(pool.runners, max_rows=64, max_waiting=1_000)
-    outcomes: list[JobRows | Refusal] = []
+    outcomes: list[RequestRows | Refusal] = []
     for deed in [Deed.ANSWER, Deed.EXIT, Deed.ANSWER, Deed.ANSWER]:
         batcher.submit(Job(rows(deed), Call("test", None), outcomes.append, lambda: None))
     batcher.close(100)  # Starting the next worker takes long on a busy machine.
@@ -200,7 +200,7 @@ def test_a_pool_whose_workers_cannot_start_again_says_so_and_recovers(origin: Or
 
 
 def test_a_job_that_was_alone_outlives_its_worker(own: Origin, fifo: Path) -> None:
-    outcomes: list[JobRows | Refusal] = []
+    outcomes: list[RequestRows | Refusal] = []
     with pool_of(own) as pool:
         batcher = Batcher(pool.runners, max_rows=64, max_waiting=1_000)
         lost = pid(pool)

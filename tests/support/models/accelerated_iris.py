@@ -14,7 +14,7 @@ from grpc_server.checks.probe_rows import ColumnRanges
 from grpc_server.store.repository import Repository
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.runtimes.runtime import Runtime
-from grpc_server.rows.mixed_rows import PLAIN
+from grpc_server.rows.mixed_rows import FLOAT64
 from tests.support.iris import CLASSES, COLUMNS
 
 IRIS = load_iris()
@@ -43,4 +43,4 @@ def golden_rows(classifier: Any) -> bytes:
 
 def said(runtime: Runtime, rows: Matrix) -> Matrix:
     """What it says at the least: the probabilities of a classifier, the values of a regressor."""
-    return runtime.sources([PLAIN] * runtime.width, rows[:1], [CLASSES])[0].run(rows)
+    return runtime.sources([FLOAT64] * runtime.width, rows[:1], [CLASSES])[0].run(rows)

@@ -15,10 +15,10 @@ from foretell_contract.rows.columns import leaves
 from foretell_contract.service import Service
 from grpc_server.calls.batcher import Batcher
 from grpc_server.loading.model import Model
-from grpc_server.rows.binding import Binding
-from grpc_server.rows.class_names import Target
-from grpc_server.rows.mixed_rows import PLAIN, Dtype, Rows
+from grpc_server.rows.method_binding import MethodBinding
+from grpc_server.rows.mixed_rows import FLOAT64, Dtype, Rows
 from grpc_server.rows.outputs import Output
+from grpc_server.rows.targets import Target
 from grpc_server.workers.cost import Cost, Placement
 from tests.support.fakes import MANIFEST, hosting
 from tests.support.generated_contracts import Row
@@ -51,7 +51,7 @@ def hosted(made: Sequence[Row]) -> Iterator[BridgedServer]:
 
 
 def dtype(kind: Kind) -> Dtype:
-    return Dtype("object") if kind in (Kind.TEXT, Kind.BYTES) else PLAIN
+    return Dtype("object") if kind in (Kind.TEXT, Kind.BYTES) else FLOAT64
 
 
 def model(contract: Contract, service: Service) -> Model:
@@ -63,8 +63,8 @@ def model(contract: Contract, service: Service) -> Model:
         for leaf in found
         for _ in leaf.columns
     ]
-    facts: Any = {"dtypes": dtypes, "targets": (Target("", ()),), "offered": (Output("value"),)}
-    bindings = {method.name: Binding(contract, method, columns, (), **facts) for method in service.methods}
+    facts: Any = {"dtypes": dtypes, "targets": (Target("", ()),), "outputs": (Output("value"),)}
+    bindings = {method.name: MethodBinding(contract, method, columns, (), **facts) for method in service.methods}
 
     def predict(given: Rows) -> Any:
         width = given.shape[1] if isinstance(given, np.ndarray) else len(given.columns)
@@ -78,4 +78,4 @@ def model(contract: Contract, service: Service) -> Model:
 
 def _spread(leaf: Any) -> Dtype:
     """Bytes of a fixed length are numbers; bytes in a list are not."""
-    return PLAIN if leaf.kind is Kind.BYTES and leaf.spread.value == "octets" else dtype(leaf.kind)
+    return FLOAT64 if leaf.kind is Kind.BYTES and leaf.spread.value == "octets" else dtype(leaf.kind)

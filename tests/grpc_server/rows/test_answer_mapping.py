@@ -1,4 +1,4 @@
-"""From outputs to responses: what a field is to hold, by name or by option, and what nothing fills."""
+"""How outputs of a model fill the fields of a response, and which fields are refused."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from google.protobuf.message_factory import GetMessageClass
 from foretell_contract.contract import Contract, load
 from foretell_contract.lint.contract_check import locate
 from grpc_server.errors import ModelMismatch
-from grpc_server.rows.answers import Answers, filling
-from grpc_server.rows.class_names import OUTLIER_CLASSES, Target
+from grpc_server.rows.answer_mapping import AnswerMapping, message_builder
 from grpc_server.rows.outputs import Output
+from grpc_server.rows.targets import OUTLIER_CLASSES, Target
 from tests.support.contract_files import SERVICE, WELL_KNOWN, write_contract
 
 ENUM = """
@@ -38,11 +38,11 @@ def made(root: Path, fields: str) -> Contract:
     return load(write_contract(root, SERVICE, ENUM, f"message Response {{ {fields} }}"))
 
 
-def answer(root: Path, fields: str, targets: tuple[Target, ...], offered: tuple[Output, ...], row: list[float]) -> Any:
+def answer(root: Path, fields: str, targets: tuple[Target, ...], outputs: tuple[Output, ...], row: list[float]) -> Any:
     contract = made(root, fields)
     message = contract.services[0].methods[0].answer
-    parts = Answers(contract, message, targets, offered).parts
-    filled = GetMessageClass(message)(**filling(parts, offered)(row))
+    mapped = AnswerMapping(contract, message, targets, outputs).fields
+    filled = GetMessageClass(message)(**message_builder(mapped, outputs)(row))
     return json_format.MessageToDict(filled, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
@@ -66,7 +66,7 @@ def answer(root: Path, fields: str, targets: tuple[Target, ...], offered: tuple[
         ("double wide_probability = 1; Form form = 2;", {"wide_probability": 0.75, "form": "FORM_WIDE"}),
     ],
 )
-def test_a_classifier_fills_what_is_asked(tmp_path: Path, fields: str, expected: Any) -> None:
+def test_classifier_fills_fields_of_every_type(tmp_path: Path, fields: str, expected: Any) -> None:
     assert answer(tmp_path, fields, FORMS, ALL_OF_FORMS, NUMBERS) == expected
 
 
@@ -82,11 +82,11 @@ def test_a_classifier_fills_what_is_asked(tmp_path: Path, fields: str, expected:
         ),
     ],
 )
-def test_several_targets_are_told_apart_by_name(tmp_path: Path, fields: str, expected: Any) -> None:
+def test_fields_are_matched_to_targets_by_name(tmp_path: Path, fields: str, expected: Any) -> None:
     assert answer(tmp_path, fields, WEATHER, ALL_OF_WEATHER, [0.25, 0.75, 0.2, 0.3, 0.5, 1, 2]) == expected
 
 
-def test_a_message_named_like_a_target_is_about_it(tmp_path: Path) -> None:
+def test_message_named_like_a_target_holds_its_outputs(tmp_path: Path) -> None:
     contract = load(
         write_contract(
             tmp_path,
@@ -96,11 +96,12 @@ def test_a_message_named_like_a_target_is_about_it(tmp_path: Path) -> None:
             "message Response { Sky sky = 1; }",
         )
     )
-    parts = Answers(contract, contract.services[0].methods[0].answer, WEATHER, ALL_OF_WEATHER).parts
-    assert filling(parts, ALL_OF_WEATHER)([0.25, 0.75, 0.2, 0.3, 0.5, 1, 2]) == {"sky": {"label": "red", "probability": 0.5}}
+    mapped = AnswerMapping(contract, contract.services[0].methods[0].answer, WEATHER, ALL_OF_WEATHER).fields
+    build = message_builder(mapped, ALL_OF_WEATHER)
+    assert build([0.25, 0.75, 0.2, 0.3, 0.5, 1, 2]) == {"sky": {"label": "red", "probability": 0.5}}
 
 
-def test_outliers_keep_the_numbers_that_scikit_learn_gives_them(tmp_path: Path) -> None:
+def test_outlier_labels_keep_scikit_learns_numbers(tmp_path: Path) -> None:
     targets = (Target("", OUTLIER_CLASSES),)
     assert answer(tmp_path, "sint32 label = 1; bool outlier = 2;", targets, (Output("label"),), [0]) == {
         "label": -1,
@@ -112,27 +113,30 @@ NUMBER = (Target("", ()),)
 
 
 @pytest.mark.parametrize(
-    ("fields", "targets", "offered", "says"),
+    ("fields", "targets", "outputs", "errors"),
     [
         (
             "double mean = 1;",
             SIZES,
             BOTH,
-            ["nothing fills test.v1.Response.mean. Fix: name it value, or give it (foretell.v1.output)."],
+            ["no output of the model matches test.v1.Response.mean. Fix: rename it to value, or set (foretell.v1.output)."],
         ),
         (
             "double hieght = 1;",
             SIZES,
             BOTH,
-            ['nothing fills test.v1.Response.hieght; did you mean "height"? Fix: name it value, or give it (foretell.v1.output).'],
+            [
+                'no output of the model matches test.v1.Response.hieght; did you mean "height"? '
+                "Fix: rename it to value, or set (foretell.v1.output)."
+            ],
         ),
         (
             "string probabilities = 1;",
             FORMS,
             ALL_OF_FORMS,
             [
-                "test.v1.Response.probabilities is a single value, but probabilities are several. "
-                "Fix: repeat it, or declare it as a map."
+                "test.v1.Response.probabilities is a single value, but a model has several probabilities. "
+                "Fix: declare it as repeated or as a map."
             ],
         ),
         (
@@ -140,37 +144,42 @@ NUMBER = (Target("", ()),)
             NUMBER,
             (Output("value"),),
             [
-                "nothing fills test.v1.Response.std: the model gives no std; it gives value. "
-                "Fix: take it out, or say with (foretell.v1.output) which of these it is."
+                "test.v1.Response.std needs the output std, but the model has only value. "
+                "Fix: remove it, or set (foretell.v1.output) to one of these."
             ],
         ),
         (
             'double x = 1 [(foretell.v1.output) = {quantity: QUANTITY_VALUE, target: "hight"}];',
             SIZES,
             BOTH,
-            ["test.v1.Response.x: 'hight' is no target of the model; did you mean \"height\"? Fix: name one of height, weight."],
+            [
+                "test.v1.Response.x names the target 'hight', which the model does not have; did you mean \"height\"? "
+                "Fix: name one of height, weight."
+            ],
         ),
         (
             'double x = 1 [(foretell.v1.output) = {quantity: QUANTITY_VALUE, target: "hight"}];',
             NUMBER,
             (Output("value"),),
-            ["test.v1.Response.x: 'hight' is no target of the model. Fix: leave the target out: the model has only one."],
+            [
+                "test.v1.Response.x names the target 'hight', which the model does not have. "
+                "Fix: remove the target: the model has only one."
+            ],
         ),
         (
             "double x = 1 [(foretell.v1.output) = {quantity: QUANTITY_DISTANCE, item: 2}];",
             NUMBER,
             (Output("distance", 0), Output("distance", 1)),
             [
-                "nothing fills test.v1.Response.x: the model gives 2 of the kind distance, counted from 0, "
-                "and no number 2; it gives distance. "
-                "Fix: take it out, or say with (foretell.v1.output) which of these it is."
+                "test.v1.Response.x needs the output distance 2, but the model has only distance 0 to 1. "
+                "Fix: remove it, or set (foretell.v1.output) to one of these."
             ],
         ),
         (
             "int32 value = 1;",
             NUMBER,
             (Output("value"),),
-            ["test.v1.Response.value is not a double or a float: a value must be one. Fix: declare it so."],
+            ["test.v1.Response.value is to hold a value, but is not a double or a float. Fix: declare it as double."],
         ),
         (
             "int32 label = 1;",
@@ -184,22 +193,25 @@ NUMBER = (Target("", ()),)
             (Output("label"),),
             [
                 "the model's class 'wid' has no value in Form; did you mean \"FORM_WIDE\"? "
-                'Fix: add a value that is named so, or says (foretell.v1.label) = "wid".'
+                'Fix: add a value with that name, or set (foretell.v1.label) = "wid" on one.'
             ],
         ),
         (
             "bool label = 1;",
             FORMS,
             ALL_OF_FORMS,
-            ["test.v1.Response.label is true or false, but for which class? Fix: say so with (foretell.v1.output).label_is."],
+            [
+                "test.v1.Response.label is a bool, but no class of the model clearly means true. "
+                "Fix: set (foretell.v1.output).label_is to that class."
+            ],
         ),
         (
             'bool x = 1 [(foretell.v1.output).label_is = "wid"];',
             FORMS,
             ALL_OF_FORMS,
             [
-                'test.v1.Response.x is no class of the model; did you mean "wide"? '
-                'Fix: name it after that class, or say (foretell.v1.output).label_is = "wide".'
+                'test.v1.Response.x matches no class of the model; did you mean "wide"? '
+                'Fix: name it after that class, or set (foretell.v1.output).label_is = "wide".'
             ],
         ),
         (
@@ -207,8 +219,8 @@ NUMBER = (Target("", ()),)
             FORMS,
             ALL_OF_FORMS,
             [
-                'test.v1.Response.lnog_probability is no class of the model; did you mean "long"? '
-                'Fix: name it after that class, or say (foretell.v1.output).probability_of = "long".'
+                'test.v1.Response.lnog_probability matches no class of the model; did you mean "long"? '
+                'Fix: name it after that class, or set (foretell.v1.output).probability_of = "long".'
             ],
         ),
         (
@@ -216,15 +228,15 @@ NUMBER = (Target("", ()),)
             FORMS,
             ALL_OF_FORMS,
             [
-                "test.v1.Response.x_probability is no class of the model. "
-                "Fix: name it after one of long, wide, or say which with (foretell.v1.output)."
+                "test.v1.Response.x_probability matches no class of the model. "
+                "Fix: name it after one of long, wide, or set (foretell.v1.output)."
             ],
         ),
         (
             'double p = 1 [(foretell.v1.output).probability_of = "x"];',
             NUMBER,
             (Output("value"),),
-            ["test.v1.Response.p is no class of the model. Fix: take it out."],
+            ["test.v1.Response.p matches no class of the model. Fix: remove it."],
         ),
         (
             "double wide_probability = 1;",
@@ -232,7 +244,7 @@ NUMBER = (Target("", ()),)
             ALL_OF_FORMS,
             [
                 "the model's class 'long' has no <class>_probability field in test.v1.Response. "
-                'Fix: add one, or say (foretell.v1.output).probability_of = "long".'
+                'Fix: add one, or set (foretell.v1.output).probability_of = "long" on one.'
             ],
         ),
         (
@@ -240,49 +252,55 @@ NUMBER = (Target("", ()),)
             FORMS,
             ALL_OF_FORMS,
             [
-                "test.v1.Response.ranking repeats Features: it must be a label and its probability, no more. "
-                "Fix: take all other fields out of that message."
+                "test.v1.Response.ranking repeats Features, which is not just a label and its probability. "
+                "Fix: leave only those two fields in that message."
             ],
         ),
         (
             "map<int32, double> probabilities = 1;",
             FORMS,
             ALL_OF_FORMS,
-            ["test.v1.Response.probabilities is not a map of strings to doubles or floats. Fix: declare it so."],
+            [
+                "test.v1.Response.probabilities is not a map of strings to doubles or floats. "
+                "Fix: declare it as map<string, double>."
+            ],
         ),
         (
             "repeated string labels = 1;",
             WEATHER,
             ALL_OF_WEATHER,
-            ["test.v1.Response.labels cannot hold the model's label. Fix: repeat doubles or floats for numbers."],
+            [
+                "test.v1.Response.labels is repeated, but a label is a single value. "
+                "Fix: give the label of each target a field of its own."
+            ],
         ),
         (
             'double a = 1 [(foretell.v1.output).probability_of = "wide"]; double wide_probability = 2;',
             FORMS,
             ALL_OF_FORMS,
             [
-                "test.v1.Response.wide_probability and a are both bound to 'wide'. Fix: take one of them out.",
+                "test.v1.Response.wide_probability and a both hold the probability of 'wide'. Fix: remove one of them.",
                 "the model's class 'long' has no <class>_probability field in test.v1.Response. "
-                'Fix: add one, or say (foretell.v1.output).probability_of = "long".',
+                'Fix: add one, or set (foretell.v1.output).probability_of = "long" on one.',
             ],
         ),
     ],
 )
-def test_what_a_model_cannot_fill_is_refused(
-    tmp_path: Path, fields: str, targets: tuple[Target, ...], offered: tuple[Output, ...], says: list[str]
+def test_refusal_names_field_reason_and_fix(
+    tmp_path: Path, fields: str, targets: tuple[Target, ...], outputs: tuple[Output, ...], errors: list[str]
 ) -> None:
     with pytest.raises(ModelMismatch) as refused:
-        answer(tmp_path, fields, targets, offered, [])
-    line = 12 if "in Form;" in says[0] else 15
+        answer(tmp_path, fields, targets, outputs, [])
+    line = 12 if "in Form;" in errors[0] else 15
     found = locate(load(tmp_path), refused.value.problems)
-    assert [str(each) for each in found] == [f"test/v1/test.proto:{line}: error: {text}" for text in says]
+    assert [str(each) for each in found] == [f"test/v1/test.proto:{line}: error: {text}" for text in errors]
 
 
-def test_a_time_is_filled_by_nothing(tmp_path: Path) -> None:
+def test_timestamp_in_a_response_is_refused(tmp_path: Path) -> None:
     fields = "message Response { google.protobuf.Timestamp at = 1; }"
     contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, ENUM, fields))
     with pytest.raises(ModelMismatch) as refused:
-        Answers(contract, contract.services[0].methods[0].answer, SIZES[:1], BOTH[:1])
+        AnswerMapping(contract, contract.services[0].methods[0].answer, SIZES[:1], BOTH[:1])
     ((name, reason, fix),) = [(each.name, each.reason, each.fix) for each in refused.value.problems]
-    assert (name, reason) == ("test.v1.Response.at", "nothing fills test.v1.Response.at")
-    assert fix == "take it out: a response is made of numbers and labels"
+    assert (name, reason) == ("test.v1.Response.at", "no output of the model fills test.v1.Response.at")
+    assert fix == "remove it: a response holds numbers and labels"

@@ -1,4 +1,4 @@
-"""The short way from bytes to rows and back gives what the long way over messages gives, or leaves it to that."""
+"""Decoding bytes straight into rows, and encoding outputs straight into bytes, agree with the way over protobuf messages."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from foretell_contract.contract import Contract
 from foretell_contract.rules.rules import VALID
-from grpc_server.rows.binding import Binding
+from grpc_server.rows.method_binding import MethodBinding
 from tests.support.iris import CLASSES, COLUMNS
 
 SHUFFLED = ("petal_width", "sepal_length", "petal_length", "sepal_width")
@@ -19,44 +19,42 @@ rows = st.fixed_dictionaries(dict.fromkeys(COLUMNS, values))
 clean_rows = st.fixed_dictionaries(dict.fromkeys(COLUMNS, st.floats(0, 1)))
 
 
-def bound(contract: Contract, method: str, columns: tuple[str, ...] = SHUFFLED) -> Binding:
+def bound(contract: Contract, method: str, columns: tuple[str, ...] = SHUFFLED) -> MethodBinding:
     found = next(m for m in contract.services[0].methods if m.name == method)
-    return Binding(contract, found, columns, CLASSES[::-1])
+    return MethodBinding(contract, found, columns, CLASSES[::-1])
 
 
-def held_against_messages(contract: Contract, binding: Binding, request: Any) -> None:
-    clear = binding.clear_rows(request.SerializeToString())
+def assert_agrees_with_messages(contract: Contract, binding: MethodBinding, request: Any) -> None:
+    fast = binding.fast_rows(request.SerializeToString())
     valid = contract.rules.validate(request, binding.method.rows, 1) is VALID
-    assert (clear is not None) == valid
-    if clear is not None:
-        assert np.array_equal(np.asarray(clear), binding.matrix(binding.rows(request)))
+    assert (fast is not None) == valid
+    if fast is not None:
+        assert np.array_equal(np.asarray(fast), binding.model_rows(binding.row_messages(request)))
 
 
 @pytest.mark.parametrize("columns", [COLUMNS, SHUFFLED])
 @given(row=st.one_of(rows, clean_rows))
-def test_a_row_is_clear_where_it_is_valid_and_has_the_values_of_its_message(
-    contract: Contract, columns: tuple[str, ...], row: dict[str, float | None]
-) -> None:
+def test_fast_row_equals_parsed_row(contract: Contract, columns: tuple[str, ...], row: dict[str, float | None]) -> None:
     binding = bound(contract, "Predict", columns)
-    held_against_messages(contract, binding, binding.method.request(**row))
+    assert_agrees_with_messages(contract, binding, binding.method.request(**row))
 
 
 @settings(deadline=None)
 @given(batch=st.one_of(st.lists(clean_rows, max_size=20), st.lists(rows, max_size=5)))
-def test_a_batch_is_clear_where_it_is_valid_and_has_the_values_of_its_message(contract: Contract, batch: list[Any]) -> None:
+def test_fast_batch_equals_parsed_batch(contract: Contract, batch: list[Any]) -> None:
     binding = bound(contract, "PredictBatch")
-    held_against_messages(contract, binding, binding.method.request(rows=batch))
+    assert_agrees_with_messages(contract, binding, binding.method.request(rows=batch))
 
 
 @given(st.binary(max_size=60))
-def test_bytes_that_are_no_canonical_message_are_left_to_protobuf(contract: Contract, data: bytes) -> None:
+def test_non_canonical_bytes_have_no_fast_rows(contract: Contract, data: bytes) -> None:
     binding = bound(contract, "Predict")
-    clear = binding.clear_rows(data)
-    assert clear is None or binding.method.request.FromString(data).SerializeToString() == data
+    fast = binding.fast_rows(data)
+    assert fast is None or binding.method.request.FromString(data).SerializeToString() == data
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=5))
-def test_answers_have_the_values_of_their_messages(contract: Contract, outputs: list[tuple[float, ...]]) -> None:
+def test_encoded_outputs_equal_the_response_message(contract: Contract, outputs: list[tuple[float, ...]]) -> None:
     for method, matrix in (("Predict", np.array(outputs[:1])), ("PredictBatch", np.array(outputs))):
         binding = bound(contract, method)
         assert binding.method.response.FromString(binding.encode(matrix)) == binding.response(matrix)

@@ -1,4 +1,4 @@
-"""From the messages of a request to the rows that a model takes: which field is which column, by name."""
+"""Reads `Features` messages into rows of a model: each field fills the columns of its name."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,75 +19,74 @@ from foretell_contract.rows.columns import Leaf, Spread, leaves
 from foretell_contract.source.proto_text import quoted
 from foretell_contract.source.suggestion import closest, did_you_mean
 from grpc_server.errors import ModelMismatch
-from grpc_server.rows.mixed_rows import PER_SECOND, Dtype, Rows, Table, rows_of
+from grpc_server.rows.mixed_rows import PER_SECOND, Dtype, Rows, Table, rows_from_columns
 
 Convert = Callable[[Any], Any]
+"""From a protobuf value to a value of its column; None if the column has none for it."""
 Read = Callable[[Any], Sequence[Any]]
-"""From a message to the values of a leaf, one for each of its columns."""
+"""From a message to the values of one leaf, one for each of its columns."""
 
-_REACH = float(np.finfo(np.float32).max)
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 _NANOSECONDS_FROM, _NANOSECONDS_TO = -9_223_372_036, 9_223_372_036
-"""Seconds around the epoch that 64 bits of nanoseconds reach: 1677 to 2262."""
-
-_HELD = {Kind.BOOL: "number", Kind.INTEGER: "number", Kind.NUMBER: "number", Kind.TEXT: "text", Kind.BYTES: "text"}
+"""Range of 64-bit nanoseconds, in seconds since the epoch: 1677 to 2262."""
 
 
-class Features:
-    """How the messages of one type become rows. Immutable; safe to use from any thread."""
+class FeatureReader:
+    """Reads messages of one type into rows. Immutable; safe to use from any thread."""
 
     def __init__(self, contract: Contract, message: Descriptor, columns: Sequence[str], dtypes: Sequence[Dtype]) -> None:
-        """Raises ModelMismatch, naming every column on which the contract and the model disagree."""
+        """Raises ModelMismatch with every column on which the contract and the model disagree."""
         try:
-            self.leaves = leaves(message, contract.rules, contract.options)
+            self._leaves = leaves(message, contract.rules, contract.options)
         except DeclarationError as refusal:
             raise ModelMismatch.of(refusal.problems) from None
-        owners = {column: leaf for leaf in self.leaves for column in leaf.columns}
+        owners = {column: leaf for leaf in self._leaves for column in leaf.columns}
         self._columns, self._dtypes = tuple(columns), tuple(dtypes)
         self._plain = all(dtype.is_plain for dtype in dtypes)
         by_column = dict(zip(columns, dtypes, strict=True))
-        problems = [*disagreements(message.full_name, self.leaves, columns)]
-        bound = [leaf for leaf in self.leaves if by_column.keys() >= set(leaf.columns)]
-        self._read = [_reader(leaf, [by_column[column] for column in leaf.columns], contract, problems) for leaf in bound]
+        problems = [*_unmatched(message.full_name, self._leaves, columns)]
+        matched = [leaf for leaf in self._leaves if by_column.keys() >= set(leaf.columns)]
+        self._read = [_reader(leaf, [by_column[column] for column in leaf.columns], contract, problems) for leaf in matched]
         if problems:
             raise ModelMismatch.of(problems)
-        made = [column for leaf in self.leaves for column in leaf.columns]
-        self._order = [made.index(column) for column in columns]
+        read = [column for leaf in self._leaves for column in leaf.columns]
+        self._order = [read.index(column) for column in columns]
         in_order = [owners[column] for column in columns]
-        self.number_fields = self._fields(in_order)
-        """The fields in training order, where each is a single number in a plain column; else nothing."""
-        always = bool(self.number_fields) and not any(leaf.nullable for leaf in in_order)
-        self._get = attrgetter(*self.number_fields) if always else None
+        self.number_fields = self._number_fields(in_order)
+        """The fields in training order if each is a single number in a float64 column; else empty."""
+        never_missing = bool(self.number_fields) and not any(leaf.nullable for leaf in in_order)
+        self._get = attrgetter(*self.number_fields) if never_missing else None
 
     def rows(self, messages: Iterable[Message]) -> Rows:
-        """The rows of these messages, in training order."""
+        """One row for each message, columns in training order; a Matrix if every column is float64."""
         if self._get is not None:
             values: Any = map(self._get, messages)
             if len(self._order) > 1:
                 values = chain.from_iterable(values)
             return np.fromiter(values, np.float64).reshape(-1, len(self._order))
-        found = [list(chain.from_iterable([read(message) for read in self._read])) for message in messages]
+        rows = [list(chain.from_iterable([read(message) for read in self._read])) for message in messages]
         if self._plain:
-            return np.array(found, np.float64).reshape(-1, len(self._order))[:, self._order]
-        columns = list(zip(*found, strict=True)) or [()] * len(self._order)
-        return rows_of([columns[place] for place in self._order], self._dtypes)
+            return np.array(rows, np.float64).reshape(-1, len(self._order))[:, self._order]
+        columns = list(zip(*rows, strict=True)) or [()] * len(self._order)
+        return rows_from_columns([columns[index] for index in self._order], self._dtypes)
 
-    def out_of_reach(self, rows: Rows) -> Iterator[tuple[int, str]]:
-        """The row and the path of each number that is beyond what scikit-learn's trees and most of ONNX calculate with."""
+    def out_of_range(self, rows: Rows) -> Iterator[tuple[int, str]]:
+        """Row index and field path of each number beyond float32, in which scikit-learn's trees and most of ONNX compute."""
         columns = rows.columns if isinstance(rows, Table) else np.asarray(rows, np.float64).T
-        paths = {column: path for leaf in self.leaves for column, path in zip(leaf.columns, _paths(leaf), strict=True)}
+        paths = {column: path for leaf in self._leaves for column, path in zip(leaf.columns, _column_paths(leaf), strict=True)}
         for name, values in zip(self._columns, columns, strict=True):
             if values.dtype == np.float64:
-                yield from ((int(row), paths[name]) for row in np.flatnonzero(np.abs(values) > _REACH))
+                yield from ((int(row), paths[name]) for row in np.flatnonzero(np.abs(values) > _FLOAT32_MAX))
 
-    def _fields(self, owners: Sequence[Leaf]) -> tuple[str, ...]:
+    def _number_fields(self, owners: Sequence[Leaf]) -> tuple[str, ...]:
         single = all(leaf.spread is Spread.ONE and not leaf.parents and leaf.value is leaf.field for leaf in owners)
         simple = single and self._plain and all(leaf.kind in _NUMBERS for leaf in owners)
         return tuple(leaf.field.name for leaf in owners) if simple else ()
 
 
-def _paths(leaf: Leaf) -> list[str]:
-    """The path of what each column takes of the field, as violations have it."""
+def _column_paths(leaf: Leaf) -> list[str]:
+    """For each column, the path of its value as violations write it, such as `shares["a"]`."""
     if leaf.spread in (Spread.ONE, Spread.OCTETS):
         return [leaf.path] * len(leaf.columns)
     return [f"{leaf.path}[{quoted(key) if isinstance(key, str) else key}]" for key in leaf.keys]
@@ -96,10 +95,10 @@ def _paths(leaf: Leaf) -> list[str]:
 _NUMBERS = (Kind.NUMBER, Kind.INTEGER, Kind.BOOL, Kind.ENUM)
 
 
-def disagreements(message: str, leaves: Sequence[Leaf], columns: Sequence[str]) -> Iterator[Problem]:
-    """Every column of the model has a field, and the other way round; a misspelt one is said once, where it stands."""
-    made = {column for leaf in leaves for column in leaf.columns}
-    missing = [column for column in columns if column not in made]
+def _unmatched(message: str, leaves: Sequence[Leaf], columns: Sequence[str]) -> Iterator[Problem]:
+    """A problem for each field without a column and each column without a field; a misspelt pair is one problem."""
+    filled = {column for leaf in leaves for column in leaf.columns}
+    missing = [column for column in columns if column not in filled]
     for leaf in leaves:
         extra = [column for column in leaf.columns if column not in columns]
         meant = closest(extra[0], missing) if len(extra) == 1 else ""
@@ -108,24 +107,27 @@ def disagreements(message: str, leaves: Sequence[Leaf], columns: Sequence[str]) 
         if meant:
             missing.remove(meant)
     for column in missing:
-        fix = f"add a field that is named so, or says (foretell.v1.column) = {quoted(column)}"
+        fix = f"add a field with that name, or set (foretell.v1.column) = {quoted(column)} on one"
         yield error(message, f"the model's column {column!r} has no field in {message}", fix)
 
 
 def _no_column(leaf: Leaf, extra: Sequence[str], meant: str) -> Problem:
     name = leaf.field.full_name
-    more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
-    makes = f"{name} is" if extra[0] == name.rpartition(".")[2] else f"{name} makes {extra[0]!r}, which is"
-    nothing = f"{name} makes {extra[0]!r}{more}, which are no columns" if more else f"{makes} no column"
+    reason = f"{name} fills the column {extra[0]!r}, which the model does not have"
+    if len(extra) > 1:
+        reason = f"{name} fills {extra[0]!r} and {len(extra) - 1} more columns, which the model does not have"
+    elif extra[0] == name.rpartition(".")[2]:
+        reason = f"{name} matches no column of the model"
     hint = f'; did you mean "{meant}"?' if meant else ""
-    fix = f"name it so, or say (foretell.v1.column) = {quoted(meant)}" if meant else "take it out, or train the model with it"
-    return error(name, f"{nothing} of the model{hint}", fix)
+    fix = f"rename it, or set (foretell.v1.column) = {quoted(meant)}" if meant else "remove it, or train the model with it"
+    return error(name, f"{reason}{hint}", fix)
 
 
 def _reader(leaf: Leaf, dtypes: Sequence[Dtype], contract: Contract, problems: list[Problem]) -> Read:
+    """Reads the values of a leaf; appends to `problems` what its columns cannot hold."""
     converts = [_conversion(leaf, column, dtype, contract, problems) for column, dtype in zip(leaf.columns, dtypes, strict=True)]
     missing = [math.nan if dtype.is_plain else None for dtype in dtypes]
-    raw = _raw(leaf)
+    raw = _field_value(leaf)
     if leaf.spread is Spread.ONE:
         (convert,), (nothing,) = converts, missing
 
@@ -143,11 +145,11 @@ def _reader(leaf: Leaf, dtypes: Sequence[Dtype], contract: Contract, problems: l
             return missing
         if octets:
             return list(values)
-        there = [values.get(key) for key in leaf.keys] if keyed else values
+        items = [values.get(key) for key in leaf.keys] if keyed else values
         if wrapped:
-            there = [None if item is None else item.value for item in there]
-        found = [None if item is None else convert(item) for convert, item in zip(converts, there, strict=True)]
-        return [nothing if value is None else value for nothing, value in zip(missing, found, strict=True)]
+            items = [None if item is None else item.value for item in items]
+        converted = [None if item is None else convert(item) for convert, item in zip(converts, items, strict=True)]
+        return [nothing if value is None else value for nothing, value in zip(missing, converted, strict=True)]
 
     return many
 
@@ -156,8 +158,8 @@ def _wraps_items(leaf: Leaf) -> bool:
     return is_wrapper(map_entry(leaf.field)[1] if is_map(leaf.field) else leaf.field)
 
 
-def _raw(leaf: Leaf) -> Callable[[Any], Any]:
-    """The value of the field as protobuf has it; None where there is none."""
+def _field_value(leaf: Leaf) -> Callable[[Any], Any]:
+    """From a message to the protobuf value of the leaf's field; None if it is missing."""
     above = [field.name for field in leaf.parents]
     name, optional = leaf.field.name, leaf.field.has_presence
     wrapped = leaf.value is not leaf.field and leaf.spread in (Spread.ONE, Spread.OCTETS)
@@ -176,22 +178,28 @@ def _raw(leaf: Leaf) -> Callable[[Any], Any]:
 
 
 def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, problems: list[Problem]) -> Convert:
-    """From a value as protobuf has it to one for the column; what does not fit is noted in `problems`."""
-    place = f"{leaf.path} is {leaf.kind.value}, but the model's column {column!r} holds"
-    holds = "text" if dtype.is_text else ("lengths of time" if dtype.is_duration else "points in time") if dtype.unit else "numbers"
+    """From a protobuf value to one for the column; appends to `problems` what the column cannot hold."""
+    holds = f"but the model's column {column!r} holds {_held(dtype)}"
+    misfit = f"{leaf.path} is {leaf.kind.value}, {holds}"
     if leaf.spread is Spread.OCTETS:
         if not dtype.is_number:
-            reason = f"{leaf.path} is bytes of a fixed length, each a number, but the model's column {column!r} holds {holds}"
-            problems.append(error(leaf.field.full_name, reason, "take the length away, or declare another type"))
+            reason = f"{leaf.path} is bytes of a fixed length, each a number, {holds}"
+            problems.append(error(leaf.field.full_name, reason, "remove the rule on its length, or declare another type"))
         return _same
     if leaf.kind in (Kind.TIME, Kind.DURATION):
-        return _time(leaf, column, dtype, problems, f"{place} {holds}")
+        return _time(leaf, column, dtype, problems, misfit)
     if leaf.kind is Kind.ENUM and dtype.is_text:
         return _label(leaf, column, dtype, contract, problems)
     fits = dtype.is_text if leaf.kind in (Kind.TEXT, Kind.BYTES) else dtype.is_number
     if not fits:
-        problems.append(error(leaf.field.full_name, f"{place} {holds}", f"declare it as {_declared(dtype)}"))
+        problems.append(error(leaf.field.full_name, misfit, f"declare it as {_declared(dtype)}"))
     return _same
+
+
+def _held(dtype: Dtype) -> str:
+    if dtype.unit:
+        return "durations" if dtype.is_duration else "timestamps"
+    return "text" if dtype.is_text else "numbers"
 
 
 def _declared(dtype: Dtype) -> str:
@@ -209,15 +217,16 @@ def _time(leaf: Leaf, column: str, dtype: Dtype, problems: list[Problem], misfit
         problems.append(error(leaf.field.full_name, misfit, f"declare it as {_declared(dtype)}"))
     if not dtype.unit:
         return lambda time: time.seconds + time.nanos / 1e9
-    if dtype.unit == "ns" and not _reachable(leaf):
-        reason = f"{leaf.path} may be a time that the nanoseconds of the model's column {column!r} cannot reach"
+    if dtype.unit == "ns" and not _within_nanoseconds(leaf):
+        reason = f"{leaf.path} may be a time beyond the range of the model's nanosecond column {column!r}"
         group = "timestamp" if leaf.kind is Kind.TIME else "duration"
-        problems.append(error(leaf.field.full_name, reason, f"bound it within 1678 and 2262 with `{group}.gte` and `lte`"))
+        problems.append(error(leaf.field.full_name, reason, f"limit it to 1678 to 2262 with `{group}.gte` and `lte`"))
     per_second = PER_SECOND[dtype.unit]
     return lambda time: time.seconds * per_second + time.nanos * per_second // 10**9
 
 
-def _reachable(leaf: Leaf) -> bool:
+def _within_nanoseconds(leaf: Leaf) -> bool:
+    """Whether the rules keep every time within 64-bit nanoseconds."""
     values = leaf.rules.values
     if "const" in values:
         return True
@@ -232,15 +241,15 @@ def _label(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, problems: 
     enum = enum_of(leaf.value)
     values = leaf.rules.values
     if not values.get("defined_only") and "in" not in values and not enum.is_closed:
-        reason = f"{leaf.path} may be a number without a name, and the model takes names"
-        problems.append(error(leaf.field.full_name, reason, "give it `enum.defined_only`"))
+        reason = f"{leaf.path} may hold an enum number without a name, but the model takes names"
+        problems.append(error(leaf.field.full_name, reason, "add the rule `enum.defined_only`"))
     if not dtype.categories:
         return default_labels(enum, contract.options).get
     found = match_labels(enum, [str(label) for label in dtype.categories], contract.options)
     for value in found.without_label:
         if value.number not in values.get("not_in", ()) and value.number in values.get("in", (value.number,)):
             hint = did_you_mean(short_name(value).lower(), found.without_value)
-            reason = f"{value.name} of {leaf.path} is no category of the model's column {column!r}{hint}"
-            fix = "take it out, forbid it with `enum.not_in`, or give it the model's own word with (foretell.v1.label)"
+            reason = f"{value.name} of {leaf.path} matches no category of the model's column {column!r}{hint}"
+            fix = "remove it, forbid it with `enum.not_in`, or set (foretell.v1.label) to the model's name for it"
             problems.append(error(f"{enum.full_name}.{value.name}", reason, fix))
     return found.by_number.get

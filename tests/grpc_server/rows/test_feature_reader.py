@@ -1,4 +1,4 @@
-"""From messages to rows: each kind of field in each type of column, and what does not go together."""
+"""Reading messages into rows: each kind of field in each type of column, and which pairs are refused."""
 
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,14 @@ import pytest
 from foretell_contract.contract import Contract, load
 from foretell_contract.lint.contract_check import locate
 from grpc_server.errors import ModelMismatch
-from grpc_server.rows.features import Features
-from grpc_server.rows.mixed_rows import Dtype, Table
+from grpc_server.rows.feature_reader import FeatureReader
+from grpc_server.rows.mixed_rows import FLOAT64, Dtype, Table
 from tests.support.contract_files import RESPONSE, SERVICE, WELL_KNOWN, write_contract
 
 ENUM = """
 enum Color { COLOR_UNSPECIFIED = 0; COLOR_DARK_RED = 1; COLOR_BLUE = 2; }
 message In { optional double x = 1; }
 """
-PLAIN = Dtype()
 TEXT = Dtype("object")
 NAN = float("nan")
 
@@ -26,13 +25,13 @@ def made(root: Path, field: str) -> Contract:
     return load(write_contract(root, WELL_KNOWN, SERVICE, RESPONSE, ENUM, f"message Features {{ {field} }}"))
 
 
-def bound(contract: Contract, **dtypes: Dtype) -> Features:
-    return Features(contract, contract.services[0].methods[0].features, tuple(dtypes), tuple(dtypes.values()))
+def reader(contract: Contract, **dtypes: Dtype) -> FeatureReader:
+    return FeatureReader(contract, contract.services[0].methods[0].features, tuple(dtypes), tuple(dtypes.values()))
 
 
 def rows(tmp_path: Path, field: str, dtype: Dtype, *values: dict[str, Any]) -> Any:
     contract = made(tmp_path, field)
-    return bound(contract, a=dtype).rows([contract.services[0].methods[0].request(**value) for value in values])
+    return reader(contract, a=dtype).rows([contract.services[0].methods[0].request(**value) for value in values])
 
 
 @pytest.mark.parametrize(
@@ -47,8 +46,8 @@ def rows(tmp_path: Path, field: str, dtype: Dtype, *values: dict[str, Any]) -> A
         ("google.protobuf.Timestamp a = 1;", {}, NAN),
     ],
 )
-def test_a_plain_column_takes_numbers(tmp_path: Path, field: str, given: dict[str, Any], expected: float) -> None:
-    found = rows(tmp_path, field, PLAIN, given, given)
+def test_float64_column_takes_numbers(tmp_path: Path, field: str, given: dict[str, Any], expected: float) -> None:
+    found = rows(tmp_path, field, FLOAT64, given, given)
     assert found.dtype == np.float64
     np.testing.assert_array_equal(found, [[expected], [expected]])
 
@@ -80,7 +79,7 @@ def test_a_plain_column_takes_numbers(tmp_path: Path, field: str, given: dict[st
         ("google.protobuf.Duration a = 1;", Dtype("timedelta64[s]"), [{"a": {"seconds": 9}}], [np.timedelta64(9, "s")]),
     ],
 )
-def test_other_columns_take_what_they_hold(tmp_path: Path, field: str, dtype: Dtype, given: list[Any], expected: list[Any]) -> None:
+def test_typed_columns_take_their_values(tmp_path: Path, field: str, dtype: Dtype, given: list[Any], expected: list[Any]) -> None:
     found = rows(tmp_path, field, dtype, *given)
     assert isinstance(found, Table)
     for value, wanted in zip(found.columns[0], expected, strict=True):
@@ -88,12 +87,12 @@ def test_other_columns_take_what_they_hold(tmp_path: Path, field: str, dtype: Dt
         assert missing or value == wanted or value is wanted, (value, wanted)
 
 
-def test_columns_come_in_training_order(tmp_path: Path) -> None:
+def test_columns_are_in_training_order(tmp_path: Path) -> None:
     field = "repeated double v = 1 [(buf.validate.field).repeated = {min_items: 2, max_items: 2}]; In in = 2; string s = 3;"
     contract = made(tmp_path, field)
-    features = bound(contract, **{"v[1]": PLAIN, "s": TEXT, "in.x": PLAIN, "v[0]": PLAIN})
+    columns = reader(contract, **{"v[1]": FLOAT64, "s": TEXT, "in.x": FLOAT64, "v[0]": FLOAT64})
     request: Any = contract.services[0].methods[0].request
-    found = features.rows([request(v=[1, 2], s="a"), request(v=[3, 4], s="b", **{"in": {"x": 5}})])
+    found = columns.rows([request(v=[1, 2], s="a"), request(v=[3, 4], s="b", **{"in": {"x": 5}})])
     assert isinstance(found, Table)
     np.testing.assert_array_equal(found.columns[0], [2, 4])
     assert found.columns[1].tolist() == ["a", "b"]
@@ -105,119 +104,119 @@ def test_columns_come_in_training_order(tmp_path: Path) -> None:
 def test_bytes_of_a_fixed_length_are_numbers(tmp_path: Path, kind: str, given: Any) -> None:
     contract = made(tmp_path, f"{kind} a = 1 [(buf.validate.field).bytes.len = 2];")
     request: Any = contract.services[0].methods[0].request
-    found = bound(contract, **{"a[0]": PLAIN, "a[1]": PLAIN}).rows([request(a=given), request()])
+    found = reader(contract, **{"a[0]": FLOAT64, "a[1]": FLOAT64}).rows([request(a=given), request()])
     np.testing.assert_array_equal(found, [[1, 255], [NAN, NAN]])
 
 
-def test_no_rows_are_rows_too(tmp_path: Path) -> None:
+def test_no_messages_make_no_rows(tmp_path: Path) -> None:
     assert len(rows(tmp_path, "string a = 1;", TEXT)) == 0
-    assert rows(tmp_path, "optional double a = 1;", PLAIN).shape == (0, 1)
+    assert rows(tmp_path, "optional double a = 1;", FLOAT64).shape == (0, 1)
 
 
 @pytest.mark.parametrize(
-    ("field", "dtype", "says"),
+    ("field", "dtype", "message"),
     [
-        ("string a = 1;", PLAIN, "a is text, but the model's column 'a' holds numbers. Fix: declare it as a number."),
+        ("string a = 1;", FLOAT64, "a is text, but the model's column 'a' holds numbers. Fix: declare it as a number."),
         ("double a = 1;", TEXT, "a is a number, but the model's column 'a' holds text. Fix: declare it as a string or an enum."),
         (
             "int32 a = 1;",
             Dtype("category", ("x",)),
-            "a is a whole number, but the model's column 'a' holds text. Fix: declare it as a string or an enum.",
+            "a is an integer, but the model's column 'a' holds text. Fix: declare it as a string or an enum.",
         ),
         ("bytes a = 1;", Dtype("int64"), "a is bytes, but the model's column 'a' holds numbers. Fix: declare it as a number."),
         (
             "google.protobuf.Timestamp a = 1;",
             TEXT,
-            "a is a point in time, but the model's column 'a' holds text. Fix: declare it as a string or an enum.",
+            "a is a timestamp, but the model's column 'a' holds text. Fix: declare it as a string or an enum.",
         ),
         (
             "google.protobuf.Duration a = 1;",
             Dtype("datetime64[us]"),
-            "a is a length of time, but the model's column 'a' holds points in time. Fix: declare it as google.protobuf.Timestamp.",
+            "a is a duration, but the model's column 'a' holds timestamps. Fix: declare it as google.protobuf.Timestamp.",
         ),
         (
             "google.protobuf.Duration a = 1;",
             Dtype("bool"),
-            "a is a length of time, but the model's column 'a' holds numbers. Fix: declare it as a number.",
+            "a is a duration, but the model's column 'a' holds numbers. Fix: declare it as a number.",
         ),
         (
             "double a = 1;",
             Dtype("timedelta64[us]"),
-            "a is a number, but the model's column 'a' holds lengths of time. Fix: declare it as google.protobuf.Duration.",
+            "a is a number, but the model's column 'a' holds durations. Fix: declare it as google.protobuf.Duration.",
         ),
         (
             'bytes a = 1 [(buf.validate.field).bytes.len = 1, (foretell.v1.column) = "{}"];',
             TEXT,
             "a is bytes of a fixed length, each a number, but the model's column '0' holds text. "
-            "Fix: take the length away, or declare another type.",
+            "Fix: remove the rule on its length, or declare another type.",
         ),
         (
             "Color a = 1;",
             TEXT,
-            "a may be a number without a name, and the model takes names. Fix: give it `enum.defined_only`.",
+            "a may hold an enum number without a name, but the model takes names. Fix: add the rule `enum.defined_only`.",
         ),
         (
             "Color a = 1 [(buf.validate.field).enum.defined_only = true];",
             Dtype("category", ("blue", "darkred")),
-            "COLOR_DARK_RED of a is no category of the model's column 'a'; did you mean \"darkred\"? "
-            "Fix: take it out, forbid it with `enum.not_in`, or give it the model's own word with (foretell.v1.label).",
+            "COLOR_DARK_RED of a matches no category of the model's column 'a'; did you mean \"darkred\"? "
+            "Fix: remove it, forbid it with `enum.not_in`, or set (foretell.v1.label) to the model's name for it.",
         ),
         (
             "google.protobuf.Timestamp a = 1 [(buf.validate.field).timestamp.lt_now = true];",
             Dtype("datetime64[ns]"),
-            "a may be a time that the nanoseconds of the model's column 'a' cannot reach. "
-            "Fix: bound it within 1678 and 2262 with `timestamp.gte` and `lte`.",
+            "a may be a time beyond the range of the model's nanosecond column 'a'. "
+            "Fix: limit it to 1678 to 2262 with `timestamp.gte` and `lte`.",
         ),
     ],
 )
-def test_a_field_that_its_column_cannot_hold_is_refused(tmp_path: Path, field: str, dtype: Dtype, says: str) -> None:
-    line = 21 if says.startswith("COLOR") else 23
-    assert told(made(tmp_path, field), **{"0" if "{}" in field else "a": dtype}) == [f"{line}: error: {says}"]
+def test_field_that_its_column_cannot_hold_is_refused(tmp_path: Path, field: str, dtype: Dtype, message: str) -> None:
+    line = 21 if message.startswith("COLOR") else 23
+    assert errors(made(tmp_path, field), **{"0" if "{}" in field else "a": dtype}) == [f"{line}: error: {message}"]
 
 
-def told(contract: Contract, **dtypes: Dtype) -> list[str]:
-    """What `foretell check` says, without the name of the file."""
+def errors(contract: Contract, **dtypes: Dtype) -> list[str]:
+    """The problems as `foretell check` prints them, without the file name."""
     with pytest.raises(ModelMismatch) as refused:
-        bound(contract, **dtypes)
+        reader(contract, **dtypes)
     return [str(found).removeprefix("test/v1/test.proto:") for found in locate(contract, refused.value.problems)]
 
 
 NO_FIELD = (
     "23: error: the model's column 'a' has no field in test.v1.Features. "
-    'Fix: add a field that is named so, or says (foretell.v1.column) = "a".'
+    'Fix: add a field with that name, or set (foretell.v1.column) = "a" on one.'
 )
 
 
 @pytest.mark.parametrize(
-    ("field", "says"),
+    ("field", "messages"),
     [
         (
             "double aa = 1;",
             [
-                '23: error: test.v1.Features.aa is no column of the model; did you mean "a"? '
-                'Fix: name it so, or say (foretell.v1.column) = "a".'
+                '23: error: test.v1.Features.aa matches no column of the model; did you mean "a"? '
+                'Fix: rename it, or set (foretell.v1.column) = "a".'
             ],
         ),
         (
             "double other = 1;",
             [
-                "23: error: test.v1.Features.other is no column of the model. Fix: take it out, or train the model with it.",
+                "23: error: test.v1.Features.other matches no column of the model. Fix: remove it, or train the model with it.",
                 NO_FIELD,
             ],
         ),
         (
             "In a = 1;",
             [
-                "22: error: test.v1.In.x makes 'a.x', which is no column of the model. "
-                "Fix: take it out, or train the model with it.",
+                "22: error: test.v1.In.x fills the column 'a.x', which the model does not have. "
+                "Fix: remove it, or train the model with it.",
                 NO_FIELD,
             ],
         ),
         (
             "repeated double v = 1 [(buf.validate.field).repeated = {min_items: 3, max_items: 3}];",
             [
-                "23: error: test.v1.Features.v makes 'v[0]' and 2 more, which are no columns of the model. "
-                "Fix: take it out, or train the model with it.",
+                "23: error: test.v1.Features.v fills 'v[0]' and 2 more columns, which the model does not have. "
+                "Fix: remove it, or train the model with it.",
                 NO_FIELD,
             ],
         ),
@@ -231,8 +230,8 @@ NO_FIELD = (
         ),
     ],
 )
-def test_fields_and_columns_are_one_to_one(tmp_path: Path, field: str, says: list[str]) -> None:
-    assert told(made(tmp_path, field), a=PLAIN) == says
+def test_unmatched_fields_and_columns_are_refused(tmp_path: Path, field: str, messages: list[str]) -> None:
+    assert errors(made(tmp_path, field), a=FLOAT64) == messages
 
 
 @pytest.mark.parametrize(
@@ -244,11 +243,11 @@ def test_fields_and_columns_are_one_to_one(tmp_path: Path, field: str, says: lis
         "{const: {seconds: 9}}",
     ],
 )
-def test_a_bounded_time_may_go_to_nanoseconds(tmp_path: Path, rules: str) -> None:
+def test_bounded_timestamp_fits_nanosecond_column(tmp_path: Path, rules: str) -> None:
     contract = made(tmp_path, f"google.protobuf.Timestamp a = 1 [(buf.validate.field).timestamp = {rules}];")
-    assert bound(contract, a=Dtype("datetime64[ns]")).rows([]) is not None
+    assert reader(contract, a=Dtype("datetime64[ns]")).rows([]) is not None
 
 
-def test_values_that_the_rules_keep_out_need_no_category(tmp_path: Path) -> None:
+def test_forbidden_enum_values_need_no_category(tmp_path: Path) -> None:
     field = "Color a = 1 [(buf.validate.field).enum = {defined_only: true, not_in: [0, 1]}];"
-    assert bound(made(tmp_path, field), a=Dtype("category", ("blue",)))
+    assert reader(made(tmp_path, field), a=Dtype("category", ("blue",)))

@@ -1,0 +1,146 @@
+"""Binds a method of the contract to a model: fields to columns and fields to outputs, by name."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+import numpy as np
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from foretell_contract.contract import Contract
+from foretell_contract.rows.fast_bounds import FastBounds, row_counts
+from foretell_contract.rows.row_layout import RowLayout
+from foretell_contract.rules.rules import Violation
+from foretell_contract.service import Method
+from grpc_server.errors import Mismatches
+from grpc_server.rows.answer_mapping import AnswerMapping, message_builder
+from grpc_server.rows.feature_reader import FeatureReader
+from grpc_server.rows.mixed_rows import FLOAT64, Dtype, Matrix, NumberRows, RequestRows, Row, Rows
+from grpc_server.rows.outputs import Output
+from grpc_server.rows.targets import Target
+
+
+class MethodBinding:
+    """Turns requests of one method into rows of a model, and the model's outputs into responses.
+
+    Safe to use from any thread once `use_outputs` has been called for the last time.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        method: Method,
+        columns: Sequence[str],
+        classes: Sequence[str],
+        *,
+        dtypes: Sequence[Dtype] = (),
+        targets: Sequence[Target] = (),
+        outputs: Sequence[Output] = (),
+    ) -> None:
+        """Raises ModelMismatch with every column and class on which the contract and the model disagree.
+
+        Defaults: float64 columns, one target with these classes, and the probability of each class as outputs.
+        """
+        self.method = method
+        self.targets = tuple(targets) or (Target("", tuple(classes)),)
+        outputs = outputs or tuple(Output("probability", item) for item in range(len(classes)))
+        mismatches = Mismatches()
+        with mismatches.noted():
+            self._features = FeatureReader(contract, method.features, columns, dtypes or [FLOAT64] * len(columns))
+        with mismatches.noted():
+            self.answers = AnswerMapping(contract, method.answer, self.targets, outputs)
+        mismatches.check()
+        self._answer = GetMessageClass(method.answer)
+        fields = self._features.number_fields
+        self._in = _ColumnOrder.of(method.features, fields, fields)
+        self._bounds = FastBounds.of(method.features, contract.rules)
+        self._counts = row_counts(method.input, contract.rules) if method.rows else None
+        self.use_outputs(self.answers.outputs)
+
+    def use_outputs(self, outputs: Sequence[Output]) -> None:
+        """From now on, the model computes these outputs; they must include `answers.outputs`."""
+        self.outputs = tuple(outputs)
+        """The columns of the model's output matrix."""
+        self._build = message_builder(self.answers.fields, outputs)
+        numbers = {field.outputs[0]: field.name for field in self.answers.fields} if self.answers.is_numbers else {}
+        self._out = _ColumnOrder.of(self.method.answer, list(numbers.values()), [numbers.get(output, "") for output in outputs])
+
+    def fast_rows(self, request: bytes) -> RequestRows | None:
+        """The rows of a request whose bytes are canonical and which clearly keeps the rules, in training order.
+
+        None otherwise: protobuf must then parse the request, and protovalidate check it.
+        """
+        if self._in is None or self._bounds is None:
+            return None
+        if self.method.rows is None:
+            row = self._in.layout.row(request)
+            return (self._in.row(row),) if row is not None and self._bounds.accepts_row(row) else None
+        matrix = self._in.layout.decode_batch(request, self.method.rows)
+        if self._counts is None or matrix is None or len(matrix) not in self._counts or not self._bounds.accepts(matrix):
+            return None
+        return self._in.matrix(matrix)
+
+    def row_messages(self, request: Any) -> Sequence[Message]:
+        """The rows of a parsed request: the messages of a batch, or the request itself."""
+        return getattr(request, self.method.rows.name) if self.method.rows else (request,)
+
+    def model_rows(self, messages: Iterable[Message]) -> Rows:
+        """The messages as rows of the model, in training order."""
+        return self._features.rows(messages)
+
+    def out_of_range(self, rows: Rows | RequestRows) -> list[Violation]:
+        """A violation of `model_range` for each number beyond float32, which the contract allows but most models fail on."""
+        several = self.method.rows
+        return [
+            Violation(
+                f"{several.name}[{row}].{path}" if several else path, "model_range", "must be within what the model can answer"
+            )
+            for row, path in self._features.out_of_range(rows)  # type: ignore[arg-type]  # A tuple of one row works too.
+        ]
+
+    def encode(self, outputs: NumberRows) -> bytes:
+        """The serialized response for the model's outputs, shape (rows, outputs)."""
+        if self._out is None:
+            return self.response(np.asarray(outputs)).SerializeToString()
+        if self.method.answers is None:
+            return self._out.layout.encode(self._out.field_row(outputs[0]))
+        return self._out.layout.encode_batch(self._out.field_matrix(np.asarray(outputs)), self.method.answers)
+
+    def response(self, outputs: Matrix) -> Message:
+        """The response message for the model's outputs, shape (rows, outputs)."""
+        messages = [self._answer(**self._build(row)) for row in outputs.tolist()]
+        if self.method.answers is None:
+            return messages[0]
+        return self.method.response(**{self.method.answers.name: messages})
+
+
+class _ColumnOrder:
+    """Reorders columns between a wire layout, which has them by field number, and a model."""
+
+    def __init__(self, layout: RowLayout, names: Sequence[str]) -> None:
+        self.layout = layout
+        self._from = [layout.names.index(name) for name in names if name]
+        self._to = [names.index(name) for name in layout.names]
+        self._same = self._to == list(range(len(names)))
+
+    @classmethod
+    def of(cls, message: Descriptor, fields: Sequence[str], names: Sequence[str]) -> Self | None:
+        """None if the message has no layout or `fields` are not all of its fields.
+
+        `names` has the field of each of the model's columns, or "" for a column without a field.
+        """
+        layout = RowLayout.of(message)
+        return cls(layout, names) if layout is not None and sorted(fields) == sorted(layout.names) else None
+
+    def row(self, fields: Row) -> Row:
+        return fields if self._same else tuple([fields[index] for index in self._from])
+
+    def matrix(self, fields: Matrix) -> Matrix:
+        return fields if self._same else fields[:, self._from]
+
+    def field_row(self, row: Row) -> Row:
+        return row if self._same else [row[index] for index in self._to]
+
+    def field_matrix(self, matrix: Matrix) -> Matrix:
+        return matrix if self._same else matrix[:, self._to]
