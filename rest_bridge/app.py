@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -20,6 +19,7 @@ from rest_bridge.coalescer import Coalescer
 from rest_bridge.endpoint import Endpoint
 from rest_bridge.http.guard import failure
 from rest_bridge.json.request_problems import RequestRefused, refused
+from rest_bridge.openapi.docs_pages import docs_pages
 from rest_bridge.openapi.document import PREDICTIONS, Subject, openapi
 from rest_bridge.openapi.reserved_paths import collisions
 from rest_bridge.pages import pages
@@ -49,13 +49,16 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
     if taken := list(collisions(contract)):
         raise DeclarationError(*taken)
     api = contract.api
-    app = FastAPIOffline(
+    app = FastAPI(
         title=api.title,
         version=api.version or "0",
         description=api.description,
         redirect_slashes=False,
-        swagger_ui_parameters={"tryItOutEnabled": True},
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
     )
+    app.router.routes.extend(docs_pages(api.title))
     shown = ServedContract(contract, channel)
     app.include_router(pages(contract, channel, shown))
     endpoints: dict[str, ASGIApp] = {}
@@ -69,7 +72,7 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
     app.add_exception_handler(RequestRefused, _refused)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _unexpected)
-    app.router.routes.insert(0, Route("/openapi.json", _document(app, contract, shown, subject)))  # In front of FastAPI's own.
+    app.router.routes.append(Route("/openapi.json", _document(app, contract, shown, subject)))
     return Application(app, endpoints)
 
 

@@ -6,7 +6,7 @@ from foretell_contract.contract import Contract
 from foretell_contract.problem import Problem, error
 
 _OWN = {
-    *("/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/static-offline-docs"),
+    *("/docs", "/redoc", "/openapi.json"),
     *("/healthz", "/readyz", "/models", "/contract", "/contract.binpb"),
 }
 
@@ -14,7 +14,7 @@ _OWN = {
 def is_own(path: str, contract: Contract) -> bool:
     """Whether the path is that of a page."""
     files = {f"/contract/{name}" for name in (*contract.sources, *contract.images)}
-    return path in _OWN or path in files or path.startswith("/static-offline-docs/")
+    return path in _OWN or path in files or path.startswith("/docs/")
 
 
 def collisions(contract: Contract) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ BRIDGE = set(PROJECT["dependency-groups"]["bridge"])
 PACKAGES = ("foretell_contract", "foretell_lifecycle", "rest_bridge")
 MODEL_LIBRARIES = {"joblib", "pandas", "scikit-learn", "scipy", "skops"}
 LOADED_BY_NAME = {
+    "fastapi-standalone-docs": "rest_bridge/openapi/docs_pages.py serves its files",
     "httptools": 'rest_bridge/http/server.py says http="httptools" to uvicorn',
     "grpcio-tools": "foretell_contract/source/compiler.py starts it",
 }
