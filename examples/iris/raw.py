@@ -1,4 +1,4 @@
-"""Train an iris classifier on raw centimetres, and write it beside its training data: what `foretell init` starts from.
+"""Train an iris classifier on centimetres, and write the model and its training data: the input of `foretell init`.
 
 Usage: python examples/iris/raw.py [FOLDER]
 """

@@ -1,4 +1,4 @@
-"""Train the iris classifier that the quickstart serves, and write it beside its golden rows.
+"""Train the iris classifier of the quickstart, and write the model and its golden rows.
 
 Usage: python examples/iris/train.py [FOLDER]
 """
@@ -23,7 +23,7 @@ def main(folder: Path) -> None:
     iris = load_iris()
     features = minmax_scale(iris.data)
     species = iris.target_names[iris.target]
-    # SVC(probability=True) goes away in scikit-learn 1.11; this is what its documentation names instead.
+    # scikit-learn 1.11 removes SVC(probability=True); its documentation names this replacement.
     classifier = CalibratedClassifierCV(SVC(), ensemble=False)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     accuracy = cross_val_score(classifier, features, species, cv=folds)

@@ -1,4 +1,4 @@
-"""Train the model of `iris.v2`, which takes centimetres and scales them itself, and write it beside its golden rows.
+"""Train the model of `iris.v2`, which takes centimetres and scales them itself, and write it and its golden rows.
 
 Usage: python examples/iris_v2/train.py [FOLDER]
 """

@@ -1,4 +1,4 @@
-"""Make up deliveries, train the model of `parcel.v1` on them, and write it beside its golden rows.
+"""Generate deliveries, train the model of `parcel.v1` on them, and write the model and its golden rows.
 
 Usage: python examples/parcel/train.py [FOLDER]
 """
@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 from threadpoolctl import threadpool_limits
 
 DAY = 86_400
-"""Seconds."""
+"""In seconds."""
 
 ROWS = 2000
 QUANTILES = {"value": 0.5, "lower": 0.05, "upper": 0.95}
@@ -29,7 +29,7 @@ def main(folder: Path) -> None:
     """Write `model.joblib` and `golden.jsonl` into `folder`."""
     features, minutes = deliveries(ROWS, np.random.default_rng(0))
     train, test = slice(0, ROWS * 4 // 5), slice(ROWS * 4 // 5, ROWS)
-    with threadpool_limits(1):  # The trees are small: threads would wait for each other.
+    with threadpool_limits(1):  # The trees are small, so that threads would mostly wait.
         model = {name: estimator(quantile).fit(features[train], minutes[train]) for name, quantile in QUANTILES.items()}
     answers = {name: each.predict(features[test]) for name, each in model.items()}
     inside = np.mean((answers["lower"] <= minutes[test]) & (minutes[test] <= answers["upper"]))
@@ -41,12 +41,12 @@ def main(folder: Path) -> None:
     with (folder / "golden.jsonl").open("w") as file:
         for place, row in enumerate(features[test][:20].to_dict("records")):
             outputs = {name: float(answer[place]) for name, answer in answers.items()}
-            file.write(json.dumps({"features": known(row), "outputs": outputs}) + "\n")
+            file.write(json.dumps({"features": json_row(row), "outputs": outputs}) + "\n")
     print(f"wrote {folder / 'model.joblib'} and {folder / 'golden.jsonl'}")
 
 
 def deliveries(rows: int, random: np.random.Generator) -> tuple[pd.DataFrame, Any]:
-    """Deliveries, and the minutes that each took."""
+    """Features of so many deliveries, and the minutes that each took, shape (rows,)."""
     distance = random.uniform(0.2, 20, rows)
     stops = random.integers(0, 41, rows)
     weight = random.gamma(2, 3, rows).clip(0.1, 31.5)
@@ -73,7 +73,7 @@ def deliveries(rows: int, random: np.random.Generator) -> tuple[pd.DataFrame, An
 
 
 def estimator(quantile: float) -> Pipeline:
-    """What predicts one quantile of the minutes: the trees take missing numbers as they are."""
+    """A pipeline that predicts one quantile of the minutes. Its trees take missing numbers as they are."""
     columns = ColumnTransformer(
         [
             ("numbers", "passthrough", ["distance_km", "stops_before", "weight_kg", "traffic"]),
@@ -89,12 +89,12 @@ def estimator(quantile: float) -> Pipeline:
 
 
 def periodic(seconds: int) -> SplineTransformer:
-    """Smooth functions of a time that repeat after `seconds`."""
+    """Smooth functions of a time, with a period of `seconds`."""
     return SplineTransformer(knots=np.linspace(0, seconds, 8)[:, np.newaxis], extrapolation="periodic")
 
 
-def known(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as JSON, with null for what is missing."""
+def json_row(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with None, which JSON writes as null, for missing values."""
     return {name: None if value != value else value for name, value in row.items()}
 
 
