@@ -18,7 +18,7 @@ from grpc_server.services.model_list import listing_handler
 from grpc_server.services.reflection import reflection_handlers
 from grpc_server.settings import OPEN_TO_ALL, ServerSettings
 from grpc_server.transport.tls import server_credentials
-from grpc_server.transport.transport import Transport
+from grpc_server.transport.transport import NoInlineModels, Transport
 from grpc_server.versions.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -37,11 +37,11 @@ async def controlling(settings: ServerSettings, registry: Registry, server: Serv
         return
     contract = load_control()
     with ExitStack() as held:
-        shell = server.beside([("grpc.so_reuseport", int(settings.share_ports))])
+        transport = server.second_transport([("grpc.so_reuseport", int(settings.share_ports))])
         socket = lock = None
         try:
             socket, lock = held.enter_context(peers.joined(settings.control_folder))
-            shell.add_port(held.enter_context(peers.address(socket)))
+            transport.add_port(held.enter_context(peers.address(socket)))
             os.chmod(socket, 0o600)
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or "it is no folder for sockets"
@@ -49,7 +49,7 @@ async def controlling(settings: ServerSettings, registry: Registry, server: Serv
                 raise SetupError(f"no control socket in {settings.control_folder}: {reason}") from None
             logger.warning("no control socket in %s (%s): commands ask the gRPC port", settings.control_folder, reason)
             lock = None
-        opened = _open(shell, settings) if settings.control_address else ""
+        opened = _open(transport, settings) if settings.control_address else ""
         health, services = Health(), [CONTROL_SERVICE, MODEL_SERVICE]
         for service in services:
             health.serving(service)
@@ -59,31 +59,22 @@ async def controlling(settings: ServerSettings, registry: Registry, server: Serv
         handlers += health.handlers()
         if settings.reflection:
             handlers += reflection_handlers(services, contract.pool)
-        await shell.start(handlers, _NoWork())
+        await transport.start(handlers, NoInlineModels())
         if lock is not None:
             peers.introduce(lock, f"the server at {grpc_address} (process {os.getpid()})")
         try:
             yield opened
         finally:
-            await shell.stop(_LAST_BYTES)
+            await transport.stop(_LAST_BYTES)
 
 
-def _open(shell: Transport, settings: ServerSettings) -> str:
+def _open(transport: Transport, settings: ServerSettings) -> str:
     address.listen(settings.control_address, "--control", shared=settings.share_ports).close()
     try:
         credentials = server_credentials(settings.tls_certificate, settings.tls_key, settings.control_clients)
-        port = shell.add_port(settings.control_address, credentials)
+        port = transport.add_port(settings.control_address, credentials)
     except RuntimeError:
         raise SetupError(f"cannot listen on {settings.control_address}: choose another --control") from None
     if settings.tls_certificate and not settings.control_clients:
         logger.warning("control on %s %s", settings.control_address, OPEN_TO_ALL)
     return address.join(address.split(settings.control_address)[0], port)
-
-
-class _NoWork:
-    """Models are not this listener's to run."""
-
-    waiting = 0
-
-    def run_waiting(self) -> None:
-        """See Work."""

@@ -14,7 +14,7 @@ from grpc_server.services.health import Health
 from grpc_server.services.model_list import listing_handler
 from grpc_server.services.reflection import reflection_handlers
 from grpc_server.settings import ServerSettings
-from grpc_server.transport.choose import chosen_transport, transport_beside
+from grpc_server.transport.choose import create_second_transport, create_transport
 from grpc_server.transport.tls import server_credentials
 from grpc_server.transport.transport import Transport
 from grpc_server.versions.registry import Registry
@@ -32,7 +32,7 @@ class Server:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self._shell = chosen_transport(settings.shell, _options(settings))
+        self._transport = create_transport(settings.shell, _options(settings))
         self._health = Health()
         self._registry: Registry | None = None
 
@@ -49,13 +49,13 @@ class Server:
             os.chmod(self._settings.grpc_socket, 0o600)
         return address.join(host, bound)
 
-    def beside(self, options: list[tuple[str, int]]) -> Transport:
-        """A shell for other ports, which has no work, starts after this server and is stopped before it."""
-        return transport_beside(self._shell, options)
+    def second_transport(self, options: list[tuple[str, int]]) -> Transport:
+        """A transport for other ports and no models. Start it after this server and stop it before."""
+        return create_second_transport(self._transport, options)
 
     def _add_port(self, target: str, credentials: grpc.ServerCredentials | None = None) -> int:
         try:
-            return self._shell.add_port(target, credentials)
+            return self._transport.add_port(target, credentials)
         except RuntimeError:
             raise SetupError(f"cannot listen on {target}: it is taken, or not an address of this machine") from None
 
@@ -70,7 +70,7 @@ class Server:
         self._registry = registry
         gc.freeze()  # What is loaded by now stays: the collector need not look at it again and again.
         registry.follow()  # First, so that no caller hears of a version that is only being loaded that it does not exist.
-        await self._shell.start(handlers, registry)
+        await self._transport.start(handlers, registry)
         return handlers
 
     async def stop(self) -> None:
@@ -79,7 +79,7 @@ class Server:
         if self._registry is not None:
             self._registry.admission.close()
             await asyncio.to_thread(self._registry.admission.wait, self._settings.drain_seconds, _QUIET)
-        await self._shell.stop(_LAST_BYTES)
+        await self._transport.stop(_LAST_BYTES)
         if self._registry is not None:
             await asyncio.to_thread(self._registry.close, _LAST_BYTES)
 

@@ -14,12 +14,12 @@ from foretell_contract.rows.fast_bounds import FastBounds
 from foretell_contract.rows.row_layout import RowLayout
 from foretell_contract.rules.rules import VALID, Rules
 from foretell_contract.service import Method
+from foretell_lifecycle.lone_request import LoneRequestDetector
 from foretell_lifecycle.request_id import request_id
 from rest_bridge.caller import Answer, Caller
 from rest_bridge.http.shared_timer import SharedTimer
 from rest_bridge.http.version_selector import NOTHING, VersionSelector
 from rest_bridge.json.repeated_items import RepeatedItems
-from rest_bridge.lone_request import LoneRequestDetector
 
 MOST_ROWS = 512
 """Most requests that go together; the server's largest run of the model is above it."""

@@ -1,128 +1,115 @@
-"""The channel of a bridge that shares its process with the server: straight to the handlers, without gRPC in between."""
+"""The channel of a bridge in the same process as the server: calls the handlers directly, without gRPC."""
 
 import asyncio
-import contextlib
-import threading
-import time
 from collections.abc import Generator, Iterable
 from functools import partial
 from typing import Any
 
 import grpc
 
-from foretell.serve.inline_scheduler import InlineScheduler
-from foretell_lifecycle.request_id import request_id
-from grpc_server.calls.call import CHOOSING, Call, Facts
+from grpc_server.calls.call import Call, Metadata, read_call
 from grpc_server.calls.handler import Answer, Handler, Pending
 from grpc_server.calls.refusal import Refusal, UnknownMethod
-from grpc_server.calls.status import trailing
-from grpc_server.transport.transport import Work
+from grpc_server.calls.status import details_metadata
+from grpc_server.transport.event_loop import InlineScheduler, LoopThread
+from grpc_server.transport.transport import InlineModels
 from rest_bridge.http.shared_timer import SharedTimer
 
 
 class LocalChannel:
     """A Channel whose calls end as they would over gRPC: the same bytes, status, details and metadata.
 
-    Use it on the event loop on which it was made. That loop runs inline models: see Gathering.
+    Use it on the event loop on which it was created. That loop also runs inline models.
     """
 
-    def __init__(self, handlers: Iterable[Handler], work: Work, max_message_bytes: int) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.thread = threading.get_ident()
-        self.rounds: SharedTimer[LocalCall] = SharedTimer(LocalCall.look)
+    def __init__(self, handlers: Iterable[Handler], models: InlineModels, max_message_bytes: int) -> None:
+        self.home = LoopThread()
+        self.deadlines: SharedTimer[LocalCall] = SharedTimer(LocalCall.check_deadline)
+        self.run_models_soon = InlineScheduler(models, self.home.loop).run_soon
         self._handlers = {handler.path: handler for handler in handlers}
-        self.gathering = InlineScheduler(work, self.loop)
         self._max_message_bytes = max_message_bytes
 
     def unary_unary(self, method: str) -> Any:
         """See Channel."""
         handler = self._handlers.get(method)
-        return _unserved if handler is None else partial(self._call, handler)
+        return _unimplemented if handler is None else partial(self._call, handler)
 
-    def _call(self, handler: Handler, request: bytes, *, timeout: float, metadata: Facts = ()) -> "LocalCall":
-        told = dict(metadata)
-        identity = told.pop("x-request-id", None) or request_id(None)  # The bridge has looked at it.
-        choice = {name: told[name] for name in CHOOSING & told.keys()} if told else {}
-        facts = Call(identity, time.monotonic() + timeout, choice or None)
-        call = LocalCall(self, handler, facts)
+    def _call(self, handler: Handler, request: bytes, *, timeout: float, metadata: Metadata = ()) -> "LocalCall":
+        call = LocalCall(self, handler, read_call(metadata, timeout))
         if len(request) > self._max_message_bytes:
             call.end(_error(grpc.StatusCode.RESOURCE_EXHAUSTED))
         else:
-            call.begin(request)
+            call.start(request)
         return call
 
 
 class LocalCall:
-    """See rest_bridge.channel.Call. The server may answer it from any thread."""
+    """See rest_bridge.channel.ChannelCall. The server may reply from any thread."""
 
-    __slots__ = ("_answer", "_channel", "_facts", "_handler", "_pending")
+    __slots__ = ("_call", "_channel", "_handler", "_pending", "_response")
 
-    def __init__(self, channel: LocalChannel, handler: Handler, facts: Call) -> None:
+    def __init__(self, channel: LocalChannel, handler: Handler, call: Call) -> None:
         self._channel = channel
         self._handler = handler
-        self._facts = facts
-        self._answer: asyncio.Future[bytes] = channel.loop.create_future()
+        self._call = call
+        self._response: asyncio.Future[bytes] = channel.home.loop.create_future()
         self._pending: Pending | None = None
 
     def __await__(self) -> Generator[Any, None, bytes]:
         """The response's bytes."""
-        return self._answer.__await__()
+        return self._response.__await__()
 
-    async def trailing_metadata(self) -> Facts:
-        """What the answer is labelled with."""
-        return self._handler.labels(self._facts)
+    async def trailing_metadata(self) -> Metadata:
+        """Pairs of name and value."""
+        return self._handler.trailing_metadata(self._call)
 
     def cancel(self) -> bool:
-        """Have the server drop what it has not begun."""
+        """Have the server drop the request unless the model runs it already."""
         if self._pending is not None:
             self._pending.cancel()
-        self._leave()
-        return self._answer.cancel()
+        self._release()
+        return self._response.cancel()
 
-    def begin(self, request: bytes) -> None:
-        """Hand the request to the server, whose answer may be there when this returns."""
-        pending = self._handler.answer(request, self._facts, self._reply)
-        self._channel.gathering.run_soon()
-        if not self._answer.done():
+    def start(self, request: bytes) -> None:
+        """Give the request to its handler, which may reply before this returns."""
+        pending = self._handler.answer(request, self._call, self._reply)
+        self._channel.run_models_soon()
+        if not self._response.done():
             self._pending = pending
-            self._channel.rounds.enter(self, self._channel.loop)
+            self._channel.deadlines.enter(self, self._channel.home.loop)
 
     def end(self, outcome: bytes | grpc.aio.AioRpcError) -> None:
-        """Give the caller its answer, or why there is none."""
-        self._leave()
-        if self._answer.done():
-            return  # The caller is gone, or was told that its deadline has passed.
+        """Complete the call with a response or an error, unless the caller cancelled it or its deadline passed."""
+        self._release()
+        if self._response.done():
+            return
         if isinstance(outcome, bytes):
-            self._answer.set_result(outcome)
+            self._response.set_result(outcome)
         else:
-            self._answer.set_exception(outcome)
+            self._response.set_exception(outcome)
 
-    def look(self) -> None:
-        """End the call once its deadline has passed, whatever the server is doing."""
-        if self._facts.expired:
+    def check_deadline(self) -> None:
+        """End the call if its deadline has passed, even while the model runs."""
+        if self._call.expired:
             if self._pending is not None:
                 self._pending.cancel()
             self.end(_error(grpc.StatusCode.DEADLINE_EXCEEDED))
 
     def _reply(self, answer: Answer) -> None:
-        outcome = _refused(answer, self._handler.labels(self._facts)) if isinstance(answer, Refusal) else answer
-        if threading.get_ident() == self._channel.thread:
-            self.end(outcome)
-            return
-        with contextlib.suppress(RuntimeError):  # The loop is gone where a model answers after the end of the drain.
-            self._channel.loop.call_soon_threadsafe(self.end, outcome)
+        metadata = self._handler.trailing_metadata(self._call)
+        self._channel.home.run(self.end, _refusal_error(answer, metadata) if isinstance(answer, Refusal) else answer)
 
-    def _leave(self) -> None:
-        self._channel.rounds.leave(self)
-        self._pending = None  # It holds this call: the two would wait for the garbage collector together.
+    def _release(self) -> None:
+        self._channel.deadlines.leave(self)
+        self._pending = None  # Breaks a reference cycle, which would hold the call until the garbage collector runs.
 
 
-def _unserved(_request: bytes, **_facts: Any) -> LocalCall:
-    raise _refused(UnknownMethod("this server does not offer the method"), ())
+def _unimplemented(_request: bytes, **_options: Any) -> LocalCall:
+    raise _refusal_error(UnknownMethod("this server does not offer the method"), ())
 
 
-def _refused(refusal: Refusal, labels: Facts) -> grpc.aio.AioRpcError:
-    return _error(refusal.code, refusal.message, (*labels, trailing(refusal)))
+def _refusal_error(refusal: Refusal, metadata: Metadata) -> grpc.aio.AioRpcError:
+    return _error(refusal.code, refusal.message, (*metadata, details_metadata(refusal)))
 
 
 def _error(code: grpc.StatusCode, details: str = "", metadata: tuple[tuple[str, str | bytes], ...] = ()) -> grpc.aio.AioRpcError:

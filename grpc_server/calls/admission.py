@@ -1,4 +1,4 @@
-"""Who may still come in: the count of accepted work, and the door that closes for the drain."""
+"""Admission of calls: a count of the accepted ones, which the drain closes and waits for."""
 
 import threading
 import time
@@ -7,46 +7,46 @@ from grpc_server.calls.refusal import Draining
 
 
 class Admission:
-    """Counts accepted work from any thread. Once closed it only counts down."""
+    """Counts accepted calls. Safe for threads; nothing blocks but `wait`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._inside = 0
+        self._accepted = 0
         self._closed = False
-        self._closed_at = self._knocked = 0.0
+        self._closed_at = self._last_refusal = 0.0
 
     def enter(self) -> None:
-        """Accept one piece of work, to be answered and then left. Raises Draining once closed."""
+        """Accept one call, for which `leave` must follow. Raises Draining once closed."""
         with self._lock:
             if self._closed:
-                self._knocked = time.monotonic()
+                self._last_refusal = time.monotonic()
                 raise Draining("the server is stopping; retry elsewhere")
-            self._inside += 1
+            self._accepted += 1
 
     def leave(self) -> None:
-        """The work was answered, or nobody waits for it."""
+        """Note that an accepted call was answered or dropped."""
         with self._lock:
-            self._inside -= 1
-            if self._closed and not self._inside:
+            self._accepted -= 1
+            if self._closed and not self._accepted:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Accept nothing more."""
+        """Refuse calls from now on."""
         with self._changed:
             self._closed = True
-            self._closed_at = self._knocked = time.monotonic()
+            self._closed_at = self._last_refusal = time.monotonic()
 
     def wait(self, seconds: float, quiet: float) -> bool:
-        """Once closed, block until all accepted work is answered and nobody has knocked for `quiet` seconds.
+        """Once closed, block until all accepted calls have left and no call was refused for `quiet` seconds.
 
-        A caller who never stops knocking is waited for four times as long. Whether all was answered within `seconds`.
+        Callers that never stop calling are waited for only four times `quiet`. True if this happened within `seconds`.
         """
         end = time.monotonic() + seconds
         with self._changed:
             while (now := time.monotonic()) < end:
-                silence = min(self._knocked + quiet, self._closed_at + 4 * quiet) - now
-                if not self._inside and silence <= 0:
+                remaining = min(self._last_refusal + quiet, self._closed_at + 4 * quiet) - now
+                if not self._accepted and remaining <= 0:
                     return True
-                self._changed.wait(end - now if self._inside else min(end - now, silence))
+                self._changed.wait(end - now if self._accepted else min(end - now, remaining))
             return False

@@ -1,4 +1,4 @@
-"""Greedy batching: rows that wait while the model runs go together in its next run; a lone call never waits."""
+"""Greedy batching: the rows that wait while the model runs share its next run; a lone call never waits."""
 
 import logging
 import threading
@@ -21,37 +21,37 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """The rows of one call on their way through the model."""
+    """The rows of one call in the queue of a model."""
 
     rows: RequestRows
     call: Call
     done: Callable[[NumberRows | Refusal], None]
-    """Called from any thread with the model's output, a row for each row, or why there is none; must not raise."""
+    """Called from any thread with the model's outputs, one row for each input row, or a refusal; must not raise."""
     dropped: Callable[[], None]
-    """Called instead of `done`, from any thread, where the job was cancelled before the model ran; must not raise."""
+    """Called instead of `done` if the job was cancelled before the model ran; from any thread; must not raise."""
     cancelled: bool = False
 
     def cancel(self) -> None:
-        """Nobody waits any more: the rows are dropped unless the model has them already."""
+        """Drop the rows unless the model runs them already."""
         self.cancelled = True
 
 
 Predict: TypeAlias = Callable[[Any], Matrix]
-"""Takes a Matrix, or a Table where the model has one."""
+"""Takes a Matrix, or a Table if the model has columns of several types."""
 
 
 class Batcher:
-    """One queue before one model.
+    """The queue of one model, first in, first out. Safe for threads; `submit` never blocks.
 
-    No batch mixes models, because each model has a batcher of its own. Order is kept. A batch that fails is tried again job by job,
-    so that only the culprit fails; a job that was alone when its worker ended is tried once more, for the worker may be to blame.
+    If a batch fails, each of its jobs runs again alone, so that only the faulty one fails. If a worker ends while it runs a single
+    job, that job runs once more, since the worker may be the cause.
     """
 
     def __init__(self, runners: Sequence[Predict], *, max_rows: int, max_waiting: int, inline: bool = False) -> None:
-        """Each of `runners` runs the model in a thread of its own; `inline`, the only one runs where `run_waiting` is called.
+        """Each of `runners` gets a thread; an `inline` batcher has one runner, which runs in the thread that calls `run_waiting`.
 
-        `max_rows` bounds one run of the model (a larger job runs alone), `max_waiting` the rows in the queue. Jobs larger than a
-        run get half of the queue, so that callers with large batches cannot shut out those with single rows.
+        `max_rows` bounds one run of the model (a larger job runs alone), `max_waiting` the rows in the queue. Jobs above `max_rows`
+        get half of the queue, so that large batches leave room for single rows.
         """
         self.inline = inline
         self._runners = runners
@@ -68,9 +68,9 @@ class Batcher:
             thread.start()
 
     def submit(self, job: Job) -> None:
-        """Queue a job. Never blocks. Raises Overloaded or Draining; `done` is then not called.
+        """Queue a job. Raises Overloaded or Draining; then neither callback is called.
 
-        A job larger than the whole queue is taken when nothing else waits.
+        An empty queue takes a job of any size.
         """
         with self._lock:
             if self._closed:
@@ -90,12 +90,12 @@ class Batcher:
         return self._waiting
 
     def run_waiting(self) -> None:
-        """Run what waits for an inline model once. Who submits to one calls this soon after, from any thread."""
+        """Run one batch of an inline model in this thread. Must be called soon after each `submit`; from any thread."""
         with self._inline_run:
             self._answer(self._runners[0], self._take())
 
     def close(self, seconds: float) -> None:
-        """Answer what is queued and end the threads; a model that hangs is waited for at most `seconds`."""
+        """Run what is queued and end the threads, each within `seconds`; a thread whose model hangs is left behind."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -114,7 +114,7 @@ class Batcher:
             self._answer(predict, self._take())
 
     def _take(self) -> list[Job]:
-        """The jobs of the next batch."""
+        """Remove the jobs of the next batch from the queue."""
         taken: list[Job] = []
         rows = 0
         with self._lock:
@@ -125,7 +125,7 @@ class Batcher:
             self._waiting -= rows
         return taken
 
-    def _answer(self, predict: Predict, taken: list[Job], *, again: bool = False) -> None:
+    def _answer(self, predict: Predict, taken: list[Job], *, retried: bool = False) -> None:
         jobs = [job for job in taken if _wanted(job)]
         if not jobs:
             return
@@ -139,8 +139,8 @@ class Batcher:
             if len(jobs) > 1:
                 for job in jobs:
                     self._answer(predict, [job])
-            elif isinstance(error, WorkerEnded) and not again:
-                self._answer(predict, jobs, again=True)
+            elif isinstance(error, WorkerEnded) and not retried:
+                self._answer(predict, jobs, retried=True)
             else:
                 jobs[0].done(failure(logger, "the model failed", jobs[0].call, error))
             return
@@ -167,7 +167,7 @@ def _stacked(rows: list[Any]) -> Matrix | Table:
 def _outputs(predict: Predict, rows: Matrix | Table) -> Matrix:
     outputs = predict(rows)
     if outputs.ndim != 2 or len(outputs) != len(rows) or not is_finite(outputs):
-        raise ValueError(f"the model answered {len(rows)} rows with shape {outputs.shape}, or with numbers that are not finite")
+        raise ValueError(f"the model gave shape {outputs.shape} for {len(rows)} rows, or numbers that are not finite")
     return outputs
 
 

@@ -1,4 +1,4 @@
-"""What a server answers on one path, whichever shell takes the calls."""
+"""The handler of one gRPC method: from a request's bytes to a response's bytes or a refusal, for any transport."""
 
 import logging
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 from google.protobuf.message import DecodeError, Message
 
-from grpc_server.calls.call import Call, Facts
+from grpc_server.calls.call import Call, Metadata
 from grpc_server.calls.incident import failure
 from grpc_server.calls.refusal import MalformedMessage, Refusal
 
@@ -18,70 +18,71 @@ WINDOW = 64
 """Messages of one stream that may wait for their answers at once."""
 
 Answer: TypeAlias = bytes | Refusal
+"""A serialized response, or why there is none."""
 Reply: TypeAlias = Callable[[Answer], None]
-"""Takes an answer, from any thread."""
+"""Sends an answer to the caller; from any thread."""
 
 
 class Last(bytes):
-    """The last reply of a watch."""
+    """The last response of a watch."""
 
 
 class Pending(Protocol):
-    """Work under way."""
+    """A request whose answer is not sent yet."""
 
     def cancel(self) -> None:
-        """Nobody waits for it any more; the reply may stay out."""
+        """Drop the request; `reply` may still be called."""
 
 
 class Kind(Enum):
-    """How messages travel on a path."""
+    """How many messages a method takes and sends."""
 
     UNARY = "unary"
-    """One request, one reply."""
+    """One request, one response."""
     STREAM = "stream"
-    """A reply to each request, in their order; the first refusal ends the call."""
+    """One response for each request, in order; the first refusal ends the call."""
     WATCH = "watch"
-    """One request; replies until a refusal, a Last, or the end of the work."""
+    """One request; responses until a refusal, a Last, or the caller's cancellation."""
 
 
 @dataclass(slots=True)
 class Handler:
-    """The behaviour of one path."""
+    """The behaviour of one method."""
 
     path: str
     """Such as `/iris.v1.IrisService/Predict`."""
     kind: Kind
     answer: Callable[[bytes, Call, Reply], Pending | None]
-    """Answers one request. Must not block and must not raise; the reply may come before it returns."""
-    waits: bool = False
-    """Whether an answer may take so long that a caller's farewell should be heard meanwhile. Changes with what answers."""
+    """Answers one request. Must neither block nor raise; it may call `reply` before it returns."""
+    cancellable: bool = False
+    """Whether a transport listens for cancellation while a unary call waits. Only slow models need it; changes with the routes."""
 
-    def labels(self, call: Call) -> Facts:
-        """The trailing metadata of an answer, be it a refusal.
+    def trailing_metadata(self, call: Call) -> Metadata:
+        """Which model replied, and the request id; the same for refusals.
 
-        Not initial metadata: gRPC clients retry no call that has sent anything before its status, and in grpc.aio it would be an
-        operation of its own, which costs a quarter of a call.
+        No initial metadata: gRPC clients do not retry a call once it has sent any, and in grpc.aio sending it takes a quarter of a
+        call's time.
         """
-        return (*call.facts, ("x-request-id", call.request_id))
+        return (*call.model, ("x-request-id", call.request_id))
 
 
-def at_once(request_type: type[Message], respond: Callable[[Any], Message]) -> Callable[[bytes, Call, Reply], None]:
-    """The `answer` of a handler that needs no model: `respond` takes the parsed request, and may raise a Refusal."""
+def immediate(request_type: type[Message], respond: Callable[[Any], Message]) -> Callable[[bytes, Call, Reply], None]:
+    """The `answer` of a handler that needs no model: `respond` takes the parsed request and may raise a Refusal."""
 
     def answer(request: bytes, call: Call, reply: Reply) -> None:
         try:
-            outcome: Answer = respond(parsed(request_type, request)).SerializeToString()
+            outcome: Answer = respond(parse(request_type, request)).SerializeToString()
         except Refusal as refusal:
             outcome = refusal
         except Exception as error:
-            outcome = failure(logger, f"an answer to {request_type.DESCRIPTOR.full_name}", call, error)
+            outcome = failure(logger, f"answering {request_type.DESCRIPTOR.full_name}", call, error)
         reply(outcome)
 
     return answer
 
 
-def parsed(request_type: type[Message], request: bytes) -> Message:
-    """The message. Raises MalformedMessage."""
+def parse(request_type: type[Message], request: bytes) -> Message:
+    """The message in `request`. Raises MalformedMessage."""
     try:
         return request_type.FromString(request)
     except DecodeError:

@@ -1,8 +1,8 @@
-"""The core: from the bytes of a request to the bytes of a response, or to one refusal.
+"""Prediction of one method by one model: from a request's bytes to a response's bytes or a refusal.
 
-guard (in the shell) → parse → rules → admission → batcher → runtime → bind → bytes
+parse → rules → admission → batcher → runtime → bind → serialize
 
-It knows no event loop and no gRPC context: its unit is a job with a callback that may come from any thread.
+Knows no event loop and no gRPC context: a job's callback may come from any thread.
 """
 
 import logging
@@ -17,7 +17,7 @@ from foretell_contract.rules.rules import Rules, Violation
 from grpc_server.calls.admission import Admission
 from grpc_server.calls.batcher import Job
 from grpc_server.calls.call import Call
-from grpc_server.calls.handler import Answer, Reply, parsed
+from grpc_server.calls.handler import Answer, Reply, parse
 from grpc_server.calls.incident import failure
 from grpc_server.calls.refusal import MOST_VIOLATIONS, DeadlinePassed, Draining, Failure, InvalidFeatures, Refusal
 from grpc_server.rows.method_binding import MethodBinding
@@ -25,31 +25,31 @@ from grpc_server.rows.mixed_rows import NumberRows
 
 logger = logging.getLogger(__name__)
 
-Seen: TypeAlias = Callable[[NumberRows], None]
-"""Is told what the model gave for a call, after the caller was answered; from any thread. Must not block and must not raise."""
+Observer: TypeAlias = Callable[[NumberRows], None]
+"""Gets the model's outputs for a call after the reply was sent; from any thread. Must neither block nor raise."""
 
 
 class Retired(Exception):
-    """The model takes nothing new any more: another version answers in its place."""
+    """The model takes no new rows: its version was replaced. Dispatch the call again."""
 
 
 class Predictor:
-    """Answers the calls of one method with one model."""
+    """Answers the calls of one method with one model. Safe for threads; never blocks."""
 
     def __init__(self, binding: MethodBinding, submit: Callable[[Job], None], rules: Rules, admission: Admission) -> None:
         self._binding = binding
         self._submit_job = submit
         self._rules = rules
         self._admission = admission
-        self._strays = UnknownFields(binding.method.input)
+        self._unknown_fields = UnknownFields(binding.method.input)
 
-    def predict(self, request: bytes, call: Call, reply: Reply, seen: Seen | None = None) -> Job | None:
-        """Answer one request: `reply` is called exactly once, perhaps before this returns, from any thread, and `seen` after it.
+    def predict(self, request: bytes, call: Call, reply: Reply, observe: Observer | None = None) -> Job | None:
+        """Answer one request: calls `reply` exactly once, from any thread, perhaps before it returns; then `observe`.
 
-        Returns the job while it is under way; after `Job.cancel` the reply may stay out. Raises Retired instead of all this.
+        Returns the job unless it was refused at once; after `Job.cancel` there may be no reply. Raises Retired without a reply.
         """
         try:
-            return self._submit(request, call, reply, seen)
+            return self._submit(request, call, reply, observe)
         except Retired:
             raise
         except Refusal as refusal:
@@ -58,10 +58,10 @@ class Predictor:
             reply(failure(logger, self._binding.method.full_name, call, error))
         return None
 
-    def _submit(self, request: bytes, call: Call, reply: Reply, seen: Seen | None) -> Job:
+    def _submit(self, request: bytes, call: Call, reply: Reply, observe: Observer | None) -> Job:
         rows = self._binding.fast_rows(request)
         if rows is None:
-            message = parsed(self._binding.method.request, request)
+            message = parse(self._binding.method.request, request)
             self._check(message)
             rows = self._binding.model_rows(self._binding.row_messages(message))
         if call.deadline is not None and call.expired:
@@ -73,8 +73,8 @@ class Predictor:
                 reply(self._explained(outcome, rows) if isinstance(outcome, Refusal) else self._respond(outcome, call))
             finally:
                 self._admission.leave()
-            if seen is not None and not isinstance(outcome, Refusal):
-                seen(outcome)
+            if observe is not None and not isinstance(outcome, Refusal):
+                observe(outcome)
 
         job = Job(rows, call, done, self._admission.leave)
         try:
@@ -91,13 +91,13 @@ class Predictor:
         rows = self._binding.method.rows
         verdict = self._rules.validate(message, rows, MOST_VIOLATIONS)
         if verdict.list_refused and rows is not None:
-            message.ClearField(rows.name)  # Millions of them fit into a message: to look for strays would take a second.
-        violations = [*verdict.violations, *islice(self._strays.of(message), MOST_VIOLATIONS)]
+            message.ClearField(rows.name)  # A message holds millions: the search for unknown fields would take a second.
+        violations = [*verdict.violations, *islice(self._unknown_fields.of(message), MOST_VIOLATIONS)]
         if violations:
             raise _invalid(violations, verdict.unjudged_rows)
 
     def _explained(self, refusal: Refusal, rows: Any) -> Refusal:
-        """A number that is too large for the model is for the caller to change, though the contract allows it."""
+        """INVALID_ARGUMENT instead of INTERNAL if the model failed on numbers too large for it, which the contract allows."""
         violations = self._binding.out_of_range(rows) if isinstance(refusal, Failure) else []
         return _invalid(violations[:MOST_VIOLATIONS]) if violations else refusal
 
@@ -105,7 +105,7 @@ class Predictor:
         try:
             return self._binding.encode(outputs)
         except Exception as error:
-            return failure(logger, f"the answer of {self._binding.method.full_name}", call, error)
+            return failure(logger, f"the response of {self._binding.method.full_name}", call, error)
 
 
 def _invalid(violations: list[Violation], unjudged_rows: int = 0) -> InvalidFeatures:
@@ -113,6 +113,6 @@ def _invalid(violations: list[Violation], unjudged_rows: int = 0) -> InvalidFeat
 
 
 def _summary(violations: list[Violation], most: int = 3) -> str:
-    told = [f"{v.field}: {v.message}" if v.field else v.message for v in violations[:most]]
-    more = len(violations) - len(told)
-    return "; ".join(told) + (f" (and {more} more)" if more else "")
+    shown = [f"{v.field}: {v.message}" if v.field else v.message for v in violations[:most]]
+    more = len(violations) - len(shown)
+    return "; ".join(shown) + (f" (and {more} more)" if more else "")

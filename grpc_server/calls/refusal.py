@@ -1,20 +1,20 @@
-"""Why a call gets no prediction: one class a reason, each with its gRPC status.
+"""Refusals: the ways in which a call ends without a response, one class each, with its gRPC status.
 
 Refusal
 ├── InvalidFeatures     INVALID_ARGUMENT      rules are broken; carries the violations
-├── MalformedMessage    INVALID_ARGUMENT      the bytes are not the message
-├── Overloaded          RESOURCE_EXHAUSTED    too many rows are waiting
+├── MalformedMessage    INVALID_ARGUMENT      the bytes are not a message of the method's type
+├── Overloaded          RESOURCE_EXHAUSTED    the queue of the model is full
 ├── Draining            UNAVAILABLE           the server is stopping
-├── ModelUnavailable    UNAVAILABLE           no worker process can be had to run the model
-├── DeadlinePassed      DEADLINE_EXCEEDED     the caller has stopped caring
-├── UnknownVersion      NOT_FOUND             no such version or alias answers
-├── VersionLoading      UNAVAILABLE           it will answer, but is not loaded yet
+├── ModelUnavailable    UNAVAILABLE           the model has no worker process, and none can be started
+├── DeadlinePassed      DEADLINE_EXCEEDED     the deadline passed before the model ran
+├── UnknownVersion      NOT_FOUND             the server has no such version or alias
+├── VersionLoading      UNAVAILABLE           the version is not loaded yet
 ├── UnknownModel        NOT_FOUND             the repository has no such model, or no such version of it
-├── ChangeImpossible    FAILED_PRECONDITION   a change that makes no sense, or a version that a gate refuses
-├── ChangeConflict      ABORTED               somebody else has changed the record
-├── UnknownService      NOT_FOUND             nothing of this name is served
-├── UnknownMethod       UNIMPLEMENTED         nothing answers on this path
-└── Failure             INTERNAL              our fault; the log has the trace under the incident
+├── ChangeImpossible    FAILED_PRECONDITION   a route change that is not possible, or a version that a gate refuses
+├── ChangeConflict      ABORTED               another change came first
+├── UnknownService      NOT_FOUND             the server has no such service
+├── UnknownMethod       UNIMPLEMENTED         the server has no such method
+└── Failure             INTERNAL              an error of the server; the log has its trace under the incident
 """
 
 from collections.abc import Sequence
@@ -25,26 +25,26 @@ import grpc
 from foretell_contract.rules.rules import Violation
 
 MOST_VIOLATIONS = 50
-"""Most violations that one refusal looks for."""
+"""Violations after which the search for more ends."""
 
 
 class Refusal(Exception):
-    """A call that gets no prediction. The text is for the caller: no paths, no library text, no values."""
+    """A call that ends without a response. The message goes to the caller: no file paths, no text of libraries, no values."""
 
     code: ClassVar[grpc.StatusCode]
     reason: ClassVar[str]
-    """What went wrong, for programs: the `reason` of the ErrorInfo detail."""
+    """The `reason` of the ErrorInfo detail: the kind of error, for programs."""
     retry_after: ClassVar[float | None] = None
-    """Seconds after which a retry may succeed; None where a retry cannot help."""
+    """Seconds after which a retry may succeed; None if it cannot."""
 
     def __init__(self, message: str, *, facts: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.facts = facts or {}
-        """More for programs: the `metadata` of the ErrorInfo detail."""
+        """The `metadata` of the ErrorInfo detail."""
 
     def at(self, index: int) -> Self:
-        """Say that it was the message with this index of a stream that was refused."""
+        """The same refusal, for the message with this index of a stream."""
         self.message = f"message {index}: {self.message}"
         self.facts = self.facts | {"index": str(index)}
         return self
@@ -72,7 +72,7 @@ class MalformedMessage(Refusal):
 
 
 class Overloaded(Refusal):
-    """Too many rows are waiting."""
+    """The queue of the model is full."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
     reason = "OVERLOADED"
@@ -80,7 +80,7 @@ class Overloaded(Refusal):
 
 
 class Draining(Refusal):
-    """The server finishes what it accepted and takes nothing new."""
+    """The server is stopping: it finishes accepted calls and takes no new ones."""
 
     code = grpc.StatusCode.UNAVAILABLE
     reason = "DRAINING"
@@ -88,7 +88,7 @@ class Draining(Refusal):
 
 
 class ModelUnavailable(Refusal):
-    """No worker process can be had to run the model."""
+    """The model has no worker process, and none can be started."""
 
     code = grpc.StatusCode.UNAVAILABLE
     reason = "MODEL_UNAVAILABLE"
@@ -103,14 +103,14 @@ class DeadlinePassed(Refusal):
 
 
 class UnknownVersion(Refusal):
-    """No such version or alias answers."""
+    """The server has no such version or alias."""
 
     code = grpc.StatusCode.NOT_FOUND
     reason = "UNKNOWN_VERSION"
 
 
 class VersionLoading(Refusal):
-    """The version is on its way to be served."""
+    """The version is not loaded yet."""
 
     code = grpc.StatusCode.UNAVAILABLE
     reason = "VERSION_LOADING"
@@ -125,35 +125,35 @@ class UnknownModel(Refusal):
 
 
 class ChangeImpossible(Refusal):
-    """A change that makes no sense, or a version that a gate refuses."""
+    """A route change that is not possible, or a version that a gate refuses."""
 
     code = grpc.StatusCode.FAILED_PRECONDITION
     reason = "CHANGE_IMPOSSIBLE"
 
 
 class ChangeConflict(Refusal):
-    """Somebody else has changed the record."""
+    """Another change came first."""
 
     code = grpc.StatusCode.ABORTED
     reason = "CHANGE_CONFLICT"
 
 
 class UnknownService(Refusal):
-    """Nothing of this name is served."""
+    """The server has no such service."""
 
     code = grpc.StatusCode.NOT_FOUND
     reason = "UNKNOWN_SERVICE"
 
 
 class UnknownMethod(Refusal):
-    """Nothing answers on this path."""
+    """The server has no such method."""
 
     code = grpc.StatusCode.UNIMPLEMENTED
     reason = "UNKNOWN_METHOD"
 
 
 class Failure(Refusal):
-    """An unexpected error of ours."""
+    """An error of the server."""
 
     code = grpc.StatusCode.INTERNAL
     reason = "INTERNAL"

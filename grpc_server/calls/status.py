@@ -1,4 +1,4 @@
-"""A refusal in the words of google.rpc: status, ErrorInfo, BadRequest, RetryInfo (https://google.aip.dev/193)."""
+"""A refusal as messages of google.rpc: Status, ErrorInfo, BadRequest, RetryInfo (https://google.aip.dev/193)."""
 
 from collections.abc import Sequence
 
@@ -12,18 +12,18 @@ from foretell_contract.rules.rules import Violation
 from grpc_server.calls.refusal import MOST_VIOLATIONS, InvalidFeatures, Refusal
 
 DETAILS = "grpc-status-details-bin"
-"""The trailing metadata that carries a serialised google.rpc.Status."""
+"""Name of the trailing metadata with a serialized google.rpc.Status."""
 
 DOMAIN = "foretell"
 
 MOST_BYTES = 4_500
-"""grpcio's clients refuse metadata above 8 kB at random and above 16 kB always; base64 on the wire adds a third."""
+"""Size of a BadRequest. grpcio's clients refuse metadata above 8 kB at random, above 16 kB always; base64 adds a third."""
 
 
 def rpc_status(refusal: Refusal) -> Status:
-    """The status with one ErrorInfo and, where they say something, one BadRequest and one RetryInfo.
+    """The Status of a refusal: an ErrorInfo, a BadRequest if there are violations, a RetryInfo if a retry may succeed.
 
-    As many violations as fit are listed; `violations` in the ErrorInfo's metadata counts all that were found.
+    The BadRequest lists as many violations as fit; `violations` in the ErrorInfo's metadata counts all that were found.
     """
     info = ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=refusal.facts)
     details: list[Message] = [info]
@@ -39,8 +39,8 @@ def rpc_status(refusal: Refusal) -> Status:
     return status
 
 
-def trailing(refusal: Refusal) -> tuple[str, bytes]:
-    """The trailing metadata that carries the details of a refusal."""
+def details_metadata(refusal: Refusal) -> tuple[str, bytes]:
+    """Name and value of the trailing metadata with the details of a refusal."""
     return DETAILS, rpc_status(refusal).SerializeToString()
 
 

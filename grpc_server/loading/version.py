@@ -8,14 +8,14 @@ from grpc_server.calls.admission import Admission
 from grpc_server.calls.batcher import Job
 from grpc_server.calls.call import Call
 from grpc_server.calls.handler import Reply
-from grpc_server.calls.predictor import Predictor, Seen
+from grpc_server.calls.predictor import Observer, Predictor
 from grpc_server.loading.model import Model
 
 
 class Predict(Protocol):
     """How a version answers calls of one method."""
 
-    def __call__(self, request: bytes, call: Call, reply: Reply, seen: Seen | None = None) -> Job | None:
+    def __call__(self, request: bytes, call: Call, reply: Reply, observe: Observer | None = None) -> Job | None:
         """See Predictor.predict."""
 
 

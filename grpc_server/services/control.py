@@ -12,7 +12,7 @@ from foretell_contract.contract import Contract
 from foretell_contract.rows.unknown_fields import UnknownFields
 from foretell_contract.service import Method, Shape
 from grpc_server.calls.call import Call
-from grpc_server.calls.handler import Answer, Handler, Kind, Last, Reply, parsed
+from grpc_server.calls.handler import Answer, Handler, Kind, Last, Reply, parse
 from grpc_server.calls.incident import failure
 from grpc_server.calls.refusal import MOST_VIOLATIONS, ChangeConflict, ChangeImpossible, InvalidFeatures, Refusal, UnknownModel
 from grpc_server.changes.convergence import Servers
@@ -55,7 +55,7 @@ class Control:
 
     def _outcome(self, method: Method, request: bytes, call: Call, reply: Reply) -> Answer:
         try:
-            message: Any = parsed(method.request, request)
+            message: Any = parse(method.request, request)
             self._check(method, message)
             if method.name == "History":
                 return _bytes(self._history(method, message))

@@ -7,7 +7,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 
 from grpc_server.calls.call import Call
-from grpc_server.calls.handler import Handler, Kind, Reply, at_once, parsed
+from grpc_server.calls.handler import Handler, Kind, Reply, immediate, parse
 from grpc_server.calls.refusal import Refusal, UnknownService
 
 
@@ -28,8 +28,8 @@ class Health:
     def handlers(self) -> list[Handler]:
         """Check, List and Watch."""
         return [
-            Handler("/grpc.health.v1.Health/Check", Kind.UNARY, at_once(health_pb2.HealthCheckRequest, self._check)),
-            Handler("/grpc.health.v1.Health/List", Kind.UNARY, at_once(health_pb2.HealthListRequest, self._list)),
+            Handler("/grpc.health.v1.Health/Check", Kind.UNARY, immediate(health_pb2.HealthCheckRequest, self._check)),
+            Handler("/grpc.health.v1.Health/List", Kind.UNARY, immediate(health_pb2.HealthListRequest, self._list)),
             Handler("/grpc.health.v1.Health/Watch", Kind.WATCH, self._watch),
         ]
 
@@ -51,7 +51,7 @@ class Health:
 
         context = _Context()
         try:
-            self._servicer.Watch(parsed(health_pb2.HealthCheckRequest, request), context, send)
+            self._servicer.Watch(parse(health_pb2.HealthCheckRequest, request), context, send)
         except Refusal as refusal:
             reply(refusal)
             return None

@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from foretell_contract.contract import MODEL_SERVICE
-from grpc_server.calls.handler import Handler, Kind, at_once
+from grpc_server.calls.handler import Handler, Kind, immediate
 from grpc_server.errors import ModelError
 from grpc_server.loading.version import Version
 from grpc_server.shadow.shadow import Shadow
@@ -20,7 +20,7 @@ from grpc_server.versions.served_model import ServedModel
 def listing_handler(registry: Registry) -> Handler:
     """The handler of `foretell.v1.ModelService`, in the messages of the contract's pool."""
     request = registry.contract.message("foretell.v1.ListModelsRequest")
-    return Handler(f"/{MODEL_SERVICE}/ListModels", Kind.UNARY, at_once(request, lambda _request: _list_models(registry)))
+    return Handler(f"/{MODEL_SERVICE}/ListModels", Kind.UNARY, immediate(request, lambda _request: _list_models(registry)))
 
 
 def describe(response: Any, name: str, version: str, manifest: Manifest) -> Any:

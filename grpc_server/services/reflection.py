@@ -14,7 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from grpc_server.calls.handler import Handler, Kind, at_once
+from grpc_server.calls.handler import Handler, Kind, immediate
 
 V1ALPHA = "grpc.reflection.v1alpha.ServerReflection"
 V1 = "grpc.reflection.v1.ServerReflection"
@@ -33,7 +33,7 @@ def reflection_handlers(services: Iterable[str], pool: DescriptorPool) -> list[H
     for file in (alpha, _as_v1(alpha)):
         pool.AddSerializedFile(file.SerializeToString())
     servicer = _Servicer((*services, HEALTH, V1ALPHA, V1), pool=pool)
-    answer = at_once(reflection_pb2.ServerReflectionRequest, servicer.respond)
+    answer = immediate(reflection_pb2.ServerReflectionRequest, servicer.respond)
     return [Handler(f"/{name}/ServerReflectionInfo", Kind.STREAM, answer) for name in (V1ALPHA, V1)]
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from foretell_contract.service import Method
 from grpc_server.calls.batcher import Job
 from grpc_server.calls.call import Call
-from grpc_server.calls.handler import parsed
-from grpc_server.calls.predictor import Seen
+from grpc_server.calls.handler import parse
+from grpc_server.calls.predictor import Observer
 from grpc_server.calls.refusal import DeadlinePassed, Draining, Refusal
 from grpc_server.loading.model import Model
 from grpc_server.loading.version import Version
@@ -82,7 +82,7 @@ class Shadow:
         self._thread = threading.Thread(target=self._run, name=f"shadow of {version.name}", daemon=True)
         self._thread.start()
 
-    def watch(self, path: str, request: bytes, call: Call, production: Version) -> Seen | None:
+    def watch(self, path: str, request: bytes, call: Call, production: Version) -> Observer | None:
         """Has the shadow asked the same once `production` has answered the call, unless it has enough to do."""
         with self._changed:
             if self._is_full(request):
@@ -168,7 +168,7 @@ class Shadow:
         binding = model.bindings[method.name]
         rows = binding.fast_rows(asked.request)
         if rows is None:
-            rows = binding.model_rows(binding.row_messages(parsed(method.request, asked.request)))
+            rows = binding.model_rows(binding.row_messages(parse(method.request, asked.request)))
         whole = isinstance(rows, tuple) or len(rows) <= _MOST_ROWS
         first = rows if isinstance(rows, tuple) or whole else rows[:_MOST_ROWS]
         outputs = _run(model, first, asked.request_id)

@@ -1,157 +1,130 @@
-"""The shell on grpc.aio, grpcio's public API: calls in, answers out, nothing decided here."""
+"""The transport on grpc.aio, grpcio's public API."""
 
 import asyncio
-import contextlib
-import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
-from threading import get_ident
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
 
-from foretell_lifecycle.request_id import request_id
-from grpc_server.calls.call import CHOOSING, Call
+from grpc_server.calls.call import Call, read_call
 from grpc_server.calls.handler import WINDOW, Answer, Handler, Kind, Last
 from grpc_server.calls.refusal import Refusal
-from grpc_server.calls.status import trailing
-from grpc_server.transport.transport import Work
+from grpc_server.calls.status import details_metadata
+from grpc_server.transport.event_loop import InlineScheduler, LoopThread
+from grpc_server.transport.transport import InlineModels
 
 # In quotes: only the type stubs know these as generic.
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 
 
-_MOST_GATHERED = 256
-"""Rows that are gathered at most while more keep coming."""
-
-
 class AioTransport:
-    """See Shell. Its calls run on the event loop that started it."""
+    """See Transport. Calls run on the event loop that starts it."""
 
     def __init__(self, options: Sequence[tuple[str, int]]) -> None:
         self._server = grpc.aio.server(options=options)
 
-    def beside(self, options: Sequence[tuple[str, int]]) -> "AioTransport":
-        """See Shell."""
+    def sibling(self, options: Sequence[tuple[str, int]]) -> "AioTransport":
+        """See Transport."""
         return AioTransport(options)
 
     def add_port(self, target: str, credentials: grpc.ServerCredentials | None = None) -> int:
-        """See Shell."""
+        """See Transport."""
         if credentials is None:
             return int(self._server.add_insecure_port(target))
         return int(self._server.add_secure_port(target, credentials))
 
-    async def start(self, handlers: Iterable[Handler], work: Work) -> None:
-        """See Shell."""
-        self._server.add_generic_rpc_handlers((_Table(handlers, _Soon(work)),))
+    async def start(self, handlers: Iterable[Handler], models: InlineModels) -> None:
+        """See Transport."""
+        self._server.add_generic_rpc_handlers((_HandlersByPath(handlers, _CallLoop(models)),))
         await self._server.start()
 
     async def stop(self, seconds: float) -> None:
-        """See Shell."""
+        """See Transport."""
         await self._server.stop(seconds)
 
 
-class _Table(grpc.GenericRpcHandler):
-    """Handlers by path, over raw bytes."""
+class _CallLoop(LoopThread):
+    """The event loop of the calls, which also runs inline models."""
 
-    def __init__(self, handlers: Iterable[Handler], soon: "_Soon") -> None:
-        self._handlers = {handler.path: _method_handler(handler, soon) for handler in handlers}
+    __slots__ = ("run_models_soon",)
+
+    def __init__(self, models: InlineModels) -> None:
+        super().__init__()
+        self.run_models_soon = InlineScheduler(models, self.loop).run_soon
+
+
+class _HandlersByPath(grpc.GenericRpcHandler):
+    """Handlers over raw bytes, found by path."""
+
+    def __init__(self, handlers: Iterable[Handler], home: _CallLoop) -> None:
+        self._handlers = {handler.path: _method_handler(handler, home) for handler in handlers}
 
     def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
         """See grpc.GenericRpcHandler."""
         return self._handlers.get(str(details.method))
 
 
-class _Soon:
-    """Runs inline models once a turn of the loop brings no more rows: what arrives meanwhile goes together."""
-
-    def __init__(self, work: Work) -> None:
-        self._work = work
-        self._scheduled = False
-
-    def __call__(self) -> None:
-        if not self._scheduled and self._work.waiting:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._look, 0)
-
-    def _look(self, before: int) -> None:
-        waiting = self._work.waiting
-        if before < waiting < _MOST_GATHERED:
-            asyncio.get_running_loop().call_soon(self._look, waiting)
-            return
-        self._work.run_waiting()
-        self._scheduled = False
-        self()
-
-
-def _method_handler(handler: Handler, soon: _Soon) -> "grpc.RpcMethodHandler[bytes, bytes]":
+def _method_handler(handler: Handler, home: _CallLoop) -> "grpc.RpcMethodHandler[bytes, bytes]":
     if handler.kind is Kind.UNARY:
-        return grpc.unary_unary_rpc_method_handler(partial(_unary, handler, soon))
+        return grpc.unary_unary_rpc_method_handler(partial(_unary, handler, home))
     if handler.kind is Kind.STREAM:
-        return grpc.stream_stream_rpc_method_handler(partial(_stream, handler, soon))
-    return grpc.unary_stream_rpc_method_handler(partial(_watch, handler))
+        return grpc.stream_stream_rpc_method_handler(partial(_stream, handler, home))
+    return grpc.unary_stream_rpc_method_handler(partial(_watch, handler, home))
 
 
-async def _unary(handler: Handler, soon: _Soon, request: bytes, context: Context) -> bytes:
-    call = _accepted(context)
-    pending = _Pending(handler, request, call)
-    soon()
+async def _unary(handler: Handler, home: _CallLoop, request: bytes, context: Context) -> bytes:
+    call = _read_call(context)
+    exchange = _Exchange(handler, home, request, call)
     try:
-        answer = await pending.answer
+        answer = await exchange.answer
     except asyncio.CancelledError:
-        pending.cancel()
+        exchange.cancel()
         raise
     if isinstance(answer, Refusal):
         return await _abort(context, answer, handler, call)
-    context.set_trailing_metadata(handler.labels(call))
+    context.set_trailing_metadata(handler.trailing_metadata(call))
     return answer
 
 
-async def _stream(handler: Handler, soon: _Soon, requests: AsyncIterator[bytes], context: Context) -> None:
+async def _stream(handler: Handler, home: _CallLoop, requests: AsyncIterator[bytes], context: Context) -> None:
     """Read ahead by at most WINDOW messages, answer in order, end at the first refusal."""
-    call = _accepted(context)
+    call = _read_call(context)
     places = asyncio.Semaphore(WINDOW)
-    waiting: asyncio.Queue[_Pending | None] = asyncio.Queue()
-    started: set[_Pending] = set()
+    exchanges: asyncio.Queue[_Exchange | None] = asyncio.Queue()
+    unanswered: set[_Exchange] = set()
 
     async def read() -> None:
         async for request in requests:
             await places.acquire()
-            pending = _Pending(handler, request, call)
-            soon()
-            started.add(pending)
-            waiting.put_nowait(pending)
-        waiting.put_nowait(None)
+            exchange = _Exchange(handler, home, request, call)
+            unanswered.add(exchange)
+            exchanges.put_nowait(exchange)
+        exchanges.put_nowait(None)
 
     reader = asyncio.create_task(read())
     index = 0
     try:
-        while (pending := await waiting.get()) is not None:
-            answer = await pending.answer
-            started.discard(pending)
+        while (exchange := await exchanges.get()) is not None:
+            answer = await exchange.answer
+            unanswered.discard(exchange)
             places.release()
             if isinstance(answer, Refusal):
                 await _abort(context, answer.at(index), handler, call)
             await context.write(answer)
             index += 1
-        context.set_trailing_metadata(handler.labels(call))
+        context.set_trailing_metadata(handler.trailing_metadata(call))
     finally:
         reader.cancel()
-        for pending in started:
-            pending.cancel()
-        call.over()
+        for exchange in unanswered:
+            exchange.cancel()
+        call.end()
 
 
-async def _watch(handler: Handler, request: bytes, context: Context) -> None:
-    call = _accepted(context)
+async def _watch(handler: Handler, home: _CallLoop, request: bytes, context: Context) -> None:
+    call = _read_call(context)
     answers: asyncio.Queue[Answer] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-
-    def push(answer: Answer) -> None:
-        with contextlib.suppress(RuntimeError):  # The loop is gone with whoever watched.
-            loop.call_soon_threadsafe(answers.put_nowait, answer)
-
-    work = handler.answer(request, call, push)
+    pending = handler.answer(request, call, partial(home.run, answers.put_nowait))
     try:
         while True:
             answer = await answers.get()
@@ -159,45 +132,34 @@ async def _watch(handler: Handler, request: bytes, context: Context) -> None:
                 await _abort(context, answer, handler, call)
             await context.write(bytes(answer))
             if isinstance(answer, Last):
-                context.set_trailing_metadata(handler.labels(call))
+                context.set_trailing_metadata(handler.trailing_metadata(call))
                 return
     finally:
-        if work is not None:
-            work.cancel()
+        if pending is not None:
+            pending.cancel()
 
 
-class _Pending:
-    """A request on its way; `answer` is a future on the running loop."""
+class _Exchange:
+    """One request with the future of its answer."""
 
-    def __init__(self, handler: Handler, request: bytes, call: Call) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._thread = get_ident()
-        self.answer: asyncio.Future[Answer] = self._loop.create_future()
-        self._work = handler.answer(request, call, self._reply)
-
-    def _reply(self, answer: Answer) -> None:
-        if get_ident() == self._thread:
-            self._settle(answer)
-            return
-        with contextlib.suppress(RuntimeError):  # The loop is gone where a model answers after the end of the drain.
-            self._loop.call_soon_threadsafe(self._settle, answer)
+    def __init__(self, handler: Handler, home: _CallLoop, request: bytes, call: Call) -> None:
+        self.answer: asyncio.Future[Answer] = home.loop.create_future()
+        self._pending = handler.answer(request, call, partial(home.run, self._settle))
+        home.run_models_soon()
 
     def _settle(self, answer: Answer) -> None:
         if not self.answer.done():
             self.answer.set_result(answer)
 
     def cancel(self) -> None:
-        if self._work is not None:
-            self._work.cancel()
+        if self._pending is not None:
+            self._pending.cancel()
 
 
-def _accepted(context: Any) -> Call:
-    metadata = dict(context.invocation_metadata() or ())
-    remaining = context.time_remaining()
-    choice = {name: metadata[name] for name in CHOOSING & metadata.keys()} or None
-    return Call(request_id(metadata.get("x-request-id")), None if remaining is None else time.monotonic() + remaining, choice)
+def _read_call(context: Any) -> Call:
+    return read_call(context.invocation_metadata() or (), context.time_remaining())
 
 
 async def _abort(context: Context, refusal: Refusal, handler: Handler, call: Call) -> NoReturn:
     """End the call with the refusal's status and details."""
-    await context.abort(refusal.code, refusal.message, (*handler.labels(call), trailing(refusal)))
+    await context.abort(refusal.code, refusal.message, (*handler.trailing_metadata(call), details_metadata(refusal)))

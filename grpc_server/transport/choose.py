@@ -1,4 +1,4 @@
-"""Which shell a server gets."""
+"""The choice of a server's transport."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,8 +8,8 @@ from grpc_server.transport.loop_check import loop_works
 from grpc_server.transport.transport import Transport
 
 
-def chosen_transport(choice: Literal["auto", "loop", "aio"], options: Sequence[tuple[str, int]]) -> Transport:
-    """The shell that `choice` names; for "auto" the loop where it works."""
+def create_transport(choice: Literal["auto", "loop", "aio"], options: Sequence[tuple[str, int]]) -> Transport:
+    """A transport with gRPC's channel arguments `options`; `auto` is the loop if it passes its check, else aio."""
     if choice == "loop" or (choice == "auto" and loop_works()):
         from grpc_server.transport.loop import LoopTransport
 
@@ -19,14 +19,14 @@ def chosen_transport(choice: Literal["auto", "loop", "aio"], options: Sequence[t
     return AioTransport(options)
 
 
-def transport_beside(shell: Transport, options: Sequence[tuple[str, int]]) -> Transport:
-    """A shell for other ports of the same process, which has no work, starts after `shell` and is stopped before it.
+def create_second_transport(first: Transport, options: Sequence[tuple[str, int]]) -> Transport:
+    """A transport for other ports of this process and no models. Start it after `first` and stop it before.
 
-    Any thread that waits for events of gRPC may take those of another and wake it. On one core that costs a tenth of a call, so
-    that both are on the threads of `shell`; on several a second thread takes a fifth of the work from the first.
+    A thread that waits for gRPC's events may take another thread's and must wake it. On one core that costs a tenth of a call, so
+    both use the threads of `first`; on several cores a second thread takes a fifth of the work from the first.
     """
     if usable_cores() == 1:
-        return shell.beside(options)
+        return first.sibling(options)
     from grpc_server.transport.aio import AioTransport
 
     return AioTransport(options)

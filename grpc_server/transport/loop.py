@@ -1,8 +1,8 @@
-"""The shell on grpcio's own completion queue: one thread takes events in, and answers when there are none left.
+"""The transport on grpcio's own completion queue: one thread takes all events, and runs the models when the queue is empty.
 
-Rows that arrive while the queue is emptied go through the model together, and nothing is handed from thread to thread: that is most
-of what a call costs elsewhere in grpcio. The queue (`grpc._cython.cygrpc`) is what grpcio's servers stand on, but it is private:
-`loop_check` finds out whether it is here and works.
+Rows that arrive while the thread empties the queue share a run of the model, and no call passes from thread to thread, which is
+most of a call's cost in grpcio's servers. The queue (`grpc._cython.cygrpc`) is below those servers but private: `loop_check` tests
+it at each start.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]  # private, so wit
 from grpc_server.calls.handler import Handler
 from grpc_server.calls.refusal import UnknownMethod
 from grpc_server.transport import loop_calls
-from grpc_server.transport.transport import Work
+from grpc_server.transport.transport import InlineModels
 
 logger = logging.getLogger(__name__)
 
@@ -26,21 +26,21 @@ _DONE = cygrpc.CompletionType.operation_complete
 _SHUT_DOWN = cygrpc.CompletionType.queue_shutdown
 
 _NOW = 0.0
-"""A deadline that has passed: look, but do not wait."""
+"""A deadline in the past: `poll` returns at once."""
 
-_MOST_GATHERED = 256
-"""Rows that are gathered at most while events keep coming: then the model runs, however many callers there are."""
+_MAX_ROWS = 256
+"""Rows that wait at most while events arrive; then the model runs."""
 
-_MOST_EVENTS = 4 * _MOST_GATHERED
-"""Events for which rows wait at most: calls that bring none, because they are refused, could else hold them up for ever."""
+_MAX_EVENTS = 4 * _MAX_ROWS
+"""Events for which rows wait at most: refused calls, which add no rows, would else delay them without limit."""
 
 
 class LoopTransport:
-    """See Shell. Its calls run on a thread of its own, and on the same those of the shells beside it."""
+    """See Transport. Calls run on a thread of its own, which siblings share."""
 
     def __init__(self, options: Sequence[tuple[str, int]], first: "LoopTransport | None" = None) -> None:
-        """`first` is the one beside which this is."""
-        self._beside = first is not None
+        """`first` is the transport whose sibling this is."""
+        self._is_sibling = first is not None
         self._queue: Any = cygrpc.CompletionQueue() if first is None else first._queue
         self._ended = threading.Event()
         self._server = cygrpc.Server(tuple(options), False)
@@ -48,12 +48,12 @@ class LoopTransport:
         self._handlers: dict[bytes, Handler] = {}
         self._thread: threading.Thread | None = None
 
-    def beside(self, options: Sequence[tuple[str, int]]) -> "LoopTransport":
-        """See Shell."""
+    def sibling(self, options: Sequence[tuple[str, int]]) -> "LoopTransport":
+        """See Transport."""
         return LoopTransport(options, self)
 
     def add_port(self, target: str, credentials: grpc.ServerCredentials | None = None) -> int:
-        """See Shell."""
+        """See Transport."""
         if credentials is None:
             port = self._server.add_http2_port(target.encode())
         else:
@@ -62,25 +62,25 @@ class LoopTransport:
             raise RuntimeError(f"cannot listen on {target}")
         return int(port)
 
-    async def start(self, handlers: Iterable[Handler], work: Work) -> None:
-        """See Shell."""
-        self.begin(handlers, work)
+    async def start(self, handlers: Iterable[Handler], models: InlineModels) -> None:
+        """See Transport."""
+        self.open(handlers, models)
 
     async def stop(self, seconds: float) -> None:
-        """See Shell."""
-        await asyncio.to_thread(self.end, seconds)
+        """See Transport."""
+        await asyncio.to_thread(self.close, seconds)
 
-    def begin(self, handlers: Iterable[Handler], work: Work) -> None:
-        """What `start` does, without an event loop."""
+    def open(self, handlers: Iterable[Handler], models: InlineModels) -> None:
+        """`start` without an event loop."""
         self._handlers = {handler.path.encode(): handler for handler in handlers}
         self._server.start()
         self._request_call()
-        if not self._beside:
-            self._thread = threading.Thread(target=self._run, args=(work,), name="loop", daemon=True)
+        if not self._is_sibling:
+            self._thread = threading.Thread(target=self._run, args=(models,), name="loop", daemon=True)
             self._thread.start()
 
-    def end(self, seconds: float) -> None:
-        """What `stop` does, without an event loop."""
+    def close(self, seconds: float) -> None:
+        """`stop` without an event loop; blocks."""
         if not self._handlers or self._ended.is_set():
             return
         self._server.shutdown(self._queue, self._shut_down)
@@ -90,27 +90,27 @@ class LoopTransport:
         if self._thread is not None:
             self._thread.join(seconds)
 
-    def _run(self, work: Work) -> None:
+    def _run(self, models: InlineModels) -> None:
         """Handle events until the queue is shut down."""
         events = 0
         while True:
-            waiting = work.waiting
+            waiting = models.waiting
             event = self._queue.poll(_NOW if waiting else None)
             if event.completion_type == _DONE:
                 self._handle(event)
                 events = events + 1 if waiting else 0
-                if waiting < _MOST_GATHERED and events < _MOST_EVENTS:
+                if waiting < _MAX_ROWS and events < _MAX_EVENTS:
                     continue
             elif event.completion_type == _SHUT_DOWN:
                 return
-            work.run_waiting()
+            models.run_waiting()
             events = 0
 
     def _handle(self, event: Any) -> None:
         try:
             event.tag(event)
-        except Exception:  # The loop must live on; the call that is dropped here ends CANCELLED.
-            logger.exception("an event of the completion queue was not handled")
+        except Exception:  # The thread must live on; this call ends with CANCELLED.
+            logger.exception("an event of the completion queue failed; its call is dropped")
 
     def _request_call(self) -> None:
         with contextlib.suppress(ValueError):  # The server is being shut down.
@@ -127,7 +127,7 @@ class LoopTransport:
             loop_calls.take(handler, event)
 
     def _shut_down(self, _event: Any) -> None:
-        """All calls have ended."""
+        """The tag of the server's shutdown, which completes when all calls have ended."""
         self._ended.set()
-        if not self._beside:
+        if not self._is_sibling:
             self._queue.shutdown()

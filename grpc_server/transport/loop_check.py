@@ -1,55 +1,112 @@
-"""Whether the loop works on the installed grpcio, whose completion queue is private: found out by real calls."""
+"""The check whether the loop transport works on the installed grpcio, whose completion queue is private: it makes real calls."""
 
 import logging
+import threading
 from typing import Any
 
 import grpc
 
 from grpc_server.calls.call import Call
 from grpc_server.calls.handler import Handler, Kind, Reply
+from grpc_server.calls.refusal import UnknownService
+from grpc_server.transport.transport import NoInlineModels
 
 logger = logging.getLogger(__name__)
 
-_UNARY, _STREAM = "/check/Unary", "/check/Stream"
+_UNARY, _CANCELLABLE, _STREAM = "/check/Unary", "/check/Cancellable", "/check/Stream"
+_REFUSED, _PENDING, _UNKNOWN = "/check/Refused", "/check/Pending", "/check/Unknown"
+_METADATA = (("x-request-id", "check"),)
 _SECONDS = 5.0
 """Longest time for one call of the check; each takes about a millisecond."""
 
 
 def loop_works() -> bool:
-    """Whether a loop echoes a call and a stream over the loopback. Where it does not, the log says why."""
+    """Whether a loop transport on the loopback answers, refuses and cancels calls as it must; if not, logs why."""
     try:
         from grpc_server.transport.loop import LoopTransport
 
-        shell = LoopTransport(())
-        address = f"127.0.0.1:{shell.add_port('127.0.0.1:0')}"
-        shell.begin([Handler(_UNARY, Kind.UNARY, _echo), Handler(_STREAM, Kind.STREAM, _echo)], _NoWork())
+        transport = LoopTransport(())
+        address = f"127.0.0.1:{transport.add_port('127.0.0.1:0')}"
+        pending = _NeverAnswered()
+        transport.open(_handlers(pending), NoInlineModels())
         try:
-            _call(address, [b"one", b"", b"three"])
+            with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]) as channel:
+                _check_answers(channel)
+                _check_refusal(channel, _REFUSED, grpc.StatusCode.NOT_FOUND)
+                _check_refusal(channel, _UNKNOWN, grpc.StatusCode.UNIMPLEMENTED)
+                _check_cancellation(channel, pending)
         finally:
-            shell.end(_SECONDS)
+            transport.close(_SECONDS)
     except Exception as error:
-        logger.warning("the loop does not work on grpcio %s, so calls go through grpc.aio, slower: %s", grpc.__version__, error)
+        logger.warning("the loop transport does not work on grpcio %s; using grpc.aio, slower: %s", grpc.__version__, error)
         return False
     return True
 
 
-def _call(address: str, messages: list[bytes]) -> None:
-    with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]) as channel:
-        call: Any = channel.unary_unary(_UNARY)
-        stream: Any = channel.stream_stream(_STREAM)
+def _handlers(pending: "_NeverAnswered") -> list[Handler]:
+    return [
+        Handler(_UNARY, Kind.UNARY, _echo),
+        Handler(_CANCELLABLE, Kind.UNARY, _echo, cancellable=True),
+        Handler(_STREAM, Kind.STREAM, _echo),
+        Handler(_REFUSED, Kind.UNARY, _refuse),
+        Handler(_PENDING, Kind.UNARY, pending.answer, cancellable=True),
+    ]
+
+
+def _check_answers(channel: grpc.Channel) -> None:
+    messages = [b"one", b"", b"three"]
+    for path in (_UNARY, _CANCELLABLE):
         for message in messages:
-            if call(message, timeout=_SECONDS) != message:
-                raise RuntimeError("a call is answered wrongly")
-        if list(stream(iter(messages), timeout=_SECONDS)) != messages:
-            raise RuntimeError("a stream is answered wrongly")
+            response, call = _method(channel, path).with_call(message, timeout=_SECONDS, metadata=_METADATA)
+            if response != message or tuple(call.trailing_metadata()) != _METADATA:
+                raise RuntimeError(f"{path} replied {response!r} to {message!r} with metadata {call.trailing_metadata()}")
+    stream: Any = channel.stream_stream(_STREAM)
+    responses = list(stream(iter(messages), timeout=_SECONDS))
+    if responses != messages:
+        raise RuntimeError(f"a stream replied {responses} to {messages}")
+
+
+def _check_refusal(channel: grpc.Channel, path: str, code: grpc.StatusCode) -> None:
+    try:
+        response = _method(channel, path)(b"", timeout=_SECONDS)
+    except grpc.RpcError as error:
+        if error.code() is not code:
+            raise
+    else:
+        raise RuntimeError(f"{path} replied {response!r} instead of {code.name}")
+
+
+def _check_cancellation(channel: grpc.Channel, pending: "_NeverAnswered") -> None:
+    call = _method(channel, _PENDING).future(b"", timeout=_SECONDS)
+    if not pending.accepted.wait(_SECONDS):
+        raise RuntimeError("a call was not accepted")
+    call.cancel()
+    if not pending.cancelled.wait(_SECONDS):
+        raise RuntimeError("a cancellation was not noticed")
+
+
+def _method(channel: grpc.Channel, path: str) -> Any:
+    return channel.unary_unary(path)
 
 
 def _echo(request: bytes, _call: Call, reply: Reply) -> None:
     reply(request)
 
 
-class _NoWork:
-    waiting = 0
+def _refuse(_request: bytes, _call: Call, reply: Reply) -> None:
+    reply(UnknownService("refused"))
 
-    def run_waiting(self) -> None:
-        """Nothing ever waits."""
+
+class _NeverAnswered:
+    """A request that stays pending until its caller cancels."""
+
+    def __init__(self) -> None:
+        self.accepted = threading.Event()
+        self.cancelled = threading.Event()
+
+    def answer(self, _request: bytes, _call: Call, _reply: Reply) -> "_NeverAnswered":
+        self.accepted.set()
+        return self
+
+    def cancel(self) -> None:
+        self.cancelled.set()

@@ -1,4 +1,4 @@
-"""What a shell is: it takes gRPC calls from the network to handlers, and their answers back."""
+"""The interface of a transport, and of the models that run on its thread."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -8,28 +8,37 @@ import grpc
 from grpc_server.calls.handler import Handler
 
 
-class Work(Protocol):
-    """Models that run on the shell's own loop, once it has taken in the calls that have arrived."""
+class InlineModels(Protocol):
+    """Models that run on the thread that takes the calls. The registry is one."""
 
     @property
     def waiting(self) -> int:
-        """Rows that wait for `run_waiting`."""
+        """Rows in their queues."""
 
     def run_waiting(self) -> None:
-        """Run the models for which rows wait; their answers come before it returns."""
+        """Run the models whose queues hold rows; replies are sent before it returns."""
+
+
+class NoInlineModels:
+    """For a server whose calls need no model."""
+
+    waiting = 0
+
+    def run_waiting(self) -> None:
+        """Do nothing."""
 
 
 class Transport(Protocol):
-    """One gRPC server on one set of ports."""
+    """One gRPC server with its ports. Use it once: add ports, start, stop."""
 
-    def beside(self, options: Sequence[tuple[str, int]]) -> "Transport":
-        """Another server on other ports, on the threads of this one. It has no work, starts after this one and stops before it."""
+    def sibling(self, options: Sequence[tuple[str, int]]) -> "Transport":
+        """Another server, with other ports, on the threads of this one. Start it after this one and stop it before."""
 
     def add_port(self, target: str, credentials: grpc.ServerCredentials | None = None) -> int:
-        """Listen on HOST:PORT or `unix:` and a path; the port. Raises RuntimeError where it cannot."""
+        """Listen on HOST:PORT, or `unix:` and a path; the port number. Raises RuntimeError if it cannot."""
 
-    async def start(self, handlers: Iterable[Handler], work: Work) -> None:
-        """Answer calls."""
+    async def start(self, handlers: Iterable[Handler], models: InlineModels) -> None:
+        """Take calls."""
 
     async def stop(self, seconds: float) -> None:
-        """Take no more calls; cut off those that are not answered after `seconds`."""
+        """Take no more calls; cancel those that have no reply after `seconds`."""

@@ -37,7 +37,7 @@ class Dispatcher:
                 return None
             if lineup.shadow is not None and member is lineup.production:
                 seen = lineup.shadow.watch(self._path, request, call, member.version)
-        call.facts = member.facts
+        call.model = member.facts
         try:
             return member.predict[self._path](request, call, reply, seen)
         except Retired:
@@ -67,7 +67,7 @@ class StreamDispatcher:
         while not member.version.pin(call):
             member = self._host.lineup.member(call)
         call.pinned = member
-        call.facts = member.facts
+        call.model = member.facts
         if call.ended:
             member.unpin(call)
         return member

@@ -58,7 +58,7 @@ class Registry:
             models = [model for host in self.hosts for version in host.versions for model in version.models]
             self._inline = tuple(model.batcher for model in models if model.batcher.inline)
             for host, handler in self._handlers:
-                handler.waits = not all(version.inline for version in host.versions)
+                handler.cancellable = not all(version.inline for version in host.versions)
 
     @property
     def waiting(self) -> int:

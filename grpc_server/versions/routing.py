@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from grpc_server.calls.call import ALIAS, ROUTING_KEY, VERSION, Call, Facts
+from grpc_server.calls.call import ALIAS, ROUTING_KEY, VERSION, Call, Metadata
 from grpc_server.calls.refusal import UnknownVersion, VersionLoading
 from grpc_server.loading.version import Predict, Version
 from grpc_server.shadow.shadow import Shadow
@@ -22,7 +22,7 @@ class RoutingTarget:
     generation: int
     """The generation of `routes.json` by which it stands here."""
     predict: Mapping[str, Predict] = field(init=False)
-    facts: Facts = field(init=False)
+    facts: Metadata = field(init=False)
     """What its answers are labelled with."""
 
     def __post_init__(self) -> None:

@@ -221,4 +221,4 @@ async def test_nothing_of_a_call_is_kept_once_it_has_ended() -> None:
         call = every.call("local", "Predict", every.stub.features(**EXAMPLE))
         await _answer(call)
         assert call._pending is None
-        assert not channel.rounds._waiting
+        assert not channel.deadlines._waiting

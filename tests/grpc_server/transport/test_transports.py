@@ -21,9 +21,10 @@ from grpc_server.calls.handler import Handler, Kind, Last, Reply
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
 from grpc_server.transport.aio import AioTransport
-from grpc_server.transport.choose import chosen_transport
+from grpc_server.transport.choose import create_transport
 from grpc_server.transport.loop import LoopTransport
 from grpc_server.transport.loop_check import loop_works
+from grpc_server.transport.transport import NoInlineModels
 from tests.support.fakes import FakeRuntime, Held
 from tests.support.iris import EXAMPLE
 from tests.support.processes import ANY_PORT
@@ -32,15 +33,6 @@ from tests.support.servers.grpc_in_process import by_first_column, failure, serv
 each_shell = pytest.mark.usefixtures("each_shell")
 NOWHERE = Path("nowhere.pem")
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-class NoWork:
-    """No models."""
-
-    waiting = 0
-
-    def run_waiting(self) -> None:
-        """See Work."""
 
 
 def watch(channel: grpc.aio.Channel, service: str) -> Any:
@@ -96,9 +88,9 @@ async def test_metadata_that_is_no_text_is_no_news(
         given.append(call.request_id)
         reply(b"answered")
 
-    shell = chosen_transport(each_shell, ())
+    shell = create_transport(each_shell, ())
     port = shell.add_port(ANY_PORT)
-    await shell.start([Handler("/a/Call", Kind.UNARY, answer)], NoWork())
+    await shell.start([Handler("/a/Call", Kind.UNARY, answer)], NoInlineModels())
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(raw_call(b"/a/Call", (b"x-other", b"\xff"), (b"x-request-id", b"\xfe\xff")))
@@ -115,9 +107,9 @@ async def test_a_watch_may_come_to_an_end(each_shell: str) -> None:
         for told in (request, request, Last(b"over")):
             reply(told)
 
-    shell = chosen_transport(each_shell, ())
+    shell = create_transport(each_shell, ())
     port = shell.add_port(ANY_PORT)
-    await shell.start([Handler("/a/Watch", Kind.WATCH, answer)], NoWork())
+    await shell.start([Handler("/a/Watch", Kind.WATCH, answer)], NoInlineModels())
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             call: Any = channel.unary_stream("/a/Watch")
@@ -170,7 +162,7 @@ async def test_calls_that_bring_no_rows_do_not_hold_up_those_that_wait() -> None
         ran_behind = 0
 
         def run_waiting(self) -> None:
-            """See Work."""
+            """See InlineModels."""
             if self.waiting and answered:
                 self.waiting, self.ran_behind = 0, answered
 
@@ -282,9 +274,9 @@ async def test_a_grpcio_without_the_private_parts_gets_the_public_shell(
 ) -> None:
     monkeypatch.delattr(cygrpc, name)
     with caplog.at_level(logging.WARNING):
-        assert isinstance(chosen_transport("auto", ()), AioTransport)
-    assert "the loop does not work on grpcio" in caplog.text
+        assert isinstance(create_transport("auto", ()), AioTransport)
+    assert "the loop transport does not work on grpcio" in caplog.text
 
 
 async def test_the_loop_is_chosen_where_it_works() -> None:
-    assert isinstance(chosen_transport("auto", ()), LoopTransport)
+    assert isinstance(create_transport("auto", ()), LoopTransport)
