@@ -6,10 +6,10 @@ SetupError
     ├── ArtifactAltered   a file is missing, or its bytes are not those that were added
     ├── ModelUnloadable   the bytes are as added, but no model comes out of them
     ├── ModelMismatch     the model and its contract disagree
-    ├── RecordUnreadable  routes.json is no record
+    ├── StateUnreadable   routes.json or followed.json is invalid
     ├── Unwritable        the repository cannot be written to, now
-    ├── ChangeRefused     a change of routes.json that makes no sense
-    └── GenerationMoved   somebody else has changed routes.json meanwhile
+    ├── ChangeRefused     a route change is impossible
+    └── GenerationConflict  the route table was changed meanwhile
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -102,8 +102,8 @@ def misfit(name: str, reason: str, fix: str) -> ModelMismatch:
     return ModelMismatch.of([error(name, reason, fix)])
 
 
-class RecordUnreadable(ModelError):
-    """`routes.json` is no record."""
+class StateUnreadable(ModelError):
+    """`routes.json` or `followed.json` is invalid or cannot be read."""
 
 
 class Unwritable(ModelError):
@@ -111,8 +111,8 @@ class Unwritable(ModelError):
 
 
 class ChangeRefused(ModelError):
-    """A change of `routes.json` that makes no sense."""
+    """A route change is impossible."""
 
 
-class GenerationMoved(ModelError):
-    """Somebody else has changed `routes.json` meanwhile."""
+class GenerationConflict(ModelError):
+    """The route table was changed meanwhile: it is at another generation than expected."""

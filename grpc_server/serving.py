@@ -59,8 +59,8 @@ async def serving(settings: ServerSettings, launcher: Launcher) -> AsyncIterator
     address = "" if settings.share_ports else server.bind()
     for pitfall in pitfalls(contract):
         logger.warning("%s", pitfall)
-    with StartupWatchdog(settings.gate_seconds, launcher) as watch:
-        registry = load_registry(contract, settings, watch.at)
+    with StartupWatchdog(settings.gate_seconds, launcher) as watchdog:
+        registry = load_registry(contract, settings, watchdog.on_gate)
     missing = _missing(contract, registry)
     if missing:  # Only now: a refused start says one thing.
         how = "add one with `foretell add FILE --name NAME` and start again"

@@ -25,8 +25,8 @@ from foretell_contract.contract import MODEL_SERVICE, load
 from foretell_contract.source.compiler import SHIPPED
 from grpc_server.store.manifest import GOLDEN, Manifest
 from grpc_server.store.repository import Repository, sha256
-from grpc_server.store.route_store import RouteStore
-from grpc_server.store.route_table import PRODUCTION, Author, Routes
+from grpc_server.store.route_table import PRODUCTION, Attribution, RouteTable
+from grpc_server.store.route_table_files import RouteTableFiles
 
 GATE_SECONDS = 3
 MAX_ROW_SECONDS = 0.1
@@ -55,7 +55,7 @@ class Stage:
         self.workload = workload
         self.log = folder / "server.log"
         self._repository = Repository(folder / SKLEARN)
-        self._store = RouteStore(self._repository)
+        self._store = RouteTableFiles(self._repository)
         doors = ((GrpcDoor(), grpc_port, GRPC_CALLERS, GRPC_CONNECTIONS), (HttpDoor(), http_port, REST_CALLERS, REST_CALLERS))
         self.streams = tuple(self._stream(folder, *door) for door in doors)
         self._response = load(SHIPPED).message("foretell.v1.ListModelsResponse")
@@ -96,7 +96,7 @@ class Stage:
 
     @property
     def flips(self) -> list[float]:
-        """Milliseconds from the look at a record to the lineup that it asks for, of every change of production so far."""
+        """Milliseconds from the change of the route table to the routing that it asks for, of every change of production so far."""
         return [float(ms) for ms in re.findall(r"answers from now on \(generation \d+, after ([\d.]+) ms\)", self.log.read_text())]
 
     def compared(self) -> tuple[int, int]:
@@ -104,8 +104,8 @@ class Stage:
         shadow = self._following().shadow
         return shadow.compared, shadow.left_out
 
-    def _change(self, edit: Callable[[Routes, Author], Routes], version: str = "") -> Outcome:
-        author = Author("benchmark", "", datetime.now(UTC))
+    def _change(self, edit: Callable[[RouteTable, Attribution], RouteTable], version: str = "") -> Outcome:
+        author = Attribution("benchmark", "", datetime.now(UTC))
         start = time.time()
         routes = self._store.change(self.workload.name, lambda routes: edit(routes, author))
         end = time.monotonic() + _PATIENCE
@@ -135,8 +135,8 @@ def stage() -> Iterator[Stage]:
     with TemporaryDirectory(prefix="foretell-rollouts-") as name:
         folder, workload = Path(name), workloads.iris()
         workloads.prepare(folder, [workload], [SKLEARN])
-        store = RouteStore(Repository(folder / SKLEARN))
-        author = Author("benchmark", "", datetime.now(UTC))
+        store = RouteTableFiles(Repository(folder / SKLEARN))
+        author = Attribution("benchmark", "", datetime.now(UTC))
         store.change(workload.name, lambda routes: routes.promote("1", PRODUCTION, author))
         server = Server("foretell", "`foretell serve`", GrpcDoor(), _command, ())
         with running(server, folder, GrpcDoor().request(folder, workload, 1), None, _SETTINGS) as process:

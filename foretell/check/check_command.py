@@ -91,7 +91,7 @@ def _drifted(service: Service, bundle: Bundle, settings: ServerSettings) -> Iter
             continue  # What serves it does not need it.
         if installed != version and name not in refused:
             yield warning(
-                service.full_name, f"{bundle.place} was added with {name} {version}; here is {installed}", _SAME_LIBRARIES
+                service.full_name, f"{bundle.title} was added with {name} {version}; here is {installed}", _SAME_LIBRARIES
             )
 
 

@@ -25,7 +25,7 @@ from foretell_contract.source.spelling import snake
 from grpc_server.checks.add_model import Added, add_model
 from grpc_server.checks.inspect_model import ModelDescription, inspect_model
 from grpc_server.checks.training_columns import ModelHints
-from grpc_server.store.manifest import Source
+from grpc_server.store.manifest import RegistrySource
 from grpc_server.store.repository import Repository
 
 _PACKAGE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*\.v[1-9][0-9]*")
@@ -43,7 +43,7 @@ class InitRequest:
     protos: Path
     models: Path
     allow_version_skew: bool = False
-    source: Source | None = None
+    source: RegistrySource | None = None
 
     @property
     def contract_file(self) -> Path:

@@ -17,7 +17,7 @@ from foretell_contract.errors import SetupError
 from foretell_lifecycle.platform import kill_when_closed
 from foretell_lifecycle.process import log_to_stderr
 from grpc_server.errors import ModelError, Unwritable
-from grpc_server.store.manifest import Source
+from grpc_server.store.manifest import RegistrySource
 
 _SECONDS = 600.0
 """Longest time that a model may take to be added."""
@@ -79,7 +79,7 @@ def main(adoption: Adoption) -> dict[str, object]:
                 outputs=found.outputs,
                 contract=contract,
                 allow_version_skew=adoption.allow_version_skew,
-                source=Source(**adoption.source),
+                source=RegistrySource(**adoption.source),
             )
     except SetupError as error:
         return {"refused": str(error), "unwritable": isinstance(error, Unwritable)}

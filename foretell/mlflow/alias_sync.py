@@ -20,10 +20,10 @@ from grpc_server.changes import peers
 from grpc_server.changes.convergence import Servers
 from grpc_server.changes.route_changes import ChangeRequest, RouteChanger
 from grpc_server.errors import ModelError, Unwritable
-from grpc_server.store.alias_sync_state import AliasSyncState, AliasSyncStore, Outcome
+from grpc_server.store.alias_sync_state import AliasSyncFile, AliasSyncState, SyncOutcome
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore
-from grpc_server.store.route_table import PRODUCTION, Routes
+from grpc_server.store.route_table import PRODUCTION, RouteTable
+from grpc_server.store.route_table_files import RouteTableFiles
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +47,8 @@ class AliasSync:
         self._folder = None if settings.control == "off" else settings.control_folder
         self._servers = Servers(self._folder, settings.grpc_address, response_type)
         self._repository = Repository(settings.models)
-        self._routes = RouteStore(self._repository)
-        self._store = AliasSyncStore(self._repository, self._name)
+        self._routes = RouteTableFiles(self._repository)
+        self._store = AliasSyncFile(self._repository, self._name)
         self._lock: int | None = None
         self._trouble: type[SetupError] | None = None
         """What was last said of that keeps it from following, if anything does."""
@@ -139,7 +139,7 @@ class AliasSync:
         failpoint("follow-started")
         return promote(started, version)
 
-    def _resume(self, begun: AliasSyncState, version: str, routes: Routes, promote: _Promote) -> AliasSyncState:
+    def _resume(self, begun: AliasSyncState, version: str, routes: RouteTable, promote: _Promote) -> AliasSyncState:
         """Bring to its end what was begun, by `begin` or by a process that ended before it was done."""
         later = [change for change in routes.history if change.generation > begun.generation]
         ours = [change for change in later if change.who == begun.address]
@@ -158,7 +158,7 @@ class AliasSync:
             self._changer(begun, check=False, wait=False).rollback(PRODUCTION)
         return self._refused(begun, verdict.text)
 
-    def _start(self, registered: Registered, routes: Routes) -> AliasSyncState:
+    def _start(self, registered: Registered, routes: RouteTable) -> AliasSyncState:
         return AliasSyncState(
             address=str(self._address),
             source=registered.source,
@@ -207,7 +207,7 @@ class AliasSync:
         logger.error("%s is refused: %s; it is not tried again until %s moves", started.source.address, reason, self._address)
         return self._done(started, "refused", reason)
 
-    def _done(self, started: AliasSyncState, outcome: Outcome, reason: str = "") -> AliasSyncState:
+    def _done(self, started: AliasSyncState, outcome: SyncOutcome, reason: str = "") -> AliasSyncState:
         followed = started.model_copy(update={"outcome": outcome, "reason": reason, "when": datetime.now(UTC)})
         self._store.write(followed)
         return followed

@@ -16,7 +16,7 @@ from typing import Any
 
 from foretell.mlflow.address import Address
 from foretell_contract.errors import SetupError
-from grpc_server.store.manifest import Source
+from grpc_server.store.manifest import RegistrySource
 
 _DEFAULTS = {
     # Its own, two minutes and seven times again, would notice a registry that is down in ages.
@@ -40,7 +40,7 @@ class Registered:
 
     name: str
     version: str
-    source: Source
+    source: RegistrySource
 
 
 class MlflowRegistry:
@@ -68,7 +68,7 @@ class MlflowRegistry:
         version = str(found.version)
         facts = f"{found.source} {found.run_id} {found.creation_timestamp}"
         identity = hashlib.sha256(facts.encode()).hexdigest()[:16]  # Not the facts: an artifact's address is nobody's business.
-        return Registered(address.name, version, Source(address=str(Address(address.name, version=version)), id=identity))
+        return Registered(address.name, version, RegistrySource(address=str(Address(address.name, version=version)), id=identity))
 
     @property
     def _place(self) -> str:

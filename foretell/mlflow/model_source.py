@@ -9,7 +9,7 @@ from pathlib import Path
 from foretell.mlflow.address import Address, is_address
 from foretell_contract.errors import SetupError
 from grpc_server.rows.mixed_rows import Dtype
-from grpc_server.store.manifest import Source
+from grpc_server.store.manifest import RegistrySource
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Sourced:
     """Names of those that may be missing."""
     outputs: tuple[str, ...] = ()
     """What it predicts, as a signature of MLflow's names it; empty where none does."""
-    source: Source | None = None
+    source: RegistrySource | None = None
     """What it is in a registry; None where it comes from none."""
 
 
@@ -51,7 +51,7 @@ def opened(place: str) -> Iterator[Sourced]:
 
 
 @contextmanager
-def unpacked(folder: Path, source: Source | None = None) -> Iterator[Sourced]:
+def unpacked(folder: Path, source: RegistrySource | None = None) -> Iterator[Sourced]:
     """The model in a folder of MLflow's. Raises ModelError."""
     from grpc_server.runtimes.formats.mlflow_folder import unpack
 

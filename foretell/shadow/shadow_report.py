@@ -12,12 +12,12 @@ from rich.table import Table
 from foretell.shadow.drift import Shift, judged
 from foretell.shadow.pairs import Pairs, Row, gather, moment, percentiles
 from foretell.versions.model_table import show
-from grpc_server.changes.route_changes import percent
 from grpc_server.errors import ModelError
 from grpc_server.settings import ServerSettings
 from grpc_server.shadow.shadow_log import folder_of
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore
+from grpc_server.store.route_table import percent
+from grpc_server.store.route_table_files import RouteTableFiles
 
 _MOST_LINES = 10
 """Lines of a table that are printed; JSON and the page have more."""
@@ -49,7 +49,7 @@ def _chosen(settings: ServerSettings, name: str, version: str | None, against: s
     """The pairs to tell of, and the others that are kept. Raises ModelError where there are none."""
     repository = Repository(settings.models)
     repository.latest(name)
-    recorded = RouteStore(repository).read(name).shadow
+    recorded = RouteTableFiles(repository).read(name).shadow
     everything = gather(folder_of(settings, name), None)
     found = [pairs for pairs in everything if pairs.calls or pairs.failed]
     wanted = version or (recorded if any(pairs.shadow == recorded for pairs in found) or not found else found[-1].shadow)

@@ -22,8 +22,8 @@ from grpc_server.rows.targets import outputs_by_name
 from grpc_server.runtimes.formats import format_table
 from grpc_server.store.manifest import GoldenRow, Manifest, Scalar
 from grpc_server.store.repository import Bundle, Repository
-from grpc_server.store.route_store import RouteStore
 from grpc_server.store.route_table import PRODUCTION
+from grpc_server.store.route_table_files import RouteTableFiles
 from rest_bridge.json.codec import request_example
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def golden_cases(contract: Contract, service: Service, repository: Repository) -> Iterator[Case]:
     """A case for each golden row of the version that production is. Raises ModelError where that cannot be read."""
-    version = RouteStore(repository).read(service.model).aliases.get(PRODUCTION) or repository.latest(service.model)
+    version = RouteTableFiles(repository).read(service.model).aliases.get(PRODUCTION) or repository.latest(service.model)
     bundle = repository.read(service.model, version)
     method = next((method for method in service.methods if method.shape is Shape.ROW), None)
     if method is not None and bundle.golden:
@@ -48,7 +48,7 @@ class _Record:
         manifest = bundle.manifest
         with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
             runtime = format_table.load(manifest.format, bundle.artifact)
-            sources = checked_sources(runtime, manifest, bundle.golden, bundle.place)
+            sources = checked_sources(runtime, manifest, bundle.golden, bundle.title)
         self._answers: AnswerMapping = bind(contract, service, manifest, sources)[method.name].answers
         self._names = outputs_by_name(all_outputs(sources), manifest.all_targets)
         self._manifest: Manifest = manifest

@@ -8,10 +8,9 @@ from foretell.options import TargetOptions
 from foretell.versions.model_table import show
 from foretell.versions.remote_control import Remote
 from foretell.versions.target import settings_at, trust
-from grpc_server.changes.route_changes import percent
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore
-from grpc_server.store.route_table import Routes
+from grpc_server.store.route_table import RouteTable, percent
+from grpc_server.store.route_table_files import RouteTableFiles
 
 
 def show_history(name: str, told: TargetOptions) -> None:
@@ -31,10 +30,10 @@ def show_history(name: str, told: TargetOptions) -> None:
         typer.echo(f"{name} has no record yet: its newest version is production, from the start of a server on", err=True)
 
 
-def _routes(name: str, told: TargetOptions) -> Routes:
+def _routes(name: str, told: TargetOptions) -> RouteTable:
     repository = Repository(settings_at(told).models)
     if told.target:
         with Remote(told.target, trust(told)) as remote:
             return remote.routes(name)
     repository.latest(name)
-    return RouteStore(repository).read(name)
+    return RouteTableFiles(repository).read(name)

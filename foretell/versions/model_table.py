@@ -13,10 +13,10 @@ from rich.table import Table
 from foretell.options import TargetOptions
 from foretell.versions.target import servers_of, settings_at
 from foretell_contract.errors import SetupError
-from grpc_server.changes.route_changes import percent
 from grpc_server.services.model_list import aliases_of, describe
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore
+from grpc_server.store.route_table import percent
+from grpc_server.store.route_table_files import RouteTableFiles
 
 _UNBOUNDED = 10_000
 """Columns of what is no terminal: a file or a pipe wants whole lines."""
@@ -48,7 +48,7 @@ def list_models(told: TargetOptions) -> None:
 
 
 def _describe_repository(response: Any, repository: Repository) -> None:
-    store = RouteStore(repository)
+    store = RouteTableFiles(repository)
     for name in repository.names():
         routes = store.read(name)
         if routes.shadow:

@@ -11,7 +11,7 @@ from foretell_contract.contract import load_control
 from foretell_contract.errors import SetupError
 from grpc_server.changes.convergence import Convergence, Servers
 from grpc_server.changes.route_changes import MOST_WHY, ChangeRequest, Progress, RouteChange
-from grpc_server.store.route_table import HistoryEntry, Routes
+from grpc_server.store.route_table import HistoryEntry, RouteTable
 from grpc_server.transport.tls import Trust
 
 _SECONDS = 3600.0
@@ -70,13 +70,13 @@ class Remote:
             return self._servers.trouble(error) or f"no control service answers at {self._target}"
         return str(error.details())
 
-    def routes(self, name: str) -> Routes:
+    def routes(self, name: str) -> RouteTable:
         """The record of a model. Raises SetupError where there is no such model."""
         answer = self.ask("History", name=name)
         canary = {"version": answer.canary, "share": answer.canary_share} if answer.canary else None
         facts = {"generation": answer.generation, "aliases": dict(answer.aliases), "canary": canary}
         history = tuple(_change(change) for change in answer.changes)
-        return Routes.model_validate(
+        return RouteTable.model_validate(
             facts | {"shadow": answer.shadow or None, "retired": tuple(answer.retired), "history": history}
         )
 

@@ -9,15 +9,15 @@ from typing import TypeAlias
 from foretell_contract.contract import load
 from grpc_server.changes.convergence import NOT_WAITED, Convergence, Servers
 from grpc_server.checks.gates import Gate
-from grpc_server.errors import ChangeRefused, GenerationMoved, ModelError, ModelNotFound
+from grpc_server.errors import ChangeRefused, GenerationConflict, ModelError, ModelNotFound
 from grpc_server.loading.candidate_trial import BACK, Trial
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore
-from grpc_server.store.route_table import PRODUCTION, Author, Routes, check_alias
+from grpc_server.store.route_table import PRODUCTION, Attribution, RouteTable, check_alias, percent
+from grpc_server.store.route_table_files import RouteTableFiles
 from grpc_server.workers.fork_server import ForkServer
 
-_Edit: TypeAlias = Callable[[Routes, Author], Routes]
+_Edit: TypeAlias = Callable[[RouteTable, Attribution], RouteTable]
 
 MOST_WHY = 1000
 """Letters of a reason."""
@@ -74,7 +74,7 @@ class RouteChanger:
         self._wish = wish
         self._progress = progress or Progress()
         self._repository = Repository(settings.models)
-        self._store = RouteStore(self._repository)
+        self._store = RouteTableFiles(self._repository)
 
     def promote(self, version: str, alias: str) -> RouteChange:
         """Pass `version` through the gates and put `alias` on it.
@@ -95,20 +95,18 @@ class RouteChanger:
         """Let `version` answer a share of the calls that choose nothing, or none with 0. Raises ModelError as `promote`."""
         if not share:
             canary = self._store.read(self._name).canary
-            return self._end(version, "canary", Routes.without_canary, canary.version if canary else None)
-        if not 0 < share <= 1:
-            raise ChangeRefused(f"a canary's share is above 0 % and at most 100 %, not {percent(share)}")
+            return self._end(version, "canary", RouteTable.without_canary, canary.version if canary else None)
         done = f"version {version} of {self._name} answers {percent(share)} of the calls"
         edit: _Edit = lambda routes, author: routes.with_canary(version, share, author)  # noqa: E731
-        return self._introduce(version, edit, Routes.without_canary, done)
+        return self._introduce(version, edit, RouteTable.without_canary, done)
 
     def shadow(self, version: str, *, end: bool) -> RouteChange:
         """Have `version` asked what production was asked, or `end` that. Raises ModelError as `promote`."""
         if end:
-            return self._end(version, "shadow", Routes.without_shadow, self._store.read(self._name).shadow)
+            return self._end(version, "shadow", RouteTable.without_shadow, self._store.read(self._name).shadow)
         done = f"version {version} of {self._name} is asked what production is asked"
         edit: _Edit = lambda routes, author: routes.with_shadow(version, author)  # noqa: E731
-        return self._introduce(version, edit, Routes.without_shadow, done)
+        return self._introduce(version, edit, RouteTable.without_shadow, done)
 
     def rollback(self, alias: str) -> RouteChange:
         """Put `alias` back. Raises ModelError where there is nothing before, or a server refuses it."""
@@ -144,17 +142,17 @@ class RouteChanger:
         done = f"version {version} of {self._name} is a {what} no more"
         return _changed(routes, done, self._verdict(routes, None))
 
-    def _change(self, edit: _Edit) -> Routes:
+    def _change(self, edit: _Edit) -> RouteTable:
         self._repository.latest(self._name)
         return self._store.change(self._name, lambda routes: self._edited(routes, edit))
 
-    def _edited(self, routes: Routes, edit: _Edit) -> Routes:
+    def _edited(self, routes: RouteTable, edit: _Edit) -> RouteTable:
         wanted = self._wish.generation
         if wanted is not None and routes.generation != wanted:
-            raise GenerationMoved(
+            raise GenerationConflict(
                 f"the record of {self._name} is at generation {routes.generation}, not {wanted}: look what has changed"
             )
-        return edit(routes, Author(self._wish.who, self._wish.why[:MOST_WHY], datetime.now(UTC)))
+        return edit(routes, Attribution(self._wish.who, self._wish.why[:MOST_WHY], datetime.now(UTC)))
 
     def _try(self, version: str) -> None:
         """Raises ModelError where `version` does not get through the gates."""
@@ -177,14 +175,14 @@ class RouteChanger:
         for last in gates[-1:]:
             self._progress.passed(last)
 
-    def _verdict(self, routes: Routes, version: str | None) -> Convergence:
+    def _verdict(self, routes: RouteTable, version: str | None) -> Convergence:
         if not self._wish.wait:
             return NOT_WAITED
         return self._servers.verdict(self._name, routes.generation, version, self._progress.at)
 
-    def _undo(self, routes: Routes, edit: _Edit) -> str:
+    def _undo(self, routes: RouteTable, edit: _Edit) -> str:
         """Take a change back where nobody has changed the record since; what became of it, in words."""
-        author = Author(self._wish.who, "the server refused it", datetime.now(UTC))
+        author = Attribution(self._wish.who, "the server refused it", datetime.now(UTC))
         try:
             self._store.replace(self._name, edit(routes, author))
         except ModelError as error:
@@ -202,12 +200,7 @@ class RouteChanger:
         return next((other for other in reversed(versions) if other != version), None)
 
 
-def percent(share: float) -> str:
-    """A share for people, such as 5 %."""
-    return f"{share * 100:.4g} %"
-
-
-def _changed(routes: Routes, done: str, verdict: Convergence) -> RouteChange:
+def _changed(routes: RouteTable, done: str, verdict: Convergence) -> RouteChange:
     return RouteChange(routes.generation, routes.aliases, done, verdict)
 
 

@@ -21,7 +21,7 @@ from grpc_server.rows.outputs import all_outputs
 from grpc_server.rows.targets import Target
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime
-from grpc_server.store.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, Source, golden_dtype, read_golden
+from grpc_server.store.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, RegistrySource, golden_dtype, read_golden
 from grpc_server.store.repository import Repository, sha256
 from grpc_server.store.training_values import TrainingValues
 from grpc_server.store.version_skew import check_skew
@@ -54,7 +54,7 @@ def add_model(
     format_name: str = "",
     allow_version_skew: bool = False,
     observed: Callable[[Manifest], TrainingValues | None] = lambda _manifest: None,
-    source: Source | None = None,
+    source: RegistrySource | None = None,
 ) -> Added:
     """Add a trained model to the repository as the next version of `name`.
 

@@ -53,7 +53,7 @@ def _check_revision(bundle: Bundle, contract: Contract) -> None:
         lines = "; ".join(finding.sentence for finding in found[:_MOST_FINDINGS])
         more = f" (and {len(found) - _MOST_FINDINGS} more)" if len(found) > _MOST_FINDINGS else ""
         raise ModelMismatch(
-            f"{bundle.place} was made for another revision of the contract, whose callers this one breaks: {lines}{more}; "
+            f"{bundle.title} was made for another revision of the contract, whose callers this one breaks: {lines}{more}; "
             "serve the change as a new package beside the old one, or add the model again for the contract as it is"
         )
 

@@ -38,7 +38,7 @@ def load_model(bundle: Bundle, contract: Contract, service: Service, settings: S
     Where a run takes long, worker processes load it again and run it. Raises ModelError naming what is wrong; nothing then stays
     behind.
     """
-    gates = gates or Gates(bundle.place)
+    gates = gates or Gates(bundle.title)
     examined = _examine(bundle, contract, service, settings, gates)
     with gates(Gate.WARM_UP):
         cost = _timed(examined, settings)
@@ -80,7 +80,7 @@ def load_tried(
 
 def faults(bundle: Bundle, contract: Contract, service: Service, settings: ServerSettings) -> list[Problem]:
     """Everything for which a start would refuse a verified bundle, as far as one thing wrong leaves others to be seen."""
-    gates, found = Gates(bundle.place), Mismatches()
+    gates, found = Gates(bundle.title), Mismatches()
     with found.noted():
         with gates(Gate.LOAD):
             runtime = _loaded(bundle, settings)
@@ -96,7 +96,7 @@ def faults(bundle: Bundle, contract: Contract, service: Service, settings: Serve
                 with gates(Gate.WARM_UP):
                     _timed(examined, settings)
         with gates(Gate.GOLDEN):
-            check_golden(sources, bundle.manifest, bundle.golden, bundle.place)
+            check_golden(sources, bundle.manifest, bundle.golden, bundle.title)
     return list(dict.fromkeys(found.found))
 
 
@@ -123,19 +123,19 @@ def _examine(bundle: Bundle, contract: Contract, service: Service, settings: Ser
         examined = _bound(bundle, contract, service, sources)
         _check_examples(examined, contract)
     with gates(Gate.GOLDEN):
-        check_golden(sources, bundle.manifest, bundle.golden, bundle.place)
+        check_golden(sources, bundle.manifest, bundle.golden, bundle.title)
     return examined
 
 
 def _loaded(bundle: Bundle, settings: ServerSettings) -> Runtime:
     manifest = bundle.manifest
-    check_skew(manifest.format, manifest.libraries, bundle.place, allowed=settings.allow_version_skew)
+    check_skew(manifest.format, manifest.libraries, bundle.title, allowed=settings.allow_version_skew)
     return format_table.load(manifest.format, bundle.artifact)
 
 
 def _sources(runtime: Runtime, bundle: Bundle) -> tuple[Source, ...]:
-    check_manifest(runtime, bundle.manifest, bundle.place)
-    return checked_sources(runtime, bundle.manifest, bundle.golden, bundle.place)
+    check_manifest(runtime, bundle.manifest, bundle.title)
+    return checked_sources(runtime, bundle.manifest, bundle.golden, bundle.title)
 
 
 def _bound(bundle: Bundle, contract: Contract, service: Service, sources: Sequence[Source]) -> _Examined:
@@ -151,7 +151,7 @@ def _check_examples(examined: _Examined, contract: Contract) -> None:
     mismatches = Mismatches()
     for binding in examined.bindings.values():
         with mismatches.noted():
-            check_example(examined.predict, binding, contract, examined.bundle.place)
+            check_example(examined.predict, binding, contract, examined.bundle.title)
     mismatches.check()
 
 
@@ -180,7 +180,7 @@ def _timed(examined: _Examined, settings: ServerSettings, clock: Clock = time.pe
     """What a run costs. Raises ModelMismatch above `max_row_seconds`."""
     cost = measure(examined.predict, examined.sample, clock)
     if settings.max_row_seconds < cost.one_row < math.inf:  # Infinite where the model refuses the sample, which may be made up.
-        place, limit = examined.bundle.place, f"max_row_seconds is {settings.max_row_seconds:g}"
+        place, limit = examined.bundle.title, f"max_row_seconds is {settings.max_row_seconds:g}"
         raise ModelMismatch(f"{place} takes {cost.one_row:.3g} s for a row, but {limit}", "raise it, or speed the model up")
     return cost
 

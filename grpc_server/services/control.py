@@ -17,11 +17,11 @@ from grpc_server.calls.incident import failure
 from grpc_server.calls.refusal import MOST_VIOLATIONS, ChangeConflict, ChangeImpossible, InvalidFeatures, Refusal, UnknownModel
 from grpc_server.changes.convergence import Servers
 from grpc_server.changes.route_changes import ChangeRequest, Progress, RouteChange, RouteChanger
-from grpc_server.errors import GenerationMoved, ModelError, ModelNotFound
+from grpc_server.errors import GenerationConflict, ModelError, ModelNotFound
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore
 from grpc_server.store.route_table import PRODUCTION
+from grpc_server.store.route_table_files import RouteTableFiles
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Control:
     def _history(self, method: Method, request: Any) -> Any:
         repository = Repository(self.settings.models)
         repository.latest(request.name)
-        routes = RouteStore(repository).read(request.name)
+        routes = RouteTableFiles(repository).read(request.name)
         canary = {"canary": routes.canary.version, "canary_share": routes.canary.share} if routes.canary else {}
         facts = {"generation": routes.generation, "aliases": routes.aliases, "shadow": routes.shadow, "retired": routes.retired}
         response: Any = method.response(**facts, **canary)
@@ -130,5 +130,5 @@ def _bytes(message: Any) -> bytes:
 
 def _refusal(error: ModelError) -> Refusal:
     facts = {"gate": error.gate} if error.gate else {}
-    kind = {ModelNotFound: UnknownModel, GenerationMoved: ChangeConflict}.get(type(error), ChangeImpossible)
+    kind = {ModelNotFound: UnknownModel, GenerationConflict: ChangeConflict}.get(type(error), ChangeImpossible)
     return kind(str(error), facts=facts)

@@ -45,24 +45,24 @@ def aliases_of(version: str, aliases: Mapping[str, str]) -> list[str]:
 
 def _list_models(registry: Registry) -> Message:
     response: Any = registry.contract.message("foretell.v1.ListModelsResponse")()
-    for host in registry.hosts:
-        with host.still():
-            lineup = host.lineup
+    for served in registry.served_models:
+        with served.locked():
+            routing = served.routing
             following = response.following.add()
-            _describe_following(following, host)
-        if lineup.shadow is not None:
-            _describe_shadow(following.shadow, lineup.shadow)
-        _describe_followed(following, host)
-        aliases = {alias: member.version.version for alias, member in lineup.aliases.items()}
+            _describe_following(following, served)
+        if routing.shadow is not None:
+            _describe_shadow(following.shadow, routing.shadow)
+        _describe_followed(following, served)
+        aliases = {alias: target.version.version for alias, target in routing.aliases.items()}
         generations = {
-            member.version.version: member.generation for member in (*lineup.versions.values(), *lineup.aliases.values())
+            target.version.version: target.generation for target in (*routing.versions.values(), *routing.aliases.values())
         }
-        for version in sorted(lineup.versions, key=lambda version: (PRODUCTION not in aliases_of(version, aliases), int(version))):
-            listed = _describe_loaded(response, lineup.versions[version].version)
+        for version in sorted(routing.versions, key=lambda version: (PRODUCTION not in aliases_of(version, aliases), int(version))):
+            listed = _describe_loaded(response, routing.versions[version].version)
             listed.aliases.extend(aliases_of(version, aliases))
             listed.generation = generations[version]
-            if lineup.canary is not None and lineup.canary.member.version.version == version:
-                listed.canary_share = lineup.canary.share
+            if routing.canary is not None and routing.canary.target.version.version == version:
+                listed.canary_share = routing.canary.share
     return response  # type: ignore[no-any-return]  # messages of a private pool have no static type
 
 
@@ -78,11 +78,11 @@ def _describe_loaded(response: Any, version: Version) -> Any:
     return listed
 
 
-def _describe_following(following: Any, host: ServedModel) -> None:
-    following.name = host.name
-    following.generation = host.routes.generation
-    following.trouble = host.trouble
-    rollout, refused = host.rollout, host.refused
+def _describe_following(following: Any, served: ServedModel) -> None:
+    following.name = served.name
+    following.generation = served.routes.generation
+    following.trouble = served.read_error
+    rollout, refused = served.rollout, served.last_refusal
     if rollout is not None:
         following.loading = rollout.version
         following.gate = rollout.gate or ""
@@ -92,9 +92,9 @@ def _describe_following(following: Any, host: ServedModel) -> None:
         following.refused.refused.FromDatetime(refused.when)
 
 
-def _describe_followed(following: Any, host: ServedModel) -> None:
+def _describe_followed(following: Any, served: ServedModel) -> None:
     try:
-        followed = host.followed.read()
+        followed = served.alias_sync.read()
     except ModelError as error:
         following.trouble = following.trouble or str(error)
         return

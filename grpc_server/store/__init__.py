@@ -1,4 +1,4 @@
-"""Models on disk: repository, manifests, route tables, and what else is kept beside a version.
+"""Models on disk: the repository, manifests, route tables, and the other files beside a version.
 
 May import `runtimes` and `rows`.
 """

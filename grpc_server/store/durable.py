@@ -1,4 +1,4 @@
-"""Files that outlive a crash: written through to the disk before anybody relies on them."""
+"""Durable writes: a file, a folder's entries and an atomic replacement, synced to the disk before they return."""
 
 import os
 import tempfile
@@ -8,11 +8,11 @@ from pathlib import Path
 from foretell_lifecycle.failpoint import failpoint
 
 _STEP = 10**9
-"""Nanoseconds. Some file systems keep whole seconds only."""
+"""Nanoseconds between the mtimes of two versions of a file. Some file systems store whole seconds only."""
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a new file through to the disk. Its name is only there for good after `sync` of its folder. Raises OSError."""
+    """Writes and syncs a new file. Its folder entry is durable only after `sync` of the folder. Raises OSError."""
     with path.open("xb") as file:
         file.write(data)
         file.flush()
@@ -20,7 +20,7 @@ def write(path: Path, data: bytes) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Write the names in a folder through to the disk. Raises OSError."""
+    """Syncs the entries of a folder. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -29,20 +29,20 @@ def sync(folder: Path) -> None:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Give a file another content, durably: whoever reads it, and whatever crashes, finds the old or the new. Raises OSError.
+    """Replaces the content of a file atomically and durably: readers see the old or the new content, also after a crash.
 
-    Its time of modification rises, whatever the clock does. One writer at a time.
+    Its mtime increases even if the clock does not. Callers allow one writer at a time. Raises OSError.
     """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     staged = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-            os.fchmod(file.fileno(), 0o644)  # The server may run as another user than the one who writes.
+            os.fchmod(file.fileno(), 0o644)  # The server may run as another user.
             file.flush()
-            # Left to itself the time moves in ticks: two files of one tick would share it, and perhaps their inode number.
-            changed = max(time.time_ns(), _changed(path) + _STEP)
-            os.utime(file.fileno(), ns=(changed, changed))
+            # The kernel's mtime moves in ticks: two files of one tick would share it, and perhaps their inode number.
+            mtime = max(time.time_ns(), _mtime(path) + _STEP)
+            os.utime(file.fileno(), ns=(mtime, mtime))
             failpoint("record-written")
             os.fsync(file.fileno())
         failpoint("record-synced")
@@ -54,8 +54,8 @@ def replace(path: Path, data: bytes) -> None:
     failpoint("record-durable")
 
 
-def _changed(path: Path) -> int:
-    """When a file was last changed, in nanoseconds; 0 where there is none."""
+def _mtime(path: Path) -> int:
+    """In nanoseconds; 0 without a file."""
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Which versions of a model have passed the gates in a server: at a start, these need no process of their own to be tried in."""
+"""Remembers which versions passed the gates in a server, so that a start loads them without a trial in a process of its own."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -6,27 +6,27 @@ from pathlib import Path
 from grpc_server.errors import ModelError
 from grpc_server.store.repository import Repository
 
-_PROVEN = ".proven"
+_FOLDER = ".proven"
 
 
 class GateCache:
-    """A folder beside the versions, with an empty file for each. To lose it costs a start the seconds of a trial."""
+    """The versions of one model that passed: an empty file each, in a folder beside the versions. Safe to delete."""
 
     def __init__(self, repository: Repository, name: str) -> None:
         self._repository = repository
         self._name = name
 
-    def knows(self, version: str) -> bool:
-        """Whether it has. Raises ModelError where there is no such version."""
+    def has(self, version: str) -> bool:
+        """Whether the version passed. Raises ModelError for an unknown version."""
         return self._file(version).exists()
 
-    def note(self, version: str) -> None:
-        """It has. Where the repository is not to be written to, or the version is gone by now, nothing is."""
+    def add(self, version: str) -> None:
+        """Records that the version passed. Does nothing if the repository is read-only or the version was removed."""
         with suppress(OSError, ModelError):
             file = self._file(version)
             file.parent.mkdir(exist_ok=True)
             file.touch()
 
     def _file(self, version: str) -> Path:
-        digest = self._repository.manifest(self._name, version).digest  # The number may have been another's, which was removed.
-        return self._repository.folder(self._name) / _PROVEN / f"{version}-{digest}"
+        digest = self._repository.manifest(self._name, version).digest  # A removed version's number can be given again.
+        return self._repository.folder(self._name) / _FOLDER / f"{version}-{digest}"

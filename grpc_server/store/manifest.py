@@ -1,4 +1,4 @@
-"""What the repository records of a model version, and of one golden row."""
+"""Manifests and golden rows: the files of a model version beside its artifact."""
 
 import json
 import re
@@ -25,15 +25,15 @@ MANIFEST = "manifest.json"
 _LINE = 'write {"features": {...}, "outputs": {...}} there'
 
 
-class Source(BaseModel):
-    """A version in a registry."""
+class RegistrySource(BaseModel):
+    """The version in an MLflow registry that a model was added from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     address: str
     """Such as `models:/iris/3`."""
     id: str
-    """Tells it from another version of that address, in another registry or after the first was deleted."""
+    """Digest that differs between versions of one address, in different registries or after one was deleted."""
 
 
 class Manifest(BaseModel):
@@ -44,32 +44,31 @@ class Manifest(BaseModel):
     format: str
     """Name of the format of the artifact, such as "skops"."""
     artifact: str
-    """File name of the trained model that is served."""
+    """File name of the served model."""
     original: str | None = None
-    """File name of the trained model that the artifact was converted from; None where it is no conversion."""
+    """File name of the trained model that the artifact was converted from, if it was."""
     files: dict[str, str]
-    """SHA-256 in hexadecimal of every file of the version but this one, by file name."""
+    """SHA-256 in hexadecimal of every file of the version except the manifest, by file name."""
     libraries: dict[str, str]
-    """Versions the model was added with, by distribution name; of scikit-learn, the one that it was fitted with."""
+    """Versions at the time of adding, by distribution name; for scikit-learn, the version that fitted the model."""
     columns: tuple[str, ...] = Field(min_length=1)
     """Names of the training columns, in training order."""
     dtypes: dict[str, Dtype] = {}
-    """The types of the training columns that are not float64, by their names."""
+    """Types of the training columns other than float64, by name."""
     classes: tuple[str, ...] = ()
-    """Names of the classes, in the order of the model's own output; empty where it tells none apart, or has several targets."""
+    """Class names in the order of the model's output; empty for a model without classes or with several targets."""
     targets: tuple[Target, ...] = ()
-    """What the model predicts, in the order of its output, where that is several things."""
+    """Targets in the order of the model's output, if there are several."""
     training: TrainingValues | None = None
-    """What the training data held; None where it was not there when the model was added."""
-    source: Source | None = None
-    """What it is in the registry that it comes from; None where it comes from none."""
+    """Ranges and values of the training data, if it was given when the model was added."""
+    source: RegistrySource | None = None
     created: datetime
 
     @field_validator("files")
     @classmethod
     def _file_names(cls, files: dict[str, str]) -> dict[str, str]:
         if any(PurePath(name).name != name or not name.isprintable() for name in files):
-            raise ValueError("a file name holds a folder")
+            raise ValueError("a file name contains a folder")
         return files
 
     @field_validator("columns", "classes")
@@ -87,12 +86,12 @@ class Manifest(BaseModel):
 
     @property
     def column_dtypes(self) -> tuple[Dtype, ...]:
-        """The types of all columns, in training order."""
+        """Types of all columns, in training order."""
         return tuple(self.dtypes.get(column, FLOAT64) for column in self.columns)
 
     @property
     def all_targets(self) -> tuple[Target, ...]:
-        """What the model predicts, one nameless target where that is a single thing."""
+        """The targets; a single one has no name."""
         return self.targets or (Target("", self.classes),)
 
     @property
@@ -102,10 +101,10 @@ class Manifest(BaseModel):
 
 
 class GoldenRow(BaseModel):
-    """A row with its expected answer: `{"features": {"<column>": value}, "outputs": {"<output>": number or label}}`.
+    """A row with its expected outputs: `{"features": {"<column>": value}, "outputs": {"<output>": number or label}}`.
 
-    A value is a number, a text, a bool, or null where it is missing; a time is its RFC 3339 text. `output_name` names outputs.
-    `{"probabilities": {"<class>": number}}` says the same as `{"outputs": {"probability.<class>": number}}`.
+    A value is a number, a text, a bool, or null if it is missing; a time is its RFC 3339 text. `output_name` names outputs.
+    `{"probabilities": {"<class>": number}}` is short for `{"outputs": {"probability.<class>": number}}`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -116,17 +115,17 @@ class GoldenRow(BaseModel):
 
     @property
     def expected(self) -> dict[str, Scalar]:
-        """All outputs by their names."""
+        """All expected outputs by name."""
         return {f"probability.{name}": value for name, value in self.probabilities.items()} | self.outputs
 
 
 def golden_rows(golden: Sequence[GoldenRow], manifest: Manifest) -> Rows:
-    """The features of golden rows as the model takes them. Raises ModelMismatch naming a value that its column cannot hold."""
+    """The features of golden rows as model input. Raises ModelMismatch for a value that its column cannot hold."""
     for number, row in enumerate(golden, 1):
         for column, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
             if not dtype.accepts_json(row.features[column]):
                 reason = f"golden row {number}: {column} is {row.features[column]!r}, but the column is {dtype.name}"
-                raise ModelMismatch(reason, f"write {_written(dtype)} there, and add the model again")
+                raise ModelMismatch(reason, f"write {_example_of(dtype)} there, and add the model again")
     columns = [
         [dtype.from_json(row.features[column]) for row in golden]
         for column, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True)
@@ -134,33 +133,33 @@ def golden_rows(golden: Sequence[GoldenRow], manifest: Manifest) -> Rows:
     return rows_from_columns(columns, manifest.column_dtypes)
 
 
-def _written(dtype: Dtype) -> str:
+def _example_of(dtype: Dtype) -> str:
     if dtype.is_text:
         return "a text"
     return "a time such as 2026-05-01T12:00:00Z" if dtype.unit and not dtype.is_duration else "a number"
 
 
 def golden_dtype(values: Sequence[Scalar | None]) -> Dtype:
-    """The type of a column of golden rows with these values: text, points in time, or else numbers."""
+    """The type of a golden-row column with these values: text, points in time, or else numbers."""
     known = [value for value in values if value is not None]
     if known and all(isinstance(value, str) for value in known):
         return Dtype("datetime64[us]" if all(_TIME.fullmatch(str(value)) for value in known) else "object")
     return FLOAT64
 
 
-def read_manifest(data: bytes, place: str) -> Manifest:
-    """Parse a manifest. Raises ArtifactAltered when it is not one."""
+def read_manifest(data: bytes, folder: str) -> Manifest:
+    """Parses a manifest; `folder` is for messages. Raises ArtifactAltered for an invalid one."""
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError:
-        raise ArtifactAltered(f"{place}/{MANIFEST} is not a manifest", ADD_AGAIN) from None
+        raise ArtifactAltered(f"{folder}/{MANIFEST} is not a manifest", ADD_AGAIN) from None
     if manifest.artifact not in manifest.files:
-        raise ArtifactAltered(f"{place}/{MANIFEST} has no digest of {manifest.artifact}", ADD_AGAIN)
+        raise ArtifactAltered(f"{folder}/{MANIFEST} has no digest of {manifest.artifact}", ADD_AGAIN)
     return manifest
 
 
 def read_golden(data: bytes) -> tuple[GoldenRow, ...]:
-    """Parse golden rows, one JSON object a line. Raises ModelError naming the first line that is not one."""
+    """Parses golden rows, one JSON object a line. Raises ModelError with the number of the first invalid line."""
     rows = []
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
         if not line.strip():

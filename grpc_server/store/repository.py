@@ -1,4 +1,4 @@
-"""Models on disk: `<root>/<name>/<version>/` holds an artifact, its manifest and its golden rows, and never changes."""
+"""Models on disk: `<root>/<name>/<version>/` holds an artifact, its manifest and its golden rows, and is immutable."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """One version of a model, read whole and verified: what is loaded is these bytes, not the files."""
+    """One version of a model, read and verified. Models are loaded from these bytes, not from the files."""
 
     name: str
     version: str
@@ -28,36 +28,36 @@ class Bundle:
     artifact: bytes
     golden: tuple[GoldenRow, ...]
     contract: bytes = b""
-    """The revision of the contract that it was made for; empty where none was there."""
+    """Descriptor set of the contract at the time of adding; empty if there was none."""
 
     @property
-    def place(self) -> str:
-        """Which version this is, for messages."""
+    def title(self) -> str:
+        """Model and version, for messages."""
         return f"model {self.name!r} version {self.version}"
 
 
 def sha256(data: bytes) -> str:
-    """The digest that manifests record."""
+    """SHA-256 in hexadecimal, as in manifests."""
     return hashlib.sha256(data).hexdigest()
 
 
 class Repository:
-    """The models under one folder. Safe for several processes: versions appear whole, by one rename."""
+    """The models under one folder. Safe for several processes: a version appears complete, by one rename."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def names(self) -> list[str]:
-        """Names of the models, sorted; empty where there is no such folder."""
+        """Names of the models, sorted; empty without the folder."""
         folders = self.root.iterdir() if self.root.is_dir() else ()
         return sorted(path.name for path in folders if _NAME.fullmatch(path.name) and self.versions(path.name))
 
     def folder(self, name: str) -> Path:
-        """Where all of a model is, whether it exists or not. Raises ModelError for what is no name."""
+        """The folder of a model, existing or not. Raises ModelError for an invalid name."""
         return self.root / _checked(name)
 
     def versions(self, name: str) -> list[str]:
-        """Versions of a model, oldest first; empty when there is none."""
+        """Versions of a model, oldest first; empty for an unknown model."""
         folder = self.folder(name)
         if not folder.is_dir():
             return []
@@ -65,23 +65,23 @@ class Repository:
         return [str(number) for number in numbers]
 
     def latest(self, name: str) -> str:
-        """The newest version. Raises ModelNotFound when there is none."""
+        """The newest version. Raises ModelNotFound if there is none."""
         versions = self.versions(name)
         if not versions:
             raise ModelNotFound(f"no model {name!r} in {self.root}", f"add one with `foretell add FILE --name {name}`")
         return versions[-1]
 
     def manifest(self, name: str, version: str) -> Manifest:
-        """What is recorded of a version, its files unread. Raises ModelNotFound or ArtifactAltered."""
+        """The manifest of a version; other files are not read. Raises ModelNotFound or ArtifactAltered."""
         folder = self.folder(name) / version
         if not folder.is_dir():
             raise ModelNotFound(f"no version {version} of model {name!r} in {self.root}")
         return read_manifest(_bytes(folder / MANIFEST), str(folder))
 
     def read(self, name: str, version: str) -> Bundle:
-        """Read a version and verify every file of it.
+        """Reads a version and verifies the digest of every file.
 
-        Raises ModelNotFound, or ArtifactAltered for a file that is missing, foreign or not as it was added.
+        Raises ModelNotFound, or ArtifactAltered for a missing or changed file.
         """
         folder = self.folder(name) / version
         manifest = self.manifest(name, version)
@@ -93,9 +93,9 @@ class Repository:
         return Bundle(name, version, manifest, files[manifest.artifact], golden, files.get(CONTRACT, b""))
 
     def add(self, name: str, manifest: Manifest, files: dict[str, bytes]) -> str:
-        """Write the next version, durably, and return it. A crash leaves either all of it or none.
+        """Writes the next version durably and returns its number. A crash leaves all of it or nothing.
 
-        Raises Unwritable where the folder cannot be written.
+        Raises Unwritable if the folder cannot be written.
         """
         folder = self.folder(name)
         try:
@@ -121,15 +121,15 @@ class Repository:
             except OSError:
                 if version not in self.versions(name):
                     raise
-                continue  # Another process took this number between the look and the rename.
+                continue  # Another process took this number meanwhile.
             return version
 
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """A folder beside the versions that is gone afterwards, unless it became one."""
+    """A temporary folder beside the versions, removed at the end of the block unless it was renamed to a version."""
     staged = Path(tempfile.mkdtemp(prefix=".adding-", dir=folder))
-    staged.chmod(0o755)  # The server may run as another user than the one who adds.
+    staged.chmod(0o755)  # The server may run as another user.
     try:
         yield staged
     finally:

@@ -1,4 +1,4 @@
-"""`routes.json`: which version of a model answers under which name, and how that came to be."""
+"""The content of `routes.json`: which version each alias of a model names, its canary and shadow, and the last changes."""
 
 import re
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from grpc_server.errors import ChangeRefused
 
 PRODUCTION = "production"
-"""The alias that answers calls which choose nothing."""
+"""The alias that answers calls without a version or alias."""
 
 MOST_CHANGES = 256
-"""Changes that a record remembers: the last ones. How far `rollback` can go back."""
+"""History entries in a route table, the newest ones. Limits how far `rollback` can go back."""
 
 VERSION = r"[1-9][0-9]{0,17}"
 ALIAS = r"[a-z0-9][a-z0-9._-]{0,63}"
@@ -24,83 +24,81 @@ Verb: TypeAlias = Literal["promote", "rollback", "retire", "canary", "shadow"]
 
 
 @dataclass(frozen=True, slots=True)
-class Author:
-    """Who changes a record, and why."""
+class Attribution:
+    """Author, reason and time of a route change."""
 
-    who: str
-    why: str
+    author: str
+    reason: str
     when: datetime
 
 
-class _Record(BaseModel):
+class _Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
 
-class HistoryEntry(_Record):
-    """One step of the history."""
+class HistoryEntry(_Document):
+    """One route change. Its attributes have the names of the file's keys, except `before` and `after`, which are keywords there."""
 
     generation: int = Field(ge=1)
-    """The generation that it made."""
+    """Generation of the route table after the change."""
     when: datetime
     who: str
-    """User of the operating system."""
+    """A user of the operating system, or a name given to the control service."""
     why: str
     what: Verb
     alias: Alias | None = None
-    """The alias that moved; None where none did."""
+    """The alias that moved, if any."""
     before: Version | None = Field(default=None, alias="from")
     after: Version | None = Field(default=None, alias="to")
     share: float | None = Field(default=None, ge=0, le=1)
-    """Of the calls, for a canary; 0 ends it."""
+    """Share of a canary, from 0 to 1; 0 ends it."""
 
 
-class Canary(_Record):
-    """A version that answers a share of the calls that choose nothing."""
+class Canary(_Document):
+    """A version that answers a share of the calls without a version or alias."""
 
     version: Version
     share: float = Field(gt=0, le=1)
 
 
-class Routes(_Record):
-    """The record of one model. Each change makes the next generation; generation 0 is a model without a record."""
+class RouteTable(_Document):
+    """The route table of one model. Each change returns the next generation; generation 0 is a model without `routes.json`."""
 
     generation: int = Field(default=0, ge=0)
     aliases: dict[Alias, Version] = {}
-    """Without `production`, it is the newest version as a server starts, and stays that while it runs."""
+    """Without `production`, the newest version at a server's start is production until the server stops."""
     canary: Canary | None = None
     shadow: Version | None = None
-    """A version that is asked what production was asked, and answers nobody."""
+    """A version that gets copies of production's calls; its answers are compared and dropped."""
     retired: tuple[Version, ...] = ()
-    """Versions that a rollback skips and no server keeps."""
+    """Versions that rollbacks skip and servers unload."""
     history: tuple[HistoryEntry, ...] = ()
     """The last changes, oldest first."""
 
     @model_validator(mode="after")
-    def _linear(self) -> Self:
-        first = self.generation - len(self.history) + 1
-        if bool(self.generation) != bool(self.history) or [change.generation for change in self.history] != list(
-            range(first, self.generation + 1)
-        ):
-            raise ValueError("the history does not lead to the generation step by step")
+    def _check_history(self) -> Self:
+        expected = list(range(self.generation - len(self.history) + 1, self.generation + 1))
+        if bool(self.generation) != bool(self.history) or [change.generation for change in self.history] != expected:
+            raise ValueError("the generations of the history are not consecutive up to the present one")
         return self
 
     @property
-    def named(self) -> tuple[str, ...]:
-        """The versions that answer, production first."""
+    def serving_versions(self) -> tuple[str, ...]:
+        """Versions that an alias or the canary names, production first."""
         production = self.aliases.get(PRODUCTION)
         others = [*self.aliases.values(), self.canary and self.canary.version]
         return tuple(dict.fromkeys(version for version in (production, *others) if version))
 
-    def asked_for(self, version: str) -> int:
-        """The generation that last asked for a version."""
+    def last_named_in(self, version: str) -> int:
+        """The last generation whose change named `version`; 0 if none did."""
         return max((change.generation for change in self.history if change.after == version), default=0)
 
-    def is_return(self, version: str) -> bool:
-        """Whether a rollback was the last that asked for a version."""
+    def was_rolled_back_to(self, version: str) -> bool:
+        """Whether the last change that named `version` was a rollback."""
         return next((change.what == "rollback" for change in reversed(self.history) if change.after == version), False)
 
-    def earlier(self, alias: str) -> tuple[str, ...]:
-        """What `alias` named before, the last first, as far as it was neither retired nor rolled back from."""
+    def rollback_targets(self, alias: str) -> tuple[str, ...]:
+        """Versions that `alias` named before, the latest first, without those retired or rolled back from."""
         stack: list[str] = []
         for change in self.history:
             if change.alias != alias or change.after is None:
@@ -115,45 +113,44 @@ class Routes(_Record):
         present = self.aliases.get(alias)
         return tuple(dict.fromkeys(version for version in stack[::-1] if version not in (present, *self.retired)))
 
-    def promote(self, version: str, alias: str, author: Author, before: str | None = None) -> "Routes":
-        """With `alias` on `version`; `before` is what it stood for until now, where no record says.
+    def promote(self, version: str, alias: str, author: Attribution, before: str | None = None) -> "RouteTable":
+        """Points `alias` at `version`; `before` is the version that it named until now if the table does not hold the alias.
 
-        The version that it names already may be promoted again: servers that refused it try again. Raises ChangeRefused for what is
-        no alias.
+        Promoting the same version again makes servers that refused it try it again. Raises ChangeRefused for an invalid alias.
         """
         check_alias(alias)
         before = self.aliases.get(alias, before)
-        changes: dict[str, Any] = {"aliases": self.aliases | {alias: version}, "retired": self._retired_but(version)}
+        changes: dict[str, Any] = {"aliases": self.aliases | {alias: version}, "retired": self._retired_without(version)}
         if alias == PRODUCTION:
-            changes |= self._trials_beside(version)  # It has got what it was tried for.
+            changes |= self._canary_and_shadow_without(version)  # Production needs no trial.
         return self._next(author, "promote", alias=alias, before=before, after=version, changes=changes)
 
-    def with_canary(self, version: str, share: float, author: Author) -> "Routes":
-        """With `version` for a `share`, above 0 and up to 1, of the calls that choose nothing. Raises ChangeRefused for others."""
+    def with_canary(self, version: str, share: float, author: Attribution) -> "RouteTable":
+        """Gives `version` a `share` of the calls, from above 0 to 1. Raises ChangeRefused for other shares, and for production."""
         if not 0 < share <= 1:
-            raise ChangeRefused(f"a canary's share is above 0 % and at most 100 %, not {share:.4g}")
+            raise ChangeRefused(f"{percent(share)} is no share for a canary: write one above 0 % and up to 100 %")
         if self.aliases.get(PRODUCTION) == version:
             raise ChangeRefused(f"version {version} is {PRODUCTION}: it answers all calls already")
         before = self.canary.version if self.canary else None
-        changes = {"canary": Canary(version=version, share=share), "retired": self._retired_but(version)}
+        changes = {"canary": Canary(version=version, share=share), "retired": self._retired_without(version)}
         return self._next(author, "canary", before=before, after=version, share=share, changes=changes)
 
-    def without_canary(self, author: Author) -> "Routes":
-        """With production for all calls. Raises ChangeRefused where there is no canary."""
+    def without_canary(self, author: Attribution) -> "RouteTable":
+        """Ends the canary. Raises ChangeRefused if there is none."""
         if self.canary is None:
             raise ChangeRefused("there is no canary to end")
         return self._next(author, "canary", before=self.canary.version, share=0, changes={"canary": None})
 
-    def rollback(self, alias: str, author: Author) -> "Routes":
-        """With `alias` where it was before; once more goes further back. Raises ChangeRefused where there is nothing before."""
-        before, earlier = self.aliases.get(alias), self.earlier(alias)
-        if before is None or not earlier:
-            raise ChangeRefused(f"{alias} was never on another version that could serve again: there is nothing to go back to")
-        changes = {"aliases": self.aliases | {alias: earlier[0]}}
-        return self._next(author, "rollback", alias=alias, before=before, after=earlier[0], changes=changes)
+    def rollback(self, alias: str, author: Attribution) -> "RouteTable":
+        """Points `alias` at the version before; a second rollback goes one further back. Raises ChangeRefused if there is none."""
+        before, targets = self.aliases.get(alias), self.rollback_targets(alias)
+        if before is None or not targets:
+            raise ChangeRefused(f"{alias} has no earlier version to roll back to: promote one instead")
+        changes = {"aliases": self.aliases | {alias: targets[0]}}
+        return self._next(author, "rollback", alias=alias, before=before, after=targets[0], changes=changes)
 
-    def retire(self, version: str, author: Author) -> "Routes":
-        """Without `version`: no alias names it, no server keeps it. Raises ChangeRefused while it is production."""
+    def retire(self, version: str, author: Attribution) -> "RouteTable":
+        """Removes `version` from all aliases, the canary and the shadow. Raises ChangeRefused while it is production."""
         if self.aliases.get(PRODUCTION) == version:
             raise ChangeRefused(f"version {version} is {PRODUCTION}: promote another one first")
         if version in self.retired:
@@ -161,32 +158,32 @@ class Routes(_Record):
         changes = {
             "aliases": {alias: named for alias, named in self.aliases.items() if named != version},
             "retired": (*self.retired, version),
-        } | self._trials_beside(version)
+        } | self._canary_and_shadow_without(version)
         return self._next(author, "retire", before=version, changes=changes)
 
-    def _trials_beside(self, version: str) -> dict[str, Any]:
+    def _canary_and_shadow_without(self, version: str) -> dict[str, Any]:
         canary = None if self.canary and self.canary.version == version else self.canary
         return {"canary": canary, "shadow": None if self.shadow == version else self.shadow}
 
-    def _retired_but(self, version: str) -> tuple[str, ...]:
+    def _retired_without(self, version: str) -> tuple[str, ...]:
         return tuple(retired for retired in self.retired if retired != version)
 
-    def with_shadow(self, version: str, author: Author) -> "Routes":
-        """With `version` asked what production was asked. Raises ChangeRefused where it is production."""
+    def with_shadow(self, version: str, author: Attribution) -> "RouteTable":
+        """Makes `version` the shadow. Raises ChangeRefused if it is production."""
         if self.aliases.get(PRODUCTION) == version:
             raise ChangeRefused(f"version {version} is {PRODUCTION}: it would be compared with itself")
-        changes = {"shadow": version, "retired": self._retired_but(version)}
+        changes = {"shadow": version, "retired": self._retired_without(version)}
         return self._next(author, "shadow", before=self.shadow, after=version, changes=changes)
 
-    def without_shadow(self, author: Author) -> "Routes":
-        """Without a shadow. Raises ChangeRefused where there is none."""
+    def without_shadow(self, author: Attribution) -> "RouteTable":
+        """Ends the shadow. Raises ChangeRefused if there is none."""
         if self.shadow is None:
             raise ChangeRefused("there is no shadow to end")
         return self._next(author, "shadow", before=self.shadow, changes={"shadow": None})
 
     def _next(
         self,
-        author: Author,
+        author: Attribution,
         what: Verb,
         *,
         changes: dict[str, Any],
@@ -194,15 +191,20 @@ class Routes(_Record):
         before: str | None = None,
         after: str | None = None,
         share: float | None = None,
-    ) -> "Routes":
+    ) -> "RouteTable":
         generation = self.generation + 1
         step = {"generation": generation, "what": what, "alias": alias, "from": before, "to": after, "share": share}
-        change = HistoryEntry.model_validate(step | {"who": author.who, "why": author.why, "when": author.when})
+        change = HistoryEntry.model_validate(step | {"who": author.author, "why": author.reason, "when": author.when})
         history = (*self.history, change)[-MOST_CHANGES:]
-        return Routes.model_validate(dict(self) | changes | {"generation": generation, "history": history})
+        return RouteTable.model_validate(dict(self) | changes | {"generation": generation, "history": history})
 
 
 def check_alias(alias: str) -> None:
-    """Raises ChangeRefused for what is no name for an alias."""
+    """Raises ChangeRefused for an invalid alias."""
     if not re.fullmatch(ALIAS, alias):
-        raise ChangeRefused(f"{alias[:80]!r} is no name for an alias: lower-case letters, digits, '.', '_' and '-', at most 64")
+        raise ChangeRefused(f"{alias[:80]!r} is no alias: write at most 64 lower-case letters, digits, '.', '_' and '-'")
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 for people, such as 5 %."""
+    return f"{share * 100:.4g} %"

@@ -1,4 +1,4 @@
-"""What the training data of a model held, column by column, as a manifest keeps it."""
+"""Ranges and values of each training column, as a manifest stores them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -9,55 +9,55 @@ from pydantic import BaseModel, ConfigDict, Field
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 
 Values: TypeAlias = Sequence[bool | int | float | str | None]
-"""A column as JSON has it: None where it is missing, a time as its RFC 3339 text, a length of time in seconds."""
+"""A column in JSON values: None for a missing one, RFC 3339 text for a time, seconds for a duration."""
 
-_FEW = 100
-"""Most different texts that are kept."""
+_MOST_TEXTS = 100
+"""A column with more distinct texts stores none of them."""
 
 
 class ColumnValues(BaseModel):
-    """One column."""
+    """Range and values of one column."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     low: float | None = None
-    """The smallest number; of times in seconds since 1970. None where there is none."""
+    """The smallest number; for times, in seconds since 1970. None in a column of text."""
     high: float | None = None
     missing: float = Field(0.0, ge=0, le=1)
-    """The share of rows in which it was missing."""
+    """Share of the rows with a missing value."""
     texts: tuple[str, ...] = ()
-    """The different texts, where these are few."""
+    """The distinct texts, sorted."""
 
 
 class TrainingValues(BaseModel):
-    """The training data as a whole."""
+    """Ranges and values of all training columns."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: int = Field(gt=0)
     columns: dict[str, ColumnValues]
-    """By the names of the training columns."""
+    """By column name."""
 
 
 def observe(columns: Mapping[str, Values], dtypes: Mapping[str, Dtype]) -> TrainingValues:
-    """What these columns hold; those that `dtypes` does not name are plain numbers."""
+    """Summarizes columns of equal length; a column without an entry in `dtypes` holds numbers."""
     rows = len(next(iter(columns.values())))
     return TrainingValues(
-        rows=rows, columns={name: _observed(values, dtypes.get(name, FLOAT64)) for name, values in columns.items()}
+        rows=rows, columns={name: _summary(values, dtypes.get(name, FLOAT64)) for name, values in columns.items()}
     )
 
 
 def seconds(text: str) -> float:
-    """Those since 1970 of a time in RFC 3339."""
+    """Seconds since 1970 of a time in RFC 3339; without a zone it is UTC."""
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _observed(values: Values, dtype: Dtype) -> ColumnValues:
+def _summary(values: Values, dtype: Dtype) -> ColumnValues:
     known = [value for value in values if value is not None]
     missing = 1 - len(known) / len(values)
     if dtype.is_text:
         texts = sorted({str(value) for value in known})
-        return ColumnValues(missing=missing, texts=tuple(texts) if len(texts) <= _FEW else ())
+        return ColumnValues(missing=missing, texts=tuple(texts) if len(texts) <= _MOST_TEXTS else ())
     numbers = [seconds(value) if isinstance(value, str) else float(value) for value in known]
     return ColumnValues(low=min(numbers, default=None), high=max(numbers, default=None), missing=missing)

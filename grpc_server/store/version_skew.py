@@ -1,4 +1,4 @@
-"""Whether a model is served by the libraries that it was trained with."""
+"""Compares the versions of the libraries that trained a model with those installed here."""
 
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -7,25 +7,25 @@ from grpc_server.errors import ModelUnloadable
 from grpc_server.runtimes.formats.format_table import format_named
 
 
-def check_skew(format_name: str, recorded: Mapping[str, str], place: str, *, allowed: bool) -> None:
-    """`recorded` are the versions of the libraries that a model was trained with, by their names.
+def check_skew(format_name: str, recorded: Mapping[str, str], title: str, *, allowed: bool) -> None:
+    """Raises ModelUnloadable if a library that the format depends on has another minor version here, unless `allowed`.
 
-    Raises ModelUnloadable where a library to which the format is bound is of another minor version here, unless that is allowed.
+    `recorded` has the versions at training, by library name; `title` is the model in messages.
     """
     for library, trained, here in () if allowed else skewed(format_name, recorded):
         raise ModelUnloadable(
-            f"{place} was trained with {library} {trained}, but {here} is to serve it",
-            f"pip install '{library}=={trained}', train it again, or let it pass with --allow-version-skew",
+            f"{title} was trained with {library} {trained}, but {here} is installed",
+            f"pip install '{library}=={trained}', train it again, or pass --allow-version-skew",
         )
 
 
 def skewed(format_name: str, recorded: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Each such library, its version then and its version here. Raises ModelUnloadable where nobody brings the format."""
+    """Yields each such library, its version at training and here. Raises ModelUnloadable for an unknown format."""
     for library in format_named(format_name).bound_to:
         try:
             here = version(library)
         except PackageNotFoundError:
-            continue  # Whoever loads the model says so.
+            continue  # Loading the model reports it.
         trained = recorded.get(library, here)
         if _minor(trained) != _minor(here):
             yield library, trained, here

@@ -1,4 +1,4 @@
-"""Which version of a model answers: served models, their routing tables, rollouts, the start, the follower of route tables.
+"""Which version of a model answers: served models, routing, rollouts, the start, and the watcher of route tables.
 
 May import `shadow` and all rooms below.
 """

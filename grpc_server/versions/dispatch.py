@@ -1,4 +1,4 @@
-"""One method of a service, whichever version of the model answers it."""
+"""Handlers of one method that send each call to the version that the routing selects."""
 
 from typing import Protocol
 
@@ -7,67 +7,67 @@ from grpc_server.calls.call import Call
 from grpc_server.calls.handler import Reply
 from grpc_server.calls.predictor import Retired
 from grpc_server.calls.refusal import Draining, Refusal
-from grpc_server.versions.routing import RoutingTable, RoutingTarget
+from grpc_server.versions.routing import Routing, RoutingTarget
 
 
 class RoutingSource(Protocol):
-    """Where a door finds who answers."""
+    """Has the present routing of one model."""
 
-    lineup: RoutingTable
+    routing: Routing
 
 
 class Dispatcher:
-    """Each call keeps the version that it is admitted with, whatever takes its place meanwhile."""
+    """Handles a unary method: the version selected when the call arrives answers it, also if the routing changes meanwhile."""
 
-    def __init__(self, host: RoutingSource, path: str) -> None:
-        self._host = host
+    def __init__(self, served: RoutingSource, path: str) -> None:
+        self._served = served
         self._path = path
 
     def answer(self, request: bytes, call: Call, reply: Reply) -> Job | None:
         """See Handler."""
-        lineup = self._host.lineup
-        seen = None
-        if call.choice is None and lineup.plain:
-            member = lineup.production
+        routing = self._served.routing
+        copy = None
+        if call.choice is None and routing.production_only:
+            target = routing.production
         else:
             try:
-                member = lineup.member(call)
+                target = routing.target_of(call)
             except Refusal as refusal:
                 reply(refusal)
                 return None
-            if lineup.shadow is not None and member is lineup.production:
-                seen = lineup.shadow.watch(self._path, request, call, member.version)
-        call.model = member.facts
+            if routing.shadow is not None and target is routing.production:
+                copy = routing.shadow.watch(self._path, request, call, target.version)
+        call.model = target.facts
         try:
-            return member.predict[self._path](request, call, reply, seen)
+            return target.predict[self._path](request, call, reply, copy)
         except Retired:
-            return self.answer(request, call, reply)  # It went between the two looks: another is in its place.
+            return self.answer(request, call, reply)  # The routing changed after it was read.
 
 
 class StreamDispatcher:
-    """All messages of a call are answered by the version that answers the first; it stays until the call is over."""
+    """Handles a streaming method: the version of the first message answers the whole stream and stays loaded until its end."""
 
-    def __init__(self, host: RoutingSource, path: str) -> None:
-        self._host = host
+    def __init__(self, served: RoutingSource, path: str) -> None:
+        self._served = served
         self._path = path
 
     def answer(self, request: bytes, call: Call, reply: Reply) -> Job | None:
         """See Handler."""
         try:
-            member: RoutingTarget = call.pinned or self._pin(call)
-            return member.predict[self._path](request, call, reply)
+            target: RoutingTarget = call.pinned or self._pin(call)
+            return target.predict[self._path](request, call, reply)
         except Refusal as refusal:
             reply(refusal)
-        except Retired:  # Versions with streams go when the server does.
+        except Retired:  # A version with streams retires only with the server.
             reply(Draining("the server is stopping; retry elsewhere"))
         return None
 
     def _pin(self, call: Call) -> RoutingTarget:
-        member = self._host.lineup.member(call)
-        while not member.version.pin(call):
-            member = self._host.lineup.member(call)
-        call.pinned = member
-        call.model = member.facts
+        target = self._served.routing.target_of(call)
+        while not target.version.pin(call):
+            target = self._served.routing.target_of(call)
+        call.pinned = target
+        call.model = target.facts
         if call.ended:
-            member.unpin(call)
-        return member
+            target.unpin(call)
+        return target

@@ -1,4 +1,4 @@
-"""Models in memory: which model answers which service."""
+"""Models in memory: the served model of each service, and the handlers of their methods."""
 
 import threading
 from collections.abc import Sequence
@@ -16,97 +16,102 @@ from grpc_server.loading.model import Model
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Repository
 from grpc_server.versions.dispatch import Dispatcher, StreamDispatcher
-from grpc_server.versions.follower import Follower
+from grpc_server.versions.route_watcher import RouteWatcher
 from grpc_server.versions.served_model import ServedModel
-from grpc_server.versions.startup import At, open_served_model
+from grpc_server.versions.startup import GateListener, open_served_model
 from grpc_server.workers.fork_server import ForkServer
 
 
 class Registry:
-    """The models that answer the services of one contract."""
+    """The served models of one contract, and their handlers. Thread-safe."""
 
-    def __init__(self, contract: Contract, hosts: Sequence[ServedModel], admission: Admission, forks: ForkServer) -> None:
+    def __init__(self, contract: Contract, served_models: Sequence[ServedModel], admission: Admission, forks: ForkServer) -> None:
         self.contract = contract
-        self.hosts = sorted(hosts, key=lambda host: host.name)
+        self.served_models = sorted(served_models, key=lambda served: served.name)
         self.admission = admission
         self._forks = forks
-        self._follower = Follower(self.hosts)
-        self._handlers = [(host, self._handler(host, method)) for host in self.hosts for s in host.services for method in s.methods]
+        self._watcher = RouteWatcher(self.served_models)
+        self._handlers = [
+            (served, self._handler(served, method))
+            for served in self.served_models
+            for service in served.services
+            for method in service.methods
+        ]
         self._inline: tuple[Batcher, ...] = ()
-        self._noting = threading.Lock()
-        for host in self.hosts:
-            host.changed = self._changed
-        self._changed()
+        self._lock = threading.Lock()
+        for served in self.served_models:
+            served.on_change = self._update
+        self._update()
 
     @property
     def models(self) -> list[Model]:
-        """What answers calls that choose nothing, one for each service."""
-        return [model for host in self.hosts for model in host.lineup.production.version.models]
+        """The production models, one a service."""
+        return [model for served in self.served_models for model in served.routing.production.version.models]
 
     def handlers(self) -> list[Handler]:
-        """One for each method of each service."""
+        """One a method of each service."""
         return [handler for _, handler in self._handlers]
 
-    def _handler(self, host: ServedModel, method: Method) -> Handler:
+    def _handler(self, served: ServedModel, method: Method) -> Handler:
         if method.shape is Shape.STREAM:
-            return Handler(method.path, Kind.STREAM, StreamDispatcher(host, method.path).answer)
-        return Handler(method.path, Kind.UNARY, Dispatcher(host, method.path).answer)
+            return Handler(method.path, Kind.STREAM, StreamDispatcher(served, method.path).answer)
+        return Handler(method.path, Kind.UNARY, Dispatcher(served, method.path).answer)
 
-    def _changed(self) -> None:
-        """Note what runs where, before versions come and after they have gone; from any thread."""
-        with self._noting:  # Else one that has looked before another would have the last word.
-            models = [model for host in self.hosts for version in host.versions for model in version.models]
+    def _update(self) -> None:
+        """Collects the inline batchers, and marks the handlers whose replies come from worker processes."""
+        with self._lock:  # An older view must not overwrite a newer one.
+            models = [model for served in self.served_models for version in served.versions for model in version.models]
             self._inline = tuple(model.batcher for model in models if model.batcher.inline)
-            for host, handler in self._handlers:
-                handler.cancellable = not all(version.inline for version in host.versions)
+            for served, handler in self._handlers:
+                handler.cancellable = not all(version.inline for version in served.versions)
 
     @property
     def waiting(self) -> int:
-        """Rows that wait for `run_waiting`."""
+        """Rows queued for `run_waiting`."""
         rows = 0
         for batcher in self._inline:
             rows += batcher.waiting
         return rows
 
     def run_waiting(self) -> None:
-        """Run the inline models for which rows wait."""
+        """Runs the inline models that have rows queued."""
         for batcher in self._inline:
             if batcher.waiting:
                 batcher.run_waiting()
 
     def follow(self) -> None:
-        """From now on, follow the records of the models."""
-        self._follower.start()
+        """Applies the route tables now, and whenever they change."""
+        self._watcher.start()
 
     def close(self, seconds: float) -> None:
-        """Answer what is queued and end the models' threads and workers; a thread that hangs is left to the end of the process."""
-        self._follower.stop()
-        for host in self.hosts:
-            host.close(seconds)
+        """Answers queued rows and ends threads and workers, waiting up to `seconds` for each; leaves hung threads behind."""
+        self._watcher.stop()
+        for served in self.served_models:
+            served.close(seconds)
         self._forks.close()
 
 
-def load_registry(contract: Contract, settings: ServerSettings, at: At = lambda _place, _gate: None) -> Registry:
-    """Load the model of every service; one whose model was never added is left out. `at` hears of the gates.
+def load_registry(contract: Contract, settings: ServerSettings, on_gate: GateListener = lambda _title, _gate: None) -> Registry:
+    """Loads the model of every service, and leaves out services without one.
 
-    Raises ModelError for the first that cannot be served, and where none is there at all.
+    Raises ModelError for the first model that cannot be served, or if there is none.
     """
     added = _added(contract, settings.models)
     served = contract.restricted_to(added)
     admission, forks = Admission(), ForkServer("candidates", nice=BACK, apart=True)
-    hosts: list[ServedModel] = []
+    opened: list[ServedModel] = []
     try:
         for name in dict.fromkeys(service.model for service in served.services):
-            hosts.append(open_served_model(Loader(name, served, settings, admission, forks), at))  # noqa: PERF401  # Those before must be closed.
+            opened.append(open_served_model(Loader(name, served, settings, admission, forks), on_gate))  # noqa: PERF401  # Closed below.
     except ModelError:
-        for host in hosts:
-            host.close(0.0)
+        for one in opened:
+            one.close(0.0)
         raise
-    return Registry(served, hosts, admission, forks)
+    return Registry(served, opened, admission, forks)
 
 
 def _added(contract: Contract, models: Path) -> list[str]:
-    """Names of the models that are in the repository. Raises ModelNotFound, for the first of them, where none is."""
+    """The contract's models that are in the repository. Raises ModelNotFound if there is none."""
     repository = Repository(models)
     wanted = dict.fromkeys(service.model for service in contract.services)
     added = [name for name in wanted if repository.versions(name)]

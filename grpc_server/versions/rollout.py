@@ -1,4 +1,4 @@
-"""A version on its way to be served, and what is remembered of one that did not get there."""
+"""The state of a rollout: a version on its way through the gates, and the last one that failed."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,37 +10,37 @@ from grpc_server.loading.candidate_trial import Trial
 
 @dataclass(frozen=True, slots=True)
 class FailedRollout:
-    """A version that did not get through the gates."""
+    """A version that a gate refused."""
 
     version: str
     gate: str
     reason: str
     when: datetime
     generation: int
-    """Of the record that asked for it."""
+    """Generation of the route table that named the version."""
+
+    @classmethod
+    def of(cls, version: str, generation: int, error: ModelError) -> "FailedRollout":
+        """From the error that the gate raised just now."""
+        return cls(version, error.gate, str(error), datetime.now(UTC), generation)
 
 
 @dataclass(slots=True)
 class Rollout:
-    """A version on its way to be served."""
+    """A version on its way through the gates."""
 
     version: str
     generation: int
-    """Of the record that asked for it."""
-    apart: bool
-    """Whether it is to be a shadow."""
+    """Generation of the route table that named the version."""
+    as_shadow: bool
     gate: Gate | None = None
+    """The gate it is at; None before the first."""
     trial: Trial | None = None
     stopped: bool = False
-    """Whether nothing asks for it any more."""
+    """Whether the route table no longer names the version."""
 
     def stop(self) -> None:
-        """Nothing asks for it any more."""
+        """Ends the trial, if one runs. Its failure is then no refusal."""
         self.stopped = True
         if self.trial is not None:
             self.trial.stop()
-
-
-def refusal(version: str, generation: int, error: ModelError) -> FailedRollout:
-    """What is remembered of a refusal."""
-    return FailedRollout(version, error.gate, str(error), datetime.now(UTC), generation)

@@ -1,4 +1,4 @@
-"""What answers the calls for one model: versions in memory, and the names under which each may be asked for."""
+"""Which loaded version answers a call for one model: by version, by alias, or by a canary's share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ _MOST_LISTED = 20
 
 @dataclass(frozen=True, slots=True)
 class RoutingTarget:
-    """A version in a lineup."""
+    """A loaded version and the generation of the route table that routes calls to it."""
 
     version: Version
     generation: int
-    """The generation of `routes.json` by which it stands here."""
     predict: Mapping[str, Predict] = field(init=False)
+    """By the path of the method."""
     facts: Metadata = field(init=False)
-    """What its answers are labelled with."""
+    """Trailing metadata of its replies."""
 
     def __post_init__(self) -> None:
         version = self.version
@@ -38,65 +38,66 @@ class RoutingTarget:
 
 @dataclass(frozen=True, slots=True)
 class CanarySplit:
-    """The version that answers a share of the calls that choose nothing."""
+    """Sends a share of the calls without a version or alias to a canary."""
 
-    member: RoutingTarget
+    target: RoutingTarget
     share: float
+    """From 0 to 1."""
 
     def takes(self, call: Call) -> bool:
-        """Whether this call is in the share: by its routing key, always the same while the canary lasts, else by its request id."""
-        version = self.member.version
+        """Whether the canary answers the call. Calls with one routing key get the same result; others are split by request id."""
+        version = self.target.version
         key = (call.choice or {}).get(ROUTING_KEY, call.request_id)
         drawn = blake2b(f"{version.name} {version.version} {key}".encode("utf-8", "replace"), digest_size=8).digest()
         return int.from_bytes(drawn) < self.share * 2**64
 
 
 @dataclass(frozen=True, slots=True)
-class RoutingTable:
-    """Who answers for one model. Never changes: another takes its place."""
+class Routing:
+    """A route table applied to the versions in memory. Immutable: a change replaces it, so that a call reads it once."""
 
     production: RoutingTarget
     aliases: Mapping[str, RoutingTarget]
-    """Production among them."""
+    """With production."""
     versions: Mapping[str, RoutingTarget]
-    """All that may be asked for: what an alias names, and what is kept warm."""
+    """All versions that a call can select: those with an alias and those kept warm."""
     loading: frozenset[str] = frozenset()
-    """Aliases and versions that will answer soon."""
+    """Aliases and versions on their way through the gates."""
     canary: CanarySplit | None = None
     shadow: Shadow | None = None
-    plain: bool = field(init=False)
-    """Whether production answers every call that chooses nothing, and nobody else hears of it."""
+    production_only: bool = field(init=False)
+    """Whether there is neither a canary nor a shadow."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "plain", self.canary is None and self.shadow is None)
+        object.__setattr__(self, "production_only", self.canary is None and self.shadow is None)
 
     @classmethod
-    def of(cls, version: Version, generation: int) -> "RoutingTable":
-        """One version that answers everything."""
-        member = RoutingTarget(version, generation)
-        return cls(member, {PRODUCTION: member}, {version.version: member})
+    def single(cls, version: Version, generation: int) -> "Routing":
+        """All calls go to one version."""
+        target = RoutingTarget(version, generation)
+        return cls(target, {PRODUCTION: target}, {version.version: target})
 
-    def member(self, call: Call) -> RoutingTarget:
-        """Who answers a call; where it names an alias and a version, both must agree. Raises UnknownVersion or VersionLoading."""
+    def target_of(self, call: Call) -> RoutingTarget:
+        """The version that answers a call. Raises UnknownVersion, also if alias and version disagree, or VersionLoading."""
         choice = call.choice or {}
         version, alias = choice.get(VERSION), choice.get(ALIAS)
         if version is None and alias is None:
-            return self.canary.member if self.canary is not None and self.canary.takes(call) else self.production
+            return self.canary.target if self.canary is not None and self.canary.takes(call) else self.production
         if alias is None:
-            return self._found("version", str(version), self.versions)
-        member = self._found("alias", alias, self.aliases)
-        if version not in (None, member.version.version):
+            return self._find("version", str(version), self.versions)
+        target = self._find("alias", alias, self.aliases)
+        if version not in (None, target.version.version):
             raise UnknownVersion(
-                f"alias {alias} of {member.version.name} is version {member.version.version}, not the one asked for"
+                f"alias {alias} of {target.version.name} is version {target.version.version}, not {str(version)[:64]}: send one"
             )
-        return member
+        return target
 
-    def _found(self, kind: str, asked: str, members: Mapping[str, RoutingTarget]) -> RoutingTarget:
-        found = members.get(asked)
+    def _find(self, kind: str, name: str, targets: Mapping[str, RoutingTarget]) -> RoutingTarget:
+        found = targets.get(name)
         if found is not None:
             return found
-        name = self.production.version.name
-        if asked in self.loading:
-            raise VersionLoading(f"{kind} {asked} of {name} is being loaded; retry")
-        listed = ", ".join(list(members)[:_MOST_LISTED])
-        raise UnknownVersion(f"no {kind} {asked[:64]!r} of {name} answers; there is {listed}", facts={f"model-{kind}": listed})
+        model = self.production.version.name
+        if name in self.loading:
+            raise VersionLoading(f"{kind} {name} of {model} is being loaded; retry")
+        listed = ", ".join(list(targets)[:_MOST_LISTED])
+        raise UnknownVersion(f"no {kind} {name[:64]!r} of {model} answers; there is {listed}", facts={f"model-{kind}": listed})

@@ -1,4 +1,4 @@
-"""One model in a server: the versions of it in memory, and who of them answers, as `routes.json` says."""
+"""One model in a server: its versions in memory, and the routing between them that its route table asks for."""
 
 import logging
 import threading
@@ -13,93 +13,91 @@ from grpc_server.loading.loader import Loader
 from grpc_server.loading.version import Version
 from grpc_server.shadow.shadow import Shadow
 from grpc_server.shadow.shadow_log import ShadowLog, folder_of
-from grpc_server.store.alias_sync_state import AliasSyncStore
+from grpc_server.store.alias_sync_state import AliasSyncFile
 from grpc_server.store.gate_cache import GateCache
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore, Stamp
-from grpc_server.store.route_table import PRODUCTION, Routes
-from grpc_server.versions.rollout import FailedRollout, Rollout, refusal
-from grpc_server.versions.routing import CanarySplit, RoutingTable, RoutingTarget
+from grpc_server.store.route_table import PRODUCTION, RouteTable
+from grpc_server.store.route_table_files import RouteTableFiles, Stamp
+from grpc_server.versions.rollout import FailedRollout, Rollout
+from grpc_server.versions.routing import CanarySplit, Routing, RoutingTarget
 
 logger = logging.getLogger(__name__)
 
-_UNSEEN: Stamp = (0, 0, 0)
+_NEVER_READ: Stamp = (0, 0, 0)
 
-_UNTIL_ANSWERED = 3600.0
-"""Seconds that a version which makes room may take for its last calls; a run that hangs is ended by `worker_seconds`."""
+_DRAIN_SECONDS = 3600.0
+"""Longest time for the last calls of a version that is unloaded; `worker_seconds` ends a run that hangs."""
 
 
 class ServedModel:
-    """Follows the record of one model. Calls read `lineup`, once; whoever changes it holds a lock that no call ever waits for."""
+    """Applies the route table of one model. Thread-safe: a call reads `routing` once, without the lock that guards changes."""
 
-    def __init__(self, loader: Loader, first: Version, routes: Routes, refused: FailedRollout | None = None) -> None:
-        """`first` answers until the record says otherwise, `routes` is the record by which it does."""
+    def __init__(self, loader: Loader, first: Version, routes: RouteTable, refused: FailedRollout | None = None) -> None:
+        """`first` is production at the start, `routes` the route table that was read for it."""
         self.name = loader.name
         self.services = loader.services
-        self.lineup = RoutingTable.of(first, routes.generation)
+        self.routing = Routing.single(first, routes.generation)
         self.routes = routes
-        """The record as it was last read."""
-        self.trouble = ""
-        """Why the record cannot be read, if it cannot."""
+        """The route table as last read."""
+        self.read_error = ""
+        """Why the route table cannot be read; empty if it can."""
         self.rollout: Rollout | None = None
-        self.refused = refused
-        """The last one that was refused."""
+        self.last_refusal = refused
         self.versions: tuple[Version, ...] = (first,)
-        """All in memory that may have calls, also those that answer their last ones."""
-        self.changed: Callable[[], None] = lambda: None
-        """Called after each change of `versions`: before one that has come is asked, and after one that goes was asked last."""
+        """All versions in memory, with those that still drain."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after each change of `versions`, from any thread: before a new one gets calls, after an old one got its last."""
         self._loader = loader
         repository = Repository(loader.settings.models)
-        self.followed = AliasSyncStore(repository, self.name)
-        """What an alias in a registry has led to."""
-        self._store = RouteStore(repository)
-        self._proven = GateCache(repository, self.name)
-        self._stamp = _UNSEEN
+        self.alias_sync = AliasSyncFile(repository, self.name)
+        self._route_tables = RouteTableFiles(repository)
+        self._gate_cache = GateCache(repository, self.name)
+        self._stamp = _NEVER_READ
         self._lock = threading.RLock()
-        self._refusals = {refused.version: refused} if refused else {}
+        self._failed = {refused.version: refused} if refused else {}
         self._warm = {first.version: first}
-        """What may be asked for, by version."""
+        """Versions that calls can select, by number."""
         self._unnamed: list[str] = []
-        """Those of them that nothing names any more, in the order in which that came to be."""
-        self._leaving: list[Version] = []
+        """Warm versions that no alias names, oldest first."""
+        self._draining: list[Version] = []
         self._shadow: Shadow | None = None
         self._closed = False
 
     @contextmanager
-    def still(self) -> Iterator["ServedModel"]:
-        """Nothing changes within the block: what it reads of this host fits together. To be left at once."""
+    def locked(self) -> Iterator["ServedModel"]:
+        """Holds the lock, so that the attributes fit together within the block. Keep it short."""
         with self._lock:
             yield self
 
-    def look(self) -> None:
-        """Follow the record where it has changed; from one thread. Quick: loading and closing have threads of their own."""
-        stamp = self._store.stamp(self.name)
+    def refresh(self) -> None:
+        """Applies the route table if its file changed; from one thread. Loading and closing run in threads of their own."""
+        stamp = self._route_tables.stamp(self.name)
         if stamp == self._stamp:
             return
         start = time.perf_counter()
         try:
-            routes = self._store.read(self.name)
-        except ModelError as error:  # The next look tries again: what is wrong may be no matter of the file.
-            if str(error) != self.trouble:
-                logger.error("%s; version %s stays", error, self.lineup.production.version.version)
-            self.trouble = str(error)
+            routes = self._route_tables.read(self.name)
+        except ModelError as error:  # May pass, such as too many open files: the next refresh tries again.
+            if str(error) != self.read_error:
+                logger.error("%s; version %s answers on", error, self.routing.production.version.version)
+            self.read_error = str(error)
             return
         self._stamp = stamp
         with self._lock:
             if routes.generation < self.routes.generation:
-                self._begin_anew()
-            self.routes, self.trouble = routes, ""
-            self._settle(start)
+                self._forget_refusals()
+            self.routes, self.read_error = routes, ""
+            self._reconcile(start)
 
-    def _begin_anew(self) -> None:
-        """The record has gone back: its numbers mean other changes by now, and what was refused by one may be tried again."""
-        self._refusals.clear()
-        self.refused = None
+    def _forget_refusals(self) -> None:
+        """After the file was restored from a copy: its generations mean other changes now, so refused versions are tried again."""
+        self._failed.clear()
+        self.last_refusal = None
         if self.rollout is not None:
             self.rollout.stop()
 
     def close(self, seconds: float) -> None:
-        """Answer what is queued, end threads and workers; each is waited for at most `seconds`."""
+        """Answers queued rows and ends threads and workers, waiting up to `seconds` for each."""
         with self._lock:
             self._closed = True
             if self.rollout is not None:
@@ -112,59 +110,61 @@ class ServedModel:
         if shadow is not None:
             shadow.wait(seconds)
 
-    def _settle(self, start: float) -> None:
-        """Let those answer whom the record names, as far as they are in memory, and see to the others.
+    def _reconcile(self, start: float) -> None:
+        """Routes calls to the versions that the route table names and that are loaded, and starts a rollout for one that is not.
 
-        `start` is when the reason for it was seen, on the clock of `time.perf_counter`.
+        `start` is a `time.perf_counter` reading of when the change was noticed, for the log.
         """
         if self._closed:
             return
-        missing = [version for version in self.routes.named if version not in self._warm and not self._was_refused(version)]
+        missing = [
+            version for version in self.routes.serving_versions if version not in self._warm and not self._was_refused(version)
+        ]
         wanted = [(version, False) for version in missing]
         if self._shadow is not None and self._shadow.version.version != self.routes.shadow:
             self._end_shadow(self._shadow)
         if self._shadow is None and self.routes.shadow is not None and not self._was_refused(self.routes.shadow):
             wanted.append((self.routes.shadow, True))
-        if self.rollout is not None and (self.rollout.version, self.rollout.apart) not in wanted:
+        if self.rollout is not None and (self.rollout.version, self.rollout.as_shadow) not in wanted:
             self.rollout.stop()
         if wanted and self.rollout is None:
-            self._start(*wanted[0])
-        self._note()
-        for version in self._flip(missing, start):
-            self._leave(version)
-        self.changed()
+            self._start_rollout(*wanted[0])
+        self._publish_versions()
+        for version in self._swap_routing(missing, start):
+            self._drain(version)
+        self.on_change()
 
-    def _note(self) -> None:
-        self.versions = (*self._warm.values(), *self._leaving)
-        self.changed()
+    def _publish_versions(self) -> None:
+        self.versions = (*self._warm.values(), *self._draining)
+        self.on_change()
 
     def _end_shadow(self, shadow: Shadow) -> None:
         self._shadow = None
         shadow.close()
-        self._leave(shadow.version)
+        self._drain(shadow.version)
 
     def _was_refused(self, version: str) -> bool:
-        refused = self._refusals.get(version)
-        return refused is not None and refused.generation >= self.routes.asked_for(version)
+        refused = self._failed.get(version)
+        return refused is not None and refused.generation >= self.routes.last_named_in(version)
 
-    def _flip(self, missing: list[str], start: float) -> list[Version]:
-        """Put the next lineup in place; the versions that are not in it any more."""
-        before = self.lineup
+    def _swap_routing(self, missing: list[str], start: float) -> list[Version]:
+        """Replaces the routing; returns the versions that it no longer contains."""
+        before = self.routing
         aliases = {PRODUCTION: before.production} | {
             alias: RoutingTarget(self._warm[version], self.routes.generation) if version in self._warm else before.aliases[alias]
             for alias, version in self.routes.aliases.items()
-            if version in self._warm or alias in before.aliases  # What cannot answer yet leaves its place to the one before.
+            if version in self._warm or alias in before.aliases  # Until its new version is loaded, an alias keeps the old one.
         }
-        surplus = self._surplus({member.version.version for member in aliases.values()} | set(self.routes.named))
+        surplus = self._surplus({target.version.version for target in aliases.values()} | set(self.routes.serving_versions))
         versions = {version: RoutingTarget(loaded, self.routes.generation) for version, loaded in self._warm.items()}
-        unborn = [alias for alias, version in self.routes.aliases.items() if version in missing and alias not in aliases]
+        pending_aliases = [alias for alias, version in self.routes.aliases.items() if version in missing and alias not in aliases]
         after = aliases[PRODUCTION]
-        lineup = RoutingTable(after, aliases, versions, frozenset((*missing, *unborn)), self._draw(), self._shadow)
+        routing = Routing(after, aliases, versions, frozenset((*missing, *pending_aliases)), self._canary_split(), self._shadow)
         if after.version is before.production.version:
-            self.lineup = lineup
+            self.routing = routing
             return surplus
         failpoint("before-flip")
-        self.lineup = lineup
+        self.routing = routing
         failpoint("after-flip")
         took = (time.perf_counter() - start) * 1000
         logger.info(
@@ -176,97 +176,97 @@ class ServedModel:
         )
         return surplus
 
-    def _draw(self) -> CanarySplit | None:
+    def _canary_split(self) -> CanarySplit | None:
         canary = self.routes.canary
         if canary is None or canary.version not in self._warm:
             return None
         return CanarySplit(RoutingTarget(self._warm[canary.version], self.routes.generation), canary.share)
 
     def _surplus(self, named: set[str]) -> list[Version]:
-        """Take out of `_warm`, and return, what is neither named nor among the last that were."""
+        """Removes from `_warm`, and returns, retired versions and unnamed ones beyond the `keep_warm` newest."""
         new = [version for version in self._warm if version not in named and version not in self._unnamed]
         self._unnamed = [version for version in self._unnamed if version not in named] + new
         retired = [version for version in self._unnamed if version in self.routes.retired]
-        kept = [version for version in self._unnamed if version not in retired]
-        surplus = retired + kept[: max(0, len(kept) - self._loader.settings.keep_warm)]
+        warm = [version for version in self._unnamed if version not in retired]
+        surplus = retired + warm[: max(0, len(warm) - self._loader.settings.keep_warm)]
         self._unnamed = [version for version in self._unnamed if version not in surplus]
         return [self._warm.pop(version) for version in surplus]
 
-    def _start(self, version: str, apart: bool) -> None:
-        rollout = Rollout(version, self.routes.generation, apart)
-        threading.Thread(target=self._load, args=(rollout,), name=f"loading {self.name}", daemon=True).start()
+    def _start_rollout(self, version: str, as_shadow: bool) -> None:
+        rollout = Rollout(version, self.routes.generation, as_shadow)
+        threading.Thread(target=self._run_rollout, args=(rollout,), name=f"loading {self.name}", daemon=True).start()
         self.rollout = rollout
 
-    def _load(self, rollout: Rollout) -> None:
-        """Bring a version through the gates, first in a process of its own, then here."""
+    def _run_rollout(self, rollout: Rollout) -> None:
+        """Passes a version through the gates, first in a process of its own, then in this one."""
         loaded, error = None, None
         try:
-            loaded = self._through_the_gates(rollout)
+            loaded = self._pass_gates(rollout)
         except ModelError as caught:
             error = caught
-        except Exception as caught:  # Else the model would seem to be loading for ever.
-            logger.exception("%s: version %s cannot be tried", self.name, rollout.version)
-            error = ModelError(f"{type(caught).__name__} while it was tried; the server's log has the trace")
+        except Exception as caught:  # Any error must end the rollout.
+            logger.exception("%s: the rollout of version %s failed", self.name, rollout.version)
+            error = ModelError(f"{type(caught).__name__} in the rollout; the server's log has the trace")
             error.gate = rollout.gate or Gate.DIGEST
         with self._lock:
             start = time.perf_counter()
             self.rollout = None
             if loaded is not None:
-                self._take(rollout, loaded)
+                self._accept(rollout, loaded)
             elif error is not None and not rollout.stopped:
-                self._refuse(rollout, error)
-            self._settle(start)
+                self._record_refusal(rollout, error)
+            self._reconcile(start)
 
-    def _take(self, rollout: Rollout, loaded: Version) -> None:
-        """Have what was loaded, if it is still asked for."""
-        if rollout.apart and rollout.version == self.routes.shadow and not self._closed:
+    def _accept(self, rollout: Rollout, loaded: Version) -> None:
+        """Keeps a loaded version if the route table still names it."""
+        if rollout.as_shadow and rollout.version == self.routes.shadow and not self._closed:
             self._shadow = self._shadow_of(loaded)
-        elif not rollout.apart and rollout.version in self.routes.named and not self._closed:
+        elif not rollout.as_shadow and rollout.version in self.routes.serving_versions and not self._closed:
             self._warm[rollout.version] = loaded
         else:
-            self._leave(loaded)
+            self._drain(loaded)
 
     def _shadow_of(self, version: Version) -> Shadow:
         settings = self._loader.settings
         log = ShadowLog(folder_of(settings, self.name), version.version, settings.shadow_mb * 2**20)
         return Shadow(version, log, features=settings.shadow_features)
 
-    def _leave(self, version: Version) -> None:
-        self._leaving.append(version)
+    def _drain(self, version: Version) -> None:
+        self._draining.append(version)
         threading.Thread(target=self._close, args=(version,), name=f"closing {self.name}", daemon=True).start()
 
-    def _through_the_gates(self, rollout: Rollout) -> Version:
-        def tell(gate: Gate) -> None:
+    def _pass_gates(self, rollout: Rollout) -> Version:
+        def on_gate(gate: Gate) -> None:
             rollout.gate = gate
 
-        gates = Gates(f"model {self.name!r} version {rollout.version}", tell)
-        returns = self.routes.is_return(rollout.version)
-        trial = rollout.trial = self._loader.trial(rollout.version, tell, returns=returns)
+        gates = Gates(f"model {self.name!r} version {rollout.version}", on_gate)
+        returns = self.routes.was_rolled_back_to(rollout.version)
+        trial = rollout.trial = self._loader.trial(rollout.version, on_gate, returns=returns)
         if rollout.stopped:
             trial.stop()
         costs = trial.run()
         failpoint("tried")
-        loaded = self._loader.load(rollout.version, gates, costs, apart=rollout.apart)
+        loaded = self._loader.load(rollout.version, gates, costs, apart=rollout.as_shadow)
         failpoint("loaded")
-        self._proven.note(rollout.version)
+        self._gate_cache.add(rollout.version)
         return loaded
 
-    def _refuse(self, rollout: Rollout, error: ModelError) -> None:
-        refused = refusal(rollout.version, rollout.generation, error)
-        self._refusals[rollout.version] = self.refused = refused
-        stays = self.lineup.production.version.version
+    def _record_refusal(self, rollout: Rollout, error: ModelError) -> None:
+        refused = FailedRollout.of(rollout.version, rollout.generation, error)
+        self._failed[rollout.version] = self.last_refusal = refused
+        serving = self.routing.production.version.version
         logger.error(
-            "%s: version %s is refused at the gate %s: %s; version %s stays",
+            "%s: version %s is refused at the gate %s: %s; version %s answers on",
             self.name,
             refused.version,
             refused.gate,
             refused.reason,
-            stays,
+            serving,
         )
 
     def _close(self, version: Version) -> None:
         failpoint("before-close")
-        version.close(_UNTIL_ANSWERED, for_streams=True)
+        version.close(_DRAIN_SECONDS, for_streams=True)
         with self._lock:
-            self._leaving.remove(version)
-            self._note()
+            self._draining.remove(version)
+            self._publish_versions()

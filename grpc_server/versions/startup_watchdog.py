@@ -1,4 +1,4 @@
-"""A look at a start from outside the models that it loads: one that hangs holds up the event loop, and cannot be interrupted."""
+"""A thread that ends a start whose model hangs: Python code that holds the event loop cannot be interrupted from within."""
 
 import os
 import select
@@ -16,64 +16,64 @@ from grpc_server.workers.budget import Budget
 _STOPS = {signal.SIGTERM, signal.SIGINT}
 
 _HANDOVER_SECONDS = 1.0
-"""How much longer than this process the supervisor waits."""
+"""How much longer than this process the supervisor waits, in case the model never releases the GIL."""
 
-_OVER = 0
-"""The number of no signal."""
+_END = 0
+"""Byte that ends the thread; no signal has this number."""
 
 
 class StartupWatchdog:
-    """During a `with` block of the first thread, ends the process where a version takes too long at a gate, or it is told to stop.
+    """During a `with` block of the main thread, ends the process if a gate takes too long, or on SIGTERM or SIGINT.
 
-    Nothing is served yet, so there is nothing to tidy up. What lets no other thread run is left to the supervisor, if there is one.
+    The process exits at once, since it does not serve yet. A model that holds the GIL is left to the supervisor, if there is one.
     """
 
     def __init__(self, seconds: float, launcher: Launcher) -> None:
-        """`seconds` are for each gate; the launcher hears why the process ends."""
+        """`seconds` is the limit of each gate; the launcher gets the reason when the process ends."""
         self._seconds = seconds
         self._launcher = launcher
         self._limit: tuple[Budget, SetupError] | None = None
-        self._told, self._teller = socket.socketpair()
-        self._teller.setblocking(False)
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._receiver, self._sender = socket.socketpair()
+        self._sender.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name="startup-watchdog", daemon=True)
 
-    def at(self, place: str, gate: Gate | None) -> None:
-        """The version that `place` names has come to a gate, or is where something else limits its time."""
+    def on_gate(self, title: str, gate: Gate | None) -> None:
+        """Starts the limit of a gate for the version that `title` names; None if a trial limits its time."""
         if gate is None:
             self._limit = None
             self._launcher.release()
             return
-        late = f"{place} took longer than gate_seconds, {self._seconds:g} s, at the gate {gate}"
+        late = f"{title} took longer than gate_seconds, {self._seconds:g} s, at the gate {gate}"
         error = ModelMismatch(late, "raise it, or serve a version that answers")
         budget = Budget(os.getpid(), self._seconds)
         self._limit = budget, error
         self._launcher.entrust(error, budget.most + _HANDOVER_SECONDS)
 
     def __enter__(self) -> Self:
-        self._loops = signal.set_wakeup_fd(self._teller.fileno())  # Written to by whichever thread a signal meets.
+        self._loop_fd = signal.set_wakeup_fd(self._sender.fileno())  # Python writes the numbers of signals to it.
         self._thread.start()
         return self
 
     def __exit__(self, *_: Any) -> None:
-        signal.set_wakeup_fd(self._loops, warn_on_full_buffer=False)
-        self._teller.send(bytes([_OVER]))
+        signal.set_wakeup_fd(self._loop_fd, warn_on_full_buffer=False)
+        self._sender.send(bytes([_END]))
         self._thread.join()
         self._launcher.release()
-        self._told.close()
-        self._teller.close()
+        self._receiver.close()
+        self._sender.close()
 
     def _run(self) -> None:
         while True:
-            if not select.select([self._told], [], [], self._left())[0]:
+            if not select.select([self._receiver], [], [], self._left())[0]:
                 continue
-            told = self._told.recv(64)
-            if _STOPS.intersection(told):
+            received = self._receiver.recv(64)
+            if _STOPS.intersection(received):
                 os._exit(0)
-            if _OVER in told:
+            if _END in received:
                 return
 
     def _left(self) -> float:
-        """Until when there is nothing to do: a gate that comes meanwhile ends no earlier."""
+        """Seconds until the limit of the present gate; ends the process when they are over."""
         if self._limit is None:
             return self._seconds
         budget, error = self._limit

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from foretell.cli import app
 from foretell.mlflow.follow_setting import follow_settings
 from foretell_contract.errors import SetupError
-from grpc_server.store.alias_sync_state import AliasSyncStore
+from grpc_server.store.alias_sync_state import AliasSyncFile
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore
+from grpc_server.store.route_table_files import RouteTableFiles
 from tests.conftest import PROTOS
 from tests.foretell.serve.test_serve_command import children, until
 from tests.support.iris import CLASSES, COLUMNS, EXAMPLE
@@ -100,7 +100,7 @@ def test_production_goes_where_the_alias_goes(tmp_path: Path, registry: Register
     assert told.count("models:/petals/2 is refused: ") == 1  # Once, also after the restart.
     assert "Traceback" not in told
     repository = Repository(models)
-    history = [(change.what, change.after) for change in RouteStore(repository).read("iris").history]
+    history = [(change.what, change.after) for change in RouteTableFiles(repository).read("iris").history]
     first, refused_and_undone, then_by_hand = (
         [("promote", "1")],
         [("promote", "2"), ("rollback", "1")],
@@ -113,7 +113,7 @@ def test_production_goes_where_the_alias_goes(tmp_path: Path, registry: Register
 
 
 def _outcome(models: Path) -> str:
-    followed = AliasSyncStore(Repository(models), "iris").read()
+    followed = AliasSyncFile(Repository(models), "iris").read()
     return followed.outcome if followed else ""
 
 

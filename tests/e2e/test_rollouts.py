@@ -20,8 +20,8 @@ from foretell.versions.target import response_type
 from foretell_contract.contract import Contract
 from grpc_server.changes.convergence import Servers
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore
-from grpc_server.store.route_table import Routes
+from grpc_server.store.route_table import RouteTable
+from grpc_server.store.route_table_files import RouteTableFiles
 from tests.support.effort import THOROUGH, tries
 from tests.support.iris import EXAMPLE
 from tests.support.models import candidates
@@ -78,7 +78,7 @@ def load(running: Foretell, contract: Contract) -> Iterator[Load]:
             told.failures += [error for caller in callers if (error := caller.exception(60)) is not None]
 
 
-def followed(running: Foretell, routes: Routes) -> str:
+def followed(running: Foretell, routes: RouteTable) -> str:
     """How the server ends up with the last change."""
     servers = Servers(None, running.grpc, response_type())
     return servers.verdict("iris", routes.generation, routes.history[-1].after, lambda gate: None).outcome
@@ -88,7 +88,7 @@ def check(told: Load, root: Path) -> None:
     """No failure; each answer is that of the version it names, and that version was production in the generation it names."""
     assert told.failures == []
     production, by_generation = "1", {}
-    for step in RouteStore(Repository(root)).read("iris").history:
+    for step in RouteTableFiles(Repository(root)).read("iris").history:
         production = (step.after or production) if step.alias == "production" else production
         by_generation[step.generation] = production
     assert told.answers

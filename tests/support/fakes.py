@@ -22,7 +22,7 @@ from grpc_server.rows.outputs import Source, probability_source
 from grpc_server.runtimes.runtime import Classes
 from grpc_server.settings import ServerSettings
 from grpc_server.store.manifest import Manifest
-from grpc_server.store.route_table import Routes
+from grpc_server.store.route_table import RouteTable
 from grpc_server.versions.registry import Registry
 from grpc_server.versions.served_model import ServedModel
 from grpc_server.workers.cost import Cost, Placement
@@ -101,4 +101,4 @@ def hosting(contract: Contract, models: list[Model]) -> Registry:
     """A registry of models of one name, a service each."""
     admission, forks = Admission(), ForkServer("candidates")
     loader = Loader(models[0].name, contract, ServerSettings(models=Path("/nowhere")), admission, forks)
-    return Registry(contract, [ServedModel(loader, Version(models, contract.rules, admission), Routes())], admission, forks)
+    return Registry(contract, [ServedModel(loader, Version(models, contract.rules, admission), RouteTable())], admission, forks)

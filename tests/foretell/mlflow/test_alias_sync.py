@@ -20,9 +20,9 @@ from foretell.mlflow.mlflow_registry import MlflowRegistry
 from foretell.settings import ServeSettings
 from foretell.versions.target import response_type
 from foretell_contract.contract import Contract
-from grpc_server.store.alias_sync_state import AliasSyncStore
+from grpc_server.store.alias_sync_state import AliasSyncFile
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore
+from grpc_server.store.route_table_files import RouteTableFiles
 from grpc_server.versions.startup import open_served_model
 from tests.conftest import PROTOS
 from tests.support.iris import CLASSES, COLUMNS
@@ -89,13 +89,13 @@ def killed_at(place: str, root: Path) -> bool:
     return done.returncode == -signal.SIGKILL
 
 
-def served(models: Path, contract: Contract) -> str:
+def production_after_start(models: Path, contract: Contract) -> str:
     """The version that answers after a start."""
-    host = open_served_model(loader(models, contract))
+    served = open_served_model(loader(models, contract))
     try:
-        return host.lineup.production.version.version
+        return served.routing.production.version.version
     finally:
-        host.close(10)
+        served.close(10)
 
 
 @pytest.mark.timeout(300)
@@ -107,7 +107,7 @@ def test_an_alias_is_followed_once_whoever_dies_at_it(
     add_steady(models, 2)
     promote(models, "1")
     repository = Repository(models)
-    store, routes = AliasSyncStore(repository, "iris"), RouteStore(repository)
+    store, routes = AliasSyncFile(repository, "iris"), RouteTableFiles(repository)
 
     def stand() -> tuple[str, str | None, list[str | None]]:
         followed = store.read()
@@ -118,7 +118,7 @@ def test_an_alias_is_followed_once_whoever_dies_at_it(
     for place, version in zip(PLACES, ("1", "3"), strict=True):
         assert killed_at(place, tmp_path)
         assert stand() == ("started", "3", ["1", "3"][: int(version == "3") + 1])
-        assert served(models, contract) == version
+        assert production_after_start(models, contract) == version
 
     registry.register("pursued", good, "champion")
     pursuits, asked = [pursuit(tmp_path) for _ in range(2)], MlflowRegistry()

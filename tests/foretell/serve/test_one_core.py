@@ -10,7 +10,7 @@ import pytest
 
 from foretell_contract.contract import load_control
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore
+from grpc_server.store.route_table_files import RouteTableFiles
 from tests.foretell.versions.test_control import ask, command
 from tests.support.models.candidates import add_steady
 from tests.support.processes import foretell
@@ -38,7 +38,7 @@ def test_control_is_served_and_ends_with_the_server(tmp_path: Path, shell: str, 
         assert (changed.outcome, len(changed.servers)) == ("served", 1)
         refusal = command(tmp_path, "promote", "iris", "9", "--no-check")
         assert refusal.exit_code != 0
-        assert RouteStore(Repository(tmp_path)).read("iris").aliases == {"production": "1"}
+        assert RouteTableFiles(Repository(tmp_path)).read("iris").aliases == {"production": "1"}
         with grpc.insecure_channel(address) as channel:
             watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
             assert next(iter(watch)) == b"\x08\x01"

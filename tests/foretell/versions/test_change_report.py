@@ -13,8 +13,8 @@ from foretell.cli import app
 from foretell_contract.contract import Contract
 from foretell_contract.errors import SetupError
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import ROUTES, RouteStore
-from grpc_server.store.route_table import Routes
+from grpc_server.store.route_table import RouteTable
+from grpc_server.store.route_table_files import ROUTES, RouteTableFiles
 from tests.conftest import PROTOS
 from tests.foretell.versions.test_model_table import cells
 from tests.support.iris import EXAMPLE
@@ -46,8 +46,8 @@ class Command:
         return str(result.exception)
 
     @property
-    def routes(self) -> Routes:
-        return RouteStore(Repository(self.root)).read("iris")
+    def routes(self) -> RouteTable:
+        return RouteTableFiles(Repository(self.root)).read("iris")
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_the_history_is_told_with_the_last_change_first(alone: Command) -> None:
         ["2", "promote", "staging", "2"],
         ["1", "promote", "production", "2", "1", "first"],
     ]
-    assert Routes.model_validate_json(alone("history", "iris", "--json").stdout) == alone.routes
+    assert RouteTable.model_validate_json(alone("history", "iris", "--json").stdout) == alone.routes
 
 
 def test_the_models_on_disk_are_listed_with_their_aliases(alone: Command) -> None:
@@ -116,12 +116,18 @@ def test_the_models_on_disk_are_listed_with_their_aliases(alone: Command) -> Non
     [
         (("promote", "iris", "9"), "no version 9 of model 'iris' in MODELS; there are 1, 2"),
         (("promote", "rose", "1"), "no model 'rose' in MODELS: add one with `foretell add FILE --name rose`"),
-        (("promote", "iris", "1", "--alias", "A b", "--no-check"), "'A b' is no name for an alias: lower-case letters, digits"),
+        (
+            ("promote", "iris", "1", "--alias", "A b", "--no-check"),
+            "'A b' is no alias: write at most 64 lower-case letters",
+        ),
         (("canary", "iris", "1", "--share", "x"), "'x' is no share: write a number of percent, such as 5%"),
-        (("canary", "iris", "1", "--share", "101%", "--no-check"), "a canary's share is above 0 % and at most 100 %, not 101 %"),
+        (
+            ("canary", "iris", "1", "--share", "101%", "--no-check"),
+            "101 % is no share for a canary: write one above 0 % and up to 100 %",
+        ),
         (("canary", "iris", "1", "--share", "0"), "version 1 of iris is no canary"),
         (("canary", "iris", "9", "--share", "5%"), "no version 9 of model 'iris' in MODELS; there are 1, 2"),
-        (("rollback", "iris"), "production was never on another version that could serve again: there is nothing to go back to"),
+        (("rollback", "iris"), "production has no earlier version to roll back to: promote one instead"),
         (("rollback", "rose"), "no model 'rose' in MODELS"),
         (("retire", "iris", "9"), "no version 9 of model 'iris' in MODELS"),
         (("history", "rose"), "no model 'rose' in MODELS"),
@@ -135,7 +141,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(alone: Command, arguments: t
 
 def test_a_refusal_is_one_line_on_stderr(alone: Command) -> None:
     code, stderr = refused("foretell", "rollback", "iris", "--models", str(alone.root))
-    assert (code, stderr.count("\n"), stderr.startswith("foretell: production was never on")) == (2, 1, True)
+    assert (code, stderr.count("\n"), stderr.startswith("foretell: production has no earlier version")) == (2, 1, True)
 
 
 def test_a_running_server_follows_and_says_so(beside: Command) -> None:

@@ -22,7 +22,7 @@ from foretell_contract.contract import Contract, load_control
 from foretell_contract.errors import SetupError
 from grpc_server.changes import peers
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore
+from grpc_server.store.route_table_files import RouteTableFiles
 from tests.conftest import PROTOS
 from tests.foretell.serve.test_serve_command import alive, children, until
 from tests.support.models import candidates
@@ -109,14 +109,14 @@ def test_a_program_changes_what_answers_over_tcp_and_over_a_socket(served: Serve
 def test_what_cannot_be_is_refused_with_its_status_by_both_doors(
     served: Served, control: Contract, method: str, fields: dict[str, Any], code: grpc.StatusCode, status: int
 ) -> None:
-    before = RouteStore(Repository(served.root)).read("iris")
+    before = RouteTableFiles(Repository(served.root)).read("iris")
     with pytest.raises(grpc.RpcError) as refusal:
         ask(control, served.address, method, **fields)
     assert refusal.value.code() is code  # type: ignore[attr-defined]
     answer = served.http.post(f"/control/{method.lower()}", json=fields)
     assert (answer.status_code, list(answer.json())) == (status, ["detail"])
     assert answer.json()["detail"][0]["msg"] in refusal.value.details()  # type: ignore[attr-defined]
-    assert RouteStore(Repository(served.root)).read("iris") == before
+    assert RouteTableFiles(Repository(served.root)).read("iris") == before
 
 
 def test_a_program_hears_of_each_gate_on_the_way(served: Served, control: Contract) -> None:
@@ -144,7 +144,7 @@ def test_a_change_over_rest_is_waited_for_and_on_record(served: Served) -> None:
     )
     told = changed.raise_for_status().json()
     assert (told["outcome"], told["aliases"]["trial"], len(told["servers"])) == ("served", "2", 2)
-    assert told["generation"] == str(RouteStore(Repository(served.root)).read("iris").generation)
+    assert told["generation"] == str(RouteTableFiles(Repository(served.root)).read("iris").generation)
     history = served.http.post("/control/history", json={"name": "iris"}).json()
     assert {name: history["changes"][-1][name] for name in ("who", "what", "alias", "to")} == {
         "who": "ci (control)",

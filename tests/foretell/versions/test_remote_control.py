@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 from foretell.cli import app
 from foretell_contract.errors import SetupError
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore
-from grpc_server.store.route_table import Routes
+from grpc_server.store.route_table import RouteTable
+from grpc_server.store.route_table_files import RouteTableFiles
 from tests.foretell.serve.test_serve_command import children
 from tests.support.models import candidates
 from tests.support.models.candidates import add, add_steady, golden, promote
@@ -44,8 +44,8 @@ class Elsewhere:
         return ["--roots", f"{folder}/roots.pem", "--certificate", f"{folder}/ci.pem", "--key", f"{folder}/ci.key"]
 
     @property
-    def routes(self) -> Routes:
-        return RouteStore(Repository(self.root)).read("iris")
+    def routes(self) -> RouteTable:
+        return RouteTableFiles(Repository(self.root)).read("iris")
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_every_command_works_on_a_server_elsewhere(elsewhere: Elsewhere) -> None
     run("canary", "iris", "2", "--share", "5%", *there)
     run("shadow", "iris", "2", "--no-wait", *there)
     assert (elsewhere.routes.canary, elsewhere.routes.shadow) != (None, None)
-    assert Routes.model_validate_json(run("history", "iris", "--json", *there).stdout) == elsewhere.routes
+    assert RouteTable.model_validate_json(run("history", "iris", "--json", *there).stdout) == elsewhere.routes
     run("canary", "iris", "2", "--share", "0", *there)
     run("shadow", "iris", "2", "--end", *there)
     told = json.loads(run("rollback", "iris", "--json", *there).stdout)

@@ -14,7 +14,7 @@ from foretell_contract.contract import load
 from foretell_contract.errors import SetupError
 from grpc_server.checks.add_model import add_model
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import RouteStore
+from grpc_server.store.route_table_files import RouteTableFiles
 from tests.foretell_contract.diff.test_contract_revision import IRIS, TIGHTER, write
 from tests.support.iris import CLASSES, COLUMNS
 from tests.support.models.candidates import graph
@@ -37,7 +37,7 @@ class Served:
 
     @property
     def generation(self) -> int:
-        return RouteStore(Repository(self.root)).read("iris").generation
+        return RouteTableFiles(Repository(self.root)).read("iris").generation
 
 
 @contextmanager

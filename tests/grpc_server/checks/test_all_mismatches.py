@@ -220,6 +220,6 @@ def test_what_does_not_load_is_told_with_the_usual_fix(tmp_path: Path, bundle: B
 def test_libraries_of_another_version(tmp_path: Path, bundle: Bundle) -> None:
     manifest: Manifest = bundle.manifest.model_copy(update={"libraries": {"scikit-learn": "1.2.3"}})
     ((name, reason, fix),) = told(tmp_path, Bundle("test", "1", manifest, bundle.artifact, ()))
-    reason_of = f"{PLACE} was trained with scikit-learn 1.2.3, but {metadata.version('scikit-learn')} is to serve it"
+    reason_of = f"{PLACE} was trained with scikit-learn 1.2.3, but {metadata.version('scikit-learn')} is installed"
     assert (name, reason) == ("", reason_of)
-    assert fix == "pip install 'scikit-learn==1.2.3', train it again, or let it pass with --allow-version-skew"
+    assert fix == "pip install 'scikit-learn==1.2.3', train it again, or pass --allow-version-skew"

@@ -8,22 +8,22 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from grpc_server.errors import ChangeRefused
-from grpc_server.store.route_table import MOST_CHANGES, PRODUCTION, Author, Canary, Routes
+from grpc_server.store.route_table import MOST_CHANGES, PRODUCTION, Attribution, Canary, RouteTable
 from tests.support.effort import tries
 
-AUTHOR = Author("kim", "because", datetime(2026, 1, 2, tzinfo=UTC))
+AUTHOR = Attribution("kim", "because", datetime(2026, 1, 2, tzinfo=UTC))
 
 
-def promoted(*versions: str, routes: Routes | None = None) -> Routes:
-    routes = routes or Routes()
+def promoted(*versions: str, routes: RouteTable | None = None) -> RouteTable:
+    routes = routes or RouteTable()
     for version in versions:
         routes = routes.promote(version, PRODUCTION, AUTHOR)
     return routes
 
 
 def test_a_promotion_is_the_next_generation_and_on_record() -> None:
-    routes = Routes().promote("3", PRODUCTION, AUTHOR, before="2").promote("4", "staging", AUTHOR)
-    assert (routes.generation, routes.aliases, routes.named) == (2, {"production": "3", "staging": "4"}, ("3", "4"))
+    routes = RouteTable().promote("3", PRODUCTION, AUTHOR, before="2").promote("4", "staging", AUTHOR)
+    assert (routes.generation, routes.aliases, routes.serving_versions) == (2, {"production": "3", "staging": "4"}, ("3", "4"))
     assert routes.model_dump(mode="json")["history"][0] == {
         "generation": 1,
         "when": "2026-01-02T00:00:00Z",
@@ -35,7 +35,7 @@ def test_a_promotion_is_the_next_generation_and_on_record() -> None:
         "to": "3",
         "share": None,
     }
-    assert Routes.model_validate_json(routes.model_dump_json()) == routes
+    assert RouteTable.model_validate_json(routes.model_dump_json()) == routes
 
 
 def test_rollbacks_go_further_back_each_time_and_never_forward() -> None:
@@ -43,32 +43,32 @@ def test_rollbacks_go_further_back_each_time_and_never_forward() -> None:
     for expected in ("2", "1"):
         routes = routes.rollback(PRODUCTION, AUTHOR)
         assert routes.aliases[PRODUCTION] == expected
-    with pytest.raises(ChangeRefused, match="nothing to go back to"):
+    with pytest.raises(ChangeRefused, match="no earlier version to roll back to"):
         routes.rollback(PRODUCTION, AUTHOR)
     assert promoted("5", routes=routes).rollback(PRODUCTION, AUTHOR).aliases[PRODUCTION] == "1"
 
 
 def test_the_first_promotion_can_be_rolled_back_to_what_was_served_without_a_record() -> None:
-    routes = Routes().promote("3", PRODUCTION, AUTHOR, before="2").rollback(PRODUCTION, AUTHOR)
+    routes = RouteTable().promote("3", PRODUCTION, AUTHOR, before="2").rollback(PRODUCTION, AUTHOR)
     assert routes.aliases == {PRODUCTION: "2"}
 
 
 def test_a_second_promotion_of_the_same_version_asks_again_and_is_no_place_to_go_back_to() -> None:
     routes = promoted("1", "2", "2")
-    assert routes.asked_for("2") == 3
+    assert routes.last_named_in("2") == 3
     assert routes.rollback(PRODUCTION, AUTHOR).aliases[PRODUCTION] == "1"
 
 
 def test_aliases_are_rolled_back_each_on_its_own() -> None:
     routes = promoted("1", "2").promote("3", "staging", AUTHOR).promote("4", "staging", AUTHOR)
     assert routes.rollback("staging", AUTHOR).aliases == {PRODUCTION: "2", "staging": "3"}
-    with pytest.raises(ChangeRefused, match="shadowy was never on another version"):
+    with pytest.raises(ChangeRefused, match="shadowy has no earlier version"):
         routes.rollback("shadowy", AUTHOR)
 
 
 def test_a_retired_version_has_no_name_and_is_skipped_by_rollbacks_until_it_is_promoted_again() -> None:
     routes = promoted("1", "2", "3").promote("2", "staging", AUTHOR).with_canary("2", 0.5, AUTHOR).retire("2", AUTHOR)
-    assert (routes.named, routes.retired, routes.canary) == (("3",), ("2",), None)
+    assert (routes.serving_versions, routes.retired, routes.canary) == (("3",), ("2",), None)
     assert routes.rollback(PRODUCTION, AUTHOR).aliases == {PRODUCTION: "1"}
     assert promoted("2", routes=routes).retired == ()
 
@@ -83,7 +83,7 @@ def test_production_and_what_is_retired_already_cannot_be_retired() -> None:
 
 def test_a_canary_is_on_record_until_it_is_ended_or_becomes_production() -> None:
     routes = promoted("1").with_canary("2", 0.05, AUTHOR)
-    assert (routes.canary, routes.named, routes.asked_for("2")) == (Canary(version="2", share=0.05), ("1", "2"), 2)
+    assert (routes.canary, routes.serving_versions, routes.last_named_in("2")) == (Canary(version="2", share=0.05), ("1", "2"), 2)
     assert routes.promote("3", PRODUCTION, AUTHOR).canary == routes.canary
     assert routes.promote("2", "staging", AUTHOR).canary == routes.canary
     assert routes.promote("2", PRODUCTION, AUTHOR).canary is None
@@ -101,7 +101,7 @@ def test_a_canary_is_on_record_until_it_is_ended_or_becomes_production() -> None
 
 def test_a_shadow_is_on_record_until_it_is_ended_or_becomes_production() -> None:
     routes = promoted("1").with_shadow("2", AUTHOR)
-    assert (routes.shadow, routes.named, routes.asked_for("2")) == ("2", ("1",), 2)
+    assert (routes.shadow, routes.serving_versions, routes.last_named_in("2")) == ("2", ("1",), 2)
     assert routes.promote("2", PRODUCTION, AUTHOR).shadow is None
     assert routes.retire("2", AUTHOR).shadow is None
     ended = routes.without_shadow(AUTHOR)
@@ -132,7 +132,7 @@ def test_the_history_is_bounded_and_can_still_be_rolled_back() -> None:
 )
 def test_what_is_no_record_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        Routes.model_validate(promoted("1").model_dump() | change)
+        RouteTable.model_validate(promoted("1").model_dump() | change)
 
 
 STEPS = st.lists(
@@ -148,7 +148,7 @@ STEPS = st.lists(
 @settings(max_examples=tries(30, 2000), deadline=None)
 @given(STEPS)
 def test_whatever_is_done_names_are_kept_and_rollbacks_undo_promotions(steps: list[tuple[str, str, str]]) -> None:
-    routes = Routes()
+    routes = RouteTable()
     for what, version, alias in steps:
         before = routes
         try:
@@ -168,4 +168,4 @@ def test_whatever_is_done_names_are_kept_and_rollbacks_undo_promotions(steps: li
         assert routes.generation == before.generation + 1
         assert routes.history[:-1] == before.history
         assert not set(routes.aliases.values()) & set(routes.retired)
-        assert Routes.model_validate_json(routes.model_dump_json()) == routes
+        assert RouteTable.model_validate_json(routes.model_dump_json()) == routes

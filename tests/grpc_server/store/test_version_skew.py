@@ -22,12 +22,12 @@ from tests.support.iris import CLASSES, COLUMNS
 from tests.support.models import candidates
 from tests.support.models.candidates import promote
 from tests.support.processes import refused
-from tests.support.servers.served_models import follow, opened, served
+from tests.support.servers.served_models import opened, production_of, promote_and_settle
 
 HERE = version("scikit-learn")
 MAJOR, MINOR, *_ = HERE.split(".")
 PATCH = f"{MAJOR}.{MINOR}.99"
-FIX = r"was trained with scikit-learn 1\.2\.3, but \d\S* is to serve it: pip install 'scikit-learn==1\.2\.3', train it again"
+FIX = r"was trained with scikit-learn 1\.2\.3, but \d\S* is installed: pip install 'scikit-learn==1\.2\.3', train it again"
 X = np.random.default_rng(0).random((60, 4))
 MODEL = LogisticRegression().fit(X, np.array(CLASSES)[np.arange(60) % 3])
 OLD = {"libraries": {"scikit-learn": "1.2.3"}}
@@ -64,7 +64,7 @@ def test_a_patch_is_no_skew_and_anything_more_is(recorded: str | None, passes: b
         if passes:
             check_skew(format_name, libraries, "m", allowed=False)
         else:
-            with pytest.raises(ModelUnloadable, match=f"^m was trained with scikit-learn {recorded}, but {HERE} is to serve it"):
+            with pytest.raises(ModelUnloadable, match=f"^m was trained with scikit-learn {recorded}, but {HERE} is installed"):
                 check_skew(format_name, libraries, "m", allowed=False)
         check_skew(format_name, libraries, "m", allowed=True)
     check_skew("onnx", libraries, "m", allowed=False)
@@ -105,14 +105,14 @@ def test_a_promotion_is_refused_at_the_gate_and_production_answers_on(tmp_path: 
     promote(tmp_path, "1")
     skewed = candidates.add(tmp_path, candidates.Pickled(0.5), **OLD)
     for allowed in (False, True):
-        with opened(tmp_path, contract, allow_version_skew=allowed) as host:
-            follow(host, tmp_path, skewed)
+        with opened(tmp_path, contract, allow_version_skew=allowed) as served:
+            promote_and_settle(served, tmp_path, skewed)
             if allowed:
-                assert (host.refused, served(host)) == (None, skewed)
+                assert (served.last_refusal, production_of(served)) == (None, skewed)
             else:
-                assert host.refused is not None
-                assert (host.refused.version, host.refused.gate, served(host)) == (skewed, "load", "1")
-                assert "model 'iris' version 2 was trained with scikit-learn 1.2.3" in host.refused.reason
+                assert served.last_refusal is not None
+                assert (served.last_refusal.version, served.last_refusal.gate, production_of(served)) == (skewed, "load", "1")
+                assert "model 'iris' version 2 was trained with scikit-learn 1.2.3" in served.last_refusal.reason
 
 
 def test_a_start_is_refused_in_one_line_and_check_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

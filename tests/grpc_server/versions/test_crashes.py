@@ -11,7 +11,7 @@ import pytest
 
 from foretell_contract.contract import Contract
 from grpc_server.versions.startup import open_served_model
-from tests.grpc_server.store.test_route_store import WRITING
+from tests.grpc_server.store.test_route_table_files import WRITING
 from tests.support.models.candidates import add_steady, loader, promote
 from tests.support.processes import ROOT
 
@@ -22,9 +22,9 @@ from foretell_contract.contract import load
 from grpc_server.versions.startup import open_served_model
 from tests.support.models.candidates import loader, promote
 root = Path(sys.argv[1])
-host = open_served_model(loader(root, load(Path("protos")), keep_warm=0))
+served = open_served_model(loader(root, load(Path("protos")), keep_warm=0))
 promote(root, "2")
-host.look()
+served.refresh()
 threading.Event().wait(60)
 """
 
@@ -44,8 +44,8 @@ def test_what_was_written_is_served_wherever_the_server_was_killed(tmp_path: Pat
     environment = os.environ | {"FORETELL_FAILPOINT": place, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", ROLL_OUT, str(tmp_path)], env=environment, cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
-    host = open_served_model(loader(tmp_path, contract))
+    served = open_served_model(loader(tmp_path, contract))
     try:
-        assert (host.lineup.production.version.version, host.lineup.production.generation) == ("2", 2)
+        assert (served.routing.production.version.version, served.routing.production.generation) == ("2", 2)
     finally:
-        host.close(10)
+        served.close(10)

@@ -12,7 +12,7 @@ from grpc_server.errors import ModelError
 from tests.support.iris import CLASSES
 from tests.support.models import candidates
 from tests.support.models.candidates import add, add_steady, golden, loader, promote, rollback
-from tests.support.servers.served_models import follow, in_memory, opened, served, settled
+from tests.support.servers.served_models import opened, production_of, promote_and_settle, versions_in_memory, wait_until_settled
 
 FAULTS = {
     "wrong-width": (candidates.Narrow(0.5), {}, "contract", "has 3 columns, its manifest names 4"),
@@ -58,23 +58,23 @@ def test_whatever_a_version_does_at_a_gate_production_answers_on(
 ) -> None:
     add_steady(tmp_path, 1)
     promote(tmp_path, "1")
-    with opened(tmp_path, contract, gate_seconds=5 if "gate_seconds" in says else 30) as host, caplog.at_level(logging.ERROR):
-        follow(host, tmp_path, add(tmp_path, model, golden(0.4)))
-        assert host.refused is not None
-        assert (host.refused.version, host.refused.gate, host.refused.generation) == ("2", gate, 2)
-        assert says in host.refused.reason
+    with opened(tmp_path, contract, gate_seconds=5 if "gate_seconds" in says else 30) as served, caplog.at_level(logging.ERROR):
+        promote_and_settle(served, tmp_path, add(tmp_path, model, golden(0.4)))
+        assert served.last_refusal is not None
+        assert (served.last_refusal.version, served.last_refusal.gate, served.last_refusal.generation) == ("2", gate, 2)
+        assert says in served.last_refusal.reason
         assert f"version 2 is refused at the gate {gate}: " in caplog.text
-        assert (served(host), host.lineup.production.generation, in_memory(host)) == ("1", 1, ["1"])
+        assert (production_of(served), served.routing.production.generation, versions_in_memory(served)) == ("1", 1, ["1"])
 
 
 def test_a_file_that_was_altered_is_refused_by_its_digest(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
     (tmp_path / "iris/2/model.onnx").write_bytes(b"else")
-    with opened(tmp_path, contract) as host:
-        follow(host, tmp_path, "2")
-        assert host.refused is not None
-        assert host.refused.gate == "digest"
+    with opened(tmp_path, contract) as served:
+        promote_and_settle(served, tmp_path, "2")
+        assert served.last_refusal is not None
+        assert served.last_refusal.gate == "digest"
 
 
 def test_a_refused_version_is_tried_again_only_when_it_is_asked_for_again(tmp_path: Path, contract: Contract) -> None:
@@ -84,29 +84,29 @@ def test_a_refused_version_is_tried_again_only_when_it_is_asked_for_again(tmp_pa
     add(tmp_path, candidates.Steady(0.02))
     good = broken.read_bytes()
     broken.write_bytes(b"else")
-    with opened(tmp_path, contract) as host:
-        follow(host, tmp_path, "2")
+    with opened(tmp_path, contract) as served:
+        promote_and_settle(served, tmp_path, "2")
         broken.write_bytes(good)
         promote(tmp_path, "1", "staging")
-        host.look()
-        assert (host.rollout, served(host)) == (None, "1")
-        assert host.lineup.aliases["staging"].generation == 3
-        follow(host, tmp_path, "2")
-        assert (served(host), host.lineup.production.generation) == ("2", 4)
+        served.refresh()
+        assert (served.rollout, production_of(served)) == (None, "1")
+        assert served.routing.aliases["staging"].generation == 3
+        promote_and_settle(served, tmp_path, "2")
+        assert (production_of(served), served.routing.production.generation) == ("2", 4)
 
 
 def test_a_rollback_need_not_wait_for_a_version_that_hangs_at_a_gate(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
-    with opened(tmp_path, contract) as host:
-        follow(host, tmp_path, "2")
+    with opened(tmp_path, contract) as served:
+        promote_and_settle(served, tmp_path, "2")
         promote(tmp_path, add(tmp_path, candidates.Hanging(0.5)))
-        host.look()
-        assert host.rollout is not None
-        assert host.rollout.version == "3"
+        served.refresh()
+        assert served.rollout is not None
+        assert served.rollout.version == "3"
         rollback(tmp_path)
         rollback(tmp_path)
-        host.look()
-        assert served(host) == "1"
-        settled(host)
-        assert (host.refused, in_memory(host)) == (None, ["1", "2"])
+        served.refresh()
+        assert production_of(served) == "1"
+        wait_until_settled(served)
+        assert (served.last_refusal, versions_in_memory(served)) == (None, ["1", "2"])

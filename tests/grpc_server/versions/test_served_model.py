@@ -9,26 +9,26 @@ from pathlib import Path
 import pytest
 
 from foretell_contract.contract import Contract
-from grpc_server.errors import ChangeRefused, RecordUnreadable
+from grpc_server.errors import ChangeRefused, StateUnreadable
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_store import ROUTES, RouteStore
+from grpc_server.store.route_table_files import ROUTES, RouteTableFiles
 from grpc_server.versions.startup import open_served_model
 from tests.support.effort import tries
 from tests.support.models import candidates
 from tests.support.models.candidates import add, add_steady, loader, promote, rollback, until
-from tests.support.servers.served_models import follow, in_memory, opened, served, settled
+from tests.support.servers.served_models import opened, production_of, promote_and_settle, versions_in_memory, wait_until_settled
 
 
 def test_without_a_record_the_newest_version_answers_and_stays(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
-    with opened(tmp_path, contract) as host:
-        assert (served(host), host.lineup.production.generation) == ("2", 0)
+    with opened(tmp_path, contract) as served:
+        assert (production_of(served), served.routing.production.generation) == ("2", 0)
         add_steady(tmp_path, 1)
         promote(tmp_path, "1", "staging")
-        host.look()
-        assert host.lineup.loading == {"1", "staging"}
-        settled(host)
-        assert (served(host), sorted(host.lineup.aliases)) == ("2", ["production", "staging"])
+        served.refresh()
+        assert served.routing.loading == {"1", "staging"}
+        wait_until_settled(served)
+        assert (production_of(served), sorted(served.routing.aliases)) == ("2", ["production", "staging"])
 
 
 @pytest.mark.parametrize("placement", ["inline", "process"])
@@ -37,27 +37,27 @@ def test_a_promotion_answers_once_it_is_through_the_gates_and_a_rollback_at_once
 ) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
-    with opened(tmp_path, contract, placement=placement, workers="1") as host:
+    with opened(tmp_path, contract, placement=placement, workers="1") as served:
         promote(tmp_path, "2")
-        host.look()
-        assert served(host) == "1"
-        settled(host)
-        assert (served(host), host.lineup.production.generation, in_memory(host)) == ("2", 2, ["1", "2"])
+        served.refresh()
+        assert production_of(served) == "1"
+        wait_until_settled(served)
+        assert (production_of(served), served.routing.production.generation, versions_in_memory(served)) == ("2", 2, ["1", "2"])
         rollback(tmp_path)
-        host.look()
-        assert (served(host), host.lineup.production.generation, host.rollout) == ("1", 3, None)
+        served.refresh()
+        assert (production_of(served), served.routing.production.generation, served.rollout) == ("1", 3, None)
 
 
 def test_a_version_is_announced_before_the_first_call_can_reach_it(tmp_path: Path, contract: Contract) -> None:
     """Else its first rows would wait until somebody looks for rows again."""
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
-    with opened(tmp_path, contract, keep_warm=0) as host:
+    with opened(tmp_path, contract, keep_warm=0) as served:
         seen: list[tuple[str, list[str]]] = []
-        host.changed = lambda: seen.append((served(host), in_memory(host)))
+        served.on_change = lambda: seen.append((production_of(served), versions_in_memory(served)))
         promote(tmp_path, "2")
-        host.look()
-        until(host, lambda: in_memory(host) == ["2"])
+        served.refresh()
+        until(served, lambda: versions_in_memory(served) == ["2"])
         assert ("1", ["1", "2"]) in seen
         assert seen[-1] == ("2", ["2"])
 
@@ -65,54 +65,54 @@ def test_a_version_is_announced_before_the_first_call_can_reach_it(tmp_path: Pat
 def test_the_last_versions_are_kept_warm_and_those_before_are_closed(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 3)
     promote(tmp_path, "1")
-    with opened(tmp_path, contract, keep_warm=1) as host:
+    with opened(tmp_path, contract, keep_warm=1) as served:
         for version in "23":
-            follow(host, tmp_path, version)
-        until(host, lambda: len(host.versions) == 2)
-        assert in_memory(host) == sorted(host.lineup.versions) == ["2", "3"]
+            promote_and_settle(served, tmp_path, version)
+        until(served, lambda: len(served.versions) == 2)
+        assert versions_in_memory(served) == sorted(served.routing.versions) == ["2", "3"]
 
 
 def test_a_retired_version_is_not_kept(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
-    with opened(tmp_path, contract) as host:
-        follow(host, tmp_path, "2")
+    with opened(tmp_path, contract) as served:
+        promote_and_settle(served, tmp_path, "2")
         candidates.change(tmp_path, lambda routes: routes.retire("1", candidates.AUTHOR))
-        host.look()
-        until(host, lambda: in_memory(host) == ["2"])
+        served.refresh()
+        until(served, lambda: versions_in_memory(served) == ["2"])
 
 
 def test_a_record_that_cannot_be_read_leaves_what_is_served(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
-    with opened(tmp_path, contract) as host:
+    with opened(tmp_path, contract) as served:
         record = tmp_path / "iris" / ROUTES
         good = record.read_bytes()
         record.write_bytes(b"{}}")
-        host.look()
-        assert (served(host), host.trouble != "") == ("1", True)
+        served.refresh()
+        assert (production_of(served), served.read_error != "") == ("1", True)
         record.write_bytes(good)
-        host.look()
-        assert (served(host), host.trouble) == ("1", "")
+        served.refresh()
+        assert (production_of(served), served.read_error) == ("1", "")
     record.write_bytes(b"{}}")
-    with pytest.raises(RecordUnreadable, match=r"routes.json is no record of routes \(the file: Invalid JSON"):
+    with pytest.raises(StateUnreadable, match=r"routes.json is no route table \(the file: Invalid JSON"):
         open_served_model(loader(tmp_path, contract))
 
 
 def test_a_record_that_cannot_be_read_for_a_moment_is_followed_after_it(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
-    with opened(tmp_path, contract) as host:
+    with opened(tmp_path, contract) as served:
         promote(tmp_path, "2", "staging")
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
         try:
-            host.look()
+            served.refresh()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        assert host.trouble.endswith("routes.json cannot be read: Too many open files")
-        host.look()
-        assert (host.routes.generation, host.trouble) == (2, "")
+        assert served.read_error.endswith("routes.json cannot be read: Too many open files")
+        served.refresh()
+        assert (served.routes.generation, served.read_error) == (2, "")
 
 
 def test_a_record_restored_from_a_copy_asks_again_for_what_was_refused(tmp_path: Path, contract: Contract) -> None:
@@ -122,16 +122,16 @@ def test_a_record_restored_from_a_copy_asks_again_for_what_was_refused(tmp_path:
     copy = record.read_bytes()
     manifest = tmp_path / "iris" / "2" / "manifest.json"
     good = manifest.read_bytes()
-    with opened(tmp_path, contract) as host:
+    with opened(tmp_path, contract) as served:
         manifest.write_bytes(b"{}")
-        follow(host, tmp_path, "2")
-        assert (served(host), host.refused is not None) == ("1", True)
+        promote_and_settle(served, tmp_path, "2")
+        assert (production_of(served), served.last_refusal is not None) == ("1", True)
         manifest.write_bytes(good)
         record.write_bytes(copy)
-        host.look()
-        assert host.refused is None
-        follow(host, tmp_path, "2")
-        assert (served(host), host.lineup.production.generation) == ("2", 2)
+        served.refresh()
+        assert served.last_refusal is None
+        promote_and_settle(served, tmp_path, "2")
+        assert (production_of(served), served.routing.production.generation) == ("2", 2)
 
 
 STORMS, CHANGES = tries(8, 32), tries(3, 12)
@@ -139,7 +139,7 @@ STORMS, CHANGES = tries(8, 32), tries(3, 12)
 
 @pytest.mark.timeout(600)
 def test_a_storm_of_changes_ends_in_what_the_last_record_says(tmp_path: Path, contract: Contract) -> None:
-    """Threads add, promote, roll back and retire at random while the host follows; versions are loaded and closed all the time."""
+    """Threads add, promote, roll back and retire at random while the model is refreshed, loaded and closed all the time."""
     add_steady(tmp_path, 4)
     promote(tmp_path, "1")
 
@@ -161,20 +161,20 @@ def test_a_storm_of_changes_ends_in_what_the_last_record_says(tmp_path: Path, co
                 acknowledged.append(candidates.change(tmp_path, edit).generation)
 
     acknowledged: list[int] = []
-    with opened(tmp_path, contract) as host:
+    with opened(tmp_path, contract) as served:
         with ThreadPoolExecutor(STORMS) as pool:
             storms = [pool.submit(storm, seed) for seed in range(STORMS)]
             while not all(one.done() for one in storms):
-                host.look()
+                served.refresh()
         for one in storms:
             one.result()
-        routes = RouteStore(Repository(tmp_path)).read("iris")
+        routes = RouteTableFiles(Repository(tmp_path)).read("iris")
         assert sorted(acknowledged) == list(range(2, routes.generation + 1))
-        host.look()
-        until(host, lambda: host.rollout is None and len(host.versions) == len(host.lineup.versions))
-        assert {alias: member.version.version for alias, member in host.lineup.aliases.items()} == routes.aliases
-        canary = host.lineup.canary
-        assert (canary and canary.member.version.version) == (routes.canary and routes.canary.version)
-        assert set(routes.named) <= set(host.lineup.versions)
-        assert len(host.lineup.versions) <= len(routes.named) + host._loader.settings.keep_warm
-        assert host.refused is None
+        served.refresh()
+        until(served, lambda: served.rollout is None and len(served.versions) == len(served.routing.versions))
+        assert {alias: target.version.version for alias, target in served.routing.aliases.items()} == routes.aliases
+        canary = served.routing.canary
+        assert (canary and canary.target.version.version) == (routes.canary and routes.canary.version)
+        assert set(routes.serving_versions) <= set(served.routing.versions)
+        assert len(served.routing.versions) <= len(routes.serving_versions) + served._loader.settings.keep_warm
+        assert served.last_refusal is None

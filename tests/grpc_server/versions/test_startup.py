@@ -1,4 +1,4 @@
-"""The start of a host: it serves the newest version on record that gets through, and tries no other again."""
+"""The start of a served: it serves the newest version on record that gets through, and tries no other again."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ from grpc_server.errors import ModelError
 from grpc_server.versions.startup import open_served_model
 from tests.support.models import candidates
 from tests.support.models.candidates import add, add_steady, loader, promote
-from tests.support.servers.served_models import follow, opened, served
+from tests.support.servers.served_models import opened, production_of, promote_and_settle
 
 
 def test_a_start_that_must_refuse_production_serves_the_version_before(tmp_path: Path, contract: Contract) -> None:
@@ -19,10 +19,10 @@ def test_a_start_that_must_refuse_production_serves_the_version_before(tmp_path:
         promote(tmp_path, version)
     for version in "23":
         (tmp_path / "iris" / version / "model.onnx").write_bytes(b"else")
-    with opened(tmp_path, contract) as host:
-        assert served(host) == "1"
-        assert host.refused is not None
-        assert (host.refused.version, host.refused.gate) == ("3", "digest")
+    with opened(tmp_path, contract) as served:
+        assert production_of(served) == "1"
+        assert served.last_refusal is not None
+        assert (served.last_refusal.version, served.last_refusal.gate) == ("3", "digest")
     (tmp_path / "iris/1/model.onnx").write_bytes(b"else")
     with pytest.raises(ModelError, match=r"iris/3/model.onnx is not as it was added"):
         open_served_model(loader(tmp_path, contract))
@@ -33,10 +33,10 @@ def test_a_start_without_the_files_of_production_serves_the_version_before(tmp_p
     for version in "12":
         promote(tmp_path, version)
     shutil.rmtree(tmp_path / "iris" / "2")
-    with opened(tmp_path, contract) as host:
-        assert served(host) == "1"
-        assert host.refused is not None
-        assert (host.refused.version, host.refused.gate) == ("2", "digest")
+    with opened(tmp_path, contract) as served:
+        assert production_of(served) == "1"
+        assert served.last_refusal is not None
+        assert (served.last_refusal.version, served.last_refusal.gate) == ("2", "digest")
 
 
 @pytest.mark.parametrize(("kind", "gate"), [(candidates.Crashing, "contract"), (candidates.Hanging, "contract")])
@@ -47,10 +47,10 @@ def test_a_start_outlives_a_production_that_has_never_answered(
     add_steady(tmp_path, 1)
     promote(tmp_path, "1")
     promote(tmp_path, add(tmp_path, kind(0.5)))
-    with opened(tmp_path, contract, gate_seconds=2) as host:
-        assert served(host) == "1"
-        assert host.refused is not None
-        assert (host.refused.version, host.refused.gate) == ("2", gate)
+    with opened(tmp_path, contract, gate_seconds=2) as served:
+        assert production_of(served) == "1"
+        assert served.last_refusal is not None
+        assert (served.last_refusal.version, served.last_refusal.gate) == ("2", gate)
 
 
 def test_what_has_answered_is_not_tried_again_at_a_start(
@@ -58,15 +58,15 @@ def test_what_has_answered_is_not_tried_again_at_a_start(
 ) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
-    with opened(tmp_path, contract) as host:
-        follow(host, tmp_path, "2")
-        assert served(host) == "2"
+    with opened(tmp_path, contract) as served:
+        promote_and_settle(served, tmp_path, "2")
+        assert production_of(served) == "2"
     told = loader(tmp_path, contract)
     monkeypatch.setattr(told, "_forks", None)  # No process could be had.
-    host = open_served_model(told)
-    assert served(host) == "2"
-    host.close(10)
+    served = open_served_model(told)
+    assert production_of(served) == "2"
+    served.close(10)
     shutil.rmtree(tmp_path / "iris/2")
     assert add(tmp_path, candidates.Crashing(0.5)) == "2"  # It has the number, and has answered nothing.
-    with opened(tmp_path, contract) as host:
-        assert served(host) == "1"
+    with opened(tmp_path, contract) as served:
+        assert production_of(served) == "1"

@@ -47,20 +47,20 @@ async def asked(stub: Stub, **choice: str) -> tuple[float, str, str]:
 
 async def follows(stub: Stub, generation: int) -> None:
     """Until the server is at this generation, and nothing is being loaded."""
-    (host,) = stub.registry.hosts
+    (served,) = stub.registry.served_models
 
     def settled() -> bool:
-        with host.still():
-            return host.routes.generation == generation and host.rollout is None
+        with served.locked():
+            return served.routes.generation == generation and served.rollout is None
 
-    await asyncio.to_thread(until, host, settled)
+    await asyncio.to_thread(until, served, settled)
 
 
 NOBODY = (
     ((("model-version", "3"),), "no version '3' of iris answers; there is 1, 2"),
     ((("model-version", "x y"),), "no version 'x y' of iris answers; there is 1, 2"),
     ((("model-alias", "canary"),), "no alias 'canary' of iris answers; there is production, staging"),
-    ((("model-alias", "staging"), ("model-version", "1")), "alias staging of iris is version 2, not the one asked for"),
+    ((("model-alias", "staging"), ("model-version", "1")), "alias staging of iris is version 2, not 1: send one"),
 )
 
 
@@ -114,11 +114,11 @@ async def test_a_canary_answers_its_share_of_the_calls_that_choose_nothing(stage
 async def test_a_shadow_is_asked_what_production_was_and_answers_nobody(root: Path) -> None:
     other, slow = add(root, candidates.Steady(0.9)), add(root, candidates.Slow(0.01))
     async with serving(root, workers=1) as stub:
-        (host,) = stub.registry.hosts
+        (served,) = stub.registry.served_models
         for generation, version in enumerate((other, slow), 2):
             candidates.change(root, lambda routes, v=version: routes.with_shadow(v, candidates.AUTHOR))
             await follows(stub, generation)
-            shadow = host.lineup.shadow
+            shadow = served.routing.shadow
             assert shadow is not None
             assert shadow.version.version == version
             assert (await failure(asked(stub, model_version=version))).code() is grpc.StatusCode.NOT_FOUND
@@ -135,16 +135,16 @@ async def test_a_shadow_is_asked_what_production_was_and_answers_nobody(root: Pa
                 assert seen.left_out > 0
         candidates.change(root, lambda routes: routes.without_shadow(candidates.AUTHOR))
         await follows(stub, 4)
-        assert host.lineup.plain
-        await asyncio.to_thread(until, host, lambda: len(host.versions) == 1)
+        assert served.routing.production_only
+        await asyncio.to_thread(until, served, lambda: len(served.versions) == 1)
 
 
 async def test_a_version_that_is_on_its_way_is_unavailable_and_not_unknown(root: Path) -> None:
     async with serving(root) as stub:
         await follows(stub, 1)
         promote(root, add(root, candidates.Hanging(0.5)), "next")
-        (host,) = stub.registry.hosts
-        await asyncio.to_thread(until, host, lambda: host.rollout is not None)
+        (served,) = stub.registry.served_models
+        await asyncio.to_thread(until, served, lambda: served.rollout is not None)
         for choice in ({"model_version": "3"}, {"model_alias": "next"}):
             error = await failure(asked(stub, **choice))
             assert (error.code(), info(error).reason) == (grpc.StatusCode.UNAVAILABLE, "VERSION_LOADING")
@@ -154,7 +154,7 @@ async def test_a_version_that_is_on_its_way_is_unavailable_and_not_unknown(root:
 async def test_a_stream_keeps_its_version_and_the_version_stays_for_it(root: Path) -> None:
     async with serving(root, keep_warm=0) as stub:
         await follows(stub, 1)
-        (host,) = stub.registry.hosts
+        (served,) = stub.registry.served_models
         stream = stub.predict_stream()
         await stream.write(stub.features(**EXAMPLE))
         assert (await stream.read()).setosa_probability == 0.01
@@ -164,10 +164,10 @@ async def test_a_stream_keeps_its_version_and_the_version_stays_for_it(root: Pat
         assert (await failure(asked(stub, model_version="1"))).code() is grpc.StatusCode.NOT_FOUND
         await stream.write(stub.features(**EXAMPLE))
         assert (await stream.read()).setosa_probability == 0.01
-        assert "1" in {version.version for version in host.versions}
+        assert "1" in {version.version for version in served.versions}
         await stream.done_writing()
         assert await stream.read() is grpc.aio.EOF
-        await asyncio.to_thread(until, host, lambda: len(host.versions) == 1)
+        await asyncio.to_thread(until, served, lambda: len(served.versions) == 1)
         assert (await stream.code()) is grpc.StatusCode.OK
         assert dict(await stream.trailing_metadata())["model-version"] == "1"
 
@@ -176,15 +176,15 @@ async def test_a_stream_keeps_its_version_and_the_version_stays_for_it(root: Pat
 async def test_a_stream_that_is_cancelled_lets_its_version_go(root: Path) -> None:
     async with serving(root, keep_warm=0) as stub:
         await follows(stub, 1)
-        (host,) = stub.registry.hosts
+        (served,) = stub.registry.served_models
         stream = stub.predict_stream()
         await stream.write(stub.features(**EXAMPLE))
         await stream.read()
         promote(root, "2")
         await follows(stub, 2)
-        assert len(host.versions) == 2
+        assert len(served.versions) == 2
         stream.cancel()
-        await asyncio.to_thread(until, host, lambda: len(host.versions) == 1)
+        await asyncio.to_thread(until, served, lambda: len(served.versions) == 1)
 
 
 async def test_a_model_that_runs_in_processes_takes_the_place_of_one_in_line(root: Path) -> None:

@@ -23,13 +23,13 @@ from grpc_server.versions.served_model import ServedModel
 from grpc_server.loading.loader import Loader
 from grpc_server.store.manifest import GOLDEN, Manifest
 from grpc_server.store.repository import Repository, sha256
-from grpc_server.store.route_store import RouteStore
-from grpc_server.store.route_table import PRODUCTION, Author, Routes
+from grpc_server.store.route_table_files import RouteTableFiles
+from grpc_server.store.route_table import PRODUCTION, Attribution, RouteTable
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.settings import ServerSettings
 from tests.support.iris import CLASSES, COLUMNS, EXAMPLE
 
-AUTHOR = Author("kim", "a test", datetime(2026, 1, 2, tzinfo=UTC))
+AUTHOR = Attribution("kim", "a test", datetime(2026, 1, 2, tzinfo=UTC))
 
 FORKS = ForkServer("candidates")
 """Shared by all: it ends with the tests."""
@@ -172,15 +172,15 @@ def add_steady(root: Path, count: int) -> None:
         add(root, Steady(number / 100), golden(number / 100))
 
 
-def change(root: Path, edit: Callable[[Routes], Routes]) -> Routes:
-    return RouteStore(Repository(root)).change("iris", edit)
+def change(root: Path, edit: Callable[[RouteTable], RouteTable]) -> RouteTable:
+    return RouteTableFiles(Repository(root)).change("iris", edit)
 
 
-def promote(root: Path, version: str, alias: str = PRODUCTION) -> Routes:
+def promote(root: Path, version: str, alias: str = PRODUCTION) -> RouteTable:
     return change(root, lambda routes: routes.promote(version, alias, AUTHOR))
 
 
-def rollback(root: Path) -> Routes:
+def rollback(root: Path) -> RouteTable:
     return change(root, lambda routes: routes.rollback(PRODUCTION, AUTHOR))
 
 
@@ -189,23 +189,23 @@ def loader(root: Path, contract: Contract, **settings: Any) -> Loader:
     return Loader("iris", contract, ServerSettings(models=root, protos=protos, **settings), Admission(), FORKS)
 
 
-def until(host: ServedModel, condition: Callable[[], bool]) -> None:
-    """Wait for a change of the host after which `condition` holds. It never sees the host in the midst of one."""
+def until(served: ServedModel, condition: Callable[[], bool]) -> None:
+    """Waits for a change of the served model after which `condition`, called under its lock, is true."""
     event = threading.Event()
-    before = host.changed
+    before = served.on_change
 
     def changed() -> None:
         before()
         event.set()
 
     def holds() -> bool:
-        with host.still():
+        with served.locked():
             return condition()
 
-    host.changed = changed
+    served.on_change = changed
     try:
         while not holds():
-            assert event.wait(60), f"{host.rollout} {host.refused}"
+            assert event.wait(60), f"{served.rollout} {served.last_refusal}"
             event.clear()
     finally:
-        host.changed = before
+        served.on_change = before

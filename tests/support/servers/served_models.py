@@ -1,4 +1,4 @@
-"""A host that follows the record of an iris model, and what a test sees of it."""
+"""A served that follows the record of an iris model, and what a test sees of it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,28 +13,28 @@ from tests.support.models.candidates import loader, promote, until
 
 @contextmanager
 def opened(root: Path, contract: Contract, **settings: Any) -> Iterator[ServedModel]:
-    host = open_served_model(loader(root, contract, **settings))
-    host.look()
+    served = open_served_model(loader(root, contract, **settings))
+    served.refresh()
     try:
-        yield host
+        yield served
     finally:
-        host.close(10)
+        served.close(10)
 
 
-def served(host: ServedModel) -> str:
-    return host.lineup.production.version.version
+def production_of(served: ServedModel) -> str:
+    return served.routing.production.version.version
 
 
-def in_memory(host: ServedModel) -> list[str]:
-    return sorted(version.version for version in host.versions)
+def versions_in_memory(served: ServedModel) -> list[str]:
+    return sorted(version.version for version in served.versions)
 
 
-def settled(host: ServedModel) -> None:
-    until(host, lambda: host.rollout is None)
+def wait_until_settled(served: ServedModel) -> None:
+    until(served, lambda: served.rollout is None)
 
 
-def follow(host: ServedModel, root: Path, version: str) -> None:
+def promote_and_settle(served: ServedModel, root: Path, version: str) -> None:
     """Promote a version, and wait until it is through the gates, or refused."""
     promote(root, version)
-    host.look()
-    settled(host)
+    served.refresh()
+    wait_until_settled(served)

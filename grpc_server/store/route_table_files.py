@@ -1,4 +1,4 @@
-"""The records on disk: read by every server, changed by one writer at a time."""
+"""Reads and changes the route tables on disk: many readers, one writer at a time."""
 
 import fcntl
 import os
@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 from pydantic import ValidationError
 
-from grpc_server.errors import ChangeRefused, GenerationMoved, RecordUnreadable, Unwritable
+from grpc_server.errors import ChangeRefused, GenerationConflict, StateUnreadable, Unwritable
 from grpc_server.store import durable
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_table import Routes
+from grpc_server.store.route_table import RouteTable
 
 ROUTES = "routes.json"
 _LOCK = ".routes.lock"
@@ -20,50 +20,52 @@ _LOCK = ".routes.lock"
 Stamp: TypeAlias = tuple[int, int, int] | None
 
 
-class RouteStore:
+class RouteTableFiles:
     """`routes.json` of each model of a repository. Safe for several processes; a write is durable before it returns."""
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    def read(self, name: str) -> Routes:
-        """The record of a model; generation 0 where it has none. Raises RecordUnreadable for a file that is no record."""
+    def read(self, name: str) -> RouteTable:
+        """The route table of a model; generation 0 without a file. Raises StateUnreadable for an invalid file."""
         path = self._path(name)
         try:
-            return Routes.model_validate_json(path.read_bytes())
+            return RouteTable.model_validate_json(path.read_bytes())
         except FileNotFoundError:
-            return Routes()
+            return RouteTable()
         except OSError as error:
-            raise RecordUnreadable(f"{path} cannot be read: {error.strerror}") from None
+            raise StateUnreadable(f"{path} cannot be read: {error.strerror}") from None
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the file"
-            raise RecordUnreadable(f"{path} is no record of routes ({place}: {first['msg']}): restore it from a copy") from None
+            location = ".".join(map(str, first["loc"])) or "the file"
+            raise StateUnreadable(f"{path} is no route table ({location}: {first['msg']}): restore it from a copy") from None
 
     def stamp(self, name: str) -> Stamp:
-        """Something that is another whenever the record is; None where there is none. Costs one look at the folder."""
+        """A value that differs after each change of the file; None without a file. Costs one `stat`."""
         try:
             status = os.stat(self._path(name))
         except OSError:
             return None
         return status.st_mtime_ns, status.st_ino, status.st_size
 
-    def change(self, name: str, edit: Callable[[Routes], Routes]) -> Routes:
-        """Replace the record by what `edit` makes of it; the new one, durable.
+    def change(self, name: str, edit: Callable[[RouteTable], RouteTable]) -> RouteTable:
+        """Replaces the route table by `edit` of it and returns the new one, durable.
 
-        Nobody else writes meanwhile, so that `edit` sees what it replaces. Raises what `edit` raises, or ModelError where the
-        record cannot be read or written; it is then as before.
+        Holds the writers' lock meanwhile. Raises what `edit` raises, or ModelError if the file cannot be read or written; the file
+        is then unchanged.
         """
         with self._locked(name):
             before = self.read(name)
             after = edit(before)
             if after.generation != before.generation + 1:
-                raise GenerationMoved(f"the record of {name} is at generation {before.generation}, not {after.generation - 1}")
+                raise GenerationConflict(
+                    f"the route table of {name} is at generation {before.generation}, not {after.generation - 1}: read it again"
+                )
             durable.replace(self._path(name), after.model_dump_json(indent=2).encode() + b"\n")
             return after
 
-    def replace(self, name: str, routes: Routes) -> None:
-        """Compare and set: write `routes` where its predecessor is still the record. Raises GenerationMoved, or as `change`."""
+    def replace(self, name: str, routes: RouteTable) -> None:
+        """Compare and set: writes `routes` if the file holds the generation before. Raises GenerationConflict, or as `change`."""
         self.change(name, lambda _before: routes)
 
     def _path(self, name: str) -> Path:
@@ -77,6 +79,6 @@ class RouteStore:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         except FileNotFoundError:
-            raise ChangeRefused(f"there is no model {name!r} in {self._repository.root}") from None
+            raise ChangeRefused(f"there is no model {name!r} in {self._repository.root}: add one first") from None
         except OSError as error:
             raise Unwritable(f"cannot write to {folder}: {error.strerror}") from None
