@@ -76,6 +76,10 @@ tools:
 test: .venv/dev.stamp tools ## Set up, then run all tests.
 	@PATH="$(TOOLS):$$PATH" $(PYTEST) $(ARGS)
 
+.PHONY: test-fast
+test-fast: .venv/dev.stamp ## Run the tests that are not marked slow, in about a minute.
+	@$(PYTEST) -m "not slow" $(ARGS)
+
 .PHONY: h2load
 h2load:
 	@if ! command -v h2load >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
@@ -148,6 +152,11 @@ audit: .venv/dev.stamp ## Look for known vulnerabilities in the pinned packages;
 .PHONY: docs
 docs: .venv/dev.stamp tools ## Run every block of the README and the docs.
 	@PATH="$(TOOLS):$$PATH" $(PYTEST) tests/docs $(ARGS)
+
+.PHONY: wheels
+wheels: .venv/dev.stamp ## Build the wheels of Foretell and its client into dist/.
+	@$(BIN)/hatchling build -t wheel -d $(CURDIR)/dist
+	@cd clients/python && $(CURDIR)/$(BIN)/hatchling build -t wheel -d $(CURDIR)/dist
 
 .PHONY: clean
 clean: ## Remove what the other targets made, trained models included.

@@ -1,6 +1,7 @@
 """A trained iris model, and the whole of Foretell running on free ports: once a test session each."""
 
 import runpy
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,33 +19,14 @@ settings.load_profile("each run")
 ROOT = Path(__file__).parents[1]
 PROTOS = ROOT / "protos"
 
-LONGEST = (
-    "docs/test_pages.py",
-    "deployment/test_containers.py",
-    "clients/test_stubs.py",
-    "e2e/test_openapi.py",
-    "foretell/init/test_init_command.py",
-    "foretell/init/test_update_contract.py",
-    "foretell/serve/test_serve_command.py",
-    "foretell/serve/test_processes.py",
-    "e2e/test_following.py",
-    "grpc_server/versions/test_version_choice.py",
-    "e2e/test_rollouts.py",
-    "foretell/mlflow/test_alias_sync.py",
-    "foretell/versions/test_change_report.py",
-    "foretell/versions/test_remote_control.py",
-    "e2e/test_services.py",
-    "grpc_server/versions/test_gates.py",
-    "foretell/init/test_first_answer.py",
-    "foretell/testing/test_faults_found.py",
-)
-"""Modules that take longest, in that order: begun last, one would keep a single process busy after all others have ended."""
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the longest modules to the front."""
-    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path, len(places)))
+    """Sort modules with slow tests to the front, those with the most slow tests first.
+
+    pytest-xdist hands out modules in this order (`--no-loadscope-reorder`): begun last, a slow one would run alone.
+    """
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session")
