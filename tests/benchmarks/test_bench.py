@@ -19,6 +19,8 @@ from benchmarks.rounds import ALONE, Measured, Result, Stage
 from benchmarks.servers import IRIS, MIXED, ONE_PROCESS, POST, SERVERS, Server
 from benchmarks.workloads import ONNX, stored
 
+pytestmark = pytest.mark.slow
+
 NAMED = {server.name: server for server in SERVERS}
 GRPC, ECHO = NAMED["foretell gRPC"], NAMED["bare uvicorn"]
 ONE, PROBED = Load("iris", 1, 1), Load("iris", 1, 1, probed=True)

@@ -12,6 +12,8 @@ from benchmarks.rollouts.cases import CANDIDATES, CASES, FRESH, SHADOW, SWAPS, F
 from benchmarks.rollouts.page import page
 from grpc_server.checks.gates import Gate
 
+pytestmark = pytest.mark.slow
+
 
 def made(case: str, p99: float, quiet: float, what: str = "", number: int = 0) -> Measured:
     return Measured(case, what, number, 1.0, p99, 1.0, quiet, 100, took=2.0)

@@ -15,6 +15,8 @@ from foretell_client.channel import OPTIONS, SERVICE_CONFIG
 from foretell_client.stubs.iris.v1.iris_pb2 import Response
 from tests.clients.conftest import ANSWER, FLOWER, Flaky, serving
 
+pytestmark = pytest.mark.slow
+
 Call = Callable[[str], Response]
 
 

@@ -11,6 +11,8 @@ from foretell_client import AsyncIrisClient, Features, InvalidFeatures, IrisClie
 from tests.clients.conftest import BAD, FLOWER
 from tests.support.processes import Foretell
 
+pytestmark = pytest.mark.slow
+
 VIRGINICA = 0.9653
 TOO_LARGE = "must be greater than or equal to 0 and less than or equal to 1"
 

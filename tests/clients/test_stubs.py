@@ -13,6 +13,8 @@ from clients import generate
 from foretell_client.stubs.iris.v1 import iris_pb2
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.slow
+
 STUBS = ROOT / "clients/python/foretell_client/stubs"
 
 

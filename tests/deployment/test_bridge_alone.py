@@ -13,6 +13,8 @@ from tests.support.deployment.containers import announced
 from tests.support.iris import EXAMPLE
 from tests.support.processes import ROOT, grpc_server
 
+pytestmark = pytest.mark.slow
+
 NOWHERE = ("joblib", "pandas", "scipy", "sklearn", "skops")
 SITE = f"""
 import sys

@@ -13,6 +13,8 @@ from tests.support.deployment.containers import Place, Running, Walled, healthch
 from tests.support.deployment.images import SERVICES, container
 from tests.support.iris import EXAMPLE
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def both(place: Place) -> Iterator[tuple[Running, Running]]:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.slow
+
 PACKAGES = {"foretell", "foretell_contract", "foretell_lifecycle", "grpc_server", "rest_bridge"}
 
 COMPILE = """

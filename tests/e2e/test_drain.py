@@ -16,6 +16,8 @@ from foretell_contract.contract import Contract
 from tests.support.iris import EXAMPLE
 from tests.support.processes import LAYOUTS, foretell
 
+pytestmark = pytest.mark.slow
+
 CALLERS = 8
 WARM = 200
 """Answers that have come in before the signal is sent."""

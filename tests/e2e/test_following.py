@@ -23,6 +23,8 @@ from tests.support.iris import CLASSES, COLUMNS, EXAMPLE
 from tests.support.mlflow_registries import Registered, registry
 from tests.support.processes import NO_TLS, Foretell, foretell, refused
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["registry"]
 
 ADDRESS = "iris=models:/petals@champion"

@@ -15,6 +15,8 @@ from tests.support.iris import COLUMNS, EXAMPLE
 from tests.support.processes import Foretell
 from tests.support.servers.clients import Clients
 
+pytestmark = pytest.mark.slow
+
 SEED = 20_261_123
 MESSAGES, BODIES = tries(1_600, 20_000), tries(250, 1_000)
 

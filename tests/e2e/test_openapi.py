@@ -18,6 +18,8 @@ from tests.support.models.candidates import add_steady
 from tests.support.processes import Foretell, foretell
 from tests.support.servers.clients import Clients
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 # A deadline of a microsecond, which the document allows, is rightly answered with 504.
 [checks.not_a_server_error]

@@ -17,6 +17,8 @@ from tests.support.effort import tries
 from tests.support.iris import CLASSES, COLUMNS
 from tests.support.servers.clients import Clients, Row
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def estimator(trained: Path) -> Any:

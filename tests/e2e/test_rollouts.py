@@ -28,6 +28,8 @@ from tests.support.models import candidates
 from tests.support.models.candidates import AUTHOR, add, add_steady, change, golden, promote, rollback
 from tests.support.processes import NO_TLS, Foretell, foretell, grpc_server
 
+pytestmark = pytest.mark.slow
+
 GRPC_CALLERS, REST_CALLERS = (8, 4) if THOROUGH else (2, 1)
 PAUSE = 0 if THOROUGH else 0.001
 """Seconds between two calls of a caller, who would otherwise keep the machine from loading versions."""

@@ -23,6 +23,8 @@ from tests.conftest import PROTOS, ROOT
 from tests.support.iris import COLUMNS
 from tests.support.processes import ANY_PORT, Foretell, foretell, refused_here
 
+pytestmark = pytest.mark.slow
+
 CENTIMETRES = tuple(f"{column}_cm" for column in COLUMNS)
 SERVING, UNKNOWN = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 

@@ -16,6 +16,8 @@ from tests.support.models.estimators import CASES, Case
 from tests.support.servers.estimator_answers import assert_close
 from tests.support.servers.many_models import BridgedServer, as_document, served
 
+pytestmark = pytest.mark.slow
+
 CONVERTED = {
     "logistic": "onnx",
     "forest": "onnx",
