@@ -18,7 +18,7 @@ from tests.support.servers.estimator_answers import assert_answers, assert_close
 from tests.support.servers.grpc_in_process import violations
 from tests.support.servers.many_models import BridgedServer, served
 
-pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # As the server says it.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:X does not have valid feature names")]  # As the server says it.
 
 HEAD = """
 syntax = "proto3";
