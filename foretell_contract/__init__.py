@@ -1,4 +1,4 @@
-"""Reading a contract: services, rules, examples and docs out of `.proto` files.
+"""Contracts: reads services, rules, examples and docs from `.proto` files, checks them and compares them.
 
-Knows nothing of servers, HTTP or models. From the top down: lint, diff, `contract`, `service`, examples, rows, rules, source.
+May import nothing else of Foretell. Rooms from the top down: lint, diff, examples and rows, rules, source.
 """

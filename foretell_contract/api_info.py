@@ -1,4 +1,4 @@
-"""What the docs page says about the contracts as a whole."""
+"""Title, version and contact of contracts, for the OpenAPI document and the docs page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,34 +11,34 @@ _MOST_TITLES = 3
 
 @dataclass(frozen=True, slots=True)
 class ApiInfo:
-    """What one contract says of itself, or several together."""
+    """The `info` of one contract, or of several that are served together."""
 
     title: str
     version: str
     contact: dict[str, str]
-    """Some of name, url and email; empty where the contract names nobody."""
+    """Any of name, url and email; empty if the contract gives none."""
     description: str
     """Markdown: the comment at the top of the file."""
 
 
 def read_api_info(file: Any, options: CustomOptions, comment: str) -> ApiInfo:
-    """What a file says in `foretell.v1.api`; without it, its package is the title."""
-    said = options.get(file, "foretell.v1.api")
-    if said is None:
+    """The `foretell.v1.api` option of a file; a file without it is titled by its package."""
+    api = options.get(file, "foretell.v1.api")
+    if api is None:
         return ApiInfo(file.package, "", {}, comment)
-    return ApiInfo(said.title, said.version, {field.name: value for field, value in said.contact.ListFields()}, comment)
+    return ApiInfo(api.title, api.version, {field.name: value for field, value in api.contact.ListFields()}, comment)
 
 
-def merged(apis: Sequence[ApiInfo]) -> ApiInfo:
-    """One that speaks for all: a chapter for each, and what they all say alike."""
-    if len(apis) == 1:
-        return apis[0]
-    first, *others = apis
+def merged(infos: Sequence[ApiInfo]) -> ApiInfo:
+    """One info for all: all titles and versions, a chapter of description for each, and the contact if they share one."""
+    if len(infos) == 1:
+        return infos[0]
+    first, *others = infos
     return ApiInfo(
-        title=_listed(list(dict.fromkeys(api.title for api in apis))),
-        version=", ".join(sorted({api.version for api in apis if api.version})),
-        contact=first.contact if all(api.contact == first.contact for api in others) else {},
-        description="\n\n".join(f"# {api.title} {api.version}".rstrip() + f"\n\n{api.description}" for api in apis),
+        title=_listed(list(dict.fromkeys(info.title for info in infos))),
+        version=", ".join(sorted({info.version for info in infos if info.version})),
+        contact=first.contact if all(info.contact == first.contact for info in others) else {},
+        description="\n\n".join(f"# {info.title} {info.version}".rstrip() + f"\n\n{info.description}" for info in infos),
     )
 
 

@@ -1,4 +1,4 @@
-"""A loaded contract: everything that the servers, the bridge and the docs read."""
+"""Loads contracts from `.proto` files or descriptor sets, for the server, the bridge, the commands and the docs."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -30,30 +30,30 @@ from foretell_contract.source.compiler import (
 )
 
 MODEL_SERVICE = "foretell.v1.ModelService"
-"""The service by which a server tells which models it hosts; part of every loaded contract."""
+"""The service that lists the models of a server. Every loaded contract knows it."""
 
 LIST_MODELS_RESPONSE = "foretell.v1.ListModelsResponse"
 """The message with which that service replies."""
 
 CONTROL_SERVICE = "foretell.v1.ControlService"
-"""The service by which programs change what answers."""
+"""The service that adds versions and moves aliases."""
 
 CONTROL = "foretell/v1/control.proto"
 
-IMAGES = {".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"}
+_IMAGE_SUFFIXES = {".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"}
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
     """The contracts of one folder, in a descriptor pool of their own.
 
-    Two loaded contracts never see each other's messages or rules. Immutable; safe to read from any thread.
+    Two loaded contracts never share messages or rules, even of one name. Immutable; safe to use from any thread.
     """
 
     pool: DescriptorPool
     services: tuple[Service, ...]
     apis: dict[str, ApiInfo]
-    """What each file with services says of itself."""
+    """Title, version and contact of each file with services, by its name."""
     rules: Rules
     options: CustomOptions
     comments: dict[str, str]
@@ -61,26 +61,26 @@ class Contract:
     sources: dict[str, str]
     """Text of each `.proto` file of the folder, by its name."""
     images: dict[str, bytes]
-    """The pictures beside the contracts, by their names, for the Markdown of the comments."""
+    """Image files beside the contracts, by name; the Markdown of comments may show them."""
     descriptor_set: bytes
-    """A serialised FileDescriptorSet with imports and comments."""
+    """A serialised FileDescriptorSet with all imports and comments."""
     defects: tuple[Problem, ...] = ()
-    """What contradicts itself; empty in a contract that was loaded strictly."""
+    """Problems that stop a start; empty if the contract was loaded strictly."""
 
     @property
     def api(self) -> ApiInfo:
-        """What the files of the services say of themselves, together."""
+        """Title, version and contact of all services together."""
         return merged([self.apis[file] for file in dict.fromkeys(service.file for service in self.services)])
 
     def restricted_to(self, models: Collection[str]) -> "Contract":
-        """The same with no other services than those that these models answer."""
+        """The same contract with only the services of these models, and without the sources of other services."""
         services = tuple(service for service in self.services if service.model in models)
-        left_out = self.apis.keys() - {service.file for service in services}
-        sources = {name: text for name, text in self.sources.items() if name not in left_out}
+        others = self.apis.keys() - {service.file for service in services}
+        sources = {name: text for name, text in self.sources.items() if name not in others}
         return replace(self, services=services, sources=sources)
 
     def comment(self, full_name: str) -> str:
-        """The comment above a thing; empty where there is none."""
+        """The comment of a service, method, message, field, enum or value by full name; empty if it has none."""
         return self.comments.get(full_name, "")
 
     def message(self, full_name: str) -> type[Message]:
@@ -91,28 +91,28 @@ class Contract:
 def load(root: Path, *, strict: bool = True) -> Contract:
     """Compile and check the contracts under `root`.
 
-    Raises ContractError when they do not compile or no service is defined; and for the first of the contract's `defects`, such as
-    two REST paths that collide, a rule that cannot be compiled or an example that breaks a rule, unless `strict` is false.
+    Raises ContractError if they do not compile or define no service; and, if `strict`, for the first of their `defects`, such as
+    colliding REST paths, a rule that does not compile or an example that breaks a rule.
     """
     names = contract_files(root)
     sources = {name: _text(root / name) for name in names}
-    images = {name: (root / name).read_bytes() for name in own_files(root, IMAGES)}
+    images = {name: (root / name).read_bytes() for name in own_files(root, _IMAGE_SUFFIXES)}
     return _read(compile_protos(root), names, sources, images, strict=strict)
 
 
 def load_control() -> Contract:
-    """The contract of the control service, which comes with Foretell."""
+    """The contract of `foretell.v1.ControlService`."""
     return _read(compile_shipped(CONTROL), [CONTROL], {CONTROL: _text(SHIPPED / CONTROL)}, {}, strict=True)
 
 
 def load_set(compiled: FileDescriptorSet) -> Contract:
-    """Check contracts that are compiled already, with their imports; there are no sources and no images then.
+    """Check compiled contracts; the result has no sources and no images.
 
-    Raises ContractError as `load` does, and where an import is missing.
+    Raises ContractError as `load` does, and if an import is missing.
     """
     names = [file.name for file in compiled.file if is_contract(file.name)]
     if not names:
-        raise ContractError("no contract is in the descriptor set", "build it of files that are not imports alone")
+        raise ContractError("the descriptor set holds imports but no contract", "build it from the contract's own files")
     return _read(with_shipped_files(compiled), names, {}, {}, strict=True)
 
 
@@ -125,14 +125,14 @@ def _read(
     files: list[Any] = [pool.FindFileByName(name) for name in names]
     read = [read_service(service, options) for file in files for service in file.services_by_name.values()]
     if not read:
-        raise ContractError(f"no service is defined in {', '.join(names)}", "define one, with an rpc that the model answers")
+        raise ContractError(f"no service is defined in {', '.join(names)}", "define one with an rpc that a model answers")
     services = tuple(service for service, _ in read)
-    found = (*chain.from_iterable(unanswerable for _, unanswerable in read), *defects(services, rules))
-    if found and strict:
-        raise ContractError(str(found[0]))
+    problems = (*chain.from_iterable(unserved for _, unserved in read), *defects(services, rules))
+    if problems and strict:
+        raise ContractError(str(problems[0]))
     texts = {key: text for file in compiled.file for key, text in comments(file).items()}
     apis = {file.name: read_api_info(file, options, texts.get(file.name, "")) for file in files if file.services_by_name}
-    return Contract(pool, services, apis, rules, options, texts, sources, images, compiled.SerializeToString(), found)
+    return Contract(pool, services, apis, rules, options, texts, sources, images, compiled.SerializeToString(), problems)
 
 
 def _pool(compiled: FileDescriptorSet) -> DescriptorPool:
@@ -149,4 +149,4 @@ def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ContractError(f"{file} is not UTF-8: byte {error.start}", "save it as UTF-8") from None
+        raise ContractError(f"{file} is not UTF-8 at byte {error.start}", "save it as UTF-8") from None

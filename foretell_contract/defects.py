@@ -1,4 +1,4 @@
-"""What in a contract contradicts itself. Any of it stops a start; `foretell check` lists it all."""
+"""Finds what stops a start: colliding REST paths, rules that do not compile, examples that break rules."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,16 +15,14 @@ _FIX = "change the example or the rule"
 
 
 def defects(services: Sequence[Service], rules: Rules) -> Iterator[Problem]:
-    """REST paths that collide, rules that cannot be compiled, examples that break a rule."""
+    """All defects of the services. Examples are tried only once all rules compile, and whole messages once each example is valid."""
     methods = [method for service in services for method in service.methods]
     yield from _collisions(methods)
-    wholes = {side.full_name: side for method in methods for side in (method.input, method.output)}
+    messages = {side.full_name: side for method in methods for side in (method.input, method.output)}
     rows = {row.full_name: row for method in methods for row in (method.features, method.answer)}
-    broken = dict.fromkeys(problem for message in wholes.values() for problem in _uncompilable(message, rules))
-    failing = [problem for row in rows.values() for problem in _failing(row, rules)] if not broken else []
-    yield from [*broken, *failing]
-    if not broken and not failing:
-        yield from dict.fromkeys(problem for message in wholes.values() for problem in _failing_together(message, rules))
+    found = list(dict.fromkeys(problem for message in messages.values() for problem in _uncompilable(message, rules)))
+    found = found or [problem for row in rows.values() for problem in _invalid_examples(row, rules)]
+    yield from found or dict.fromkeys(problem for message in messages.values() for problem in _invalid_message(message, rules))
 
 
 def _collisions(methods: Sequence[Method]) -> Iterator[Problem]:
@@ -40,21 +38,23 @@ def _collisions(methods: Sequence[Method]) -> Iterator[Problem]:
 def _uncompilable(message: Descriptor, rules: Rules) -> Iterator[Problem]:
     for name, reason in uncompilable(message, rules):
         yield error(
-            name, f"a rule of {name} cannot be compiled: {reason}", "give it a rule of its own type, or an expression that compiles"
+            name,
+            f"a rule of {name} cannot be compiled: {reason}",
+            "use rules of the field's type, and CEL expressions that compile",
         )
 
 
-def _failing(row: Descriptor, rules: Rules) -> Iterator[Problem]:
+def _invalid_examples(row: Descriptor, rules: Rules) -> Iterator[Problem]:
     try:
         for name, reason in failing_examples(row, rules):
             yield error(name, reason, _FIX)
-    except ContractError as refusal:
-        yield error(row.full_name, str(refusal), _FIX)
+    except ContractError as invalid:
+        yield error(row.full_name, str(invalid), _FIX)
 
 
-def _failing_together(message: Descriptor, rules: Rules) -> Iterator[Problem]:
-    """Examples that are fine one by one."""
+def _invalid_message(message: Descriptor, rules: Rules) -> Iterator[Problem]:
+    """Examples that are valid one by one, but break a rule of the message together."""
     try:
         example(message, rules)
-    except ContractError as refusal:
-        yield error(message.full_name, str(refusal), _FIX)
+    except ContractError as invalid:
+        yield error(message.full_name, str(invalid), _FIX)

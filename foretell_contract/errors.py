@@ -1,40 +1,40 @@
-"""What can be wrong before anything is served.
+"""Errors that stop a start or a command before anything is served.
 
 SetupError
-└── ContractError       the `.proto` files contradict themselves
-    ├── DeclarationError     certain things in them cannot be as they are
-    └── ProtocError     the `.proto` files do not even compile
+└── ContractError         a contract that cannot be served
+    ├── DeclarationError  services, methods or fields that cannot be served
+    └── ProtocError       `.proto` files that protoc rejects
 """
 
 from foretell_contract.problem import Problem
 
 
 class SetupError(Exception):
-    """The operator must change something before Foretell can start; the text is one line that says what."""
+    """The operator must change something before Foretell can start. The text is one line: what is wrong, and what to do."""
 
 
 class ContractError(SetupError):
-    """The contract contradicts itself."""
+    """The contract cannot be served."""
 
     def __init__(self, reason: str, fix: str = "") -> None:
-        """What is wrong, and what to do about it; the text says both."""
+        """Join `reason` and `fix` to the text of the error."""
         super().__init__(f"{reason}: {fix}" if fix else reason)
         self.reason, self.fix = reason, fix
 
 
 class DeclarationError(ContractError):
-    """Things of the contract that cannot be as they are."""
+    """One or more declarations of the contract cannot be served."""
 
     def __init__(self, *problems: Problem) -> None:
-        """Each with its name and what to do."""
+        """Keep all problems; the text lists them in order."""
         self.problems = problems
         super().__init__("; ".join(map(str, problems)))
 
 
 class ProtocError(ContractError):
-    """The `.proto` files do not even compile."""
+    """The `.proto` files do not compile."""
 
-    def __init__(self, complaints: list[str], most: int = 3) -> None:
-        """`complaints` are the compiler's own, each with its place; the text is the first of them."""
-        self.complaints = complaints
-        super().__init__(f"the contract does not compile: {'; '.join(complaints[:most]) or 'protoc gave no reason'}")
+    def __init__(self, messages: list[str], most: int = 3) -> None:
+        """Keep protoc's messages, each with file and line; the text quotes the first `most` of them."""
+        self.messages = messages
+        super().__init__(f"the contract does not compile: {'; '.join(messages[:most]) or 'protoc gave no reason'}")

@@ -1,4 +1,4 @@
-"""What a field is, whatever form protobuf gives it."""
+"""Classifies the fields of a message: which kind of value a field holds, and in which form."""
 
 from enum import Enum
 from typing import cast
@@ -7,7 +7,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 
 class Kind(Enum):
-    """What a value is."""
+    """Kind of a value; the text is for error messages."""
 
     NUMBER = "a number"
     INTEGER = "an integer"
@@ -22,10 +22,10 @@ class Kind(Enum):
 WRAPPERS = {
     f"google.protobuf.{name}Value" for name in ("Bool", "Bytes", "Double", "Float", "Int32", "Int64", "String", "UInt32", "UInt64")
 }
-"""Messages around a single `value` that may be absent."""
+"""Well-known messages with a single field `value`, which may be absent."""
 
-FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
-WHOLE = (
+FLOAT_TYPES = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
+INTEGER_TYPES = (
     FieldDescriptor.CPPTYPE_INT32,
     FieldDescriptor.CPPTYPE_INT64,
     FieldDescriptor.CPPTYPE_UINT32,
@@ -34,15 +34,15 @@ WHOLE = (
 
 _TIMES = {"google.protobuf.Timestamp": Kind.TIME, "google.protobuf.Duration": Kind.DURATION}
 _KINDS = {
-    **dict.fromkeys(FLOATS, Kind.NUMBER),
-    **dict.fromkeys(WHOLE, Kind.INTEGER),
+    **dict.fromkeys(FLOAT_TYPES, Kind.NUMBER),
+    **dict.fromkeys(INTEGER_TYPES, Kind.INTEGER),
     FieldDescriptor.CPPTYPE_BOOL: Kind.BOOL,
     FieldDescriptor.CPPTYPE_ENUM: Kind.ENUM,
 }
 
 
 def kind_of(field: FieldDescriptor) -> Kind | None:
-    """What a value of a field, or of its list or map, is; None where it is a message of several values."""
+    """Kind of the field's value, or of the values in its list or map; None for a message of several values."""
     field = value_field(field)
     if field.message_type is not None:
         return _TIMES.get(field.message_type.full_name)
@@ -52,7 +52,7 @@ def kind_of(field: FieldDescriptor) -> Kind | None:
 
 
 def value_field(field: FieldDescriptor) -> FieldDescriptor:
-    """The field that holds the values: the one inside a wrapper or the entry of a map, else the field itself."""
+    """The field that holds the value: `value` of a wrapper or of a map entry, else the field itself."""
     if is_map(field):
         return value_field(map_entry(field)[1])
     return message_of(field).fields_by_name["value"] if is_wrapper(field) else field
@@ -64,31 +64,31 @@ def is_map(field: FieldDescriptor) -> bool:
 
 
 def is_wrapper(field: FieldDescriptor) -> bool:
-    """Whether it is a message around a single value that may be absent."""
+    """Whether the field is one of the WRAPPERS."""
     return field.message_type is not None and field.message_type.full_name in WRAPPERS
 
 
 def is_nested(field: FieldDescriptor) -> bool:
-    """Whether it is a message of several values, or a list of such."""
+    """Whether the field is a message of several values, or a list of such messages."""
     return field.message_type is not None and not is_map(field) and kind_of(field) is None
 
 
 def is_in_oneof(field: FieldDescriptor) -> bool:
-    """Whether at most one of it and other fields is there."""
+    """Whether the field shares a oneof with others. The oneof that protobuf makes for an `optional` field does not count."""
     return field.containing_oneof is not None and len(field.containing_oneof.fields) > 1
 
 
 def map_entry(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor]:
-    """The key and the value of a map."""
+    """The key field and the value field of a map."""
     fields = message_of(field).fields_by_name
     return fields["key"], fields["value"]
 
 
 def message_of(field: FieldDescriptor) -> Descriptor:
-    """The type of a field that is a message."""
+    """The type of a message field."""
     return cast("Descriptor", field.message_type)
 
 
 def enum_of(field: FieldDescriptor) -> EnumDescriptor:
-    """The type of a field that is an enum."""
+    """The type of an enum field."""
     return cast("EnumDescriptor", field.enum_type)

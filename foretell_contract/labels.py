@@ -1,4 +1,4 @@
-"""Which value of an enum is which label of a model: by name, as the two spell it."""
+"""Matches the values of an enum with the class labels of a model, by name."""
 
 import re
 from collections.abc import Iterable
@@ -11,50 +11,50 @@ from foretell_contract.custom_options import CustomOptions
 from foretell_contract.source.spelling import enum_prefix
 
 PROBABILITY_SUFFIX = "_probability"
-"""A response field whose name ends so holds the probability of the class before it, unless `(foretell.v1.output)` is set."""
+"""A response field with this suffix holds the probability of the class before it, unless `(foretell.v1.output)` is set."""
 
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NO_LETTER = re.compile(r"[^A-Z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """How the values of an enum and some labels go together."""
+    """Which value of an enum stands for which label, and what is left over on both sides."""
 
     by_number: dict[int, str]
-    """The label of each value that has one."""
+    """The label of each matched value."""
     without_value: tuple[str, ...]
-    """Labels for which the enum has no value, in their order."""
+    """Labels for which the enum has no value, in the order of the model."""
     without_label: tuple[EnumValueDescriptor, ...]
-    """Values that are no label. The one of number 0 is none where it means that nothing is said."""
+    """Values that match no label, in the order of the enum. `..._UNSPECIFIED = 0` is not among them."""
 
     @property
     def numbers(self) -> dict[str, int]:
-        """The value of each label."""
+        """The value of each matched label; the first one if aliases share a number."""
         return {label: number for number, label in reversed(self.by_number.items())}
 
 
 def short_name(value: EnumValueDescriptor) -> str:
-    """The name without that of its enum: `SETOSA` for `SPECIES_SETOSA`."""
+    """The name of a value without the prefix of its enum: `SETOSA` for `SPECIES_SETOSA`."""
     short = str(value.name).removeprefix(enum_prefix(value.type.name))
     return short or str(value.name)
 
 
 def match_labels(enum: EnumDescriptor, labels: Iterable[str], options: CustomOptions) -> Labels:
-    """Match by `(foretell.v1.label)`, else by name.
+    """Match by `(foretell.v1.label)`, else by name in UPPER_SNAKE: `SPECIES_SEPAL_LENGTH_CM` is `sepal length (cm)`.
 
-    Names match in UPPER_SNAKE: `SPECIES_SEPAL_LENGTH_CM` is `sepal length (cm)`. A name that two labels share matches neither.
+    A name that two labels share in UPPER_SNAKE matches neither.
     """
     labels = tuple(labels)
-    stated = {value.number: options.get(value, "foretell.v1.label") for value in enum.values}
-    shared: dict[str, list[str]] = {}
-    for name in labels:
-        if name not in stated.values():
-            shared.setdefault(_snake(name), []).append(name)
-    alike = {name: same[0] for name, same in shared.items() if len(same) == 1}
+    declared = {value.number: options.get(value, "foretell.v1.label") for value in enum.values}
+    by_snake: dict[str, list[str]] = {}
+    for label in labels:
+        if label not in declared.values():
+            by_snake.setdefault(_snake(label), []).append(label)
+    unique = {snake: same[0] for snake, same in by_snake.items() if len(same) == 1}
     found: dict[int, str] = {}
     for value in enum.values:
-        label = stated[value.number] or alike.get(_snake(short_name(value)))
+        label = declared[value.number] or unique.get(_snake(short_name(value)))
         if label in labels:
             found.setdefault(value.number, label)
     without_label = tuple(value for value in enum.values if value.number not in found and not is_unspecified(value))
@@ -62,18 +62,18 @@ def match_labels(enum: EnumDescriptor, labels: Iterable[str], options: CustomOpt
 
 
 def default_labels(enum: EnumDescriptor, options: CustomOptions) -> dict[int, str]:
-    """A label for each value where the model tells none: its `(foretell.v1.label)`, else its name in lower case."""
-    names: dict[int, str] = {}
+    """A label for each value, for models that name no classes: its `(foretell.v1.label)`, else its short name in lower case."""
+    labels: dict[int, str] = {}
     for value in enum.values:
         if not is_unspecified(value):
-            names.setdefault(value.number, options.get(value, "foretell.v1.label") or short_name(value).lower())
-    return names
+            labels.setdefault(value.number, options.get(value, "foretell.v1.label") or short_name(value).lower())
+    return labels
 
 
-def label_changed(
+def label_change(
     old: EnumValueDescriptor, new: EnumValueDescriptor, before: CustomOptions, after: CustomOptions
 ) -> tuple[str, str] | None:
-    """What a value stood for and stands for now, where a name could not say both; None where it is the same label."""
+    """The old and the new label of a value; None if both match the same names."""
     was, is_now = (
         options.get(value, "foretell.v1.label") or short_name(value).lower() for value, options in ((old, before), (new, after))
     )
@@ -81,7 +81,7 @@ def label_changed(
 
 
 def is_unspecified(value: EnumValueDescriptor) -> bool:
-    """Whether it is the value that stands for none, such as `SPECIES_UNSPECIFIED`."""
+    """Whether the value stands for none, such as `SPECIES_UNSPECIFIED = 0`."""
     return value.number == 0 and short_name(value) in ("UNSPECIFIED", "UNKNOWN")
 
 
@@ -92,7 +92,7 @@ def probability_class(field: str) -> str:
 
 
 def did_you_mean_value(text: str, values: Iterable[EnumValueDescriptor]) -> str:
-    """`; did you mean "SPECIES_SETOSA"?` for the value that the text nearly names; nothing when none is close."""
+    """`; did you mean "SPECIES_SETOSA"?` for the value whose name is closest to `text`; empty if none is close."""
     names = {short_name(value): str(value.name) for value in values}
     wanted = _snake(text[:100])
     prefix = next((name.removesuffix(short) for short, name in names.items()), "")
@@ -101,4 +101,4 @@ def did_you_mean_value(text: str, values: Iterable[EnumValueDescriptor]) -> str:
 
 
 def _snake(label: str) -> str:
-    return _NO_LETTER.sub("_", _HUMP.sub("_", label).upper()).strip("_")
+    return _NO_LETTER.sub("_", _WORD_START.sub("_", label).upper()).strip("_")

@@ -1,27 +1,27 @@
-"""What is wrong with a contract, in the words of `foretell check` and of a start that is refused."""
+"""A problem of a contract, for `foretell check` and for errors that stop a start."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class Severity(Enum):
-    """How wrong it is."""
+    """Whether a problem must be solved."""
 
     ERROR = "error"
-    """It cannot work, or not as it says."""
+    """It stops a start, or makes the contract refuse what it should accept."""
     WARNING = "warning"
-    """It works, and somebody will wish it had been said."""
+    """It can be served, but callers will probably be surprised."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong, where, and what to do about it."""
+    """What is wrong, where, and how to fix it."""
 
     severity: Severity
     name: str
-    """Full name of what it is about; empty for the contract as a whole."""
+    """Full name of the service, method, message or field; empty for the contract as a whole."""
     reason: str
-    """What is wrong; names what it is about."""
+    """What is wrong, with the name in the text."""
     fix: str
 
     def __str__(self) -> str:
@@ -29,10 +29,10 @@ class Problem:
 
 
 def error(name: str, reason: str, fix: str) -> Problem:
-    """A problem that has to be solved."""
+    """A problem that must be solved."""
     return Problem(Severity.ERROR, name, reason, fix)
 
 
 def warning(name: str, reason: str, fix: str) -> Problem:
-    """A problem that one can live with."""
+    """A problem that can be served."""
     return Problem(Severity.WARNING, name, reason, fix)

@@ -1,4 +1,4 @@
-"""The services of a contract: which method takes what, in which shape, under which REST paths."""
+"""Services and methods of a contract: their messages, how rows travel in them, and their REST paths."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from foretell_contract.errors import DeclarationError
 from foretell_contract.fields import is_nested
 from foretell_contract.problem import Problem, error
 
-_OURS = "foretell.v1."
+_OWN_PACKAGE = "foretell.v1."
 
 
 class Shape(Enum):
@@ -23,11 +23,11 @@ class Shape(Enum):
     ROW = "row"
     """One Features in, one Response out."""
     BATCH = "batch"
-    """A message whose only field repeats Features in, one whose only field repeats Response out."""
+    """A message whose only field is `repeated Features` in, one whose only field is `repeated Response` out."""
     STREAM = "stream"
     """Features streamed in, Responses streamed out."""
     WATCH = "watch"
-    """One message in, messages out until there is no more to tell. Not for models: only a service of our own has such."""
+    """One message in, a stream of messages out. Only services of `foretell.v1` have such methods; models cannot answer them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,30 +58,30 @@ class Method:
 
     @property
     def path(self) -> str:
-        """The path of the gRPC call, such as `/iris.v1.IrisService/Predict`."""
+        """Path of the gRPC call, such as `/iris.v1.IrisService/Predict`."""
         return f"/{self.service}/{self.name}"
 
     @property
     def features(self) -> Descriptor:
-        """The message that one row is."""
+        """The message of one row of features."""
         return (self.rows and self.rows.message_type) or self.input
 
     @property
     def answer(self) -> Descriptor:
-        """The message that the answer to one row is."""
+        """The message that answers one row."""
         return (self.answers and self.answers.message_type) or self.output
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service that a model answers."""
+    """One service of a contract, which one model answers."""
 
     full_name: str
     methods: tuple[Method, ...]
     model: str
     """Name of the model that answers: `foretell.v1.model`, else the package without its version, such as `iris`."""
     file: str
-    """Name of the file that defines it."""
+    """Name of the `.proto` file that defines it."""
 
     @property
     def package(self) -> str:
@@ -90,17 +90,17 @@ class Service:
 
 
 def read_service(service: ServiceDescriptor, options: CustomOptions) -> tuple[Service, tuple[Problem, ...]]:
-    """The service with its methods in the order of the contract, and what there is against each that is left out.
+    """The service with its methods in the order of the contract, and the problems of methods that cannot be served.
 
-    Left out is what no model can answer or no path can reach.
+    Methods with a problem are left out of the service.
     """
     methods: list[Method] = []
     problems: list[Problem] = []
     for method in service.methods:
         try:
             methods.append(_method(method, options))
-        except DeclarationError as refusal:
-            problems += refusal.problems
+        except DeclarationError as invalid:
+            problems += invalid.problems
     package = service.file.package
     model = options.get(service, "foretell.v1.model") or _without_version(package)
     return Service(service.full_name, tuple(methods), model, service.file.name), tuple(problems)
@@ -115,14 +115,11 @@ def _method(method: MethodDescriptor, options: CustomOptions) -> Method:
     service = method.containing_service.full_name
     _refuse_recursion(method.input_type)
     _refuse_recursion(method.output_type)
-    rows, answers = _only_repeated(method.input_type), _only_repeated(method.output_type)
-    watches = method.server_streaming and not method.client_streaming and service.startswith(_OURS)
-    if method.client_streaming != method.server_streaming and not watches:
-        raise DeclarationError(error(method.full_name, f"{method.full_name} streams one way only", "stream both ways, or neither"))
-    shape = Shape.WATCH if watches else Shape.STREAM if method.client_streaming else Shape.BATCH if rows else Shape.ROW
+    rows, answers = _repeated_message(method.input_type), _repeated_message(method.output_type)
+    shape = _shape(method, rows)
     if shape is Shape.BATCH and answers is None:
-        reason = f"{method.full_name} takes a batch, and does not answer with one"
-        raise DeclarationError(error(method.full_name, reason, "let its response be one repeated message too"))
+        reason = f"{method.full_name} takes a batch, but its response {method.output_type.full_name} is not one"
+        raise DeclarationError(error(method.full_name, reason, "give the response one field that repeats a message"))
     if shape is not Shape.BATCH:
         rows = answers = None
     http = options.get(method, "google.api.http")
@@ -131,18 +128,29 @@ def _method(method: MethodDescriptor, options: CustomOptions) -> Method:
     return Method(service, method.name, shape, method.input_type, method.output_type, *classes, rows, answers, paths)
 
 
-def _refuse_recursion(message: Descriptor, above: tuple[str, ...] = ()) -> None:
-    """A row is flat enough to be a row of a matrix: no message holds itself."""
-    if message.full_name in above:
-        reason = f"{message.full_name} holds itself, and no model can take it"
-        raise DeclarationError(error(message.full_name, reason, "take the field out that does"))
+def _shape(method: MethodDescriptor, rows: FieldDescriptor | None) -> Shape:
+    if method.client_streaming and method.server_streaming:
+        return Shape.STREAM
+    if method.server_streaming and method.full_name.startswith(_OWN_PACKAGE):
+        return Shape.WATCH
+    if method.client_streaming or method.server_streaming:
+        reason = f"{method.full_name} streams in one direction only"
+        raise DeclarationError(error(method.full_name, reason, "make the request and the response a stream, or neither"))
+    return Shape.BATCH if rows else Shape.ROW
+
+
+def _refuse_recursion(message: Descriptor, parents: tuple[str, ...] = ()) -> None:
+    """A row must have a fixed set of columns, which a message that contains itself has not."""
+    if message.full_name in parents:
+        reason = f"{message.full_name} contains itself, which no model can take"
+        raise DeclarationError(error(message.full_name, reason, "remove the field that leads back to it"))
     for field in message.fields:
         if field.message_type is not None:
-            _refuse_recursion(field.message_type, (*above, message.full_name))
+            _refuse_recursion(field.message_type, (*parents, message.full_name))
 
 
-def _only_repeated(message: Descriptor) -> FieldDescriptor | None:
-    """The field of a message that does nothing but repeat another message."""
+def _repeated_message(message: Descriptor) -> FieldDescriptor | None:
+    """The only field of a message, if it repeats another message."""
     fields: list[FieldDescriptor] = list(message.fields)
     if len(fields) != 1 or not fields[0].is_repeated:
         return None
@@ -155,7 +163,12 @@ def _paths(method: MethodDescriptor, http: Any) -> Iterator[str]:
         return
     for rule in (http, *http.additional_bindings):
         if rule.WhichOneof("pattern") != "post" or rule.body != "*" or not rule.post.startswith("/") or "{" in rule.post:
-            reason = f"{method.full_name} has a REST path that cannot be served"
-            fix = 'let google.api.http be `post: "/path"` without variables, and `body: "*"`'
+            reason = f"{method.full_name} has a REST path that cannot be served: {_one_line(rule)}"
+            fix = 'set google.api.http to `post: "/path"` without variables, and `body: "*"`'
             raise DeclarationError(error(method.full_name, reason, fix))
         yield rule.post.rstrip("/") or "/"
+
+
+def _one_line(rule: Any) -> str:
+    """The pattern and body of an HTTP rule, in the text format of protobuf."""
+    return " ".join(str(rule).partition("additional_bindings")[0].split())

@@ -12,7 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from foretell.check.training_range import Range
 from foretell_contract.contract import Contract
 from foretell_contract.errors import DeclarationError
-from foretell_contract.fields import FLOATS, Kind, enum_of
+from foretell_contract.fields import FLOAT_TYPES, Kind, enum_of
 from foretell_contract.labels import match_labels
 from foretell_contract.problem import Problem, warning
 from foretell_contract.rows.columns import Leaf, Spread, leaves
@@ -118,7 +118,7 @@ def _on_line(value: float, leaf: Leaf) -> Any:
         return math.floor(value * 10**6) * 1000
     if leaf.value.cpp_type == FieldDescriptor.CPPTYPE_FLOAT:
         return float(np.float32(value))
-    return value if leaf.value.cpp_type in FLOATS or not value.is_integer() else int(value)
+    return value if leaf.value.cpp_type in FLOAT_TYPES or not value.is_integer() else int(value)
 
 
 def _plain(rules: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from foretell.testing.malformed_requests import malformed_requests, unknown_on_t
 from foretell.testing.row_variations import RowVariation, row_variations
 from foretell_contract.contract import Contract
 from foretell_contract.examples.valid_row import valid_row
-from foretell_contract.fields import FLOATS, is_map, is_nested, map_entry, value_field
+from foretell_contract.fields import FLOAT_TYPES, is_map, is_nested, map_entry, value_field
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.service import Method, Service, Shape
 from rest_bridge.json.codec import request_example
@@ -151,5 +151,5 @@ def numbers(message: Any) -> Iterator[float]:
         if is_nested(inner):
             for each in values:
                 yield from numbers(each)
-        elif value_field(field).cpp_type in FLOATS:
+        elif value_field(field).cpp_type in FLOAT_TYPES:
             yield from (each if isinstance(each, float) else each.value for each in values)

@@ -9,7 +9,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto
 from foretell_contract.contract import Contract
 from foretell_contract.diff.finding import ContractChange
 from foretell_contract.diff.rule_changes import Stated, rules_changed, values_changed
-from foretell_contract.labels import label_changed, probability_class
+from foretell_contract.labels import label_change, probability_class
 
 _TYPES = {
     getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower() for name in dir(FieldDescriptor) if name.startswith("TYPE_")
@@ -50,7 +50,7 @@ def enum_changed(old: EnumDescriptor, new: EnumDescriptor, before: Contract, aft
             yield ContractChange("value.removed", _value(value), f"value {value.number} removed", name)
         else:
             yield from deprecation(value, same, _value(value), name)
-            labels = label_changed(value, same, before.options, after.options)
+            labels = label_change(value, same, before.options, after.options)
             if labels is not None:
                 yield ContractChange("value.label", _value(value), f'label "{labels[0]}" -> "{labels[1]}"', name)
     for value in new.values:

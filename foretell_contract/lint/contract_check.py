@@ -1,4 +1,4 @@
-"""Everything that is wrong with a contract, at once and each with its place."""
+"""Lists all problems of the contracts under a folder, each with file and line."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,13 +11,13 @@ from foretell_contract.lint.pitfalls import missing_docs, pitfalls
 from foretell_contract.problem import Problem, Severity, error
 from foretell_contract.source.source_locations import SourceLocation, source_locations
 
-_COMPLAINT = re.compile(r"(?P<file>.+?\.proto):(?P<line>\d+):(?:\d+:)? (?P<reason>.*)")
-_COMPILE = "change that; all else is looked at once it compiles"
+_PROTOC_MESSAGE = re.compile(r"(?P<file>.+?\.proto):(?P<line>\d+):(?:\d+:)? (?P<reason>.*)")
+_CORRECT = "correct this; everything else is checked once it compiles"
 
 
 @dataclass(frozen=True, slots=True)
 class LocatedProblem:
-    """A problem and where it is."""
+    """A problem and its place in the `.proto` files."""
 
     location: SourceLocation
     problem: Problem
@@ -27,29 +27,29 @@ class LocatedProblem:
 
     @property
     def sentence(self) -> str:
-        """All but the place and the severity."""
+        """The reason and the fix, without location and severity."""
         reason = self.problem.reason if self.problem.reason.endswith("?") else f"{self.problem.reason}."
         return f"{reason} Fix: {self.problem.fix}." if self.problem.fix else reason
 
     @property
     def is_error(self) -> bool:
-        """Whether it has to be solved."""
+        """Whether the problem must be solved."""
         return self.problem.severity is Severity.ERROR
 
 
 def check_contracts(root: Path) -> tuple[Contract | None, list[LocatedProblem]]:
-    """The contracts under `root`, and what is wrong with them; without a contract where nothing can be read of them."""
+    """The contracts under `root` and all their problems; None as the contract if it does not compile or defines no service."""
     try:
         contract = load(root, strict=False)
-    except ProtocError as refusal:
-        return None, [_complaint(root, line) for line in refusal.complaints]
-    except ContractError as refusal:
-        return None, [LocatedProblem(SourceLocation(str(root)), error("", refusal.reason, refusal.fix))]
+    except ProtocError as failed:
+        return None, [_from_protoc(root, message) for message in failed.messages]
+    except ContractError as invalid:
+        return None, [LocatedProblem(SourceLocation(str(root)), error("", invalid.reason, invalid.fix))]
     return contract, locate(contract, [*contract.defects, *pitfalls(contract), *missing_docs(contract)])
 
 
 def locate(contract: Contract, problems: Iterable[Problem]) -> list[LocatedProblem]:
-    """The problems with their places, in the order of the files."""
+    """The problems with their places, in the order of the files; a problem without a name is placed in the first file."""
     known = source_locations(contract.descriptor_set)
     first = SourceLocation(next(iter(contract.sources), ""))
     found = (LocatedProblem(next((known[name] for name in _outward(each.name) if name in known), first), each) for each in problems)
@@ -57,15 +57,15 @@ def locate(contract: Contract, problems: Iterable[Problem]) -> list[LocatedProbl
 
 
 def _outward(name: str) -> Iterator[str]:
-    """A name, and those of what it is in."""
+    """A full name, then the names of the scopes around it."""
     while name:
         yield name
         name = name.rpartition(".")[0]
 
 
-def _complaint(root: Path, line: str) -> LocatedProblem:
-    told = _COMPLAINT.fullmatch(line)
-    if told is None:
-        return LocatedProblem(SourceLocation(str(root)), error("", line.removesuffix("."), _COMPILE))
-    file = told["file"].removeprefix(f"{root.resolve()}/")
-    return LocatedProblem(SourceLocation(file, int(told["line"])), error("", told["reason"].removesuffix("."), _COMPILE))
+def _from_protoc(root: Path, message: str) -> LocatedProblem:
+    parts = _PROTOC_MESSAGE.fullmatch(message)
+    if parts is None:
+        return LocatedProblem(SourceLocation(str(root)), error("", message.removesuffix("."), _CORRECT))
+    file = parts["file"].removeprefix(f"{root.resolve()}/")
+    return LocatedProblem(SourceLocation(file, int(parts["line"])), error("", parts["reason"].removesuffix("."), _CORRECT))

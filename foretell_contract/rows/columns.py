@@ -110,8 +110,8 @@ class _Flattened:
     def _leaf(self, field: FieldDescriptor, above: tuple[FieldDescriptor, ...], told: FieldRules, name: str, absent: bool) -> Leaf:
         kind = kind_of(field)
         if kind is None:
-            reason = f"{field.full_name} is a map of messages: a row is no table"
-            raise DeclarationError(error(field.full_name, reason, "give it a map of numbers"))
+            reason = f"{field.full_name} is a map of messages, which cannot become columns"
+            raise DeclarationError(error(field.full_name, reason, "declare a map of single values"))
         path = ".".join([each.name for each in above] + [field.name])
         spread, rules, empty = Spread.ONE, told, False
         keys: tuple[Any, ...] = (None,)
@@ -143,8 +143,8 @@ def _no_part_of_a_row(field: FieldDescriptor) -> Problem | None:
     if kind.startswith("google.protobuf."):
         return error(field.full_name, f"{field.full_name} is a {kind}, which no model takes", "declare it as another type")
     if field.is_repeated:
-        reason = f"{field.full_name} repeats a message: a row is no table"
-        return error(field.full_name, reason, "give it single fields or a list of numbers")
+        reason = f"{field.full_name} repeats a message, which cannot become columns"
+        return error(field.full_name, reason, "declare single fields or a list of numbers")
     return None
 
 
@@ -155,8 +155,8 @@ def _text(key: Any) -> str:
 def _length(field: FieldDescriptor, told: FieldRules) -> int:
     fewest, most = told.values.get("min_items"), told.values.get("max_items")
     if not fewest or fewest != most:
-        reason = f"{field.full_name} has no fixed length, and each of its items is a column"
-        raise DeclarationError(error(field.full_name, reason, "give it `repeated.min_items` and an equal `max_items`"))
+        reason = f"{field.full_name} is a list without a fixed length, but each item is a column"
+        raise DeclarationError(error(field.full_name, reason, "set `repeated.min_items` and `repeated.max_items` to one number"))
     return int(fewest)
 
 
@@ -167,6 +167,6 @@ def _keys(field: FieldDescriptor, told: FieldRules) -> tuple[Any, ...]:
         keys = (False, True)
     if not keys:
         word = _KEY_RULES[map_entry(field)[0].type]
-        reason = f"{field.full_name} may have any keys, and each is a column"
-        raise DeclarationError(error(field.full_name, reason, f"list them in `map.keys.{word}.in`"))
+        reason = f"{field.full_name} is a map with arbitrary keys, but each key is a column"
+        raise DeclarationError(error(field.full_name, reason, f"list the keys in `map.keys.{word}.in`"))
     return tuple(keys)

@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from foretell_contract.contract import Contract
-from foretell_contract.fields import FLOATS, WHOLE, enum_of, is_map, kind_of, map_entry, message_of
+from foretell_contract.fields import FLOAT_TYPES, INTEGER_TYPES, enum_of, is_map, kind_of, map_entry, message_of
 from foretell_contract.labels import PROBABILITY_SUFFIX, did_you_mean_value, match_labels
 from foretell_contract.problem import Problem, error
 from foretell_contract.source.proto_text import quoted
@@ -98,9 +98,9 @@ class _FieldMapper:
             return self._repeated(field, source)
         if source.kind == "label":
             return self._label(field, source)
-        if source.kind == "cluster" and field.cpp_type in WHOLE:
+        if source.kind == "cluster" and field.cpp_type in INTEGER_TYPES:
             return AnswerField(field.name, (self._output(field, Output("cluster", 0, source.target)),), lambda row: int(row[0]))
-        if field.cpp_type not in FLOATS:
+        if field.cpp_type not in FLOAT_TYPES:
             reason = f"{field.full_name} is to hold a {source.kind}, but is not a double or a float"
             raise misfit(field.full_name, reason, "declare it as double")
         if source.kind == "probability" and source.item is None:
@@ -135,7 +135,7 @@ class _FieldMapper:
         if field.cpp_type == FieldDescriptor.CPPTYPE_ENUM:
             return self._enum_numbers(field, target)
         numbers = integer_classes(target)
-        if field.cpp_type in WHOLE and numbers is not None:
+        if field.cpp_type in INTEGER_TYPES and numbers is not None:
             return numbers
         reason = f"{field.full_name} cannot hold a label such as {target.classes[0]!r}"
         raise misfit(field.full_name, reason, "make it an enum or a string")
@@ -154,7 +154,7 @@ class _FieldMapper:
         self._has_all_classes = self._has_all_classes or source.kind == "probability"
         if is_map(field):
             key, value = map_entry(field)
-            if value.cpp_type not in FLOATS or key.cpp_type != FieldDescriptor.CPPTYPE_STRING:
+            if value.cpp_type not in FLOAT_TYPES or key.cpp_type != FieldDescriptor.CPPTYPE_STRING:
                 reason = f"{field.full_name} is not a map of strings to doubles or floats"
                 raise misfit(field.full_name, reason, "declare it as map<string, double>")
             return AnswerField(field.name, outputs, lambda row: dict(zip(keys, row, strict=True)))
@@ -163,7 +163,7 @@ class _FieldMapper:
         if source.kind == "label":
             reason = f"{field.full_name} is repeated, but a label is a single value"
             raise misfit(field.full_name, reason, "give the label of each target a field of its own")
-        if field.cpp_type not in FLOATS:
+        if field.cpp_type not in FLOAT_TYPES:
             reason = f"{field.full_name} is to hold each {source.kind}, but does not repeat doubles or floats"
             raise misfit(field.full_name, reason, "declare it as repeated double")
         return AnswerField(field.name, outputs, list)
@@ -184,8 +184,8 @@ class _FieldMapper:
         """Messages of a label and its probability, most probable first; ties in the order of the classes."""
         message = message_of(field)
         fields = [each for each in message.fields if not each.is_repeated and each.message_type is None]
-        numbers = [each for each in fields if each.cpp_type in FLOATS]
-        labels = [each for each in fields if each.cpp_type not in FLOATS]
+        numbers = [each for each in fields if each.cpp_type in FLOAT_TYPES]
+        labels = [each for each in fields if each.cpp_type not in FLOAT_TYPES]
         if source.kind != "probability" or (len(numbers), len(labels), len(message.fields)) != (1, 1, 2):
             reason = f"{field.full_name} repeats {message.name}, which is not just a label and its probability"
             raise misfit(field.full_name, reason, "leave only those two fields in that message")

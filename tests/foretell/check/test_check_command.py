@@ -48,7 +48,7 @@ def test_warnings_alone_do_not_fail(protos: Path, tmp_path: Path) -> None:
     assert (done.exit_code, done.output) == (
         0,
         "iris/v1/iris.proto:115: warning: iris.v1.Response.setosa_probability has no comment. "
-        "Fix: say above it what it is, in which unit.\n1 warning\n",
+        "Fix: add one above it: what it is, and in which unit.\n1 warning\n",
     )
 
 
@@ -224,7 +224,7 @@ def test_github_gets_annotations(protos: Path, tmp_path: Path) -> None:
         f"::error {file},line=96,title=error::the example 8.0 of iris.v1.Features.petal_length breaks the contract's own rule "
         "double.gte_lte: must be greater than or equal to 0 and less than or equal to 1. Fix: change the example or the rule.",
         f"::warning {file},line=115,title=warning::iris.v1.Response.setosa_probability has no comment. "
-        "Fix: say above it what it is, in which unit.",
+        "Fix: add one above it: what it is, and in which unit.",
     ]
 
 
@@ -234,5 +234,5 @@ def test_what_does_not_compile_is_an_error_at_its_place(tmp_path: Path) -> None:
     assert (done.exit_code, done.output) == (
         1,
         'test/v1/test.proto:7: error: "Missing" is not defined. '
-        "Fix: change that; all else is looked at once it compiles.\n1 error\n",
+        "Fix: correct this; everything else is checked once it compiles.\n1 error\n",
     )

@@ -175,7 +175,7 @@ def test_a_set_without_source_info_has_files_but_neither_lines_nor_comments(base
     ("serialised", "says"),
     [
         pytest.param(b"no set", "no FileDescriptorSet: build one with `buf build -o contract.binpb`", id="bytes"),
-        pytest.param(b"", "no contract is in the descriptor set", id="empty"),
+        pytest.param(b"", "the descriptor set holds imports but no contract", id="empty"),
     ],
 )
 def test_what_is_no_contract_is_refused(contract: Contract, serialised: bytes, says: str) -> None:

@@ -50,17 +50,17 @@ def test_the_iris_contract_is_fine() -> None:
         ),
         pytest.param(
             "int64 x = 1 [(buf.validate.field).int64.example = 1];",
-            "warning: test.v1.Features.x takes a missing value for 0. Fix: declare it `optional` and `required`.",
+            "warning: test.v1.Features.x reads a missing value as 0. Fix: declare it `optional` and set `required`.",
             id="implicit-presence",
         ),
         pytest.param(
             "optional double x = 1 [(buf.validate.field) = {required: true, double: {example: 1}}];",
-            "warning: test.v1.Features.x takes NaN and infinities. Fix: give it bounds, or `finite`.",
+            "warning: test.v1.Features.x accepts NaN and infinity. Fix: set bounds or `finite`.",
             id="unbounded",
         ),
         pytest.param(
             "optional int64 x = 1 [(buf.validate.field).required = true];",
-            "warning: test.v1.Features.x has no example. Fix: give it one, for the docs to show a call that works.",
+            "warning: test.v1.Features.x has no example. Fix: add one; the docs then show a call that works.",
             id="no-example",
         ),
         pytest.param(
@@ -71,17 +71,17 @@ def test_the_iris_contract_is_fine() -> None:
         ),
         pytest.param(
             'optional int64 x = 1 [(buf.validate.field) = {int64: {example: 3}, cel: {message: "a" expression: "this > 1"}}];',
-            "error: a CEL rule of test.v1.Features.x has no id: `this > 1`. Fix: give it one; callers see the id.",
+            "error: a CEL rule of test.v1.Features.x has no id: `this > 1`. Fix: add one; callers see the id.",
             id="cel-without-id",
         ),
         pytest.param(
             'optional int64 x = 1 [(buf.validate.field) = {int64: {example: 3}, cel: {id: "odd" expression: "this % 2 == 1"}}];',
-            "error: a CEL rule of test.v1.Features.x has no message: `this % 2 == 1`. Fix: give it one; callers see the message.",
+            "error: a CEL rule of test.v1.Features.x has no message: `this % 2 == 1`. Fix: add one; callers see the message.",
             id="cel-without-message",
         ),
         pytest.param(
             'optional int64 x = 1 [(buf.validate.field) = {int64: {example: 3}, cel_expression: "this % 2 == 1"}];',
-            "error: a CEL rule of test.v1.Features.x has no id and no message: `this % 2 == 1`. Fix: write it as `cel`, with both.",
+            "error: a CEL rule of test.v1.Features.x has no id and no message: `this % 2 == 1`. Fix: write it as `cel` with an `id` and a `message`.",
             id="cel-expression",
         ),
     ],
@@ -117,7 +117,7 @@ def test_each_rule_that_cannot_mean_anything_is_an_error_of_its_field(tmp_path: 
     assert str(told[-3]) == (
         "test/v1/test.proto:21: error: a rule of test.v1.Features.x cannot be compiled: "
         'expected rule "buf.validate.FieldRules.int64", got "buf.validate.FieldRules.string" on field "test.v1.Features.x". '
-        "Fix: give it a rule of its own type, or an expression that compiles."
+        "Fix: use rules of the field's type, and CEL expressions that compile."
     )
 
 
@@ -148,7 +148,7 @@ def test_what_has_no_comment_is_named(tmp_path: Path) -> None:
     root = write_contract(
         tmp_path, bare.replace("optional Kind x = 1", "optional Kind x = 1 [(buf.validate.field).enum.example = 0]")
     )
-    fix = "has no comment. Fix: say above it what it is, in which unit."
+    fix = "has no comment. Fix: add one above it: what it is, and in which unit."
     assert lines(root) == [
         f"test/v1/test.proto:8: warning: test.v1.TestService {fix}",
         f"test/v1/test.proto:8: warning: test.v1.TestService.Predict {fix}",
@@ -166,23 +166,23 @@ def test_what_has_no_comment_is_named(tmp_path: Path) -> None:
     [
         pytest.param(
             "rpc P(stream Features) returns (Response)",
-            "test.v1.S.P streams one way only. Fix: stream both ways, or neither",
+            "test.v1.S.P streams in one direction only. Fix: make the request and the response a stream, or neither",
             id="one-way",
         ),
         pytest.param(
             "rpc P(Batch) returns (Response)",
-            "test.v1.S.P takes a batch, and does not answer with one. Fix: let its response be one repeated message too",
+            "test.v1.S.P takes a batch, but its response test.v1.Response is not one. Fix: give the response one field that repeats a message",
             id="half-a-batch",
         ),
         pytest.param(
             "rpc P(Loop) returns (Response)",
-            "test.v1.Loop holds itself, and no model can take it. Fix: take the field out that does",
+            "test.v1.Loop contains itself, which no model can take. Fix: remove the field that leads back to it",
             id="recursion",
         ),
         pytest.param(
             'rpc P(Features) returns (Response) { option (google.api.http) = {get: "/p"}; }',
-            "test.v1.S.P has a REST path that cannot be served. "
-            'Fix: let google.api.http be `post: "/path"` without variables, and `body: "*"`',
+            'test.v1.S.P has a REST path that cannot be served: get: "/p". '
+            'Fix: set google.api.http to `post: "/path"` without variables, and `body: "*"`',
             id="get",
         ),
     ],
@@ -224,7 +224,7 @@ def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_compile_is_told_in_the_compilers_words(tmp_path: Path, text: str, says: list[str]) -> None:
-    fix = "Fix: change that; all else is looked at once it compiles."
+    fix = "Fix: correct this; everything else is checked once it compiles."
     assert lines(write_contract(tmp_path, text)) == [f"test/v1/test.proto:7: error: {reason}. {fix}" for reason in says]
 
 
@@ -234,7 +234,7 @@ def test_a_folder_without_contracts_is_an_error(tmp_path: Path) -> None:
     none = tmp_path / "no"
     assert lines(none) == [f"{none}: error: no folder of contracts at {none}. Fix: create it or pass --protos."]
     root = write_contract(tmp_path, "message A {}")
-    fix = "Fix: define one, with an rpc that the model answers."
+    fix = "Fix: define one with an rpc that a model answers."
     assert lines(root) == [f"{root}: error: no service is defined in test/v1/test.proto. {fix}"]
 
 
@@ -244,7 +244,7 @@ def test_what_is_no_text_is_an_error(tmp_path: Path) -> None:
     file.write_text(file.read_text() + "// ")
     size = file.stat().st_size
     file.write_bytes(file.read_bytes() + b"\xff")
-    assert lines(root) == [f"{root}: error: {file} is not UTF-8: byte {size}. Fix: save it as UTF-8."]
+    assert lines(root) == [f"{root}: error: {file} is not UTF-8 at byte {size}. Fix: save it as UTF-8."]
 
 
 def test_a_start_is_refused_with_the_first_of_the_same_problems(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ def test_the_iris_contract_has_none(contract: Contract) -> None:
 @pytest.mark.parametrize(
     ("field", "says"),
     [
-        ("double x [(buf.validate.field).double.gte = 0]", ["takes a missing value for 0"]),
+        ("double x [(buf.validate.field).double.gte = 0]", ["reads a missing value as 0"]),
         ("int64 x [(buf.validate.field).required = true]", ["a real 0 is refused as missing"]),
-        ("optional double x [(buf.validate.field).required = true]", ["takes NaN and infinities"]),
-        ("float x", ["takes a missing value for 0", "takes NaN and infinities"]),
+        ("optional double x [(buf.validate.field).required = true]", ["accepts NaN and infinity"]),
+        ("float x", ["reads a missing value as 0", "accepts NaN and infinity"]),
         ("optional double x [(buf.validate.field) = {required: true, double: {finite: true}}]", []),
-        ("optional double x [(buf.validate.field) = {required: true, double: {not_in: [1]}}]", ["takes NaN and infinities"]),
+        ("optional double x [(buf.validate.field) = {required: true, double: {not_in: [1]}}]", ["accepts NaN and infinity"]),
         ("optional int64 x [(buf.validate.field).required = true]", []),
     ],
 )

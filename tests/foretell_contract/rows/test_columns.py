@@ -97,30 +97,39 @@ def test_the_members_of_a_oneof_may_be_missing(tmp_path: Path) -> None:
     [
         (
             "repeated double a",
-            "test.v1.Features.a has no fixed length, and each of its items is a column; "
-            "give it `repeated.min_items` and an equal `max_items`",
+            "test.v1.Features.a is a list without a fixed length, but each item is a column; "
+            "set `repeated.min_items` and `repeated.max_items` to one number",
         ),
         (
             "repeated double a [(buf.validate.field).repeated = {min_items: 1, max_items: 2}]",
-            "test.v1.Features.a has no fixed length, and each of its items is a column; "
-            "give it `repeated.min_items` and an equal `max_items`",
+            "test.v1.Features.a is a list without a fixed length, but each item is a column; "
+            "set `repeated.min_items` and `repeated.max_items` to one number",
         ),
         ("google.protobuf.Any a", "test.v1.Features.a is a google.protobuf.Any, which no model takes; declare it as another type"),
         (
             "map<string, double> a",
-            "test.v1.Features.a may have any keys, and each is a column; list them in `map.keys.string.in`",
+            "test.v1.Features.a is a map with arbitrary keys, but each key is a column; list the keys in `map.keys.string.in`",
         ),
-        ("map<sint32, double> a", "test.v1.Features.a may have any keys, and each is a column; list them in `map.keys.sint32.in`"),
-        ("map<string, Inner> a", "test.v1.Features.a is a map of messages: a row is no table; give it a map of numbers"),
-        ("repeated Inner a", "test.v1.Features.a repeats a message: a row is no table; give it single fields or a list of numbers"),
+        (
+            "map<sint32, double> a",
+            "test.v1.Features.a is a map with arbitrary keys, but each key is a column; list the keys in `map.keys.sint32.in`",
+        ),
+        (
+            "map<string, Inner> a",
+            "test.v1.Features.a is a map of messages, which cannot become columns; declare a map of single values",
+        ),
+        (
+            "repeated Inner a",
+            "test.v1.Features.a repeats a message, which cannot become columns; declare single fields or a list of numbers",
+        ),
         (
             "map<string, google.protobuf.Duration> a [(buf.validate.field).map.keys.string.in = 'x']",
-            "test.v1.Features.a is a map of times; give each a field of its own",
+            "test.v1.Features.a is a map of times, which no model takes; give each time a field of its own",
         ),
         (
             "repeated double a; google.protobuf.Any b",
-            "test.v1.Features.a has no fixed length, and each of its items is a column; give it `repeated.min_items` and an equal "
-            "`max_items`; test.v1.Features.b is a google.protobuf.Any, which no model takes; declare it as another type",
+            "test.v1.Features.a is a list without a fixed length, but each item is a column; set `repeated.min_items` "
+            "and `repeated.max_items` to one number; test.v1.Features.b is a google.protobuf.Any, which no model takes; declare it as another type",
         ),
         (
             'double a [(foretell.v1.column) = "other"]',

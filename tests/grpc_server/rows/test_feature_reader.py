@@ -223,9 +223,9 @@ NO_FIELD = (
         (
             "repeated double v = 1; map<string, double> m = 2;",
             [
-                "23: error: test.v1.Features.v has no fixed length, and each of its items is a column. "
-                "Fix: give it `repeated.min_items` and an equal `max_items`.",
-                "23: error: test.v1.Features.m may have any keys, and each is a column. Fix: list them in `map.keys.string.in`.",
+                "23: error: test.v1.Features.v is a list without a fixed length, but each item is a column. "
+                "Fix: set `repeated.min_items` and `repeated.max_items` to one number.",
+                "23: error: test.v1.Features.m is a map with arbitrary keys, but each key is a column. Fix: list the keys in `map.keys.string.in`.",
             ],
         ),
     ],
