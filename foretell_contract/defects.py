@@ -15,7 +15,7 @@ _FIX = "change the example or the rule"
 
 
 def defects(services: Sequence[Service], rules: Rules) -> Iterator[Problem]:
-    """All defects of the services. Examples are tried only once all rules compile, and whole messages once each example is valid."""
+    """All defects of the services. Examples are checked once all rules compile, whole messages once each example is valid."""
     methods = [method for service in services for method in service.methods]
     yield from _collisions(methods)
     messages = {side.full_name: side for method in methods for side in (method.input, method.output)}

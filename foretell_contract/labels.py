@@ -48,9 +48,9 @@ def match_labels(enum: EnumDescriptor, labels: Iterable[str], options: CustomOpt
     labels = tuple(labels)
     declared = {value.number: options.get(value, "foretell.v1.label") for value in enum.values}
     by_snake: dict[str, list[str]] = {}
-    for label in labels:
-        if label not in declared.values():
-            by_snake.setdefault(_snake(label), []).append(label)
+    for name in labels:
+        if name not in declared.values():
+            by_snake.setdefault(_snake(name), []).append(name)
     unique = {snake: same[0] for snake, same in by_snake.items() if len(same) == 1}
     found: dict[int, str] = {}
     for value in enum.values:

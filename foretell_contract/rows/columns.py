@@ -1,4 +1,4 @@
-"""The columns of a row: nested, repeated and mapped fields are flattened, once, in the order of the contract."""
+"""Flattens a message of features into columns: nested, repeated and mapped fields, in the order of the contract."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from foretell_contract.rules.rules import NO_RULES, FieldRules, Rules
 
 
 class Spread(Enum):
-    """How the values of a field fill columns."""
+    """How a field fills columns."""
 
     ONE = "one"
-    """A single value in a single column."""
+    """A single value in one column."""
     ITEMS = "items"
-    """A list of a fixed length, a column an item."""
+    """A list of a fixed length, one column per item."""
     KEYS = "keys"
-    """A map with known keys, a column a key."""
+    """A map with known keys, one column per key."""
     OCTETS = "octets"
-    """Bytes of a fixed length, a column a byte: a number from 0 to 255."""
+    """Bytes of a fixed length, one column per byte: a number from 0 to 255."""
 
 
 _KEY_RULES = {
@@ -35,36 +35,36 @@ _KEY_RULES = {
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One field of a row, however deep, and the columns that its values fill."""
+    """A field that holds values, however deep in the row, and the columns that it fills."""
 
     path: str
     """Such as `address.zip`."""
     parents: tuple[FieldDescriptor, ...]
-    """The messages around it, from the outside in."""
+    """The message fields around it, outermost first."""
     field: FieldDescriptor
     kind: Kind
     spread: Spread
     keys: tuple[Any, ...]
-    """What each column takes of the field: places, keys, or nothing in particular."""
+    """One per column: the index of its item or byte, the key of its map entry, or None for a single value."""
     columns: tuple[str, ...]
     nullable: bool
-    """Whether a row that keeps the rules may have no value here."""
+    """Whether a valid row may lack the value of a column."""
     rules: FieldRules
-    """On each value."""
+    """Rules on each value."""
 
     @property
     def value(self) -> FieldDescriptor:
-        """The field that holds the values themselves: of a wrapper or a map the inner one."""
+        """The field that holds the value: inside a wrapper or map entry, else the field itself."""
         return value_field(self.field)
 
 
 def leaves(message: Descriptor, rules: Rules, options: CustomOptions) -> list[Leaf]:
-    """Every field that holds values, in the order of the contract.
+    """All leaves of a row, in the order of the contract.
 
-    Raises DeclarationError, with every one that has no fixed number of columns, or makes the column of another.
+    Raises DeclarationError with every field that cannot become columns, or whose column another field has.
     """
     problems: list[Problem] = []
-    found = list(_Flattened(rules, options, problems).of(message, (), "{}", absent=False, ruled=True))
+    found = list(_Flattener(rules, options, problems).leaves(message, (), "{}", absent=False, ruled=True))
     owners: dict[str, str] = {}
     for leaf in found:
         for column in leaf.columns:
@@ -78,95 +78,94 @@ def leaves(message: Descriptor, rules: Rules, options: CustomOptions) -> list[Le
 
 
 @dataclass(frozen=True, slots=True)
-class _Flattened:
+class _Flattener:
     rules: Rules
     options: CustomOptions
     problems: list[Problem]
 
-    def of(
-        self, message: Descriptor, above: tuple[FieldDescriptor, ...], name: str, *, absent: bool, ruled: bool
+    def leaves(
+        self, message: Descriptor, parents: tuple[FieldDescriptor, ...], pattern: str, *, absent: bool, ruled: bool
     ) -> Iterator[Leaf]:
-        """`name` is the pattern of the columns' names, `absent` whether the message may be, `ruled` whether its rules apply."""
+        """`pattern` makes column names from field names; `absent`: the message may be missing; `ruled`: its rules apply."""
         for field in message.fields:
-            told = self.rules.of(field) if ruled else NO_RULES
-            told = NO_RULES if told.ignored else told
-            may_miss = absent or (field.has_presence and not told.required)
-            stated = self.options.get(field, "foretell.v1.column")
-            if is_nested(field):
-                problem = _no_part_of_a_row(field)
-                if problem is not None:
-                    self.problems.append(problem)
-                    continue
-                inside = stated or name.replace("{}", field.name)
-                inside = inside if "{}" in inside else inside + ".{}"
-                still = ruled and not self.rules.of(field).ignored
-                yield from self.of(message_of(field), (*above, field), inside, absent=may_miss, ruled=still)
-            else:
+            rules = self.rules.of(field) if ruled else NO_RULES
+            rules = NO_RULES if rules.ignored else rules
+            may_miss = absent or (field.has_presence and not rules.required)
+            column = self.options.get(field, "foretell.v1.column") or pattern.replace("{}", field.name)
+            if not is_nested(field):
                 try:
-                    yield self._leaf(field, above, told, stated or name.replace("{}", field.name), may_miss)
-                except DeclarationError as refusal:
-                    self.problems.extend(refusal.problems)
+                    yield self._leaf(field, parents, rules, column, may_miss)
+                except DeclarationError as invalid:
+                    self.problems.extend(invalid.problems)
+            elif problem := _unflattenable(field):
+                self.problems.append(problem)
+            else:
+                inner = column if "{}" in column else column + ".{}"
+                inner_ruled = ruled and not self.rules.of(field).ignored
+                yield from self.leaves(message_of(field), (*parents, field), inner, absent=may_miss, ruled=inner_ruled)
 
-    def _leaf(self, field: FieldDescriptor, above: tuple[FieldDescriptor, ...], told: FieldRules, name: str, absent: bool) -> Leaf:
+    def _leaf(
+        self, field: FieldDescriptor, parents: tuple[FieldDescriptor, ...], rules: FieldRules, column: str, absent: bool
+    ) -> Leaf:
         kind = kind_of(field)
         if kind is None:
             reason = f"{field.full_name} is a map of messages, which cannot become columns"
             raise DeclarationError(error(field.full_name, reason, "declare a map of single values"))
-        path = ".".join([each.name for each in above] + [field.name])
-        spread, rules, empty = Spread.ONE, told, False
+        path = ".".join([each.name for each in parents] + [field.name])
+        spread, of_values, empty = Spread.ONE, rules, False
         keys: tuple[Any, ...] = (None,)
         if is_map(field):
-            spread, rules = Spread.KEYS, told.values.get("values", NO_RULES)
-            keys = _keys(field, told)
-            empty = not told.required and (told.zero_ignored or told.values.get("min_pairs", 0) < len(keys))
+            spread, of_values = Spread.KEYS, rules.values.get("values", NO_RULES)
+            keys = _keys(field, rules)
+            empty = not rules.required and (rules.zero_ignored or rules.values.get("min_pairs", 0) < len(keys))
             if kind in (Kind.TIME, Kind.DURATION):
-                raise DeclarationError(
-                    error(field.full_name, f"{field.full_name} is a map of times", "give each a field of its own")
-                )
+                reason = f"{field.full_name} is a map of times, which no model takes"
+                raise DeclarationError(error(field.full_name, reason, "give each time a field of its own"))
         elif field.is_repeated:
-            spread, rules = Spread.ITEMS, told.values.get("items", NO_RULES)
-            keys = tuple(range(_length(field, told)))
-            empty = told.zero_ignored and not told.required
-        elif kind is Kind.BYTES and told.values.get("len"):
-            spread, keys = Spread.OCTETS, tuple(range(told.values["len"]))
-            empty = told.zero_ignored and not told.required
-        many = name if "{}" in name else name + "[{}]"
-        columns = (name,) if spread is Spread.ONE else tuple(many.replace("{}", _text(key)) for key in keys)
-        # A map that must not be empty may still lack a key, unless all of them must be there.
-        lacking = spread is Spread.KEYS and told.values.get("min_pairs", 0) < len(keys)
-        return Leaf(path, above, field, kind, spread, keys, columns, absent or empty or lacking, rules)
+            spread, of_values = Spread.ITEMS, rules.values.get("items", NO_RULES)
+            keys = tuple(range(_length(field, rules)))
+            empty = rules.zero_ignored and not rules.required
+        elif kind is Kind.BYTES and rules.values.get("len"):
+            spread, keys = Spread.OCTETS, tuple(range(rules.values["len"]))
+            empty = rules.zero_ignored and not rules.required
+        pattern = column if "{}" in column else column + "[{}]"
+        columns = (column,) if spread is Spread.ONE else tuple(pattern.replace("{}", _key_text(key)) for key in keys)
+        # A required map may still lack a key, unless `min_pairs` demands all of them.
+        lacking = spread is Spread.KEYS and rules.values.get("min_pairs", 0) < len(keys)
+        return Leaf(path, parents, field, kind, spread, keys, columns, absent or empty or lacking, of_values)
 
 
-def _no_part_of_a_row(field: FieldDescriptor) -> Problem | None:
-    """What is wrong with a message in a row that no columns can be made of; None where nothing is."""
-    kind = message_of(field).full_name
-    if kind.startswith("google.protobuf."):
-        return error(field.full_name, f"{field.full_name} is a {kind}, which no model takes", "declare it as another type")
+def _unflattenable(field: FieldDescriptor) -> Problem | None:
+    """Why a message field cannot become columns; None if it can."""
+    type_name = message_of(field).full_name
+    if type_name.startswith("google.protobuf."):
+        return error(field.full_name, f"{field.full_name} is a {type_name}, which no model takes", "declare it as another type")
     if field.is_repeated:
         reason = f"{field.full_name} repeats a message, which cannot become columns"
         return error(field.full_name, reason, "declare single fields or a list of numbers")
     return None
 
 
-def _text(key: Any) -> str:
+def _key_text(key: Any) -> str:
     return str(key).lower() if isinstance(key, bool) else str(key)
 
 
-def _length(field: FieldDescriptor, told: FieldRules) -> int:
-    fewest, most = told.values.get("min_items"), told.values.get("max_items")
+def _length(field: FieldDescriptor, rules: FieldRules) -> int:
+    fewest, most = rules.values.get("min_items"), rules.values.get("max_items")
     if not fewest or fewest != most:
         reason = f"{field.full_name} is a list without a fixed length, but each item is a column"
-        raise DeclarationError(error(field.full_name, reason, "set `repeated.min_items` and `repeated.max_items` to one number"))
+        fix = "set `repeated.min_items` and `repeated.max_items` to one number"
+        raise DeclarationError(error(field.full_name, reason, fix))
     return int(fewest)
 
 
-def _keys(field: FieldDescriptor, told: FieldRules) -> tuple[Any, ...]:
-    of_keys = told.values.get("keys", NO_RULES)
+def _keys(field: FieldDescriptor, rules: FieldRules) -> tuple[Any, ...]:
+    of_keys = rules.values.get("keys", NO_RULES)
     keys = () if of_keys.ignored else of_keys.values.get("in", ())
     if map_entry(field)[0].cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         keys = (False, True)
     if not keys:
-        word = _KEY_RULES[map_entry(field)[0].type]
+        rule = _KEY_RULES[map_entry(field)[0].type]
         reason = f"{field.full_name} is a map with arbitrary keys, but each key is a column"
-        raise DeclarationError(error(field.full_name, reason, f"list the keys in `map.keys.{word}.in`"))
+        raise DeclarationError(error(field.full_name, reason, f"list the keys in `map.keys.{rule}.in`"))
     return tuple(keys)

@@ -165,7 +165,8 @@ def two_methods(rule: str) -> str:
         ),
         pytest.param(
             ["service S { rpc P(Batch) returns (Response); } message Batch { repeated Features rows = 1; }", features(X), RESPONSE],
-            "test.v1.S.P takes a batch, but its response test.v1.Response is not one; give the response one field that repeats a message",
+            "test.v1.S.P takes a batch, but its response test.v1.Response is not one; "
+            "give the response one field that repeats a message",
             id="batch-without-batch",
         ),
         pytest.param(

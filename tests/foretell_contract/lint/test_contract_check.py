@@ -81,7 +81,8 @@ def test_the_iris_contract_is_fine() -> None:
         ),
         pytest.param(
             'optional int64 x = 1 [(buf.validate.field) = {int64: {example: 3}, cel_expression: "this % 2 == 1"}];',
-            "error: a CEL rule of test.v1.Features.x has no id and no message: `this % 2 == 1`. Fix: write it as `cel` with an `id` and a `message`.",
+            "error: a CEL rule of test.v1.Features.x has no id and no message: `this % 2 == 1`. "
+            "Fix: write it as `cel` with an `id` and a `message`.",
             id="cel-expression",
         ),
     ],
@@ -171,7 +172,8 @@ def test_what_has_no_comment_is_named(tmp_path: Path) -> None:
         ),
         pytest.param(
             "rpc P(Batch) returns (Response)",
-            "test.v1.S.P takes a batch, but its response test.v1.Response is not one. Fix: give the response one field that repeats a message",
+            "test.v1.S.P takes a batch, but its response test.v1.Response is not one. "
+            "Fix: give the response one field that repeats a message",
             id="half-a-batch",
         ),
         pytest.param(

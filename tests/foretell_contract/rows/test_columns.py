@@ -129,7 +129,8 @@ def test_the_members_of_a_oneof_may_be_missing(tmp_path: Path) -> None:
         (
             "repeated double a; google.protobuf.Any b",
             "test.v1.Features.a is a list without a fixed length, but each item is a column; set `repeated.min_items` "
-            "and `repeated.max_items` to one number; test.v1.Features.b is a google.protobuf.Any, which no model takes; declare it as another type",
+            "and `repeated.max_items` to one number; test.v1.Features.b is a google.protobuf.Any, "
+            "which no model takes; declare it as another type",
         ),
         (
             'double a [(foretell.v1.column) = "other"]',

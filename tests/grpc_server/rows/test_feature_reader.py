@@ -225,7 +225,8 @@ NO_FIELD = (
             [
                 "23: error: test.v1.Features.v is a list without a fixed length, but each item is a column. "
                 "Fix: set `repeated.min_items` and `repeated.max_items` to one number.",
-                "23: error: test.v1.Features.m is a map with arbitrary keys, but each key is a column. Fix: list the keys in `map.keys.string.in`.",
+                "23: error: test.v1.Features.m is a map with arbitrary keys, but each key is a column. "
+                "Fix: list the keys in `map.keys.string.in`.",
             ],
         ),
     ],

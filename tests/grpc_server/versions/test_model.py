@@ -120,7 +120,7 @@ def test_a_single_column_is_a_matrix_too(tmp_path: Path) -> None:
         pytest.param([features(A, "string b"), RESPONSE], "b is text, but the model's column 'b' holds numbers", id="string"),
         pytest.param(
             [features(A, "repeated double b"), RESPONSE],
-            "test.v1.Features.b is a list without a fixed length, but each item is a column; give it `repeated.min_items` and an equal",
+            "test.v1.Features.b is a list without a fixed length, but each item is a column; set `repeated.min_items` and",
             id="repeated",
         ),
         pytest.param(
