@@ -68,11 +68,11 @@ def _resident_bytes_by_ps(pid: int) -> int:
     return int(found.stdout.strip() or 0) * 1024
 
 
-def kill_when_closed(line: socket.socket) -> Callable[[], None]:
+def kill_when_closed(line: socket.socket | int) -> Callable[[], None]:
     """Kill this process group when the other end of `line` closes, until the returned function is called.
 
-    The other end must never send. Raises SystemExit if it is closed already. On Linux the kernel kills; elsewhere a thread does,
-    which a model that never releases the interpreter lock can hold up.
+    `line` is a socket or a descriptor of a pipe; its other end must never send. Raises SystemExit if it is closed already. On Linux
+    the kernel kills; elsewhere a thread does, which a model that never releases the interpreter lock can hold up.
     """
     release = _kill_by_signal(line) if hasattr(fcntl, "F_SETSIG") else _kill_by_thread(line)
     if select.select([line], [], [], 0)[0]:  # It closed before the signal was armed.
@@ -80,7 +80,7 @@ def kill_when_closed(line: socket.socket) -> Callable[[], None]:
     return release
 
 
-def _kill_by_signal(line: socket.socket) -> Callable[[], None]:
+def _kill_by_signal(line: socket.socket | int) -> Callable[[], None]:
     fcntl.fcntl(line, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(line, fcntl.F_SETOWN, -os.getpgrp())
     flags = fcntl.fcntl(line, fcntl.F_GETFL)
@@ -92,7 +92,7 @@ def _kill_by_signal(line: socket.socket) -> Callable[[], None]:
     return release
 
 
-def _kill_by_thread(line: socket.socket) -> Callable[[], None]:
+def _kill_by_thread(line: socket.socket | int) -> Callable[[], None]:
     released = threading.Event()
 
     def wait() -> None:

@@ -67,7 +67,7 @@ class ServerSettings(ProcessSettings):
     """Resident memory in MB above which a worker is replaced between two runs; 0 for no limit."""
 
     gate_seconds: float = Field(default=30.0, gt=0, le=3600, allow_inf_nan=False)
-    """Longest time a version may take at each gate on its way to be served, waits and pauses left out; a slower one is refused."""
+    """Longest time a version may take at each gate on its way to be served; a slower one is refused."""
 
     max_row_seconds: float = Field(default=10.0, gt=0, le=3600, allow_inf_nan=False)
     """Longest time a version may take for one row while it is tried; a slower one is refused."""

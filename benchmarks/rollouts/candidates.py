@@ -124,6 +124,8 @@ class Fault:
     """At which it must be refused."""
 
 
+HANG = "hang"
+
 FAULTS = (
     Fault("wrong width", Narrow, "contract"),
     Fault("class order", Backwards, "contract"),
@@ -132,5 +134,5 @@ FAULTS = (
     Fault("other answers", Off, "golden"),
     Fault("slow", Slow, "warm-up"),
     Fault("segfault", Crashing, "contract"),
-    Fault("hang", Hanging, "contract"),
+    Fault(HANG, Hanging, "contract"),
 )

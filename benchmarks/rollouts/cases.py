@@ -32,7 +32,7 @@ class Measured:
     quiet_p99_ms: float
     requests: int
     took: float = 0.0
-    """Seconds from the change of the record to its end."""
+    """Seconds of the longest change, from the record to its end."""
 
 
 @dataclass(slots=True)
@@ -158,7 +158,8 @@ def _window(
         outcomes = acted.result()
     sample = joined(samples)
     meanwhile = sample.during(outcomes[0].start, outcomes[-1].end)
-    return _measured(case, what, number, meanwhile, quiet, outcomes[-1].end - outcomes[0].start), outcomes
+    longest = max(outcome.end - outcome.start for outcome in outcomes)
+    return _measured(case, what, number, meanwhile, quiet, longest), outcomes
 
 
 def _measured(case: str, what: str, number: int, sample: Sample, quiet: Sample, took: float = 0.0) -> Measured:

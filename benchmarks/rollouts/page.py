@@ -22,7 +22,7 @@ differ.
 - Versions in memory: production changes as fast as the server is seen to follow, which looks at its records ten times a second.
 - New versions: each is added, tried in a process of its own, loaded, promoted, and rolled back.
 - Candidates: each is wrong in one way, and is refused at its gate; gate_seconds={GATE_SECONDS}, max_row_seconds={MAX_ROW_SECONDS}.
-  What forks them has imported scikit-learn before; on a machine as busy as this one that takes half a minute, with the same pauses.
+  The fork server has imported scikit-learn before, which takes a second or two.
 - The shadow burns a core for a hundred times what the model takes for a row."""
 
 

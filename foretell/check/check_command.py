@@ -18,7 +18,7 @@ from foretell_contract.lint.contract_check import LocatedProblem, check_contract
 from foretell_contract.problem import Problem, Severity, warning
 from foretell_contract.service import Service
 from grpc_server.errors import ModelError
-from grpc_server.loading.load_model import faults
+from grpc_server.loading.examined_bundle import find_problems
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Bundle, Repository
 from grpc_server.store.version_skew import skewed
@@ -71,7 +71,7 @@ def _refused(contract: Contract, service: Service, repository: Repository) -> It
     try:
         bundle = repository.read(service.model, repository.latest(service.model))
         with warnings.catch_warnings(action="ignore"):
-            found: Sequence[Problem] = faults(bundle, contract, service, settings)
+            found: Sequence[Problem] = find_problems(bundle, contract, service, settings)
         yield from misfits(contract, service, bundle)
         yield from _drifted(service, bundle, settings)
     except ModelError as refusal:

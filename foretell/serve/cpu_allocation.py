@@ -24,6 +24,6 @@ def workers(settings: ServeSettings, count: int) -> int:
 def threads(settings: ServeSettings, count: int) -> dict[str, str]:
     """Environment variables that keep the numerical libraries of `count` processes, and of their workers, within the cores."""
     from grpc_server.workers.cost import cores
-    from grpc_server.workers.fork_server import THREADS
+    from grpc_server.workers.model_process import THREADS
 
     return dict.fromkeys(THREADS, str(max(1, cores() // (count * workers(settings, count)))))

@@ -1,7 +1,6 @@
 """Changes of what answers, as commands and the control service make them: the gates, the record, the servers' verdict."""
 
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -10,12 +9,11 @@ from foretell_contract.contract import load
 from grpc_server.changes.convergence import NOT_WAITED, Convergence, Servers
 from grpc_server.checks.gates import Gate
 from grpc_server.errors import ChangeRefused, GenerationConflict, ModelError, ModelNotFound
-from grpc_server.loading.candidate_trial import BACK, Trial
+from grpc_server.loading.candidate_trial import CandidateTrial
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Repository
 from grpc_server.store.route_table import PRODUCTION, Attribution, RouteTable, check_alias, percent
 from grpc_server.store.route_table_files import RouteTableFiles
-from grpc_server.workers.fork_server import ForkServer
 
 _Edit: TypeAlias = Callable[[RouteTable, Attribution], RouteTable]
 
@@ -164,8 +162,7 @@ class RouteChanger:
             gates.append(gate)
 
         try:
-            with closing(ForkServer("candidates", nice=BACK, apart=True)) as forks:
-                Trial(self._name, version, load(self._settings.protos), self._settings, forks, tell).run()
+            CandidateTrial(self._name, version, load(self._settings.protos), self._settings, tell).run()
         except ModelError as error:
             for last in gates[-1:]:
                 self._progress.refused(last)

@@ -1,50 +1,77 @@
-"""A version in a process of its own, held against the gates: what grpc_server/loading/candidate_trial.py has forked.
+"""The candidate process: it takes one version through all gates and reports to the server, in lines of JSON.
 
-Whatever it does there, what is served does not feel it. One line of JSON tells of each gate that it comes to, and the last one what
-came out.
+A line for each gate that the version comes to, and a last one with the costs or the reason of the refusal.
 """
 
 import contextlib
 import json
-import os
 import socket
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from foretell_contract.contract import Contract, load_set
 from foretell_contract.diff.contract_revision import breaking_changes
-from foretell_lifecycle.platform import kill_when_closed, name_process
+from foretell_lifecycle.platform import lower_priority, name_process
 from grpc_server.checks.gates import Gate, Gates
 from grpc_server.errors import ModelError, ModelMismatch
-from grpc_server.loading.load_model import try_model
+from grpc_server.loading.examined_bundle import examine, measured
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Bundle, Repository
-from grpc_server.workers.cost import Clock, Cost
-from grpc_server.workers.pauses import Pausing
+from grpc_server.workers.cost import Cost
+from grpc_server.workers.worker_process import import_format
 
 _MOST_FINDINGS = 3
+"""Breaking changes that a refusal lists."""
 
-Tell: TypeAlias = Callable[[dict[str, Any]], None]
+Report: TypeAlias = Callable[[dict[str, Any]], None]
 
 
-def examine(
-    name: str, version: str, settings: ServerSettings, contract: Contract, tell: Tell, clock: Clock, *, returns: bool
-) -> list[Cost]:
-    """What a run costs by the clock, for each service that the version answers. Raises ModelError.
+def main(line: socket.socket, name: str, version: str, settings: dict[str, Any], contract: bytes, returns: bool) -> None:
+    """Run the process: `settings` are ServerSettings as JSON, `contract` is a serialized FileDescriptorSet.
 
-    One that `returns` is not held against the contract that it was made for: nobody gets worse than before.
+    A version that `returns` has been served before and skips REVISION.
     """
-    gates = Gates(f"model {name!r} version {version}", lambda gate: tell({"gate": gate}))
+    name_process(f"trial {name}")
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    import_format(Path(settings["models"]), name, version)
+    lower_priority()
+
+    def report(news: dict[str, Any]) -> None:
+        line.sendall(json.dumps(news).encode() + b"\n")
+
+    with contextlib.suppress(ConnectionError):  # The server has stopped the trial.
+        try:
+            parsed = ServerSettings.model_validate(settings), load_set(FileDescriptorSet.FromString(contract))
+            costs = _try_version(name, version, *parsed, report, returns=returns)
+        except ModelError as error:
+            report({"refused": str(error), "gate": error.gate})
+        except BaseException as error:  # A model may raise anything, SystemExit too.
+            report({"refused": f"{type(error).__name__}: {str(error)[:200]}", "gate": ""})
+        else:
+            report({"costs": [[cost.one_row, cost.batch] for cost in costs]})
+
+
+def _try_version(
+    name: str, version: str, settings: ServerSettings, contract: Contract, report: Report, *, returns: bool
+) -> list[Cost]:
+    """The cost of a run for each service that the version answers. Raises ModelError."""
+    gates = Gates(f"model {name!r} version {version}", lambda gate: report({"gate": gate}))
     with gates(Gate.DIGEST):
         bundle = Repository(settings.models).read(name, version)
-    if bundle.contract and not returns:
+    if bundle.contract and not returns:  # Its callers are no worse off than before if it returns.
         with gates(Gate.REVISION):
             _check_revision(bundle, contract)
-    services = [service for service in contract.services if service.model == name]
-    return [try_model(bundle, contract, service, settings, gates, clock) for service in services]
+    costs = []
+    for service in contract.services:
+        if service.model == name:
+            examined = examine(bundle, contract, service, settings, gates)
+            with gates(Gate.WARM_UP):
+                costs.append(measured(examined, settings))
+    return costs
 
 
 def _check_revision(bundle: Bundle, contract: Contract) -> None:
@@ -56,38 +83,3 @@ def _check_revision(bundle: Bundle, contract: Contract) -> None:
             f"{bundle.title} was made for another revision of the contract, whose callers this one breaks: {lines}{more}; "
             "serve the change as a new package beside the old one, or add the model again for the contract as it is"
         )
-
-
-def _all(line: socket.socket) -> bytes:
-    with line.makefile("rb") as file:
-        return file.read()
-
-
-def main(facts: dict[str, Any], clock: Clock, pauses: Pausing, told: socket.socket, lifeline: socket.socket) -> None:
-    """Run the process, forked for it: `facts` are `name`, `version`, `settings` as JSON has them, and whether it `returns`.
-
-    The contract comes first, as a FileDescriptorSet.
-    """
-    name_process(f"trial {facts['name']}")
-    os.setpgid(0, 0)  # What it starts ends with it. No session of its own: Linux would give that as much time as the server's.
-    kill_when_closed(lifeline)
-    warnings.filterwarnings("ignore", message="X does not have valid feature names")
-
-    def tell(news: dict[str, Any]) -> None:
-        told.sendall(json.dumps(news).encode() + b"\n")
-
-    with contextlib.suppress(ConnectionError):  # Nobody waits for it any more.
-        try:
-            compiled = _all(told)
-            with pauses:
-                settings, contract = (
-                    ServerSettings.model_validate(facts["settings"]),
-                    load_set(FileDescriptorSet.FromString(compiled)),
-                )
-                costs = examine(facts["name"], facts["version"], settings, contract, tell, clock, returns=facts["returns"])
-        except ModelError as error:
-            tell({"refused": str(error), "gate": error.gate})
-        except BaseException as error:  # A model may raise anything, SystemExit too.
-            tell({"refused": f"{type(error).__name__}: {str(error)[:200]}", "gate": ""})
-        else:
-            tell({"costs": [[cost.one_row, cost.batch] for cost in costs]})

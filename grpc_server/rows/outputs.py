@@ -1,6 +1,5 @@
 """Outputs: the numbers that a model can compute for a row, and the functions that compute them."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -75,13 +74,3 @@ def output_function(sources: Sequence[Source], outputs: Sequence[Output]) -> Cal
         return matrix
 
     return run
-
-
-def outputs_to_json(outputs: Sequence[Output]) -> str:
-    """The outputs as text for a worker process."""
-    return json.dumps(outputs)
-
-
-def outputs_from_json(text: str) -> tuple[Output, ...]:
-    """Reads what `outputs_to_json` writes."""
-    return tuple(Output(*each) for each in json.loads(text))

@@ -1,4 +1,4 @@
-"""A shadow version: it answers copies of production's calls, the two are compared, and the pairs are logged on disk.
+"""A shadow version answers copies of production's calls; both answers are compared and logged on disk.
 
 May import `loading` and all rooms below.
 """

@@ -10,7 +10,6 @@ from grpc_server.calls.admission import Admission
 from grpc_server.calls.batcher import Batcher
 from grpc_server.calls.handler import Handler, Kind
 from grpc_server.errors import ModelError
-from grpc_server.loading.candidate_trial import BACK
 from grpc_server.loading.loader import Loader
 from grpc_server.loading.model import Model
 from grpc_server.settings import ServerSettings
@@ -19,17 +18,15 @@ from grpc_server.versions.dispatch import Dispatcher, StreamDispatcher
 from grpc_server.versions.route_watcher import RouteWatcher
 from grpc_server.versions.served_model import ServedModel
 from grpc_server.versions.startup import GateListener, open_served_model
-from grpc_server.workers.fork_server import ForkServer
 
 
 class Registry:
     """The served models of one contract, and their handlers. Thread-safe."""
 
-    def __init__(self, contract: Contract, served_models: Sequence[ServedModel], admission: Admission, forks: ForkServer) -> None:
+    def __init__(self, contract: Contract, served_models: Sequence[ServedModel], admission: Admission) -> None:
         self.contract = contract
         self.served_models = sorted(served_models, key=lambda served: served.name)
         self.admission = admission
-        self._forks = forks
         self._watcher = RouteWatcher(self.served_models)
         self._handlers = [
             (served, self._handler(served, method))
@@ -88,7 +85,6 @@ class Registry:
         self._watcher.stop()
         for served in self.served_models:
             served.close(seconds)
-        self._forks.close()
 
 
 def load_registry(contract: Contract, settings: ServerSettings, on_gate: GateListener = lambda _title, _gate: None) -> Registry:
@@ -98,16 +94,16 @@ def load_registry(contract: Contract, settings: ServerSettings, on_gate: GateLis
     """
     added = _added(contract, settings.models)
     served = contract.restricted_to(added)
-    admission, forks = Admission(), ForkServer("candidates", nice=BACK, apart=True)
+    admission = Admission()
     opened: list[ServedModel] = []
     try:
         for name in dict.fromkeys(service.model for service in served.services):
-            opened.append(open_served_model(Loader(name, served, settings, admission, forks), on_gate))  # noqa: PERF401  # Closed below.
+            opened.append(open_served_model(Loader(name, served, settings, admission), on_gate))  # noqa: PERF401  # Closed below.
     except ModelError:
         for one in opened:
             one.close(0.0)
         raise
-    return Registry(served, opened, admission, forks)
+    return Registry(served, opened, admission)
 
 
 def _added(contract: Contract, models: Path) -> list[str]:

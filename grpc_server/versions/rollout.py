@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from grpc_server.checks.gates import Gate
 from grpc_server.errors import ModelError
-from grpc_server.loading.candidate_trial import Trial
+from grpc_server.loading.candidate_trial import CandidateTrial
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Rollout:
     as_shadow: bool
     gate: Gate | None = None
     """The gate it is at; None before the first."""
-    trial: Trial | None = None
+    trial: CandidateTrial | None = None
     stopped: bool = False
     """Whether the route table no longer names the version."""
 

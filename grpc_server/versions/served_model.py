@@ -246,7 +246,7 @@ class ServedModel:
             trial.stop()
         costs = trial.run()
         failpoint("tried")
-        loaded = self._loader.load(rollout.version, gates, costs, apart=rollout.as_shadow)
+        loaded = self._loader.load(rollout.version, gates, costs, as_shadow=rollout.as_shadow)
         failpoint("loaded")
         self._gate_cache.add(rollout.version)
         return loaded

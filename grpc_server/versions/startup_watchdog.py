@@ -5,13 +5,13 @@ import select
 import signal
 import socket
 import threading
+import time
 from typing import Any, Self
 
 from foretell_contract.errors import SetupError
 from foretell_lifecycle.process import REFUSED, Launcher
 from grpc_server.checks.gates import Gate
 from grpc_server.errors import ModelMismatch
-from grpc_server.workers.budget import Budget
 
 _STOPS = {signal.SIGTERM, signal.SIGINT}
 
@@ -32,7 +32,8 @@ class StartupWatchdog:
         """`seconds` is the limit of each gate; the launcher gets the reason when the process ends."""
         self._seconds = seconds
         self._launcher = launcher
-        self._limit: tuple[Budget, SetupError] | None = None
+        self._limit: tuple[float, SetupError] | None = None
+        """The time of `time.monotonic` at which the process ends, and the reason."""
         self._receiver, self._sender = socket.socketpair()
         self._sender.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="startup-watchdog", daemon=True)
@@ -45,9 +46,8 @@ class StartupWatchdog:
             return
         late = f"{title} took longer than gate_seconds, {self._seconds:g} s, at the gate {gate}"
         error = ModelMismatch(late, "raise it, or serve a version that answers")
-        budget = Budget(os.getpid(), self._seconds)
-        self._limit = budget, error
-        self._launcher.entrust(error, budget.most + _HANDOVER_SECONDS)
+        self._limit = time.monotonic() + self._seconds, error
+        self._launcher.entrust(error, self._seconds + _HANDOVER_SECONDS)
 
     def __enter__(self) -> Self:
         self._loop_fd = signal.set_wakeup_fd(self._sender.fileno())  # Python writes the numbers of signals to it.
@@ -76,8 +76,8 @@ class StartupWatchdog:
         """Seconds until the limit of the present gate; ends the process when they are over."""
         if self._limit is None:
             return self._seconds
-        budget, error = self._limit
-        left = budget.left
+        end, error = self._limit
+        left = end - time.monotonic()
         if left <= 0:
             try:
                 self._launcher.refuse(error)

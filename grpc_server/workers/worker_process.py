@@ -1,114 +1,115 @@
-"""One model in a process of its own: what grpc_server/workers/worker_handle.py has forked.
+"""The worker process: it loads one model, then answers each frame of rows with a frame, until the line closes.
 
-The first frame names the outputs that are wanted. Every other that comes is rows, and each is answered with a frame: a matrix, or a
-text that says why there is none. The first rows are to warm up with; their answer is what a run costs.
+The first frame is for warming up; its answer is the cost of a run. Any other answer is a matrix, or a text with the reason why not.
 """
 
 import contextlib
 import logging
-import os
 import socket
-import time
 import traceback
 import warnings
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from foretell_contract.errors import SetupError
-from foretell_lifecycle.platform import kill_when_closed, lower_priority, name_process
+from foretell_lifecycle.platform import lower_priority, name_process
 from grpc_server.checks.golden_rows import check_golden
 from grpc_server.checks.manifest_agreement import check_manifest, checked_sources
 from grpc_server.errors import ArtifactAltered
 from grpc_server.rows.mixed_rows import Matrix, Rows
-from grpc_server.rows.outputs import output_function, outputs_from_json
+from grpc_server.rows.outputs import Output, output_function
 from grpc_server.runtimes.formats import format_table
 from grpc_server.store.repository import Repository
-from grpc_server.workers.cost import Clock, measure
-from grpc_server.workers.pauses import Pausing
+from grpc_server.workers.cost import measure
 from grpc_server.workers.wire_frame import receive, send
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_TEXT = 8_000
-"""Characters of an exception and its trace that go to the server's log: the last ones."""
+_MOST_TEXT = 8_000
+"""Characters of an exception with its traceback that go to the server's log: the last ones."""
 
-_LAST = 19
-"""How far a worker stands back that is to take only the time which all others leave."""
-
-
-Predict = Callable[[Any], Matrix]
+Predict: TypeAlias = Callable[[Any], Matrix]
 
 
-def serve(
-    line: socket.socket,
-    load: Callable[[str], Predict],
-    warm: Callable[[], None] = lambda: None,
-    clock: Clock = time.perf_counter,
-    pauses: Pausing | None = None,
-) -> None:
-    """Load the model, call `warm` once it is, and answer frames until the other end closes.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The model that a worker loads."""
 
-    `load` takes the outputs that are wanted. What the model does, it does with the `pauses`, which the `clock` leaves out.
-    """
-    pauses = pauses or contextlib.nullcontext()
+    root: Path
+    """Folder of the repository."""
+    name: str
+    version: str
+    digest: str
+    """SHA-256 of the artifact that the server has verified, in hexadecimal."""
+    outputs: tuple[Output, ...] = ()
+    """Columns of the answers, in this order; empty for the model's default outputs."""
+    low_priority: bool = False
+    """Whether the worker runs at the lowest priority, on one thread."""
+
+    def __str__(self) -> str:
+        return f"model {self.name!r} version {self.version}"
+
+
+def main(line: socket.socket, origin: Origin) -> None:
+    """Run the process until the other end of `line` closes."""
+    name_process(f"worker {origin.name}")
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
+    import_format(origin.root, origin.name, origin.version)
+    if origin.low_priority:
+        lower_priority()
     with contextlib.suppress(EOFError, ConnectionError):
-        wanted = cast("str", receive(line))  # The server sends nothing else.
-        sample = _rows(line)
-        try:
-            with pauses:
-                predict = load(wanted)
-        except SetupError as error:
-            send(line, str(error))
-            return
-        except BaseException as error:  # Unpickling may run into anything, SystemExit too.
-            logger.exception("while loading")
-            send(line, f"{type(error).__name__} while a worker loaded the model; the log has the trace")
-            return
-        with pauses:
-            cost = measure(predict, sample, clock)
-        send(line, np.array([[cost.one_row, cost.batch]]))
-        warm()
-        while True:
-            rows = _rows(line)
-            with pauses:
-                answer = _answer(predict, rows)
-            send(line, answer)
+        _serve(line, origin)
 
 
-def _rows(line: socket.socket) -> Rows:
-    return cast("Rows", receive(line))  # The server sends nothing else.
+def import_format(models: Path, name: str, version: str) -> None:
+    """Import the libraries of a version, which takes seconds at low priority if the fork server has not. Never raises."""
+    with contextlib.suppress(Exception):  # Loading the version raises it again.
+        format_table.loader_of(Repository(models).manifest(name, version).format)
+
+
+def load_version(origin: Origin) -> Predict:
+    """Load and check a version; the function that gives its outputs.
+
+    Raises ArtifactAltered if the version is not the one that the server has verified, else ModelError.
+    """
+    bundle = Repository(origin.root).read(origin.name, origin.version)
+    if bundle.manifest.digest != origin.digest:
+        raise ArtifactAltered(f"{origin} in {origin.root} is another than when the server started", "start the server again")
+    runtime = format_table.load(bundle.manifest.format, bundle.artifact)
+    check_manifest(runtime, bundle.manifest, str(origin))
+    sources = checked_sources(runtime, bundle.manifest, bundle.golden, str(origin))
+    check_golden(sources, bundle.manifest, bundle.golden, str(origin))
+    return output_function(sources, origin.outputs or sources[0].outputs)
+
+
+def _serve(line: socket.socket, origin: Origin) -> None:
+    sample = _receive(line)
+    try:
+        predict = load_version(origin)
+    except SetupError as error:
+        send(line, str(error))
+        return
+    except BaseException as error:  # Unpickling may raise anything, SystemExit too.
+        logger.exception("while loading")
+        send(line, f"{type(error).__name__} while a worker loaded the model; the log has the trace")
+        return
+    cost = measure(predict, sample)
+    send(line, np.array([[cost.one_row, cost.batch]]))
+    while True:
+        send(line, _answer(predict, _receive(line)))
+
+
+def _receive(line: socket.socket) -> Rows:
+    return cast("Rows", receive(line))  # The server sends no text.
 
 
 def _answer(predict: Predict, rows: Rows) -> Matrix | str:
     try:
         outputs = predict(rows)
         return outputs if outputs.ndim == 2 else f"the model answered {len(rows)} rows with shape {outputs.shape}"
-    except BaseException as error:  # A model may raise anything, SystemExit and MemoryError too; the process must live on.
-        return "".join(traceback.format_exception(error))[-_LONGEST_TEXT:]
-
-
-def load_version(root: Path, name: str, version: str, digest: str, wanted: str) -> Predict:
-    """Load a version that is still what the server has verified; what gives the outputs that are wanted. Raises ModelError."""
-    bundle = Repository(root).read(name, version)
-    place = f"model {name!r} version {version}"
-    if bundle.manifest.digest != digest:
-        raise ArtifactAltered(f"{place} in {root} is another than when the server started", "start the server again")
-    runtime = format_table.load(bundle.manifest.format, bundle.artifact)
-    check_manifest(runtime, bundle.manifest, place)
-    sources = checked_sources(runtime, bundle.manifest, bundle.golden, place)
-    check_golden(sources, bundle.manifest, bundle.golden, place)
-    return output_function(sources, outputs_from_json(wanted) or sources[0].outputs)
-
-
-def main(facts: dict[str, Any], clock: Clock, pauses: Pausing, line: socket.socket, lifeline: socket.socket) -> None:
-    """Run the process, forked for it: `facts` are `models`, `name`, `version`, `digest`, and whether it `stands_back`."""
-    os.setsid()
-    name_process(f"worker {facts['name']}")
-    kill_when_closed(lifeline)
-    warnings.filterwarnings("ignore", message="X does not have valid feature names")
-    load = partial(load_version, Path(facts["models"]), facts["name"], facts["version"], facts["digest"])
-    serve(line, load, lambda: lower_priority(_LAST) if facts["stands_back"] else None, clock, pauses)
+    except BaseException as error:  # A model may raise anything, SystemExit and MemoryError too; the process lives on.
+        return "".join(traceback.format_exception(error))[-_MOST_TEXT:]

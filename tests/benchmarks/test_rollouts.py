@@ -25,10 +25,10 @@ def verdicts(found: Found) -> dict[str, tuple[str, str]]:
 
 
 def test_ratios_are_medians_over_the_windows_of_a_case() -> None:
-    found = Found([made(SWAPS, 3, 2), made(SWAPS, 9, 2), made(SWAPS, 2, 2), made(FRESH, 4, 2), made(SHADOW, 2, 2)])
+    found = Found([made(SWAPS, 3, 2), made(SWAPS, 9, 2), made(SWAPS, 2, 2), made(FRESH, 5, 2), made(SHADOW, 2, 2)])
     told = verdicts(found)
     assert told[BARS[0].says] == ("1.5x", "yes")
-    assert told[BARS[1].says] == ("2x", "**no**")
+    assert told[BARS[1].says] == ("2.5x", "**no**")
     assert told[BARS[-1].says] == ("1x", "yes")
 
 
@@ -37,10 +37,10 @@ def test_each_candidate_is_judged_by_itself_and_by_its_gate() -> None:
     found.gates = {fault.says: (fault.gate, fault.gate) for fault in FAULTS}
     assert verdicts(found)["candidates refused at another gate than their own, or not at all"] == ("0", "yes")
     found.gates["NaN"] = ("contract", "")
-    found.windows.append(made(CANDIDATES, 3.0, 1.0, "NaN"))
+    found.windows.append(made(CANDIDATES, 5.0, 1.0, "NaN"))
     told = verdicts(found)
     assert told["candidates refused at another gate than their own, or not at all"] == ("1", "**no**")
-    assert told["a candidate at the gates, NaN: p99 against none"] == ("2x", "**no**")
+    assert told["a candidate at the gates, NaN: p99 against none"] == ("3x", "**no**")
     assert told["a candidate at the gates, hang: p99 against none"] == ("1x", "yes")
     assert "**none** instead of contract" in page(found, "make bench-rollouts", 1)
 

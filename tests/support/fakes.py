@@ -26,7 +26,6 @@ from grpc_server.store.route_table import RouteTable
 from grpc_server.versions.registry import Registry
 from grpc_server.versions.served_model import ServedModel
 from grpc_server.workers.cost import Cost, Placement
-from grpc_server.workers.fork_server import ForkServer
 from tests.support.iris import CLASSES, COLUMNS
 
 
@@ -99,6 +98,6 @@ def registry_of(
 
 def hosting(contract: Contract, models: list[Model]) -> Registry:
     """A registry of models of one name, a service each."""
-    admission, forks = Admission(), ForkServer("candidates")
-    loader = Loader(models[0].name, contract, ServerSettings(models=Path("/nowhere")), admission, forks)
-    return Registry(contract, [ServedModel(loader, Version(models, contract.rules, admission), RouteTable())], admission, forks)
+    admission = Admission()
+    loader = Loader(models[0].name, contract, ServerSettings(models=Path("/nowhere")), admission)
+    return Registry(contract, [ServedModel(loader, Version(models, contract.rules, admission), RouteTable())], admission)

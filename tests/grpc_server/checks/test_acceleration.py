@@ -28,6 +28,7 @@ from typer.testing import CliRunner
 from foretell.cli import app
 from foretell_contract.contract import Contract
 from grpc_server.checks.add_model import add_model
+from grpc_server.checks.gates import Gates
 from grpc_server.errors import ArtifactAltered, ModelError, ModelMismatch
 from grpc_server.loading.load_model import load_model
 from grpc_server.settings import ServerSettings
@@ -122,7 +123,7 @@ def test_golden_rows_are_held_against_what_serves(
 ) -> None:
     add(repository, forest, format_name, contract, golden_rows(forest))
     bundle = repository.read("iris", "1")
-    load = {"contract": contract, "service": contract.services[0], "settings": ServerSettings()}
+    load = {"contract": contract, "service": contract.services[0], "settings": ServerSettings(), "gates": Gates("")}
     load_model(bundle, **load).close(10)
     wrong = bundle.golden[0].model_copy(update={"probabilities": {"setosa": 0.0, "versicolor": 1.0, "virginica": 0.0}})
     with pytest.raises(ModelMismatch, match=r"model 'iris' version 1 gives setosa 1.000000 for golden row 1, expected 0.000000"):

@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from foretell_contract.contract import load
 from grpc_server.checks.add_model import add_model
-from grpc_server.loading.load_model import faults
+from grpc_server.loading.examined_bundle import find_problems
 from grpc_server.rows.targets import Target
 from grpc_server.settings import ServerSettings
 from grpc_server.store.manifest import GoldenRow, Manifest, Scalar
@@ -50,7 +50,7 @@ def added(folder: Path, model: Any, **facts: Any) -> Bundle:
 def told(tmp_path: Path, bundle: Bundle, *parts: str, **settings: Any) -> list[tuple[str, str, str]]:
     """The name, the reason and the fix of each."""
     contract = load(write_contract(tmp_path / "protos", *(parts or (SERVICE, features(A, B), RESPONSE))), strict=False)
-    found = faults(bundle, contract, contract.services[0], ServerSettings(placement="inline", **settings))
+    found = find_problems(bundle, contract, contract.services[0], ServerSettings(placement="inline", **settings))
     assert all(each.severity.value == "error" for each in found)
     return [(each.name, each.reason, each.fix) for each in found]
 

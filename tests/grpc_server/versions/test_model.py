@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from foretell_contract.contract import Contract, load
 from grpc_server.checks.add_model import add_model
+from grpc_server.checks.gates import Gates
 from grpc_server.errors import ModelMismatch
 from grpc_server.loading.load_model import load_model
 from grpc_server.loading.model import Model
@@ -35,7 +36,7 @@ def bundle(tmp_path: Path) -> Bundle:
 
 
 def loaded(bundle: Bundle, contract: Contract) -> Model:
-    model = load_model(bundle, contract, contract.services[0], ServerSettings())
+    model = load_model(bundle, contract, contract.services[0], ServerSettings(), Gates(bundle.place))
     model.batcher.close(10)
     return model
 

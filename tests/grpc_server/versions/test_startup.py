@@ -1,12 +1,18 @@
 """The start of a served: it serves the newest version on record that gets through, and tries no other again."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from foretell_contract.contract import Contract
+from grpc_server.calls.admission import Admission
+from grpc_server.checks.gates import Gate
 from grpc_server.errors import ModelError
+from grpc_server.loading.loader import Loader
+from grpc_server.settings import ServerSettings
 from grpc_server.versions.startup import open_served_model
 from tests.support.models import candidates
 from tests.support.models.candidates import add, add_steady, loader, promote
@@ -53,17 +59,20 @@ def test_a_start_outlives_a_production_that_has_never_answered(
         assert (served.last_refusal.version, served.last_refusal.gate) == ("2", gate)
 
 
-def test_what_has_answered_is_not_tried_again_at_a_start(
-    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Untried(Loader):
+    """Starts no candidate process."""
+
+    def trial(self, version: str, tell: Callable[[Gate], None], *, returns: bool) -> NoReturn:
+        pytest.fail(f"version {version} is tried")
+
+
+def test_what_has_answered_is_not_tried_again_at_a_start(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
     with opened(tmp_path, contract) as served:
         promote_and_settle(served, tmp_path, "2")
         assert production_of(served) == "2"
-    told = loader(tmp_path, contract)
-    monkeypatch.setattr(told, "_forks", None)  # No process could be had.
-    served = open_served_model(told)
+    served = open_served_model(Untried("iris", contract, ServerSettings(models=tmp_path), Admission()))
     assert production_of(served) == "2"
     served.close(10)
     shutil.rmtree(tmp_path / "iris/2")

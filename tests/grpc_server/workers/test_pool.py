@@ -1,4 +1,4 @@
-"""The pool under models that crash, hang, raise and swell: only the culprit's run fails, and no worker is left over."""
+"""The pool under models that crash, hang, raise and leak: only the run that did it fails, and no worker is left over."""
 
 import os
 import re
@@ -17,25 +17,30 @@ from grpc_server.calls.batcher import Batcher, Job
 from grpc_server.calls.call import Call
 from grpc_server.calls.refusal import Failure, Refusal
 from grpc_server.errors import ModelError
+from grpc_server.loading.preload import preload_formats
 from grpc_server.rows.mixed_rows import Matrix, RequestRows
 from grpc_server.store.repository import Repository
 from grpc_server.workers.pool import Pool
-from grpc_server.workers.worker_handle import ModelRaised, NoWorker, Origin, RunFailed, WorkerEnded, WorkerHung
-from tests.support.models.misbehaving import FIFO, Deed, Wayward, add, descendants, rows, until_gone
+from grpc_server.workers.worker_handle import ModelRaised, NoWorker, RunFailed, WorkerEnded, WorkerHung
+from grpc_server.workers.worker_process import Origin
+from tests.support.models.misbehaving import Deed, Wayward, add, descendants, rows, until_gone
 from tests.support.processes import until
 
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Origin:
     root = tmp_path_factory.mktemp("pool") / "models"
-    return Origin(root, "wayward", "1", add(Repository(root), Wayward()))
+    os.mkfifo(root.parent / "fifo")
+    digest = add(Repository(root), Wayward(str(root.parent / "fifo")))
+    preload_formats(root)
+    return Origin(root, "wayward", "1", digest)
 
 
 @pytest.fixture
 def own(origin: Origin, tmp_path: Path) -> Origin:
-    """By a path of its own, so that a test can tell its workers from those of other tests."""
-    (tmp_path / "models").symlink_to(origin.root)
-    return replace(origin, root=tmp_path / "models")
+    """Under a name of its own, so that a test can tell its workers from those of other tests."""
+    (tmp_path / "own").symlink_to(origin.root / origin.name)
+    return replace(origin, root=tmp_path, name="own")
 
 
 @contextmanager
@@ -81,14 +86,12 @@ def workers_of(origin: Origin) -> list[int]:
 
 
 def is_worker(pid: int, origin: Origin) -> bool:
-    try:
-        shown = Path(f"/proc/{pid}/comm").read_text()
-        return shown == "worker wayward\n" and str(origin.root) in Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return False
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text() == f"worker {origin.name}\n"
+    return False
 
 
-def test_runs_of_several_threads_get_their_own_answers(pool: Pool) -> None:
+def test_threads_get_their_own_answers(pool: Pool) -> None:
     def answers(runner: Any, start: int) -> bool:
         return all(runner(rows(Deed.ANSWER, value=value)).tolist() == [[value, 1 - value]] for value in range(start, start + 200))
 
@@ -97,7 +100,7 @@ def test_runs_of_several_threads_get_their_own_answers(pool: Pool) -> None:
         assert all(threads.map(answers, pool.runners * 2, [0, 1_000, 2_000, 3_000]))
 
 
-def test_without_a_spare_there_is_one_process_and_another_after_it(own: Origin) -> None:
+def test_lost_worker_is_replaced_without_spare(own: Origin) -> None:
     pool = Pool(own, rows(Deed.ANSWER), workers=1, seconds=30.0, max_megabytes=0, spare=False)
     try:
         lost = pid(pool)
@@ -108,14 +111,14 @@ def test_without_a_spare_there_is_one_process_and_another_after_it(own: Origin) 
         pool.close(10.0)
 
 
-def test_a_model_that_raises_keeps_its_worker(pool: Pool) -> None:
+def test_raising_model_keeps_its_worker(pool: Pool) -> None:
     before = pid(pool)
     with pytest.raises(ModelRaised, match="ValueError"):
         run(pool, Deed.RAISE)
     assert pid(pool) == before
 
 
-def test_a_lost_worker_is_replaced_at_once_and_as_often_as_it_happens(pool: Pool) -> None:
+def test_lost_worker_is_replaced_every_time(pool: Pool) -> None:
     seen = set()
     for _ in range(2):
         lost = pid(pool)
@@ -126,7 +129,7 @@ def test_a_lost_worker_is_replaced_at_once_and_as_often_as_it_happens(pool: Pool
     assert len(seen) == 2
 
 
-def test_a_worker_that_is_killed_while_idle_is_replaced(pool: Pool, origin: Origin, caplog: pytest.LogCaptureFixture) -> None:
+def test_killed_idle_worker_is_replaced(pool: Pool, origin: Origin, caplog: pytest.LogCaptureFixture) -> None:
     until_whole(pool)
     lost, before = pid(pool), workers_of(origin)
     os.kill(lost, signal.SIGKILL)
@@ -135,7 +138,7 @@ def test_a_worker_that_is_killed_while_idle_is_replaced(pool: Pool, origin: Orig
     assert f"worker {lost} of model 'wayward' version 1 ended with code -9; another is started" in caplog.text
 
 
-def test_of_a_batch_only_the_row_that_ends_its_worker_fails(pool: Pool) -> None:
+def test_only_the_fatal_row_fails(pool: Pool) -> None:
     until_whole(pool)
     batcher = Batcher(pool.runners, max_rows=64, max_waiting=1_000)
     outcomes: list[RequestRows | Refusal] = []
@@ -154,7 +157,7 @@ def strict(origin: Origin) -> Iterator[Pool]:
         yield started
 
 
-def test_a_worker_that_swells_is_replaced_between_two_runs(strict: Pool, caplog: pytest.LogCaptureFixture) -> None:
+def test_leaking_worker_is_replaced(strict: Pool, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     until_whole(strict)  # A spare that comes later would be the next to run.
     first = pid(strict)
@@ -166,9 +169,7 @@ def test_a_worker_that_swells_is_replaced_between_two_runs(strict: Pool, caplog:
     assert "ended with code" not in caplog.text
 
 
-def test_a_worker_that_hangs_is_killed_and_replaced_by_the_spare(
-    strict: Pool, origin: Origin, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_spare_replaces_hung_worker(strict: Pool, origin: Origin, caplog: pytest.LogCaptureFixture) -> None:
     until_whole(strict)
     hung, before = pid(strict), workers_of(origin)
     with pytest.raises(WorkerHung, match=f"worker {hung} of model 'wayward' version 1 did not answer within 1 s"):
@@ -180,13 +181,13 @@ def test_a_worker_that_hangs_is_killed_and_replaced_by_the_spare(
     assert f"worker {hung} of model 'wayward' version 1 did not answer within 1 s and was killed" in caplog.text
 
 
-def test_a_memory_limit_below_a_fresh_worker_is_refused_at_start(own: Origin) -> None:
-    with pytest.raises(ModelError, match=r"^worker_max_mb is 5, but a worker of model 'wayward' version 1 takes \d+ MB"):
+def test_too_low_memory_limit_is_refused(own: Origin) -> None:
+    with pytest.raises(ModelError, match=r"^worker_max_mb is 5, but a worker of model 'own' version 1 takes \d+ MB"):
         Pool(own, rows(Deed.ANSWER), workers=2, seconds=30.0, max_megabytes=5)
     assert workers_of(own) == []
 
 
-def test_a_pool_whose_workers_cannot_start_again_says_so_and_recovers(origin: Origin) -> None:
+def test_pool_recovers_from_failed_starts(origin: Origin) -> None:
     file = origin.root / "wayward/1/model.joblib"
     whole = file.read_bytes()
     with pool_of(origin) as pool:
@@ -199,7 +200,7 @@ def test_a_pool_whose_workers_cannot_start_again_says_so_and_recovers(origin: Or
             pass
 
 
-def test_a_job_that_was_alone_outlives_its_worker(own: Origin, fifo: Path) -> None:
+def test_lone_job_outlives_its_worker(own: Origin, fifo: Path) -> None:
     outcomes: list[RequestRows | Refusal] = []
     with pool_of(own) as pool:
         batcher = Batcher(pool.runners, max_rows=64, max_waiting=1_000)
@@ -225,20 +226,18 @@ def waiting(pool: Pool, fifo: Path) -> Iterator[Future[Matrix]]:
 
 
 @pytest.fixture
-def fifo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    os.mkfifo(tmp_path / "fifo")
-    monkeypatch.setenv(FIFO, str(tmp_path / "fifo"))
-    return tmp_path / "fifo"
+def fifo(origin: Origin) -> Path:
+    return origin.root.parent / "fifo"
 
 
-def test_closing_waits_for_a_run_and_leaves_no_process(own: Origin, fifo: Path) -> None:
+def test_close_waits_for_runs(own: Origin, fifo: Path) -> None:
     with pool_of(own) as pool, ThreadPoolExecutor(1) as thread:
         with waiting(pool, fifo) as answer:
             started = workers_of(own)
             closing = thread.submit(pool.close, 20.0)
             while (failed := failure(pool, Deed.ANSWER)) is None:
                 pass
-            assert str(failed) == "no worker of model 'wayward' version 1: the pool is closed"
+            assert str(failed) == "no worker of model 'own' version 1: the pool is closed"
             assert not closing.done()
         assert answer.result(20).tolist() == [[0.25, 0.75]]
         closing.result(20)
@@ -246,7 +245,7 @@ def test_closing_waits_for_a_run_and_leaves_no_process(own: Origin, fifo: Path) 
         assert workers_of(own) == []
 
 
-def test_closing_kills_what_takes_too_long(own: Origin, fifo: Path) -> None:
+def test_close_kills_long_runs(own: Origin, fifo: Path) -> None:
     with pool_of(own) as pool, waiting(pool, fifo) as answer:
         pool.close(0.1)
         assert isinstance(answer.exception(20), WorkerEnded)

@@ -1,11 +1,10 @@
-"""A worker process on its own: what it answers, what it survives, and what ends it."""
+"""A worker process on its own: its answers, what it survives, and what ends it."""
 
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ import numpy as np
 import pytest
 
 from grpc_server.errors import ModelError
+from grpc_server.loading.preload import preload_formats
 from grpc_server.store.repository import Repository
-from grpc_server.workers.fork_server import THREADS, ForkServer
-from grpc_server.workers.worker_handle import ModelRaised, Origin, WorkerEnded, WorkerHandle
-from grpc_server.workers.worker_process import load_version
+from grpc_server.workers.model_process import THREADS
+from grpc_server.workers.worker_handle import ModelRaised, WorkerEnded, WorkerHandle
+from grpc_server.workers.worker_process import Origin, load_version
 from tests.conftest import ROOT
 from tests.support.models.misbehaving import Deed, Explosive, Wayward, add, descendants, rows, until_gone
 
@@ -27,39 +27,27 @@ SECONDS = 30.0
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Origin:
     root = tmp_path_factory.mktemp("worker") / "models"
-    return Origin(root, "wayward", "1", add(Repository(root), Wayward()))
+    digest = add(Repository(root), Wayward())
+    preload_formats(root)
+    return Origin(root, "wayward", "1", digest)
 
 
 @pytest.fixture(scope="module")
-def forks() -> Iterator[ForkServer]:
-    with closing(ForkServer("tests", environment=dict.fromkeys(THREADS, "3") | os.environ)) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def worker(origin: Origin, forks: ForkServer) -> Iterator[WorkerHandle]:
+def worker(origin: Origin) -> Iterator[WorkerHandle]:
     """One worker for all that it survives."""
-    child = WorkerHandle(origin, forks)
-    child.start(SAMPLE)
-    yield child
-    ended(child)
+    handle = WorkerHandle(origin, dict.fromkeys(THREADS, "3"))
+    handle.start(SAMPLE)
+    yield handle
+    handle.close()
 
 
-def ended(child: WorkerHandle) -> int:
-    """Kill it; its exit code."""
-    child.kill()
-    code = child.wait()
-    child.close()
-    return code
-
-
-def test_a_worker_answers_with_the_models_own_numbers(worker: WorkerHandle) -> None:
+def test_worker_answers_as_the_model(worker: WorkerHandle) -> None:
     asked = np.random.default_rng(0).random((5_000, 2)) * [0, 1]
     assert np.array_equal(worker.run(asked, SECONDS), Wayward().predict_proba(asked))
 
 
-def test_a_worker_computes_with_its_share_of_the_cores(worker: WorkerHandle) -> None:
-    assert worker.run(rows(Deed.SAY_THREADS), SECONDS)[0, 0] == float(os.environ.get("OMP_NUM_THREADS", "3"))
+def test_worker_has_its_thread_limit(worker: WorkerHandle) -> None:
+    assert worker.run(rows(Deed.SAY_THREADS), SECONDS)[0, 0] == 3
 
 
 @pytest.mark.parametrize(
@@ -72,7 +60,7 @@ def test_a_worker_computes_with_its_share_of_the_cores(worker: WorkerHandle) -> 
         (Deed.FLATTEN, "the model answered 1 rows with shape (1,)"),
     ],
 )
-def test_whatever_a_model_raises_is_told_and_the_worker_lives_on(worker: WorkerHandle, deed: Deed, says: str) -> None:
+def test_worker_survives_what_a_model_raises(worker: WorkerHandle, deed: Deed, says: str) -> None:
     with pytest.raises(ModelRaised) as raised:
         worker.run(rows(deed), SECONDS)
     assert str(raised.value).endswith(says)
@@ -80,37 +68,55 @@ def test_whatever_a_model_raises_is_told_and_the_worker_lives_on(worker: WorkerH
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_for_the_server_are_not_for_its_workers(worker: WorkerHandle, number: int) -> None:
+def test_worker_ignores_signals_for_the_server(worker: WorkerHandle, number: int) -> None:
     os.kill(worker.pid, number)
     assert worker.run(rows(Deed.SAY_PID), SECONDS)[0, 0] == worker.pid
 
 
-def test_a_worker_prints_to_the_log_and_ends_by_itself_once_it_is_told(origin: Origin, capfd: pytest.CaptureFixture[str]) -> None:
-    with closing(ForkServer("tests")) as forks:
-        child = WorkerHandle(origin, forks)
-        child.start(SAMPLE)
-        child.run(rows(Deed.PRINT), SECONDS)
-        child.end()
-        assert child.wait() == 0
-        assert capfd.readouterr() == ("", "printed by a model\n")
-        with pytest.raises(WorkerEnded):
-            child.run(SAMPLE, SECONDS)
-        ended(child)
+PRINTING = """
+import sys
+from pathlib import Path
+from grpc_server.workers.worker_handle import WorkerHandle
+from grpc_server.workers.worker_process import Origin
+from tests.support.models.misbehaving import Deed, rows
+
+worker = WorkerHandle(Origin(Path(sys.argv[1]), *sys.argv[2:]))
+worker.start(rows(Deed.ANSWER))
+worker.run(rows(Deed.PRINT), 30.0)
+worker.end()
+sys.exit(worker.wait())
+"""
+
+
+def test_model_prints_to_stderr(origin: Origin) -> None:
+    command = [sys.executable, "-c", PRINTING, str(origin.root), origin.name, origin.version, origin.digest]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "printed by a model\n")
+
+
+def test_dismissed_worker_ends_with_code_0(origin: Origin) -> None:
+    worker = WorkerHandle(origin)
+    worker.start(SAMPLE)
+    worker.end()
+    assert worker.wait() == 0
+    with pytest.raises(WorkerEnded):
+        worker.run(SAMPLE, SECONDS)
+    worker.close()
 
 
 @pytest.mark.parametrize("deed", [None, Deed.EXIT])
-def test_what_a_model_has_started_ends_with_its_worker(origin: Origin, forks: ForkServer, deed: Deed | None) -> None:
-    child = WorkerHandle(origin, forks)
-    child.start(SAMPLE)
-    started = int(child.run(rows(Deed.START_PROCESS), SECONDS)[0, 0])
+def test_models_children_end_with_the_worker(origin: Origin, deed: Deed | None) -> None:
+    handle = WorkerHandle(origin)
+    handle.start(SAMPLE)
+    started = int(handle.run(rows(Deed.START_PROCESS), SECONDS)[0, 0])
     if deed is None:
-        child.end()
+        handle.end()
     else:
         with pytest.raises(WorkerEnded):
-            child.run(rows(deed), SECONDS)
-    child.wait()
+            handle.run(rows(deed), SECONDS)
+    handle.wait()
     until_gone(started)
-    ended(child)
+    handle.close()
 
 
 GOLDEN = b'{"features": {"deed": 0, "value": 0.25}, "probabilities": {"no": 0.5, "yes": 0.5}}'
@@ -128,10 +134,10 @@ GOLDEN = b'{"features": {"deed": 0, "value": 0.25}, "probabilities": {"no": 0.5,
         ),
     ],
 )
-def test_what_is_loaded_is_what_the_server_has_verified(tmp_path: Path, golden: bytes, digest: str | None, says: str) -> None:
+def test_worker_loads_only_what_was_verified(tmp_path: Path, golden: bytes, digest: str | None, says: str) -> None:
     recorded = add(Repository(tmp_path / "models"), Wayward(), golden)
     with pytest.raises(ModelError, match=says):
-        load_version(tmp_path / "models", "wayward", "1", digest or recorded, "[]")
+        load_version(Origin(tmp_path / "models", "wayward", "1", digest or recorded))
 
 
 @pytest.mark.parametrize(
@@ -141,22 +147,20 @@ def test_what_is_loaded_is_what_the_server_has_verified(tmp_path: Path, golden: 
         ((sys.exit, ("enough",)), "^SystemExit while a worker loaded the model; the log has the trace$"),
     ],
 )
-def test_a_model_that_ends_the_process_that_loads_it_is_refused_in_one_line(
-    tmp_path: Path, forks: ForkServer, ending: Any, says: str
-) -> None:
+def test_exit_while_loading_is_refused(tmp_path: Path, ending: Any, says: str) -> None:
     digest = add(Repository(tmp_path / "models"), Explosive(ending))
-    child = WorkerHandle(Origin(tmp_path / "models", "wayward", "1", digest), forks)
+    handle = WorkerHandle(Origin(tmp_path / "models", "wayward", "1", digest))
     with pytest.raises(ModelError, match=says):
-        child.start(SAMPLE)
-    ended(child)
+        handle.start(SAMPLE)
+    handle.close()
 
 
 PARENT = """
 import sys
 from pathlib import Path
 from typing import Any
-from grpc_server.workers.worker_handle import Origin
 from grpc_server.workers.pool import Pool
+from grpc_server.workers.worker_process import Origin
 from tests.conftest import ROOT
 from tests.support.models.misbehaving import Deed, rows
 
@@ -165,7 +169,7 @@ pool.runners[0](rows(Deed.PRINT, Deed.HANG))
 """
 
 
-def test_no_worker_outlives_a_server_that_is_killed_not_even_one_that_hangs(origin: Origin) -> None:
+def test_no_worker_outlives_a_killed_server(origin: Origin) -> None:
     """One hangs with the interpreter held, one is idle, and the spare is just being started."""
     command = [sys.executable, "-c", PARENT, str(origin.root), origin.name, origin.version, origin.digest]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as parent:

@@ -18,7 +18,6 @@ from onnx import TensorProto, helper
 
 from foretell_contract.contract import Contract
 from grpc_server.calls.admission import Admission
-from grpc_server.workers.fork_server import ForkServer
 from grpc_server.versions.served_model import ServedModel
 from grpc_server.loading.loader import Loader
 from grpc_server.store.manifest import GOLDEN, Manifest
@@ -30,9 +29,6 @@ from grpc_server.settings import ServerSettings
 from tests.support.iris import CLASSES, COLUMNS, EXAMPLE
 
 AUTHOR = Attribution("kim", "a test", datetime(2026, 1, 2, tzinfo=UTC))
-
-FORKS = ForkServer("candidates")
-"""Shared by all: it ends with the tests."""
 
 
 class Steady:
@@ -186,7 +182,7 @@ def rollback(root: Path) -> RouteTable:
 
 def loader(root: Path, contract: Contract, **settings: Any) -> Loader:
     protos = Path(__file__).parents[3] / "protos"
-    return Loader("iris", contract, ServerSettings(models=root, protos=protos, **settings), Admission(), FORKS)
+    return Loader("iris", contract, ServerSettings(models=root, protos=protos, **settings), Admission())
 
 
 def until(served: ServedModel, condition: Callable[[], bool]) -> None:

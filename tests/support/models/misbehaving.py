@@ -19,9 +19,6 @@ from grpc_server.store.manifest import GOLDEN, Manifest
 from grpc_server.store.repository import Repository, sha256
 from grpc_server.rows.mixed_rows import Matrix
 
-FIFO = "WAYWARD_FIFO"
-"""Environment variable with the path from which `WAIT` reads."""
-
 HOARD: list[bytes] = []
 
 
@@ -50,42 +47,45 @@ class Wayward:
     classes_ = np.array(["no", "yes"])
     n_features_in_ = 2
 
+    def __init__(self, fifo: str = "") -> None:
+        """`fifo` is the path from which `WAIT` reads."""
+        self.fifo = fifo
+
     def predict_proba(self, rows: Matrix) -> Matrix:
         answer = np.stack([rows[:, 1], 1 - rows[:, 1]], axis=1)
         for deed in map(Deed, rows[:, 0].astype(int).tolist()):
-            answer = do(deed, answer)
+            answer = self.do(deed, answer)
         return answer
 
-
-def do(deed: Deed, answer: Matrix) -> Matrix:
-    match deed:
-        case Deed.SAY_PID:
-            return np.full_like(answer, os.getpid())
-        case Deed.SAY_THREADS:
-            return np.full_like(answer, float(os.environ["OMP_NUM_THREADS"]))
-        case Deed.EXIT:
-            os._exit(3)
-        case Deed.HANG:
-            sum(itertools.repeat(0))  # Without letting another thread run, nor a signal handler of Python's.
-        case Deed.RAISE:
-            raise ValueError("\udc80 no such flower")
-        case Deed.RAISE_SYSTEM_EXIT:
-            sys.exit("enough")
-        case Deed.RAISE_INTERRUPT:
-            raise KeyboardInterrupt
-        case Deed.RAISE_MEMORY_ERROR:
-            raise MemoryError
-        case Deed.FLATTEN:
-            return answer[:, 0]
-        case Deed.HOARD:
-            HOARD.append(b"x" * 40_000_000)
-        case Deed.PRINT:
-            os.write(1, b"printed by a model\n")
-        case Deed.WAIT:
-            Path(os.environ[FIFO]).read_bytes()
-        case Deed.START_PROCESS:
-            return np.full_like(answer, subprocess.Popen(["sleep", "600"]).pid)
-    return answer
+    def do(self, deed: Deed, answer: Matrix) -> Matrix:
+        match deed:
+            case Deed.SAY_PID:
+                return np.full_like(answer, os.getpid())
+            case Deed.SAY_THREADS:
+                return np.full_like(answer, float(os.environ["OMP_NUM_THREADS"]))
+            case Deed.EXIT:
+                os._exit(3)
+            case Deed.HANG:
+                sum(itertools.repeat(0))  # Without letting another thread run, nor a signal handler of Python's.
+            case Deed.RAISE:
+                raise ValueError("\udc80 no such flower")
+            case Deed.RAISE_SYSTEM_EXIT:
+                sys.exit("enough")
+            case Deed.RAISE_INTERRUPT:
+                raise KeyboardInterrupt
+            case Deed.RAISE_MEMORY_ERROR:
+                raise MemoryError
+            case Deed.FLATTEN:
+                return answer[:, 0]
+            case Deed.HOARD:
+                HOARD.append(b"x" * 40_000_000)
+            case Deed.PRINT:
+                os.write(1, b"printed by a model\n")
+            case Deed.WAIT:
+                Path(self.fifo).read_bytes()
+            case Deed.START_PROCESS:
+                return np.full_like(answer, subprocess.Popen(["sleep", "600"]).pid)
+        return answer
 
 
 class Explosive:

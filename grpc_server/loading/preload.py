@@ -1,0 +1,27 @@
+"""Which modules the fork server imports for workers and candidates."""
+
+import contextlib
+from pathlib import Path
+
+from grpc_server.errors import ModelError
+from grpc_server.runtimes.formats.format_table import format_named
+from grpc_server.store.repository import Repository
+from grpc_server.workers import model_process
+
+_PROCESSES = ("grpc_server.workers.worker_process", "grpc_server.loading.candidate_process")
+
+
+def preload_formats(models: Path) -> None:
+    """Have the fork server import what the newest versions in a repository need, if it has not started yet."""
+    model_process.preload([*_PROCESSES, *sorted(_loaders(Repository(models)))])
+
+
+def _loaders(repository: Repository) -> set[str]:
+    """Modules that load these formats and begin no threads."""
+    modules = set()
+    for name in repository.names():
+        with contextlib.suppress(ModelError):  # The process that needs it reports it.
+            chosen = format_named(repository.manifest(name, repository.latest(name)).format)
+            if chosen.forks:
+                modules.add(chosen.loader.partition(":")[0])
+    return modules
