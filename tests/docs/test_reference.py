@@ -17,6 +17,7 @@ from grpc_server.settings import ServerSettings
 from rest_bridge.openapi.refusal_responses import CHANGE_REFUSALS, REFUSALS
 from rest_bridge.settings import BridgeSettings
 from tests.support.doc_pages import TEXTS, rows
+from tests.support.processes import ROOT
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 ABOUT_VERSIONS = typer.main.get_command(version_commands.app).commands.keys()  # type: ignore[attr-defined]
@@ -79,3 +80,16 @@ def test_command_has_its_flags(command: str) -> None:
     actual = {name for parameter in COMMANDS[command].params for name in names(parameter)}
     shared = documented("Commands about versions") if command in ABOUT_VERSIONS else set()
     assert documented(f"foretell {command}") == actual - shared
+
+
+@pytest.mark.parametrize(
+    ("row", "claim"), [("foretell REST", r"([\d,]+) times a second over REST"), ("foretell gRPC", r"([\d,]+) times over gRPC")]
+)
+def test_readme_has_the_measured_speed(row: str, claim: str) -> None:
+    cases = (ROOT / "benchmarks/RESULTS.md").read_text().partition("### 1 row a request, 64 callers\n")[2]
+    measured = re.search(rf"^\| {row} \| ([\d,]+) \(", cases, re.MULTILINE)
+    claimed = re.search(claim, TEXTS["README.md"])
+    assert measured
+    assert claimed
+    figures = [int(found[1].replace(",", "")) for found in (claimed, measured)]
+    assert figures[0] == pytest.approx(figures[1], rel=0.1)
