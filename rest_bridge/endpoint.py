@@ -13,9 +13,9 @@ from foretell_contract.service import Method
 from foretell_lifecycle.request_id import request_id
 from rest_bridge.caller import Caller, model_headers
 from rest_bridge.http.body import read_body
-from rest_bridge.http.connection import WHOLE_ANSWER, SendWhole
 from rest_bridge.http.deadline import timeout
 from rest_bridge.http.disconnect import Disconnect
+from rest_bridge.http.scope_extensions import WHOLE_ANSWER, SendWhole
 from rest_bridge.http.shared_timer import SharedTimer
 from rest_bridge.http.version_selector import chosen
 from rest_bridge.json.codec import Codec

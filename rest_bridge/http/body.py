@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from rest_bridge.http.connection import WHOLE_BODY
+from rest_bridge.http.scope_extensions import WHOLE_BODY
 from rest_bridge.json.request_problems import RequestRefused, refused
 
 _JSON = "application/json"

@@ -1,4 +1,7 @@
-"""One HTTP/1.1 connection: uvicorn's, with bounds on the head of a request, and with our words for what is no HTTP."""
+"""One HTTP/1.1 connection: uvicorn's, with bounds on a request's head and framing, and with the bridge's own refusals.
+
+This module alone imports uvicorn's private classes. `protocol_check` tries it at each start.
+"""
 
 import asyncio
 from collections import deque
@@ -12,152 +15,147 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from foretell_lifecycle.request_id import request_id
+from rest_bridge.http.head_bounds import (
+    FRAMING_TOO_LARGE,
+    HEAD_BYTES,
+    HEAD_SECONDS,
+    HEAD_TOO_LARGE,
+    HEAD_TOO_SLOW,
+    MALFORMED,
+)
+from rest_bridge.http.scope_extensions import WHOLE_ANSWER, WHOLE_BODY
 from rest_bridge.json.request_problems import refused
 
-WHOLE_BODY = "foretell.body"
-"""Where a scope holds the body of a request that had arrived before the application was called."""
-
-WHOLE_ANSWER = "foretell.answer"
-"""Where a scope holds a SendWhole."""
-
-SendWhole = Callable[[Iterable[tuple[bytes, bytes]], bytes], bool]
-"""Sends status 200 with these headers and this body in one go. False where that must wait, and is for the application to send."""
-
-HEAD_BYTES = 65_536
-"""Largest head of a request: its line and its headers, without the blanks around a value."""
-
 _FRAMING = 8
-"""Bytes that each byte of a body may cost to frame: a chunk of a single byte costs five."""
+"""Framing bytes allowed for each byte of a body: a chunk of one byte takes five."""
 
 PIECE = 16_384
-"""Bytes that are parsed at once. While requests from them wait for their turn, nothing further is read."""
-
-HEAD_SECONDS = 10.0
-"""Longest time that a head may take to arrive; a connection that says nothing is given up as well."""
+"""Bytes parsed at once. No more is read while requests from them are queued."""
 
 _OK = b"HTTP/1.1 200 OK\r\n"
 
-_NOWHERE: deque[tuple[bytes, bytes]] = deque(maxlen=0)
-
-# Status, type and text of what is refused before it is a request.
-MALFORMED = 400, "malformed_request", "this is not HTTP/1.1"
-TOO_LARGE = 431, "head_too_large", f"the line and the headers of a request must be at most {HEAD_BYTES} bytes"
-TOO_LARGE_BESIDE = 431, "framing_too_large", f"what frames or follows the chunks of a body must be at most {HEAD_BYTES} bytes"
-TOO_SLOW = 408, "head_too_slow", f"the line and the headers of a request must arrive within {HEAD_SECONDS:g} s"
+_DISCARD: deque[tuple[bytes, bytes]] = deque(maxlen=0)
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn bounds neither the size of a head nor the time it takes, nor what comes beside a body in chunks.
+    """A connection that bounds its caller: size and time of a head, framing around a body, requests read ahead.
 
-    Nor does it bound how many requests are read ahead: it reads again with each answer, however many wait for their turn.
+    uvicorn has none of these bounds. It also reads on after each response, however many requests are queued.
     """
 
-    _waiting: asyncio.TimerHandle | None = None
-    _in_head = False
-    _read = 0
-    _behind = False
-    _head = 0
-    _head_too_large = False
-    _in_body = False
-    _body = 0
-    """Bytes of the body among those that were read last."""
-    _beside = 0
-    """Bytes since the last ones of the body that were none of it, beyond what may frame it."""
-
-    _plain = b""
-    """The head that is to be read instead of the one that was read last."""
+    head_seconds = HEAD_SECONDS
 
     draining = False
-    """Whether each answer is the last of its connection."""
+    """Whether the next response is the connection's last."""
+
+    _timer: asyncio.TimerHandle | None = None
+    """Closes the connection if no whole head arrives in time."""
+
+    _in_head = False
+    _in_body = False
+    _read = 0
+    """Bytes in the last piece."""
+    _body = 0
+    """Bytes of a body in the last piece."""
+    _message_ended = False
+    """Whether a request ended within the last piece: the rest of the piece belongs to the next one."""
+    _head = 0
+    """Bytes of the current head, if it did not arrive in one piece."""
+    _head_too_large = False
+    _framing = 0
+    """Bytes since the last body bytes, beyond what may frame those."""
+
+    _plain_head = b""
+    """The last head without its upgrade, to be parsed in its place."""
 
     @property
     def busy(self) -> bool:
-        """Whether a request waits for its answer."""
+        """Whether a request has no response yet."""
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
     @property
-    def owing(self) -> bool:
-        """Whether its caller has not been sent all that was asked for."""
+    def unsent(self) -> bool:
+        """Whether a response is outstanding or not yet taken by the caller."""
         return self.busy or self.transport.get_write_buffer_size() > 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn narrows it
         """See asyncio.Protocol."""
         super().connection_made(transport)
         self._ahead: deque[bytes | memoryview] = deque()
-        """What has come and is still to be parsed."""
-        self.flow = self._flow = _Flow(transport, self.pipeline, self._read_on)
-        self._wait()
+        """Pieces that are read and not parsed."""
+        self.flow = self._flow = _Flow(transport, self.pipeline, self._resume)
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
-        self._stop_waiting()
+        self._stop_timer()
         super().connection_lost(exc)
-        self._flow.read_on = _nothing_more  # It holds this connection: the two would wait for the garbage collector together.
+        self._unset_keepalive_if_required()  # uvicorn leaves this timer on a connection that is reset.
+        self._flow.resume = _do_nothing  # Breaks the reference cycle, so that no garbage collection is needed.
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         if not self._ahead and len(data) <= PIECE:
             self._parse(data)
             if self._ahead:
-                self._go_on_ahead()
+                self._parse_ahead()
             return
         view = memoryview(data)
         self._ahead.extend(view[start : start + PIECE] for start in range(0, len(data), PIECE))
-        self._go_on_ahead()
+        self._parse_ahead()
 
-    def _read_on(self) -> None:
-        """No request waits for its turn any more, but one may have its answer only just now."""
+    def _resume(self) -> None:
         if self._ahead:
-            self.loop.call_soon(self._go_on_ahead)
+            self.loop.call_soon(self._parse_ahead)  # Later: the caller of this method has not finished its response.
         else:
             FlowControl.resume_reading(self.flow)
 
-    def _go_on_ahead(self) -> None:
+    def _parse_ahead(self) -> None:
         while self._ahead and not self.pipeline and not self.transport.is_closing():
             self._parse(self._ahead.popleft())
         if not self._ahead and not self.busy:
             self.flow.resume_reading()
 
     def _parse(self, data: bytes | memoryview) -> None:
-        self._read, self._body, self._behind, in_body = len(data), 0, False, self._in_body
+        self._read, self._body, self._message_ended, began_in_body = len(data), 0, False, self._in_body
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
             self.send_400_response("")
         except httptools.HttpParserUpgrade as upgrade:
-            self._ahead.extendleft((data[upgrade.args[0] :], self._plain))
-            self._plain = b""
+            self._ahead.extendleft((data[upgrade.args[0] :], self._plain_head))
+            self._plain_head = b""
         if self._in_head:
-            self._go_on_with_head()
+            self._bound_head()
             return
         if self._in_body:
-            self._go_on_with_body(in_body)
-        if self._waiting is None and self.cycle is not None and self.cycle.response_complete:
-            self._wait()  # What was read is the rest of a body that nobody needs, or a blank line.
+            self._bound_framing(began_in_body)
+        if self._timer is None and self.cycle is not None and self.cycle.response_complete:
+            self._start_timer()  # The data was the rest of a refused body, or a blank line: uvicorn's timer is off now.
 
     def on_message_begin(self) -> None:
         """See httptools: the first byte of a request."""
         self._in_head = True
-        self._stop_waiting()
+        self._stop_timer()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """See httptools: the last byte of a head."""
         self._in_head, self._in_body = False, True
-        if (self._read > HEAD_BYTES or self._waiting is not None) and self._head_so_far() > HEAD_BYTES:
+        if (self._read > HEAD_BYTES or self._timer is not None) and self._head_so_far() > HEAD_BYTES:
             self._head_too_large = True
-            raise ValueError  # The parser stops, and uvicorn calls send_400_response.
-        self._stop_waiting()
+            raise ValueError  # Stops the parser; `_parse` calls send_400_response.
+        self._stop_timer()
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
-            self._plain, self._in_body = self._without_upgrade(), False
+            self._plain_head, self._in_body = self._without_upgrade(), False
             return
         super().on_headers_complete()
-        self.headers = _NOWHERE  # type: ignore[assignment]  # What comes behind a body is no header of the request.
+        self.headers = _DISCARD  # type: ignore[assignment]  # A trailer is no header of the request.
 
     def on_body(self, body: bytes) -> None:
-        """See httptools: a part of a body. As in uvicorn, which asks of each whether it is of another protocol."""
+        """See httptools: a part of a body. uvicorn's own tests each part for a protocol upgrade."""
         self._body += len(body)
         cycle = self.cycle
         if cycle.response_complete:
@@ -168,24 +166,24 @@ class Connection(HttpToolsProtocol):
         cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        """See httptools: the last byte of a request. What has come whole need not be asked for."""
-        if self._plain:
+        """See httptools: the last byte of a request. Puts a body that is already whole into the scope."""
+        if self._plain_head:
             return
-        self._behind, self._in_body = True, False  # What is read with it belongs to the next request.
+        self._message_ended, self._in_body = True, False
         cycle = self.cycle
         if cycle.response_complete:
             return
         cycle.more_body = False
         cycle.message_event.set()
-        scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]  # a scope may say more
+        scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]  # ASGI allows more keys than the type
         scope[WHOLE_BODY] = bytes(cycle.body)
-        scope[WHOLE_ANSWER] = partial(self._answer, cycle)
+        scope[WHOLE_ANSWER] = partial(self._send_whole, cycle)
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's words are not ours
-        """Refuse what is no HTTP, or has too large a head."""
-        self._refuse(*(TOO_LARGE if self._head_too_large else MALFORMED))
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's text is in another form
+        """Refuse data that is not HTTP, or a head that is too large."""
+        self._refuse(*(HEAD_TOO_LARGE if self._head_too_large else MALFORMED))
 
-    def _answer(self, cycle: RequestResponseCycle, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+    def _send_whole(self, cycle: RequestResponseCycle, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
         if self.flow.write_paused or cycle.disconnected or cycle.response_started:
             return False
         lines = [_OK, *[b"%b: %b\r\n" % header for header in headers], b"content-length: %d\r\n" % len(body)]
@@ -200,28 +198,27 @@ class Connection(HttpToolsProtocol):
         cycle.on_response()
         return True
 
-    def _go_on_with_head(self) -> None:
-        if self._waiting is None:
-            self._wait()
-            self._head = self._head_so_far() if self._behind else self._read
+    def _bound_head(self) -> None:
+        if self._timer is None:
+            self._start_timer()
+            self._head = self._head_so_far() if self._message_ended else self._read
         else:
             self._head += self._read
         if self._head > HEAD_BYTES:
-            self._refuse(*TOO_LARGE)
+            self._refuse(*HEAD_TOO_LARGE)
 
-    def _go_on_with_body(self, begun: bool) -> None:
-        """`begun` says whether all that was read came behind the head."""
-        if not begun:
-            self._beside = 0
+    def _bound_framing(self, began_in_body: bool) -> None:
+        if not began_in_body:
+            self._framing = 0
             return
-        self._beside = max(0, self._beside + self._read - self._body - _FRAMING * self._body)
-        if self._beside > HEAD_BYTES:
-            self._refuse(*TOO_LARGE_BESIDE)
+        self._framing = max(0, self._framing + self._read - self._body - _FRAMING * self._body)
+        if self._framing > HEAD_BYTES:
+            self._refuse(*FRAMING_TOO_LARGE)
 
     def _without_upgrade(self) -> bytes:
-        """The head of a request that would rather speak another protocol: it may be answered in this one all the same.
+        """The head without its `Upgrade` header: a server may ignore an upgrade and answer in HTTP/1.1 (RFC 9110, 7.8).
 
-        The parser takes what follows such a head for the other protocol, a body included; this it reads as any other.
+        The parser reads all bytes behind an upgrade, a body included, as another protocol. It reads this head as a usual one.
         """
         line = b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
         return b"\r\n".join((line, *(b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"), b"", b""))
@@ -229,25 +226,25 @@ class Connection(HttpToolsProtocol):
     def _head_so_far(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
 
-    def _wait(self) -> None:
-        self._stop_waiting()
-        self._waiting = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(self.head_seconds, self._time_out)
 
-    def _stop_waiting(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _too_slow(self) -> None:
-        if self.flow.read_paused:  # The rest of it may have come, and waits to be read.
-            self._wait()
+    def _time_out(self) -> None:
+        if self.flow.read_paused:  # The rest of the head may be in the kernel's buffer: the delay is ours.
+            self._start_timer()
         elif self._in_head:
-            self._refuse(*TOO_SLOW)
+            self._refuse(*HEAD_TOO_SLOW)
         else:
             self.transport.close()
 
     def _refuse(self, status: int, kind: str, msg: str) -> None:
-        if self.busy and not self.cycle.more_body:  # Answers keep the order of their requests.
+        if self.busy and not self.cycle.more_body:  # Responses keep the order of their requests.
             self.flow.pause_reading()
             self.cycle.on_response = partial(self._refuse, status, kind, msg)
             return
@@ -261,18 +258,18 @@ class Connection(HttpToolsProtocol):
 
 
 class _Flow(FlowControl):
-    """Reads on only where no request waits for its turn."""
+    """Calls `resume` in place of reading on, and only if no request is queued."""
 
-    def __init__(self, transport: asyncio.Transport, pipeline: Sized, read_on: Callable[[], None]) -> None:
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized, resume: Callable[[], None]) -> None:
         super().__init__(transport)
         self._pipeline = pipeline
-        self.read_on = read_on
+        self.resume = resume
 
     def resume_reading(self) -> None:
         """See FlowControl."""
         if self.read_paused and not self._pipeline:
-            self.read_on()
+            self.resume()
 
 
-def _nothing_more() -> None:
-    """What a connection that is lost reads on."""
+def _do_nothing() -> None:
+    pass

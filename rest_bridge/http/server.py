@@ -1,42 +1,54 @@
-"""uvicorn around the application, with a drain that loses nothing."""
+"""uvicorn around the application, with a drain that loses no request."""
 
 import asyncio
 import contextlib
+import math
 import socket
 import ssl
 from collections.abc import Iterator
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from foretell_lifecycle.platform import close_when_unread
-from rest_bridge.http.connection import Connection
 from rest_bridge.http.guard import Guard
+from rest_bridge.http.protocol_check import Protocol, usable_protocol
 
 _POLL = 0.02
 _GRACE = 0.25
-"""Seconds in which who has had an answer a moment ago sends the next request, whose answer closes the connection."""
+"""Seconds in which keep-alive clients may send one more request; its response carries `Connection: close`."""
 
 UNREAD_SECONDS = 30.0
-"""Longest time for which a caller may take nothing of an answer; the kernel then ends the connection, where it can (on Linux)."""
+"""Longest time for which a client may take no byte of a response. The kernel then ends the connection (Linux only)."""
 
 
 class Server:
-    """One HTTP server on one listening socket. Use it on one event loop."""
+    """One HTTP server on one listening socket. Use it on one event loop.
+
+    `protocol` replaces our Connection, for tests.
+    """
 
     def __init__(
-        self, app: ASGIApp, listener: socket.socket, drain_seconds: float, encryption: ssl.SSLContext | None = None
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        drain_seconds: float,
+        encryption: ssl.SSLContext | None = None,
+        *,
+        protocol: Protocol | None = None,
+        unread_seconds: float = UNREAD_SECONDS,
     ) -> None:
         self._guard = Guard(app)
         self._listener = listener
-        close_when_unread(listener, UNREAD_SECONDS)
+        close_when_unread(listener, unread_seconds)
         self._drain_seconds = drain_seconds
         self._encryption = encryption
+        self._protocol = protocol
         self._uvicorn = _Uvicorn(
             uvicorn.Config(
                 self._guard,
                 loop="none",
-                http=Connection,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -44,13 +56,22 @@ class Server:
                 proxy_headers=False,
                 server_header=False,
                 ssl_context_factory=None if encryption is None else lambda _config, _default: encryption,
-                timeout_graceful_shutdown=1,  # For answers on their way out; the drain before it is ours.
             )
         )
         self._running: asyncio.Task[None] | None = None
 
+    @property
+    def connections(self) -> list[Any]:
+        """The open connections, of the class in use."""
+        return list(self._uvicorn.server_state.connections)
+
     async def start(self) -> None:
-        """Answer requests."""
+        """Accept and answer requests."""
+        self._protocol = await usable_protocol(self._protocol)
+        config = self._uvicorn.config
+        config.http = self._protocol or "auto"
+        # Our own drain comes before uvicorn's, which then only waits for the last bytes.
+        config.timeout_graceful_shutdown = 1 if self._protocol else math.ceil(self._drain_seconds)
         self._running = asyncio.create_task(self._uvicorn.serve([self._listener]))
         while not self._uvicorn.started and not self._running.done():  # noqa: ASYNC110  # uvicorn offers a flag, no event
             await asyncio.sleep(_POLL)
@@ -58,46 +79,48 @@ class Server:
             await self._running
 
     async def stop(self) -> None:
-        """Take no new connection, answer what is under way and close each connection behind its answer."""
+        """Accept no new connection, answer all requests and close each connection behind its last response."""
         self._guard.draining = True
-        await self._stop_listening()
-        for connection in self._connections():
-            connection.draining = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._drain_seconds):
-                await asyncio.sleep(_GRACE)
-                while any(connection.owing for connection in self._connections()):  # noqa: ASYNC110  # likewise
-                    await asyncio.sleep(_POLL)
+        if self._protocol is not None:
+            await self._drain()
         self._uvicorn.should_exit = True
         if self._running is not None:
             await self._running
 
+    async def _drain(self) -> None:
+        await self._stop_listening()
+        for connection in self.connections:
+            connection.draining = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_seconds):
+                await asyncio.sleep(_GRACE)
+                while any(connection.unsent for connection in self.connections):  # noqa: ASYNC110  # likewise
+                    await asyncio.sleep(_POLL)
+
     async def _stop_listening(self) -> None:
-        """Who is connected by now gets an answer, though the connection waits to be accepted yet; who comes later is refused."""
+        """Close the listener, but answer on the connections that the kernel has already established for it."""
         loop = asyncio.get_running_loop()
-        waiting = list(self._waiting())
+        established = list(self._backlog())
         for server in self._uvicorn.servers:
             server.close()
-        for connection in waiting:
-            with contextlib.suppress(OSError):  # The caller has gone.
+        for connection in established:
+            with contextlib.suppress(OSError):  # The client has closed it.
                 await loop.connect_accepted_socket(self._last_connection, connection, ssl=self._encryption)
 
-    def _waiting(self) -> Iterator[socket.socket]:
-        with contextlib.suppress(OSError):  # There are no more.
+    def _backlog(self) -> Iterator[socket.socket]:
+        with contextlib.suppress(OSError):  # The backlog is empty.
             while True:
                 yield self._listener.accept()[0]
 
-    def _last_connection(self) -> Connection:
-        connection = Connection(self._uvicorn.config, self._uvicorn.server_state, self._uvicorn.lifespan.state)
+    def _last_connection(self) -> asyncio.Protocol:
+        made = cast("Any", self._protocol)
+        connection = made(self._uvicorn.config, self._uvicorn.server_state, self._uvicorn.lifespan.state)
         connection.draining = True
-        return connection
-
-    def _connections(self) -> list[Connection]:
-        return [connection for connection in self._uvicorn.server_state.connections if isinstance(connection, Connection)]
+        return cast("asyncio.Protocol", connection)
 
 
 class _Uvicorn(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are the process's business, not uvicorn's."""
+        """Do nothing: the process handles its signals itself."""
         yield

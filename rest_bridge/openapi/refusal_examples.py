@@ -5,7 +5,7 @@ from typing import Any
 from foretell_contract.contract import Contract
 from foretell_contract.examples.example import example
 from foretell_contract.service import Method
-from rest_bridge.http.connection import MALFORMED, TOO_LARGE, TOO_SLOW
+from rest_bridge.http.head_bounds import HEAD_TOO_LARGE, HEAD_TOO_SLOW, MALFORMED
 from rest_bridge.json.codec import request_example
 from rest_bridge.json.request_problems import RequestRefused
 from rest_bridge.json.strict_message import StrictReader
@@ -26,7 +26,7 @@ OF_ANY: dict[int, Body] = {
     415: _one("content_type", "must be application/json", "header", "content-type"),
     422: _one("json_invalid", "the body is not JSON: it ends or goes wrong at character 1", "body"),
     429: _one("resource_exhausted", "1024 rows are waiting for the model already; retry with backoff"),
-    431: _one(*TOO_LARGE[1:]),
+    431: _one(*HEAD_TOO_LARGE[1:]),
     500: _one("internal", "internal error; quote incident 5f1c09a7be42 to the operator"),
     501: _one("unimplemented", "the model server does not serve this method"),
     503: _one("unavailable", "the model server cannot be reached; retry with backoff"),
@@ -34,7 +34,7 @@ OF_ANY: dict[int, Body] = {
 }
 """Of calls, by status."""
 
-OF_PAGES = {status: _one(*words) for status, *words in (MALFORMED, TOO_SLOW, TOO_LARGE)}
+OF_PAGES = {status: _one(*words) for status, *words in (MALFORMED, HEAD_TOO_SLOW, HEAD_TOO_LARGE)}
 """Of pages, where they differ: what has no body is refused for its head."""
 
 OF_CHANGES: dict[int, Body] = {

@@ -20,7 +20,6 @@ PACKAGES = ("foretell_contract", "foretell_lifecycle", "rest_bridge")
 MODEL_LIBRARIES = {"joblib", "pandas", "scikit-learn", "scipy", "skops"}
 LOADED_BY_NAME = {
     "fastapi-standalone-docs": "rest_bridge/openapi/docs_pages.py serves its files",
-    "httptools": 'rest_bridge/http/server.py says http="httptools" to uvicorn',
     "grpcio-tools": "foretell_contract/source/compiler.py starts it",
 }
 """Distributions that are used without an import, and where."""
