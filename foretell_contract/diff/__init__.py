@@ -1,4 +1,4 @@
-"""What a change of a contract means for those who call it.
+"""Compares two contracts: what changed, and what each change means for callers.
 
 May import `contract` and below.
 """

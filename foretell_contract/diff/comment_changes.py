@@ -1,7 +1,4 @@
-"""What changed in the comments, as far as a program can tell.
-
-A program does not know what a sentence means. It sees numbers and words for units, and a change of those is a strong hint.
-"""
+"""Finds changes of comments. A change of numbers or units in them is reported apart: it often means another scale."""
 
 import re
 from collections import Counter
@@ -23,12 +20,12 @@ _QUANTITY = re.compile(rf"(?<![\w.])(?:{_NUMBER}|{_UNIT})(?!\w)|{_NUMBER}|(?<=\d
 
 
 def comment_changed(old: str, new: str, name: str, message: str, *, carries_meaning: bool) -> ContractChange | None:
-    """What became of a comment; None where at most its line breaks moved."""
+    """The change of one comment; None if only line breaks differ. `carries_meaning`: the comment says what a value means."""
     if old.split() == new.split():
         return None
     before, after = (Counter(map(str.strip, _QUANTITY.findall(text.lower()))) for text in (old, new))
     if old and new and before != after:
-        gone, come = (", ".join((a - b).elements()) or "none" for a, b in ((before, after), (after, before)))
-        return ContractChange("comment.quantities", name, f"numbers or units in the comment: {gone} -> {come}", message)
+        removed, added = (", ".join((a - b).elements()) or "none" for a, b in ((before, after), (after, before)))
+        return ContractChange("comment.quantities", name, f"numbers or units in the comment: {removed} -> {added}", message)
     what = "comment reworded" if old and new else "comment added" if new else "comment removed"
     return ContractChange("comment.meaning" if carries_meaning and old and new else "comment.words", name, what, message)

@@ -1,16 +1,16 @@
-"""What each kind of change means: the one table that `foretell diff` judges by."""
+"""What each kind of change means for callers: the table behind `foretell diff`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from foretell_contract.diff.finding import Impact, Side
 
-_VERSION = "serve the new one as {next} beside {package}"
+_VERSION = "serve the new contract as {next} beside {package}"
 
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """An impact with its reason, and the way out where there is one."""
+    """Impact of a kind of change on one side, the reason, and an alternative if there is one."""
 
     impact: Impact
     reason: str
@@ -18,10 +18,10 @@ class Consequence:
 
 
 def consequence(rule: str, sides: Iterable[Side]) -> Consequence:
-    """The worst that a kind of change means on these sides."""
+    """The worst consequence of a kind of change on these sides; without a side, the one for requests."""
     request, response = CONSEQUENCES[rule]
-    judged = [request if side is Side.REQUEST else response for side in sorted(sides, key=lambda side: side.value)]
-    return max(judged or [request], key=lambda found: found.impact.severity)
+    candidates = [request if side is Side.REQUEST else response for side in sorted(sides, key=lambda side: side.value)]
+    return max(candidates or [request], key=lambda candidate: candidate.impact.severity)
 
 
 def _safe(reason: str) -> Consequence:
@@ -36,7 +36,7 @@ def _breaking(reason: str, alternative: str = _VERSION) -> Consequence:
     return Consequence(Impact.BREAKING, reason, alternative)
 
 
-def _apart(reason: str, alternative: str = _VERSION) -> Consequence:
+def _new_version(reason: str, alternative: str = _VERSION) -> Consequence:
     return Consequence(Impact.NEW_VERSION, reason, alternative)
 
 
@@ -44,110 +44,118 @@ def _both(found: Consequence) -> tuple[Consequence, Consequence]:
     return found, found
 
 
-_REFUSED = _breaking("calls that were accepted are refused now")
-_PROMISE_KEPT = _safe("answers keep what was promised")
-_PROMISE_LOST = _breaking("answers may now be what callers could rely on never to get")
-_ACCEPTED = _safe("everything that was accepted still is")
-_UNPROVEN = _breaking("it cannot be proven that everything accepted before still is")
-_LEFT_OUT = _breaking("callers that leave it out are refused now")
-_NONE_FOR_ZERO = _breaking("what was missing is taken for 0 now")
-_ZERO_FOR_NONE = _breaking("callers with older stubs do not send 0, and that is missing now, not 0")
-_ZERO_REFUSED = _breaking("a real 0 is refused as missing now")
-_MAY_BE_ZERO = _breaking("it may be 0 now")
-_MAY_BE_MISSING = _breaking("it may be missing now")
-_ALWAYS_THERE = _safe("it is there in every answer")
+_REFUSED = _breaking("requests that were accepted are now refused")
+_RULES_KEPT = _safe("answers still keep the old rules")
+_RULES_LOST = _breaking("answers may now break rules that callers rely on")
+_ACCEPTED = _safe("every request that was accepted still is")
+_UNPROVEN = _breaking("it is not certain that every request that was accepted still is")
+_OMITTED = _breaking("callers that omit it are now refused")
+_READS_AS_ZERO = _breaking("a missing value now reads as 0")
+_ZERO_READS_AS_MISSING = _breaking("callers with older stubs do not send 0, which now counts as missing")
+_ZERO_REFUSED = _breaking("a real 0 is now refused as missing")
+_MAY_BE_ZERO = _breaking("it may now be 0")
+_MAY_BE_MISSING = _breaking("it may now be missing")
+_ALWAYS_THERE = _safe("every answer now has it")
 
-CONSEQUENCES: dict[str, tuple[Consequence, Consequence]] = {
+CONSEQUENCES: dict[str, tuple[Consequence, Consequence]] = {  # By id of the change: in requests, and in responses.
     # Packages, services, methods.
     "package.added": _both(_safe("nobody calls it yet")),
-    "package.removed": _both(_breaking("nothing answers its callers any more", "serve both until nobody calls {package}")),
+    "package.removed": _both(
+        _breaking("its callers get UNIMPLEMENTED, and 404 over REST", "serve both until nobody calls {package}")
+    ),
     "service.added": _both(_safe("nobody calls it yet")),
     "service.removed": _both(_breaking("its callers get UNIMPLEMENTED, and 404 over REST", "keep it, and mark it deprecated")),
-    "service.model": _both(_warning("another model gives other answers to the same question: only its author can tell how far")),
+    "service.model": _both(_warning("another model may answer the same request differently; only its author can tell")),
     "method.added": _both(_safe("nobody calls it yet")),
     "method.removed": _both(_breaking("its callers get UNIMPLEMENTED, and 404 over REST", "keep it, and mark it deprecated")),
-    "method.input": _both(_apart("callers send another message")),
-    "method.output": _both(_apart("callers expect another message")),
-    "method.shape": _both(_apart("rows travel in another way", "add a method of the new shape beside this one")),
+    "method.input": _both(_new_version("callers send the old message")),
+    "method.output": _both(_new_version("callers expect the old message")),
+    "method.shape": _both(_new_version("callers use the old shape", "add a method of the new shape beside this one")),
     "method.path.added": _both(_safe("the other paths still answer")),
     "method.path.removed": _both(
-        _breaking("REST callers of that path get 404", "keep it among the additional_bindings of google.api.http")
+        _breaking("REST callers of that path get 404", "keep it as one of the additional_bindings of google.api.http")
     ),
-    "method.idempotency.weaker": _both(_breaking("callers may repeat calls that they should not repeat any more")),
-    "method.idempotency.stronger": _both(_safe("callers may now repeat what they did not dare to repeat")),
-    "deprecated": _both(_safe("it still answers; callers should move on")),
-    "undeprecated": _both(_safe("callers may stay")),
+    "method.idempotency.weaker": _both(_breaking("callers may still retry calls that are no longer safe to retry")),
+    "method.idempotency.stronger": _both(_safe("callers may now retry")),
+    "deprecated": _both(_safe("it still answers; callers should migrate")),
+    "undeprecated": _both(_safe("callers need not migrate")),
     # Fields.
     "field.removed": (
-        _breaking("callers that send it are refused", "keep it, marked deprecated; or " + _VERSION),
-        _breaking("callers that read it find nothing", "keep it, marked deprecated; or " + _VERSION),
+        _breaking("callers that send it are refused", "keep it and mark it deprecated; or " + _VERSION),
+        _breaking("callers that read it find no value", "keep it and mark it deprecated; or " + _VERSION),
     ),
-    "field.number.free": _both(_warning("a later field could take that number and be misread by old callers", "reserve it")),
-    "field.number.reused": _both(_apart("old callers' values are misread", "give the new field a number of its own")),
+    "field.number.free": _both(
+        _warning("a later field could reuse the number, and old callers would misread it", "reserve the number")
+    ),
+    "field.number.reused": _both(_new_version("values of old callers are misread", "give the new field an unused number")),
     "field.renamed": (
-        _breaking("JSON that names it as before is refused, and stubs no longer compile", "keep the name; or " + _VERSION),
-        _breaking("JSON no longer has the old name, and stubs no longer compile", "keep the name; or " + _VERSION),
+        _breaking(
+            "JSON with the old name is refused, and code that uses the old name no longer compiles", "keep the name; or " + _VERSION
+        ),
+        _breaking("JSON no longer has the old name, and code that uses it no longer compiles", "keep the name; or " + _VERSION),
     ),
-    "field.renumbered": _both(_apart("old callers' bytes hold it under the old number", "keep the number; or " + _VERSION)),
-    "field.type": _both(_apart("old callers' bytes hold another type", "add a field beside it; or " + _VERSION)),
-    "field.json_name": _both(_breaking("it has another name in JSON", "keep the name; or " + _VERSION)),
-    "field.oneof": _both(_apart("of a oneof only the last field that is sent counts")),
-    "field.added": (_safe("callers may leave it out"), _safe("callers that do not know it pass over it")),
+    "field.renumbered": _both(_new_version("old callers encode it under the old number", "keep the number; or " + _VERSION)),
+    "field.type": _both(_new_version("old callers encode the old type", "add a field beside it; or " + _VERSION)),
+    "field.json_name": _both(_breaking("its name in JSON changes", "keep the name; or " + _VERSION)),
+    "field.oneof": _both(_new_version("of several fields in a oneof, only the last one sent counts")),
+    "field.added": (_safe("callers may omit it"), _safe("callers that do not know it ignore it")),
     "field.added.required": (
         _breaking("callers that do not know it are refused", "make it optional; or " + _VERSION),
-        _safe("callers that do not know it pass over it"),
+        _safe("callers that do not know it ignore it"),
     ),
     "field.added.oneof": (
-        _safe("callers may go on with the other fields"),
-        _breaking("callers that tell the fields of the oneof apart do not know it"),
+        _safe("callers may keep using the other fields"),
+        _breaking("callers that switch on the oneof do not know it"),
     ),
-    "field.column": _both(_breaking("another column of the model gets the value: another answer to the same question")),
-    "field.output": _both(_breaking("it holds something else: another answer to the same question")),
-    "field.option": _both(_warning("what that means for callers is not known here")),
-    # Presence, from one to the other. Plain: a missing value is 0. Nonzero: plain and `required`.
-    "presence.plain.nonzero": (_ZERO_REFUSED, _PROMISE_KEPT),
-    "presence.plain.optional": (_ZERO_FOR_NONE, _MAY_BE_MISSING),
-    "presence.plain.required": (_LEFT_OUT, _ALWAYS_THERE),
+    "field.column": _both(_breaking("the value feeds another column of the model, so the same request gets another answer")),
+    "field.output": _both(_breaking("it holds another output of the model, so the same request gets another answer")),
+    "field.option": _both(_warning("what this option means for callers is unknown")),
+    # Presence, old and new. Plain: a missing value reads as 0. Nonzero: plain and `required`.
+    "presence.plain.nonzero": (_ZERO_REFUSED, _RULES_KEPT),
+    "presence.plain.optional": (_ZERO_READS_AS_MISSING, _MAY_BE_MISSING),
+    "presence.plain.required": (_OMITTED, _ALWAYS_THERE),
     "presence.nonzero.plain": (_ACCEPTED, _MAY_BE_ZERO),
     "presence.nonzero.optional": (_ACCEPTED, _MAY_BE_MISSING),
     "presence.nonzero.required": (_ACCEPTED, _MAY_BE_ZERO),
-    "presence.optional.plain": (_NONE_FOR_ZERO, _NONE_FOR_ZERO),
-    "presence.optional.nonzero": (_LEFT_OUT, _ALWAYS_THERE),
-    "presence.optional.required": (_LEFT_OUT, _ALWAYS_THERE),
+    "presence.optional.plain": (_READS_AS_ZERO, _READS_AS_ZERO),
+    "presence.optional.nonzero": (_OMITTED, _ALWAYS_THERE),
+    "presence.optional.required": (_OMITTED, _ALWAYS_THERE),
     "presence.required.plain": (
-        _warning("everything that was accepted still is, but a missing value is taken for 0", "keep it `optional`"),
-        _breaking("a 0 looks missing to callers with older stubs"),
+        _warning("every request that was accepted still is, but a missing value now reads as 0", "keep it `optional`"),
+        _breaking("callers with older stubs read a 0 as missing"),
     ),
-    "presence.required.nonzero": (_ZERO_REFUSED, _PROMISE_KEPT),
-    "presence.required.optional": (_safe("callers may leave it out now"), _MAY_BE_MISSING),
-    # Rules on values, by what they accept: less, more, the same, or nobody knows.
+    "presence.required.nonzero": (_ZERO_REFUSED, _RULES_KEPT),
+    "presence.required.optional": (_safe("callers may now omit it"), _MAY_BE_MISSING),
+    # Standard rules, by the values that they accept now and before.
     "values.same": _both(_safe("the same values are accepted")),
-    "values.narrower": (_breaking("values that were accepted are refused now"), _PROMISE_KEPT),
-    "values.wider": (_ACCEPTED, _PROMISE_LOST),
-    "values.apart": (_breaking("values that were accepted are refused now"), _PROMISE_LOST),
-    "values.unproven": (_UNPROVEN, _breaking("it cannot be proven that answers keep what was promised")),
-    # Rules in CEL, and rules on oneofs.
-    "rule.added": (_REFUSED, _PROMISE_KEPT),
-    "rule.removed": (_ACCEPTED, _PROMISE_LOST),
-    "rule.changed": (_UNPROVEN, _breaking("it cannot be proven that answers keep what was promised")),
-    "rule.id": _both(_warning("callers that tell refusals apart by it see another one", "keep the id")),
-    "rule.words": _both(_safe("only the words of the refusal change")),
+    "values.narrower": (_breaking("values that were accepted are now refused"), _RULES_KEPT),
+    "values.wider": (_ACCEPTED, _RULES_LOST),
+    "values.apart": (_breaking("values that were accepted are now refused"), _RULES_LOST),
+    "values.unproven": (_UNPROVEN, _breaking("it is not certain that answers still keep the old rules")),
+    # CEL rules, and rules on oneofs.
+    "rule.added": (_REFUSED, _RULES_KEPT),
+    "rule.removed": (_ACCEPTED, _RULES_LOST),
+    "rule.changed": (_UNPROVEN, _breaking("it is not certain that answers still keep the old rules")),
+    "rule.id": _both(_warning("callers that check the id of a violation see another one", "keep the id")),
+    "rule.words": _both(_safe("only the text of the violation changes")),
     "example": _both(_safe("only the docs change")),
     # Enums.
-    "value.added": (_safe("callers need not send it"), _breaking("callers that tell the values apart do not know it")),
+    "value.added": (_safe("callers need not send it"), _breaking("callers that switch on the values do not know it")),
     "value.removed": (
-        _breaking("callers that send it are refused, or taken for another", "keep it, marked deprecated; or " + _VERSION),
-        _safe("it is never answered any more; stubs lose its name"),
+        _breaking("callers that send it are refused, or read as another value", "keep it and mark it deprecated; or " + _VERSION),
+        _safe("answers no longer contain it; new stubs lack its name"),
     ),
-    "value.renamed": _both(_breaking("JSON has another name for it, and stubs no longer compile", "keep the name; or " + _VERSION)),
-    "value.renumbered": _both(_apart("old callers' bytes hold the old number", "keep the number; or " + _VERSION)),
+    "value.renamed": _both(
+        _breaking("its name in JSON changes, and code that uses the old name no longer compiles", "keep the name; or " + _VERSION)
+    ),
+    "value.renumbered": _both(_new_version("old callers encode the old number", "keep the number; or " + _VERSION)),
     "value.label": (
-        _warning("the model is told another label: only its author can tell whether it means the same"),
-        _warning("it stands for another label of the model: only its author can tell whether it means the same"),
+        _warning("the model receives another label; only the author can tell whether it means the same"),
+        _warning("it stands for another label of the model; only the author can tell whether it means the same"),
     ),
-    # Words.
-    "comment.quantities": _both(_warning("another unit or range may be meant: only its author can tell")),
-    "comment.meaning": _both(_warning("whether it means something else only its author can tell")),
+    # Comments and titles.
+    "comment.quantities": _both(_warning("it may mean another unit or range; only the author can tell")),
+    "comment.meaning": _both(_warning("it may mean something else; only the author can tell")),
     "comment.words": _both(_safe("only the docs change")),
     "api": _both(_safe("only the docs change")),
 }

@@ -1,4 +1,4 @@
-"""The contract that a model was made for, and whether its callers can be served under another one."""
+"""The contract revision that a model version was made for, and what the served contract breaks of it."""
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
@@ -9,9 +9,9 @@ from foretell_contract.source.compiler import is_shipped, with_shipped_files
 
 
 def contract_revision(contract: Contract, model: str) -> bytes:
-    """What tells this contract from other revisions of it: a FileDescriptorSet of its own files, with comments.
+    """A serialised FileDescriptorSet of the contract's own files, with comments; equal bytes for equal contracts.
 
-    Empty where no service of the contract is one of `model`.
+    Empty if no service of the contract belongs to `model`.
     """
     if not any(service.model == model for service in contract.services):
         return b""
@@ -20,17 +20,17 @@ def contract_revision(contract: Contract, model: str) -> bytes:
 
 
 def breaking_changes(made_for: bytes, served: Contract, model: str) -> list[Finding]:
-    """What breaks callers of the revision `made_for` of a model's contract where `served` is what they meet.
+    """What breaks callers of the revision `made_for` of the services of `model`, if `served` answers them.
 
-    A package that is gone breaks nothing where another one of the model is served. Raises ContractError for bytes that are none.
+    A removed package counts only if no other package of the model is served. Raises ContractError for invalid bytes.
     """
     if not made_for or made_for == contract_revision(served, model):
         return []
     before = load_set(with_shipped_files(read_set(made_for)))
-    foreign = {service.package for contract in (before, served) for service in contract.services if service.model != model}
-    renewed = any(service.model == model for service in served.services)
+    of_others = {service.package for contract in (before, served) for service in contract.services if service.model != model}
+    replaced = any(service.model == model for service in served.services)
     return [
         finding
         for finding in diff(before, served)
-        if finding.breaks and finding.package not in foreign and not (renewed and finding.rule == "package.removed")
+        if finding.breaks and finding.package not in of_others and not (replaced and finding.rule == "package.removed")
     ]

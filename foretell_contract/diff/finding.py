@@ -1,4 +1,4 @@
-"""What a comparison of two contracts finds, and how it is worded."""
+"""Changes of a contract, and findings: changes with their impact on callers."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,74 +7,74 @@ from foretell_contract.source.source_locations import SourceLocation
 
 
 class Side(Enum):
-    """Who sends a message."""
+    """Direction of a message; callers send requests and read responses."""
 
     REQUEST = "request"
     RESPONSE = "response"
 
 
 class Impact(Enum):
-    """What a change means for those who call, from harmless to worst."""
+    """What a change means for callers of the old contract, from harmless to worst. The value is shown to people."""
 
     SAFE = "safe"
     WARNING = "warning"
-    """Only the author can tell."""
+    """The meaning may differ; only the author can tell."""
     BREAKING = "breaking"
-    """Calls that worked are refused, or answered with something else."""
+    """Callers are refused, or get answers that they do not expect."""
     NEW_VERSION = "needs a new package version"
-    """Old and new callers cannot even read each other's bytes."""
+    """Old and new stubs cannot read each other's bytes."""
 
     @property
     def severity(self) -> int:
-        """0 for safe, and up."""
+        """0 for safe; larger is worse."""
         return list(Impact).index(self)
 
 
 @dataclass(frozen=True, slots=True)
 class ContractChange:
-    """One difference, not yet judged."""
+    """One difference between two contracts, without its impact."""
 
     rule: str
-    """The line of the table of rulings that judges it."""
+    """Its key in CONSEQUENCES, such as "field.removed"."""
     name: str
     """Full name of what changed."""
     text: str
     """What changed, from what to what."""
     message: str = ""
-    """The message or enum that it belongs to, which says on which side it matters; empty for what everybody sees."""
+    """Full name of the message or enum around it, which decides the side; empty for services, methods and packages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference and what it means for callers of the old contract."""
+    """One difference and its impact on callers of the old contract."""
 
     location: SourceLocation
-    """In the new contract; for what is gone, where it would stand, or else where it stood."""
+    """In the new contract; for a removed declaration, the scope around it, else its old place."""
     package: str
     name: str
     """Full name of what changed."""
     rule: str
-    """The line of the table of rulings, such as "field.removed"."""
+    """Id of the kind of change, such as "field.removed"."""
     change: str
     """What changed, from what to what."""
     impact: Impact
     reason: str
     alternative: str = ""
-    """What to do about it; empty for nothing."""
+    """What to do instead; empty if nothing needs to be done."""
 
     @property
     def breaks(self) -> bool:
-        """Whether callers of the old contract fail, or are told something else."""
+        """Whether callers of the old contract fail, or get answers that they do not expect."""
         return self.impact in (Impact.BREAKING, Impact.NEW_VERSION)
 
     @property
     def subject(self) -> str:
-        """The name within its package, or that of the package itself."""
+        """The name within its package, or the name of the package itself."""
         return self.name.removeprefix(f"{self.package}.")
 
     @property
     def sentence(self) -> str:
-        """All but the place and the verdict."""
+        """Subject, change, reason and alternative, without location and impact."""
         alternative = f" Instead: {self.alternative}." if self.alternative else ""
         return f"{self.subject}: {self.change}. {self.reason[:1].upper()}{self.reason[1:]}.{alternative}"
 

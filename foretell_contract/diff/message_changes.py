@@ -1,4 +1,4 @@
-"""What changed in the messages and enums that callers send and get."""
+"""Finds changes of the messages and enums that callers send and receive."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto
 
 from foretell_contract.contract import Contract
 from foretell_contract.diff.finding import ContractChange
-from foretell_contract.diff.rule_changes import Stated, rules_changed, values_changed
+from foretell_contract.diff.rule_changes import DeclaredRules, rules_changed, values_changed
 from foretell_contract.labels import label_change, probability_class
 
 _TYPES = {
@@ -34,7 +34,7 @@ def message_changed(old: Descriptor, new: Descriptor, before: Contract, after: C
     kept = {field.name for field in pairs.values()}
     for field in new.fields:
         if field.name not in kept:
-            yield from _added(field, old, Stated(field, after.rules.declared("field", field), after))
+            yield from _added(field, old, DeclaredRules(field, after.rules.declared("field", field), after))
 
 
 def enum_changed(old: EnumDescriptor, new: EnumDescriptor, before: Contract, after: Contract) -> Iterator[ContractChange]:
@@ -59,16 +59,16 @@ def enum_changed(old: EnumDescriptor, new: EnumDescriptor, before: Contract, aft
 
 
 def deprecation(old: Any, new: Any, name: str, message: str) -> Iterator[ContractChange]:
-    """Whether something is deprecated now that was not, or the other way round."""
-    was, is_now = old.GetOptions().deprecated, new.GetOptions().deprecated
-    if was != is_now:
+    """A change of the option `deprecated`."""
+    was, now = old.GetOptions().deprecated, new.GetOptions().deprecated
+    if was != now:
         yield ContractChange(
-            "deprecated" if is_now else "undeprecated", name, "deprecated" if is_now else "no longer deprecated", message
+            "deprecated" if now else "undeprecated", name, "deprecated" if now else "no longer deprecated", message
         )
 
 
 def _pairs(old: Descriptor, new: Descriptor) -> Iterator[tuple[str, FieldDescriptor]]:
-    """Each field's name with what it has become: by name, or else by a number and type that nothing else has."""
+    """Pairs of old field name and new field: by name, else by a number and type that no other field has."""
     for field in old.fields:
         if field.name in new.fields_by_name:
             yield field.name, new.fields_by_name[field.name]
@@ -93,51 +93,51 @@ def _field(old: FieldDescriptor, new: FieldDescriptor, before: Contract, after: 
     if _type(old) != _type(new):
         yield ContractChange("field.type", name, f"type {_type(old)} -> {_type(new)}", message)
         return
-    was = Stated(old, before.rules.declared("field", old), before)
-    is_now = Stated(new, after.rules.declared("field", new), after)
-    if _presence(was) != _presence(is_now):
-        words = f"{_PRESENCES[_presence(was)]} -> {_PRESENCES[_presence(is_now)]}"
-        yield ContractChange(f"presence.{_presence(was)}.{_presence(is_now)}", name, words, message)
-    yield from values_changed(was, is_now, name, message)
+    was = DeclaredRules(old, before.rules.declared("field", old), before)
+    now = DeclaredRules(new, after.rules.declared("field", new), after)
+    if _presence(was) != _presence(now):
+        words = f"{_PRESENCES[_presence(was)]} -> {_PRESENCES[_presence(now)]}"
+        yield ContractChange(f"presence.{_presence(was)}.{_presence(now)}", name, words, message)
+    yield from values_changed(was, now, name, message)
 
 
 _PRESENCES = {
-    "plain": "a missing value is the zero value",
+    "plain": "a missing value reads as zero",
     "nonzero": "required, without `optional`",
     "optional": "may be missing",
     "required": "required",
 }
 
 
-def _presence(stated: Stated) -> str:
-    if stated.of.has_presence:
-        return "required" if stated.required or stated.of.is_required else "optional"
-    return "nonzero" if stated.required else "plain"
+def _presence(declared: DeclaredRules) -> str:
+    if declared.field.has_presence:
+        return "required" if declared.required or declared.field.is_required else "optional"
+    return "nonzero" if declared.required else "plain"
 
 
 def _options(old: FieldDescriptor, new: FieldDescriptor, before: Contract, after: Contract) -> Iterator[ContractChange]:
-    """What `foretell.v1` says of the field: the column or the class that it is bound to, and whatever else."""
+    """Changes of the column or the output that a field is bound to, and of other custom options."""
     name, message = new.full_name, old.full_name.rpartition(".")[0]
-    was, is_now = before.options.all_set(old), after.options.all_set(new)
-    pinned = _COLUMN in was or _COLUMN in is_now
-    columns = was.get(_COLUMN, old.name), is_now.get(_COLUMN, new.name)
-    if columns[0] != columns[1] and (pinned or old.name == new.name):
+    was, now = before.options.all_set(old), after.options.all_set(new)
+    explicit = _COLUMN in was or _COLUMN in now
+    columns = was.get(_COLUMN, old.name), now.get(_COLUMN, new.name)
+    if columns[0] != columns[1] and (explicit or old.name == new.name):
         yield ContractChange("field.column", name, f'column "{columns[0]}" -> "{columns[1]}"', message)
-    outputs = _output(old, was), _output(new, is_now)
+    outputs = _output(old, was), _output(new, now)
     if outputs[0] != outputs[1]:
         yield ContractChange("field.output", name, f"output {outputs[0] or 'none'} -> {outputs[1] or 'none'}", message)
-    for option in sorted(was.keys() | is_now.keys() - {_COLUMN, _OUTPUT, _RULES}):
-        if option not in (_COLUMN, _OUTPUT, _RULES) and str(was.get(option)) != str(is_now.get(option)):
-            texts = (" ".join(str(side.get(option, "none")).split()) for side in (was, is_now))
+    for option in sorted(was.keys() | now.keys() - {_COLUMN, _OUTPUT, _RULES}):
+        if option not in (_COLUMN, _OUTPUT, _RULES) and str(was.get(option)) != str(now.get(option)):
+            texts = (" ".join(str(side.get(option, "none")).split()) for side in (was, now))
             yield ContractChange("field.option", name, f"({option}) {' -> '.join(texts)}", message)
 
 
 def _output(field: FieldDescriptor, options: dict[str, Any]) -> str:
-    """What a field of a response holds, by its option or by the convention."""
+    """The output of the model that a response field holds, by its option or by its name; empty if neither tells."""
     if _OUTPUT in options:
         return " ".join(str(options[_OUTPUT]).split())
-    named = probability_class(field.name)
-    return f'probability_of: "{named}"' if named else ""
+    label = probability_class(field.name)
+    return f'probability_of: "{label}"' if label else ""
 
 
 def _removed(field: FieldDescriptor, new: Descriptor) -> Iterator[ContractChange]:
@@ -146,7 +146,7 @@ def _removed(field: FieldDescriptor, new: Descriptor) -> Iterator[ContractChange
     taken = new.fields_by_number.get(field.number)
     if taken is not None:
         yield ContractChange(
-            "field.number.reused", taken.full_name, f"has number {field.number}, which was {field.name}'s", message
+            "field.number.reused", taken.full_name, f"uses number {field.number}, formerly of {field.name}", message
         )
     elif not _reserves(new, field):
         yield ContractChange("field.number.free", name, f"number {field.number} is not reserved", message)
@@ -158,16 +158,16 @@ def _reserves(message: Descriptor, field: FieldDescriptor) -> bool:
     return any(reserved.start <= field.number < reserved.end for reserved in proto.reserved_range)
 
 
-def _added(field: FieldDescriptor, old: Descriptor, stated: Stated) -> Iterator[ContractChange]:
+def _added(field: FieldDescriptor, old: Descriptor, declared: DeclaredRules) -> Iterator[ContractChange]:
     name, message = field.full_name, old.full_name
     oneof = _oneof(field)
     if oneof in old.oneofs_by_name:
         yield ContractChange("field.added.oneof", name, f"added to the oneof {oneof}", message)
-    elif _presence(stated) in ("required", "nonzero"):
+    elif _presence(declared) in ("required", "nonzero"):
         yield ContractChange("field.added.required", name, "added as required", message)
-    elif _presence(stated) == "plain" and not stated.surely_takes_zero(stated.kind):
+    elif _presence(declared) == "plain" and not declared.surely_takes_zero(declared.kind):
         yield ContractChange(
-            "field.added.required", name, "added with rules that refuse a missing value, which is the zero value", message
+            "field.added.required", name, "added with rules that refuse zero, which a missing value reads as", message
         )
     else:
         yield ContractChange("field.added", name, "added", message)
@@ -186,7 +186,7 @@ def _type(field: FieldDescriptor) -> str:
 
 
 def _oneof(field: FieldDescriptor) -> str:
-    """Name of the oneof that the contract shows; an `optional` field has one of its own in secret."""
+    """Name of the declared oneof; empty for none, and for the synthetic oneof of an `optional` field."""
     oneof = field.containing_oneof
     return oneof.name if oneof is not None and not (len(oneof.fields) == 1 and oneof.name == f"_{field.name}") else ""
 

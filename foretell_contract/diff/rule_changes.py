@@ -1,4 +1,4 @@
-"""What changed in the rules of `buf.validate` on a field, message or oneof."""
+"""Finds changes of the rules of `buf.validate` on fields, messages and oneofs."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,27 +18,27 @@ _ZERO: dict[str, Any] = {"string": "", "bytes": b"", "repeated": (), "map": ()}
 
 
 @dataclass(frozen=True, slots=True)
-class Stated:
-    """What is stated on one field, or on the items of one."""
+class DeclaredRules:
+    """The rules that are declared on a field, or on the items, keys or values of one."""
 
-    of: FieldDescriptor
+    field: FieldDescriptor
     rules: Any
     """A buf.validate.FieldRules; None for no rules."""
     contract: Contract
 
     @property
     def kind(self) -> str:
-        """Such as "double"; empty where there is no standard rule."""
+        """Such as "double"; empty if there is no standard rule."""
         return (self.rules is not None and self.rules.WhichOneof("type")) or ""
 
     @property
     def required(self) -> bool:
-        """Whether a value must be there."""
+        """Whether a value must be present."""
         return self.rules is not None and self.rules.required and self.ignore != "IGNORE_ALWAYS"
 
     @property
     def ignore(self) -> str:
-        """When the rules do not hold."""
+        """Name of the `ignore` value: when the rules do not apply."""
         if self.rules is None:
             return "IGNORE_UNSPECIFIED"
         values = self.rules.DESCRIPTOR.fields_by_name["ignore"].enum_type.values_by_number
@@ -46,11 +46,11 @@ class Stated:
 
     @property
     def group(self) -> Any:
-        """The message with the standard rules; None where there is none."""
+        """The message with the standard rules; None if there is none."""
         return getattr(self.rules, self.kind) if self.kind else None
 
     def values(self) -> dict[str, Any]:
-        """The standard rules by name, those of items and examples left out, and rules of somebody's own as their own text."""
+        """The standard rules by name, without items and examples. Custom rules have their text and their CEL as value."""
         found: dict[str, Any] = {}
         for field, value in self.group.ListFields() if self.kind else ():
             if field.is_extension:
@@ -62,22 +62,22 @@ class Stated:
         return found
 
     def examples(self) -> tuple[Any, ...]:
-        """What the docs show."""
+        """The examples of the field."""
         has = self.kind and "example" in self.group.DESCRIPTOR.fields_by_name
         return tuple(map(_plain, self.group.example)) if has else ()
 
-    def nested(self, name: str) -> "Stated":
-        """What is stated on the items of a list, or on the keys or values of a map."""
-        entry = self.of.message_type
-        of = entry.fields_by_name[name.removesuffix("s")] if name != "items" and entry is not None else self.of
-        return Stated(of, getattr(self.group, name) if self.kind and self.group.HasField(name) else None, self.contract)
+    def nested(self, name: str) -> "DeclaredRules":
+        """The rules on the items of a list, or on the keys or values of a map."""
+        entry = self.field.message_type
+        field = entry.fields_by_name[name.removesuffix("s")] if name != "items" and entry is not None else self.field
+        return DeclaredRules(field, getattr(self.group, name) if self.kind and self.group.HasField(name) else None, self.contract)
 
     def accepts(self, kind: str) -> Accepted:
         """The values that the standard rules accept."""
-        return Accepted() if self.ignore == "IGNORE_ALWAYS" else accepted(kind, self.values(), self.of)
+        return Accepted() if self.ignore == "IGNORE_ALWAYS" else accepted(kind, self.values(), self.field)
 
     def surely_takes_zero(self, kind: str) -> bool:
-        """Whether what a missing value is taken for keeps the rules."""
+        """Whether the zero value, as which a missing value reads, surely keeps the rules."""
         if self.ignore != "IGNORE_UNSPECIFIED":
             return True
         return not _cel(self.rules) and self.accepts(kind).takes(_ZERO.get(kind, 0)) is True
@@ -87,7 +87,7 @@ class Stated:
 
 
 class Nanoseconds(int):
-    """A moment or a time, as rules hold it."""
+    """A point in time or a duration in a rule."""
 
     def __str__(self) -> str:
         seconds, nanos = divmod(self, 10**9)
@@ -95,19 +95,19 @@ class Nanoseconds(int):
 
 
 def _plain(value: Any) -> Any:
-    """Messages of two pools are never equal, so a rule's value is made one of Python's own."""
+    """A rule's value as a plain Python value, because messages of two pools are never equal."""
     if not isinstance(value, Message):
         return value
     timed = value.DESCRIPTOR.full_name in ("google.protobuf.Duration", "google.protobuf.Timestamp")
     return Nanoseconds(value.seconds * 10**9 + value.nanos) if timed else _text(value)  # type: ignore[attr-defined]
 
 
-def values_changed(old: Stated, new: Stated, name: str, message: str) -> Iterator[ContractChange]:
+def values_changed(old: DeclaredRules, new: DeclaredRules, name: str, message: str) -> Iterator[ContractChange]:
     """Changes of the standard rules, down to the items of lists and maps."""
     yield from _values(old, new, name, message, "")
 
 
-def _values(old: Stated, new: Stated, name: str, message: str, within: str) -> Iterator[ContractChange]:
+def _values(old: DeclaredRules, new: DeclaredRules, name: str, message: str, within: str) -> Iterator[ContractChange]:
     kind = old.kind or new.kind
     before, after = old.values(), new.values()
     if old.kind and new.kind and old.kind != new.kind:
@@ -128,8 +128,8 @@ def _values(old: Stated, new: Stated, name: str, message: str, within: str) -> I
             yield from _values(old.nested(nested), new.nested(nested), name, message, f"{within}{kind}.{nested}.")
 
 
-def _relation(old: Stated, new: Stated, kind: str) -> str:
-    """How the values that are accepted now lie to those that were."""
+def _relation(old: DeclaredRules, new: DeclaredRules, kind: str) -> str:
+    """How the accepted values changed: "same", "wider", "narrower", "apart" (both) or "unproven"."""
     if old.ignore != new.ignore and "IGNORE_ALWAYS" in (old.ignore, new.ignore):
         return "narrower" if old.ignore == "IGNORE_ALWAYS" else "wider"
     before, after = old.accepts(kind), new.accepts(kind)
@@ -142,7 +142,7 @@ def _relation(old: Stated, new: Stated, kind: str) -> str:
 
 
 def rules_changed(old: Any, new: Any, name: str, message: str, within: str = "") -> Iterator[ContractChange]:
-    """Changes of CEL rules, and of rules on several fields together, in what is stated on a field, message or oneof."""
+    """Changes of CEL rules and of oneof rules, of a field, message or oneof."""
     before, after = _cel(old), _cel(new)
     old_ids, new_ids = ({identity: key for key, (identity, _) in rules.items()} for rules in (before, after))
     for key, (identity, words) in before.items():
@@ -165,7 +165,7 @@ def _reworded(old: tuple[str, str], new: tuple[str, str], name: str, message: st
 
 
 def _cel(rules: Any) -> dict[str, tuple[str, str]]:
-    """Id and words of each rule, by its expression; rules on the fields of a oneof by their text."""
+    """Id and message of each CEL rule by its expression; oneof rules by their text, without id and message."""
     if rules is None:
         return {}
     names = rules.DESCRIPTOR.fields_by_name
@@ -179,7 +179,7 @@ def _cel(rules: Any) -> dict[str, tuple[str, str]]:
 
 
 def _rule(key: str, change: str) -> str:
-    """That at most one of some fields may be set also lifts their own rules for zero: it asks for more and for less."""
+    """A oneof rule in a message also exempts zero values from the rules of its fields, so it both tightens and loosens."""
     return "rule.changed" if key.startswith(_ONE_OF) else f"rule.{change}"
 
 

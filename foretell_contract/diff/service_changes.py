@@ -1,4 +1,4 @@
-"""What changed in the services and methods of a package."""
+"""Finds changes of the services and methods of a package."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,8 +8,8 @@ from foretell_contract.diff.finding import ContractChange
 from foretell_contract.diff.message_changes import deprecation
 from foretell_contract.service import Method, Service
 
-_SURE = {"IDEMPOTENCY_UNKNOWN": 0, "IDEMPOTENT": 1, "NO_SIDE_EFFECTS": 2}
-"""How much a caller may rely on being allowed to repeat a call."""
+_RETRY_SAFETY = {"IDEMPOTENCY_UNKNOWN": 0, "IDEMPOTENT": 1, "NO_SIDE_EFFECTS": 2}
+"""How safe it is to retry a call, by idempotency level."""
 
 
 def services_changed(old: list[Service], new: list[Service], before: Contract, after: Contract) -> Iterator[ContractChange]:
@@ -20,16 +20,16 @@ def services_changed(old: list[Service], new: list[Service], before: Contract, a
         if kept is None:
             yield ContractChange("service.removed", service.full_name, "service removed")
             continue
-        was, is_now = (side.pool.FindServiceByName(service.full_name) for side in (before, after))
-        yield from deprecation(was, is_now, service.full_name, "")
+        was, now = (side.pool.FindServiceByName(service.full_name) for side in (before, after))
+        yield from deprecation(was, now, service.full_name, "")
         if kept.model != service.model:
-            yield ContractChange("service.model", service.full_name, f"answered by the model {service.model} -> {kept.model}")
-        yield from _methods_changed(service, kept, was, is_now)
+            yield ContractChange("service.model", service.full_name, f"model {service.model} -> {kept.model}")
+        yield from _methods_changed(service, kept, was, now)
     for name in left:
         yield ContractChange("service.added", name, "service added")
 
 
-def _methods_changed(old: Service, new: Service, was: Any, is_now: Any) -> Iterator[ContractChange]:
+def _methods_changed(old: Service, new: Service, was: Any, now: Any) -> Iterator[ContractChange]:
     left = {method.name: method for method in new.methods}
     for method in old.methods:
         kept = left.pop(method.name, None)
@@ -37,19 +37,19 @@ def _methods_changed(old: Service, new: Service, was: Any, is_now: Any) -> Itera
             yield ContractChange("method.removed", method.full_name, "method removed")
             continue
         yield from _method_changed(method, kept)
-        yield from _options_changed(was.methods_by_name[method.name], is_now.methods_by_name[method.name])
+        yield from _options_changed(was.methods_by_name[method.name], now.methods_by_name[method.name])
     for method in left.values():
         yield ContractChange("method.added", method.full_name, "method added")
 
 
 def _method_changed(old: Method, new: Method) -> Iterator[ContractChange]:
     name = new.full_name
-    shaped = old.shape is new.shape
-    for rule, was, is_now in (("input", old.input, new.input), ("output", old.output, new.output)):
-        if shaped and was.full_name != is_now.full_name:
+    same_shape = old.shape is new.shape
+    for rule, was, now in (("input", old.input, new.input), ("output", old.output, new.output)):
+        if same_shape and was.full_name != now.full_name:
             what = "request" if rule == "input" else "response"
-            yield ContractChange(f"method.{rule}", name, f"{what} {was.full_name} -> {is_now.full_name}")
-    if not shaped:
+            yield ContractChange(f"method.{rule}", name, f"{what} {was.full_name} -> {now.full_name}")
+    if not same_shape:
         yield ContractChange("method.shape", name, f"shape {old.shape.value} -> {new.shape.value}")
     for path in old.paths:
         if path not in new.paths:
@@ -61,10 +61,10 @@ def _method_changed(old: Method, new: Method) -> Iterator[ContractChange]:
 
 def _options_changed(old: Any, new: Any) -> Iterator[ContractChange]:
     yield from deprecation(old, new, new.full_name, "")
-    was, is_now = (_idempotency(method) for method in (old, new))
-    if was != is_now:
-        rule = "stronger" if _SURE[is_now] > _SURE[was] else "weaker"
-        yield ContractChange(f"method.idempotency.{rule}", new.full_name, f"idempotency_level {was} -> {is_now}")
+    was, now = (_idempotency(method) for method in (old, new))
+    if was != now:
+        rule = "stronger" if _RETRY_SAFETY[now] > _RETRY_SAFETY[was] else "weaker"
+        yield ContractChange(f"method.idempotency.{rule}", new.full_name, f"idempotency_level {was} -> {now}")
 
 
 def _idempotency(method: Any) -> str:

@@ -19,8 +19,8 @@ from tests.support.contract_files import RESPONSE, SERVICE, features, write_cont
 from tests.support.processes import ROOT, refused
 
 STRICTER = (
-    "iris/v1/iris.proto:78: breaking: Features.sepal_length: double.lte 1 -> 0.5. Values that were accepted are refused now. "
-    "Instead: serve the new one as iris.v2 beside iris.v1."
+    "iris/v1/iris.proto:78: breaking: Features.sepal_length: double.lte 1 -> 0.5. Values that were accepted are now refused. "
+    "Instead: serve the new contract as iris.v2 beside iris.v1."
 )
 MANY = ("optional double x [(buf.validate.field).double.lte = 1]", "optional double y", "optional double z")
 FEWER = (
@@ -162,7 +162,8 @@ def outside(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
         pytest.param(
             inside,
             "README",
-            "cannot compare README: no FileDescriptorSet: build one with `buf build -o contract.binpb`, or take /contract.binpb",
+            "cannot compare README: the data is not a FileDescriptorSet: build one with `buf build -o contract.binpb`, "
+            "or take /contract.binpb of a running bridge",
             id="bytes",
         ),
     ],
@@ -217,7 +218,7 @@ def test_programs_get_json(changed: tuple[Path, Path]) -> None:
         "rule": "values.wider",
         "change": "double.lte 1 -> 2",
         "verdict": "safe",
-        "reason": "everything that was accepted still is",
+        "reason": "every request that was accepted still is",
         "way_out": "",
     }
     assert json.loads(diff(PROTOS, PROTOS, "--format", "json").stdout) == {"breaking": False, "findings": []}
@@ -229,12 +230,12 @@ def test_github_gets_annotations_on_the_new_files(changed: tuple[Path, Path]) ->
     file = f"file={changed[1]}/test/v1/test.proto"
     assert done.stdout.splitlines() == [
         f"::warning {file},line=10,title=warning::TestService.Predict: numbers or units in the comment: 1 -> 2. "
-        "Another unit or range may be meant: only its author can tell.",
-        f"::notice {file},line=14,title=safe::Features.x: double.lte 1 -> 2. Everything that was accepted still is.",
+        "It may mean another unit or range; only the author can tell.",
+        f"::notice {file},line=14,title=safe::Features.x: double.lte 1 -> 2. Every request that was accepted still is.",
         f"::error {file},line=15,title=breaking::Features.y: may be missing -> required. "
-        "Callers that leave it out are refused now. Instead: serve the new one as test.v2 beside test.v1.",
+        "Callers that omit it are now refused. Instead: serve the new contract as test.v2 beside test.v1.",
         f"::error {file},line=16,title=needs a new package version::Features.z: type double -> int64. "
-        "Old callers' bytes hold another type. Instead: add a field beside it; or serve the new one as test.v2 beside test.v1.",
+        "Old callers encode the old type. Instead: add a field beside it; or serve the new contract as test.v2 beside test.v1.",
     ]
 
 
@@ -257,21 +258,21 @@ def test_callers_get_a_changelog(changed: tuple[Path, Path]) -> None:
         "",
         "### Incompatible",
         "",
-        "- `Features.z`: `type double -> int64`; old callers' bytes hold another type. "
-        "Instead: add a field beside it; or serve the new one as test.v2 beside test.v1.",
+        "- `Features.z`: `type double -> int64`; old callers encode the old type. "
+        "Instead: add a field beside it; or serve the new contract as test.v2 beside test.v1.",
         "",
         "### Breaking",
         "",
-        "- `Features.y`: `may be missing -> required`; callers that leave it out are refused now. "
-        "Instead: serve the new one as test.v2 beside test.v1.",
+        "- `Features.y`: `may be missing -> required`; callers that omit it are now refused. "
+        "Instead: serve the new contract as test.v2 beside test.v1.",
         "",
         "### Please check",
         "",
         "- `TestService.Predict`: `numbers or units in the comment: 1 -> 2`; "
-        "another unit or range may be meant: only its author can tell.",
+        "it may mean another unit or range; only the author can tell.",
         "",
         "### Compatible",
         "",
-        "- `Features.x`: `double.lte 1 -> 2`; everything that was accepted still is.",
+        "- `Features.x`: `double.lte 1 -> 2`; every request that was accepted still is.",
     ]
     assert diff(PROTOS, PROTOS, "--format", "markdown").stdout == "No difference that callers could notice.\n"

@@ -1,4 +1,4 @@
-"""What a change of a contract means for its callers: a table of edits, and all that is said of each."""
+"""Edits of a contract, and every finding that each edit yields."""
 
 import tomllib
 from importlib.resources import files
@@ -11,7 +11,7 @@ from grpc_tools import protoc
 
 from foretell_contract.contract import Contract, load, load_set
 from foretell_contract.diff.consequences import CONSEQUENCES
-from foretell_contract.diff.diff import breaking, diff, read_set
+from foretell_contract.diff.diff import diff, read_set
 from foretell_contract.diff.finding import Impact
 from foretell_contract.errors import ContractError
 from foretell_contract.source.compiler import ALWAYS, SHIPPED, compile_file
@@ -37,7 +37,7 @@ service TestService { rpc Predict(Features) returns (Response); }
 
 
 def compiled(folder: Path, text: str) -> Contract:
-    """Compiled in this process, which takes a tenth of the time of one more."""
+    """Compiles in this process, ten times as fast as in another one."""
     (folder / "test.proto").write_text(text)
     includes = [f"-I{path}" for path in (folder, SHIPPED, files("grpc_tools") / "_proto")]
     out = folder / "test.binpb"
@@ -52,7 +52,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Contract:
 
 
 @pytest.mark.parametrize("row", CHANGES.values(), ids=CHANGES.keys())
-def test_a_change_is_judged(base: Contract, tmp_path: Path, row: dict[str, Any]) -> None:
+def test_edit_yields_expected_findings(base: Contract, tmp_path: Path, row: dict[str, Any]) -> None:
     assert row["old"] in BASE
     assert [str(found) for found in diff(base, compiled(tmp_path, edited(row)))] == row["says"]
 
@@ -61,32 +61,34 @@ def edited(row: dict[str, Any]) -> str:
     return BASE.replace(row["old"], row["new"], -1 if row.get("everywhere") else 1)
 
 
-def test_the_table_has_a_row_for_every_ruling(base: Contract) -> None:
-    """By the reasons, of which each consequence has one on each side."""
+def test_table_covers_every_consequence(base: Contract) -> None:
+    """Each consequence is recognised by its reason on one side."""
     lines = "\n".join(line.lower() for row in CHANGES.values() for line in row["says"])
-    untold = [rule for rule, sides in CONSEQUENCES.items() if not any(consequence.reason.lower() in lines for consequence in sides)]
-    assert untold == []
+    missing = [
+        rule for rule, sides in CONSEQUENCES.items() if not any(consequence.reason.lower() in lines for consequence in sides)
+    ]
+    assert missing == []
     assert len(CHANGES) >= 100
 
 
-def test_a_contract_has_no_difference_to_itself(contract: Contract) -> None:
+def test_contract_does_not_differ_from_itself(contract: Contract) -> None:
     assert diff(contract, contract) == ()
-    assert breaking(contract.descriptor_set, contract.descriptor_set) == ()
 
 
-def test_what_breaks_is_told_from_two_descriptor_sets(tmp_path: Path) -> None:
+def test_only_tightening_breaks_callers(tmp_path: Path) -> None:
     bounded = "optional double x [(buf.validate.field).double.lte = {}]"
     one, two = (
-        load(write_contract(tmp_path / side, SERVICE, features(bounded.format(most)), RESPONSE)).descriptor_set
+        load(write_contract(tmp_path / side, SERVICE, features(bounded.format(most)), RESPONSE))
         for side, most in (("a", 1), ("b", 2))
     )
-    assert breaking(one, two) == ()
-    (found,) = breaking(two, one)
+    assert not any(found.breaks for found in diff(one, two))
+    (found,) = diff(two, one)
+    assert found.breaks
     assert (found.package, found.name, found.rule) == ("test.v1", "test.v1.Features.x", "values.narrower")
     assert found.impact is Impact.BREAKING
 
 
-def test_a_new_version_beside_the_old_one_breaks_nobody(tmp_path: Path) -> None:
+def test_second_package_breaks_nobody(tmp_path: Path) -> None:
     root = write_contract(tmp_path, SERVICE, features(X), RESPONSE)
     one = load(root)
     write_contract(
@@ -95,7 +97,7 @@ def test_a_new_version_beside_the_old_one_breaks_nobody(tmp_path: Path) -> None:
     assert [(found.name, found.rule) for found in diff(one, load(root))] == [("test.v2", "package.added")]
 
 
-def test_a_type_of_another_package_is_compared_where_callers_meet_it(tmp_path: Path) -> None:
+def test_imported_types_are_compared(tmp_path: Path) -> None:
     def shared(folder: Path, most: int) -> Contract:
         types = "message Size { optional double x = 1 [(buf.validate.field).double.lte = " + str(most) + "]; }"
         write_contract(folder, types, package="shared.v1", name="size.proto")
@@ -104,12 +106,12 @@ def test_a_type_of_another_package_is_compared_where_callers_meet_it(tmp_path: P
 
     (found,) = diff(shared(tmp_path / "a", 2), shared(tmp_path / "b", 1))
     assert str(found) == (
-        "shared/v1/size.proto:7: breaking: Size.x: double.lte 2 -> 1. Values that were accepted are refused now. "
-        "Instead: serve the new one as shared.v2 beside shared.v1."
+        "shared/v1/size.proto:7: breaking: Size.x: double.lte 2 -> 1. Values that were accepted are now refused. "
+        "Instead: serve the new contract as shared.v2 beside shared.v1."
     )
 
 
-def test_a_rule_of_somebodys_own_counts_and_so_does_its_meaning(tmp_path: Path) -> None:
+def test_predefined_rules_are_compared_by_their_cel(tmp_path: Path) -> None:
     one = compiled(tmp_path, PREDEFINED)
     ruled = PREDEFINED.replace("double x = 1", "double x = 1 [(buf.validate.field).double.(rising) = true]")
     two = compiled(tmp_path, ruled)
@@ -119,7 +121,8 @@ def test_a_rule_of_somebodys_own_counts_and_so_does_its_meaning(tmp_path: Path) 
     assert [found.rule for found in diff(two, three)] == ["values.unproven"]
 
 
-def test_a_rule_on_a_choice_of_fields_lifts_their_rules_for_zero_so_its_end_is_not_safe(tmp_path: Path) -> None:
+def test_removing_a_message_oneof_rule_breaks(tmp_path: Path) -> None:
+    """A oneof rule exempts zero values from the rules of its fields, so its end is not safe."""
     choice = 'option (buf.validate.message).oneof = {fields: ["x"]};'
     fields = f"message Features {{ double x = 1 [(buf.validate.field).double.gte = 1]; {choice} }}"
     one = load(write_contract(tmp_path / "a", SERVICE, fields, RESPONSE))
@@ -136,13 +139,13 @@ EVEN = 'cel: {id: "even" message: "must be even" expression: "this % 2 == 0"}'
     ("ignored", "rules", "breaks"),
     [
         pytest.param("IGNORE_IF_ZERO_VALUE", "int64: {gte: 1}", True, id="zero-is-refused-now"),
-        pytest.param("IGNORE_IF_ZERO_VALUE", "int64: {gte: 0}", False, id="zero-keeps-the-rules"),
-        pytest.param("IGNORE_IF_ZERO_VALUE", EVEN, True, id="who-knows-what-cel-says-of-zero"),
-        pytest.param("IGNORE_ALWAYS", "int64: {gte: 1}", True, id="rules-hold-now"),
-        pytest.param("IGNORE_ALWAYS", EVEN, True, id="cel-holds-now"),
+        pytest.param("IGNORE_IF_ZERO_VALUE", "int64: {gte: 0}", False, id="zero-is-valid"),
+        pytest.param("IGNORE_IF_ZERO_VALUE", EVEN, True, id="cel-may-refuse-zero"),
+        pytest.param("IGNORE_ALWAYS", "int64: {gte: 1}", True, id="rules-apply-now"),
+        pytest.param("IGNORE_ALWAYS", EVEN, True, id="cel-applies-now"),
     ],
 )
-def test_rules_that_hold_again_are_judged(tmp_path: Path, ignored: str, rules: str, breaks: bool) -> None:
+def test_removing_ignore_breaks_unless_zero_is_valid(tmp_path: Path, ignored: str, rules: str, breaks: bool) -> None:
     one, two = (
         load(write_contract(tmp_path / side, SERVICE, features(f"int64 x [(buf.validate.field) = {{{ignore}{rules}}}]"), RESPONSE))
         for side, ignore in (("a", f"ignore: {ignored} "), ("b", ""))
@@ -151,7 +154,7 @@ def test_rules_that_hold_again_are_judged(tmp_path: Path, ignored: str, rules: s
     assert not any(found.breaks for found in diff(two, one))
 
 
-def test_a_set_is_completed_with_what_a_contract_is_read_with(tmp_path: Path) -> None:
+def test_descriptor_set_gets_missing_shipped_files(tmp_path: Path) -> None:
     root = write_contract(tmp_path, SERVICE, features("optional double x"), RESPONSE)
     whole = FileDescriptorSet.FromString(load(root).descriptor_set)
     bare = FileDescriptorSet(file=[file for file in whole.file if file.name == "test/v1/test.proto"])
@@ -160,7 +163,7 @@ def test_a_set_is_completed_with_what_a_contract_is_read_with(tmp_path: Path) ->
     assert load_set(bare).services[0].full_name == "test.v1.TestService"
 
 
-def test_a_set_without_source_info_has_files_but_neither_lines_nor_comments(base: Contract) -> None:
+def test_set_without_source_info_has_no_lines(base: Contract) -> None:
     bare = FileDescriptorSet.FromString(base.descriptor_set)
     for file in bare.file:
         file.ClearField("source_code_info")
@@ -174,16 +177,16 @@ def test_a_set_without_source_info_has_files_but_neither_lines_nor_comments(base
 @pytest.mark.parametrize(
     ("serialised", "says"),
     [
-        pytest.param(b"no set", "no FileDescriptorSet: build one with `buf build -o contract.binpb`", id="bytes"),
+        pytest.param(b"no set", "the data is not a FileDescriptorSet: build one with `buf build -o contract.binpb`", id="bytes"),
         pytest.param(b"", "the descriptor set holds imports but no contract", id="empty"),
     ],
 )
-def test_what_is_no_contract_is_refused(contract: Contract, serialised: bytes, says: str) -> None:
+def test_data_without_a_contract_is_refused(serialised: bytes, says: str) -> None:
     with pytest.raises(ContractError, match=says):
-        breaking(serialised, contract.descriptor_set)
+        load_set(read_set(serialised))
 
 
-def test_a_set_that_lacks_an_import_is_refused(contract: Contract) -> None:
+def test_descriptor_set_without_imports_is_refused(contract: Contract) -> None:
     whole = FileDescriptorSet.FromString(contract.descriptor_set)
     part = FileDescriptorSet(file=[file for file in whole.file if not file.name.startswith("google/protobuf/")])
     with pytest.raises(
@@ -192,8 +195,8 @@ def test_a_set_that_lacks_an_import_is_refused(contract: Contract) -> None:
         load_set(part)
 
 
-def test_a_file_is_compiled_wherever_its_imports_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also from a folder that holds a file of the same name."""
+def test_imports_are_found_from_parent_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if the working folder holds a file of the same name."""
     write_contract(tmp_path, "message Size { double x = 1; }", package="shared.v1", name="size.proto")
     service = 'import "shared/v1/size.proto"; message Features { shared.v1.Size size = 1; }'
     write_contract(tmp_path, service, SERVICE, RESPONSE)
