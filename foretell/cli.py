@@ -282,10 +282,10 @@ def run_tests(
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report for CI as well, in the form of JUnit.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List what passed as well.")] = False,
 ) -> None:
-    """Try a server with requests made from its contract: each bound from both sides, every door. Exit code 1 where one fails."""
-    from foretell.testing.kit import KitRequest
+    """Test a server with requests made from its contract, over gRPC and REST. Exit code 1 if a check fails."""
+    from foretell.testing.suite import SuiteOptions
     from foretell.testing.test_command import test
 
-    wish = KitRequest(model, target, rest, protos, models, roots, tls)
-    if not test(wish, as_json=as_json, junit=junit, verbose=verbose):
+    options = SuiteOptions(model, target, rest, protos, models, roots, tls)
+    if not test(options, as_json=as_json, junit=junit, verbose=verbose):
         raise typer.Exit(1)

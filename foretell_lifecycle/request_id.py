@@ -1,4 +1,4 @@
-"""The identity of a call, the same on every door and in every log."""
+"""The request id of a call, the same over gRPC and REST and in every log."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""The two doors of a running server, asked in bytes."""
+"""Send requests as bytes to a running server, over gRPC and over REST."""
 
 import http.client
 import json
@@ -13,77 +13,78 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from foretell.testing.case import Came, Told, broken
+from foretell.testing.case import Reply, ReportedProblem, broken_rule
 from foretell_contract.errors import SetupError
 from foretell_contract.service import Method, Shape
 from grpc_server.transport.tls import Trust
 
-SECONDS = 30.0
-"""Longest wait for an answer."""
+_TIMEOUT = 30.0
+"""Seconds until a call without a reply fails."""
 
 _OPTIONS = (
     ("grpc.enable_http_proxy", 0),
-    # A refusal may list 50 violations; grpcio drops some metadata above 8 kB unless told otherwise.
+    # A refusal may list 50 violations; by default, grpcio drops metadata above 8 kB.
     ("grpc.max_metadata_size", 16_384),
 )
 _JSON = {"content-type": "application/json"}
 
 
 def open_channel(target: str, roots: Path | None, *, tls: bool) -> grpc.Channel:
-    """A channel to HOST:PORT, encrypted with `roots` or `tls`. Raises SetupError where the roots cannot be read."""
+    """A channel to HOST:PORT, encrypted if `roots` or `tls` is given. Raises SetupError if the roots cannot be read."""
     credentials = Trust(roots, tls).credentials()
     return grpc.insecure_channel(target, _OPTIONS) if credentials is None else grpc.secure_channel(target, credentials, _OPTIONS)
 
 
 class GrpcCaller:
-    """Makes gRPC calls."""
-
-    name = "gRPC"
+    """Makes gRPC calls on a channel. Blocks until the reply."""
 
     def __init__(self, channel: grpc.Channel) -> None:
-        self._channel: Any = channel  # The stubs have no words for calls in bytes.
+        self._channel: Any = channel  # grpc's type stubs do not cover calls with bytes.
 
-    def ask(self, method: Method, messages: tuple[bytes, ...]) -> Came:
-        """What comes to a message, or to a stream of them."""
+    def call(self, method: Method, messages: tuple[bytes, ...]) -> Reply:
+        """The reply to one message, or to a stream of them."""
         if method.shape is Shape.STREAM:
-            call = self._channel.stream_stream(method.path)(iter(messages), timeout=SECONDS)
+            call = self._channel.stream_stream(method.path)(iter(messages), timeout=_TIMEOUT)
         else:
-            call = self._channel.unary_stream(method.path)(messages[0], timeout=SECONDS)
-        answers: list[bytes] = []
+            call = self._channel.unary_stream(method.path)(messages[0], timeout=_TIMEOUT)
+        received: list[bytes] = []
         try:
-            answers.extend(call)
+            received.extend(call)
         except grpc.RpcError:
-            return _refused(call)
-        told = dict(call.trailing_metadata() or ())
+            return _refusal(call)
+        version = str(dict(call.trailing_metadata() or ()).get("model-version", ""))
         try:
-            return Came("OK", tuple(map(method.response.FromString, answers)), version=str(told.get("model-version", "")))
+            return Reply("OK", tuple(map(method.response.FromString, received)), version=version)
         except DecodeError:
-            return Came("OK, but what came is no " + method.output.full_name)
+            return Reply(f"OK, but the reply is not a {method.output.full_name}")
 
 
-def _refused(call: Any) -> Came:
+def _refusal(call: Any) -> Reply:
     status = Status()
     for key, value in call.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
             status.ParseFromString(value)
-    info, bad = _detail(status, ErrorInfo()), _detail(status, BadRequest())
     code, text = call.code(), call.details() or ""
     if code is not grpc.StatusCode.INVALID_ARGUMENT:
-        return Came(code.name, text=text)
-    problems = tuple(Told(broken(each.field, each.reason), each.description) for each in bad.field_violations) if bad else ()
-    if not problems and info is not None:
-        problems = (Told(broken("", info.reason.lower()), text),)
-    return Came(code.name, problems=problems, text=text)
+        return Reply(code.name, text=text)
+    return Reply(code.name, problems=_problems(status, text), text=text)
+
+
+def _problems(status: Status, text: str) -> tuple[ReportedProblem, ...]:
+    info, bad = _detail(status, ErrorInfo()), _detail(status, BadRequest())
+    if bad is not None and bad.field_violations:
+        return tuple(ReportedProblem(broken_rule(each.field, each.reason), each.description) for each in bad.field_violations)
+    return (ReportedProblem(broken_rule("", info.reason.lower()), text),) if info is not None else ()
 
 
 def _detail(status: Status, detail: Any) -> Any:
-    """The detail of this type; None where there is none."""
+    """The detail of this type; None without one."""
     return next((detail for packed in status.details if packed.Is(detail.DESCRIPTOR) and packed.Unpack(detail)), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """An HTTP response."""
+class HttpResponse:
+    """An HTTP response; header names in lower case."""
 
     status: int
     body: bytes
@@ -91,7 +92,7 @@ class Reply:
 
     @property
     def document(self) -> Any:
-        """The body, where it is JSON; else None."""
+        """The body, if it is JSON; else None."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -99,57 +100,55 @@ class Reply:
 
 
 class RestCaller:
-    """Makes HTTP requests over one connection at a time."""
-
-    name = "REST"
+    """Makes HTTP requests over one connection at a time. Blocks until the response."""
 
     def __init__(self, url: str, roots: Path | None) -> None:
-        """Raises SetupError for what is no address of REST, or roots that cannot be read."""
+        """Raises SetupError if `url` is not an HTTP address or the roots cannot be read."""
         parts = urlsplit(url if "//" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SetupError(f"{url!r} is no address of REST: write http://HOST:PORT")
+            raise SetupError(f"{url!r} is not a REST address: write http://HOST:PORT")
         self._prefix = parts.path.rstrip("/")
         if parts.scheme == "http":
-            self._connection = http.client.HTTPConnection(parts.netloc, timeout=SECONDS)
+            self._connection = http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT)
         else:
-            self._connection = http.client.HTTPSConnection(parts.netloc, timeout=SECONDS, context=_context(roots))
+            self._connection = http.client.HTTPSConnection(parts.netloc, timeout=_TIMEOUT, context=_context(roots))
 
-    def ask(self, method: Method, body: bytes) -> Came:
-        """What comes to a body."""
+    def call(self, method: Method, body: bytes) -> Reply:
+        """The reply to a POST of `body`."""
         try:
-            reply = self.request("POST", method.paths[0], body)
+            response = self.request("POST", method.paths[0], body)
         except (OSError, http.client.HTTPException) as error:
-            return Came("no answer", text=f"{type(error).__name__}: {error}")
-        return came(reply)
+            return Reply("no answer", text=f"{type(error).__name__}: {error}")
+        return rest_reply(response)
 
-    def request(self, verb: str, path: str, body: bytes | None = None) -> Reply:
-        """One request. Raises OSError or HTTPException where no response comes, even on a new connection."""
+    def request(self, verb: str, path: str, body: bytes | None = None) -> HttpResponse:
+        """Sends one request. Raises OSError or HTTPException if it fails on a new connection too."""
         try:
             return self._request(verb, path, body)
         except (OSError, http.client.HTTPException):
-            self._connection.close()  # The server may have closed an idle one.
+            self._connection.close()  # The server may have closed an idle connection.
             return self._request(verb, path, body)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
-    def _request(self, verb: str, path: str, body: bytes | None) -> Reply:
+    def _request(self, verb: str, path: str, body: bytes | None) -> HttpResponse:
         self._connection.request(verb, self._prefix + path, body, _JSON)
         response = self._connection.getresponse()
-        return Reply(response.status, response.read(), {name.lower(): value for name, value in response.getheaders()})
+        return HttpResponse(response.status, response.read(), {name.lower(): value for name, value in response.getheaders()})
 
 
-def came(reply: Reply) -> Came:
-    """What a response to the path of a method says."""
-    document = reply.document
-    version = reply.headers.get("model-version", "")
-    shown = reply.body[:500].decode("utf-8", "replace")
+def rest_reply(response: HttpResponse) -> Reply:
+    """The reply in a response to the REST path of a method."""
+    document = response.document
+    version = response.headers.get("model-version", "")
+    start = response.body[:500].decode("utf-8", "replace")
     listed = document.get("detail") if isinstance(document, dict) else None
-    problems: tuple[Told, ...] = ()
-    if reply.status == http.client.UNPROCESSABLE_ENTITY and isinstance(listed, list):
-        problems = tuple(Told(broken(each["loc"][1:], each["type"]), each["msg"]) for each in listed)
-    return Came(str(reply.status), (), problems, shown, document, version)
+    problems: tuple[ReportedProblem, ...] = ()
+    if response.status == http.client.UNPROCESSABLE_ENTITY and isinstance(listed, list):
+        problems = tuple(ReportedProblem(broken_rule(each["loc"][1:], each["type"]), each["msg"]) for each in listed)
+    return Reply(str(response.status), (), problems, start, document, version)
 
 
 def _context(roots: Path | None) -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-"""One question to a server and the answer that the contract demands."""
+"""A request for a server with the result that the contract demands, the server's reply, and the result of comparing them."""
 
 import re
 from collections.abc import Iterable
@@ -13,106 +13,105 @@ from foretell_contract.service import Method
 _STEP = re.compile(r"[^.\[\]\"]+")
 
 
-class Broken(NamedTuple):
-    """A rule that a request breaks, and where, in a form that both doors' paths come to."""
+class BrokenRule(NamedTuple):
+    """A rule that a request breaks, and the path to the field, the same for gRPC and REST."""
 
-    place: tuple[str, ...]
+    path: tuple[str, ...]
     """Such as `("rows", "3", "petal_width")`."""
     rule: str
 
     def __str__(self) -> str:
-        return f"{self.rule} at {'.'.join(self.place)}" if self.place else self.rule
+        return f"{self.rule} at {'.'.join(self.path)}" if self.path else self.rule
 
 
-def broken(place: str | Iterable[str | int], rule: str) -> Broken:
-    """`place` is a path of gRPC, such as `rows[3].petal_width`, or the steps of REST."""
-    steps = [place] if isinstance(place, str) else map(str, place)
-    return Broken(
-        tuple(part.lower() if part in ("True", "False") else part for step in steps for part in _STEP.findall(step)), rule
-    )
+def broken_rule(path: str | Iterable[str | int], rule: str) -> BrokenRule:
+    """From a path of gRPC, such as `rows[3].petal_width`, or the steps of a path of REST."""
+    steps = [path] if isinstance(path, str) else map(str, path)
+    parts = [part for step in steps for part in _STEP.findall(step)]
+    return BrokenRule(tuple(part.lower() if part in ("True", "False") else part for part in parts), rule)
 
 
-def all_broken(violations: Iterable[Violation]) -> frozenset[Broken]:
-    """The rules that protovalidate finds broken."""
-    return frozenset(broken(violation.field, violation.rule) for violation in violations)
+def broken_rules(violations: Iterable[Violation]) -> frozenset[BrokenRule]:
+    """The rules that protovalidate reports as broken."""
+    return frozenset(broken_rule(violation.field, violation.rule) for violation in violations)
 
 
 @dataclass(frozen=True, slots=True)
-class Golden:
-    """The answer on record to a row."""
+class GoldenAnswer:
+    """The expected answer to a golden row."""
 
-    parts: dict[str, Any]
-    """The fields of the answer that the record tells, as a message's constructor takes them."""
+    fields: dict[str, Any]
+    """The recorded fields, as arguments of the message's constructor."""
     version: str
-    """Of the model that gave it."""
+    """The version of the model whose golden row it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A request that every door must judge alike."""
+    """A request, and the result that gRPC and REST must give alike."""
 
     method: Method
-    place: str
-    """The field it is about, such as `address.zip`; empty for the whole."""
+    path: str
+    """The field under test, such as `address.zip`; empty for the whole request."""
     name: str
     """Such as `above-max`."""
     why: str
-    """What it shows, in words."""
-    wire: tuple[bytes, ...] = ()
-    """The gRPC messages: one, but for a stream; none where protobuf cannot say it."""
-    text: bytes | None = None
-    """The body over REST; None where JSON cannot say it."""
-    breaks: frozenset[Broken] = frozenset()
-    """The rules that the server must find broken; empty where it must answer."""
-    more: bool = False
-    """Whether it may find others besides."""
-    alone: tuple[bytes, ...] = ()
-    """Rows that must be answered one by one as they are together."""
-    single: Method | None = None
-    """The method that takes them one by one."""
-    golden: Golden | None = None
+    """What the case shows, in words."""
+    messages: tuple[bytes, ...] = ()
+    """The gRPC messages: one, or several for a stream; empty if no protobuf message can express the request."""
+    body: bytes | None = None
+    """The body over REST; None if JSON cannot express the request."""
+    breaks: frozenset[BrokenRule] = frozenset()
+    """The rules that the server must report as broken; empty if it must answer."""
+    may_break_more: bool = False
+    """Whether the server may report further rules."""
+    rows: tuple[bytes, ...] = ()
+    """Rows whose answers must be the same in separate calls."""
+    row_method: Method | None = None
+    """The method for those separate calls."""
+    golden: GoldenAnswer | None = None
     defect: str = ""
-    """Why the contract itself cannot judge this row."""
+    """Why the contract does not say how to treat this request; the check then fails."""
 
     @property
     def id(self) -> str:
         """Such as `iris.v1.IrisService.Predict/petal_width/above-max`."""
-        return "/".join(filter(None, (self.method.full_name, self.place, self.name)))
+        return "/".join(filter(None, (self.method.full_name, self.path, self.name)))
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """One problem, as a door words it."""
+class ReportedProblem:
+    """A broken rule and its message, as the server reports them."""
 
-    broken: Broken
-    text: str
+    rule: BrokenRule
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Came:
-    """What one door answered."""
+class Reply:
+    """What the server replied to a request over gRPC or REST."""
 
     status: str
-    """`OK`, the name of a gRPC status, or the number of an HTTP one."""
+    """`OK`, the name of a gRPC status, or the number of an HTTP status."""
     answers: tuple[Message, ...] = ()
-    problems: tuple[Told, ...] = ()
-    """Why the request was refused, where that is for its own fault."""
+    problems: tuple[ReportedProblem, ...] = ()
+    """The broken rules, if the request was refused as invalid."""
     text: str = ""
-    """Other words that came, or the body over REST."""
+    """The details of a gRPC status, or the start of an HTTP body."""
     document: Any = None
-    """The body over REST, where it is JSON."""
+    """The body over REST, if it is JSON."""
     version: str = ""
-    """Of the model that answered."""
+    """The version of the model that answered."""
 
     @property
     def answered(self) -> bool:
-        """Whether there is an answer."""
+        """Whether the request succeeded."""
         return self.status in ("OK", "200")
 
     @property
-    def broken(self) -> frozenset[Broken]:
-        """The rules that it says are broken."""
-        return frozenset(told.broken for told in self.problems)
+    def broken(self) -> frozenset[BrokenRule]:
+        """The rules that the server reports as broken."""
+        return frozenset(problem.rule for problem in self.problems)
 
     def __str__(self) -> str:
         if self.answered:
@@ -121,21 +120,22 @@ class Came:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What became of a case."""
+class CheckResult:
+    """The result of a check, for reports."""
 
     id: str
     why: str
     sent: str
-    """The request as people read it."""
+    """The request, readable and shortened."""
     expected: str
-    came: dict[str, str] = field(default_factory=dict)
-    """By door."""
-    faults: tuple[str, ...] = ()
+    replies: dict[str, str] = field(default_factory=dict)
+    """The reply by transport: `gRPC`, `REST`."""
+    failures: tuple[str, ...] = ()
+    """Each difference from what the contract demands."""
     skipped: str = ""
-    """Why it was not tried."""
+    """Why the check did not run."""
 
     @property
     def outcome(self) -> str:
         """`failed`, `skipped` or `passed`."""
-        return "failed" if self.faults else "skipped" if self.skipped else "passed"
+        return "failed" if self.failures else "skipped" if self.skipped else "passed"

@@ -1,4 +1,4 @@
-"""What a contract demands of the server of one service, as cases."""
+"""Builds the test cases of a service from its contract."""
 
 import json
 import math
@@ -8,8 +8,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from foretell.testing.case import Broken, Case, all_broken, broken
-from foretell.testing.malformed_requests import malformed_requests, unknown_on_the_wire
+from foretell.testing.case import BrokenRule, Case, broken_rule, broken_rules
+from foretell.testing.malformed_requests import MalformedRequest, malformed_requests, with_unknown_field
 from foretell.testing.row_variations import RowVariation, row_variations
 from foretell_contract.contract import Contract
 from foretell_contract.examples.valid_row import valid_row
@@ -18,108 +18,118 @@ from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.service import Method, Service, Shape
 from rest_bridge.json.codec import request_example
 
-_MOST_VIOLATIONS = 50
-"""Most that a server looks for."""
+_MAX_VIOLATIONS = 50
+"""Violations after which a server stops looking."""
 
-_MOST_ROWS = 2_000
-"""Rows of a batch beyond which its limit is not tried."""
+_MAX_ROWS = 2_000
+"""Limits of a batch above this are not tested: the requests would be too large."""
+
+_SAME_ALONE = "each row is answered as it is alone"
 
 
 def cases(contract: Contract, service: Service) -> Iterator[Case]:
-    """The cases of each method; those of single rows where the service takes such, else as batches or streams of one row."""
-    rows = {method.features.full_name: method for method in service.methods if method.shape is Shape.ROW}
+    """The cases of every method. Rows are tested on a method of single rows if there is one, else in a batch or stream of one."""
+    row_methods = {method.features.full_name: method for method in service.methods if method.shape is Shape.ROW}
     covered: set[str] = set()
     for method in sorted(service.methods, key=lambda method: method.shape is not Shape.ROW):
+        features = method.features.full_name
         row = valid_row(method.features, contract.rules)
-        maker = _Maker(contract, method, rows.get(method.features.full_name))
+        builder = _CaseBuilder(contract, method, row_methods.get(features))
         if row is None:
-            yield maker.impossible()
+            yield builder.without_valid_row()
             continue
-        if method.shape is Shape.ROW or method.features.full_name not in covered:
-            covered.add(method.features.full_name)
-            yield from maker.rows(row)
+        if method.shape is Shape.ROW or features not in covered:
+            covered.add(features)
+            yield from builder.rows(row)
         if method.shape is Shape.BATCH:
-            yield from maker.batches(row)
+            yield from builder.batches(row)
         elif method.shape is Shape.STREAM:
-            yield from maker.streams(row)
+            yield from builder.streams(row)
 
 
 @dataclass(frozen=True, slots=True)
-class _Maker:
+class _CaseBuilder:
     contract: Contract
     method: Method
-    single: Method | None
-    """What takes the same rows one by one."""
+    row_method: Method | None
+    """The method that takes the same rows one at a time."""
 
-    def impossible(self) -> Case:
-        """Nothing can be asked."""
-        why = "no row was found that keeps every rule: give each field an example in the contract"
-        return Case(self.method, "", "example", "a row that keeps every rule", defect=why)
+    def without_valid_row(self) -> Case:
+        """The single case of a method for which no valid row was found: it fails."""
+        defect = "no row was found that keeps every rule: give each field an example in the contract"
+        return Case(self.method, "", "example", "a row that keeps every rule", defect=defect)
 
     def rows(self, row: Message) -> Iterator[Case]:
-        """Every edge of every field, and whatever is no row."""
-        seen: set[tuple[str, str]] = set()
-        for change in row_variations(row, self.contract.rules):
-            if (change.place, change.name) not in seen:
-                seen.add((change.place, change.name))
-                yield self._judged(change.place, change.name, change.why, [change.row])
-        unknown = unknown_on_the_wire(self._request([row]).SerializeToString())
-        yield self._wired("unknown-number", "a field number that the contract does not have", unknown, "unknown_field")
-        yield self._wired("no-message", "bytes that are no message", b"\xff", "malformed_message")
+        """Variations of `row`, and requests that are not rows."""
+        done: set[tuple[str, str]] = set()
+        for variation in row_variations(row, self.contract.rules):
+            if (variation.path, variation.name) not in done:
+                done.add((variation.path, variation.name))
+                yield self._case(variation.path, variation.name, variation.why, [variation.row])
+        unknown = with_unknown_field(self._request([row]).SerializeToString())
+        yield self._bytes_case("unknown-number", "a field number that the contract does not have", unknown, "unknown_field")
+        yield self._bytes_case("no-message", "bytes that are no message", b"\xff", "malformed_message")
         if self.method.shape is Shape.ROW and self.method.paths:
-            for misfit in malformed_requests(row):
-                facts: Any = {"text": misfit.text, "breaks": frozenset([misfit.broken]), "more": misfit.more}
-                yield Case(self.method, misfit.place, misfit.name, misfit.why, **facts)
+            yield from map(self._malformed_case, malformed_requests(row))
 
     def batches(self, row: Message) -> Iterator[Case]:
-        """How many rows, the place of a bad one, and the same answers as one by one."""
-        yield self._judged("", "no-rows", "an empty batch", [])
-        different = self._valid_changes(row)
-        yield self._judged("", "several-rows", "each row is answered as it is alone", different, alone=True)
-        bad = next((each for each in row_variations(row, self.contract.rules) if self._breaks([each.row])), None)
+        """The number of rows, the index of an invalid row, and the same answers as for single rows."""
+        yield self._case("", "no-rows", "an empty batch", [])
+        yield self._case("", "several-rows", _SAME_ALONE, self._valid_variations(row), alone=True)
+        bad = self._invalid_variation(row)
         if bad is not None:
-            name = "-".join(filter(None, ("second-row", bad.place, bad.name)))
-            yield self._judged("", name, f"one bad row refuses the batch, by its place: {bad.why}", [row, bad.row, row])
-        most = self._most_rows()
-        if most is not None and most <= _MOST_ROWS:
-            yield self._judged("", "most-rows", "as many rows as there may be", [row] * most)
-            yield self._judged("", "too-many-rows", "a row too many", [row] * (most + 1))
+            name = "-".join(filter(None, ("second-row", bad.path, bad.name)))
+            yield self._case("", name, f"one invalid row refuses the batch and is named by index: {bad.why}", [row, bad.row, row])
+        most = self._max_rows()
+        if most is not None and most <= _MAX_ROWS:
+            yield self._case("", "most-rows", "as many rows as allowed", [row] * most)
+            yield self._case("", "too-many-rows", "one row more than allowed", [row] * (most + 1))
 
     def streams(self, row: Message) -> Iterator[Case]:
-        """The same answers as one by one, and the refusal of a bad row."""
-        yield self._judged("", "several-rows", "each row is answered as it is alone", self._valid_changes(row), alone=True)
-        bad = next((each for each in row_variations(row, self.contract.rules) if self._breaks([each.row])), None)
+        """The same answers as for single rows, and the refusal of an invalid row."""
+        yield self._case("", "several-rows", _SAME_ALONE, self._valid_variations(row), alone=True)
+        bad = self._invalid_variation(row)
         if bad is not None:
-            yield self._judged("", "second-row-bad", f"a bad row ends the stream: {bad.place} {bad.name}", [row, bad.row])
+            yield self._case("", "second-row-bad", f"an invalid row ends the stream: {bad.path} {bad.name}", [row, bad.row])
 
-    def _most_rows(self) -> int | None:
+    def _max_rows(self) -> int | None:
         return self.contract.rules.of(self.method.rows).values.get("max_items") if self.method.rows else None
 
-    def _valid_changes(self, row: Message, most: int = 8) -> list[Message]:
-        valid = [each.row for each in row_variations(row, self.contract.rules) if _finite(each) and not self._breaks([each.row])]
-        room = min(most, self._most_rows() or most)
-        return valid[:room]
+    def _valid_variations(self, row: Message, most: int = 8) -> list[Message]:
+        variations = row_variations(row, self.contract.rules)
+        valid = [each.row for each in variations if _is_finite(each) and not self._breaks([each.row])]
+        return valid[: min(most, self._max_rows() or most)]
 
-    def _judged(self, place: str, name: str, why: str, rows: Sequence[Message], *, alone: bool = False) -> Case:
-        """A case whose verdict is protovalidate's."""
-        wire = tuple(each.SerializeToString() for each in self._messages(rows))
-        text = self._text(rows) if self.method.paths else None
-        facts: dict[str, Any] = {"wire": wire, "text": text}
-        if alone and self.single is not None:
-            facts |= {"alone": tuple(row.SerializeToString() for row in rows), "single": self.single}
+    def _invalid_variation(self, row: Message) -> RowVariation | None:
+        return next((each for each in row_variations(row, self.contract.rules) if self._breaks([each.row])), None)
+
+    def _case(self, path: str, name: str, why: str, rows: Sequence[Message], *, alone: bool = False) -> Case:
+        """A case whose expected result is protovalidate's. With `alone`, the rows are also sent one at a time."""
+        facts: dict[str, Any] = {
+            "messages": tuple(each.SerializeToString() for each in self._messages(rows)),
+            "body": self._body(rows) if self.method.paths else None,
+        }
+        if alone and self.row_method is not None:
+            facts |= {"rows": tuple(row.SerializeToString() for row in rows), "row_method": self.row_method}
         try:
-            return Case(self.method, place, name, why, breaks=self._breaks(rows), **facts)
+            facts["breaks"] = self._breaks(rows)
         except EvaluationError as error:
-            return Case(
-                self.method, place, name, why, defect=f"a rule of the contract fails on it: {' '.join(str(error).split())}", **facts
-            )
+            facts["defect"] = f"a rule of the contract fails on it: {' '.join(str(error).split())}"
+        return Case(self.method, path, name, why, **facts)
 
-    def _breaks(self, rows: Sequence[Message]) -> frozenset[Broken]:
-        """Of a stream those of the first row that breaks any, which ends it."""
+    def _malformed_case(self, request: MalformedRequest) -> Case:
+        breaks, more = frozenset([request.broken]), request.may_break_more
+        return Case(self.method, request.path, request.name, request.why, body=request.body, breaks=breaks, may_break_more=more)
+
+    def _bytes_case(self, name: str, why: str, message: bytes, rule: str) -> Case:
+        return Case(self.method, "", name, why, messages=(message,), breaks=frozenset([broken_rule("", rule)]))
+
+    def _breaks(self, rows: Sequence[Message]) -> frozenset[BrokenRule]:
+        """The rules that a request of these rows breaks; for a stream, those of the first invalid row, which ends it."""
         for message in self._messages(rows):
-            verdict = self.contract.rules.validate(message, self.method.rows, _MOST_VIOLATIONS)
+            verdict = self.contract.rules.validate(message, self.method.rows, _MAX_VIOLATIONS)
             if verdict.violations:
-                return all_broken(verdict.violations)
+                return broken_rules(verdict.violations)
         return frozenset()
 
     def _messages(self, rows: Sequence[Message]) -> Sequence[Message]:
@@ -128,23 +138,20 @@ class _Maker:
     def _request(self, rows: Sequence[Message]) -> Message:
         return self.method.request(**{self.method.rows.name: rows}) if self.method.rows else rows[0]
 
-    def _wired(self, name: str, why: str, wire: bytes, rule: str) -> Case:
-        return Case(self.method, "", name, why, wire=(wire,), breaks=frozenset([broken("", rule)]))
-
-    def _text(self, rows: Sequence[Message]) -> bytes | None:
-        """None where a number is not finite, which JSON cannot say."""
+    def _body(self, rows: Sequence[Message]) -> bytes | None:
+        """The request as JSON; None if a number is not finite, which JSON cannot express."""
         try:
             return json.dumps(request_example(self._request(rows)), allow_nan=False).encode()
         except ValueError:
             return None
 
 
-def _finite(change: RowVariation) -> bool:
-    return all(math.isfinite(number) for number in numbers(change.row))
+def _is_finite(variation: RowVariation) -> bool:
+    return all(math.isfinite(number) for number in numbers(variation.row))
 
 
 def numbers(message: Any) -> Iterator[float]:
-    """Every double and float in a message, however deep."""
+    """Every double and float in a message, nested ones included."""
     for field, value in message.ListFields():
         inner = map_entry(field)[1] if is_map(field) else field
         values = list(value.values()) if is_map(field) else list(value) if field.is_repeated else [value]

@@ -1,4 +1,4 @@
-"""The rows whose answers are on record in the repository, as cases."""
+"""Builds cases from the golden rows in the repository."""
 
 import json
 import warnings
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from foretell.testing.case import Case, Golden
+from foretell.testing.case import Case, GoldenAnswer
 from foretell_contract.contract import Contract
 from foretell_contract.fields import Kind, enum_of, is_map, is_wrapper, map_entry
 from foretell_contract.labels import default_labels, match_labels
@@ -30,23 +30,23 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def golden_cases(contract: Contract, service: Service, repository: Repository) -> Iterator[Case]:
-    """A case for each golden row of the version that production is. Raises ModelError where that cannot be read."""
+    """A case for each golden row of the production version. Raises ModelError if the version cannot be read or loaded."""
     version = RouteTableFiles(repository).read(service.model).aliases.get(PRODUCTION) or repository.latest(service.model)
     bundle = repository.read(service.model, version)
     method = next((method for method in service.methods if method.shape is Shape.ROW), None)
     if method is not None and bundle.golden:
-        record = _Record(contract, service, method, bundle)
+        builder = _GoldenCaseBuilder(contract, service, method, bundle)
         for number, row in enumerate(bundle.golden, 1):
-            yield record.case(number, row)
+            yield builder.case(number, row)
 
 
-class _Record:
-    """The golden rows of a version, in the words of one method."""
+class _GoldenCaseBuilder:
+    """Turns golden rows of a version, which have columns and outputs, into requests and answers of one method."""
 
     def __init__(self, contract: Contract, service: Service, method: Method, bundle: Bundle) -> None:
-        """Loads the model, for only that tells which outputs fill which field."""
+        """Loads the model: only its outputs tell which field of the answer holds which output."""
         manifest = bundle.manifest
-        with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
+        with warnings.catch_warnings(action="ignore"):  # scikit-learn warns about rows without column names.
             runtime = format_table.load(manifest.format, bundle.artifact)
             sources = checked_sources(runtime, manifest, bundle.golden, bundle.title)
         self._answers: AnswerMapping = bind(contract, service, manifest, sources)[method.name].answers
@@ -57,38 +57,39 @@ class _Record:
         self._columns = _Columns(contract, manifest)
 
     def case(self, number: int, row: GoldenRow) -> Case:
-        """The case of one row."""
-        name, why = f"golden-{number}", "a row whose answer is on record"
+        """The case of golden row `number`, counted from 1."""
+        name, why = f"golden-{number}", "a golden row is answered as recorded"
         try:
-            message = self._method.request(**self._parts(row))
+            message = self._method.request(**self._features(row))
         except (ModelError, ValueError, TypeError) as error:
-            return Case(self._method, "", name, why, defect=f"golden row {number} is no row of the contract: {error}")
+            return Case(self._method, "", name, why, defect=f"golden row {number} does not fit the contract: {error}")
         try:
-            text = json.dumps(request_example(message), allow_nan=False).encode() if self._method.paths else None
+            body = json.dumps(request_example(message), allow_nan=False).encode() if self._method.paths else None
         except ValueError:
-            text = None
-        golden = Golden(self._expected(row), self._version)
-        return Case(self._method, "", name, why, wire=(message.SerializeToString(),), text=text, golden=golden)
+            body = None
+        golden = GoldenAnswer(self._expected(row), self._version)
+        return Case(self._method, "", name, why, messages=(message.SerializeToString(),), body=body, golden=golden)
 
-    def _parts(self, row: GoldenRow) -> dict[str, Any]:
+    def _features(self, row: GoldenRow) -> dict[str, Any]:
+        """The row as constructor arguments of the request message."""
         found: dict[str, Any] = {}
         for leaf in self._leaves:
-            part = self._columns.part(leaf, [row.features[column] for column in leaf.columns])
-            if part is not None:
+            value = self._columns.field_value(leaf, [row.features[column] for column in leaf.columns])
+            if value is not None:
                 inner = found
                 for field in leaf.parents:
                     inner = inner.setdefault(field.name, {})
-                inner[leaf.field.name] = part
+                inner[leaf.field.name] = value
         return found
 
     def _expected(self, row: GoldenRow) -> dict[str, Any]:
-        """The fields of the answer all of whose outputs are on record."""
-        known = {self._names[name]: self._number(name, value) for name, value in row.expected.items() if name in self._names}
-        parts = [part for part in self._answers.fields if part.outputs and known.keys() >= set(part.outputs)]
-        return {part.name: part.value([known[output] for output in part.outputs]) for part in parts}
+        """The fields of the answer whose outputs the golden row has."""
+        recorded = {self._names[name]: self._number(name, value) for name, value in row.expected.items() if name in self._names}
+        fields = [field for field in self._answers.fields if field.outputs and recorded.keys() >= set(field.outputs)]
+        return {field.name: field.value([recorded[output] for output in field.outputs]) for field in fields}
 
     def _number(self, name: str, value: Scalar) -> float:
-        """Of a label its place among the classes, as models give it."""
+        """The value as a model outputs it: a label as the index of its class."""
         output = self._names[name]
         if output.kind == "label":
             return float(self._manifest.all_targets[output.target].classes.index(str(value)))
@@ -97,43 +98,43 @@ class _Record:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """From the columns of a row back to the fields of a message."""
+    """Turns the columns of a row back into the fields of a message."""
 
     contract: Contract
     manifest: Manifest
 
-    def part(self, leaf: Leaf, values: list[Scalar | None]) -> Any:
-        """What a message's constructor takes for a field; None where the row has no value."""
+    def field_value(self, leaf: Leaf, values: list[Scalar | None]) -> Any:
+        """The field as a constructor argument; None if every column is missing."""
         if all(value is None for value in values):
             return None
         if leaf.spread is Spread.OCTETS:
             return bytes(int(value or 0) for value in values)
         wrapped = is_wrapper(map_entry(leaf.field)[1] if is_map(leaf.field) else leaf.field)
-        found = [self._single(leaf, column, value) for column, value in zip(leaf.columns, values, strict=True)]
-        told = [{"value": value} if wrapped and value is not None else value for value in found]
+        converted = [self._single(leaf, column, value) for column, value in zip(leaf.columns, values, strict=True)]
+        items = [{"value": value} if wrapped and value is not None else value for value in converted]
         if leaf.spread is Spread.ONE:
-            return told[0]
+            return items[0]
         if leaf.spread is Spread.KEYS:
-            return {key: value for key, value in zip(leaf.keys, told, strict=True) if value is not None}
-        return told
+            return {key: value for key, value in zip(leaf.keys, items, strict=True) if value is not None}
+        return items
 
     def _single(self, leaf: Leaf, column: str, value: Scalar | None) -> Any:
         if value is None or leaf.kind in (Kind.TEXT, Kind.BYTES):
             return value.encode() if leaf.kind is Kind.BYTES and isinstance(value, str) else value
         if leaf.kind is Kind.ENUM:
-            return self._number(leaf, column, value) if isinstance(value, str) else int(value)
+            return self._enum_number(leaf, column, value) if isinstance(value, str) else int(value)
         if leaf.kind in (Kind.TIME, Kind.DURATION):
             return _time(leaf.kind, value)
         return {Kind.BOOL: bool, Kind.INTEGER: int, Kind.NUMBER: float}[leaf.kind](value)
 
-    def _number(self, leaf: Leaf, column: str, label: str) -> int:
+    def _enum_number(self, leaf: Leaf, column: str, label: str) -> int:
         enum, dtype = enum_of(leaf.value), self.manifest.dtypes.get(column)
         categories = [str(each) for each in dtype.categories or ()] if dtype is not None else []
         options = self.contract.options
         labels = match_labels(enum, categories, options).by_number if categories else default_labels(enum, options)
         number = next((number for number, each in labels.items() if each == label), None)
         if number is None:
-            raise ValueError(f"{label!r} is no value of {leaf.path}")
+            raise ValueError(f"{leaf.path} has no enum value for {label!r}")
         return number
 
 

@@ -1,6 +1,6 @@
-"""`pytest --foretell`: the checks of `foretell test` as tests of their own, beside a user's.
+"""`pytest --foretell`: each check of `foretell test` as a test beside those of the user.
 
-pytest loads this module in every project where Foretell is installed: it imports nothing of ours until it is asked to.
+pytest loads this module in every project where Foretell is installed, so it imports nothing else of Foretell without `--foretell`.
 """
 
 from collections.abc import Iterator
@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from foretell.testing.case import Result
-    from foretell.testing.judge import Judge
-    from foretell.testing.kit import Check, Kit, KitRequest
+    from foretell.testing.case import CheckResult
+    from foretell.testing.suite import Check, CheckSuite, SuiteOptions
+    from foretell.testing.verifier import Verifier
 
 _PATHS = {"protos": "contracts", "models": "models", "roots": "certificates to trust"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of `foretell test`, each behind `--foretell`."""
-    group = parser.getgroup("foretell", "whether a server does what its contract demands")
+    """Adds `--foretell`, and the options of `foretell test` as `--foretell-...`."""
+    group = parser.getgroup("foretell", "tests of a server against its contract")
     group.addoption("--foretell", action="store_true", help="Test a server with requests made from its contract.")
-    group.addoption("--foretell-model", metavar="NAME", help="Only the services that this model answers.")
-    group.addoption("--foretell-target", metavar="HOST:PORT", help="A gRPC server that runs; without it, one is started.")
+    group.addoption("--foretell-model", metavar="NAME", help="Only the services of this model.")
+    group.addoption("--foretell-target", metavar="HOST:PORT", help="A running gRPC server; without it, one is started.")
     group.addoption("--foretell-rest", metavar="URL", help="The REST address of that server.")
     for name, what in _PATHS.items():
         group.addoption(f"--foretell-{name}", metavar="PATH", type=Path, help=f"Where the {what} are.")
@@ -31,50 +31,50 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take part where that is asked for."""
+    """Registers the plug-in if `--foretell` is given."""
     if config.getoption("foretell"):
-        config.pluginmanager.register(_Plugin(config), "foretell-kit")
+        config.pluginmanager.register(_Plugin(config), "foretell-checks")
 
 
 class _Plugin:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._held = ExitStack()
-        self._judge: Judge | None = None
-        self._kit: Kit | None = None
+        self._stack = ExitStack()
+        self._verifier: Verifier | None = None
+        self._suite: CheckSuite | None = None
 
-    @pytest.hookimpl(tryfirst=True)  # Before -k and -m choose.
+    @pytest.hookimpl(tryfirst=True)  # Before -k and -m select.
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
-        """A test for each check, behind all others."""
-        from foretell.testing.kit import Kit
+        """Appends a test for each check."""
+        from foretell.testing.suite import CheckSuite
         from foretell_contract.errors import SetupError
 
         try:
-            self._kit = Kit(self._wish())
-            ours: list[Any] = [_Item.from_parent(session, name=check.id, check=check, plugin=self) for check in self._kit.checks()]
+            self._suite = CheckSuite(self._options())
+            added: list[Any] = [_Item.from_parent(session, name=each.id, check=each, plugin=self) for each in self._suite.checks()]
         except SetupError as error:
             raise pytest.UsageError(f"--foretell: {error}") from None
-        items.extend(ours)
-        self._config.hook.pytest_collectreport(report=pytest.CollectReport("foretell", "passed", None, ours))  # Counted by it.
+        items.extend(added)
+        self._config.hook.pytest_collectreport(
+            report=pytest.CollectReport("foretell", "passed", None, added)
+        )  # pytest counts tests by it.
 
     def pytest_sessionfinish(self) -> None:
-        """Stop the server, if one was started."""
-        self._held.close()
+        """Stops the server, if one was started."""
+        self._stack.close()
 
-    def judge(self) -> "Judge":
-        """What checks are put to; the server is started for the first of them."""
-        if self._judge is None:
-            assert self._kit is not None  # noqa: S101  # There is no item without it.
-            self._judge = self._held.enter_context(self._kit.judging())
-        return self._judge
+    def verifier(self) -> "Verifier":
+        """The verifier of all checks; the first call starts the server."""
+        if self._verifier is None:
+            assert self._suite is not None  # noqa: S101  # Items are only made with a suite.
+            self._verifier = self._stack.enter_context(self._suite.connect())
+        return self._verifier
 
-    def _wish(self) -> "KitRequest":
-        from foretell.testing.kit import KitRequest
+    def _options(self) -> "SuiteOptions":
+        from foretell.testing.suite import SuiteOptions
 
-        def told(name: str) -> Any:
-            return self._config.getoption(f"foretell_{name}")
-
-        return KitRequest(*map(told, ("model", "target", "rest", "protos", "models", "roots", "tls")))
+        names = ("model", "target", "rest", "protos", "models", "roots", "tls")
+        return SuiteOptions(*(self._config.getoption(f"foretell_{name}") for name in names))
 
 
 class _Failed(Exception):
@@ -90,15 +90,15 @@ class _Item(pytest.Item):
         self._plugin = plugin
 
     def runtest(self) -> None:
-        """Ask the server."""
-        result = self._check.run(self._plugin.judge())
-        if result.faults:
+        """Runs the check against the server."""
+        result = self._check.run(self._plugin.verifier())
+        if result.failures:
             raise _Failed("\n".join(_lines(result)))
         if result.skipped:
             pytest.skip(result.skipped)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """What was sent, expected and came: the way there through our own code is of no use to anybody."""
+        """Request, expected result and replies; a traceback through Foretell would tell the user nothing."""
         from foretell_contract.errors import SetupError
 
         if isinstance(excinfo.value, (_Failed, SetupError)):
@@ -106,12 +106,12 @@ class _Item(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Its title. Of one that ended its id pytest would replace the dots."""
+        """The title in reports. It starts with text, because pytest replaces the dots of a title that equals the end of the id."""
         return self.path, None, f"foretell: {self.name}"
 
 
-def _lines(result: "Result") -> Iterator[str]:
-    from foretell.testing.test_report import lines
+def _lines(result: "CheckResult") -> Iterator[str]:
+    from foretell.testing.test_report import details
 
     yield result.why
-    yield from (f"  {title:<9}{text}" for title, text in lines(result))
+    yield from (f"  {title:<9}{text}" for title, text in details(result))

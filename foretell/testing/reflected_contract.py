@@ -1,4 +1,4 @@
-"""The contract of a running server, as it describes itself."""
+"""Reads the contract of a running server by gRPC server reflection."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,55 +11,57 @@ from grpc_reflection.v1alpha import reflection_pb2
 from foretell_contract.contract import MODEL_SERVICE, Contract, load_set
 from foretell_contract.errors import ContractError, SetupError
 
-_SECONDS = 10.0
+_TIMEOUT = 10.0
+"""Seconds until a call without a reply fails."""
+
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _METHOD = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
 
-def reflected(channel: grpc.Channel, target: str) -> tuple[Contract, frozenset[str]]:
-    """The contract that the server at `target` tells by reflection, and the services that it serves. Comments are not told.
+def reflected_contract(channel: grpc.Channel, target: str) -> tuple[Contract, frozenset[str]]:
+    """The contract of the server at `target`, without comments, and the names of its services.
 
-    Raises SetupError where there is no server, no reflection, or no contract.
+    Raises SetupError if there is no server, it has no reflection, or its contract cannot be read.
     """
     try:
         files, names = _files(channel)
-        return load_set(FileDescriptorSet(file=_in_order(files))), names
+        return load_set(FileDescriptorSet(file=_sorted_by_imports(files))), names
     except grpc.RpcError as error:
-        told: Any = error
-        raise SetupError(_why(target, told.code(), told.details() or "")) from None
+        call: Any = error  # grpcio raises the call itself.
+        raise SetupError(_reason(target, call.code(), call.details() or "")) from None
     except ContractError as error:
-        raise SetupError(f"the contract that {target} tells cannot be read: {error}") from None
+        raise SetupError(f"cannot read the contract of the server at {target}: {error}") from None
 
 
 def served_services(channel: grpc.Channel) -> frozenset[str]:
-    """Names of the services that a server tells by reflection; none where there is no server or no reflection."""
+    """Names of the services of a server by reflection; empty if there is no server or it has no reflection."""
     try:
-        return frozenset(_own(channel))
+        return frozenset(_service_names(channel))
     except grpc.RpcError:
         return frozenset()
 
 
-def _why(target: str, code: grpc.StatusCode, details: str) -> str:
+def _reason(target: str, code: grpc.StatusCode, details: str) -> str:
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return f"the server at {target} does not describe itself: switch its `reflection` on, or pass --protos"
+        return f"the server at {target} has no server reflection: set `reflection` on, or pass --protos"
     return f"no gRPC server answers at {target}: {code.name} ({details.partition(';')[0][:200]})"
 
 
 def _files(channel: grpc.Channel) -> tuple[dict[str, FileDescriptorProto], frozenset[str]]:
-    own = _own(channel)
+    names = _service_names(channel)
     files: dict[str, FileDescriptorProto] = {}
-    wanted = [reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in own]
+    wanted = [reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in names]
     while wanted:
         for answer in _ask(channel, wanted):
             found = map(FileDescriptorProto.FromString, answer.file_descriptor_response.file_descriptor_proto)
             files |= {file.name: file for file in found}
         missing = sorted({name for file in files.values() for name in file.dependency} - files.keys())
         wanted = [reflection_pb2.ServerReflectionRequest(file_by_filename=name) for name in missing]
-    return files, frozenset(own)
+    return files, frozenset(names)
 
 
-def _own(channel: grpc.Channel) -> list[str]:
-    """Names of the services that are neither ours nor of the protocol."""
+def _service_names(channel: grpc.Channel) -> list[str]:
+    """Names of the services, without those of gRPC and Foretell themselves."""
     (listed,) = _ask(channel, [reflection_pb2.ServerReflectionRequest(list_services="")])
     names = [service.name for service in listed.list_services_response.service]
     return [name for name in names if name not in (_HEALTH, MODEL_SERVICE) and not name.startswith("grpc.reflection.")]
@@ -71,23 +73,23 @@ def _ask(channel: grpc.Channel, requests: list[Any]) -> list[Any]:
         request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
         response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
     )
-    answers = list(call(iter(requests), timeout=_SECONDS))
+    answers = list(call(iter(requests), timeout=_TIMEOUT))
     for answer in answers:
         if answer.HasField("error_response"):
-            raise SetupError(f"the server does not describe all of its contract: {answer.error_response.error_message[:200]}")
+            raise SetupError(f"the server does not describe its whole contract: {answer.error_response.error_message[:200]}")
     return answers
 
 
-def _in_order(files: dict[str, FileDescriptorProto]) -> Iterator[FileDescriptorProto]:
-    """Each file behind those that it imports."""
+def _sorted_by_imports(files: dict[str, FileDescriptorProto]) -> Iterator[FileDescriptorProto]:
+    """The files, each after the files that it imports."""
     done: set[str] = set()
 
-    def behind(name: str) -> Iterator[FileDescriptorProto]:
+    def with_imports(name: str) -> Iterator[FileDescriptorProto]:
         if name not in done:
             done.add(name)
             for each in files[name].dependency:
-                yield from behind(each)
+                yield from with_imports(each)
             yield files[name]
 
     for name in sorted(files):
-        yield from behind(name)
+        yield from with_imports(name)

@@ -1,4 +1,4 @@
-"""Rows that differ from a valid one in one place: every edge of every field, however deep."""
+"""Builds rows that differ from a valid row in one field: at and beyond each bound, nested fields included."""
 
 import math
 from collections.abc import Iterator
@@ -14,114 +14,116 @@ from foretell_contract.examples.valid_row import valid_row
 from foretell_contract.fields import Kind, is_in_oneof, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of
 from foretell_contract.rules.rules import NO_RULES, Rules
 
-_STRANGE_KEYS: dict[Kind | None, Any] = {Kind.TEXT: "foretell", Kind.INTEGER: 77_777}
-"""Keys that no contract lists."""
+_UNKNOWN_KEYS: dict[Kind | None, Any] = {Kind.TEXT: "foretell", Kind.INTEGER: 77_777}
+"""Map keys that no contract lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowVariation:
-    """A row and what is different in it."""
+    """A row, and the field in which it differs."""
 
-    place: str
+    path: str
     name: str
     why: str
     row: Message
 
 
 def row_variations(row: Message, rules: Rules) -> Iterator[RowVariation]:
-    """From `row`, which is valid: fields at and beyond their bounds, missing, and of lists and maps too few and too many."""
+    """Variations of `row`, which is valid: values at and beyond bounds, missing fields, and too few or too many items."""
     yield RowVariation("", "example", "a row that keeps every rule", row)
-    yield RowVariation("", "empty", "nothing is said at all", type(row)())
-    yield from _Changed(row, rules).of(row, ())
+    yield RowVariation("", "empty", "every field is missing", type(row)())
+    yield from _Variations(row, rules).of_fields(row, ())
     yield from _corners(row, rules)
 
 
 @dataclass(frozen=True, slots=True)
-class _Changed:
+class _Variations:
     row: Message
     rules: Rules
 
-    def of(self, part: Any, above: tuple[str, ...]) -> Iterator[RowVariation]:
-        for field in part.DESCRIPTOR.fields:
-            place = ".".join((*above, field.name))
-            there = part.HasField(field.name) if field.has_presence else bool(getattr(part, field.name))
-            if there and (field.has_presence or field.is_repeated):
-                yield RowVariation(place, "missing", "the field is left out", with_value(self.row, above, field.name, None))
+    def of_fields(self, message: Any, parents: tuple[str, ...]) -> Iterator[RowVariation]:
+        for field in message.DESCRIPTOR.fields:
+            path = ".".join((*parents, field.name))
+            is_set = message.HasField(field.name) if field.has_presence else bool(getattr(message, field.name))
+            if is_set and (field.has_presence or field.is_repeated):
+                yield RowVariation(path, "missing", "the field is left out", with_value(self.row, parents, field.name, None))
             if is_map(field):
-                yield from self._map(field, getattr(part, field.name), above, place)
+                yield from self._map(field, getattr(message, field.name), parents, path)
             elif is_nested(field):
-                yield from self._nested(field, part, above, there=there)
+                yield from self._nested(field, message, parents, is_set=is_set)
             elif field.is_repeated:
-                yield from self._list(field, list(getattr(part, field.name)), above, place)
+                yield from self._list(field, list(getattr(message, field.name)), parents, path)
             else:
-                for edge in boundary_values(field, self.rules.of(field)):
-                    yield self._edge(edge, _wrapped(field, edge.value), above, field.name, place)
+                for boundary in boundary_values(field, self.rules.of(field)):
+                    yield self._variation(boundary, _wrapped(field, boundary.value), parents, field.name, path)
 
-    def _edge(self, edge: BoundaryValue, value: Any, above: tuple[str, ...], name: str, place: str) -> RowVariation:
-        return RowVariation(place, edge.name, edge.why, with_value(self.row, above, name, value))
+    def _variation(self, boundary: BoundaryValue, value: Any, parents: tuple[str, ...], name: str, path: str) -> RowVariation:
+        return RowVariation(path, boundary.name, boundary.why, with_value(self.row, parents, name, value))
 
-    def _nested(self, field: FieldDescriptor, part: Any, above: tuple[str, ...], *, there: bool) -> Iterator[RowVariation]:
+    def _nested(self, field: FieldDescriptor, message: Any, parents: tuple[str, ...], *, is_set: bool) -> Iterator[RowVariation]:
         if field.is_repeated:
             return
-        inside = (*above, field.name)
-        if there:
-            yield from self.of(getattr(part, field.name), inside)
+        inside = (*parents, field.name)
+        if is_set:
+            yield from self.of_fields(getattr(message, field.name), inside)
         elif is_in_oneof(field) and (one := valid_row(message_of(field), self.rules)) is not None:
             yield RowVariation(
-                ".".join(inside), "instead", "another member of the oneof", with_value(self.row, above, field.name, one)
+                ".".join(inside), "instead", "another member of the oneof", with_value(self.row, parents, field.name, one)
             )
 
-    def _list(self, field: FieldDescriptor, items: list[Any], above: tuple[str, ...], place: str) -> Iterator[RowVariation]:
+    def _list(self, field: FieldDescriptor, items: list[Any], parents: tuple[str, ...], path: str) -> Iterator[RowVariation]:
         if not items:
             return
 
-        def change(name: str, why: str, value: list[Any], at: str = place) -> RowVariation:
-            return RowVariation(at, name, why, with_value(self.row, above, field.name, value))
+        def change(name: str, why: str, value: list[Any], at: str = path) -> RowVariation:
+            return RowVariation(at, name, why, with_value(self.row, parents, field.name, value))
 
-        yield change("too-few", "an item less than there is a column for", items[:-1])
-        yield change("too-many", "an item more than there is a column for", [*items, items[-1]])
+        yield change("too-few", "one item fewer than columns", items[:-1])
+        yield change("too-many", "one item more than columns", [*items, items[-1]])
         if len(items) > 1:
-            yield change("all-alike", "one item again and again", items[:1] * len(items))
-        for edge in boundary_values(field, self.rules.of(field).values.get("items", NO_RULES)):
-            yield change(edge.name, edge.why, [_wrapped(field, edge.value), *items[1:]], f"{place}[0]")
+            yield change("all-alike", "the first item repeated", items[:1] * len(items))
+        for boundary in boundary_values(field, self.rules.of(field).values.get("items", NO_RULES)):
+            yield change(boundary.name, boundary.why, [_wrapped(field, boundary.value), *items[1:]], f"{path}[0]")
 
-    def _map(self, field: FieldDescriptor, pairs: Any, above: tuple[str, ...], place: str) -> Iterator[RowVariation]:
+    def _map(self, field: FieldDescriptor, pairs: Any, parents: tuple[str, ...], path: str) -> Iterator[RowVariation]:
         value = map_entry(field)[1]
         known = {key: pairs[key] for key in pairs}
         if not known:
             return
         first = next(iter(known))
-        yield RowVariation(f"{place}[{first}]", "missing", "the map lacks a key", without_key(self.row, above, field.name, first))
-        strange = _STRANGE_KEYS.get(kind_of(map_entry(field)[0]))
-        if strange is not None:
-            more = known | {strange: known[first]}
-            yield RowVariation(place, "strange-key", "a key that is no column", with_value(self.row, above, field.name, more))
+        yield RowVariation(f"{path}[{first}]", "missing", "the map lacks a key", without_key(self.row, parents, field.name, first))
+        unknown = _UNKNOWN_KEYS.get(kind_of(map_entry(field)[0]))
+        if unknown is not None:
+            more = known | {unknown: known[first]}
+            yield RowVariation(path, "strange-key", "a key without a column", with_value(self.row, parents, field.name, more))
         if is_nested(value):
             return
-        for edge in boundary_values(value, self.rules.of(field).values.get("values", NO_RULES)):
-            changed = known | {first: _wrapped(value, edge.value)}
-            yield self._edge(edge, changed, above, field.name, f"{place}[{first}]")
+        for boundary in boundary_values(value, self.rules.of(field).values.get("values", NO_RULES)):
+            changed = known | {first: _wrapped(value, boundary.value)}
+            yield self._variation(boundary, changed, parents, field.name, f"{path}[{first}]")
 
 
 def _corners(row: Message, rules: Rules) -> Iterator[RowVariation]:
-    """All numbers at one end, and each at the other end than the rest: where rules across fields bite."""
+    """All numbers at one bound, and one at the other bound: this breaks rules across fields."""
     every: list[FieldDescriptor] = list(row.DESCRIPTOR.fields)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
     fields = [field for field in every if not field.is_repeated and not is_in_oneof(field)]
-    ends = {field.name: found for field in fields if (found := _ends(field, rules))}
-    if len(ends) < 2:
+    bounds = {field.name: found for field in fields if (found := _finite_bounds(field, rules))}
+    if len(bounds) < 2:
         return
     ruled = rules.cel_messages(row.DESCRIPTOR)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
     for here, there in (("min", "max"), ("max", "min")):
-        corner = {name: found[there] for name, found in ends.items()}
+        corner = {name: found[there] for name, found in bounds.items()}
         yield RowVariation("", f"all-{there}", f"every number at its {there}", _replaced(row, corner))
-        for name in ends if ruled else ():
-            one = _replaced(row, corner | {name: ends[name][here]})
+        for name in bounds if ruled else ():
+            one = _replaced(row, corner | {name: bounds[name][here]})
             yield RowVariation(name, f"{here}-of-all-{there}", f"the others at their {there}", one)
 
 
-def _ends(field: FieldDescriptor, rules: Rules) -> dict[str, Any]:
-    """The least and the most that a number may be; empty where that is not plain."""
-    found = {edge.name: edge.value for edge in boundary_values(field, rules.of(field)) if edge.name in ("min", "max")}
+def _finite_bounds(field: FieldDescriptor, rules: Rules) -> dict[str, Any]:
+    """The `min` and `max` of a number; empty if it has not both as finite values."""
+    found = {
+        boundary.name: boundary.value for boundary in boundary_values(field, rules.of(field)) if boundary.name in ("min", "max")
+    }
     bounded = len(found) == 2 and not any(isinstance(value, float) and math.isinf(value) for value in found.values())
     return {name: _wrapped(field, value) for name, value in found.items()} if bounded else {}
 

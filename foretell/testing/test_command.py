@@ -1,37 +1,41 @@
-"""`foretell test`: whether a server does what its contract demands."""
+"""`foretell test`: runs every check against a server and reports the results."""
 
 import sys
 from pathlib import Path
 
 import typer
 
-from foretell.testing.kit import Kit, KitRequest
+from foretell.testing.case import CheckResult
+from foretell.testing.suite import CheckSuite, SuiteOptions
 from foretell.testing.test_report import show, show_json, write_junit
 
 _SHOWN_LOG = 8_000
-"""Characters of the server's log that are shown after a failure."""
+"""Characters of the server's log shown after a failure."""
 
 
-def test(wish: KitRequest, *, as_json: bool, junit: Path | None, verbose: bool) -> bool:
-    """Try everything and report; whether nothing failed. Raises SetupError where there is nothing to try or nobody to ask."""
-    kit = Kit(wish)
-    checks = list(kit.checks())
-    with kit.judging() as judge:
-        results = [check.run(judge) for check in checks]
-        failed = any(result.faults for result in results)
-        if failed and kit.log is not None:
-            _tell(kit.log)
+def test(options: SuiteOptions, *, as_json: bool, junit: Path | None, verbose: bool) -> bool:
+    """Runs all checks and prints a report; returns whether none failed. Raises SetupError if nothing can be tested."""
+    results = _run(CheckSuite(options))
     if junit is not None:
         write_junit(results, junit)
     if as_json:
         show_json(results)
     else:
         show(results, verbose=verbose)
-    return not failed
+    return not any(result.failures for result in results)
 
 
-def _tell(log: Path) -> None:
-    """The end of the server's log, on stderr: where a model fails, the trace is there."""
+def _run(suite: CheckSuite) -> list[CheckResult]:
+    checks = list(suite.checks())
+    with suite.connect() as verifier:
+        results = [check.run(verifier) for check in checks]
+        if suite.log is not None and any(result.failures for result in results):
+            _show_traceback(suite.log)
+    return results
+
+
+def _show_traceback(log: Path) -> None:
+    """Prints the end of the server's log on stderr if it has a traceback, which is how a failing model shows."""
     text = log.read_text(encoding="utf-8", errors="replace")
     shown = text[-_SHOWN_LOG:]
     if "Traceback" in shown:

@@ -1,4 +1,4 @@
-"""What the kit found: for people, for programs, and for CI."""
+"""Reports of check results: for people, as JSON, and as JUnit XML for CI."""
 
 import json
 import sys
@@ -11,22 +11,22 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from foretell.testing.case import Result
+from foretell.testing.case import CheckResult
 from foretell_contract.errors import SetupError
 
 _UNBOUNDED = 1_000_000
-"""Columns of what is no terminal: a file or a pipe wants whole lines."""
+"""Columns when the output is not a terminal: no line is wrapped."""
 
 _ORDER = ("failed", "skipped", "passed")
 
 
-def show(results: Sequence[Result], *, verbose: bool) -> None:
-    """The failures, each with what was sent, expected and came; then what was left out, and the counts."""
+def show(results: Sequence[CheckResult], *, verbose: bool) -> None:
+    """Prints each failure with its request, expected result and replies, then what was skipped, and the counts."""
     console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _UNBOUNDED)
     for result in results:
         if result.outcome == "failed":
             console.print(Text.assemble(("FAILED ", "bold red"), (result.id, "bold"), f"  {result.why}"))
-            for title, text in lines(result):
+            for title, text in details(result):
                 console.print(Text.assemble((f"  {title:<9}", "dim"), text))
     for result in results:
         if result.outcome == "skipped":
@@ -36,21 +36,20 @@ def show(results: Sequence[Result], *, verbose: bool) -> None:
     console.print(summary(results))
 
 
-def lines(result: Result) -> list[tuple[str, str]]:
-    """What there is to say of a failure, each under its title."""
-    found = [("sent", result.sent), ("expected", result.expected)]
-    found += [(door, text) for door, text in result.came.items()]
-    return [(title, text) for title, text in found if text] + [("fault", fault) for fault in result.faults]
+def details(result: CheckResult) -> list[tuple[str, str]]:
+    """Titles and texts that explain a failed check."""
+    found = [("sent", result.sent), ("expected", result.expected), *result.replies.items()]
+    return [(title, text) for title, text in found if text] + [("failure", failure) for failure in result.failures]
 
 
-def summary(results: Sequence[Result]) -> str:
+def summary(results: Sequence[CheckResult]) -> str:
     """Such as `1 failed, 116 passed`."""
     counts = Counter(result.outcome for result in results)
-    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in _ORDER if counts[outcome]) or "nothing was tried"
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in _ORDER if counts[outcome]) or "nothing was tested"
 
 
-def show_json(results: Sequence[Result]) -> None:
-    """One document with every check."""
+def show_json(results: Sequence[CheckResult]) -> None:
+    """Prints one JSON document with every check."""
     counts = Counter(result.outcome for result in results)
     listed = [
         {
@@ -59,8 +58,8 @@ def show_json(results: Sequence[Result]) -> None:
             "why": result.why,
             "sent": result.sent,
             "expected": result.expected,
-            "came": result.came,
-            "faults": result.faults,
+            "came": result.replies,
+            "faults": result.failures,
             "skipped": result.skipped,
         }
         for result in results
@@ -68,17 +67,17 @@ def show_json(results: Sequence[Result]) -> None:
     typer.echo(json.dumps({outcome: counts[outcome] for outcome in _ORDER} | {"checks": listed}, indent=2))
 
 
-def write_junit(results: Sequence[Result], file: Path) -> None:
-    """The form that CI systems read. Raises SetupError where the file cannot be written."""
+def write_junit(results: Sequence[CheckResult], file: Path) -> None:
+    """Writes JUnit XML. Raises SetupError if the file cannot be written."""
     counts = Counter(result.outcome for result in results)
     suite = Element("testsuite", name="foretell", tests=str(len(results)))
     suite.attrib |= {"failures": str(counts["failed"]), "skipped": str(counts["skipped"])}
     for result in results:
         owner, _, name = result.id.partition("/")
         case = SubElement(suite, "testcase", classname=owner, name=_printable(name or owner))
-        if result.faults:
-            told = "\n".join(f"{title}: {text}" for title, text in lines(result))
-            SubElement(case, "failure", message=_printable(result.faults[0])).text = _printable(told)
+        if result.failures:
+            text = "\n".join(f"{title}: {text}" for title, text in details(result))
+            SubElement(case, "failure", message=_printable(result.failures[0])).text = _printable(text)
         elif result.skipped:
             SubElement(case, "skipped", message=_printable(result.skipped))
     try:
@@ -88,5 +87,5 @@ def write_junit(results: Sequence[Result], file: Path) -> None:
 
 
 def _printable(text: str) -> str:
-    """XML has no words for some characters."""
+    """Replaces the characters that XML does not allow."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)

@@ -1,4 +1,4 @@
-"""Contracts made up from every kind of field and rule, and documents for them that are good, nearly good, or odd."""
+"""Hypothesis strategies for contracts with every kind of field and rule, and for valid and invalid documents."""
 
 import base64
 import json
@@ -51,23 +51,24 @@ LONG = ("int64", "uint64", "sfixed64")
 
 
 @dataclass
-class Row:
-    """A made-up message of features."""
+class GeneratedMessage:
+    """A generated message of features, and documents for it."""
 
     name: str
     declared: str
-    """Its text, with the messages that it needs."""
+    """Its declaration, with the messages that it uses."""
     documents: list[Any]
-    told: bool
-    """Whether JSON Schema can say all its rules."""
+    in_schema: bool
+    """Whether JSON Schema can express all its rules."""
 
 
 @st.composite
 def rules(draw: Draw, kind: str, *, few: bool = False) -> tuple[str, bool]:
-    """Rules on a value as protobuf text, such as `gte: 0, lt: 2`, and whether JSON Schema can say them."""
+    """Rules on a value as protobuf text, such as `gte: 0, lt: 2`, and whether JSON Schema can express them."""
 
-    def maybe(often: int = 2) -> bool:
-        return bool(draw(st.sampled_from([True] + [False] * often)))
+    def maybe(against: int = 2) -> bool:
+        """True once in `against` + 1 draws."""
+        return bool(draw(st.sampled_from([True] + [False] * against)))
 
     if not maybe(2 if few else 1):
         return "", True
@@ -115,9 +116,9 @@ def group(kind: str) -> str:
 
 
 @st.composite
-def options(draw: Draw, told: list[str], *, always: bool = True) -> str:
-    """The rules on a field with `required` and `ignore` beside them."""
-    found = list(filter(None, told))
+def options(draw: Draw, rules: list[str], *, always: bool = True) -> str:
+    """The options of a field: its rules, and perhaps `required` and `ignore`."""
+    found = list(filter(None, rules))
     if draw(st.sampled_from([True, False, False, False])):
         found.append("required: true")
     ignore = draw(st.sampled_from([""] * 8 + ["IGNORE_IF_ZERO_VALUE", *(["IGNORE_ALWAYS"] if always else [])]))
@@ -126,105 +127,106 @@ def options(draw: Draw, told: list[str], *, always: bool = True) -> str:
 
 
 @dataclass
-class Made:
-    """A made-up field."""
+class GeneratedField:
+    """A generated field, and a strategy for mostly valid values."""
 
     declared: str
-    """With NAME and NUMBER in their places."""
+    """Its declaration with the placeholders NAME and NUMBER."""
     good: Any
-    told: bool = True
+    in_schema: bool = True
 
     def numbered(self, name: str, number: int) -> str:
         return self.declared.replace("NAME", name).replace("NUMBER", str(number))
 
 
 @st.composite
-def singles(draw: Draw, *, bare: bool = False, kinds: tuple[str, ...] = (*SCALARS, *WRAPPERS, *TIMES)) -> Made:
+def singles(draw: Draw, *, bare: bool = False, kinds: tuple[str, ...] = (*SCALARS, *WRAPPERS, *TIMES)) -> GeneratedField:
     kind = draw(st.sampled_from(kinds))
     inner = WRAPPERS.get(kind) or TIMES.get(kind) or kind
-    told, sayable = draw(rules(inner))
+    text, in_schema = draw(rules(inner))
     presence = "" if bare or kind in WRAPPERS or kind in TIMES else draw(st.sampled_from(["", "optional "]))
-    said = draw(options([f"{group(inner)}: {{{told}}}" if told else ""]))
-    return Made(f"{presence}{kind} NAME = NUMBER{said};", GOOD[inner], sayable)
+    field_options = draw(options([f"{group(inner)}: {{{text}}}" if text else ""]))
+    return GeneratedField(f"{presence}{kind} NAME = NUMBER{field_options};", GOOD[inner], in_schema)
 
 
 @st.composite
-def lists(draw: Draw) -> Made:
+def lists(draw: Draw) -> GeneratedField:
     kind = draw(st.sampled_from([*SCALARS, *WRAPPERS]))
     inner = WRAPPERS.get(kind) or kind
-    told, sayable = draw(rules(inner, few=True))
+    text, in_schema = draw(rules(inner, few=True))
     length = draw(st.integers(1, 3))
     unique = ", unique: true" if kind in ("int32", "string", "bool") and draw(st.integers(0, 3)) == 0 else ""
-    items = f", items: {{{group(inner)}: {{{told}}}}}" if told else ""
-    said = draw(options([f"repeated: {{min_items: {length}, max_items: {length}{items}{unique}}}"], always=False))
+    items = f", items: {{{group(inner)}: {{{text}}}}}" if text else ""
+    field_options = draw(options([f"repeated: {{min_items: {length}, max_items: {length}{items}{unique}}}"], always=False))
     good = st.lists(GOOD[inner], min_size=length, max_size=length)
-    return Made(f"repeated {kind} NAME = NUMBER{said};", st.one_of(good, good, st.lists(GOOD[inner], max_size=4)), sayable)
+    mostly_good = st.one_of(good, good, st.lists(GOOD[inner], max_size=4))
+    return GeneratedField(f"repeated {kind} NAME = NUMBER{field_options};", mostly_good, in_schema)
 
 
 @st.composite
-def maps(draw: Draw) -> Made:
+def maps(draw: Draw) -> GeneratedField:
     key, names = draw(st.sampled_from([("string", ["a", "b", "c"]), ("int32", ["-1", "0", "7"]), ("bool", ["true", "false"])]))
     kind = draw(st.sampled_from(["double", "int64", "string", "bool", "Color"]))
-    told, sayable = draw(rules(kind, few=True))
+    text, in_schema = draw(rules(kind, few=True))
     listed = ", ".join(map(quoted, names) if key == "string" else names)
     parts = [f"keys: {{{key}: {{in: [{listed}]}}}}"] if key != "bool" else []
-    parts += [f"values: {{{group(kind)}: {{{told}}}}}"] if told else []
+    parts += [f"values: {{{group(kind)}: {{{text}}}}}"] if text else []
     parts += [f"min_pairs: {draw(st.integers(1, 3))}"] if draw(st.booleans()) else []
-    said = draw(options([f"map: {{{', '.join(parts)}}}"], always=False))
+    field_options = draw(options([f"map: {{{', '.join(parts)}}}"], always=False))
     good = st.dictionaries(st.sampled_from(names), GOOD[kind], max_size=3)
     odd = st.dictionaries(st.sampled_from([*names, "d", "01", "True"]), st.one_of(GOOD[kind], st.none()), max_size=3)
-    return Made(f"map<{key}, {kind}> NAME = NUMBER{said};", st.one_of(good, good, odd), sayable)
+    return GeneratedField(f"map<{key}, {kind}> NAME = NUMBER{field_options};", st.one_of(good, good, odd), in_schema)
 
 
 @st.composite
-def rows(draw: Draw, number: int) -> Row:
-    """One message of up to four fields, perhaps with one inside and a oneof, and documents for it."""
-    fields: dict[str, Made] = {}
-    told, parts, inside = True, [], ""
-    fast = draw(st.sampled_from([True, False, False]))  # Rows of nothing but floats have a way of their own through the server.
+def messages(draw: Draw, number: int) -> GeneratedMessage:
+    """A message of up to six fields, perhaps with a nested message and a oneof, and eight documents for it."""
+    fields: dict[str, GeneratedField] = {}
+    in_schema, parts, nested = True, [], ""
+    fast = draw(st.sampled_from([True, False, False]))  # The server has a fast path for rows of floats.
     for place in range(draw(st.integers(1, 3))):
         anything = st.one_of(singles(), singles(), lists(), maps())
         fields[f"f{place}"] = draw(singles(kinds=("double", "double", "float")) if fast else anything)
     if not fast and draw(st.integers(0, 2)) == 0:
         inner = {f"g{place}": draw(singles()) for place in range(draw(st.integers(1, 2)))}
-        lines = [made.numbered(name, place) for place, (name, made) in enumerate(inner.items(), 1)]
-        inside = f"message In{number} {{ {' '.join(lines)} }}\n"
-        fields["inside"] = Made(
-            f"In{number} NAME = NUMBER{draw(options([]))};", documents(inner), all(made.told for made in inner.values())
+        lines = [field.numbered(name, place) for place, (name, field) in enumerate(inner.items(), 1)]
+        nested = f"message In{number} {{ {' '.join(lines)} }}\n"
+        fields["inside"] = GeneratedField(
+            f"In{number} NAME = NUMBER{draw(options([]))};", documents(inner), all(field.in_schema for field in inner.values())
         )
-    lines = [made.numbered(name, place) for place, (name, made) in enumerate(fields.items(), 1)]
+    lines = [field.numbered(name, place) for place, (name, field) in enumerate(fields.items(), 1)]
     if not fast and draw(st.integers(0, 2)) == 0:
-        rivals = {name: draw(singles(bare=True)) for name in ("left", "right")}
-        demand = "option (buf.validate.oneof).required = true; " if draw(st.booleans()) else ""
-        choice = [made.numbered(name, 10 + place) for place, (name, made) in enumerate(rivals.items())]
-        lines.append(f"oneof side {{ {demand}{' '.join(choice)} }}")
-        fields |= rivals
-    singular = [name for name, made in fields.items() if made.declared.startswith(("optional", "google"))]
+        members = {name: draw(singles(bare=True)) for name in ("left", "right")}
+        required = "option (buf.validate.oneof).required = true; " if draw(st.booleans()) else ""
+        choice = [field.numbered(name, 10 + place) for place, (name, field) in enumerate(members.items())]
+        lines.append(f"oneof side {{ {required}{' '.join(choice)} }}")
+        fields |= members
+    singular = [name for name, field in fields.items() if field.declared.startswith(("optional", "google"))]
     if len(singular) > 1 and draw(st.integers(0, 3)) == 0:
-        demand = json.dumps(draw(st.booleans()))
-        parts = [f"option (buf.validate.message).oneof = {{fields: {json.dumps(singular[:2])}, required: {demand}}};"]
+        required = json.dumps(draw(st.booleans()))
+        parts = [f"option (buf.validate.message).oneof = {{fields: {json.dumps(singular[:2])}, required: {required}}};"]
     elif fast and len(fields) > 1 and draw(st.booleans()):
         parts = [
             'option (buf.validate.message).cel = {id: "order", message: "in order, please", expression: "this.f0 <= this.f1"};'
         ]
-        told = False
+        in_schema = False
     elif "f0" in singular and draw(st.integers(0, 4)) == 0:
         parts = ['option (buf.validate.message).cel = {id: "some", message: "f0 must be there", expression: "has(this.f0)"};']
-        told = False
-    told = told and all(made.told for made in fields.values())
-    declared = f"{inside}message F{number} {{ {' '.join([*lines, *parts])} }}\n"
-    return Row(f"F{number}", declared, draw(st.lists(documents(fields), min_size=8, max_size=8)), told)
+        in_schema = False
+    in_schema = in_schema and all(field.in_schema for field in fields.values())
+    declared = f"{nested}message F{number} {{ {' '.join([*lines, *parts])} }}\n"
+    return GeneratedMessage(f"F{number}", declared, draw(st.lists(documents(fields), min_size=8, max_size=8)), in_schema)
 
 
 @st.composite
-def documents(draw: Draw, fields: dict[str, Made]) -> Any:
-    """A document for these fields: each most often good, at times absent, null or odd."""
+def documents(draw: Draw, fields: dict[str, GeneratedField]) -> Any:
+    """A document for these fields: values are mostly valid, sometimes absent, null or of another type."""
     found: dict[str, Any] = {}
-    for name, made in fields.items():
+    for name, field in fields.items():
         how = draw(st.sampled_from(["good"] * 20 + ["absent", "null", "odd"]))
         if how == "absent" or (name == "right" and "left" in found and how == "good"):
             continue
-        found[name] = draw(ODD) if how == "odd" else None if how == "null" else draw(made.good)
+        found[name] = draw(ODD) if how == "odd" else None if how == "null" else draw(field.good)
     if draw(st.sampled_from([False] * 40 + [True])):
         found["unknown"] = 1
     return draw(ODD) if draw(st.sampled_from([False] * 50 + [True])) else found

@@ -1,4 +1,4 @@
-"""`pytest --foretell`: each check a test, and nothing at all where it is not asked for."""
+"""`pytest --foretell`: each check is a test; without the option, nothing of Foretell is imported."""
 
 import os
 import subprocess
@@ -14,14 +14,14 @@ OWN = """
 import sys
 
 def test_of_the_user():
-    assert {ours}any(name.partition(".")[0] in ("foretell_contract", "grpc_server", "grpc") for name in sys.modules)
+    assert {negation}any(name.partition(".")[0] in ("foretell_contract", "grpc_server", "grpc") for name in sys.modules)
 """
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    (tmp_path / "test_own.py").write_text(OWN.replace("{ours}", "not "))
+    (tmp_path / "test_own.py").write_text(OWN.replace("{negation}", "not "))
     return tmp_path
 
 
@@ -32,39 +32,39 @@ def run(project: Path, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_the_plugin_is_announced_to_pytest() -> None:
+def test_plugin_is_registered_for_pytest() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["pytest11"] == {"foretell": "foretell.testing.pytest_plugin"}
     assert not any(name.startswith("pytest") for name in project["dependencies"])
 
 
-def test_nothing_is_imported_where_it_is_not_asked_for(project: Path) -> None:
-    code, told = run(project, "-q")
-    assert (code, told.splitlines()[-1].split(" in ")[0]) == (0, "1 passed")
+def test_without_the_option_nothing_is_imported(project: Path) -> None:
+    code, output = run(project, "-q")
+    assert (code, output.splitlines()[-1].split(" in ")[0]) == (0, "1 passed")
 
 
-def test_each_check_is_a_test_that_can_be_chosen(project: Path, running: Foretell) -> None:
+def test_each_check_can_be_selected(project: Path, running: Foretell) -> None:
     target = ("--foretell", "--foretell-target", running.grpc, "--foretell-rest", running.http)
-    code, told = run(project, *target, "-v", "-k", "petal_width")
+    code, output = run(project, *target, "-v", "-k", "petal_width")
     assert code == 0
-    assert "foretell::iris.v1.IrisService.Predict/petal_width/above-max PASSED" in told
-    assert "collected 66 items / 54 deselected / 12 selected" in told
+    assert "foretell::iris.v1.IrisService.Predict/petal_width/above-max PASSED" in output
+    assert "collected 66 items / 54 deselected / 12 selected" in output
 
 
-def test_a_failure_shows_what_was_sent_and_what_came_and_no_trace(project: Path, running: Foretell) -> None:
+def test_failure_shows_request_and_replies_without_traceback(project: Path, running: Foretell) -> None:
     protos = project / "protos/iris/v1/iris.proto"
     protos.parent.mkdir(parents=True)
     text = (ROOT / "protos/iris/v1/iris.proto").read_text()
     protos.write_text(text.replace("double.gte = 0,", "double.gte = 0.1,", 1))
     target = ("--foretell", "--foretell-target", running.grpc, "--foretell-protos", str(project / "protos"))
-    code, told = run(project, *target, "-k", "sepal_length and below")
+    code, output = run(project, *target, "-k", "sepal_length and below")
     assert code == 1
-    assert "expected a refusal with double.gte_lte at sepal_length" in told
-    assert "0.09999999999999999" in told
-    assert "judging.py" not in told
+    assert "expected a refusal with double.gte_lte at sepal_length" in output
+    assert "0.09999999999999999" in output
+    assert "verifier.py" not in output
 
 
-def test_what_cannot_be_tested_is_said_in_one_line(project: Path) -> None:
-    code, told = run(project, "--foretell", "--foretell-protos", "nowhere")
+def test_setup_error_is_a_usage_error(project: Path) -> None:
+    code, output = run(project, "--foretell", "--foretell-protos", "nowhere")
     assert code == pytest.ExitCode.USAGE_ERROR
-    assert told.strip().endswith("\nERROR: --foretell: no folder of contracts at nowhere: create it or pass --protos")
+    assert output.strip().endswith("\nERROR: --foretell: no folder of contracts at nowhere: create it or pass --protos")

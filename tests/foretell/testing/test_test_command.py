@@ -1,4 +1,4 @@
-"""`foretell test` on a sound server: what it tries, how it tells that, and what it cannot test."""
+"""`foretell test` on a server that keeps its contract: checks, reports, and what cannot be tested."""
 
 import asyncio
 import json
@@ -10,23 +10,23 @@ from xml.etree.ElementTree import parse
 import pytest
 import trustme
 
-from foretell.testing.kit import Kit, KitRequest
+from foretell.testing import CheckSuite, SuiteOptions
 from grpc_server.store.manifest import GOLDEN, MANIFEST
 from grpc_server.store.repository import sha256
 from tests.conftest import PROTOS
 from tests.support.fakes import FakeRuntime
 from tests.support.processes import Foretell, copy_models
+from tests.support.servers.check_runs import addresses, failures, json_report, run_test_command
 from tests.support.servers.grpc_in_process import served
-from tests.support.servers.kit_runs import doors, faults, kit, report
 
 
 @pytest.fixture(scope="module")
-def found(running: Foretell, models: Path) -> dict[str, Any]:
-    return report(*doors(running), "--protos", PROTOS, "--models", models)
+def checks(running: Foretell, models: Path) -> dict[str, Any]:
+    return json_report(*addresses(running), "--protos", PROTOS, "--models", models)
 
 
-def test_a_server_elsewhere_is_tested_by_what_it_says_of_itself(running: Foretell) -> None:
-    done = kit(*doors(running))
+def test_running_server_is_tested_by_its_reflection(running: Foretell) -> None:
+    done = run_test_command(*addresses(running))
     assert (done.exit_code, done.stdout) == (
         0,
         "skipped iris.v1.IrisService/golden: golden rows are in the repository of the models: "
@@ -44,38 +44,36 @@ def test_a_server_elsewhere_is_tested_by_what_it_says_of_itself(running: Foretel
         ("missing", "a refusal with required at petal_width"),
     ],
 )
-def test_every_bound_is_tried_from_both_sides_on_both_doors(found: dict[str, Any], name: str, expected: str) -> None:
-    check = found[f"iris.v1.IrisService.Predict/petal_width/{name}"]
+def test_each_bound_is_tested_from_both_sides(checks: dict[str, Any], name: str, expected: str) -> None:
+    check = checks[f"iris.v1.IrisService.Predict/petal_width/{name}"]
     assert (check["outcome"], check["expected"], set(check["came"])) == ("passed", expected, {"gRPC", "REST"})
 
 
-def test_just_outside_is_the_next_number(found: dict[str, Any]) -> None:
-    sent = json.loads(found["iris.v1.IrisService.Predict/petal_width/above-max"]["sent"])
+def test_above_max_sends_the_next_double(checks: dict[str, Any]) -> None:
+    sent = json.loads(checks["iris.v1.IrisService.Predict/petal_width/above-max"]["sent"])
     assert sent["petal_width"] == math.nextafter(1, 2)
 
 
-def test_golden_rows_are_tried_where_the_repository_is_given(
-    found: dict[str, Any], running: Foretell, models: Path, tmp_path: Path
-) -> None:
-    assert sum(name.startswith("iris.v1.IrisService.Predict/golden-") for name in found) == 20
-    altered = altered_golden(models, tmp_path / "models")
-    told = faults("golden-2", KitRequest(target=running.grpc, rest=running.http, protos=PROTOS, models=altered))
-    assert [fault.partition("setosa")[0] for fault in told] == [
-        f"{door}: the answer is not that on record, which is first: " for door in ("gRPC", "REST")
+def test_golden_rows_are_tested_with_models(checks: dict[str, Any], running: Foretell, models: Path, tmp_path: Path) -> None:
+    assert sum(name.startswith("iris.v1.IrisService.Predict/golden-") for name in checks) == 20
+    changed = changed_golden_row(models, tmp_path / "models")
+    found = failures("golden-2", SuiteOptions(target=running.grpc, rest=running.http, protos=PROTOS, models=changed))
+    assert [failure.partition("setosa")[0] for failure in found] == [
+        f"{transport}: the answer differs from the golden row: " for transport in ("gRPC", "REST")
     ]
 
 
-def test_without_rest_only_grpc_is_asked(running: Foretell) -> None:
-    every = Kit(KitRequest(target=running.grpc, protos=PROTOS))
-    with every.judging() as judge:
-        results = {check.id.partition("/")[2]: check.run(judge) for check in every.checks()}
-    assert results[""].skipped == "no address of REST was given: pass --rest"
-    assert results["unknown"].skipped == "it is for REST, and no address of REST was given"
-    assert set(results["example"].came) == {"gRPC"}
+def test_without_rest_address_only_grpc_is_tested(running: Foretell) -> None:
+    suite = CheckSuite(SuiteOptions(target=running.grpc, protos=PROTOS))
+    with suite.connect() as verifier:
+        results = {check.id.partition("/")[2]: check.run(verifier) for check in suite.checks()}
+    assert results[""].skipped == "no REST address was given: pass --rest"
+    assert results["unknown"].skipped == "only REST can express it, and no REST address was given"
+    assert set(results["example"].replies) == {"gRPC"}
 
 
-def altered_golden(models: Path, to: Path) -> Path:
-    """The repository with one probability of the second row moved by a thousandth, and the digest of that."""
+def changed_golden_row(models: Path, to: Path) -> Path:
+    """A copy of the repository in which one probability of the second golden row is 0.001 larger."""
     copy_models(models, to)
     folder = to / "iris/1"
     rows = [json.loads(line) for line in (folder / GOLDEN).read_text().splitlines()]
@@ -87,26 +85,26 @@ def altered_golden(models: Path, to: Path) -> Path:
     return to
 
 
-def test_what_is_not_served_is_left_out_in_words(running: Foretell, models: Path) -> None:
-    there = Kit(KitRequest(target=running.grpc, protos=PROTOS))
-    here = Kit(KitRequest(protos=PROTOS, models=models))
-    for every, why in ((there, f"the server at {running.grpc} does not have it"), (here, f"no model in {models}")):
-        assert [service.full_name for service in every.services] == ["iris.v1.IrisService"]
-        left_out = [check.id for check in every.checks()][-2:]
-        assert left_out == ["iris.v2.IrisService/served", "parcel.v1.ParcelService/served"]
-        *_, last = every.checks()
-        assert last.run(None).skipped == f"it is not served: {why}"  # type: ignore[arg-type]  # It asks nobody.
+def test_unserved_services_are_skipped(running: Foretell, models: Path) -> None:
+    remote = CheckSuite(SuiteOptions(target=running.grpc, protos=PROTOS))
+    local = CheckSuite(SuiteOptions(protos=PROTOS, models=models))
+    for suite, why in ((remote, f"the server at {running.grpc} does not have it"), (local, f"no model in {models}")):
+        assert [service.full_name for service in suite.services] == ["iris.v1.IrisService"]
+        skipped = [check.id for check in suite.checks()][-2:]
+        assert skipped == ["iris.v2.IrisService/served", "parcel.v1.ParcelService/served"]
+        *_, last = suite.checks()
+        assert last.run(None).skipped == f"it is not served: {why}"  # type: ignore[arg-type]  # It makes no call.
 
 
-def test_this_repository_is_served_for_as_long_as_it_is_tested(models: Path, tmp_path: Path) -> None:
+def test_without_target_a_server_is_started(models: Path, tmp_path: Path) -> None:
     file = tmp_path / "report.xml"
-    done = kit("iris", "--protos", PROTOS, "--models", models, "--junit", file)
+    done = run_test_command("iris", "--protos", PROTOS, "--models", models, "--junit", file)
     assert (done.exit_code, done.output) == (0, "84 passed\n")
     suite = parse(file).getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("84", "0", "0")
 
 
-async def test_an_encrypted_door(tmp_path: Path) -> None:
+async def test_encrypted_target_is_tested(tmp_path: Path) -> None:
     authority = trustme.CA()
     identity = authority.issue_cert("localhost")
     certificate, key, roots = (tmp_path / name for name in ("certificate.pem", "key.pem", "roots.pem"))
@@ -115,22 +113,22 @@ async def test_an_encrypted_door(tmp_path: Path) -> None:
     for part in identity.cert_chain_pems:
         part.write_to_path(str(certificate), append=True)
     async with served(FakeRuntime(), grpc_address="localhost:0", tls_certificate=certificate, tls_key=key) as stub:
-        wish = KitRequest(target=stub.address, roots=roots)
-        assert await asyncio.to_thread(faults, "example", wish) == []
+        options = SuiteOptions(target=stub.address, roots=roots)
+        assert await asyncio.to_thread(failures, "example", options) == []
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "start"),
     [
         pytest.param(["--target", "127.0.0.1:1"], "no gRPC server answers at 127.0.0.1:1: UNAVAILABLE (", id="nobody"),
-        pytest.param(["--rest", "http://127.0.0.1:1"], "--rest goes with --target: give the gRPC ", id="rest-alone"),
+        pytest.param(["--rest", "http://127.0.0.1:1"], "--rest needs --target: pass the address ", id="rest-alone"),
         pytest.param(["--protos", "/nowhere"], "no folder of contracts at /nowhere: create it or pass --protos", id="no-contract"),
-        pytest.param(["nobody", "--protos", PROTOS], "no service is answered by a model 'nobody'", id="no-model"),
+        pytest.param(["nobody", "--protos", PROTOS], "no service has the model 'nobody'", id="no-model"),
         pytest.param(["--target", "a:1", "--roots", "/nowhere"], "cannot read /nowhere: No such file or directory", id="no-roots"),
         pytest.param(["--protos", PROTOS, "--models", "/nowhere"], "no model 'iris' in /nowhere: add one ", id="no-repository"),
     ],
 )
-def test_what_cannot_be_tested_is_said_in_one_line(arguments: list[str | Path], says: str) -> None:
-    done = kit(*arguments)
-    assert str(done.exception).startswith(says)
+def test_setup_error_is_one_line(arguments: list[str | Path], start: str) -> None:
+    done = run_test_command(*arguments)
+    assert str(done.exception).startswith(start)
     assert "\n" not in str(done.exception)

@@ -1,4 +1,4 @@
-"""Made-up contracts as a running server has them, around a model of just their columns."""
+"""Serves generated contracts, each with a model that has exactly its columns."""
 
 import math
 import tempfile
@@ -21,7 +21,7 @@ from grpc_server.rows.outputs import Output
 from grpc_server.rows.targets import Target
 from grpc_server.workers.cost import Cost, Placement
 from tests.support.fakes import MANIFEST, hosting
-from tests.support.generated_contracts import Row
+from tests.support.generated_contracts import GeneratedMessage
 from tests.support.servers.many_models import BridgedServer, serving
 
 HEAD = """
@@ -37,16 +37,16 @@ message Response { double value = 1; }
 
 
 @contextmanager
-def hosted(made: Sequence[Row]) -> Iterator[BridgedServer]:
-    """A service for each message of features, all in one server."""
-    services = [f"service S{row.name} {{ rpc Predict({row.name}) returns (Response); }}\n" for row in made]
+def serve_contracts(generated: Sequence[GeneratedMessage]) -> Iterator[BridgedServer]:
+    """One server with a service for each message of features."""
+    services = [f"service S{each.name} {{ rpc Predict({each.name}) returns (Response); }}\n" for each in generated]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "made/v1/made.proto"
         file.parent.mkdir(parents=True)
-        file.write_text(HEAD + "".join(row.declared for row in made) + "".join(services))
-        contract, theirs = load(Path(folder)), load(Path(folder))
+        file.write_text(HEAD + "".join(each.declared for each in generated) + "".join(services))
+        contract, bridge_contract = load(Path(folder)), load(Path(folder))
     registry = hosting(contract, [model(contract, service) for service in contract.services])
-    with serving(registry, theirs) as server:
+    with serving(registry, bridge_contract) as server:
         yield server
 
 
@@ -55,12 +55,12 @@ def dtype(kind: Kind) -> Dtype:
 
 
 def model(contract: Contract, service: Service) -> Model:
-    """A model of just the columns that the contract makes, which answers every row with how many columns that has."""
-    found = leaves(service.methods[0].features, contract.rules, contract.options)
-    columns = [column for leaf in found for column in leaf.columns]
+    """A model with the columns of the contract; it answers each row with its number of columns."""
+    fields = leaves(service.methods[0].features, contract.rules, contract.options)
+    columns = [column for leaf in fields for column in leaf.columns]
     dtypes = [
         dtype(leaf.kind) if leaf.keys == (None,) or leaf.kind is Kind.TEXT else _spread(leaf)
-        for leaf in found
+        for leaf in fields
         for _ in leaf.columns
     ]
     facts: Any = {"dtypes": dtypes, "targets": (Target("", ()),), "outputs": (Output("value"),)}
@@ -77,5 +77,5 @@ def model(contract: Contract, service: Service) -> Model:
 
 
 def _spread(leaf: Any) -> Dtype:
-    """Bytes of a fixed length are numbers; bytes in a list are not."""
+    """Bytes of a fixed length make number columns; bytes in a list do not."""
     return FLOAT64 if leaf.kind is Kind.BYTES and leaf.spread.value == "octets" else dtype(leaf.kind)

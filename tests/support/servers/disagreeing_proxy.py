@@ -1,4 +1,4 @@
-"""A REST door that passes requests on and answers otherwise than the server: what the test kit has to notice."""
+"""An HTTP proxy that changes a server's responses, for checks that must notice it."""
 
 import json
 import threading
@@ -9,39 +9,39 @@ from typing import Any
 
 import httpx2
 
-Twist = Callable[[str, int, Any], tuple[int, Any]]
-"""From the path, the status and the document of an answer to another status and document."""
+Change = Callable[[str, int, Any], tuple[int, Any]]
+"""From the path, status and document of a response to another status and document."""
 
 
 @contextmanager
-def disagreeing(url: str, twist: Twist) -> Iterator[str]:
-    """The address of a door before the server at `url`."""
+def proxy(url: str, change: Change) -> Iterator[str]:
+    """The address of a proxy for the server at `url`."""
 
-    class Door(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._pass_on("GET")
+            self._forward("GET")
 
         def do_POST(self) -> None:
-            self._pass_on("POST")
+            self._forward("POST")
 
         def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
-            """Tests print nothing."""
+            """Logs nothing."""
 
-        def _pass_on(self, verb: str) -> None:
+        def _forward(self, verb: str) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             with httpx2.Client(base_url=url, timeout=30) as client:
                 response = client.request(verb, self.path, content=body, headers={"content-type": "application/json"})
-            status, document = twist(self.path, response.status_code, response.json())
-            told = json.dumps(document).encode()
+            status, document = change(self.path, response.status_code, response.json())
+            changed = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(told)))
+            self.send_header("content-length", str(len(changed)))
             self.end_headers()
-            self.wfile.write(told)
+            self.wfile.write(changed)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
