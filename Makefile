@@ -80,6 +80,21 @@ test: .venv/dev.stamp tools ## Set up, then run all tests.
 test-fast: .venv/dev.stamp ## Run the tests that are not marked slow, in about a minute.
 	@$(PYTEST) -m "not slow" $(ARGS)
 
+PYTHONS ?= 3.11 3.12 3.13 3.14
+
+.PHONY: check-pythons
+check-pythons: ## Run the fast tests, or those of ARGS, on each of PYTHONS (3.11 to 3.14) that this machine has.
+	@for version in $(PYTHONS); do \
+	  python=; for each in python$$version "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python$$version; do \
+	    "$$each" -c "" 2>/dev/null && python=$$each && break; done; \
+	  if [ -z "$$python" ]; then absent="$$absent $$version"; continue; fi; \
+	  folder=.tools/pythons/$$version; echo "Python $$version: $$folder"; \
+	  if { test -x $$folder/bin/python || "$$python" -m venv $$folder; } \
+	    && PIP_CONSTRAINT=$(CURDIR)/constraints.txt $$folder/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' \
+	    && PATH="$(TOOLS):$$PATH" $(PYTEST:$(BIN)/%=$$folder/bin/%) $(or $(ARGS),-m "not slow"); \
+	  then passed="$$passed $$version"; else failed="$$failed $$version"; fi; \
+	done; echo "passed:$${passed:- none}; failed:$${failed:- none}; not on this machine:$${absent:- none}"; test -z "$$failed"
+
 .PHONY: h2load
 h2load:
 	@if ! command -v h2load >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \

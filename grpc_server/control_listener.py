@@ -14,7 +14,7 @@ from grpc_server.changes.convergence import Servers
 from grpc_server.server import Server
 from grpc_server.services.control import Control
 from grpc_server.services.health import Health
-from grpc_server.services.model_list import listing_handler
+from grpc_server.services.model_list import list_models_handler
 from grpc_server.services.reflection import reflection_handlers
 from grpc_server.settings import OPEN_TO_ALL, ServerSettings
 from grpc_server.transport.tls import server_credentials
@@ -52,10 +52,10 @@ async def controlling(settings: ServerSettings, registry: Registry, server: Serv
         opened = _open(transport, settings) if settings.control_address else ""
         health, services = Health(), [CONTROL_SERVICE, MODEL_SERVICE]
         for service in services:
-            health.serving(service)
+            health.set_serving(service)
         response_type = contract.message("foretell.v1.ListModelsResponse")
         control = Control(contract, settings, Servers(settings.control_folder, grpc_address, response_type))
-        handlers: list[Handler] = [*control.handlers(), listing_handler(registry)]
+        handlers: list[Handler] = [*control.handlers(), list_models_handler(registry)]
         handlers += health.handlers()
         if settings.reflection:
             handlers += reflection_handlers(services, contract.pool)

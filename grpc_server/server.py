@@ -11,7 +11,7 @@ from foretell_contract.errors import SetupError
 from foretell_lifecycle import address
 from grpc_server.calls.handler import Handler
 from grpc_server.services.health import Health
-from grpc_server.services.model_list import listing_handler
+from grpc_server.services.model_list import list_models_handler
 from grpc_server.services.reflection import reflection_handlers
 from grpc_server.settings import ServerSettings
 from grpc_server.transport.choose import create_second_transport, create_transport
@@ -62,11 +62,11 @@ class Server:
     async def start(self, registry: Registry) -> list[Handler]:
         """Answer calls, health first of all; the handlers that do it, for callers in this process."""
         services = [model.service.full_name for model in registry.models] + [MODEL_SERVICE]
-        handlers = [*registry.handlers(), listing_handler(registry), *self._health.handlers()]
+        handlers = [*registry.handlers(), list_models_handler(registry), *self._health.handlers()]
         if self._settings.reflection:
             handlers += reflection_handlers(services, registry.contract.pool)
         for service in services:
-            self._health.serving(service)
+            self._health.set_serving(service)
         self._registry = registry
         gc.freeze()  # What is loaded by now stays: the collector need not look at it again and again.
         registry.follow()  # First, so that no caller hears of a version that is only being loaded that it does not exist.
@@ -75,7 +75,7 @@ class Server:
 
     async def stop(self) -> None:
         """Drain: refuse new calls with UNAVAILABLE, answer what was accepted, then close."""
-        self._health.stopping()
+        self._health.set_stopping()
         if self._registry is not None:
             self._registry.admission.close()
             await asyncio.to_thread(self._registry.admission.wait, self._settings.drain_seconds, _QUIET)

@@ -1,4 +1,4 @@
-"""ControlService: changes of what answers, for programs. The changes themselves are `changing`'s, as those of the commands."""
+"""ControlService: route changes and their history over gRPC, made by the same code as those of the commands."""
 
 import logging
 import threading
@@ -36,22 +36,25 @@ _CHANGES: dict[str, Callable[[RouteChanger, Any], RouteChange]] = {
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """Answers the methods of ControlService, each call on a thread of its own: a change takes seconds."""
+    """Answers ControlService, each call on a thread of its own, because a route change takes seconds. Safe for threads."""
 
     contract: Contract
     settings: ServerSettings
     servers: Servers
 
     def handlers(self) -> Iterable[Handler]:
-        """One for each method."""
+        """Of all methods."""
         for service in self.contract.services:
             for method in service.methods:
                 kind = Kind.WATCH if method.shape is Shape.WATCH else Kind.UNARY
                 yield Handler(method.path, kind, partial(self._answer, method))
 
     def _answer(self, method: Method, request: bytes, call: Call, reply: Reply) -> None:
-        work = lambda: reply(self._outcome(method, request, call, reply))  # noqa: E731
-        threading.Thread(target=work, name="control", daemon=True).start()  # A stopping server does not wait for gates.
+        # A daemon, so that a stopping server does not wait for gates.
+        threading.Thread(target=self._run, args=(method, request, call, reply), name="control", daemon=True).start()
+
+    def _run(self, method: Method, request: bytes, call: Call, reply: Reply) -> None:
+        reply(self._outcome(method, request, call, reply))
 
     def _outcome(self, method: Method, request: bytes, call: Call, reply: Reply) -> Answer:
         try:
@@ -62,7 +65,7 @@ class Control:
             if method.name != "Apply":
                 return _bytes(method.response(**self._change(method.name, message, Progress())))
             kind = message.WhichOneof("change")
-            changed = self._change(kind.capitalize(), getattr(message, kind), _Told(method.response, reply))
+            changed = self._change(kind.capitalize(), getattr(message, kind), _ProgressReplies(method.response, reply))
             return Last(_bytes(method.response(changed=changed)))
         except Refusal as refusal:
             return refusal
@@ -79,11 +82,11 @@ class Control:
             raise InvalidFeatures(text, violations, verdict.unjudged_rows)
 
     def _change(self, name: str, request: Any, progress: Progress) -> dict[str, Any]:
-        """The fields of a Changed."""
-        said = request.wish
-        generation = said.generation if said.HasField("generation") else None
+        """The fields of a Changed message."""
+        options = request.wish
+        generation = options.generation if options.HasField("generation") else None
         wish = ChangeRequest(
-            f"{said.who or 'somebody'} (control)", said.why, generation, check=not said.no_check, wait=not said.no_wait
+            f"{options.who or 'somebody'} (control)", options.why, generation, check=not options.no_check, wait=not options.no_wait
         )
         changed = _CHANGES[name](RouteChanger(request.name, self.settings, self.servers, wish, progress), request)
         facts = {"generation": changed.generation, "done": changed.done, "aliases": dict(changed.aliases)}
@@ -98,28 +101,28 @@ class Control:
         facts = {"generation": routes.generation, "aliases": routes.aliases, "shadow": routes.shadow, "retired": routes.retired}
         response: Any = method.response(**facts, **canary)
         for change in routes.history:
-            told = change.model_dump(exclude={"when"}, exclude_none=True)
-            response.changes.add(**told).when.FromDatetime(change.when)
+            fields = change.model_dump(exclude={"when"}, exclude_none=True)
+            response.changes.add(**fields).when.FromDatetime(change.when)
         return response
 
 
-class _Told(Progress):
-    """Each step is a reply of a watch."""
+class _ProgressReplies(Progress):
+    """Sends each step of a change as a response of a watch."""
 
     def __init__(self, response: type[Any], reply: Reply) -> None:
         self._response = response
         self._reply = reply
 
     def passed(self, gate: str) -> None:
-        self._tell(gate, "passed")
+        self._send(gate, "passed")
 
     def refused(self, gate: str) -> None:
-        self._tell(gate, "refused")
+        self._send(gate, "refused")
 
     def at(self, gate: str) -> None:
-        self._tell(gate, "reached")
+        self._send(gate, "reached")
 
-    def _tell(self, gate: str, stage: str) -> None:
+    def _send(self, gate: str, stage: str) -> None:
         self._reply(_bytes(self._response(passage={"gate": gate, "stage": stage})))
 
 

@@ -10,23 +10,28 @@ from grpc_server.calls.call import Call
 from grpc_server.calls.handler import Handler, Kind, Reply, immediate, parse
 from grpc_server.calls.refusal import Refusal, UnknownService
 
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+
 
 class Health:
-    """The state of every service: grpcio's servicer, with the method List, which it declares and leaves out."""
+    """The health of every service: grpcio's servicer, and the method List, which it does not implement. Safe for threads."""
 
     def __init__(self) -> None:
         self._servicer = health.HealthServicer()
+        self._statuses = {"": _SERVING}
 
-    def serving(self, service: str) -> None:
-        """From now on `service` answers."""
-        self._servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+    def set_serving(self, service: str) -> None:
+        """Report a service as SERVING."""
+        self._statuses[service] = _SERVING
+        self._servicer.set(service, _SERVING)
 
-    def stopping(self) -> None:
-        """From now on nothing answers, for good."""
+    def set_stopping(self) -> None:
+        """Report every service as NOT_SERVING, for good."""
+        self._statuses = dict.fromkeys(self._statuses, health_pb2.HealthCheckResponse.NOT_SERVING)
         self._servicer.enter_graceful_shutdown()
 
     def handlers(self) -> list[Handler]:
-        """Check, List and Watch."""
+        """Of Check, List and Watch."""
         return [
             Handler("/grpc.health.v1.Health/Check", Kind.UNARY, immediate(health_pb2.HealthCheckRequest, self._check)),
             Handler("/grpc.health.v1.Health/List", Kind.UNARY, immediate(health_pb2.HealthListRequest, self._list)),
@@ -41,12 +46,12 @@ class Health:
         return response
 
     def _list(self, _request: Any) -> Any:
-        statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._servicer._server_status.items()}
+        statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._statuses.items()}
         return health_pb2.HealthListResponse(statuses=statuses)
 
     def _watch(self, request: bytes, _call: Call, reply: Reply) -> "_Context | None":
         def send(response: Any) -> None:
-            if response is not None:  # None would close the stream; the caller has closed it.
+            if response is not None:  # None asks to close the stream, which its caller has closed.
                 reply(response.SerializeToString())
 
         context = _Context()
@@ -59,20 +64,20 @@ class Health:
 
 
 class _Context:
-    """The part of grpcio's context that its health servicer uses."""
+    """The part of grpcio's context that its health servicer uses; pending while a watch is open."""
 
     def __init__(self) -> None:
         self.code: grpc.StatusCode | None = None
-        self._farewell: Callable[[], None] | None = None
+        self._callback: Callable[[], None] | None = None
 
     def set_code(self, code: grpc.StatusCode) -> None:
         self.code = code
 
-    def add_callback(self, farewell: Callable[[], None]) -> None:
-        self._farewell = farewell
+    def add_callback(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
 
     def cancel(self) -> None:
-        """The watcher is gone."""
-        if self._farewell is not None:
-            self._farewell()
-            self._farewell = None
+        """See Pending."""
+        if self._callback is not None:
+            self._callback()
+            self._callback = None

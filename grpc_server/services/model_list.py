@@ -1,4 +1,4 @@
-"""ModelService: which models a server hosts."""
+"""ModelService: the models that a server hosts, with their routes, rollouts and shadows."""
 
 import math
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ from grpc_server.versions.registry import Registry
 from grpc_server.versions.served_model import ServedModel
 
 
-def listing_handler(registry: Registry) -> Handler:
-    """The handler of `foretell.v1.ModelService`, in the messages of the contract's pool."""
+def list_models_handler(registry: Registry) -> Handler:
+    """The handler of ListModels, with messages of the contract's descriptor pool."""
     request = registry.contract.message("foretell.v1.ListModelsRequest")
     return Handler(f"/{MODEL_SERVICE}/ListModels", Kind.UNARY, immediate(request, lambda _request: _list_models(registry)))
 
 
 def describe(response: Any, name: str, version: str, manifest: Manifest) -> Any:
-    """Add to a ListModelsResponse what the repository knows of a version; the message that was added."""
+    """Add the repository's record of a version to a ListModelsResponse; the added message."""
     listed = response.models.add(
         name=name,
         version=version,
@@ -39,7 +39,7 @@ def describe(response: Any, name: str, version: str, manifest: Manifest) -> Any:
 
 
 def aliases_of(version: str, aliases: Mapping[str, str]) -> list[str]:
-    """The aliases that name a version, production first."""
+    """The aliases of a version, production first."""
     return sorted((alias for alias, named in aliases.items() if named == version), key=lambda alias: (alias != PRODUCTION, alias))
 
 

@@ -1,9 +1,8 @@
 """Server reflection, v1 and v1alpha, over the pool of a contract (https://grpc.io/docs/guides/reflection/).
 
-grpcio-reflection has v1alpha only. The two protocols are the same on the wire, so one servicer answers under both names.
+grpcio-reflection has v1alpha only. Both versions are the same on the wire, so one servicer answers both.
 """
 
-import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,36 +21,45 @@ HEALTH = "grpc.health.v1.Health"
 
 
 def reflection_handlers(services: Iterable[str], pool: DescriptorPool) -> list[Handler]:
-    """Handlers that let a caller list `services` and the protocols' own, and resolve each of them from `pool`.
+    """Handlers that list `services`, health and reflection itself, and describe them from `pool`.
 
-    Descriptors are added to the pool: of health and reflection, which a caller could list but not describe without them, and of
-    the error details, which a caller could not read.
+    Adds descriptors to the pool: of health and reflection, so that callers can describe them, and of the error details, so that
+    callers can read them.
     """
     alpha = FileDescriptorProto.FromString(reflection_pb2.DESCRIPTOR.serialized_pb)
     for module in (any_pb2, duration_pb2, status_pb2, error_details_pb2, health_pb2):
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
     for file in (alpha, _as_v1(alpha)):
         pool.AddSerializedFile(file.SerializeToString())
-    servicer = _Servicer((*services, HEALTH, V1ALPHA, V1), pool=pool)
-    answer = immediate(reflection_pb2.ServerReflectionRequest, servicer.respond)
+    finder = _DescriptorFinder((*services, HEALTH, V1ALPHA, V1), pool)
+    answer = immediate(reflection_pb2.ServerReflectionRequest, finder.respond)
     return [Handler(f"/{name}/ServerReflectionInfo", Kind.STREAM, answer) for name in (V1ALPHA, V1)]
 
 
-class _Servicer(reflection.ReflectionServicer):  # type: ignore[misc]  # grpcio-reflection ships no types
-    """Finds methods too, which a pool does not find by name: the file of a method is that of its service."""
+class _DescriptorFinder:
+    """Answers as grpcio's servicer, and also for methods, which a pool does not find by name: by the file of their service."""
+
+    def __init__(self, services: Iterable[str], pool: DescriptorPool) -> None:
+        self._servicer = reflection.ReflectionServicer(services, pool=pool)
+        self._pool = pool
 
     def respond(self, request: Any) -> Any:
-        """The answer to one request of a stream."""
-        return next(self.ServerReflectionInfo(iter((request,)), None))
+        """The response to one request of a stream."""
+        response = self._respond(request)
+        service, _, method = request.file_containing_symbol.rpartition(".")
+        if response.HasField("error_response") and self._has_method(service, method):
+            response = self._respond(reflection_pb2.ServerReflectionRequest(file_containing_symbol=service))
+            response.original_request.CopyFrom(request)
+        return response
 
-    def _file_containing_symbol(self, request: Any, symbol: str) -> Any:
-        found = super()._file_containing_symbol(request, symbol)
-        if found.HasField("error_response") and "." in symbol:
-            service, _, method = symbol.rpartition(".")
-            with contextlib.suppress(KeyError):
-                if method in self._pool.FindServiceByName(service).methods_by_name:
-                    return super()._file_containing_symbol(request, service)
-        return found
+    def _respond(self, request: Any) -> Any:
+        return next(self._servicer.ServerReflectionInfo(iter((request,)), None))
+
+    def _has_method(self, service: str, method: str) -> bool:
+        try:
+            return method in self._pool.FindServiceByName(service).methods_by_name
+        except KeyError:
+            return False
 
 
 def _as_v1(alpha: FileDescriptorProto) -> FileDescriptorProto:
