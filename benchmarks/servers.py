@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.bare import ANSWER
 from benchmarks.doors import Door, GrpcDoor, HttpDoor
 from benchmarks.workloads import AUTO, ONNX, SKLEARN, TREES
-from foretell_lifecycle.polling import IN_PLACE
+from foretell_lifecycle.grpc_polling import NO_EVENT_ENGINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _tolerance(models: str) -> float:
 
 HTTP, GRPC = HttpDoor(), GrpcDoor()
 
-_IN_PLACE = ("env", f"GRPC_EXPERIMENTS={IN_PLACE}")
+_IN_PLACE = ("env", f"GRPC_EXPERIMENTS={NO_EVENT_ENGINE}")
 
 SERVERS = (
     Server(

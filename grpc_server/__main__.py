@@ -1,6 +1,6 @@
 """`python -m grpc_server`: the gRPC server alone, as its container runs it."""
 
-import foretell_lifecycle.polling  # noqa: F401  # Before all that imports grpc.
+import foretell_lifecycle.grpc_polling  # noqa: F401  # Before all that imports grpc.
 
 # isort: split
 from foretell_lifecycle.process import Launcher, run

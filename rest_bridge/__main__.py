@@ -1,6 +1,6 @@
 """`python -m rest_bridge --target ADDR`: the bridge alone, as its container runs it."""
 
-import foretell_lifecycle.polling  # noqa: F401  # Before all that imports grpc.
+import foretell_lifecycle.grpc_polling  # noqa: F401  # Before all that imports grpc.
 
 # isort: split
 from foretell_lifecycle.process import Launcher, run

@@ -1,6 +1,6 @@
 """`python -m foretell.serve.control_bridge`: the control service over REST, a process of its own beside the servers."""
 
-import foretell_lifecycle.polling  # noqa: F401  # Before all that imports grpc.
+import foretell_lifecycle.grpc_polling  # noqa: F401  # Before all that imports grpc.
 
 # isort: split
 import logging

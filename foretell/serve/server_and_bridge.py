@@ -1,6 +1,6 @@
 """`python -m foretell.serve.server_and_bridge`: a gRPC server and a REST bridge in one process."""
 
-import foretell_lifecycle.polling  # noqa: F401  # Before all that imports grpc.
+import foretell_lifecycle.grpc_polling  # noqa: F401  # Before all that imports grpc.
 
 # isort: split
 from contextlib import nullcontext

@@ -15,6 +15,8 @@ import pytest
 from tests.support.effort import THOROUGH
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.slow
+
 COMPANIONS = ("grpcio-health-checking", "grpcio-reflection", "grpcio-status")
 """Refuse a grpcio older than themselves; not every patch of grpcio has one of its own."""
 CHANNELS = "tests/foretell/serve/test_local_channel.py"
@@ -50,11 +52,11 @@ def test_protocol_holds_on_each_end_of_range(end: object) -> None:
     version = oldest() if end is oldest else newest()
     if version == grpc.__version__:
         pytest.skip(f"all other tests run on grpcio {version}")
-    folder = ROOT / ".tools" / f"grpcio-{version}"
+    folder = ROOT / ".tools" / f"grpcio-{version}-{sys.implementation.cache_tag}"
     if not version or not (folder.is_dir() or installed(version, folder)):
         pytest.skip(f"grpcio {version} cannot be installed on this machine")
     check = (
-        "import foretell_lifecycle.polling, grpc; "
+        "import foretell_lifecycle.grpc_polling, grpc; "
         "from grpc_server.transport.loop_check import loop_works; print(grpc.__version__, loop_works())"
     )
     checked = python(folder, "-c", check)
