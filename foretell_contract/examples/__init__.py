@@ -1,4 +1,4 @@
-"""Example rows: from the contract's own examples, at the boundaries of its rules, and with one field changed.
+"""Example rows: built from the contract's examples, at the bounds of its rules, or with one field changed.
 
-May import `rules` and below.
+May import `labels`, `rules` and below.
 """

@@ -1,6 +1,6 @@
-"""Single values at the edges of what a field's rules accept, on both sides of each edge.
+"""Values on both sides of the bounds of a field's rules, for tests of a server.
 
-They are guesses at where an enforcer may be wrong, and no judgement: protovalidate alone says which of them are accepted.
+They are places where an implementation may be wrong. protovalidate decides which of them are valid.
 """
 
 import math
@@ -23,38 +23,38 @@ _CALENDAR = {
     Kind.TIME: (-62_135_596_800 * 10**9, 253_402_300_800 * 10**9 - 1),
     Kind.DURATION: (-315_576_000_000 * 10**9, 315_576_000_000 * 10**9),
 }
-"""Nanoseconds from and to, beyond which there is no such message."""
+"""Least and most nanoseconds of a valid Timestamp or Duration."""
 
 _FOREIGN = "foretell"
-"""A text that no contract is about."""
+"""A text that no contract lists."""
 
 _MOST_PARTS = 3
 _MOST_LISTED = 8
 _LONGEST = 10_000
-"""Characters beyond which a text at the limit is not tried: it would be refused for its size."""
+"""Longest text to try: the server would refuse a longer one for its size."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoundaryValue:
-    """A value and where it lies."""
+    """A value and its relation to the rules."""
 
     name: str
     """Such as `above-max`."""
     value: Any
-    """As a message's constructor takes it; of a wrapper the value inside."""
+    """As a message's constructor takes it; for a wrapper the inner value."""
     why: str
 
 
-def boundary_values(field: FieldDescriptor, told: FieldRules) -> list[BoundaryValue]:
-    """Of a value of the field, or of the values of its list or map, whose rules are `told`; no value occurs twice."""
-    values = {} if told.ignored else {name: _plain(value) for name, value in told.values.items()}
+def boundary_values(field: FieldDescriptor, rules: FieldRules) -> list[BoundaryValue]:
+    """Distinct boundary values of the field, or of one value of its list or map; `rules` are those of the single value."""
+    values = {} if rules.ignored else {name: _plain(value) for name, value in rules.values.items()}
     found: dict[Any, BoundaryValue] = {}
-    for edge in _edges(field, told, values):
-        found.setdefault(repr(edge.value), edge)
+    for boundary in _all(field, rules, values):
+        found.setdefault(repr(boundary.value), boundary)
     return list(found.values())
 
 
-def _edges(field: FieldDescriptor, told: FieldRules, values: Mapping[str, Any]) -> Iterator[BoundaryValue]:
+def _all(field: FieldDescriptor, rules: FieldRules, values: Mapping[str, Any]) -> Iterator[BoundaryValue]:
     kind, inner = kind_of(field), value_field(field)
     if kind is Kind.BOOL:
         yield BoundaryValue("false", False, "one of two values")
@@ -62,24 +62,24 @@ def _edges(field: FieldDescriptor, told: FieldRules, values: Mapping[str, Any]) 
     elif kind is Kind.ENUM:
         named = list(enum_of(inner).values)
         yield from (BoundaryValue(value.name, value.number, "a value of the enum") for value in named[:_MOST_LISTED])
-        yield BoundaryValue("undefined", max(value.number for value in named) + 1, "a number without a name")
+        yield BoundaryValue("undefined", max(value.number for value in named) + 1, "a number that the enum does not define")
     elif kind in (Kind.NUMBER, Kind.INTEGER):
-        word = _TYPES[inner.type]
-        yield from _numbers(LINES[word], _numeric(word, told, values, inner))
-        yield BoundaryValue("zero", 0, "what an absent number looks like")
+        kind_name = _TYPES[inner.type]
+        yield from _numbers(LINES[kind_name], _accepted_numbers(kind_name, rules, values, inner))
+        yield BoundaryValue("zero", 0, "the number that a missing value reads as")
         if kind is Kind.NUMBER:
             yield BoundaryValue("nan", math.nan, "not a number")
-            yield BoundaryValue("inf", math.inf, "no finite number")
-            yield BoundaryValue("minus-inf", -math.inf, "no finite number")
+            yield BoundaryValue("inf", math.inf, "not finite")
+            yield BoundaryValue("minus-inf", -math.inf, "not finite")
     elif kind in (Kind.TIME, Kind.DURATION):
-        yield from _times(kind, told, values, inner)
+        yield from _times(kind, rules, values, inner)
     elif kind in (Kind.TEXT, Kind.BYTES):
-        yield from _texts(values, told, inner)
+        yield from _texts(values, rules, inner)
 
 
-def _numeric(word: str, told: FieldRules, values: Mapping[str, Any], field: FieldDescriptor) -> Intervals:
-    found = accepted(word, values if told.kind == word else {}, field).numbers
-    return found if found is not None else Intervals.everything(LINES[word])
+def _accepted_numbers(kind_name: str, rules: FieldRules, values: Mapping[str, Any], field: FieldDescriptor) -> Intervals:
+    found = accepted(kind_name, values if rules.kind == kind_name else {}, field).numbers
+    return found if found is not None else Intervals.everything(LINES[kind_name])
 
 
 def _numbers(line: Line, found: Intervals) -> Iterator[BoundaryValue]:
@@ -88,26 +88,26 @@ def _numbers(line: Line, found: Intervals) -> Iterator[BoundaryValue]:
         parts = parts[:_MOST_PARTS] + parts[-_MOST_PARTS:]
     for place, (low, high) in parts:
         tail = f"-{place}" if len(found.parts) > 1 else ""
-        yield BoundaryValue(f"min{tail}", low, "the least that the bounds allow")
-        yield BoundaryValue(f"max{tail}", high, "the most that the bounds allow")
+        yield BoundaryValue(f"min{tail}", low, "the smallest number that the bounds allow")
+        yield BoundaryValue(f"max{tail}", high, "the largest number that the bounds allow")
         with np.errstate(over="ignore"):
             if low > line.low:
-                yield BoundaryValue(f"below-min{tail}", line.step(low, -math.inf), "the next number below the least")
+                yield BoundaryValue(f"below-min{tail}", line.step(low, -math.inf), "the next number below the minimum")
             if high < line.high:
-                yield BoundaryValue(f"above-max{tail}", line.step(high, math.inf), "the next number above the most")
+                yield BoundaryValue(f"above-max{tail}", line.step(high, math.inf), "the next number above the maximum")
 
 
-def _times(kind: Kind, told: FieldRules, values: Mapping[str, Any], field: FieldDescriptor) -> Iterator[BoundaryValue]:
-    word = "timestamp" if kind is Kind.TIME else "duration"
-    low, high = _CALENDAR[kind]
-    for edge in _numbers(LINES[word], _numeric(word, told, values, field) & Intervals.of(LINES[word], [(low, high)])):
-        if low <= edge.value <= high:
-            yield BoundaryValue(edge.name, _time(kind, edge.value), edge.why)
-    yield BoundaryValue("zero", {"seconds": 0, "nanos": 0}, "the epoch" if kind is Kind.TIME else "no time at all")
+def _times(kind: Kind, rules: FieldRules, values: Mapping[str, Any], field: FieldDescriptor) -> Iterator[BoundaryValue]:
+    kind_name = "timestamp" if kind is Kind.TIME else "duration"
+    line, (low, high) = LINES[kind_name], _CALENDAR[kind]
+    for boundary in _numbers(line, _accepted_numbers(kind_name, rules, values, field) & Intervals.of(line, [(low, high)])):
+        if low <= boundary.value <= high:
+            yield BoundaryValue(boundary.name, _time(kind, boundary.value), boundary.why)
+    yield BoundaryValue("zero", {"seconds": 0, "nanos": 0}, "the epoch" if kind is Kind.TIME else "a duration of nothing")
 
 
 def _time(kind: Kind, nanoseconds: Number) -> dict[str, int]:
-    """The parts of a length of time have one sign; those of a point in time only count upwards."""
+    """Seconds and nanos: of one sign in a Duration; in a Timestamp the nanos are never negative."""
     if kind is Kind.DURATION and nanoseconds < 0:
         seconds, nanos = divmod(-nanoseconds, 10**9)
         return {"seconds": -seconds, "nanos": -nanos}
@@ -115,37 +115,37 @@ def _time(kind: Kind, nanoseconds: Number) -> dict[str, int]:
     return {"seconds": seconds, "nanos": nanos}
 
 
-def _texts(values: Mapping[str, Any], told: FieldRules, field: FieldDescriptor) -> Iterator[BoundaryValue]:
+def _texts(values: Mapping[str, Any], rules: FieldRules, field: FieldDescriptor) -> Iterator[BoundaryValue]:
     octets = field.type == FieldDescriptor.TYPE_BYTES
     empty: Any = b"" if octets else ""
     foreign: Any = _FOREIGN.encode() if octets else _FOREIGN
-    known = accepted("bytes" if octets else "string", values if told.kind in ("string", "bytes") else {}, field)
+    known = accepted("bytes" if octets else "string", values if rules.kind in ("string", "bytes") else {}, field)
     listed = list(values.get("in", ()))[:_MOST_LISTED] + ([values["const"]] if "const" in values else [])
     yield from (
         BoundaryValue(f"listed-{place}", value, "one of those that the rule lists") for place, value in enumerate(listed, 1)
     )
-    stem = (told.examples or tuple(listed) or (foreign,))[0]
+    stem = (rules.examples or tuple(listed) or (foreign,))[0]
     for counts in known.counts.values():
-        for edge in _numbers(COUNTS, counts):
-            if 0 <= edge.value <= _LONGEST:
-                yield BoundaryValue(_LENGTHS[edge.name], _resized(stem, int(edge.value)), "a length at the edge of the rule")
+        for length in _numbers(COUNTS, counts):
+            if 0 <= length.value <= _LONGEST:
+                yield BoundaryValue(_LENGTHS[length.name], _resized(stem, int(length.value)), "a length next to a bound")
     for name in ("prefix", "suffix", "contains"):
         if name in values:
-            yield BoundaryValue(f"bare-{name}", values[name], f"no more than what the rule on its {name} asks")
-    yield BoundaryValue("empty", empty, "what an absent text looks like")
-    yield BoundaryValue("foreign", foreign, "a text that no model knows")
+            yield BoundaryValue(f"bare-{name}", values[name], f"nothing but the {name} that the rule demands")
+    yield BoundaryValue("empty", empty, "the text that a missing value reads as")
+    yield BoundaryValue("foreign", foreign, "a text that no model was trained with")
 
 
 _LENGTHS = {"min": "shortest", "max": "longest", "below-min": "too-short", "above-max": "too-long"}
 
 
 def _resized(text: Any, length: int) -> Any:
-    """The text cut to a length, or drawn out by its last letter."""
+    """The text cut to a length, or extended by its last letter."""
     return (text + (text[-1:] or (b"a" if isinstance(text, bytes) else "a")) * length)[:length]
 
 
 def _plain(value: Any) -> Any:
-    """A rule's value as the arithmetic takes it: times are nanoseconds."""
+    """A rule's value with times as nanoseconds."""
     if isinstance(value, tuple):
         return tuple(_plain(each) for each in value)
     if isinstance(value, Message) and {"seconds", "nanos"} <= {field.name for field in value.DESCRIPTOR.fields}:

@@ -1,4 +1,4 @@
-"""A message that keeps every rule of the contract, found by trying where the examples do not say one."""
+"""Builds a valid message: the example if there is one, else by search."""
 
 from collections.abc import Iterator
 from itertools import cycle, islice
@@ -9,76 +9,77 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.examples.boundary_values import BoundaryValue, boundary_values
-from foretell_contract.examples.example import part_of
+from foretell_contract.examples.example import field_example
 from foretell_contract.fields import Kind, is_in_oneof, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of, value_field
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import NO_RULES, FieldRules, Rules
 
 _PASSES = 3
-"""How often all fields are looked at again, because one may depend on another."""
+"""How often all fields are tried again, because rules may join fields."""
 
 _PER_FIELD = 24
+"""Most candidates to try for a field in a pass."""
 
 _ORDINARY = (1, -1, 10, -10, 1_000, -1_000)
 
 _LARGE = 1e6
-"""No number is larger than a model may expect."""
+"""Larger numbers are tried last: models rarely expect them."""
 
 
 def valid_row(message: Descriptor, rules: Rules) -> Message | None:
-    """The example where there is a whole one, else one as near to it as was found; None where none was found."""
-    parts = {field.name: _first(field, rules) for field in message.fields}
+    """The example if it is complete and valid, else a valid message close to it; None if the search finds none."""
+    arguments = {field.name: _first(field, rules) for field in message.fields}
     chosen: set[str] = set()
     for field in message.fields:
         group = field.containing_oneof
-        if is_in_oneof(field) and group is not None and parts[field.name] is not None:
-            parts[field.name] = None if group.name in chosen else parts[field.name]
+        if is_in_oneof(field) and group is not None and arguments[field.name] is not None:
+            arguments[field.name] = None if group.name in chosen else arguments[field.name]
             chosen.add(group.name)
-    broken = _broken(message, parts, rules)
+    broken = _broken(message, arguments, rules)
     for _ in range(_PASSES):
         for field in message.fields:
-            for part in islice(_candidates(field, rules), _PER_FIELD) if broken else ():
-                trial = parts | {field.name: part}
+            for value in islice(_candidates(field, rules), _PER_FIELD) if broken else ():
+                trial = arguments | {field.name: value}
                 fewer = _broken(message, trial, rules)
                 if fewer < broken:
-                    parts, broken = trial, fewer
-    return _built(message, parts) if not broken else None
+                    arguments, broken = trial, fewer
+    return _built(message, arguments) if not broken else None
 
 
-def _built(message: Descriptor, parts: dict[str, Any]) -> Message:
-    return GetMessageClass(message)(**{name: part for name, part in parts.items() if part is not None})
+def _built(message: Descriptor, arguments: dict[str, Any]) -> Message:
+    return GetMessageClass(message)(**{name: value for name, value in arguments.items() if value is not None})
 
 
-def _broken(message: Descriptor, parts: dict[str, Any], rules: Rules) -> int:
+def _broken(message: Descriptor, arguments: dict[str, Any], rules: Rules) -> int:
     try:
-        return len(rules.violations(_built(message, parts)))
+        return len(rules.violations(_built(message, arguments)))
     except EvaluationError:
-        return 1_000  # Worse than any number of rules that can be judged.
+        return 1_000  # Worse than any number of violations.
 
 
 def _first(field: FieldDescriptor, rules: Rules) -> Any:
     if is_nested(field) and not field.is_repeated:
         return valid_row(message_of(field), rules)
-    part = part_of(field, rules)
-    return part if part is not None else next(_candidates(field, rules), None)
+    value = field_example(field, rules)
+    return value if value is not None else next(_candidates(field, rules), None)
 
 
 def _candidates(field: FieldDescriptor, rules: Rules) -> Iterator[Any]:
-    """What the field may be, the most ordinary first; None for nothing at all."""
-    told = rules.of(field)
+    """Values to try for the field, the most ordinary first; None, to leave it out, last."""
+    own = rules.of(field)
     if is_map(field):
-        keys = _keys(field, told)
-        values = _values(map_entry(field)[1], told.values.get("values", NO_RULES))
+        keys = _keys(field, own)
+        values = _values(map_entry(field)[1], own.values.get("values", NO_RULES))
         for value in values:
             yield dict.fromkeys(keys, value)
     elif is_nested(field):
         one = valid_row(message_of(field), rules)
         if one is not None:
-            yield [one] * max(1, told.values.get("min_items", 1)) if field.is_repeated else one
+            yield [one] * max(1, own.values.get("min_items", 1)) if field.is_repeated else one
     elif field.is_repeated:
-        items = told.values.get("items", NO_RULES)
+        items = own.values.get("items", NO_RULES)
         values = _values(field, items)
-        length = max(1, told.values.get("min_items", 1))
+        length = max(1, own.values.get("min_items", 1))
         if kind_of(field) in (Kind.NUMBER, Kind.INTEGER) and not items.examples:
             yield _wrapped(field, _spread(field, items, length))
         for start in range(len(values)):
@@ -87,28 +88,30 @@ def _candidates(field: FieldDescriptor, rules: Rules) -> Iterator[Any]:
             yield _wrapped(field, [f"text {number}" for number in range(1, length + 1)])  # All different.
         yield from ([value] * length for value in values)
     else:
-        yield from _values(field, told)
+        yield from _values(field, own)
     yield None
 
 
-def _values(field: FieldDescriptor, told: FieldRules) -> list[Any]:
-    return _wrapped(field, [*told.examples, *(edge.value for edge in _ordinary(field, told))])
+def _values(field: FieldDescriptor, own: FieldRules) -> list[Any]:
+    return _wrapped(field, [*own.examples, *(boundary.value for boundary in _ordinary(field, own))])
 
 
 def _wrapped(field: FieldDescriptor, values: list[Any]) -> list[Any]:
-    """As a message's constructor takes them."""
+    """The values as a message's constructor takes them."""
     return [{"value": value} for value in values] if is_wrapper(field) else values
 
 
-def _ordinary(field: FieldDescriptor, told: FieldRules) -> Any:
-    """The edges, those without a fault first, and large numbers last.
+def _ordinary(field: FieldDescriptor, own: FieldRules) -> Any:
+    """Boundary values, those within the bounds first and large numbers last.
 
-    Others are tried as well: where any number but 0 may be, or one is to be below another, no edge may be one that JSON can say.
+    Ordinary numbers are added, because the boundary values of an open range may be infinite or tiny, which JSON cannot express.
     """
-    found = boundary_values(field, told)
+    found = boundary_values(field, own)
     if kind_of(field) in (Kind.NUMBER, Kind.INTEGER):
-        found += [BoundaryValue("ordinary", number, "as numbers go") for number in _ORDINARY if number > 0 or not _unsigned(field)]
-        found.sort(key=lambda edge: (not abs(edge.value) < _LARGE, edge.name.startswith(("below", "above"))))
+        found += [
+            BoundaryValue("ordinary", number, "an ordinary number") for number in _ORDINARY if number > 0 or not _unsigned(field)
+        ]
+        found.sort(key=lambda boundary: (not abs(boundary.value) < _LARGE, boundary.name.startswith(("below", "above"))))
     return found
 
 
@@ -116,9 +119,9 @@ def _unsigned(field: FieldDescriptor) -> bool:
     return value_field(field).cpp_type in (FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64)
 
 
-def _spread(field: FieldDescriptor, told: FieldRules, length: int) -> list[float]:
-    """So many different numbers between the least and the most, for edges are few and may be none that JSON can say."""
-    bounds = {edge.name: edge.value for edge in boundary_values(field, told) if edge.name in ("min", "max")}
+def _spread(field: FieldDescriptor, own: FieldRules, length: int) -> list[float]:
+    """`length` different numbers within the bounds, because there are few boundary values, and JSON cannot express all of them."""
+    bounds = {boundary.name: boundary.value for boundary in boundary_values(field, own) if boundary.name in ("min", "max")}
     most = bounds.get("max", _LARGE)
     low = max(bounds.get("min", 0.0), min(0.0, most - length - 1))
     high = min(most, low + length + 1)
@@ -127,8 +130,8 @@ def _spread(field: FieldDescriptor, told: FieldRules, length: int) -> list[float
     return [low + (high - low) * place / (length + 1) for place in range(1, length + 1)]
 
 
-def _keys(field: FieldDescriptor, told: FieldRules) -> tuple[Any, ...]:
-    of_keys = told.values.get("keys", NO_RULES)
+def _keys(field: FieldDescriptor, own: FieldRules) -> tuple[Any, ...]:
+    of_keys = own.values.get("keys", NO_RULES)
     if map_entry(field)[0].cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         return (False, True)
     return tuple(of_keys.values.get("in", ()) or of_keys.examples)

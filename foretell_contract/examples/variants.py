@@ -1,4 +1,4 @@
-"""Rows beside the example that keep the rules as well, and that a model may not expect."""
+"""Valid rows that differ from the example in one field, and that a model may not expect."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,57 +7,55 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from foretell_contract.examples.example import part_of
+from foretell_contract.examples.example import field_example
 from foretell_contract.examples.row_mutations import with_value, without_key
 from foretell_contract.fields import Kind, enum_of, is_in_oneof, is_map, is_nested, kind_of
 from foretell_contract.labels import is_unspecified
 from foretell_contract.rules.rules import Rules
 
 _FOREIGN = "foretell"
-"""A text that no model was trained on."""
+"""A text that no model was trained with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A row that differs from the example in one field."""
+    """A valid row that differs from the example in one field."""
 
     row: Message
     path: str
-    says: str
-    """What of the field this shows, in words."""
+    statement: str
+    """What the contract allows for the field, such as "may be missing"."""
     fix: str
-    """What to write in the contract where no such row should be."""
+    """How to forbid such a row in the contract."""
 
 
 def variants(row: Message, rules: Rules) -> Iterator[Variant]:
-    """Every field missing that may be, the other members of each oneof, values that stand for none, and text nobody knows."""
-    for found in _of(row, row, (), rules):
-        if not rules.violations(found.row):
-            yield found
+    """Rows with each optional field missing, other members of each oneof, unspecified enum values and unknown texts."""
+    for variant in _candidates(row, row, (), rules):
+        if not rules.violations(variant.row):
+            yield variant
 
 
-def _of(row: Message, part: Any, above: tuple[str, ...], rules: Rules) -> Iterator[Variant]:
+def _candidates(row: Message, part: Any, parents: tuple[str, ...], rules: Rules) -> Iterator[Variant]:
     for field in part.DESCRIPTOR.fields:
-        path = ".".join((*above, field.name))
+        path = ".".join((*parents, field.name))
         if is_in_oneof(field) and not part.HasField(field.name):
-            value = part_of(field, rules)
+            value = field_example(field, rules)
             if value is not None:
-                yield Variant(with_value(row, above, field.name, value), path, "may be given alone", "leave it out of the oneof")
+                yield Variant(with_value(row, parents, field.name, value), path, "may be given alone", "leave it out of the oneof")
         if not (part.HasField(field.name) if field.has_presence else getattr(part, field.name)):
             continue
         if field.has_presence or field.is_repeated:
-            yield Variant(with_value(row, above, field.name, None), path, "may be missing", f"make it {_must(field)}")
+            yield Variant(with_value(row, parents, field.name, None), path, "may be missing", _fix(field))
         if is_map(field) and len(getattr(part, field.name)) > 1:
             for key in getattr(part, field.name):
-                yield Variant(
-                    without_key(row, above, field.name, key), f"{path}[{key}]", "may be missing", f"make it {_must(field)}"
-                )
-        yield from _odd(row, field, above, path)
+                yield Variant(without_key(row, parents, field.name, key), f"{path}[{key}]", "may be missing", _fix(field))
+        yield from _unusual(row, field, parents, path)
         if is_nested(field) and not field.is_repeated:
-            yield from _of(row, getattr(part, field.name), (*above, field.name), rules)
+            yield from _candidates(row, getattr(part, field.name), (*parents, field.name), rules)
 
 
-def _odd(row: Message, field: FieldDescriptor, above: tuple[str, ...], path: str) -> Iterator[Variant]:
+def _unusual(row: Message, field: FieldDescriptor, parents: tuple[str, ...], path: str) -> Iterator[Variant]:
     if field.is_repeated:
         return
     kind = kind_of(field)
@@ -65,13 +63,13 @@ def _odd(row: Message, field: FieldDescriptor, above: tuple[str, ...], path: str
         for value in enum_of(field).values:
             if is_unspecified(value):
                 yield Variant(
-                    with_value(row, above, field.name, 0), path, f"may be {value.name}", "exclude it with `enum.not_in = 0`"
+                    with_value(row, parents, field.name, 0), path, f"may be {value.name}", "exclude it with `enum.not_in = 0`"
                 )
     if kind is Kind.TEXT and field.message_type is None:
-        yield Variant(with_value(row, above, field.name, _FOREIGN), path, "may be any text", "list what it may be in `string.in`")
+        yield Variant(with_value(row, parents, field.name, _FOREIGN), path, "may be any text", "list what it may be in `string.in`")
 
 
-def _must(field: FieldDescriptor) -> str:
+def _fix(field: FieldDescriptor) -> str:
     if is_map(field):
-        return "have all keys with `map.min_pairs`"
-    return "`required`"
+        return "demand all keys with `map.min_pairs`"
+    return "make it `required`"

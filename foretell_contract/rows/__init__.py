@@ -1,4 +1,4 @@
-"""Messages as rows: their columns, their bytes, their bounds at the speed of arrays, their unknown fields.
+"""Messages as rows: their columns, their canonical bytes, fast checks of bounds, and their unknown fields.
 
-May import `rules` and below.
+May import `labels`, `rules` and below.
 """

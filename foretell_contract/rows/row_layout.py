@@ -1,8 +1,8 @@
-"""Rows of numbers straight from and to their bytes, without a message in between.
+"""Decodes and encodes rows of numbers without building protobuf messages.
 
-A message of nothing but singular doubles and floats has one canonical form on the wire: its fields in the order of their numbers,
-each present once. Such a row has a fixed size, so a batch of them is a matrix with some known bytes between its columns.
-Every protobuf parser reads what is written here; what is not canonical is left to protobuf to read.
+A message of only singular doubles and floats has a canonical encoding: each field once, in the order of the field numbers. Its size
+is fixed, so a batch is a matrix with constant tag bytes between the columns. Decoding returns None for any other encoding, which
+the caller then parses with protobuf. Every protobuf parser reads what is encoded here.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from foretell_contract.rows.wire import DELIMITED, I32, I64, tag, varint
 
 Matrix = NDArray[np.float64]
-"""Shape (rows, fields), the fields in the order of their numbers."""
+"""Shape (rows, fields), columns in the order of the field numbers."""
 
 _CODES = {FieldDescriptor.TYPE_DOUBLE: "d", FieldDescriptor.TYPE_FLOAT: "f"}
 _WIRE_TYPES = {"d": I64, "f": I32}
@@ -25,58 +25,53 @@ _SIZES = {"d": 8, "f": 4}
 
 
 class RowLayout:
-    """The canonical bytes of one message. Immutable; safe to use from any thread."""
+    """The canonical encoding of one message type. Safe to use from any thread."""
 
     def __init__(self, fields: Sequence[FieldDescriptor]) -> None:
         self.names = tuple(field.name for field in fields)
-        """The fields in the order of their numbers: the columns of every matrix here."""
+        """Field names in the order of the field numbers: the columns of every matrix."""
         self._codes = [_CODES[field.type] for field in fields]
         self._tags = tuple(tag(field.number, _WIRE_TYPES[code]) for field, code in zip(fields, self._codes, strict=True))
         self._struct = Struct("<" + "".join(f"{len(mark)}s{code}" for mark, code in zip(self._tags, self._codes, strict=True)))
         self._parts = [part for mark in self._tags for part in (mark, 0.0)]
-        self._alone = _Records(b"", self._tags, self._codes)
+        self._single = _Records(b"", self._tags, self._codes)
         self._batches: dict[int, _Records] = {}
 
     @classmethod
     def of(cls, message: Descriptor) -> Self | None:
-        """The layout of `message`; None where a field is no singular double or float, or excludes another."""
+        """The layout of `message`; None if it is empty or a field is not a singular double or float outside of a oneof."""
         fields = sorted(message.fields, key=lambda field: field.number)
         return cls(fields) if fields and all(map(_is_fixed, fields)) else None
 
     def row(self, data: bytes) -> tuple[float, ...] | None:
-        """The values of one message; None where its bytes are not canonical."""
+        """The values of one message; None if it is not canonical."""
         if len(data) != self._struct.size:
             return None
         parts = self._struct.unpack(data)
         return parts[1::2] if parts[::2] == self._tags else None
 
-    def decode(self, data: bytes) -> Matrix | None:
-        """The matrix of one row that a message is; None where its bytes are not canonical."""
-        matrix = self._alone.decode(data)
-        return matrix if matrix is not None and len(matrix) == 1 else None
-
     def decode_batch(self, data: bytes, rows: FieldDescriptor) -> Matrix | None:
-        """The rows of a message whose field `rows` repeats this one; None where its bytes are not canonical."""
+        """The rows of a batch whose only field `rows` repeats this message; None if the batch is not canonical."""
         return self._batch(rows.number).decode(data)
 
     def split(self, data: bytes, rows: FieldDescriptor) -> list[bytes] | None:
-        """The bytes of each row of such a message; None where its bytes are not canonical."""
+        """The bytes of each row of such a batch; None if the batch is not canonical."""
         return self._batch(rows.number).split(data)
 
     def encode(self, row: Sequence[float]) -> bytes:
-        """One message with every field written.
+        """One message with every field present, zeros too.
 
-        A float field takes the float nearest to its value, and an infinity where that is out of range, as in protobuf.
+        A float field gets the nearest float, or infinity for a value out of its range, as in protobuf.
         """
         parts = self._parts.copy()
         parts[1::2] = row
         try:
             return self._struct.pack(*parts)
         except OverflowError:
-            return self._alone.encode(np.array([row], np.float64))
+            return self._single.encode(np.array([row], np.float64))
 
     def encode_batch(self, matrix: Matrix, rows: FieldDescriptor) -> bytes:
-        """A message whose field `rows` repeats this one, with every field written; floats as in `encode`."""
+        """A batch whose only field `rows` repeats this message, with every field present; floats as in `encode`."""
         return self._batch(rows.number).encode(matrix)
 
     def _batch(self, number: int) -> "_Records":
@@ -87,7 +82,7 @@ class RowLayout:
 
 
 class _Records:
-    """Records of one size: a head, then each value behind its tag."""
+    """Records of one fixed size: a head, then a tag and a value per field."""
 
     def __init__(self, head: bytes, tags: Sequence[bytes], codes: Sequence[str]) -> None:
         known = [head, *(part for mark, code in zip(tags, codes, strict=True) for part in (mark, bytes(_SIZES[code])))]
@@ -104,7 +99,7 @@ class _Records:
         if not self._fits(data, count):
             return None
         matrix = np.empty((count, self._fields))
-        with np.errstate(invalid="ignore"):  # A float that signals its being no number becomes a quiet one, as in protobuf.
+        with np.errstate(invalid="ignore"):  # A signalling NaN becomes a quiet one, as in protobuf.
             for run in self._runs:
                 matrix[:, run.columns] = run.of(data, count, size)
         return matrix
@@ -116,7 +111,7 @@ class _Records:
         return [data[start + self._head : start + size] for start in range(0, len(data), size)]
 
     def _fits(self, data: bytes, count: int) -> bool:
-        """Whether the data is so many records, and nothing else."""
+        """Whether the data is exactly `count` records."""
         if len(data) != count * len(self._template):
             return False
         records = np.ndarray((count, len(self._template)), np.uint8, data)
@@ -131,7 +126,7 @@ class _Records:
 
 
 class _Run:
-    """Neighbouring values of one type behind tags of one length: a strided view of the records."""
+    """Neighbouring columns of one type and one tag length: a strided view of the records."""
 
     def __init__(self, columns: slice, code: str, offset: int, stride: int) -> None:
         self.columns = columns
@@ -140,7 +135,7 @@ class _Run:
         self._stride = stride
 
     def of(self, data: bytes | bytearray, count: int, size: int) -> NDArray[np.floating]:
-        """The values of `count` records of `size` bytes, shape (count, columns of the run)."""
+        """A view of the values in `count` records of `size` bytes, shape (count, columns of the run)."""
         shape = (count, self.columns.stop - self.columns.start)
         return np.ndarray(shape, self._type, data, self._offset if count else 0, (size, self._stride))
 

@@ -1,4 +1,4 @@
 """The rules of `buf.validate`: enforced by protovalidate, and read as sets of accepted values.
 
-May import `source`, `fields`, `options`.
+May import `source`, `fields`, `custom_options` and `errors`.
 """

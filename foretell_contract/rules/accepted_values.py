@@ -1,7 +1,7 @@
-"""Which values the standard rules of `buf.validate` accept, and whether one set of values lies within another.
+"""The set of values that the standard rules of `buf.validate` accept, and whether one set lies within another.
 
-Numbers, times, bools and enums are known exactly. Of strings, bytes, lists and maps each rule is compared with its like. Whatever
-is not known here, such as a pattern, only counts as within itself: what cannot be proven is not claimed.
+Numbers, times, bools and enums are exact. For strings, bytes, lists and maps each rule is compared with the rule of the same name.
+Other rules, such as patterns, are opaque: one is within another only if both are equal.
 """
 
 import math
@@ -38,7 +38,7 @@ LINES: dict[str, Line] = {
     "duration": INTEGERS,
     "timestamp": INTEGERS,
 }
-"""The kinds of rules whose values are numbers; those of durations and timestamps are nanoseconds."""
+"""The kinds of rules on numbers. Durations and timestamps are counted in nanoseconds."""
 
 _LARGEST = {"double": sys.float_info.max, "float": float(np.finfo(np.float32).max)}
 
@@ -48,12 +48,12 @@ _COUNTED = {
     "items": ("", "min_items", "max_items"),
     "pairs": ("", "min_pairs", "max_pairs"),
 }
-"""What is counted, and the rules that say exactly, at least and at most how many."""
+"""Rules on a count: exactly, at least, at most; an empty name if there is no such rule."""
 
 _SIZES: dict[str, Callable[[Any], int]] = {"length": len, "bytes": lambda text: len(text.encode()), "items": len, "pairs": len}
 
 _PARTS: dict[str, tuple[Callable[[Any, Any], bool], Callable[[Any, Any], bool]]] = {
-    # Whether a value keeps the rule; whether whatever keeps the first rule keeps the second.
+    # Whether a value keeps the rule; whether every value that keeps the old rule keeps the new one.
     "prefix": (lambda value, rule: value.startswith(rule), lambda old, new: old.startswith(new)),
     "suffix": (lambda value, rule: value.endswith(rule), lambda old, new: old.endswith(new)),
     "contains": (lambda value, rule: rule in value, lambda old, new: new in old),
@@ -67,22 +67,23 @@ _TEXTS = ("string", "bytes")
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A set of values, as the intersection of what its parts accept."""
+    """A set of values: those that all attributes accept. Immutable."""
 
     numbers: Intervals | None = None
-    """The values themselves, where they are numbers."""
+    """Accepted numbers; None for values that are not numbers."""
     nan: bool = True
     counts: Mapping[str, Intervals] = field(default_factory=dict)
-    """How long or how many the values may be, by what is counted."""
+    """Accepted lengths or numbers of items, by the keys of _COUNTED."""
     parts: Mapping[str, Any] = field(default_factory=dict)
+    """Rules on substrings, by the keys of _PARTS."""
     listed: frozenset[Any] | None = None
-    """The only values there can be; None for no such list."""
+    """The only accepted values; None if the rules list none."""
     excluded: frozenset[Any] = frozenset()
     opaque: Mapping[str, Any] = field(default_factory=dict)
-    """Rules that nothing is known of but that they refuse."""
+    """Rules that may refuse any value."""
 
     def __le__(self, other: "Accepted") -> bool:
-        """Whether every value here is surely accepted there. False may mean that nobody knows."""
+        """Whether `other` surely accepts every value of this set. False may mean that it is unknown."""
         if self.listed is not None and all(self.takes(value) is False or other.takes(value) for value in self.listed):
             return True
         return (
@@ -96,7 +97,7 @@ class Accepted:
         )
 
     def takes(self, value: Any) -> bool | None:
-        """Whether a number, string or list is accepted; None where nobody knows."""
+        """Whether a number, string or list is accepted; None if it is unknown."""
         known = (
             (self.numbers is None or value in self.numbers)
             and (self.listed is None or value in self.listed)
@@ -110,14 +111,14 @@ class Accepted:
         return self.counts.get(what, Intervals.everything(COUNTS))
 
 
-def accepted(kind: str, rules: Mapping[str, Any], of: FieldDescriptor) -> Accepted:
-    """What the rules of one kind, such as "double", accept as values of a field."""
+def accepted(kind: str, rules: Mapping[str, Any], field: FieldDescriptor) -> Accepted:
+    """The values of a field that rules of one kind, such as "double", accept."""
     if kind in LINES:
-        return _numbers(kind, rules, of)
+        return _numbers(kind, rules, field)
     return _others(kind, rules)
 
 
-def _numbers(kind: str, rules: Mapping[str, Any], of: FieldDescriptor) -> Accepted:
+def _numbers(kind: str, rules: Mapping[str, Any], field: FieldDescriptor) -> Accepted:
     line = LINES[kind]
     bounds = {name: value for name, value in rules.items() if name in _RANGE}
     known = {"const", "in", "not_in", "finite", "defined_only", *bounds}
@@ -128,8 +129,8 @@ def _numbers(kind: str, rules: Mapping[str, Any], of: FieldDescriptor) -> Accept
     found = _between(line, bounds)
     if rules.get("finite"):
         found &= Intervals.of(line, [(-_LARGEST[kind], _LARGEST[kind])])
-    if rules.get("defined_only") and of.enum_type is not None:
-        found &= Intervals.points(line, [value.number for value in of.enum_type.values])
+    if rules.get("defined_only") and field.enum_type is not None:
+        found &= Intervals.points(line, [value.number for value in field.enum_type.values])
     for listed in ([rules["const"]] if "const" in rules else None, rules.get("in")):
         if listed is not None:
             found &= Intervals.points(line, _real(listed))
@@ -138,19 +139,19 @@ def _numbers(kind: str, rules: Mapping[str, Any], of: FieldDescriptor) -> Accept
 
 
 def _between(line: Line, bounds: Mapping[str, Any]) -> Intervals:
-    """Where the bounds are crossed, what is outside of them."""
+    """Numbers within the bounds; if the lower bound is above the upper, numbers outside of them, as protovalidate has it."""
     low, high = bounds.get("gte", bounds.get("gt", -math.inf)), bounds.get("lte", bounds.get("lt", math.inf))
     parts = [(low, high)] if low <= high else [(-math.inf, high), (low, math.inf)]
     return Intervals.of(line, parts).without(bounds[name] for name in ("gt", "lt") if name in bounds)
 
 
 def _real(values: Any) -> list[Any]:
-    """No value equals NaN, so to list it says nothing."""
+    """The values without NaN: no value equals it, so a list with NaN neither accepts nor refuses anything by it."""
     return [number for number in values if number == number]
 
 
 def _others(kind: str, rules: Mapping[str, Any]) -> Accepted:
-    """`in` on what is neither text nor a number, such as an Any, is not what it seems."""
+    """Other kinds than texts, lists and maps are opaque: `in` of an Any, for one, lists type URLs and not values."""
     if kind not in (*_TEXTS, "repeated", "map"):
         return Accepted(opaque=rules)
     counts = {what: found for what, names in _COUNTED.items() if (found := _count(rules, *names))}

@@ -1,4 +1,4 @@
-"""Sets of numbers as closed intervals that are sorted and do not touch."""
+"""Sets of numbers as sorted, disjoint, closed intervals."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 Number = Any
-"""An int or a float; the infinities stand for no bound among ints as well."""
+"""An int or a float. Infinity means no bound, for ints too."""
 
 Interval = tuple[Number, Number]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The numbers of one type, in order."""
+    """The ordered numbers of one type, such as double or int32."""
 
     low: Number
     high: Number
     step: Callable[[Number, Number], Number]
-    """The next number after the first one, towards the second."""
+    """Returns the neighbour of its first argument in the direction of the second."""
 
 
 def _double(value: float, towards: float) -> float:
@@ -46,14 +46,14 @@ BOOLS = Line(0, 1, _integer)
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """A set of numbers on one line."""
+    """A set of numbers on one line. Immutable."""
 
     line: Line
     parts: tuple[Interval, ...]
 
     @classmethod
     def of(cls, line: Line, parts: Iterable[Interval]) -> "Intervals":
-        """The union of the parts, as far as it lies on the line; a part that ends before it begins is empty."""
+        """The union of the parts, clipped to the line; a part whose end is below its start is empty."""
         joined: list[Interval] = []
         for low, high in sorted((max(low, line.low), min(high, line.high)) for low, high in parts):
             if low > high:
@@ -71,7 +71,7 @@ class Intervals:
 
     @classmethod
     def points(cls, line: Line, values: Iterable[Number]) -> "Intervals":
-        """These numbers and no other."""
+        """Exactly these numbers."""
         return cls.of(line, [(value, value) for value in values])
 
     def __and__(self, other: "Intervals") -> "Intervals":
@@ -88,7 +88,7 @@ class Intervals:
         return any(low <= value <= high for low, high in self.parts)
 
     def without(self, values: Iterable[Number]) -> "Intervals":
-        """The set less these numbers."""
+        """The set without these numbers."""
         line, left = self.line, self
         for value in values:
             below = [(line.low, line.step(value, -math.inf))] if value > line.low else []

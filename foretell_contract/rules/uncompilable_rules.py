@@ -1,4 +1,7 @@
-"""Which rules of a message cannot be compiled: each field is tried without the rules of all others, for the first alone is told."""
+"""Finds all rules of a message that do not compile.
+
+protovalidate reports only the first, so each field and message is compiled again without the rules of all others.
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,30 +16,30 @@ from foretell_contract.source.compiler import is_contract
 
 
 def uncompilable(message: Descriptor, rules: Rules) -> Iterator[tuple[str, str]]:
-    """Full name of each field or message whose rules cannot be compiled, however deep in `message`, and why."""
-    whole = None
+    """Full name of each field or message in `message`, however deep, whose rules do not compile, and the reason."""
+    first = None
     try:
         if rules.compile(message):
             return
-    except ContractError as refusal:
-        whole = message.full_name, str(refusal)
-    found = list(_each(message))
-    yield from found or ([whole] if whole else [])
+    except ContractError as invalid:
+        first = message.full_name, str(invalid)
+    found = list(_one_by_one(message))
+    yield from found or ([first] if first else [])
 
 
-def _each(message: Descriptor) -> Iterator[tuple[str, str]]:
+def _one_by_one(message: Descriptor) -> Iterator[tuple[str, str]]:
     files = _with_imports(message.file, {}).values()
-    for part in _parts(message, set()):
+    for part in _nested_messages(message, set()):
         for name in (part.full_name, *(field.full_name for field in part.fields)):
             pool = _pool(files, name)
             try:
                 Rules(CustomOptions(pool)).compile(pool.FindMessageTypeByName(part.full_name))
-            except ContractError as refusal:
-                yield name, str(refusal)
+            except ContractError as invalid:
+                yield name, str(invalid)
 
 
 def _with_imports(file: FileDescriptor, found: dict[str, FileDescriptor]) -> dict[str, FileDescriptor]:
-    """`found` and a file, behind all that it imports."""
+    """Add a file to `found` after all files that it imports."""
     for each in file.dependencies:
         if each.name not in found:
             _with_imports(each, found)
@@ -44,18 +47,18 @@ def _with_imports(file: FileDescriptor, found: dict[str, FileDescriptor]) -> dic
     return found
 
 
-def _parts(message: Descriptor, seen: set[str]) -> Iterator[Descriptor]:
-    """A message, and those that it holds."""
+def _nested_messages(message: Descriptor, seen: set[str]) -> Iterator[Descriptor]:
+    """A message and all messages in its fields, each once."""
     if message.full_name not in seen:
         seen.add(message.full_name)
         yield message
         for field in message.fields:
             if field.message_type is not None:
-                yield from _parts(field.message_type, seen)
+                yield from _nested_messages(field.message_type, seen)
 
 
 def _pool(files: Iterable[FileDescriptor], kept: str) -> DescriptorPool:
-    """The files, with no rules in the contracts but those on the field or message `kept`."""
+    """A pool of the files, whose contracts have no rules except on the field or message `kept`."""
     pool = DescriptorPool()
     for file in files:
         proto = FileDescriptorProto.FromString(file.serialized_pb)

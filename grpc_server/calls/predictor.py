@@ -92,7 +92,7 @@ class Predictor:
         verdict = self._rules.validate(message, rows, MOST_VIOLATIONS)
         if verdict.list_refused and rows is not None:
             message.ClearField(rows.name)  # A message holds millions: the search for unknown fields would take a second.
-        violations = [*verdict.violations, *islice(self._unknown_fields.of(message), MOST_VIOLATIONS)]
+        violations = [*verdict.violations, *islice(self._unknown_fields.violations(message), MOST_VIOLATIONS)]
         if violations:
             raise _invalid(violations, verdict.unjudged_rows)
 

@@ -66,7 +66,7 @@ def _variant_problems(
         try:
             _finite(predict(binding.model_rows([variant.row])))
         except Exception as raised:  # A model may raise anything.
-            reason = f"{name}.{variant.path} {variant.says}, but {place} cannot answer then ({_text(raised)})"
+            reason = f"{name}.{variant.path} {variant.statement}, but {place} cannot answer then ({_text(raised)})"
             yield error(f"{name}.{_first_field(variant.path)}", reason, variant.fix)
 
 

@@ -76,7 +76,7 @@ class Control:
 
     def _check(self, method: Method, message: Any) -> None:
         verdict = self.contract.rules.validate(message, None, MOST_VIOLATIONS)
-        violations = [*verdict.violations, *islice(UnknownFields(method.input).of(message), MOST_VIOLATIONS)]
+        violations = [*verdict.violations, *islice(UnknownFields(method.input).violations(message), MOST_VIOLATIONS)]
         if violations:
             text = "; ".join(f"{violation.field}: {violation.message}" for violation in violations[:3])
             raise InvalidFeatures(text, violations, verdict.unjudged_rows)

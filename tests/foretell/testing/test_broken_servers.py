@@ -40,7 +40,7 @@ def test_unenforced_bound_fails_with_request_and_replies(running: Foretell, prot
     done = run_test_command(*addresses(running), "--protos", protos)
     shown = done.stdout.splitlines()
     assert done.exit_code == 1
-    assert shown[0] == "FAILED iris.v1.IrisService.Predict/sepal_length/above-max  the next number above the most"
+    assert shown[0] == "FAILED iris.v1.IrisService.Predict/sepal_length/above-max  the next number above the maximum"
     assert "sent" in shown[1]
     assert "0.5000000000000001" in shown[1]
     assert [line.split()[0] for line in shown[2:7]] == ["expected", "gRPC", "REST", "failure", "failure"]

@@ -36,7 +36,7 @@ def test_variants_are_valid_and_differ_in_one_place(tmp_path: Path) -> None:
     assert row is not None
     found = list(variants(row, contract.rules))
     assert all(contract.rules.violations(variant.row) == [] for variant in found)
-    assert {(variant.path, variant.says) for variant in found} == {
+    assert {(variant.path, variant.statement) for variant in found} == {
         ("may", "may be missing"),
         ("text", "may be any text"),
         ("color", "may be COLOR_UNSPECIFIED"),

@@ -1,4 +1,4 @@
-"""Bounds at the speed of arrays: never taken for fine what protovalidate refuses, whatever the rules."""
+"""Fast bounds never accept a row that protovalidate refuses, whatever the rules."""
 
 import math
 import sys
@@ -38,25 +38,25 @@ def limits(kind: Any) -> st.SearchStrategy[float]:
 
 @st.composite
 def plain_fields(draw: Any, number: int) -> Field:
-    """At most one bound on each side, and the lower one below the upper."""
+    """At most one bound on each side, the lower below the upper."""
     kind = draw(st.sampled_from([DOUBLE, FLOAT]))
     low, high = sorted(draw(st.lists(st.floats(-4, 4, width=32), min_size=2, max_size=2, unique=True)))
-    said = {draw(st.sampled_from(["gt", "gte"])): low, draw(st.sampled_from(["lt", "lte"])): high}
-    said = {name: value for name, value in said.items() if draw(st.integers(0, 3))}
-    rules = said | ({"finite": True} if draw(st.booleans()) else {})
+    bounds = {draw(st.sampled_from(["gt", "gte"])): low, draw(st.sampled_from(["lt", "lte"])): high}
+    bounds = {name: value for name, value in bounds.items() if draw(st.integers(0, 3))}
+    rules = bounds | ({"finite": True} if draw(st.booleans()) else {})
     group = {"double" if kind == DOUBLE else "float": rules} if rules else {}
     return Field(number, kind, draw(st.booleans()), group)
 
 
 @st.composite
 def fields(draw: Any, number: int) -> Field:
-    """Any mix of rules, contradictory ones too."""
+    """Any mix of rules, even contradictory ones."""
     kind = draw(st.sampled_from([DOUBLE, FLOAT]))
     names = draw(st.sets(st.sampled_from(["gt", "gte", "lt", "lte", "const", "in", "not_in", "finite", "example"]), max_size=3))
-    said: dict[str, Any] = {name: draw(limits(kind)) for name in names}
-    said |= {name: [said[name]] for name in ("in", "not_in", "example") if name in said}
-    said |= {"finite": draw(st.booleans())} if "finite" in said else {}
-    rules: dict[str, Any] = {"double" if kind == DOUBLE else "float": said} if said else {}
+    bounds: dict[str, Any] = {name: draw(limits(kind)) for name in names}
+    bounds |= {name: [bounds[name]] for name in ("in", "not_in", "example") if name in bounds}
+    bounds |= {"finite": draw(st.booleans())} if "finite" in bounds else {}
+    rules: dict[str, Any] = {"double" if kind == DOUBLE else "float": bounds} if bounds else {}
     rules |= {"required": True} if draw(st.booleans()) else {}
     rules |= {"ignore": draw(st.integers(0, 3).filter(lambda n: n != 2))} if not draw(st.integers(0, 4)) else {}
     rules |= {"cel_expression": ["this < 0.5"]} if not draw(st.integers(0, 9)) else {}
@@ -68,7 +68,7 @@ def numbered(one: Any) -> Any:
 
 
 def values_for(made: tuple[Field, ...]) -> list[float]:
-    """Values on and beside every number of the rules."""
+    """Values at and next to each number in the rules."""
     numbers = [0.0, 1.0]
     for field in made:
         for group in field.rules.values():
@@ -77,8 +77,8 @@ def values_for(made: tuple[Field, ...]) -> list[float]:
     return [*FARTHEST, -0.0, *(near for number in numbers if math.isfinite(number) for near in around(float(number)))]
 
 
-class Judged:
-    """Rows judged twice."""
+class Comparison:
+    """Checks rows with protovalidate and with fast bounds."""
 
     def __init__(self, pool: DescriptorPool, made: tuple[Field, ...]) -> None:
         self.message, _ = row_and_batch(made, pool=pool)
@@ -88,8 +88,8 @@ class Judged:
         assert layout is not None
         self.layout = layout
 
-    def fine(self, row: list[float]) -> tuple[bool, tuple[float, ...]]:
-        """Protovalidate's verdict, and the row as the message holds it."""
+    def check(self, row: list[float]) -> tuple[bool, tuple[float, ...]]:
+        """Whether protovalidate accepts the row, and the row with the precision of the message."""
         data = self.layout.encode(row)
         held = self.layout.row(data)
         assert held is not None
@@ -108,28 +108,27 @@ def rows(made: tuple[Field, ...]) -> Any:
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(numbered(fields), st.data())
-def test_what_protovalidate_refuses_is_never_fine(pool: DescriptorPool, made: Any, data: st.DataObject) -> None:
-    judged = Judged(pool, made)
-    if judged.bounds is None:
+def test_refused_rows_are_never_accepted(pool: DescriptorPool, made: Any, data: st.DataObject) -> None:
+    compared = Comparison(pool, made)
+    if compared.bounds is None:
         return
-    tried = [judged.fine(row) for row in data.draw(rows(made))]
-    matrix = np.array([held for _, held in tried])
-    accepted = judged.bounds.accepted(matrix).tolist()
-    assert all(fine for (fine, _), passed in zip(tried, accepted, strict=True) if passed)
-    assert [judged.bounds.accepts_row(held) for _, held in tried] == accepted
-    assert judged.bounds.accepts(matrix) == all(accepted)
+    checked = [compared.check(row) for row in data.draw(rows(made))]
+    accepted = [compared.bounds.accepts_row(held) for _, held in checked]
+    assert all(valid for (valid, _), passed in zip(checked, accepted, strict=True) if passed)
+    assert [compared.bounds.accepts(np.array([held])) for _, held in checked] == accepted
+    assert compared.bounds.accepts(np.array([held for _, held in checked])) == all(accepted)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(numbered(plain_fields), st.data())
-def test_between_plain_bounds_it_knows_all_that_is_fine(pool: DescriptorPool, made: Any, data: st.DataObject) -> None:
-    judged = Judged(pool, made)
-    assert judged.bounds is not None
+def test_plain_bounds_accept_every_valid_row(pool: DescriptorPool, made: Any, data: st.DataObject) -> None:
+    compared = Comparison(pool, made)
+    assert compared.bounds is not None
     for row in data.draw(rows(made)):
-        fine, held = judged.fine(row)
+        valid, held = compared.check(row)
         if not any(map(math.isnan, held)):
-            assert judged.bounds.accepts_row(held) == fine
-            assert judged.bounds.accepts(np.array([held])) == fine
+            assert compared.bounds.accepts_row(held) == valid
+            assert compared.bounds.accepts(np.array([held])) == valid
 
 
 UNKNOWN = """
@@ -202,11 +201,11 @@ def described(contract: Contract, name: str) -> Any:
         "List",
     ],
 )
-def test_rules_of_other_kinds_are_protovalidates_alone(other: Contract, name: str) -> None:
+def test_messages_with_other_rules_have_no_bounds(other: Contract, name: str) -> None:
     assert FastBounds.of(described(other, f"Other.{name}"), other.rules) is None
 
 
-def test_the_rows_of_a_batch_can_be_counted(other: Contract, contract: Contract) -> None:
+def test_row_counts_follow_min_and_max_items(other: Contract, contract: Contract) -> None:
     few = row_counts(described(other, "Batches.Few"), other.rules)
     assert few is not None
     assert [n for n in range(6) if n in few] == [2, 3]
@@ -222,11 +221,12 @@ def test_the_rows_of_a_batch_can_be_counted(other: Contract, contract: Contract)
 
 
 @pytest.mark.parametrize("name", ["Cel", "Whole", "Items"])
-def test_other_rules_on_a_batch_are_protovalidates_alone(other: Contract, name: str) -> None:
+def test_batches_with_other_rules_have_no_counts(other: Contract, name: str) -> None:
     assert row_counts(described(other, f"Batches.{name}"), other.rules) is None
 
 
-def test_a_missing_bound_leaves_what_is_no_number_to_protovalidate(other: Contract) -> None:
+def test_nan_is_not_accepted_without_bounds(other: Contract) -> None:
     bounds = FastBounds.of(described(other, "Features"), other.rules)
     assert bounds is not None
-    assert bounds.accepted(np.array([[math.inf], [math.nan], [-1e300]])).tolist() == [True, False, True]
+    assert [bounds.accepts_row([value]) for value in (math.inf, math.nan, -1e300)] == [True, False, True]
+    assert not bounds.accepts(np.array([[0.0], [math.nan]]))

@@ -1,4 +1,4 @@
-"""What protobuf takes and no rule sees is found, however deep, with its place."""
+"""Unknown fields and invalid times are found at any depth, with their paths."""
 
 from typing import Any
 
@@ -20,15 +20,15 @@ UNKNOWN = b"\x48\x01"  # Field 9 is 1.
 
 @pytest.fixture(scope="module")
 def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
-    return load(write_contract(tmp_path_factory.mktemp("strays"), WELL_KNOWN, SERVICE, RESPONSE, FEATURES))
+    return load(write_contract(tmp_path_factory.mktemp("unknown"), WELL_KNOWN, SERVICE, RESPONSE, FEATURES))
 
 
 def found(contract: Contract, message: Any) -> list[tuple[str, str]]:
-    return [(violation.field, violation.rule) for violation in UnknownFields(message.DESCRIPTOR).of(message)]
+    return [(violation.field, violation.rule) for violation in UnknownFields(message.DESCRIPTOR).violations(message)]
 
 
 @pytest.mark.parametrize(
-    ("build", "place"),
+    ("build", "path"),
     [
         (lambda row: row, ""),
         (lambda row: row.inside, "inside"),
@@ -38,10 +38,10 @@ def found(contract: Contract, message: Any) -> list[tuple[str, str]]:
         (lambda row: row.at, "at"),
     ],
 )
-def test_an_unknown_field_is_found_where_it_is(contract: Contract, build: Any, place: str) -> None:
+def test_unknown_field_is_reported_with_its_path(contract: Contract, build: Any, path: str) -> None:
     row: Any = contract.services[0].methods[0].request()
     build(row).MergeFromString(UNKNOWN)
-    assert found(contract, row) == [(place, "unknown_field")]
+    assert found(contract, row) == [(path, "unknown_field")]
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,6 @@ def test_an_unknown_field_is_found_where_it_is(contract: Contract, build: Any, p
         ({}, None),
     ],
 )
-def test_a_time_that_no_calendar_has_is_found(contract: Contract, value: Any, rule: str | None) -> None:
+def test_time_out_of_range_is_reported(contract: Contract, value: Any, rule: str | None) -> None:
     row = contract.services[0].methods[0].request(**value)
     assert found(contract, row) == ([(next(iter(value)), rule)] if rule else [])
