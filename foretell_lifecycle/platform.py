@@ -49,6 +49,14 @@ def lower_priority(nice: int = 19) -> None:
         Path("/proc/self/autogroup").write_text(str(nice))
 
 
+def core_wait_seconds() -> float:
+    """Seconds for which this thread was ready to run while no core was free, so far; only on Linux, else 0."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
 def name_process(name: str) -> None:
     """Show the first 15 bytes of `name` for this process in `ps` and `top`; only on Linux."""
     with contextlib.suppress(OSError):

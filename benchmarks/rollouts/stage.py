@@ -28,7 +28,7 @@ from grpc_server.store.repository import Repository, sha256
 from grpc_server.store.route_table import PRODUCTION, Attribution, RouteTable
 from grpc_server.store.route_table_files import RouteTableFiles
 
-GATE_SECONDS = 5
+GATE_SECONDS = 10
 MAX_ROW_SECONDS = 0.1
 _SETTINGS = {"FORETELL_GATE_SECONDS": str(GATE_SECONDS), "FORETELL_MAX_ROW_SECONDS": str(MAX_ROW_SECONDS)}
 

@@ -22,7 +22,7 @@ from grpc_server.loading.examined_bundle import examine, measured
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Bundle, Repository
 from grpc_server.workers.cost import Cost
-from grpc_server.workers.worker_process import import_format
+from grpc_server.workers.worker_process import LOADING_NICE, import_format
 
 _MOST_FINDINGS = 3
 """Breaking changes that a refusal lists."""
@@ -38,7 +38,7 @@ def main(line: socket.socket, name: str, version: str, settings: dict[str, Any],
     name_process(f"trial {name}")
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     import_format(Path(settings["models"]), name, version)
-    lower_priority()
+    lower_priority(LOADING_NICE)
 
     def report(news: dict[str, Any]) -> None:
         line.sendall(json.dumps(news).encode() + b"\n")

@@ -32,6 +32,13 @@ logger = logging.getLogger(__name__)
 _MOST_TEXT = 8_000
 """Characters of an exception with its traceback that go to the server's log: the last ones."""
 
+LOADING_NICE = 5
+"""Niceness of a process that loads a version beside what is served: a quarter of a core whose rest another process wants.
+
+A candidate takes 0.3 s of CPU time, so its trial ends within 2 s. At nice 19 it took 14 s on cores that were all busy, and callers
+had the same p99.
+"""
+
 Predict: TypeAlias = Callable[[Any], Matrix]
 
 
@@ -48,7 +55,7 @@ class Origin:
     outputs: tuple[Output, ...] = ()
     """Columns of the answers, in this order; empty for the model's default outputs."""
     low_priority: bool = False
-    """Whether the worker runs at the lowest priority, on one thread."""
+    """Whether the worker has one thread, and the lowest priority once it is warm."""
 
     def __str__(self) -> str:
         return f"model {self.name!r} version {self.version}"
@@ -60,7 +67,7 @@ def main(line: socket.socket, origin: Origin) -> None:
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     import_format(origin.root, origin.name, origin.version)
     if origin.low_priority:
-        lower_priority()
+        lower_priority(LOADING_NICE)
     with contextlib.suppress(EOFError, ConnectionError):
         _serve(line, origin)
 
@@ -99,6 +106,8 @@ def _serve(line: socket.socket, origin: Origin) -> None:
         return
     cost = measure(predict, sample)
     send(line, np.array([[cost.one_row, cost.batch]]))
+    if origin.low_priority:
+        lower_priority()
     while True:
         send(line, _answer(predict, _receive(line)))
 

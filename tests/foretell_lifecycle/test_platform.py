@@ -67,3 +67,23 @@ def test_resident_memory_of_a_dead_process_is_zero() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
     assert platform.resident_bytes(process.pid) == 0
+
+
+BESIDE = """
+import os, time
+from foretell_lifecycle.platform import core_wait_seconds
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+if not (other := os.fork()):
+    while True:
+        pass
+while core_wait_seconds() < 0.02:
+    pass
+os.kill(other, 9)
+print("waited")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux counts the waits")
+def test_waits_for_a_core_are_counted() -> None:
+    done = subprocess.run([sys.executable, "-c", BESIDE], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+    assert done.stdout == "waited\n"

@@ -10,6 +10,7 @@ from grpc_server.checks.gates import Gate
 from grpc_server.errors import ModelError
 from grpc_server.loading.candidate_trial import CandidateTrial
 from grpc_server.settings import ServerSettings
+from grpc_server.workers.worker_process import LOADING_NICE
 from tests.conftest import PROTOS
 from tests.support.models.candidates import Hanging, add
 from tests.support.models.misbehaving import descendants
@@ -46,7 +47,7 @@ def test_stopped_candidate_is_refused_at_its_gate(tmp_path: Path, contract: Cont
     def stop_at_contract(gate: Gate) -> None:
         if gate is Gate.CONTRACT:
             (candidate,) = (pid for pid in descendants(os.getpid()) if name_of(pid) == "trial iris")
-            assert os.getpriority(os.PRIO_PROCESS, candidate) == 19
+            assert os.getpriority(os.PRIO_PROCESS, candidate) == max(LOADING_NICE, os.getpriority(os.PRIO_PROCESS, 0))
             trial.stop()
 
     trial = CandidateTrial("iris", version, contract, ServerSettings(models=tmp_path, protos=PROTOS), stop_at_contract)
