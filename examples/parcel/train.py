@@ -39,8 +39,8 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     joblib.dump(model, folder / "model.joblib")
     with (folder / "golden.jsonl").open("w") as file:
-        for place, row in enumerate(features[test][:20].to_dict("records")):
-            outputs = {name: float(answer[place]) for name, answer in answers.items()}
+        for index, row in enumerate(features[test][:20].to_dict("records")):
+            outputs = {name: float(answer[index]) for name, answer in answers.items()}
             file.write(json.dumps({"features": json_row(row), "outputs": outputs}) + "\n")
     print(f"wrote {folder / 'model.joblib'} and {folder / 'golden.jsonl'}")
 

@@ -1,4 +1,7 @@
-"""Whether a model fits a service of the contract: its methods can be bound, and it answers the contract's examples."""
+"""Whether a model fits a service of the contract: its methods can be bound, and it answers the contract's examples.
+
+`place` names the model in messages, such as "model 'iris' version 3".
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

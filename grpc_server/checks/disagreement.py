@@ -22,7 +22,7 @@ def disagreement(manifest: Manifest, outputs: Sequence[Output], rows: Matrix, ex
     off = np.abs(answers - expected) / _tolerance(outputs, expected)
     off[np.isnan(off)] = np.inf
     within = off.max(1) <= 1
-    reordered = [(places, _likeliest_differs(places, expected, answers)) for places in _probabilities_by_target(outputs)]
+    reordered = [(indices, _likeliest_differs(indices, expected, answers)) for indices in _probabilities_by_target(outputs)]
     wrong = ~within | np.any([rows_of_target for _, rows_of_target in reordered], axis=0) if reordered else ~within
     if not wrong.any():
         return None
@@ -31,8 +31,8 @@ def disagreement(manifest: Manifest, outputs: Sequence[Output], rows: Matrix, ex
     start = f"{wrong.sum()} of {len(wrong)} rows, most at {values}: it gives "
     if not within[row]:
         return start + _both_values(manifest, outputs, int(off[row].argmax()), expected[row], answers[row])
-    places = next(places for places, rows_of_target in reordered if rows_of_target[row])
-    likeliest, instead = (places[int(each[row, places].argmax())] for each in (expected, answers))
+    indices = next(indices for indices, rows_of_target in reordered if rows_of_target[row])
+    likeliest, instead = (indices[int(each[row, indices].argmax())] for each in (expected, answers))
     both = _both_values(manifest, outputs, instead, expected[row], answers[row])
     return f"{start}{both}, so that {_short_name(manifest, outputs[likeliest])} is no longer the likeliest"
 
@@ -46,23 +46,23 @@ def _tolerance(outputs: Sequence[Output], expected: Matrix) -> Matrix:
 
 
 def _probabilities_by_target(outputs: Sequence[Output]) -> list[list[int]]:
-    """For each target, the positions of its probabilities among the outputs."""
-    places: dict[int, list[int]] = {}
-    for place, output in enumerate(outputs):
+    """For each target, the indices of its probabilities among the outputs."""
+    indices: dict[int, list[int]] = {}
+    for index, output in enumerate(outputs):
         if output.kind == "probability":
-            places.setdefault(output.target, []).append(place)
-    return list(places.values())
+            indices.setdefault(output.target, []).append(index)
+    return list(indices.values())
 
 
-def _likeliest_differs(places: list[int], expected: Matrix, answers: Matrix) -> NDArray[np.bool_]:
+def _likeliest_differs(indices: list[int], expected: Matrix, answers: Matrix) -> NDArray[np.bool_]:
     """For each row, whether another class is the likeliest, shape (rows,)."""
-    differs: NDArray[np.bool_] = expected[:, places].argmax(1) != answers[:, places].argmax(1)
+    differs: NDArray[np.bool_] = expected[:, indices].argmax(1) != answers[:, indices].argmax(1)
     return differs
 
 
-def _both_values(manifest: Manifest, outputs: Sequence[Output], place: int, expected: Matrix, answer: Matrix) -> str:
-    output = outputs[place]
-    given, original = float(answer[place]), float(expected[place])
+def _both_values(manifest: Manifest, outputs: Sequence[Output], index: int, expected: Matrix, answer: Matrix) -> str:
+    output = outputs[index]
+    given, original = float(answer[index]), float(expected[index])
     name = _short_name(manifest, output)
     if output.kind == "label":
         classes = manifest.all_targets[output.target].classes

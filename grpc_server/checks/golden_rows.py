@@ -1,4 +1,7 @@
-"""Golden rows: whether a model gives the outputs that they record."""
+"""Golden rows: whether a model gives the outputs that they record.
+
+`place` names the model in messages, such as "model 'iris' version 3".
+"""
 
 from collections.abc import Iterator, Sequence
 

@@ -98,7 +98,7 @@ class _Inspection:
 
     def _example_row(self) -> _Row:
         """The middle one of the rows without missing values, or else the first value of each column."""
-        complete = [place for place, row in enumerate(zip(*self._values, strict=True)) if None not in row]
+        complete = [index for index, row in enumerate(zip(*self._values, strict=True)) if None not in row]
         if complete:
             return self._row(complete[len(complete) // 2])
         firsts = {column.name: next((value for value in column.values if value is not None), None) for column in self._columns}
@@ -107,8 +107,8 @@ class _Inspection:
             raise ModelError(f"the column {empty[0]!r} is empty in every row of the data: leave it out, and train without it")
         return firsts
 
-    def _row(self, place: int) -> _Row:
-        return {column.name: column.values[place] for column in self._columns}
+    def _row(self, index: int) -> _Row:
+        return {column.name: column.values[index] for column in self._columns}
 
     def _probed(self, column: Column, row: dict[str, Any]) -> Column:
         """The column, with whether the model takes a missing value and an unknown text there."""
@@ -150,9 +150,9 @@ class _Inspection:
         if not all(self._values):
             return b""
         required = [column.values for column in columns if not column.nullable]
-        complete = [place for place in range(len(self._values[0])) if all(values[place] is not None for values in required)]
+        complete = [index for index in range(len(self._values[0])) if all(values[index] is not None for values in required)]
         chosen = sorted(random.Random(0).sample(complete, min(GOLDEN_ROWS, len(complete))))  # noqa: S311  # Not a secret.
-        rows = [self._row(place) for place in chosen]
+        rows = [self._row(index) for index in chosen]
         if not rows:
             return b""
         lines = [{"features": row, "outputs": outputs} for row, outputs in zip(rows, self._predicted(rows), strict=True)]
@@ -165,7 +165,7 @@ class _Inspection:
             self._check_class_names(runtime)
             return (Target("", self._manifest.classes),)
         saved = hints.outputs if len(hints.outputs) == count else ()
-        names = hints.targets or saved or tuple(f"target_{place}" for place in range(count))
+        names = hints.targets or saved or tuple(f"target_{index}" for index in range(count))
         if len(names) != count:
             raise ModelError(f"{self._file.name} predicts {count} targets, but {len(names)} are named: {', '.join(names)}")
         classes = runtime.targets or ((),) * count

@@ -1,4 +1,7 @@
-"""Whether a loaded model has the columns, classes and targets that its manifest records."""
+"""Whether a loaded model has the columns, classes and targets that its manifest records.
+
+`place` names the model in messages, such as "model 'iris' version 3".
+"""
 
 from collections.abc import Iterator, Sequence
 

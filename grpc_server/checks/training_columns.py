@@ -50,12 +50,12 @@ def training_columns(runtime: Runtime, data: Path | None, hints: ModelHints) -> 
     Raises ModelError if the data, the hints and the model contradict each other.
     """
     known = runtime.columns or hints.columns
-    places = [str(place) for place in range(runtime.width)]
-    dtypes = encoder_dtypes(runtime, known or places)
+    indices = [str(index) for index in range(runtime.width)]
+    dtypes = encoder_dtypes(runtime, known or indices)
     texts = [name for name in known if dtypes.get(name, FLOAT64).is_text]
     samples = read_samples(data, texts, times=runtime.columns is not None) if data else None
     names = _names(runtime, known, samples, hints, data)
-    by_name = dtypes if known else {name: dtypes[place] for name, place in zip(names, places, strict=True) if place in dtypes}
+    by_name = dtypes if known else {name: dtypes[index] for name, index in zip(names, indices, strict=True) if index in dtypes}
     numbers_suffice = runtime.columns is None or not _takes_frame(runtime, names)
     if samples is None:
         columns = [_column_without_data(name, by_name.get(name), hints, runtime, numbers_suffice) for name in names]
@@ -88,7 +88,7 @@ def _names(
 
 
 def _made_up_names(runtime: Runtime) -> tuple[str, ...]:
-    return ("text",) if _takes_texts(runtime) else tuple(f"column_{place}" for place in range(runtime.width))
+    return ("text",) if _takes_texts(runtime) else tuple(f"column_{index}" for index in range(runtime.width))
 
 
 def _names_in_data(runtime: Runtime, samples: Samples, hints: ModelHints, data: Path) -> tuple[str, ...]:

@@ -65,6 +65,6 @@ def _flat(probabilities: NDArray[Any]) -> Matrix:
 
 
 def _likeliest(probabilities: NDArray[Any]) -> Matrix:
-    """Position of the likeliest class of each target, shape (rows, targets)."""
-    places: Matrix = probabilities.argmax(2).astype(np.float64)
-    return places
+    """Index of the likeliest class of each target, shape (rows, targets)."""
+    indices: Matrix = probabilities.argmax(2).astype(np.float64)
+    return indices

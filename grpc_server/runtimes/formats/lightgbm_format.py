@@ -63,7 +63,7 @@ class LightgbmRuntime:
         _refuse_categories(parameters)
         self.width, self._outputs = self._count("LGBM_BoosterGetNumFeature"), self._count("LGBM_BoosterGetNumClasses")
         names = self._column_names()
-        self.columns = None if names == tuple(f"Column_{place}" for place in range(self.width)) else names
+        self.columns = None if names == tuple(f"Column_{index}" for index in range(self.width)) else names
         self._kind = _KINDS.get(parameters.get("objective", "").partition(" ")[0], "value")
         self.classes, _ = boosted_outputs.classes_of(self._kind, 1)
         self._options = f"num_threads={threads()} verbosity=-1".encode()

@@ -67,6 +67,6 @@ def check_width(columns: int, width: int) -> None:
 
 def check_numbers(library: str, dtypes: Sequence[Dtype]) -> None:
     """Raises ModelUnloadable, with `library` in its text, if a column is not float64."""
-    for place, dtype in enumerate(dtypes):
+    for index, dtype in enumerate(dtypes):
         if not dtype.is_plain:
-            raise ModelUnloadable(f"{library} takes numbers, but the column {place} is {dtype.name}", "encode it in training")
+            raise ModelUnloadable(f"{library} takes numbers, but the column {index} is {dtype.name}", "encode it in training")

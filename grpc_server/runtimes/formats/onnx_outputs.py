@@ -25,8 +25,8 @@ _LABEL_TYPES = {"tensor(int64)", "tensor(string)"}
 _MAX_ROUNDING = 1e-3
 """Largest difference between 1 and the sum of a row's probabilities: float32 rounds."""
 
-_Positions = Callable[[NDArray[Any]], Matrix]
-"""From the labels of rows to the positions of their classes, shape (rows,)."""
+_ClassIndices = Callable[[NDArray[Any]], Matrix]
+"""From the labels of rows to the indices of their classes, shape (rows,)."""
 
 
 class GraphOutputs:
@@ -70,10 +70,10 @@ class GraphOutputs:
             found.append(Source(probabilities, self._probabilities))
         if self._labels:
             labels = outputs_per_target("label", self._targets)
-            positions = [_class_positions(classes[target % len(classes)]) for target in range(self._targets)]
-            found.append(Source(labels, lambda rows: self._label_positions(positions, rows)))
+            class_indices = [_class_indices(classes[target % len(classes)]) for target in range(self._targets)]
+            found.append(Source(labels, lambda rows: self._label_indices(class_indices, rows)))
             if self._gives_probabilities:
-                found.append(Source(labels + probabilities, lambda rows: self._labels_and_probabilities(positions, rows)))
+                found.append(Source(labels + probabilities, lambda rows: self._labels_and_probabilities(class_indices, rows)))
         return tuple(found)
 
     def _zipmap_keys(self, row: Matrix) -> list[Any] | None:
@@ -105,13 +105,13 @@ class GraphOutputs:
         """Shape (rows, classes of all targets)."""
         return _joined(self._by_target(self._run([self._numbers or ""], rows)[0]))
 
-    def _label_positions(self, positions: list[_Positions], rows: Matrix) -> Matrix:
+    def _label_indices(self, class_indices: list[_ClassIndices], rows: Matrix) -> Matrix:
         """Shape (rows, targets)."""
-        return _positions_by_target(positions, self._run([self._labels or ""], rows)[0])
+        return _indices_by_target(class_indices, self._run([self._labels or ""], rows)[0])
 
-    def _labels_and_probabilities(self, positions: list[_Positions], rows: Matrix) -> Matrix:
+    def _labels_and_probabilities(self, class_indices: list[_ClassIndices], rows: Matrix) -> Matrix:
         labels, numbers = self._run([self._labels or "", self._numbers or ""], rows)
-        return np.hstack((_positions_by_target(positions, labels), _joined(self._by_target(numbers))))
+        return np.hstack((_indices_by_target(class_indices, labels), _joined(self._by_target(numbers))))
 
     def _by_target(self, numbers: Any) -> list[Matrix]:
         """For each target, shape (rows, classes)."""
@@ -137,22 +137,22 @@ def _joined(by_target: list[Matrix]) -> Matrix:
     return clip_to_unit(np.hstack(by_target) if len(by_target) > 1 else by_target[0])
 
 
-def _positions_by_target(positions: list[_Positions], labels: NDArray[Any]) -> Matrix:
+def _indices_by_target(class_indices: list[_ClassIndices], labels: NDArray[Any]) -> Matrix:
     columns = labels.reshape(len(labels), -1).T
-    return np.column_stack([position(column) for position, column in zip(positions, columns, strict=True)])
+    return np.column_stack([index_of(column) for index_of, column in zip(class_indices, columns, strict=True)])
 
 
-def _class_positions(classes: Sequence[str]) -> _Positions:
-    """A text label is a class name. An integer label is a class name too if all names are integers, or else the position itself."""
+def _class_indices(classes: Sequence[str]) -> _ClassIndices:
+    """A text label is a class name. An integer label is a class name too if all names are integers, or else the index itself."""
     numbers = integer_classes(Target("", tuple(classes)))
-    by_name = {name: place for place, name in enumerate(classes)}
-    by_number = {number: place for place, number in enumerate(numbers or range(len(classes)))}
+    by_name = {name: index for index, name in enumerate(classes)}
+    by_number = {number: index for index, number in enumerate(numbers or range(len(classes)))}
 
-    def positions(labels: NDArray[Any]) -> Matrix:
+    def class_indices(labels: NDArray[Any]) -> Matrix:
         known: dict[Any, int] = by_name if labels.dtype == object else by_number
         return np.array([known[label] for label in labels.tolist()], np.float64)
 
-    return positions
+    return class_indices
 
 
 def _holds_numbers(output: Any) -> bool:

@@ -129,7 +129,7 @@ def load(artifact: bytes) -> TreesRuntime:
 
 
 def _likeliest(probabilities: list[Matrix]) -> Matrix:
-    """Position of the likeliest class of each target, shape (rows, targets)."""
+    """Index of the likeliest class of each target, shape (rows, targets)."""
     return np.column_stack([each.argmax(1) for each in probabilities]).astype(np.float64)
 
 

@@ -155,9 +155,9 @@ class XgboostRuntime:
         return tuple(names)
 
     def _refuse_categories(self) -> None:
-        for place, kind in enumerate(self._texts("feature_type")):
+        for index, kind in enumerate(self._texts("feature_type")):
             if kind == "c":
-                name = self.columns[place] if self.columns else place
+                name = self.columns[index] if self.columns else index
                 raise ModelUnloadable(
                     f"the column {name!r} holds categories, whose codes an xgboost file leaves to its caller",
                     "encode them in training, or add the estimator as joblib",

@@ -78,19 +78,19 @@ def _classifier(estimator: Any, method: Methods, sample: Rows) -> Iterator[Sourc
 
 
 def _labels(estimator: Any, targets: tuple[tuple[str, ...], ...], predict: Method) -> Source:
-    """The label of each target as the position of its class, shape (rows, targets)."""
+    """The label of each target as the index of its class, shape (rows, targets)."""
     if _is_multilabel(estimator):
         classes: list[Any] = [[0, 1] for _ in targets]
     else:
         classes = [np.asarray(each).tolist() for each in _class_lists(estimator)]
-    positions = [{value: place for place, value in enumerate(values)} for values in classes]
+    class_indices = [{value: index for index, value in enumerate(values)} for values in classes]
 
     def run(rows: Any) -> Matrix:
-        answers = _dense(predict(rows)).reshape(-1, len(positions))
-        columns = zip(positions, answers.T.tolist(), strict=True)
-        return np.array([[position[value] for value in column] for position, column in columns], np.float64).T
+        answers = _dense(predict(rows)).reshape(-1, len(class_indices))
+        columns = zip(class_indices, answers.T.tolist(), strict=True)
+        return np.array([[index_of[value] for value in column] for index_of, column in columns], np.float64).T
 
-    return Source(outputs_per_target("label", len(positions)), run)
+    return Source(outputs_per_target("label", len(class_indices)), run)
 
 
 def _probabilities_of_targets(targets: tuple[tuple[str, ...], ...], predict_proba: Method) -> Source:
@@ -129,7 +129,7 @@ def _normal_interval(predict_with_std: Method, targets: int) -> Source:
 
 def _outlier_detector(estimator: Any, method: Methods, sample: Rows) -> Iterator[Source]:
     predict = _matrix(method("predict"))
-    yield Source((Output("label"),), lambda rows: (predict(rows) + 1) / 2)  # -1 and 1 become positions of OUTLIER_CLASSES.
+    yield Source((Output("label"),), lambda rows: (predict(rows) + 1) / 2)  # -1 and 1 become indices of OUTLIER_CLASSES.
     yield from _optional(estimator, method, sample, "decision_function", "decision")
     yield from _optional(estimator, method, sample, "score_samples", "score")
 

@@ -81,7 +81,7 @@ def _encoder_dtypes(encoder: Any, columns: list[str]) -> Iterator[tuple[str, Dty
 
 
 def _names(chosen: Any, columns: list[str]) -> list[str]:
-    """Names of the columns that a part of a ColumnTransformer takes: stored as names, positions, a slice or a mask."""
+    """Names of the columns that a part of a ColumnTransformer takes: stored as names, indices, a slice or a mask."""
     if callable(chosen):
         return []
     if isinstance(chosen, str | int):
