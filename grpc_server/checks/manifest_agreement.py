@@ -73,4 +73,4 @@ def _class_differences(runtime: Runtime, manifest: Manifest) -> Iterator[tuple[s
 
 
 def _list(names: Sequence[str]) -> str:
-    return ", ".join(names)
+    return ", ".join(names) or "none"

@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from grpc_server.errors import ModelError
 from grpc_server.store.repository import Repository
-from tests.estimators.test_estimators import add
-from tests.support.models.estimators import CASES, Case
+from tests.support.models.estimator_case import Case, add_case
+from tests.support.models.estimators import CASES
 from tests.support.servers.estimator_answers import assert_close
 from tests.support.servers.many_models import BridgedServer, as_document, served
 
@@ -27,7 +27,7 @@ CONVERTED = {
 }
 """A label as an enum, a text and a bool; probabilities as a map, a list and a ranking; values; missing numbers; several targets."""
 
-KEPT = {
+NOT_CONVERTED = {
     "svc": "no conversion gives decision.0, decision.1, decision.2: conversions give probabilities, labels and values",
     "isolation": "no conversion gives decision.0, score: conversions give",
     "clusters": "no conversion gives cluster, distance.0, ",
@@ -36,16 +36,16 @@ KEPT = {
     "mixed": "only models of numbers can be converted, and city is str, plan is ",
     "texts": "only models of numbers can be converted, and ",
 }
-"""What no conversion answers, or takes."""
+"""Cases whose outputs or columns no conversion has, and the start of the refusal."""
 
 
 def golden(case: Case) -> bytes:
-    """Rows that tell the ranges that the contract leaves open."""
+    """Golden rows for the ranges of columns that the contract does not bound."""
 
     def numbers(document: dict[str, Any]) -> Iterator[float | None]:
         flat = dict(enumerate(document["measures"])) if "measures" in document else document
-        for place, column in enumerate(case.columns):
-            yield flat.get(place, flat.get(column))
+        for index, column in enumerate(case.columns):
+            yield flat.get(index, flat.get(column))
 
     rows = [dict(zip(case.columns, numbers(document), strict=True)) for document in case.rows]
     return "\n".join(json.dumps({"features": row}) for row in rows).encode()
@@ -53,7 +53,7 @@ def golden(case: Case) -> bytes:
 
 @pytest.fixture(scope="module")
 def cases() -> dict[str, Case]:
-    return {name: CASES[name]() for name in (*CONVERTED, *KEPT)}
+    return {name: CASES[name]() for name in (*CONVERTED, *NOT_CONVERTED)}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def server(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> 
     root = tmp_path_factory.mktemp("accelerated")
     with threadpool_limits(1):
         for name, acceleration in CONVERTED.items():
-            assert add(root, name, cases[name], golden(cases[name]), acceleration).format == acceleration
+            assert add_case(root, name, cases[name], golden(cases[name]), acceleration).format == acceleration
     with served(root / "protos", root / "models") as server:
         yield server
 
@@ -79,12 +79,12 @@ def test_grpc_and_rest_give_the_estimators_answers(server: BridgedServer, cases:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", KEPT)
-def test_what_no_conversion_answers_is_kept_as_it_is(cases: dict[str, Case], tmp_path: Path, name: str) -> None:
-    added = add(tmp_path, name, cases[name], acceleration="auto")
+@pytest.mark.parametrize("name", NOT_CONVERTED)
+def test_model_without_conversion_stays_as_it_is(cases: dict[str, Case], tmp_path: Path, name: str) -> None:
+    added = add_case(tmp_path, name, cases[name], acceleration="auto")
     assert added.format in ("joblib", "skops")
-    assert f"; not accelerated: {KEPT[name]}" in added.reason
+    assert f"; not accelerated: {NOT_CONVERTED[name]}" in added.reason
     with pytest.raises(ModelError) as refused:
-        add(tmp_path, name, cases[name], acceleration="onnx")
-    assert str(refused.value).startswith(KEPT[name])
+        add_case(tmp_path, name, cases[name], acceleration="onnx")
+    assert str(refused.value).startswith(NOT_CONVERTED[name])
     assert Repository(tmp_path / "models").versions(name) == ["1"]

@@ -1,4 +1,4 @@
-"""Adding a scikit-learn model with a conversion: only one that agrees, beside its original."""
+"""Adding a scikit-learn model with `--accelerate`: which conversions are stored, and what the manifest records."""
 
 import dataclasses
 import re
@@ -57,27 +57,27 @@ CLASSIFIERS: dict[str, Any] = {
 
 
 def documented() -> list[tuple[str, str, str]]:
-    """The table in the docs: a classifier, and what becomes of its conversion to each format."""
+    """Rows of the table in the docs: a classifier, and the outcome of its conversion to each format."""
     page = (ROOT / "docs/reference/formats.md").read_text().partition("| classifier |")[2].partition("\n\n")[0]
     return [tuple(cell.strip(" `") for cell in line.strip("|").split("|")) for line in page.splitlines()[2:]]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def single_thread() -> Iterator[None]:
-    """Histogram gradient boosting would take all cores, and wait for them where they are busy."""
+    """Histogram gradient boosting uses all cores, and waits for busy ones."""
     with threadpool_limits(1):
         yield
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("classifier", "onnx", "trees"), documented())
-def test_the_docs_say_which_classifiers_agree(
+def test_docs_state_which_classifiers_agree(
     repository: Repository, contract: Contract, classifier: str, onnx: str, trees: str
 ) -> None:
     fitted = eval(classifier, CLASSIFIERS).fit(X, Y)
     for acceleration, outcome in (("onnx", onnx), ("trees", trees)):
         if outcome == "depends":
-            assert_agrees_or_stopped_a_step_earlier(repository, fitted, acceleration, contract)
+            assert_agrees_or_nearly(repository, fitted, acceleration, contract)
             continue
         if outcome == "agrees":
             assert f"{acceleration} agrees with it on " in add(repository, fitted, acceleration, contract).reason
@@ -86,8 +86,8 @@ def test_the_docs_say_which_classifiers_agree(
             add(repository, fitted, acceleration, contract)
 
 
-def assert_agrees_or_stopped_a_step_earlier(repository: Repository, fitted: Any, acceleration: str, contract: Contract) -> None:
-    """It is taken, or refused for a few rows that are off by little: libsvm's iteration stops at 0.005."""
+def assert_agrees_or_nearly(repository: Repository, fitted: Any, acceleration: str, contract: Contract) -> None:
+    """The conversion agrees, or is refused for a few rows that differ by less than 0.005, where libsvm stops iterating."""
     try:
         assert f"{acceleration} agrees with it on " in add(repository, fitted, acceleration, contract).reason
     except ModelMismatch as refusal:
@@ -98,7 +98,7 @@ def assert_agrees_or_stopped_a_step_earlier(repository: Repository, fitted: Any,
 
 
 @pytest.mark.parametrize("format_name", ["onnx", "trees"])
-def test_both_artifacts_are_kept_and_the_manifest_says_which_one_serves(
+def test_manifest_states_which_artifact_serves(
     repository: Repository, contract: Contract, forest: RandomForestClassifier, format_name: Any
 ) -> None:
     added = add(repository, forest, format_name, contract, golden_rows(forest))
@@ -118,7 +118,7 @@ def test_both_artifacts_are_kept_and_the_manifest_says_which_one_serves(
 
 
 @pytest.mark.parametrize("format_name", ["onnx", "trees"])
-def test_golden_rows_are_held_against_what_serves(
+def test_golden_rows_check_the_conversion_at_load(
     repository: Repository, contract: Contract, forest: RandomForestClassifier, format_name: Any
 ) -> None:
     add(repository, forest, format_name, contract, golden_rows(forest))
@@ -131,7 +131,7 @@ def test_golden_rows_are_held_against_what_serves(
 
 
 @pytest.mark.parametrize(
-    ("classifier", "format_name", "says"),
+    ("classifier", "format_name", "message"),
     [
         (LogisticRegression(), "onnx", r"onnx is the fastest that agrees with it on \d,\d{3} rows"),
         (HistGradientBoostingClassifier(max_iter=5), "trees", "trees is the fastest"),
@@ -142,31 +142,29 @@ def test_golden_rows_are_held_against_what_serves(
         ),
     ],
 )
-def test_auto_takes_the_fastest_that_agrees_and_else_the_model_itself(
-    repository: Repository, contract: Contract, classifier: Any, format_name: str, says: str
+def test_auto_takes_the_fastest_that_agrees(
+    repository: Repository, contract: Contract, classifier: Any, format_name: str, message: str
 ) -> None:
     added = add(repository, classifier.fit(X, Y), "auto", contract)
     assert added.format == format_name
-    assert re.search(says, added.reason)
+    assert re.search(message, added.reason)
     assert (repository.read("iris", "1").manifest.original is None) == (format_name == "joblib")
 
 
-def test_without_bounds_there_is_nothing_to_compare_on(repository: Repository, forest: RandomForestClassifier) -> None:
+def test_comparison_needs_ranges_of_the_columns(repository: Repository, forest: RandomForestClassifier) -> None:
     with pytest.raises(ModelError, match="the column 'sepal_length' has no range"):
         add(repository, forest, "onnx", None)
     assert "; not accelerated: the column 'sepal_length' has no range" in add(repository, forest, "auto", None).reason
     assert add(repository, forest, "onnx", None, golden_rows(forest)).format == "onnx"
 
 
-def test_an_onnx_file_cannot_be_accelerated(repository: Repository, contract: Contract, tmp_path: Path) -> None:
+def test_onnx_file_cannot_be_accelerated(repository: Repository, contract: Contract, tmp_path: Path) -> None:
     add(repository, LogisticRegression().fit(X, Y), "onnx", contract)
     with pytest.raises(ModelError, match=r"model.onnx is no scikit-learn model: only those can be accelerated"):
         add_model(repository, repository.root / "iris/1/model.onnx", "iris", acceleration="auto", contract=contract)
 
 
-def test_the_command_takes_the_bounds_from_the_contracts(
-    repository: Repository, forest: RandomForestClassifier, tmp_path: Path
-) -> None:
+def test_command_takes_bounds_from_the_contracts(repository: Repository, forest: RandomForestClassifier, tmp_path: Path) -> None:
     joblib.dump(forest, tmp_path / "model.joblib")
     arguments = ["add", str(tmp_path / "model.joblib"), "--name", "iris", "--columns", ",".join(COLUMNS)]
     arguments += ["--models", str(repository.root), "--accelerate", "trees", "--protos"]

@@ -1,4 +1,4 @@
-"""Conversions of regressors, of several targets, and of what says labels only: which agree, and what tells that one does not."""
+"""Conversions of regressors, of several targets and of models without probabilities: which agree, and how one is refused."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ ESTIMATORS: dict[str, Any] = {
 
 
 def documented() -> list[tuple[str, ...]]:
-    """The table in the docs: an estimator, what it answers, and what becomes of its conversion to each format."""
+    """Rows of the table in the docs: an estimator, its answer, and the outcome of its conversion to each format."""
     page = (ROOT / "docs/reference/formats.md").read_text().partition("| estimator | answers |")[2].partition("\n\n")[0]
     return [tuple(cell.strip(" `") for cell in line.strip("|").split("|")) for line in page.splitlines()[2:]]
 
@@ -89,7 +89,7 @@ def compared(estimator: Any, where: ColumnRanges = UNIT) -> ConversionComparison
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("estimator", "answers", "onnx", "trees"), documented())
-def test_the_docs_say_which_estimators_agree(estimator: str, answers: str, onnx: str, trees: str) -> None:
+def test_docs_state_which_estimators_agree(estimator: str, answers: str, onnx: str, trees: str) -> None:
     with threadpool_limits(1):
         comparison = compared(eval(estimator, ESTIMATORS).fit(X, ANSWERS[answers]))
         for format_name, outcome in (("onnx", onnx), ("trees", trees)):
@@ -101,7 +101,7 @@ def test_the_docs_say_which_estimators_agree(estimator: str, answers: str, onnx:
 
 
 @pytest.mark.parametrize("model", [HistGradientBoostingClassifier, HistGradientBoostingRegressor])
-def test_missing_numbers_are_compared_where_they_may_be(model: Any) -> None:
+def test_missing_values_are_compared(model: Any) -> None:
     holes = np.where(np.random.default_rng(1).random(X.shape) < 0.3, np.nan, X)
     target = np.isnan(holes[:, 0]) * 50 + VALUE
     with threadpool_limits(1):
@@ -114,11 +114,11 @@ def test_missing_numbers_are_compared_where_they_may_be(model: Any) -> None:
 
         if model is HistGradientBoostingRegressor:
             with pytest.raises(ModelMismatch, match=r"disagrees on .*=nan.*: it gives value \d"):
-                comparison.check(Saying(filled), "it")
+                comparison.check(FunctionRegressor(filled), "it")
 
 
-class Saying:
-    """A regressor of one value or several, as told."""
+class FunctionRegressor:
+    """A runtime that gives the values of a function."""
 
     columns, classes, targets, width = None, (), (), 4
 
@@ -138,11 +138,11 @@ class Saying:
         pytest.param(1e-9, 1.2e-6, False, id="tiny-off"),
     ],
 )
-def test_a_value_is_held_against_its_own_size(scale: float, off: float, agrees: bool) -> None:
-    """Of a constant regressor each value is the greatest."""
+def test_tolerance_of_a_value_is_relative(scale: float, off: float, agrees: bool) -> None:
+    """A constant regressor, so that each value is the largest."""
     constant = LinearRegression().fit(X, np.full(len(X), scale))
     comparison = compared(constant)
-    wrong = Saying(lambda rows: constant.predict(rows)[:, None] * (1 + off))
+    wrong = FunctionRegressor(lambda rows: constant.predict(rows)[:, None] * (1 + off))
     if agrees:
         comparison.check(wrong, "it")
         return
@@ -150,19 +150,19 @@ def test_a_value_is_held_against_its_own_size(scale: float, off: float, agrees: 
         comparison.check(wrong, "it")
 
 
-def test_the_target_that_is_off_is_named() -> None:
+def test_target_that_disagrees_is_named() -> None:
     fitted = LinearRegression().fit(X, ANSWERS["two values"])
     with pytest.raises(ModelMismatch, match=r"it gives value\.1 -?\d.*, the original"):
-        compared(fitted).check(Saying(lambda rows: fitted.predict(rows) + np.array([0, 1e-4]), 2), "it")
+        compared(fitted).check(FunctionRegressor(lambda rows: fitted.predict(rows) + np.array([0, 1e-4]), 2), "it")
 
 
-def test_a_label_that_differs_is_said_in_words() -> None:
+def test_label_that_differs_is_named() -> None:
     class Contrary(LinearSVC):
         def predict(self, rows: Any) -> Any:
             return np.where(rows[:, 0] > 0.5, "high", super().predict(rows))
 
     fitted = LinearSVC().fit(X, ANSWERS["a label"])
     contrary = Contrary().fit(X, ANSWERS["a label"])
-    told = EstimatorRuntime(contrary)
+    runtime = EstimatorRuntime(contrary)
     with pytest.raises(ModelMismatch, match=r"it gives the label 'high', the original '(low|middle)'"):
-        compared(fitted).check(told, "it")
+        compared(fitted).check(runtime, "it")

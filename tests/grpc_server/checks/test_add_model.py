@@ -1,4 +1,4 @@
-"""What becomes of a file that is added: its format, and what cannot be served is not added."""
+"""Adding a model file: its format in the repository, and the files that are refused."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.iris import CLASSES, COLUMNS
 from tests.support.models.yes_or_no import X, Y, add_yes
 
 
-def test_the_iris_model_becomes_joblib_because_skops_does_not_trust_its_types(trained: Path, repository: Repository) -> None:
+def test_untrusted_types_stay_in_joblib(trained: Path, repository: Repository) -> None:
     added = add_model(repository, trained / "model.joblib", "iris", COLUMNS)
     assert (added.version, added.format) == ("1", "joblib")
     assert added.reason.startswith("skops does not trust sklearn.calibration.")
@@ -27,13 +27,13 @@ def test_the_iris_model_becomes_joblib_because_skops_does_not_trust_its_types(tr
     assert bundle.manifest.libraries["scikit-learn"]
 
 
-def test_a_model_that_skops_can_hold_becomes_skops(logistic: Path, repository: Repository) -> None:
+def test_trusted_types_become_skops(logistic: Path, repository: Repository) -> None:
     added = add_yes(repository, logistic)
     assert (added.format, added.reason) == ("skops", "skops holds it without untrusted types")
     assert repository.read("yes", "1").manifest.artifact == "model.skops"
 
 
-def test_a_skops_file_is_kept_as_it_is(tmp_path: Path, logistic: Path, repository: Repository) -> None:
+def test_skops_file_is_stored_as_it_is(tmp_path: Path, logistic: Path, repository: Repository) -> None:
     add_yes(repository, logistic)
     file = tmp_path / "again.skops"
     file.write_bytes(repository.read("yes", "1").artifact)
@@ -41,7 +41,7 @@ def test_a_skops_file_is_kept_as_it_is(tmp_path: Path, logistic: Path, repositor
     assert repository.read("yes", "2").artifact == file.read_bytes()
 
 
-def test_columns_that_are_named_twice_are_refused(logistic: Path, repository: Repository) -> None:
+def test_columns_named_twice_are_refused(logistic: Path, repository: Repository) -> None:
     with pytest.raises(ModelError, match=r"logistic.joblib: the name 'a' occurs twice among a, a"):
         add_model(repository, logistic, "yes", ("a", "a"))
 
@@ -50,7 +50,7 @@ UNFIT = "is no fitted estimator that predicts or transforms rows of a known numb
 
 
 @pytest.mark.parametrize(
-    ("model", "columns", "says"),
+    ("model", "columns", "message"),
     [
         (LogisticRegression().fit(X, Y), (), "does not name its 2 columns .*: pass --columns a,b,c"),
         (LogisticRegression().fit(X, Y), ("a",), "has 2 columns, its manifest names 1"),
@@ -60,17 +60,17 @@ UNFIT = "is no fitted estimator that predicts or transforms rows of a known numb
         ({"a": "dict"}, ("a",), f"^dict {UNFIT}$"),
     ],
 )
-def test_what_cannot_be_served_is_not_added(
-    tmp_path: Path, repository: Repository, model: object, columns: tuple[str, ...], says: str
+def test_unusable_model_is_not_added(
+    tmp_path: Path, repository: Repository, model: object, columns: tuple[str, ...], message: str
 ) -> None:
     file = tmp_path / "model.joblib"
     joblib.dump(model, file)
-    with pytest.raises(ModelError, match=says):
+    with pytest.raises(ModelError, match=message):
         add_model(repository, file, "any", columns)
     assert repository.versions("any") == []
 
 
-def test_files_that_are_no_models_are_refused(tmp_path: Path, repository: Repository) -> None:
+def test_files_without_a_model_are_refused(tmp_path: Path, repository: Repository) -> None:
     text = tmp_path / "model.joblib"
     text.write_text("not a pickle")
     with pytest.raises(ModelUnloadable, match="the joblib artifact does not load"):
@@ -89,7 +89,7 @@ def golden_line(**change: object) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("golden", "error", "says"),
+    ("golden", "error", "message"),
     [
         (golden_line(), ModelMismatch, r"gives no 0\.\d+ for golden row 1, expected 0.000000"),
         (golden_line(features={"a": 1.0}), ModelMismatch, "golden row 1 does not name exactly the columns and classes"),
@@ -103,9 +103,9 @@ def golden_line(**change: object) -> bytes:
         (b"\xff\xfe", ModelError, "golden rows, line 1: not JSON"),
     ],
 )
-def test_a_model_that_does_not_answer_its_golden_rows_is_not_added(
-    logistic: Path, repository: Repository, golden: bytes, error: type[Exception], says: str
+def test_failing_golden_rows_refuse_the_model(
+    logistic: Path, repository: Repository, golden: bytes, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         add_yes(repository, logistic, golden)
     assert repository.versions("yes") == []

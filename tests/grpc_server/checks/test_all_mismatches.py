@@ -1,4 +1,4 @@
-"""Everything for which a start would refuse a model is told at once, each with what to do."""
+"""Every reason for which a start refuses a model, listed at once, each with its fix."""
 
 from importlib import metadata
 from pathlib import Path
@@ -47,8 +47,8 @@ def added(folder: Path, model: Any, **facts: Any) -> Bundle:
     return repository.read("test", "1")
 
 
-def told(tmp_path: Path, bundle: Bundle, *parts: str, **settings: Any) -> list[tuple[str, str, str]]:
-    """The name, the reason and the fix of each."""
+def mismatches(tmp_path: Path, bundle: Bundle, *parts: str, **settings: Any) -> list[tuple[str, str, str]]:
+    """Name, reason and fix of each mismatch."""
     contract = load(write_contract(tmp_path / "protos", *(parts or (SERVICE, features(A, B), RESPONSE))), strict=False)
     found = find_problems(bundle, contract, contract.services[0], ServerSettings(placement="inline", **settings))
     assert all(each.severity.value == "error" for each in found)
@@ -60,13 +60,13 @@ def with_golden(bundle: Bundle, *rows: tuple[dict[str, Scalar | None], dict[str,
     return Bundle(bundle.name, bundle.version, bundle.manifest, bundle.artifact, golden)
 
 
-def test_a_model_that_fits_has_no_faults(tmp_path: Path, bundle: Bundle) -> None:
+def test_model_that_fits_has_no_mismatches(tmp_path: Path, bundle: Bundle) -> None:
     row: dict[str, Scalar | None] = {"a": 0.9, "b": 0.1}
-    assert told(tmp_path, with_golden(bundle, (row, {"label": "yes"}))) == []
+    assert mismatches(tmp_path, with_golden(bundle, (row, {"label": "yes"}))) == []
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "expected"),
     [
         pytest.param(
             {"columns": ("a", "b", "c")},
@@ -82,7 +82,7 @@ def test_a_model_that_fits_has_no_faults(tmp_path: Path, bundle: Bundle) -> None
             {"columns": ("a",), "classes": ()},
             [
                 ("has 2 columns, its manifest names 1", "add it with --columns that names each"),
-                ("has the classes no, yes, its manifest says ", "add it without --classes: the model knows its own"),
+                ("has the classes no, yes, its manifest says none", "add it without --classes: the model knows its own"),
             ],
             id="both",
         ),
@@ -93,35 +93,35 @@ def test_a_model_that_fits_has_no_faults(tmp_path: Path, bundle: Bundle) -> None
         ),
     ],
 )
-def test_a_manifest_that_speaks_of_another_model(
-    tmp_path: Path, bundle: Bundle, change: dict[str, Any], says: list[tuple[str, str]]
+def test_manifest_of_another_model_is_refused(
+    tmp_path: Path, bundle: Bundle, change: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
-    lying = Bundle("test", "1", bundle.manifest.model_copy(update=change), bundle.artifact, ())
-    assert told(tmp_path, lying) == [("", f"{PLACE} {reason}", fix) for reason, fix in says]
+    wrong = Bundle("test", "1", bundle.manifest.model_copy(update=change), bundle.artifact, ())
+    assert mismatches(tmp_path, wrong) == [("", f"{PLACE} {reason}", fix) for reason, fix in expected]
 
 
-def test_what_a_model_of_several_targets_tells_apart(tmp_path: Path) -> None:
+def test_classes_of_several_targets_are_compared(tmp_path: Path) -> None:
     both = np.column_stack((Y, np.where(X[:, 0] > 0.5, "high", "low")))
     bundle = added(tmp_path, MultiOutputClassifier(LogisticRegression()).fit(X, both))
     other = (bundle.manifest.targets[0], Target("size", ("low", "high")))
-    lying = Bundle("test", "1", bundle.manifest.model_copy(update={"targets": other}), bundle.artifact, ())
+    wrong = Bundle("test", "1", bundle.manifest.model_copy(update={"targets": other}), bundle.artifact, ())
     reason = f"{PLACE} has the classes high, low, its manifest says low, high of size"
-    assert told(tmp_path, lying) == [("", reason, "add the model again")]
+    assert mismatches(tmp_path, wrong) == [("", reason, "add the model again")]
 
 
-def test_golden_rows_that_are_answered_otherwise_are_counted_and_the_first_is_told(tmp_path: Path, bundle: Bundle) -> None:
+def test_failing_golden_rows_are_counted(tmp_path: Path, bundle: Bundle) -> None:
     right: tuple[dict[str, Scalar | None], dict[str, Scalar]] = ({"a": 0.9, "b": 0.1}, {"label": "yes"})
     wrong: tuple[dict[str, Scalar | None], dict[str, Scalar]] = ({"a": 0.9, "b": 0.1}, {"label": "no", "probability.no": 2.0})
     one = f"{PLACE} gives the label 'yes' for golden row 2, expected 'no'"
-    assert told(tmp_path, with_golden(bundle, right, wrong)) == [("", one, RIGHT)]
-    assert told(tmp_path, with_golden(bundle, right, wrong, wrong)) == [("", f"{one} (2 of 3 golden rows fail)", RIGHT)]
+    assert mismatches(tmp_path, with_golden(bundle, right, wrong)) == [("", one, RIGHT)]
+    assert mismatches(tmp_path, with_golden(bundle, right, wrong, wrong)) == [("", f"{one} (2 of 3 golden rows fail)", RIGHT)]
 
 
-def test_what_golden_rows_ask_for_and_is_not_there_is_told_beside_what_differs(tmp_path: Path, bundle: Bundle) -> None:
+def test_missing_and_different_outputs_are_listed(tmp_path: Path, bundle: Bundle) -> None:
     row: dict[str, Scalar | None] = {"a": 0.5, "b": 0.5}
-    asked = with_golden(bundle, (row, {"lable": "no"}), (row, {"value": 1.0, "decision.0": "much", "lable": "no"}))
+    bundle_with_golden = with_golden(bundle, (row, {"lable": "no"}), (row, {"value": 1.0, "decision.0": "much", "lable": "no"}))
     fix = "remove it from the golden rows, and add the model again"
-    assert sorted(told(tmp_path, asked)) == [
+    assert sorted(mismatches(tmp_path, bundle_with_golden)) == [
         ("", f"golden row 1: {PLACE} gives no output 'lable'; did you mean \"label\"?", fix),
         ("", f"golden row 2: {PLACE} gives no output 'value'", fix),
         ("", f"{PLACE} gives a number as decision.0 for golden row 2, expected 'much'", RIGHT),
@@ -129,7 +129,7 @@ def test_what_golden_rows_ask_for_and_is_not_there_is_told_beside_what_differs(t
 
 
 @pytest.mark.parametrize(
-    ("row", "says"),
+    ("row", "expected"),
     [
         pytest.param(
             {"a": 1.0},
@@ -146,15 +146,17 @@ def test_what_golden_rows_ask_for_and_is_not_there_is_told_beside_what_differs(t
         ),
     ],
 )  # fmt: skip
-def test_golden_rows_that_are_no_rows(tmp_path: Path, bundle: Bundle, row: dict[str, Scalar | None], says: tuple[str, str]) -> None:
-    assert told(tmp_path, with_golden(bundle, (row, {"label": "no"}))) == [("", *says)]
+def test_golden_rows_of_other_columns_are_refused(
+    tmp_path: Path, bundle: Bundle, row: dict[str, Scalar | None], expected: tuple[str, str]
+) -> None:
+    assert mismatches(tmp_path, with_golden(bundle, (row, {"label": "no"}))) == [("", *expected)]
 
 
-def test_the_example_its_variants_the_answer_and_the_golden_rows_are_told_together(tmp_path: Path, bundle: Bundle) -> None:
+def test_problems_of_all_gates_are_listed(tmp_path: Path, bundle: Bundle) -> None:
     loose = B.replace("required: true, ", "")
     narrow = RESPONSE.replace("no_probability = 1", "no_probability = 1 [(buf.validate.field).double.gte = 0.99]")
-    asked = with_golden(bundle, ({"a": 0.9, "b": 0.1}, {"label": "no"}))
-    broken, missing, golden = told(tmp_path, asked, BATCH, features(A, loose), narrow)
+    bundle_with_golden = with_golden(bundle, ({"a": 0.9, "b": 0.1}, {"label": "no"}))
+    broken, missing, golden = mismatches(tmp_path, bundle_with_golden, BATCH, features(A, loose), narrow)
     assert broken == (
         "test.v1.Response.no_probability",
         f"the answer of {PLACE} to the example of test.v1.Features breaks no_probability: must be greater than or equal to 0.99",
@@ -168,14 +170,14 @@ def test_the_example_its_variants_the_answer_and_the_golden_rows_are_told_togeth
     assert golden == ("", f"{PLACE} gives the label 'yes' for golden row 1, expected 'no'", RIGHT)
 
 
-def test_a_model_that_cannot_answer_the_example(tmp_path: Path) -> None:
+def test_failing_example_is_listed(tmp_path: Path) -> None:
     whole = np.random.default_rng(0).integers(1, 3, (60, 2))
     model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(whole, whole[:, 0] > 1)
     golden = b'{"features": {"a": 1, "b": 2}, "outputs": {"label": "False"}}'
     bundle = added(tmp_path, model, golden=golden)
     response = "message Response { bool label = 1; }"
     unknown = f"(ValueError: Found unknown categories {[np.float64(0.9)]} in column 0 during transform)"
-    assert told(tmp_path, bundle, SERVICE, features(A, B), response) == [
+    assert mismatches(tmp_path, bundle, SERVICE, features(A, B), response) == [
         (
             "test.v1.Features",
             f"{PLACE} cannot answer the example of test.v1.Features {unknown}",
@@ -184,42 +186,46 @@ def test_a_model_that_cannot_answer_the_example(tmp_path: Path) -> None:
     ]
 
 
-def test_a_model_that_raises_on_a_golden_row(tmp_path: Path) -> None:
+def test_exception_on_a_golden_row_is_listed(tmp_path: Path) -> None:
     whole = np.random.default_rng(0).integers(1, 3, (60, 2))
     model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(whole, whole[:, 0] > 1)
     golden = b'{"features": {"a": 1, "b": 2}, "outputs": {"label": "False"}}'
     bundle = added(tmp_path, model, golden=golden)
-    asked = with_golden(bundle, ({"a": 1, "b": 2}, {"label": "False"}), ({"a": 7, "b": 2}, {"label": "False"}))
-    found = told(
-        tmp_path, asked, SERVICE, features(A, B).replace("0.9", "1").replace("0.1", "1"), "message Response { bool label = 1; }"
+    bundle_with_golden = with_golden(bundle, ({"a": 1, "b": 2}, {"label": "False"}), ({"a": 7, "b": 2}, {"label": "False"}))
+    found = mismatches(
+        tmp_path,
+        bundle_with_golden,
+        SERVICE,
+        features(A, B).replace("0.9", "1").replace("0.1", "1"),
+        "message Response { bool label = 1; }",
     )
     reason = f"{PLACE} fails (ValueError: Found unknown categories {[np.float64(7)]} in column 0 during transform)"
     assert found == [("", reason, "train the model again where it is served, and add it again")]
 
 
-def test_a_model_that_takes_too_long(tmp_path: Path, bundle: Bundle) -> None:
-    ((name, reason, fix),) = told(tmp_path, bundle, max_row_seconds=1e-12)
+def test_slow_model_is_refused_with_its_limit(tmp_path: Path, bundle: Bundle) -> None:
+    ((name, reason, fix),) = mismatches(tmp_path, bundle, max_row_seconds=1e-12)
     start, _, end = reason.partition(" takes ")
     assert (name, start, fix) == ("", PLACE, "raise it, or speed the model up")
     assert end.endswith(" s for a row, but max_row_seconds is 1e-12")
 
 
-def test_a_contract_that_contradicts_itself_hides_nothing_of_the_model(tmp_path: Path, bundle: Bundle) -> None:
+def test_defect_of_the_contract_hides_no_mismatch(tmp_path: Path, bundle: Bundle) -> None:
     wrong = A.replace("example: 0.9", "example: 9").replace("double a ", "double aa ")
-    names = [name for name, _, _ in told(tmp_path, bundle, SERVICE, features(wrong, B), RESPONSE)]
+    names = [name for name, _, _ in mismatches(tmp_path, bundle, SERVICE, features(wrong, B), RESPONSE)]
     assert names == ["test.v1.Features.aa"]
 
 
-def test_what_does_not_load_is_told_with_the_usual_fix(tmp_path: Path, bundle: Bundle) -> None:
+def test_artifact_that_does_not_load_is_listed(tmp_path: Path, bundle: Bundle) -> None:
     broken = Bundle("test", "1", bundle.manifest, b"no model", ())
-    ((name, reason, fix),) = told(tmp_path, broken)
+    ((name, reason, fix),) = mismatches(tmp_path, broken)
     assert (name, fix) == ("", "train the model again where it is served, and add it again")
     assert reason.startswith(f"the {bundle.manifest.format} artifact does not load (")
 
 
-def test_libraries_of_another_version(tmp_path: Path, bundle: Bundle) -> None:
+def test_libraries_of_another_version_are_listed(tmp_path: Path, bundle: Bundle) -> None:
     manifest: Manifest = bundle.manifest.model_copy(update={"libraries": {"scikit-learn": "1.2.3"}})
-    ((name, reason, fix),) = told(tmp_path, Bundle("test", "1", manifest, bundle.artifact, ()))
+    ((name, reason, fix),) = mismatches(tmp_path, Bundle("test", "1", manifest, bundle.artifact, ()))
     reason_of = f"{PLACE} was trained with scikit-learn 1.2.3, but {metadata.version('scikit-learn')} is installed"
     assert (name, reason) == ("", reason_of)
     assert fix == "pip install 'scikit-learn==1.2.3', train it again, or pass --allow-version-skew"

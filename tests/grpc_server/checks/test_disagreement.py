@@ -1,4 +1,4 @@
-"""A conversion beside its original: what counts as a disagreement, and how it is said."""
+"""A conversion compared with its original: the disagreements, and their messages."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def compared(estimator: Any, *golden: GoldenRow) -> ConversionComparison:
 
 
 class Broken(LogisticRegression):
-    """Fails above a half."""
+    """Raises for a value above 0.5."""
 
     def predict_proba(self, rows: Matrix) -> Any:
         if rows.max() > 0.5:
@@ -40,7 +40,7 @@ class Broken(LogisticRegression):
         return super().predict_proba(rows)
 
 
-def test_a_model_that_fails_within_its_bounds_is_not_accelerated() -> None:
+def test_model_that_fails_within_bounds_stays() -> None:
     comparison = compared(Broken().fit(X, Y))
     with pytest.raises(ModelError, match=r"the model fails within its bounds \(ValueError: too much for me\)"):
         comparison.check(FakeRuntime(), "it")
@@ -52,7 +52,7 @@ def comparison() -> ConversionComparison:
 
 
 def at_a_corner(rows: Matrix) -> Matrix:
-    """Wrong in one corner of the bounds only."""
+    """Differs in one corner of the ranges only."""
     answers = EXACT(rows)
     answers[(rows == [0, 1, 1, 0]).all(axis=1), 2] += 2e-6
     return answers
@@ -69,7 +69,7 @@ def not_a_number(rows: Matrix) -> Matrix:
 
 
 @pytest.mark.parametrize(
-    ("predict", "says"),
+    ("predict", "message"),
     [
         (
             at_a_corner,
@@ -80,13 +80,13 @@ def not_a_number(rows: Matrix) -> Matrix:
         (not_a_number, "it disagrees on .*: it gives setosa nan, the original 0"),
     ],
 )
-def test_a_disagreement_is_said_with_its_row_and_both_values(comparison: ConversionComparison, predict: Any, says: str) -> None:
+def test_disagreement_names_its_row_and_both_values(comparison: ConversionComparison, predict: Any, message: str) -> None:
     comparison.check(FakeRuntime(lambda rows: EXACT(rows) + 9e-7), "it")
-    with pytest.raises(ModelMismatch, match=says):
+    with pytest.raises(ModelMismatch, match=message):
         comparison.check(FakeRuntime(predict), "it")
 
 
-def test_a_tie_that_falls_the_other_way_is_a_disagreement() -> None:
+def test_tie_that_falls_otherwise_is_a_disagreement() -> None:
     class Torn(LogisticRegression):
         def predict_proba(self, rows: Matrix) -> Any:
             return np.tile([0.5, 0.5, 0.0], (len(rows), 1))
@@ -96,8 +96,8 @@ def test_a_tie_that_falls_the_other_way_is_a_disagreement() -> None:
         comparison.check(FakeRuntime(lambda rows: np.tile([0.5, 0.50000001, 0.0], (len(rows), 1))), "it")
 
 
-def test_golden_rows_are_held_against_a_conversion_too() -> None:
-    """Each within the tolerance of the other, but not of both."""
+def test_conversion_must_pass_the_golden_rows() -> None:
+    """The conversion is within the tolerance of the original, and the original of the golden row, but not the conversion."""
     expected = dict(zip(CLASSES, (EXACT(X[:1])[0] + 8e-7).tolist(), strict=True))
     row = GoldenRow(features=dict(zip(COLUMNS, X[0].tolist(), strict=True)), probabilities=expected)
     comparison = compared(LOGISTIC, row)
@@ -105,8 +105,8 @@ def test_golden_rows_are_held_against_a_conversion_too() -> None:
         comparison.check(FakeRuntime(lambda rows: EXACT(rows) - 8e-7), "it")
 
 
-def test_conversions_that_round_otherwise_are_told_apart(forest: RandomForestClassifier) -> None:
-    """A scaler in float32 before trees, and thresholds in float64 for what scikit-learn compares in float32."""
+def test_conversions_that_round_otherwise_are_refused(forest: RandomForestClassifier) -> None:
+    """A scaler in float32 before trees, and float64 thresholds for rows that scikit-learn rounds to float32."""
     scaled = make_pipeline(StandardScaler(), RandomForestClassifier(10, random_state=0)).fit(X, Y)
     plainest = next(conversion_table.convert("onnx", scaled, COLUMNS, [CLASSES]))
     unrounded = treelite.sklearn.import_model(forest).serialize_bytes()

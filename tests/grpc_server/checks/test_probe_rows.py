@@ -1,4 +1,4 @@
-"""The rows on which a conversion is compared: the bounds of the contract, their edges, and the thresholds of the model."""
+"""Probe rows: their ranges from the contract and golden rows, their corners, and the thresholds of the model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ UNIT = ColumnRanges(np.zeros(2), np.ones(2), NEITHER, NEITHER)
 
 
 def bounded(*fields: str, root: Path) -> Contract:
-    """A contract with the columns c0, c1, ..., each of a type and its rules."""
+    """A contract with the columns c0, c1, ...; each of `fields` is a type and its rules."""
     parts = [field.partition(" ") for field in fields]
     declared = [f"{kind} c{number} [(buf.validate.field) = {{{rules}}}]" for number, (kind, _, rules) in enumerate(parts)]
     return load(write_contract(root, SERVICE, features(*declared), RESPONSE))
@@ -33,15 +33,15 @@ def golden(*values: float) -> tuple[GoldenRow, ...]:
     return tuple(GoldenRow(features={"c0": value}, probabilities={}) for value in values)
 
 
-def test_the_contract_bounds_the_rows_and_every_corner_is_among_them(contract: Contract) -> None:
-    where = column_ranges(COLUMNS, contract, "iris", ())
-    assert (where.low.tolist(), where.high.tolist(), where.whole.any()) == ([0.0] * 4, [1.0] * 4, False)
-    rows = probe_rows(where, even)
+def test_probe_rows_include_every_corner(contract: Contract) -> None:
+    found = column_ranges(COLUMNS, contract, "iris", ())
+    assert (found.low.tolist(), found.high.tolist(), found.whole.any()) == ([0.0] * 4, [1.0] * 4, False)
+    rows = probe_rows(found, even)
     assert len(rows) > 4096
     assert rows.min() == 0.0
     assert rows.max() == 1.0
     assert len(np.unique(rows[((rows == 0) | (rows == 1)).all(axis=1)], axis=0)) == 16
-    assert (probe_rows(where, even) == rows).all()
+    assert (probe_rows(found, even) == rows).all()
 
 
 @pytest.mark.parametrize(
@@ -59,29 +59,29 @@ def test_the_contract_bounds_the_rows_and_every_corner_is_among_them(contract: C
         ("double double: {}", 2.0, 14.0),
     ],
 )
-def test_what_the_contract_leaves_open_golden_rows_bound(tmp_path: Path, field: str, low: float, high: float) -> None:
-    where = column_ranges(("c0",), bounded(field, root=tmp_path), "test", golden(5, 11))
-    assert (where.low.tolist(), where.high.tolist()) == ([low], [high])
+def test_golden_rows_bound_open_columns(tmp_path: Path, field: str, low: float, high: float) -> None:
+    found = column_ranges(("c0",), bounded(field, root=tmp_path), "test", golden(5, 11))
+    assert (found.low.tolist(), found.high.tolist()) == ([low], [high])
 
 
-def test_without_a_contract_golden_rows_bound_every_column() -> None:
-    where = column_ranges(("c0",), None, "test", golden(4.0))
-    assert (where.low.tolist(), where.high.tolist()) == ([2.0], [6.0])
+def test_golden_rows_bound_columns_without_a_contract() -> None:
+    found = column_ranges(("c0",), None, "test", golden(4.0))
+    assert (found.low.tolist(), found.high.tolist()) == ([2.0], [6.0])
     with pytest.raises(ModelError, match=r"the column 'c0' has no range: bound it in the contract \(--protos\), or pass"):
         column_ranges(("c0",), None, "test", ())
 
 
-def test_the_contract_of_another_model_bounds_nothing(contract: Contract) -> None:
+def test_contract_of_another_model_bounds_nothing(contract: Contract) -> None:
     with pytest.raises(ModelError, match="the column 'sepal_length' has no range"):
         column_ranges(COLUMNS, contract, "rose", ())
 
 
-def test_versions_of_a_contract_are_taken_together(tmp_path: Path) -> None:
+def test_versions_of_a_contract_widen_the_range(tmp_path: Path) -> None:
     for version, rules in (("v1", "gte: 0, lte: 5"), ("v2", "gte: 2, lte: 9")):
         field = features(f"double c0 [(buf.validate.field).double = {{{rules}}}]")
         write_contract(tmp_path, SERVICE, field, RESPONSE, package=f"test.{version}")
-    where = column_ranges(("c0",), load(tmp_path), "test", ())
-    assert (where.low.tolist(), where.high.tolist()) == ([0.0], [9.0])
+    found = column_ranges(("c0",), load(tmp_path), "test", ())
+    assert (found.low.tolist(), found.high.tolist()) == ([0.0], [9.0])
 
 
 def test_whole_numbers_stay_whole(tmp_path: Path) -> None:
@@ -92,19 +92,19 @@ def test_whole_numbers_stay_whole(tmp_path: Path) -> None:
 
 
 def step_at(threshold: float) -> Callable[[Matrix], Matrix]:
-    """A tree with one node."""
+    """A tree with one split."""
     return lambda rows: np.stack([rows[:, 0] <= threshold, rows[:, 0] > threshold], axis=1).astype(float)
 
 
 @given(st.floats(0.01, 0.99))
 @settings(max_examples=tries(8, 200))
-def test_both_sides_of_a_threshold_are_among_the_rows(threshold: float) -> None:
+def test_probe_rows_surround_each_threshold(threshold: float) -> None:
     first = probe_rows(UNIT, step_at(threshold))[:, 0]
     assert threshold in first
     assert np.nextafter(threshold, 1.0) in first
 
 
-def test_a_border_that_no_single_column_makes_is_not_looked_for() -> None:
+def test_border_across_columns_adds_no_rows() -> None:
     def border(rows: Matrix) -> Matrix:
         return np.stack([rows.sum(axis=1) < 1, rows.sum(axis=1) >= 1], axis=1).astype(float)
 

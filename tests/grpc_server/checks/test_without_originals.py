@@ -1,4 +1,4 @@
-"""Conversions where little is installed: a server without scikit-learn, and an extra that is missing."""
+"""Conversions with few packages: a server that imports no scikit-learn, and a missing extra."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ from tests.support.processes import grpc_server
 
 
 @pytest.mark.parametrize("format_name", ["onnx", "trees"])
-def test_a_real_server_imports_nothing_of_scikit_learn(
+def test_server_of_conversions_imports_no_scikit_learn(
     repository: Repository,
     contract: Contract,
     forest: RandomForestClassifier,
@@ -46,25 +46,25 @@ def test_a_real_server_imports_nothing_of_scikit_learn(
 
 
 def run_without(modules: tuple[str, ...], program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`python -m program` where some packages are not installed."""
+    """`python -m PROGRAM` as if some packages were not installed."""
     script = f"import runpy, sys; sys.modules |= dict.fromkeys({modules!r}); runpy.run_module({program!r}, run_name='__main__')"
     command = [sys.executable, "-c", script, *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_a_missing_extra_is_said_with_its_cure(
+def test_missing_extra_is_named_with_its_fix(
     repository: Repository, contract: Contract, forest: RandomForestClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(repository, forest, "onnx", contract)
     monkeypatch.setenv("FORETELL_MODELS", str(repository.root))
     monkeypatch.setenv("FORETELL_GRPC_ADDRESS", "127.0.0.1:0")
     done = run_without(("onnxruntime",), "grpc_server")
-    cure = "onnx needs onnxruntime, which is not installed: pip install 'foretell[onnx]'"
-    assert (done.returncode, done.stderr) == (2, f"foretell: {cure}\n")
+    fix = "onnx needs onnxruntime, which is not installed: pip install 'foretell[onnx]'"
+    assert (done.returncode, done.stderr) == (2, f"foretell: {fix}\n")
     file = str(repository.root.parent / "model.joblib")
     arguments = ("add", file, "--name", "iris", "--columns", ",".join(COLUMNS), "--accelerate", "auto")
     done = run_without(("onnxruntime", "treelite"), "foretell", *arguments)
     assert done.returncode == 0
     assert done.stdout.endswith(
-        f"; not accelerated: {cure}; trees needs treelite, which is not installed: pip install 'foretell[trees]'\n"
+        f"; not accelerated: {fix}; trees needs treelite, which is not installed: pip install 'foretell[trees]'\n"
     )

@@ -1,4 +1,4 @@
-"""Files of XGBoost and LightGBM: what the libraries themselves say, in every bit, and what is refused."""
+"""Files of XGBoost and LightGBM: the numbers of the libraries themselves, in every bit, and refusals."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +83,7 @@ def by_one(run: Callable[[Matrix], Matrix]) -> Matrix:
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 @pytest.mark.parametrize("make", CLASSIFIERS.values(), ids=CLASSIFIERS)
-def test_a_classifier_says_what_its_library_says(make: Callable[[], Any], tmp_path: Path) -> None:
+def test_classifier_gives_its_librarys_numbers(make: Callable[[], Any], tmp_path: Path) -> None:
     model = make()
     runtime, (probabilities, labels, both) = loaded(saved(model, tmp_path))
     assert (runtime.classes, runtime.targets, runtime.columns, runtime.width) == (None, (), None, 4)
@@ -96,7 +96,7 @@ def test_a_classifier_says_what_its_library_says(make: Callable[[], Any], tmp_pa
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 @pytest.mark.parametrize("make", REGRESSORS.values(), ids=REGRESSORS)
-def test_a_regressor_says_what_its_library_says(make: Callable[[], Any], tmp_path: Path) -> None:
+def test_regressor_gives_its_librarys_numbers(make: Callable[[], Any], tmp_path: Path) -> None:
     model = make()
     runtime, (value,) = loaded(saved(model, tmp_path))
     assert (runtime.classes, runtime.targets, {output.kind for output in value.outputs}) == ((), (), {"value"})
@@ -104,7 +104,7 @@ def test_a_regressor_says_what_its_library_says(make: Callable[[], Any], tmp_pat
     assert np.array_equal(by_one(value.run), value.run(ROWS))
 
 
-def test_labels_that_may_all_be_there_are_targets(tmp_path: Path) -> None:
+def test_multilabel_model_has_a_target_each(tmp_path: Path) -> None:
     model = xgboost.XGBClassifier(**SMALL).fit(X, np.column_stack((KINDS > 0, KINDS > 1)).astype(int))
     runtime, (probabilities, labels, _) = loaded(saved(model, tmp_path))
     assert (runtime.classes, runtime.targets) == ((), (("0", "1"), ("0", "1")))
@@ -112,7 +112,7 @@ def test_labels_that_may_all_be_there_are_targets(tmp_path: Path) -> None:
     assert np.array_equal(labels.run(ROWS), model.predict(ROWS))
 
 
-def test_a_booster_of_labels_alone_tells_probabilities_too(tmp_path: Path) -> None:
+def test_softmax_objective_gives_probabilities_too(tmp_path: Path) -> None:
     facts = {"num_class": 3, "max_depth": 3, "seed": 1, "nthread": 1}
     label, probability = (
         xgboost.train(facts | {"objective": f"multi:{name}"}, xgboost.DMatrix(X, KINDS), 8) for name in ("softmax", "softprob")
@@ -122,7 +122,7 @@ def test_a_booster_of_labels_alone_tells_probabilities_too(tmp_path: Path) -> No
     assert probabilities.run(ROWS) == pytest.approx(probability.predict(xgboost.DMatrix(ROWS)), abs=1e-6)
 
 
-def test_what_ranks_gives_scores(tmp_path: Path) -> None:
+def test_ranker_gives_scores(tmp_path: Path) -> None:
     xgb = xgboost.XGBRanker(**SMALL).fit(X, KINDS, group=[100, 200])
     lgb = lightgbm.LGBMRanker(**QUIET).fit(X, KINDS, group=[100, 200])
     for model in (xgb, lgb):
@@ -130,7 +130,7 @@ def test_what_ranks_gives_scores(tmp_path: Path) -> None:
         assert [output.kind for output in all_outputs(sources)] == ["score"]
 
 
-def test_names_of_columns_and_classes_are_read_from_the_file(tmp_path: Path) -> None:
+def test_names_are_read_from_the_file(tmp_path: Path) -> None:
     model = xgboost.XGBClassifier(**SMALL).fit(FRAME, KINDS > 0)
     model.get_booster().set_attr(**{"foretell.classes": '["stays", "leaves"]'})
     assert [(each.columns, each.classes) for each in [loaded(saved(model, tmp_path, ".json"))[0]]] == [
@@ -141,7 +141,7 @@ def test_names_of_columns_and_classes_are_read_from_the_file(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["xgboost-several", "xgboost-binary", "lightgbm-binary", "lightgbm-several"])
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-def test_a_checkpoint_of_treelite_says_nearly_the_same(name: str, tmp_path: Path) -> None:
+def test_treelite_checkpoint_gives_nearly_the_same(name: str, tmp_path: Path) -> None:
     model = CLASSIFIERS[name]()
     file = saved(model, tmp_path)
     read = treelite.frontend.load_lightgbm_model if file.suffix == ".txt" else treelite.frontend.load_xgboost_model
@@ -151,7 +151,7 @@ def test_a_checkpoint_of_treelite_says_nearly_the_same(name: str, tmp_path: Path
     assert probabilities.run(ROWS) == pytest.approx(model.predict_proba(ROWS), abs=1e-6)
 
 
-def test_a_checkpoint_of_a_regressor_and_one_of_margins(tmp_path: Path) -> None:
+def test_treelite_checkpoint_of_margins_is_refused(tmp_path: Path) -> None:
     model = REGRESSORS["xgboost"]()
     treelite.frontend.load_xgboost_model(saved(model, tmp_path)).serialize(tmp_path / "m.tl")
     _, (value,) = loaded(tmp_path / "m.tl")
@@ -166,15 +166,15 @@ def test_a_checkpoint_of_a_regressor_and_one_of_margins(tmp_path: Path) -> None:
         loaded(tmp_path / "m.tl")
 
 
-def test_one_thread_computes_unless_the_environment_says_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    for said, threads in (("", 1), ("4", 4), ("3,2", 3), ("many", 1), ("0", 1)):
-        monkeypatch.setenv("OMP_NUM_THREADS", said)
+def test_runs_use_one_thread_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stated, threads in (("", 1), ("4", 4), ("3,2", 3), ("many", 1), ("0", 1)):
+        monkeypatch.setenv("OMP_NUM_THREADS", stated)
         assert native_library.threads() == threads
     monkeypatch.delenv("OMP_NUM_THREADS")
     assert native_library.threads() == 1
 
 
-def test_rows_of_another_width_never_reach_the_library(tmp_path: Path) -> None:
+def test_rows_of_another_width_are_refused(tmp_path: Path) -> None:
     for make in (REGRESSORS["xgboost"], REGRESSORS["lightgbm"]):
         _, (value,) = loaded(saved(make(), tmp_path))
         for count in (1, 2):
@@ -182,7 +182,7 @@ def test_rows_of_another_width_never_reach_the_library(tmp_path: Path) -> None:
                 value.run(np.zeros((count, 3)))
 
 
-def test_columns_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+def test_columns_other_than_numbers_are_refused(tmp_path: Path) -> None:
     for make, name in ((REGRESSORS["xgboost"], "XGBoost"), (REGRESSORS["lightgbm"], "LightGBM")):
         runtime, _ = loaded(saved(make(), tmp_path))
         with pytest.raises(ModelUnloadable, match=f"{name} takes numbers, but the column 1 is object: encode it in training"):
@@ -193,7 +193,7 @@ TOWNS = FRAME.assign(town=pd.Categorical(np.resize(["a", "b", "c"], len(X))))
 
 
 @pytest.mark.parametrize(
-    ("name", "write", "says"),
+    ("name", "write", "message"),
     [
         pytest.param("m.json", lambda f: f.write_text('{"a": 1}'), "m.json holds no model of xgboost, as its suffix says: "
             "pass the file that holds the trained model",
@@ -219,12 +219,12 @@ TOWNS = FRAME.assign(town=pd.Categorical(np.resize(["a", "b", "c"], len(X))))
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore")
-def test_what_cannot_be_served_is_refused_in_one_line(name: str, write: Callable[[Path], Any], says: str, tmp_path: Path) -> None:
+def test_refusal_is_one_line(name: str, write: Callable[[Path], Any], message: str, tmp_path: Path) -> None:
     write(tmp_path / name)
     repository = Repository(tmp_path / "models")
     with pytest.raises(ModelError) as refusal:
-        add_model(repository, tmp_path / name, "m", (*COLUMNS, "town")[: 5 if "categories" in says else 4])
-    assert says in str(refusal.value)
+        add_model(repository, tmp_path / name, "m", (*COLUMNS, "town")[: 5 if "categories" in message else 4])
+    assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert repository.versions("m") == []
 
@@ -237,7 +237,7 @@ def invoke(*arguments: object) -> str:
     return done.output
 
 
-def test_a_classifier_without_names_of_classes_asks_for_them(tmp_path: Path) -> None:
+def test_init_asks_for_missing_class_names(tmp_path: Path) -> None:
     FRAME.to_csv(tmp_path / "m.csv", index=False)
     file = saved(xgboost.XGBClassifier(**SMALL).fit(FRAME, KINDS), tmp_path)
     with pytest.raises(SetupError, match=r"m.ubj does not name its 3 classes: pass --classes x,y,z"):
@@ -246,7 +246,7 @@ def test_a_classifier_without_names_of_classes_asks_for_them(tmp_path: Path) -> 
 
 @pytest.fixture(scope="module")
 def drafted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A folder with contracts and versions that `foretell init` made of one model of each library, and the models."""
+    """A folder in which `foretell init` wrote a contract and a version for one model of each library, and the models."""
     root = tmp_path_factory.mktemp("boosted")
     FRAME.to_csv(root / "data.csv", index=False)
     models = {
@@ -257,13 +257,13 @@ def drafted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
         classes = ("low", "middle", "high") if name == "xgb" else ("no", "yes")
         arguments = ["--data", root / "data.csv", "--classes", ",".join(classes), "--name", name]
         arguments += ["--protos", root / "protos", "--models", root / "models"]
-        said = invoke("init", saved(model, root), *arguments)
-        assert f"added {name} version 1 as {'xgboost' if name == 'xgb' else 'lightgbm'}: " in said
+        output = invoke("init", saved(model, root), *arguments)
+        assert f"added {name} version 1 as {'xgboost' if name == 'xgb' else 'lightgbm'}: " in output
     return root, models
 
 
 @pytest.mark.parametrize("placement", ["inline", "process"])
-def test_both_are_served_with_missing_values(drafted: tuple[Path, dict[str, Any]], placement: str) -> None:
+def test_boosters_are_served_with_missing_values(drafted: tuple[Path, dict[str, Any]], placement: str) -> None:
     root, models = drafted
     row = dict(zip(COLUMNS, (0.9, None, 0.8, 0.1), strict=True))
     frame = pd.DataFrame([row], columns=list(COLUMNS)).astype(float)

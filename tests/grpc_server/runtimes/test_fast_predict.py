@@ -1,4 +1,4 @@
-"""The short ways to scikit-learn's answers: the same bits as the public methods, or the public methods."""
+"""Fast functions for scikit-learn's methods: the same bits, or the public method itself."""
 
 import warnings
 from typing import Any
@@ -26,7 +26,7 @@ def svc(**options: Any) -> Any:
         return SVC(probability=True, random_state=0, **options).fit(X, SPECIES)
 
 
-SHORT = {
+CASES = {
     "svc": (svc(), "predict_proba"),
     "svc-poly": (svc(kernel="poly", degree=2, coef0=1.0), "predict_proba"),
     "forest": (RandomForestClassifier(20, random_state=0, n_jobs=2).fit(X, SPECIES), "predict_proba"),
@@ -34,7 +34,7 @@ SHORT = {
     "forest-regressor": (RandomForestRegressor(10, random_state=0).fit(X[:, 1:], X[:, 0]), "predict"),
     "extra-trees-regressor": (ExtraTreesRegressor(10, random_state=0).fit(X[:, 1:], X[:, 0]), "predict"),
 }
-cases = pytest.mark.parametrize(("estimator", "method"), SHORT.values(), ids=SHORT)
+cases = pytest.mark.parametrize(("estimator", "method"), CASES.values(), ids=CASES)
 floats = st.floats(-3e38, 3e38) | st.floats(-10, 10)  # Beyond, scikit-learn refuses a forest's rows: see below.
 
 
@@ -42,47 +42,47 @@ floats = st.floats(-3e38, 3e38) | st.floats(-10, 10)  # Beyond, scikit-learn ref
 @pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered in reduce")  # scikit-learn adds rows up to find infinity.
 @settings(deadline=None, max_examples=tries(8, 200))
 @given(data=st.data())
-def test_the_short_way_gives_the_same_bits(estimator: Any, method: str, data: st.DataObject) -> None:
+def test_fast_predict_gives_the_same_bits(estimator: Any, method: str, data: st.DataObject) -> None:
     width = estimator.n_features_in_
-    short = fast_predict(estimator, method, X[:3, -width:])
-    assert short != getattr(estimator, method)
+    fast = fast_predict(estimator, method, X[:3, -width:])
+    assert fast != getattr(estimator, method)
     rows = np.array(data.draw(st.lists(st.lists(floats, min_size=width, max_size=width), min_size=1, max_size=4)))
     with parallel_config("sequential"):
         expected = getattr(estimator, method)(rows)
-    assert np.array_equal(short(rows), expected)
-    assert np.array_equal(short(np.asfortranarray(rows)), expected)
+    assert np.array_equal(fast(rows), expected)
+    assert np.array_equal(fast(np.asfortranarray(rows)), expected)
 
 
 @cases
-def test_all_the_training_rows(estimator: Any, method: str) -> None:
+def test_training_rows_give_the_same_bits(estimator: Any, method: str) -> None:
     rows = X[:, -estimator.n_features_in_ :]
     assert np.array_equal(fast_predict(estimator, method, rows)(rows), getattr(estimator, method)(rows))
 
 
 @cases
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_goes_through_the_checks(estimator: Any, method: str, value: float) -> None:
+def test_rows_not_finite_take_the_public_method(estimator: Any, method: str, value: float) -> None:
     rows = X[:2, -estimator.n_features_in_ :].copy()
-    short = fast_predict(estimator, method, rows)
+    fast = fast_predict(estimator, method, rows)
     rows[1, 1] = value
-    assert outcome(short, rows) == outcome(getattr(estimator, method), rows)
+    assert outcome(fast, rows) == outcome(getattr(estimator, method), rows)
 
 
 def outcome(method: Any, rows: Any) -> Any:
     try:
-        return method(rows).tolist()  # Trees have a way for what is missing.
+        return method(rows).tolist()  # Trees predict missing values.
     except ValueError as refusal:
         return str(refusal)
 
 
-def test_a_number_beyond_float32_is_refused_as_a_forest_refuses_it() -> None:
-    forest, method = SHORT["forest"]
+def test_number_beyond_float32_is_refused() -> None:
+    forest, method = CASES["forest"]
     with pytest.raises(ValueError, match="too large for dtype"), np.errstate(over="ignore"):
         fast_predict(forest, method, X[:1])(np.array([[1e39, 1.0, 1.0, 1.0]]))
 
 
 class Subclass(RandomForestClassifier):
-    """Says the opposite."""
+    """Reverses the probabilities."""
 
     def predict_proba(self, rows: Any) -> Any:
         return super().predict_proba(rows)[:, ::-1]
@@ -92,16 +92,16 @@ class Subclass(RandomForestClassifier):
     "estimator",
     [
         pytest.param(GaussianNB().fit(X, SPECIES), id="another-class"),
-        pytest.param(Subclass(5, random_state=0).fit(X, SPECIES), id="a-subclass"),
-        pytest.param(svc(kernel=lambda a, b: a @ b.T), id="a-kernel-of-ones-own"),
+        pytest.param(Subclass(5, random_state=0).fit(X, SPECIES), id="subclass"),
+        pytest.param(svc(kernel=lambda a, b: a @ b.T), id="own-kernel"),
         pytest.param(RandomForestClassifier(5, random_state=0).fit(X, np.stack([Y, Y], axis=1)), id="several-targets"),
     ],
 )
-def test_all_else_keeps_its_public_method(estimator: Any) -> None:
+def test_other_estimators_keep_their_public_method(estimator: Any) -> None:
     assert fast_predict(estimator, "predict_proba", X[:1]) == estimator.predict_proba
 
 
-def test_a_private_name_that_has_changed_or_gone_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_private_function_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     estimator = svc()
     assert fast_predict(estimator, "predict_proba", X[:1]) != estimator.predict_proba
     with monkeypatch.context() as patched:

@@ -1,4 +1,4 @@
-"""Formats of packages that are installed beside Foretell: the example's is served, and what is wrong with one is one line."""
+"""Formats of installed packages: the example's is served, and a broken one is refused in one line."""
 
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ FORMAT = "from foretell.runtimes import Format\nFORMAT = Format((%s,), loader='%
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds the example's package, as pip installs it."""
+    """A folder into which pip has installed the example's package."""
     source, target = tmp_path_factory.mktemp("example") / "runtime", tmp_path_factory.mktemp("site")
     shutil.copytree(ROOT / "examples/runtime", source)
     offline = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check"]
@@ -30,7 +30,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_the_example_is_added_and_served(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_package_is_served(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{installed}:{ROOT}")
     (tmp_path / "credit.scorecard").write_text(CARD)
     command = [sys.executable, "-m", "foretell", "init", "credit.scorecard"]
@@ -43,7 +43,7 @@ def test_the_example_is_added_and_served(installed: Path, tmp_path: Path, monkey
         assert httpx2.get(f"{running.http}/models").json()["models"][0]["format"] == "scorecard"
 
 
-def test_a_version_whose_package_is_gone_says_so(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_of_a_version_is_named(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{installed}:{ROOT}")
     (tmp_path / "iris.scorecard").write_text(CARD)
     command = [sys.executable, "-m", "foretell", "add", "iris.scorecard", "--name", "iris"]
@@ -73,7 +73,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def bring(site: Path, package: str, name: str, code: str) -> None:
-    """Install a package that brings a format."""
+    """Install a package whose module is `code`, with an entry point for the format `name`."""
     facts = site / f"{package}-2.0.dist-info"
     facts.mkdir()
     (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 2.0\n")
@@ -82,7 +82,7 @@ def bring(site: Path, package: str, name: str, code: str) -> None:
 
 
 def added(site: Path, file: str, content: str = "{}", **choice: str) -> str:
-    """What adding such a file is refused with."""
+    """The message that refuses a file."""
     path = site.parent / file
     path.write_text(content)
     with pytest.raises(ModelError) as refusal:
@@ -91,33 +91,33 @@ def added(site: Path, file: str, content: str = "{}", **choice: str) -> str:
     return str(refusal.value)
 
 
-def test_two_packages_with_one_name_are_named(site: Path) -> None:
+def test_packages_of_one_format_name_are_named(site: Path) -> None:
     for package in ("ours", "theirs"):
         bring(site, package, "card", FORMAT % ("'.card'", "x:y"))
-    says = "the format 'card' is brought by ours 2.0 and theirs 2.0: uninstall all of them but one"
-    assert added(site, "m.card").endswith(says)
-    assert added(site, "m.card", format_name="card") == says
+    message = "the format 'card' is brought by ours 2.0 and theirs 2.0: uninstall all of them but one"
+    assert added(site, "m.card").endswith(message)
+    assert added(site, "m.card", format_name="card") == message
 
 
-def test_nobody_takes_the_name_of_a_format_that_foretell_brings(site: Path) -> None:
+def test_names_of_own_formats_are_reserved(site: Path) -> None:
     bring(site, "theirs", "joblib", FORMAT % ("'.joblib'", "x:y"))
-    says = "the format 'joblib' is brought by foretell and theirs 2.0: uninstall all of them but one"
-    assert added(site, "m.joblib").endswith(says)
+    message = "the format 'joblib' is brought by foretell and theirs 2.0: uninstall all of them but one"
+    assert added(site, "m.joblib").endswith(message)
 
 
-def test_two_formats_of_one_suffix_ask_which(site: Path) -> None:
+def test_formats_of_one_suffix_need_a_choice(site: Path) -> None:
     bring(site, "ours", "card", FORMAT % ("'.json'", "json:loads"))
-    says = (
+    message = (
         "m.json may be the format 'xgboost' of foretell and the format 'card' of ours 2.0: pass --format xgboost or --format card"
     )
     content = '{"learner_model_param": 1}'
-    assert added(site, "m.json", content) == says
+    assert added(site, "m.json", content) == message
     assert added(site, "m.json", content, format_name="xgboost").startswith("xgboost: ")
     assert format_table.format_of(Path("m.json"), b"{}") == "card"  # XGBoost does not recognise it.
 
 
 @pytest.mark.parametrize(
-    ("code", "says"),
+    ("code", "message"),
     [
         pytest.param("import nothing_at_all", "cannot be imported (ModuleNotFoundError: No module named 'nothing_at_all')",
             id="import"),
@@ -127,14 +127,14 @@ def test_two_formats_of_one_suffix_ask_which(site: Path) -> None:
         pytest.param("FORMAT = 1", "is int and no Format", id="type"),
     ],
 )  # fmt: skip
-def test_a_package_that_is_broken_is_named_where_it_matters(site: Path, code: str, says: str) -> None:
+def test_broken_package_is_named(site: Path, code: str, message: str) -> None:
     bring(site, "ours", "card", code)
-    assert f"the format 'card' of ours 2.0 {says}: repair or uninstall it" in added(site, "m.card")
+    assert f"the format 'card' of ours 2.0 {message}: repair or uninstall it" in added(site, "m.card")
     assert format_table.format_of(Path("m.onnx"), b"") == "onnx"
 
 
 @pytest.mark.parametrize(
-    ("loader", "says"),
+    ("loader", "message"),
     [
         ("nothing_of_the_kind:load", "card needs nothing_of_the_kind, which is not installed"),
         (
@@ -145,22 +145,22 @@ def test_a_package_that_is_broken_is_named_where_it_matters(site: Path, code: st
         ("json:loads", "the card artifact does not load (JSONDecodeError: Expecting value: line 1 column 1 (char 0))"),
     ],
 )
-def test_a_loader_that_fails_is_one_line(site: Path, loader: str, says: str) -> None:
+def test_failing_loader_is_named_in_one_line(site: Path, loader: str, message: str) -> None:
     bring(site, "ours", "card", FORMAT % ("'.card'", loader))
-    assert added(site, "m.card", "no JSON") == says
+    assert added(site, "m.card", "no JSON") == message
 
 
-def test_a_recogniser_that_fails_has_not_recognised_it(site: Path) -> None:
+def test_failing_recogniser_recognises_nothing(site: Path) -> None:
     code = "from foretell.runtimes import Format\nFORMAT = Format(('.card',), loader='json:loads', recognises=lambda data: 1 / 0)\n"
     bring(site, "ours", "card", code)
     assert added(site, "m.card") == "m.card holds no model of card, as its suffix says: pass the file that holds the trained model"
 
 
-def test_a_format_that_nobody_brings_is_refused(site: Path) -> None:
+def test_unknown_format_is_refused(site: Path) -> None:
     assert "the format 'card' is none of joblib" in added(site, "m.joblib", format_name="card")
     with pytest.raises(ModelUnloadable, match=r"m.card is none of .skops, .joblib"):
         format_table.format_of(Path("m.card"), b"")
 
 
-def test_versions_of_libraries_that_are_there_are_recorded() -> None:
+def test_versions_of_installed_libraries_are_recorded() -> None:
     assert format_table.format_named("xgboost").versions == {"numpy": version("numpy"), "xgboost-cpu": version("xgboost-cpu")}

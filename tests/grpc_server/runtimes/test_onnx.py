@@ -1,4 +1,4 @@
-"""`.onnx` files as a model format of their own: what is taken, what is refused, and that nothing of scikit-learn serves them."""
+"""`.onnx` files: their answers beside scikit-learn's, the names in their metadata, and the graphs that are refused."""
 
 import json
 import threading
@@ -51,8 +51,8 @@ def graph(
     return bytes(model.SerializeToString())
 
 
-def said(runtime: Runtime, rows: Any = X) -> Any:
-    """What it says at the least: the probabilities of a classifier, the values of a regressor."""
+def first_answers(runtime: Runtime, rows: Any = X) -> Any:
+    """The answers of its first source: the probabilities of a classifier, the values of a regressor."""
     return runtime.sources([FLOAT64] * runtime.width, rows[:1], [("no", "yes")])[0].run(rows)
 
 
@@ -65,11 +65,11 @@ def added(tmp_path: Path, artifact: bytes, **named: Any) -> Repository:
 
 
 @pytest.mark.parametrize(("number", "zipmap"), [(FloatTensorType, False), (DoubleTensorType, False), (FloatTensorType, True)])
-def test_it_answers_as_scikit_learn_does(number: Any, zipmap: bool) -> None:
+def test_classifier_answers_like_scikit_learn(number: Any, zipmap: bool) -> None:
     runtime = format_table.load("onnx", converted(number=number, zipmap=zipmap))
     assert runtime.width == 2
-    assert said(runtime).dtype == np.float64
-    assert np.abs(said(runtime) - CLASSIFIER.predict_proba(X)).max() < 1e-6
+    assert first_answers(runtime).dtype == np.float64
+    assert np.abs(first_answers(runtime) - CLASSIFIER.predict_proba(X)).max() < 1e-6
 
 
 def test_names_come_from_the_metadata(tmp_path: Path) -> None:
@@ -80,30 +80,30 @@ def test_names_come_from_the_metadata(tmp_path: Path) -> None:
     assert set(manifest.libraries) == {"numpy", "onnxruntime"}
 
 
-def test_names_that_the_file_lacks_are_given(tmp_path: Path) -> None:
+def test_names_missing_in_the_file_are_given(tmp_path: Path) -> None:
     manifest = added(tmp_path, converted(), columns=("a", "b"), classes=("no", "yes")).read("yes", "1").manifest
     assert (manifest.columns, manifest.classes) == (("a", "b"), ("no", "yes"))
 
 
-def test_a_zipmap_names_the_classes(tmp_path: Path) -> None:
+def test_zipmap_names_the_classes(tmp_path: Path) -> None:
     assert added(tmp_path, converted(zipmap=True), columns=("a", "b")).read("yes", "1").manifest.classes == ("no", "yes")
 
 
-def test_whole_numbers_are_class_names_too() -> None:
+def test_integers_can_be_class_names() -> None:
     numbered = LogisticRegression().fit(X, (X[:, 0] * 3).astype(int))
     assert format_table.load("onnx", converted(numbered, zipmap=True)).classes == ("0", "1", "2")
 
 
-def test_rounding_makes_no_probability_above_one_or_below_zero() -> None:
+def test_rounded_probabilities_stay_within_bounds() -> None:
     over = helper.make_node("Constant", [], ["over"], value_floats=[1.0000001, -1e-7])
     shape = helper.make_node("Shape", ["rows"], ["shape"])
     runtime = format_table.load("onnx", graph(over, shape, helper.make_node("Expand", ["over", "shape"], ["out"])))
-    assert said(runtime, X[:2]).tolist() == [[1.0, 0.0], [1.0, 0.0]]
+    assert first_answers(runtime, X[:2]).tolist() == [[1.0, 0.0], [1.0, 0.0]]
 
 
-def test_a_session_starts_no_thread() -> None:
+def test_session_starts_no_thread() -> None:
     before = len(list(Path("/proc/self/task").iterdir()))
-    said(format_table.load("onnx", converted()))
+    first_answers(format_table.load("onnx", converted()))
     assert len(list(Path("/proc/self/task").iterdir())) == before >= threading.active_count()
 
 
@@ -112,7 +112,7 @@ TWICE = helper.make_node("Add", ["rows", "rows"], ["other"])
 
 
 @pytest.mark.parametrize(
-    ("artifact", "says"),
+    ("artifact", "message"),
     [
         pytest.param(b"not onnx", "the onnx artifact does not load: .*INVALID_PROTOBUF.*: export it again$", id="no-onnx"),
         pytest.param(converted()[:-40], "the onnx artifact does not load: ", id="cut"),
@@ -151,12 +151,12 @@ TWICE = helper.make_node("Add", ["rows", "rows"], ["other"])
         pytest.param(converted(classes="[1, 2]"), "foretell.classes is no JSON list of names", id="numbers-as-names"),
     ],
 )
-def test_what_is_no_model_of_rows_is_refused(artifact: bytes, says: str) -> None:
-    with pytest.raises(ModelUnloadable, match=says):
+def test_graph_that_takes_no_rows_is_refused(artifact: bytes, message: str) -> None:
+    with pytest.raises(ModelUnloadable, match=message):
         format_table.load("onnx", artifact)
 
 
-def test_one_input_a_column_is_refused() -> None:
+def test_one_input_per_column_is_refused() -> None:
     inputs = [("a", FloatTensorType([None, 1])), ("b", FloatTensorType([None, 1]))]
     pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)
     artifact = skl2onnx.convert_sklearn(pipeline, initial_types=inputs, options={"zipmap": False}).SerializeToString()
@@ -165,7 +165,7 @@ def test_one_input_a_column_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("artifact", "named", "error", "says"),
+    ("artifact", "named", "error", "message"),
     [
         (converted(), {}, ModelError, r"^model.onnx does not name its 2 columns: pass --columns a,b,c$"),
         (converted(), {"columns": ("a", "b")}, ModelError, r"^model.onnx does not name its classes: pass --classes x,y,z$"),
@@ -192,10 +192,10 @@ def test_one_input_a_column_is_refused() -> None:
         (converted(), {"columns": ("a", "b"), "classes": ("no", "no")}, ModelError, "the name 'no' occurs twice"),
     ],
 )
-def test_names_that_are_missing_or_wrong_are_refused(
-    tmp_path: Path, artifact: bytes, named: dict[str, Any], error: type[Exception], says: str
+def test_missing_or_wrong_names_are_refused(
+    tmp_path: Path, artifact: bytes, named: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         added(tmp_path, artifact, **named)
 
 
@@ -206,7 +206,7 @@ LABELS = np.column_stack((X[:, 0] > 0.5, X[:, 1] > 0.3)).astype(int)
 
 @pytest.mark.parametrize(("regressor", "targets"), [(REGRESSOR, 1), (TWO, 2)])
 @pytest.mark.parametrize("number", [FloatTensorType, DoubleTensorType])
-def test_a_regressor_gives_its_values(tmp_path: Path, regressor: Any, number: Any, targets: int) -> None:
+def test_regressor_gives_its_values(tmp_path: Path, regressor: Any, number: Any, targets: int) -> None:
     artifact = bytes(skl2onnx.convert_sklearn(regressor, initial_types=[("X", number([None, 2]))]).SerializeToString())
     manifest = added(tmp_path, artifact, columns=("a", "b")).read("yes", "1").manifest
     assert (manifest.classes, len(manifest.all_targets)) == ((), targets)
@@ -216,7 +216,7 @@ def test_a_regressor_gives_its_values(tmp_path: Path, regressor: Any, number: An
     assert np.abs(source.run(X) - regressor.predict(X).reshape(len(X), -1)).max() < 1e-5
 
 
-def test_a_regressor_takes_no_class_names(tmp_path: Path) -> None:
+def test_regressor_takes_no_class_names(tmp_path: Path) -> None:
     artifact = bytes(skl2onnx.convert_sklearn(TWO, initial_types=[("X", FloatTensorType([None, 2]))]).SerializeToString())
     with pytest.raises(ModelMismatch, match=r"model.onnx gives numbers, no probabilities or labels of no, yes"):
         added(tmp_path, artifact, columns=("a", "b"), classes=("no", "yes"))
@@ -231,7 +231,7 @@ def test_a_regressor_takes_no_class_names(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("model", [LogisticRegression, LinearSVC])
-def test_labels_are_the_places_of_their_classes(model: Any, answers: Any, classes: tuple[str, ...]) -> None:
+def test_labels_are_indices_of_their_classes(model: Any, answers: Any, classes: tuple[str, ...]) -> None:
     fitted = model().fit(X, answers)
     artifact = skl2onnx.convert_sklearn(fitted, initial_types=[("X", FloatTensorType([None, 2]))]).SerializeToString()
     sources = format_table.load("onnx", bytes(artifact)).sources([FLOAT64] * 2, X[:1], [classes])
@@ -245,7 +245,7 @@ def test_labels_are_the_places_of_their_classes(model: Any, answers: Any, classe
     "classifier",
     [MultiOutputClassifier(LogisticRegression()), OneVsRestClassifier(LogisticRegression()), KNeighborsClassifier()],
 )
-def test_several_targets_are_answered_as_scikit_learn_does(tmp_path: Path, classifier: Any) -> None:
+def test_several_targets_answer_like_scikit_learn(tmp_path: Path, classifier: Any) -> None:
     fitted = classifier.fit(X, LABELS)
     artifact = converted(fitted, DoubleTensorType)
     manifest = added(tmp_path, artifact, columns=("a", "b"), classes=("0", "1"), targets=("long", "wide")).read("yes", "1").manifest
@@ -259,7 +259,7 @@ def test_several_targets_are_answered_as_scikit_learn_does(tmp_path: Path, class
     assert (output_function(sources, [*labels, *there])(X)[:, :2] == fitted.predict(X)).all()
 
 
-def test_the_classes_of_several_targets_come_from_the_metadata(tmp_path: Path) -> None:
+def test_class_lists_come_from_the_metadata(tmp_path: Path) -> None:
     kinds = np.column_stack((Y, np.array(["a", "b", "c"])[np.digitize(X[:, 0], [0.3, 0.6])]))
     fitted = MultiOutputClassifier(LogisticRegression()).fit(X, kinds)
     artifact = converted(fitted, targets=json.dumps([["no", "yes"], ["a", "b", "c"]]))

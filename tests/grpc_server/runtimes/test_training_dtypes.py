@@ -1,4 +1,4 @@
-"""What estimators remember of their columns, what they are fed, and how several kinds of them are added."""
+"""Types of training columns from estimators, frames and golden rows, and what an estimator takes as input."""
 
 import json
 import subprocess
@@ -63,14 +63,14 @@ def encoded(*steps: Any) -> Any:
         (HistGradientBoostingClassifier(max_iter=2), {"kind": Dtype("category", ("x", "y"))}),
     ],
 )
-def test_an_estimator_tells_the_types_of_the_columns_that_it_encodes(estimator: Any, expected: Any) -> None:
+def test_types_come_from_encoders_and_imputers(estimator: Any, expected: Any) -> None:
     boosting = isinstance(estimator, HistGradientBoostingClassifier)
     frame = FRAME[["n", "kind"]] if boosting else FRAME
     found = dtypes_of(estimator.fit(frame, Y), tuple(frame.columns))
     assert found == expected
 
 
-def test_a_frame_tells_the_types_of_its_columns() -> None:
+def test_types_come_from_a_data_frame() -> None:
     times = pd.DataFrame(
         {"at": pd.to_datetime(["2026-01-01"]).tz_localize("Europe/Zurich"), "took": pd.to_timedelta([3], unit="s")}
     )
@@ -100,14 +100,14 @@ def _rows(frame: Any, dtypes: Any) -> Any:
     )
 
 
-def added(repository: Repository, tmp_path: Path, model: Any, golden: list[Any] | None = None, **facts: Any) -> Manifest:
+def added(repository: Repository, tmp_path: Path, model: Any, golden: list[Any] | None = None, **options: Any) -> Manifest:
     joblib.dump(model, tmp_path / "model.joblib")
     lines = "\n".join(json.dumps(row) for row in golden or []).encode()
-    version = add_model(repository, tmp_path / "model.joblib", "any", golden=lines, **facts).version
+    version = add_model(repository, tmp_path / "model.joblib", "any", golden=lines, **options).version
     return repository.manifest("any", version)
 
 
-def test_golden_rows_hold_any_output_and_are_checked(repository: Repository, tmp_path: Path) -> None:
+def test_golden_rows_check_any_output(repository: Repository, tmp_path: Path) -> None:
     model = encoded(OneHotEncoder()).fit(FRAME[["city", "n"]], np.where(Y, "yes", "no"))
     (label,) = model.predict(FRAME[["city", "n"]][1:2]).tolist()
     other = {"yes": "no", "no": "yes"}[label]
@@ -121,7 +121,7 @@ def test_golden_rows_hold_any_output_and_are_checked(repository: Repository, tmp
         added(repository, tmp_path, model, [row | {"outputs": {"decision.0": "much"}}])
 
 
-def test_targets_are_named_or_counted(repository: Repository, tmp_path: Path) -> None:
+def test_targets_are_named_or_numbered(repository: Repository, tmp_path: Path) -> None:
     model = RandomForestRegressor(3, bootstrap=False).fit(FRAME[["n", "code"]], np.column_stack((Y, Y)))
     assert [target.name for target in added(repository, tmp_path, model).targets] == ["0", "1"]
     manifest = added(
@@ -132,13 +132,13 @@ def test_targets_are_named_or_counted(repository: Repository, tmp_path: Path) ->
         added(repository, tmp_path, model, targets=("a", "b", "c"))
 
 
-def test_a_manifest_of_an_earlier_release_is_read() -> None:
+def test_manifest_of_an_earlier_release_is_read() -> None:
     old = MANIFEST.model_dump(mode="json", exclude={"dtypes", "targets"})
     assert read_manifest(json.dumps(old).encode(), "here") == MANIFEST
 
 
-def test_without_pandas_a_model_of_frames_is_refused_in_one_line(tmp_path: Path) -> None:
-    """In a process of its own, where the library cannot be found."""
+def test_missing_pandas_is_named_in_one_line(tmp_path: Path) -> None:
+    """In a process that cannot import pandas."""
     joblib.dump(encoded(OneHotEncoder()).fit(FRAME, Y), tmp_path / "model.joblib")
     code = """
 import sys
@@ -156,7 +156,7 @@ except ModelError as error:
     assert done.stdout == "the model takes a data frame, which needs pandas: pip install 'foretell[frames]'\n"
 
 
-def test_a_plain_estimator_that_knows_its_columns_needs_no_frame() -> None:
+def test_estimator_of_numbers_takes_an_array() -> None:
     from grpc_server.runtimes.sklearn.estimator_input import input_conversion
 
     model = LinearRegression().fit(FRAME[["n", "code"]], Y)

@@ -1,4 +1,4 @@
-"""The iris model for conversions: its rows within 0 and 1, and how it is added."""
+"""Iris with rows scaled to 0..1, for tests of conversions."""
 
 import json
 from typing import Any
@@ -41,6 +41,6 @@ def golden_rows(classifier: Any) -> bytes:
     return "\n".join(map(json.dumps, lines)).encode()
 
 
-def said(runtime: Runtime, rows: Matrix) -> Matrix:
-    """What it says at the least: the probabilities of a classifier, the values of a regressor."""
+def first_answers(runtime: Runtime, rows: Matrix) -> Matrix:
+    """The answers of its first source: the probabilities of a classifier, the values of a regressor."""
     return runtime.sources([FLOAT64] * runtime.width, rows[:1], [CLASSES])[0].run(rows)

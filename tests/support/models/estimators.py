@@ -1,7 +1,7 @@
-"""Estimators of every kind, each with a contract, rows as JSON, and its own answers to them."""
+"""Cases of every kind of estimator, each with a contract that uses other kinds of fields."""
 
+import base64
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,36 +21,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-ROWS = 200
-Document = dict[str, Any]
+from grpc_server.runtimes.sklearn.data_frames import dtypes_of
+from tests.support.models.estimator_case import NUMBER, ROWS, Case, named, numbers
 
-
-@dataclass
-class Case:
-    """One estimator, served by a package of its name."""
-
-    estimator: Any
-    contract: str
-    """Messages Features and Response, and what they need."""
-    rows: list[Document]
-    answers: list[Document]
-    """What the estimator itself answers, in the words of the contract."""
-    columns: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
-    dtypes: dict[str, Any] = field(default_factory=dict)
 
 
 def month(frame: Any) -> Any:
-    """The month of each time, as a transformer of a user's own computes it."""
+    """The month of each time; stands for a user's own transformer."""
     return np.column_stack([frame[name].dt.month.to_numpy() for name in frame.columns])
-
-
-def numbers(seed: int, width: int) -> Any:
-    return np.random.default_rng(seed).normal(size=(ROWS, width)).round(3)
-
-
-def named(rows: Any, *names: str) -> list[Document]:
-    return [dict(zip(names, row, strict=True)) for row in rows.tolist()]
 
 
 def logistic() -> Case:
@@ -219,8 +197,6 @@ def isolation() -> Case:
     pixels, shares = random.integers(0, 256, (ROWS, 3)), random.random((ROWS, 2)).round(3)
     rows = np.column_stack((pixels, shares))
     model = IsolationForest(n_estimators=20, random_state=0).fit(rows)
-    import base64
-
     documents = [
         {"pixels": base64.b64encode(bytes(p)).decode(), "shares": {"north": s[0], "south": s[1]}}
         for p, s in zip(pixels.tolist(), shares.tolist(), strict=True)
@@ -338,8 +314,6 @@ def mixed() -> Case:
         message Verdict { Level level = 1; double probability = 2; }
         message Response { Verdict verdict = 1; double high_probability = 2; }
     """
-    from grpc_server.runtimes.sklearn.data_frames import dtypes_of
-
     return Case(model, contract, documents, answers, dtypes=dtypes_of(frame))
 
 
@@ -387,11 +361,6 @@ def texts() -> Case:
         message Response { double false_probability = 1; double true_probability = 2; }
     """
     return Case(model, contract, [{"line": line} for line in lines], answers, columns=("line",))
-
-
-def NUMBER(name: str, number: int) -> str:
-    """A field that is a number and must be there."""
-    return f"optional double {name} = {number} [(buf.validate.field) = {{required: true, double: {{finite: true, example: 0.5}}}}];"
 
 
 CASES: dict[str, Callable[[], Case]] = {

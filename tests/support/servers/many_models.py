@@ -21,8 +21,6 @@ from rest_bridge.app import create_app
 from rest_bridge.channel import open_channel
 from rest_bridge.settings import BridgeSettings
 
-Verdict = list[tuple[Any, ...]]
-
 
 class BridgedServer:
     """Sends gRPC calls and REST requests to the services of one contract; callable from any thread."""
@@ -90,7 +88,7 @@ def served(protos: Path, models: Path, **settings: Any) -> Iterator[BridgedServe
 
 
 @contextmanager
-def serving(registry: Registry, theirs: Contract) -> Iterator[BridgedServer]:
+def serving(registry: Registry, bridge_contract: Contract) -> Iterator[BridgedServer]:
     """Serves `registry` on a free port. The bridge gets its own contract, because the server adds files to its contract's pool."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -100,7 +98,7 @@ def serving(registry: Registry, theirs: Contract) -> Iterator[BridgedServer]:
     async def start() -> BridgedServer:
         address = server.bind()
         await server.start(registry)
-        bridged = BridgedServer(theirs, address, loop)
+        bridged = BridgedServer(bridge_contract, address, loop)
         await bridged.open()
         return bridged
 
