@@ -75,33 +75,19 @@ def add_model(
     Raises ModelError, and adds nothing, if the model cannot be served, does not give its golden outputs, or its conversion does
     not agree with it.
     """
-    stored = stored_model(file, format_name)
-    runtime = format_table.load(stored.format, stored.artifact)
-    libraries = _libraries(stored, runtime)
-    check_skew(stored.format, libraries, file.name, allowed=allow_version_skew)
+    loaded = _LoadedFile(file, stored_model(file, format_name))
+    check_skew(loaded.stored.format, loaded.libraries, file.name, allowed=allow_version_skew)
     rows = read_golden(golden)
-    files = _files(stored, golden, contract_revision(contract, name) if contract else b"")
-    columns = _columns(file, columns, runtime, stored.format)
-    known = _dtypes(runtime, columns, rows) | dict(dtypes or {})
-    manifest = Manifest(
-        format=stored.format,
-        artifact=stored.file,
-        files={file_name: sha256(content) for file_name, content in files.items()},
-        libraries=libraries,
-        columns=columns,
-        dtypes={column: dtype for column, dtype in known.items() if dtype != FLOAT64},
-        classes=_classes(file, classes or runtime.classes),
-        source=source,
-        created=datetime.now(UTC),
-    )
-    check_manifest(runtime, manifest, file.name)
+    files = _files(loaded.stored, golden, contract_revision(contract, name) if contract else b"")
+    manifest = loaded.manifest(columns, classes, dtypes or {}, rows, files, source)
+    check_manifest(loaded.runtime, manifest, file.name)
     with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
-        manifest = _with_targets(runtime, manifest, rows, targets, outputs, file)
-        check_golden(checked_sources(runtime, manifest, rows, file.name), manifest, rows, file.name)
+        manifest = _with_targets(loaded.runtime, manifest, rows, targets, outputs, file)
+        check_golden(checked_sources(loaded.runtime, manifest, rows, file.name), manifest, rows, file.name)
     manifest = manifest.model_copy(update={"training": observed(manifest)})
-    reason = stored.reason
+    reason = loaded.stored.reason
     if acceleration:
-        faster, outcome = _accelerated(acceleration, runtime, manifest, rows, contract, name, file)
+        faster, outcome = _accelerated(acceleration, loaded.runtime, manifest, rows, contract, name, file)
         reason = f"{reason}; {outcome}"
         if faster:
             manifest = _served_by(faster, manifest)
@@ -109,32 +95,62 @@ def add_model(
     return Added(repository.add(name, manifest, files), manifest.format, reason)
 
 
-def _libraries(stored: StoredModel, runtime: Runtime) -> dict[str, str]:
-    """Versions by distribution: the installed ones, but for scikit-learn the one that trained the model."""
-    sklearn_version = stored.sklearn_version or getattr(runtime, "sklearn_version", "")
-    installed = format_table.format_named(stored.format).versions
-    return installed | ({"scikit-learn": sklearn_version} if sklearn_version else {})
+class _LoadedFile:
+    """The model of a file, loaded from the bytes that the repository will store."""
+
+    def __init__(self, file: Path, stored: StoredModel) -> None:
+        self._file, self.stored = file, stored
+        self.runtime = format_table.load(stored.format, stored.artifact)
+
+    @property
+    def libraries(self) -> dict[str, str]:
+        """Versions by distribution: the installed ones, but for scikit-learn the one that trained the model."""
+        sklearn_version = self.stored.sklearn_version or getattr(self.runtime, "sklearn_version", "")
+        installed = format_table.format_named(self.stored.format).versions
+        return installed | ({"scikit-learn": sklearn_version} if sklearn_version else {})
+
+    def manifest(
+        self,
+        columns: tuple[str, ...],
+        classes: tuple[str, ...],
+        dtypes: Mapping[str, Dtype],
+        rows: tuple[GoldenRow, ...],
+        files: Mapping[str, bytes],
+        source: RegistrySource | None,
+    ) -> Manifest:
+        """The manifest of a model of one target. Raises ModelError if columns or classes have no names."""
+        columns = self._columns(columns)
+        known = self._dtypes(columns, rows) | dict(dtypes)
+        return Manifest(
+            format=self.stored.format,
+            artifact=self.stored.file,
+            files={name: sha256(content) for name, content in files.items()},
+            libraries=self.libraries,
+            columns=columns,
+            dtypes={column: dtype for column, dtype in known.items() if dtype != FLOAT64},
+            classes=_classes(self._file, classes or self.runtime.classes),
+            source=source,
+            created=datetime.now(UTC),
+        )
+
+    def _columns(self, columns: tuple[str, ...]) -> tuple[str, ...]:
+        cause = "" if self.stored.format == "onnx" else " (it was fitted on a plain array)"
+        return _distinct(self._file, columns or self.runtime.columns, f"its {self.runtime.width} columns{cause}", "--columns a,b,c")
+
+    def _dtypes(self, columns: tuple[str, ...], rows: tuple[GoldenRow, ...]) -> dict[str, Dtype]:
+        """Types from the model's encoders, or else from the golden rows."""
+        encoders = encoder_dtypes(self.runtime, columns)
+        if self.runtime.columns is None and getattr(self.runtime, "estimator", None) is not None:
+            # Trained on an array: each column is a number unless an encoder knows it as text.
+            return {column: dtype for column, dtype in encoders.items() if dtype.is_text}
+        if not rows:
+            return encoders
+        return {column: golden_dtype([row.features.get(column) for row in rows]) for column in columns} | encoders
 
 
 def _files(stored: StoredModel, golden: bytes, revision: bytes) -> dict[str, bytes]:
     optional = {GOLDEN: golden, CONTRACT: revision}
     return {stored.file: stored.artifact} | {name: content for name, content in optional.items() if content}
-
-
-def _columns(file: Path, columns: tuple[str, ...], runtime: Runtime, format_name: str) -> tuple[str, ...]:
-    cause = "" if format_name == "onnx" else " (it was fitted on a plain array)"
-    return _distinct(file, columns or runtime.columns, f"its {runtime.width} columns{cause}", "--columns a,b,c")
-
-
-def _dtypes(runtime: Runtime, columns: tuple[str, ...], rows: tuple[GoldenRow, ...]) -> dict[str, Dtype]:
-    """Types from the model's encoders, or else from the golden rows."""
-    encoders = encoder_dtypes(runtime, columns)
-    if runtime.columns is None and getattr(runtime, "estimator", None) is not None:
-        # Trained on an array: each column is a number unless an encoder knows it as text.
-        return {column: dtype for column, dtype in encoders.items() if dtype.is_text}
-    if not rows:
-        return encoders
-    return {column: golden_dtype([row.features.get(column) for row in rows]) for column in columns} | encoders
 
 
 def _classes(file: Path, classes: tuple[str, ...] | None) -> tuple[str, ...]:
