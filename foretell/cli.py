@@ -6,27 +6,18 @@ from typing import Annotated, Literal
 import typer
 
 from foretell import version_commands
+from foretell.options import Classes, Columns, FormatName, ModelPath, Models, ModelsFolder, Protos, ProtosFolder, VersionSkew
 from foretell_contract.errors import SetupError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 app.add_typer(version_commands.app)
 
-_PROTOS = Path("protos")
-_Skew = Annotated[
-    bool,
-    typer.Option(
-        "--allow-version-skew",
-        envvar="FORETELL_ALLOW_VERSION_SKEW",
-        help="Take a model that another minor version of scikit-learn trained.",
-    ),
-]
-_MODEL = "A trained model you trust, for it is loaded: a file, a folder that MLflow saved, or models:/NAME@ALIAS of its registry."
-_FORMAT = "Format of the file, where its name and its content fit several."
+_PROTOS, _MODELS = Path("protos"), Path("models")
 
 
 def main() -> None:
-    """Run the command line. What cannot be done is said in one line on stderr, with exit code 2."""
+    """Runs the command line. A SetupError is printed in one line on stderr, with exit code 2."""
     try:
         app()
     except SetupError as error:
@@ -42,8 +33,8 @@ def foretell() -> None:
 
 @app.command()
 def serve(
-    protos: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the contracts.  [default: protos]")] = None,
-    models: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the models.  [default: models]")] = None,
+    protos: Protos = None,
+    models: Models = None,
     grpc_address: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="Where gRPC listens; port 0: a free one.  [default: 127.0.0.1:50051]"),
@@ -57,28 +48,42 @@ def serve(
     ] = None,
     bridge: Annotated[
         str | None,
-        typer.Option(metavar="inside|beside", help="Where REST is served: in the gRPC server's process, or in one of its own."),
+        typer.Option(
+            metavar="inside|beside",
+            help="Run the REST bridge inside the gRPC server's process, or beside it.  [default: inside]",
+        ),
     ] = None,
     placement: Annotated[
-        str | None, typer.Option(metavar="auto|inline|process", help="Where models run; auto: by their cost.  [default: auto]")
+        str | None,
+        typer.Option(
+            metavar="auto|inline|process",
+            help="Where models run; auto: by their cost.  [default: auto]",
+        ),
     ] = None,
     control: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT|off", help="Where changes are taken, beside Unix sockets.  [default: on those alone]"),
+        typer.Option(
+            metavar="HOST:PORT|off", help="Where the control service listens besides its Unix sockets.  [default: nowhere else]"
+        ),
     ] = None,
     control_http: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT|off", help="Where they are taken over REST, with docs.  [default: off]")
+        str | None, typer.Option(metavar="HOST:PORT|off", help="Where the control service listens as REST.  [default: off]")
     ] = None,
     workers: Annotated[
         str | None, typer.Option(metavar="N|auto", help="Worker processes of a slow model; auto: one a core.  [default: auto]")
     ] = None,
-    allow_version_skew: _Skew = False,
+    allow_version_skew: VersionSkew = False,
     follow: Annotated[
         list[str] | None,
-        typer.Option(metavar="models:/NAME@ALIAS", help="Promote what an alias in MLflow's registry moves to; may be repeated."),
+        typer.Option(
+            metavar="models:/NAME@ALIAS",
+            help="Promote each version that an alias of the MLflow registry moves to; may be repeated.",
+        ),
     ] = None,
 ) -> None:
-    """Serve every contract with the version on record, else the newest, until Ctrl-C or SIGTERM; then finish what was accepted.
+    """Serve the production version of every model over gRPC and REST until Ctrl-C or SIGTERM, then drain.
+
+    Without a route table, production is the newest version.
 
     More settings come from FORETELL_... variables and from foretell.toml; docs/reference/settings.md lists them.
     """
@@ -93,44 +98,40 @@ def serve(
 
 @app.command()
 def add(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)],
+    model: ModelPath,
     name: Annotated[
         str, typer.Option(help="Name of the model: the contract's package without its version.  [default: as in the registry]")
     ] = "",
-    columns: Annotated[
-        str, typer.Option(metavar="A,B,C", help="Training columns in training order, where the model does not name them.")
-    ] = "",
-    classes: Annotated[
-        str, typer.Option(metavar="X,Y,Z", help="Classes in the order of the output, where the model does not name them.")
-    ] = "",
+    columns: Columns = "",
+    classes: Classes = "",
     targets: Annotated[
         str,
-        typer.Option(metavar="T,U,V", help="What the model predicts, in the order of its output, where that is several things."),
+        typer.Option(metavar="T,U,V", help="Targets in the order of the output, if the model predicts several."),
     ] = "",
     golden: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Rows with their expected answers, one JSON object a line.")
+        Path | None, typer.Option(metavar="FILE", help="Golden rows: rows with their expected outputs, one JSON object a line.")
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The training data, .csv or .parquet: `foretell check` holds the contract against it."),
+        typer.Option(metavar="FILE", help="The training data, .csv or .parquet: `foretell check` compares the contract with it."),
     ] = None,
-    form: Annotated[str, typer.Option("--format", metavar="NAME", help=_FORMAT)] = "",
-    allow_version_skew: _Skew = False,
+    form: FormatName = "",
+    allow_version_skew: VersionSkew = False,
     accelerate: Annotated[
         Literal["onnx", "trees", "auto"] | None,
-        typer.Option(help="Serve a conversion that agrees with the model; auto: the fastest there is, if any."),
+        typer.Option(help="Serve a conversion that gives the same outputs; auto: the fastest one, if any."),
     ] = None,
     protos: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             envvar="FORETELL_PROTOS",
-            help="Folder of the contracts, if any: what the model is for, and what --accelerate keeps to.  [default: protos]",
+            help="Folder of the contracts, if any; a conversion must agree with the model within their rules.  [default: protos]",
         ),
     ] = None,
-    models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
+    models: ModelsFolder = _MODELS,
 ) -> None:
-    """Put a trained model into the repository as its next version."""
+    """Add a trained model to the repository as its next version."""
     from foretell.mlflow.model_source import name_for, opened
     from foretell_contract.contract import load
     from foretell_contract.source.compiler import has_contracts
@@ -167,35 +168,29 @@ def add(
 
 @app.command()
 def init(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)],
+    model: ModelPath,
     data: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The training data, .csv or .parquet: bounds and examples come from it.")
     ] = None,
-    target: Annotated[
-        str, typer.Option(metavar="T[,U]", help="What the model predicts: a column of the data, or several in order.")
-    ] = "",
+    target: Annotated[str, typer.Option(metavar="T[,U]", help="Target column of the data, or several in order.")] = "",
     package: Annotated[str, typer.Option(metavar="NAME.v1", help="Package of the contract.  [default: the file's name, v1]")] = "",
-    name: Annotated[str, typer.Option(help="Name of the model, where --package is left out.")] = "",
-    labels: Annotated[str, typer.Option(metavar="A,B,C", help="What callers see for the classes, in the model's order.")] = "",
-    columns: Annotated[
-        str, typer.Option(metavar="A,B,C", help="Training columns in training order, where the model does not name them.")
-    ] = "",
-    classes: Annotated[
-        str, typer.Option(metavar="X,Y,Z", help="Classes in the order of the output, where the model does not name them.")
-    ] = "",
-    form: Annotated[str, typer.Option("--format", metavar="NAME", help=_FORMAT)] = "",
-    allow_version_skew: _Skew = False,
-    protos: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_PROTOS", help="Folder of the contracts.")] = _PROTOS,
-    models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
+    name: Annotated[str, typer.Option(help="Name of the model, instead of --package.")] = "",
+    labels: Annotated[str, typer.Option(metavar="A,B,C", help="Labels for the classes, in the model's order.")] = "",
+    columns: Columns = "",
+    classes: Classes = "",
+    form: FormatName = "",
+    allow_version_skew: VersionSkew = False,
+    protos: ProtosFolder = _PROTOS,
+    models: ModelsFolder = _MODELS,
 ) -> None:
-    """Write a contract for a trained model, and put the model into the repository."""
+    """Write a contract for a trained model, and add the model to the repository."""
     from foretell.init.init_command import InitRequest, init, package_of
     from foretell.mlflow.model_source import opened
     from grpc_server.checks.training_columns import ModelHints
 
     wanted = package_of(model, package, name)
     with opened(model) as found:
-        told = ModelHints(
+        hints = ModelHints(
             columns=_names(columns) or tuple(found.columns),
             targets=_names(target),
             outputs=found.outputs,
@@ -204,7 +199,7 @@ def init(
             dtypes=found.columns,
             optional=found.optional,
         )
-        init(InitRequest(found.file, data, wanted, told, _names(labels), protos, models, allow_version_skew, found.source))
+        init(InitRequest(found.file, data, wanted, hints, _names(labels), protos, models, allow_version_skew, found.source))
 
 
 def _names(listed: str) -> tuple[str, ...]:
@@ -214,17 +209,17 @@ def _names(listed: str) -> tuple[str, ...]:
 @app.command()
 def diff(
     old: Annotated[
-        str, typer.Argument(metavar="OLD", help="What callers know: a folder, .proto, descriptor set, REV or REV:PATH.")
+        str, typer.Argument(metavar="OLD", help="The contract that callers use: a folder, .proto, descriptor set, REV or REV:PATH.")
     ],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="What they will meet, in the same forms.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The changed contract, in the same forms.")],
     form: Annotated[
         Literal["text", "json", "github", "markdown"],
-        typer.Option("--format", help="For people, programs, annotations on GitHub, or a changelog for callers."),
+        typer.Option("--format", help="Text, JSON, annotations on GitHub, or a changelog in Markdown."),
     ] = "text",
 ) -> None:
-    """Tell what a change of a contract means for its callers. Exit code 1 where it breaks them, 2 where that cannot be told.
+    """Show what a contract change means for callers. Exit code 1 if it breaks them, 2 if the contracts cannot be compared.
 
-    REV is a revision of git: `foretell diff main protos`.
+    REV is a Git revision: `foretell diff main protos`.
     """
     from foretell.check.diff_report import show
     from foretell.check.diff_sides import folder, sides
@@ -238,14 +233,14 @@ def diff(
 
 @app.command()
 def check(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Name of a model; without it, all that are there.")] = None,
-    protos: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_PROTOS", help="Folder of the contracts.")] = _PROTOS,
-    models: Annotated[Path, typer.Option(metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")] = Path("models"),
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Name of a model.  [default: all]")] = None,
+    protos: ProtosFolder = _PROTOS,
+    models: ModelsFolder = _MODELS,
     form: Annotated[
-        Literal["text", "json", "github"], typer.Option("--format", help="For people, programs, or annotations on GitHub.")
+        Literal["text", "json", "github"], typer.Option("--format", help="Text, JSON, or annotations on GitHub.")
     ] = "text",
 ) -> None:
-    """List everything that is wrong with the contracts and their models. Exit code 1 where anything is an error."""
+    """List all problems of the contracts and their models. Exit code 1 if one of them is an error."""
     from foretell.check.check_command import check, show
 
     found = check(protos, models, model)
@@ -256,31 +251,27 @@ def check(
 
 @app.command("test")
 def run_tests(
-    model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="Name of a model; without it, all that are served.")
-    ] = None,
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Name of a model.  [default: all that are served]")] = None,
     target: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="A gRPC server that runs. Without it, one is started for this repository."),
+        typer.Option(metavar="HOST:PORT", help="A running gRPC server.  [default: one is started for this repository]"),
     ] = None,
     rest: Annotated[
-        str | None, typer.Option(metavar="URL", help="The REST address of that server, such as http://127.0.0.1:8000.")
+        str | None, typer.Option(metavar="URL", help="REST address of that server, such as http://127.0.0.1:8000.")
     ] = None,
     protos: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder of the contracts.  [default: what the target says of itself, or protos]"),
+        typer.Option(metavar="DIR", help="Folder of the contracts.  [default: the target's reflection, or protos]"),
     ] = None,
     models: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder of the models, which holds the golden rows.  [default: models, without a target]"),
+        typer.Option(metavar="DIR", help="Folder of the models with their golden rows.  [default: models, without a target]"),
     ] = None,
-    roots: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificates in PEM to trust; the target then takes encrypted calls.")
-    ] = None,
-    tls: Annotated[bool, typer.Option("--tls", help="The target takes encrypted calls; trust the usual certificates.")] = False,
+    roots: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificates in PEM to trust, for a target with TLS.")] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Use TLS and trust the system's certificates.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print every check as JSON.")] = False,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report for CI as well, in the form of JUnit.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List what passed as well.")] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a JUnit report.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List passed checks too.")] = False,
 ) -> None:
     """Test a server with requests made from its contract, over gRPC and REST. Exit code 1 if a check fails."""
     from foretell.testing.suite import SuiteOptions

@@ -12,31 +12,52 @@ import typer
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the model.")]
 ModelVersion = Annotated[str, typer.Argument(metavar="VERSION", help="Version in the repository.")]
-Alias = Annotated[str, typer.Option(metavar="ALIAS", help="The name under which callers ask for it.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+Alias = Annotated[str, typer.Option(metavar="ALIAS", help="Alias by which callers choose the version.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 Models = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the models.  [default: models]")]
+Protos = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the contracts.  [default: protos]")]
+
+ModelsFolder = Annotated[Path, typer.Option("--models", metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")]
+ProtosFolder = Annotated[Path, typer.Option("--protos", metavar="DIR", envvar="FORETELL_PROTOS", help="Folder of the contracts.")]
+ModelPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A trained model from a source you trust, since loading it can run code: a file, a folder saved by MLflow, or "
+        "models:/NAME@ALIAS of the MLflow registry.",
+    ),
+]
+Columns = Annotated[str, typer.Option(metavar="A,B,C", help="Training columns in training order, if the model does not name them.")]
+Classes = Annotated[str, typer.Option(metavar="X,Y,Z", help="Classes in the order of the output, if the model does not name them.")]
+FormatName = Annotated[
+    str, typer.Option("--format", metavar="NAME", help="Format of the file, if its name and content fit several.")
+]
+VersionSkew = Annotated[
+    bool,
+    typer.Option(
+        "--allow-version-skew",
+        envvar="FORETELL_ALLOW_VERSION_SKEW",
+        help="Accept a model trained with another minor version of scikit-learn.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calling:
-    """How a server is called: `grpc_server.transport.tls.Trust` makes credentials of it."""
+class TlsOptions:
+    """Credentials for calls to a server; see `grpc_server.transport.tls.Trust`."""
 
-    roots: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificates in PEM to trust, of a server that takes encrypted calls.")
-    ] = None
-    tls: Annotated[bool, typer.Option("--tls", help="The server takes encrypted calls; trust the usual certificates.")] = False
-    certificate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificate in PEM to show to a server that asks for one.")
-    ] = None
+    roots: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificates in PEM to trust, for a server with TLS.")] = None
+    tls: Annotated[bool, typer.Option("--tls", help="Use TLS and trust the system's certificates.")] = False
+    certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="Client certificate in PEM, for mutual TLS.")] = None
     key: Annotated[Path | None, typer.Option(metavar="FILE", help="Private key of that certificate, in PEM.")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TargetOptions(Calling):
-    """Which record is meant: that of a repository at hand, or that of a server elsewhere."""
+class TargetOptions(TlsOptions):
+    """The route table that a command reads or changes: in the local repository, or through a server's control service."""
 
     target: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Ask the control service there instead of the repository at hand.")
+        str | None, typer.Option(metavar="HOST:PORT", help="Use the control service there instead of the local repository.")
     ] = None
     models: Models = None
     as_json: Json = False
@@ -44,41 +65,42 @@ class TargetOptions(Calling):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeOptions(TargetOptions):
-    """What all changes of a record are told."""
+    """Options of every route change."""
 
     why: Annotated[str, typer.Option(metavar="TEXT", help="Reason, for the history.")] = ""
     generation: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Change only the record of this generation; `foretell history` tells it.")
+        int | None,
+        typer.Option(metavar="N", min=0, help="Refuse the change at another generation; `foretell history` shows the present one."),
     ] = None
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for what a running server makes of it.")] = False
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until running servers follow.")] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Introduction(ChangeOptions):
-    """A change by which a version is to answer."""
+class GatedChangeOptions(ChangeOptions):
+    """Options of a route change whose version must pass the gates."""
 
-    no_check: Annotated[bool, typer.Option("--no-check", help="Leave the gates to the servers.")] = False
-    protos: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the contracts.  [default: protos]")] = None
+    no_check: Annotated[bool, typer.Option("--no-check", help="Run the gates on the servers only.")] = False
+    protos: Protos = None
 
 
-def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """The command, for typer: the fields of the parameter that takes one of the classes above become options of their own."""
+def expand_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorator for typer: turns the fields of the parameter with one of the classes above into options of the command."""
     own = list(inspect.signature(command).parameters.values())
-    told = own.pop(next(number for number, parameter in enumerate(own) if is_dataclass(parameter.annotation)))
-    known = {field.name: field for field in fields(told.annotation)}
-    own_first = [known[name] for kind in told.annotation.__mro__[:-1] for name in inspect.get_annotations(kind)]
+    grouped = own.pop(next(number for number, parameter in enumerate(own) if is_dataclass(parameter.annotation)))
+    known = {field.name: field for field in fields(grouped.annotation)}
+    own_first = [known[name] for kind in grouped.annotation.__mro__[:-1] for name in inspect.get_annotations(kind)]
     options = [
         inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
         for field in own_first
     ]
 
     @wraps(command)
-    def spread_out(**given: Any) -> None:
-        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # grpcio reads it when it is imported; the command says what it would.
+    def expanded(**given: Any) -> None:
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # Read when grpcio is imported; commands report its errors themselves.
         values = {option.name: given.pop(option.name) for option in options}
-        command(**given, **{told.name: told.annotation(**values)})
+        command(**given, **{grouped.name: grouped.annotation(**values)})
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + options
-    spread_out.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect, and so typer, reads it
-    spread_out.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return spread_out
+    expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect, and so typer, reads it
+    expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return expanded

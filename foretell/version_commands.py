@@ -1,75 +1,79 @@
-"""The commands about which version of a model answers. Imports are made inside, as in `cli`."""
+"""The commands that read and change route tables. They import inside, as in `cli`."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foretell.options import Alias, ChangeOptions, Introduction, Json, Models, ModelVersion, Name, TargetOptions, spread
+from foretell.options import (
+    Alias,
+    ChangeOptions,
+    GatedChangeOptions,
+    Json,
+    Models,
+    ModelVersion,
+    Name,
+    TargetOptions,
+    expand_options,
+)
 from foretell_contract.errors import SetupError
+
+if TYPE_CHECKING:
+    from foretell.versions.change_report import Changer
+    from grpc_server.changes.route_changes import ChangeResult
 
 app = typer.Typer()
 
 
 @app.command()
-@spread
-def promote(name: Name, version: ModelVersion, told: Introduction, alias: Alias = "production") -> None:
-    """Let a version answer under an alias, once it is through the gates; running servers follow within a second."""
-    from foretell.versions.change_report import change
-
-    change(name, told, lambda changes: changes.promote(version, alias))
+@expand_options
+def promote(name: Name, version: ModelVersion, options: GatedChangeOptions, alias: Alias = "production") -> None:
+    """Point an alias at a version that passes the gates; running servers follow within a second."""
+    _change(name, options, lambda changer: changer.promote(version, alias))
 
 
 @app.command()
-@spread
+@expand_options
 def canary(
     name: Name,
     version: ModelVersion,
-    share: Annotated[str, typer.Option(metavar="PERCENT", help="Of the calls that choose nothing, such as 5%; 0 ends it.")],
-    told: Introduction,
+    share: Annotated[
+        str, typer.Option(metavar="PERCENT", help="Share of the calls without a version or alias, such as 5%; 0 ends it.")
+    ],
+    options: GatedChangeOptions,
 ) -> None:
-    """Let a version answer a share of the calls, each routing key always by the same version."""
-    from foretell.versions.change_report import change
-
+    """Let a version answer a share of the calls; calls with one routing key get the same version."""
     fraction = _share(share)
-    change(name, told, lambda changes: changes.canary(version, fraction))
-
-
-def _share(text: str) -> float:
-    try:
-        return float(text.removesuffix("%")) / 100
-    except ValueError:
-        raise SetupError(f"{text!r} is no share: write a number of percent, such as 5%") from None
+    _change(name, options, lambda changer: changer.canary(version, fraction))
 
 
 @app.command()
-@spread
+@expand_options
 def shadow(
     name: Name,
     version: ModelVersion,
-    told: Introduction,
-    end: Annotated[bool, typer.Option("--end", help="End it.")] = False,
+    options: GatedChangeOptions,
+    end: Annotated[bool, typer.Option("--end", help="End the shadow.")] = False,
 ) -> None:
-    """Compare a version with production: it is asked the same, and answers nobody. `foretell models` tells how they compare."""
-    from foretell.versions.change_report import change
-
-    change(name, told, lambda changes: changes.shadow(version, end=end))
+    """Send copies of production's calls to a version and compare the answers; `foretell models` shows how they differ."""
+    _change(name, options, lambda changer: changer.shadow(version, end=end))
 
 
 @app.command()
 def shadow_report(
     name: Name,
     version: Annotated[
-        str | None, typer.Argument(metavar="[VERSION]", help="The shadow; without it, the one on record, else the last one.")
+        str | None, typer.Argument(metavar="[VERSION]", help="The shadow.  [default: the present one, else the last one]")
     ] = None,
     against: Annotated[
-        str | None, typer.Option(metavar="VERSION", help="The production to compare with.  [default: the last one]")
+        str | None, typer.Option(metavar="VERSION", help="The production version to compare with.  [default: the last one]")
     ] = None,
     as_json: Json = False,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots as well.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page with plots.")] = None,
     models: Models = None,
 ) -> None:
-    """Tell how a shadow compares with production: labels, shifts of numbers, latency, and the rows that differ most."""
+    """Show how a shadow differs from production: labels, shifts of numbers, latency, and the rows that differ most."""
     from foretell.shadow.shadow_report import report
     from foretell.versions.target import chosen_settings
 
@@ -77,36 +81,45 @@ def shadow_report(
 
 
 @app.command()
-@spread
-def rollback(name: Name, told: ChangeOptions, alias: Alias = "production") -> None:
-    """Put an alias back on the version before; once more goes further back."""
-    from foretell.versions.change_report import change
-
-    change(name, told, lambda changes: changes.rollback(alias))
+@expand_options
+def rollback(name: Name, options: ChangeOptions, alias: Alias = "production") -> None:
+    """Point an alias at its version before; a second rollback goes one further back."""
+    _change(name, options, lambda changer: changer.rollback(alias))
 
 
 @app.command()
-@spread
-def retire(name: Name, version: ModelVersion, told: ChangeOptions) -> None:
-    """Take every alias from a version; servers keep it no longer, and rollbacks skip it. Its files stay."""
-    from foretell.versions.change_report import change
-
-    change(name, told, lambda changes: changes.retire(version))
+@expand_options
+def retire(name: Name, version: ModelVersion, options: ChangeOptions) -> None:
+    """Remove a version from all aliases: servers unload it and rollbacks skip it. Its files stay."""
+    _change(name, options, lambda changer: changer.retire(version))
 
 
 @app.command()
-@spread
-def history(name: Name, told: TargetOptions) -> None:
-    """Tell who changed what answers, when and why."""
+@expand_options
+def history(name: Name, options: TargetOptions) -> None:
+    """Show the route changes of a model: who, when and why."""
     from foretell.versions.history import show_history
 
-    show_history(name, told)
+    show_history(name, options)
 
 
 @app.command()
-@spread
-def models(told: TargetOptions) -> None:
-    """List the models that a running server hosts, or, where none answers, the versions on disk."""
+@expand_options
+def models(options: TargetOptions) -> None:
+    """List the models of a running server, or the versions on disk if no server answers."""
     from foretell.versions.model_table import list_models
 
-    list_models(told)
+    list_models(options)
+
+
+def _change(name: str, options: ChangeOptions, make: "Callable[[Changer], ChangeResult]") -> None:
+    from foretell.versions.change_report import change
+
+    change(name, options, make)
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text.removesuffix("%")) / 100
+    except ValueError:
+        raise SetupError(f"{text!r} is no share: write a number of percent, such as 5%") from None

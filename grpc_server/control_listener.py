@@ -40,7 +40,7 @@ async def controlling(settings: ServerSettings, registry: Registry, server: Serv
         transport = server.second_transport([("grpc.so_reuseport", int(settings.share_ports))])
         socket = lock = None
         try:
-            socket, lock = held.enter_context(peers.joined(settings.control_folder))
+            socket, lock = held.enter_context(peers.claim_socket(settings.control_folder))
             transport.add_port(held.enter_context(peers.address(socket)))
             os.chmod(socket, 0o600)
         except (OSError, RuntimeError) as error:
@@ -61,7 +61,7 @@ async def controlling(settings: ServerSettings, registry: Registry, server: Serv
             handlers += reflection_handlers(services, contract.pool)
         await transport.start(handlers, NoInlineModels())
         if lock is not None:
-            peers.introduce(lock, f"the server at {grpc_address} (process {os.getpid()})")
+            peers.announce(lock, f"the server at {grpc_address} (process {os.getpid()})")
         try:
             yield opened
         finally:

@@ -149,7 +149,7 @@ class AliasSync:
             return self._done(begun, "promoted")  # And somebody has changed the record since.
         if ours[-1].what == "rollback":
             return self._done(begun, "refused", "a server refused it")
-        verdict = self._servers.verdict(self._name, routes.generation, version, lambda _gate: None)
+        verdict = self._servers.wait_for(self._name, routes.generation, version, lambda _gate: None)
         if verdict.outcome == "no server":
             return begun  # Those that start now tell.
         if verdict.outcome != "refused":
@@ -172,7 +172,7 @@ class AliasSync:
         return started
 
     def _promote(self, started: AliasSyncState, version: str) -> AliasSyncState:
-        served = bool(self._folder and peers.peers(self._folder))  # They have gates, and remember what these refuse.
+        served = bool(self._folder and peers.running(self._folder))  # They have gates, and remember what these refuse.
         try:
             changed = self._changer(started, check=not served, wait=True).promote(version, PRODUCTION)
         except ModelError as error:

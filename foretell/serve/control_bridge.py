@@ -71,7 +71,7 @@ class PeerChannel:
 
     def _call(self, method: str, request: bytes, **facts: Any) -> ChannelCall:
         """Raises grpc.aio.AioRpcError where none runs."""
-        running = peers.peers(self._folder)
+        running = peers.running(self._folder)
         if not running:
             raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata())
         ask: Any = self._to(running[0].socket).unary_unary(method)  # The stubs have no words for calls in bytes.

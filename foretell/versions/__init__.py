@@ -1,4 +1,4 @@
-"""Commands about versions (promote, rollback, canary, ...), on this machine's repository or through the control service.
+"""Commands about versions (promote, rollback, canary, ...), on a local repository or through a server's control service.
 
 May import `mlflow` and the top's options and settings.
 """

@@ -1,4 +1,4 @@
-"""`foretell promote`, `rollback`, `canary`, `shadow` and `retire`: where a change is made, and what is printed of it."""
+"""Makes the route change of a command, here or through a control service, and prints its progress and result."""
 
 import json
 import os
@@ -8,63 +8,67 @@ from typing import Protocol
 
 import typer
 
-from foretell.options import ChangeOptions, Introduction
+from foretell.options import ChangeOptions, GatedChangeOptions
 from foretell.versions.remote_control import RemoteChanger
-from foretell.versions.target import servers_of, settings_at, trust
-from grpc_server.changes.route_changes import ChangeRequest, Progress, RouteChange, RouteChanger
+from foretell.versions.target import servers_for, settings_for, trust
+from grpc_server.changes.route_changes import ChangeProgress, ChangeRequest, ChangeResult, RouteChanger
 
 
-class Changes(Protocol):
-    """The changes of a record; Changer says what each does. Each raises SetupError where it is refused."""
+class Changer(Protocol):
+    """Makes a route change; see RouteChanger. Each method raises SetupError if the change is refused."""
 
-    def promote(self, version: str, alias: str) -> RouteChange:
-        """Put an alias on a version."""
+    def promote(self, version: str, alias: str) -> ChangeResult:
+        """Points an alias at a version."""
 
-    def canary(self, version: str, share: float) -> RouteChange:
-        """Let a version answer a share of the calls; with 0, none."""
+    def canary(self, version: str, share: float) -> ChangeResult:
+        """Gives a version a share of the calls; 0 ends it."""
 
-    def shadow(self, version: str, *, end: bool) -> RouteChange:
-        """Have a version asked what production is asked, or end that."""
+    def shadow(self, version: str, *, end: bool) -> ChangeResult:
+        """Makes a version the shadow of production, or ends that."""
 
-    def rollback(self, alias: str) -> RouteChange:
-        """Put an alias back."""
+    def rollback(self, alias: str) -> ChangeResult:
+        """Points an alias at its version before."""
 
-    def retire(self, version: str) -> RouteChange:
-        """Take every alias from a version."""
+    def retire(self, version: str) -> ChangeResult:
+        """Removes a version from all aliases."""
 
 
-def change(name: str, told: ChangeOptions, act: Callable[[Changes], RouteChange]) -> None:
-    """Do one change and tell of it. Raises SetupError where it is refused."""
-    check = not (isinstance(told, Introduction) and told.no_check)
-    wish = ChangeRequest(_user(), told.why, told.generation, check, wait=not told.no_wait)
-    changed = _remotely(name, told, wish, act) if told.target else _here(name, told, wish, act)
-    verdict = changed.verdict
-    if told.as_json:
-        facts = {"name": name, "generation": changed.generation, "aliases": dict(changed.aliases), "server": verdict.outcome}
-        typer.echo(json.dumps(facts | {"servers": verdict.servers}, indent=2))
+def change(name: str, options: ChangeOptions, make: Callable[[Changer], ChangeResult]) -> None:
+    """Makes one change of the model `name` and prints the result. Raises SetupError if it is refused."""
+    check = not (isinstance(options, GatedChangeOptions) and options.no_check)
+    request = ChangeRequest(_user(), options.why, options.generation, check, wait=not options.no_wait)
+    result = _change_remotely(name, options, request, make) if options.target else _change_here(name, options, request, make)
+    convergence = result.convergence
+    if options.as_json:
+        facts = {"name": name, "generation": result.generation, "aliases": dict(result.aliases), "server": convergence.outcome}
+        typer.echo(json.dumps(facts | {"servers": convergence.servers}, indent=2))
         return
-    typer.echo(f"{changed.done} (generation {changed.generation})")
-    if verdict.text:
-        typer.echo(verdict.text, err=verdict.outcome != "served")
+    typer.echo(f"{result.done} (generation {result.generation})")
+    if convergence.text:
+        typer.echo(convergence.text, err=convergence.outcome != "served")
 
 
-def _here(name: str, told: ChangeOptions, wish: ChangeRequest, act: Callable[[Changes], RouteChange]) -> RouteChange:
-    settings = settings_at(told)
-    return act(RouteChanger(name, settings, servers_of(settings, told), wish, _progress(told)))
+def _change_here(
+    name: str, options: ChangeOptions, request: ChangeRequest, make: Callable[[Changer], ChangeResult]
+) -> ChangeResult:
+    settings = settings_for(options)
+    return make(RouteChanger(name, settings, servers_for(settings, options), request, _progress(options)))
 
 
-def _remotely(name: str, told: ChangeOptions, wish: ChangeRequest, act: Callable[[Changes], RouteChange]) -> RouteChange:
-    settings_at(told)
-    with RemoteChanger(str(told.target), trust(told), name, wish, _progress(told)) as changer:
-        return act(changer)
+def _change_remotely(
+    name: str, options: ChangeOptions, request: ChangeRequest, make: Callable[[Changer], ChangeResult]
+) -> ChangeResult:
+    settings_for(options)
+    with RemoteChanger(str(options.target), trust(options), name, request, _progress(options)) as changer:
+        return make(changer)
 
 
-def _progress(told: ChangeOptions) -> Progress:
-    return Progress() if told.as_json else _Lines()
+def _progress(options: ChangeOptions) -> ChangeProgress:
+    return ChangeProgress() if options.as_json else _PrintedProgress()
 
 
-class _Lines(Progress):
-    """A line for each gate."""
+class _PrintedProgress(ChangeProgress):
+    """Prints one line a gate."""
 
     def passed(self, gate: str) -> None:
         typer.echo(f"  {gate:<9} passed")
@@ -72,12 +76,12 @@ class _Lines(Progress):
     def refused(self, gate: str) -> None:
         typer.echo(f"  {gate:<9} refused")
 
-    def at(self, gate: str) -> None:
+    def reached(self, gate: str) -> None:
         typer.echo(f"  the server is at the gate {gate}")
 
 
 def _user() -> str:
-    """The user of the operating system, whatever the environment says."""
+    """The user of the process, regardless of `USER` in the environment."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

@@ -1,4 +1,4 @@
-"""`foretell models`: what a server hosts, or what a repository holds."""
+"""`foretell models`: the models of a running server, or the versions of a repository."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from foretell.options import TargetOptions
-from foretell.versions.target import servers_of, settings_at
+from foretell.versions.target import servers_for, settings_for
 from foretell_contract.errors import SetupError
 from grpc_server.services.model_list import aliases_of, describe
 from grpc_server.store.repository import Repository
@@ -19,32 +19,32 @@ from grpc_server.store.route_table import percent
 from grpc_server.store.route_table_files import RouteTableFiles
 
 _UNBOUNDED = 10_000
-"""Columns of what is no terminal: a file or a pipe wants whole lines."""
+"""Width of output to a file or pipe, so that lines are not wrapped."""
 
 
-def list_models(told: TargetOptions) -> None:
-    """Print the models of a server, or, where none answers at the settings' own address, of the repository.
+def list_models(options: TargetOptions) -> None:
+    """Prints the models of a server; without a target and if no server answers, those of the repository.
 
-    Raises SetupError where nobody answers at a target, or somebody who is no Foretell, or a manifest cannot be read.
+    Raises SetupError if no Foretell server answers at the target, or a manifest cannot be read.
     """
-    settings = settings_at(told)
-    servers = servers_of(settings, told)
-    response: Any = servers.ask()
+    settings = settings_for(options)
+    servers = servers_for(settings, options)
+    response: Any = servers.list_models()
     if response is None:
-        if told.target:
-            raise SetupError(f"no server answers at {told.target}")
+        if options.target:
+            raise SetupError(f"no server answers at {options.target}")
         response = servers.response_type()
         _describe_repository(response, Repository(settings.models))
         holds = "these are the versions" if response.models else "there is no version"
         typer.echo(f"no server answers at {settings.grpc_address}; {holds} in {settings.models}", err=True)
     listed = {"models": []} | json_format.MessageToDict(response, preserving_proto_field_name=True)
-    if told.as_json:
+    if options.as_json:
         typer.echo(json.dumps(listed, indent=2))
     elif listed["models"]:
         _print(listed["models"])
         for following in response.following:
-            _tell_of_shadow(following)
-            _warn(following)
+            _print_shadow(following)
+            _print_problems(following)
 
 
 def _describe_repository(response: Any, repository: Repository) -> None:
@@ -61,11 +61,11 @@ def _describe_repository(response: Any, repository: Repository) -> None:
                 listed.canary_share = routes.canary.share
 
 
-def _tell_of_shadow(following: Any) -> None:
-    """How the answers of a shadow compare."""
+def _print_shadow(following: Any) -> None:
+    """Prints how the shadow's answers compare with production's."""
     shadow = following.shadow
     if shadow.version and not shadow.compared + shadow.failed + shadow.left_out:
-        typer.echo(f"{following.name}: shadow {shadow.version}: nothing is compared yet")
+        typer.echo(f"{following.name}: shadow {shadow.version}: no rows are compared yet")
     elif shadow.version:
         agree = f", {percent(shadow.agreeing / shadow.compared)} agree" if shadow.compared else ""
         shifts = f"largest shift {shadow.largest_shift:.3g}, mean {shadow.mean_shift:.3g}"
@@ -73,16 +73,16 @@ def _tell_of_shadow(following: Any) -> None:
         typer.echo(f"{following.name}: shadow {shadow.version}: {shadow.compared:,} rows compared{agree}; {shifts}; {calls}")
 
 
-def _warn(following: Any) -> None:
-    """What keeps a server from what the record asks for."""
+def _print_problems(following: Any) -> None:
+    """Prints to stderr what keeps the server from applying the route table."""
     refused, followed = following.refused, following.followed
     if followed.reason:
-        place = f"{followed.source}, which {followed.address} names,"
-        typer.echo(f"{following.name}: {place} was refused: {followed.reason}", err=True)
+        typer.echo(f"{following.name}: {followed.address} names {followed.source}, which was refused: {followed.reason}", err=True)
     if following.trouble:
         typer.echo(f"{following.name}: {following.trouble}", err=True)
     if following.loading:
-        typer.echo(f"{following.name}: version {following.loading} is at the gate {following.gate or 'door'}", err=True)
+        stage = f"at the gate {following.gate}" if following.gate else "before the first gate"
+        typer.echo(f"{following.name}: version {following.loading} is {stage}", err=True)
     if refused.version:
         typer.echo(
             f"{following.name}: version {refused.version} was refused at the gate {refused.gate}: {refused.reason}", err=True
@@ -114,7 +114,7 @@ def _canary(model: dict[str, Any]) -> list[str]:
 
 
 def show(table: Table) -> None:
-    """Print a table, as wide as the terminal."""
+    """Prints a table as wide as the terminal."""
     Console(markup=False, width=None if sys.stdout.isatty() else _UNBOUNDED).print(table)
 
 

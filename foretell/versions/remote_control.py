@@ -1,4 +1,4 @@
-"""A record elsewhere, read and changed through the control service of its server."""
+"""Reads and changes the route table of another machine through the control service of a server there."""
 
 from collections.abc import Iterator
 from datetime import UTC
@@ -10,21 +10,21 @@ from google.protobuf.message import Message
 from foretell_contract.contract import load_control
 from foretell_contract.errors import SetupError
 from grpc_server.changes.convergence import Convergence, Servers
-from grpc_server.changes.route_changes import MOST_WHY, ChangeRequest, Progress, RouteChange
+from grpc_server.changes.route_changes import MOST_REASON, ChangeProgress, ChangeRequest, ChangeResult
 from grpc_server.store.route_table import HistoryEntry, RouteTable
 from grpc_server.transport.tls import Trust
 
 _SECONDS = 3600.0
-"""Longest wait for a change: the server bounds the time of each gate."""
+"""Timeout of a call. The server limits the time of each gate."""
 
 _GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
 
 
-class Remote:
-    """foretell.v1.ControlService at HOST:PORT. Use it in a `with` block."""
+class ControlClient:
+    """Client of foretell.v1.ControlService at HOST:PORT. Use it in a `with` block; calls block."""
 
     def __init__(self, target: str, trust: Trust) -> None:
-        """Raises SetupError for certificates that cannot be read."""
+        """Raises SetupError for unreadable certificates."""
         contract = load_control()
         self._target = target
         self._servers = Servers(None, target, contract.message("foretell.v1.ListModelsResponse"), trust)
@@ -37,97 +37,97 @@ class Remote:
     def __exit__(self, *_: object) -> None:
         self._channel.close()
 
-    def ask(self, method_name: str, /, **fields: Any) -> Any:
-        """The last response of a method. Raises SetupError with the words of the server, or where none answers."""
-        *_, last = self.watch(method_name, **fields)
+    def call(self, method_name: str, /, **fields: Any) -> Any:
+        """The last response of a method. Raises SetupError with the server's details, or if no server answers."""
+        *_, last = self.stream(method_name, **fields)
         return last
 
-    def watch(self, method_name: str, /, **fields: Any) -> Iterator[Any]:
-        """All of them, as they come. Raises SetupError as `ask`."""
+    def stream(self, method_name: str, /, **fields: Any) -> Iterator[Any]:
+        """All responses of a method. Raises SetupError as `call`."""
         method = self._methods[method_name]
         request: Message = method.request(**fields)
-        call: Any = self._channel.unary_stream(method.path)  # To gRPC, a response alone is a stream of one.
+        call: Any = self._channel.unary_stream(method.path)  # A single response is a stream of one.
         answered = False
         try:
             for answer in call(request.SerializeToString(), timeout=_SECONDS):
                 answered = True
                 yield method.response.FromString(answer)
         except grpc.RpcError as error:
-            raise SetupError(self._told(error, begun=answered)) from None
+            raise SetupError(self._explain(error, started=answered)) from None
         if not answered:
-            raise SetupError(f"{self._target} has another control service than ours")
+            raise SetupError(f"{self._target} has an incompatible control service: use the same version of Foretell here and there")
 
-    def _told(self, error: Any, *, begun: bool) -> str:
+    def _explain(self, error: Any, *, started: bool) -> str:
         code = error.code()
-        if begun and code in _GONE:
-            return f"{self._target} was gone before the change came to its end: look with `foretell history` whether it was made"
+        if started and code in _GONE:
+            return f"{self._target} stopped answering during the change: check with `foretell history` whether it was made"
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return (
                 f"{self._target} has no control service: give the address that `foretell serve --control HOST:PORT` opens there, "
-                "or leave out --target to change the repository at hand"
+                "or leave out --target to change the local repository"
             )
         if code in _GONE:
             return self._servers.trouble(error) or f"no control service answers at {self._target}"
         return str(error.details())
 
     def routes(self, name: str) -> RouteTable:
-        """The record of a model. Raises SetupError where there is no such model."""
-        answer = self.ask("History", name=name)
+        """The route table of a model. Raises SetupError for an unknown model."""
+        answer = self.call("History", name=name)
         canary = {"version": answer.canary, "share": answer.canary_share} if answer.canary else None
         facts = {"generation": answer.generation, "aliases": dict(answer.aliases), "canary": canary}
-        history = tuple(_change(change) for change in answer.changes)
+        history = tuple(_history_entry(change) for change in answer.changes)
         return RouteTable.model_validate(
             facts | {"shadow": answer.shadow or None, "retired": tuple(answer.retired), "history": history}
         )
 
 
-class RemoteChanger(Remote):
-    """The changes of Changer, made there."""
+class RemoteChanger(ControlClient):
+    """Makes route changes on the server; see RouteChanger."""
 
-    def __init__(self, target: str, trust: Trust, name: str, wish: ChangeRequest, progress: Progress) -> None:
+    def __init__(self, target: str, trust: Trust, name: str, request: ChangeRequest, progress: ChangeProgress) -> None:
         super().__init__(target, trust)
         self._progress = progress
         self._name = name
-        self._wish: dict[str, Any] = {"who": wish.who, "why": wish.why[:MOST_WHY], "generation": wish.generation}
-        self._wish |= {"no_check": not wish.check, "no_wait": not wish.wait}
+        self._wish: dict[str, Any] = {"who": request.author, "why": request.reason[:MOST_REASON]}
+        self._wish |= {"generation": request.generation, "no_check": not request.check, "no_wait": not request.wait}
 
-    def promote(self, version: str, alias: str) -> RouteChange:
-        """See Changer."""
+    def promote(self, version: str, alias: str) -> ChangeResult:
+        """See RouteChanger."""
         return self._change("promote", version=version, alias=alias)
 
-    def canary(self, version: str, share: float) -> RouteChange:
-        """See Changer."""
+    def canary(self, version: str, share: float) -> ChangeResult:
+        """See RouteChanger."""
         return self._change("canary", version=version, share=share)
 
-    def shadow(self, version: str, *, end: bool) -> RouteChange:
-        """See Changer."""
+    def shadow(self, version: str, *, end: bool) -> ChangeResult:
+        """See RouteChanger."""
         return self._change("shadow", version=version, end=end)
 
-    def rollback(self, alias: str) -> RouteChange:
-        """See Changer."""
+    def rollback(self, alias: str) -> ChangeResult:
+        """See RouteChanger."""
         return self._change("rollback", alias=alias)
 
-    def retire(self, version: str) -> RouteChange:
-        """See Changer."""
+    def retire(self, version: str) -> ChangeResult:
+        """See RouteChanger."""
         return self._change("retire", version=version)
 
-    def _change(self, kind: str, **fields: Any) -> RouteChange:
-        tell = {"passed": self._progress.passed, "refused": self._progress.refused, "reached": self._progress.at}
-        for answer in self.watch("Apply", **{kind: {"name": self._name, "wish": self._wish, **fields}}):
-            if answer.passage.stage in tell:
-                tell[answer.passage.stage](answer.passage.gate)
+    def _change(self, kind: str, **fields: Any) -> ChangeResult:
+        report = {"passed": self._progress.passed, "refused": self._progress.refused, "reached": self._progress.reached}
+        for answer in self.stream("Apply", **{kind: {"name": self._name, "wish": self._wish, **fields}}):
+            if answer.passage.stage in report:
+                report[answer.passage.stage](answer.passage.gate)
         if not answer.HasField("changed"):
-            raise SetupError(f"{self._target} does not say what became of it: look with `foretell history {self._name}`")
-        told = answer.changed
-        verdict = Convergence(told.outcome, told.verdict, tuple(told.servers))
-        return RouteChange(told.generation, dict(told.aliases), told.done, verdict)
+            raise SetupError(f"{self._target} did not report the result: check it with `foretell history {self._name}`")
+        changed = answer.changed
+        convergence = Convergence(changed.outcome, changed.verdict, tuple(changed.servers))
+        return ChangeResult(changed.generation, dict(changed.aliases), changed.done, convergence)
 
 
-def _change(told: Any) -> HistoryEntry:
-    words = {name: getattr(told, name) or None for name in ("alias", "from", "to")}
-    share = told.share if told.HasField("share") else None
+def _history_entry(change: Any) -> HistoryEntry:
+    names = {name: getattr(change, name) or None for name in ("alias", "from", "to")}
+    share = change.share if change.HasField("share") else None
     return HistoryEntry.model_validate(
-        words
-        | {"generation": told.generation, "when": told.when.ToDatetime(UTC), "who": told.who, "why": told.why}
-        | {"what": told.what, "share": share}
+        names
+        | {"generation": change.generation, "when": change.when.ToDatetime(UTC), "who": change.who, "why": change.why}
+        | {"what": change.what, "share": share}
     )

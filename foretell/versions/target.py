@@ -1,11 +1,11 @@
-"""Where a command finds its record and its servers: in the settings and the flags."""
+"""The settings, servers and credentials of a command, from its options and the environment."""
 
 from pathlib import Path
 
 from google.protobuf.message import Message
 from pydantic import ValidationError
 
-from foretell.options import Calling, Introduction, TargetOptions
+from foretell.options import GatedChangeOptions, TargetOptions, TlsOptions
 from foretell_contract.contract import load_control
 from foretell_contract.errors import SetupError
 from foretell_lifecycle.settings import settings_error
@@ -15,35 +15,35 @@ from grpc_server.transport.tls import Trust
 
 
 def chosen_settings(**flags: Path | str | None) -> ServerSettings:
-    """Settings in which the flags that are not None win. Raises SetupError."""
+    """Settings overridden by the flags that are not None. Raises SetupError."""
     try:
         return ServerSettings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         raise settings_error(error) from None
 
 
-def settings_at(told: TargetOptions) -> ServerSettings:
-    """The settings for a record. Raises SetupError where a server elsewhere is told of folders here."""
-    folders = {"models": told.models} | ({"protos": told.protos} if isinstance(told, Introduction) else {})
+def settings_for(options: TargetOptions) -> ServerSettings:
+    """The settings of a command. Raises SetupError if folders are given together with a target."""
+    folders = {"models": options.models} | ({"protos": options.protos} if isinstance(options, GatedChangeOptions) else {})
     given = [f"--{name}" for name, folder in folders.items() if folder is not None]
-    if told.target and given:
-        raise SetupError(f"--target asks the server there, which has folders of its own: leave out {' and '.join(given)}")
+    if options.target and given:
+        raise SetupError(f"--target uses the folders of that server: leave out {' and '.join(given)}")
     return chosen_settings(**folders)
 
 
-def servers_of(settings: ServerSettings, told: TargetOptions) -> Servers:
-    """The servers that a command asks: the one at the target, else those of the repository at hand."""
-    if told.target:
-        return Servers(None, told.target, response_type(), trust(told))
+def servers_for(settings: ServerSettings, options: TargetOptions) -> Servers:
+    """The servers that a command calls: the target, or else those of the repository."""
+    if options.target:
+        return Servers(None, options.target, response_type(), trust(options))
     folder = None if settings.control == "off" else settings.control_folder
-    return Servers(folder, settings.grpc_address, response_type(), trust(told))
+    return Servers(folder, settings.grpc_address, response_type(), trust(options))
 
 
 def response_type() -> type[Message]:
-    """The class of foretell.v1.ListModelsResponse. Compiles its contract: to be asked for once."""
+    """The class of foretell.v1.ListModelsResponse. Compiles its contract at each call, in milliseconds."""
     return load_control().message("foretell.v1.ListModelsResponse")
 
 
-def trust(told: Calling) -> Trust:
-    """How the flags say that servers are called."""
-    return Trust(told.roots, told.tls, told.certificate, told.key)
+def trust(options: TlsOptions) -> Trust:
+    """Credentials for calls to a server."""
+    return Trust(options.roots, options.tls, options.certificate, options.key)

@@ -1,4 +1,4 @@
-"""Changes of a route table, as commands and the control service make them, and whether running servers have followed.
+"""Route changes, as commands and the control service make them, and the wait until running servers have applied them.
 
 May import `versions` and all rooms below.
 """

@@ -1,4 +1,4 @@
-"""What running servers make of a change of a record."""
+"""Waits until the running servers of a repository have applied a route change."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,29 +15,29 @@ from foretell_contract.errors import SetupError
 from grpc_server.changes import peers
 from grpc_server.transport.tls import IN_THE_CLEAR, Trust
 
-_EVERY = 0.1
-"""Seconds between two questions."""
+_INTERVAL = 0.1
+"""Seconds between two polls of a server."""
 
 _SECONDS = 5.0
-"""Longest time in which a server that follows a record has read a change of it; and for an answer of it."""
+"""Time in which a server must have read a changed route table; also the timeout of each call."""
 
 _OPTIONS = [("grpc.enable_http_proxy", 0)]
 
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
-Outcome: TypeAlias = Literal["served", "refused", "unfollowed", "no server", "not waited for"]
+ConvergenceOutcome: TypeAlias = Literal["served", "refused", "unfollowed", "no server", "not waited for"]
 
 
 @dataclass(frozen=True, slots=True)
 class Convergence:
-    """The end of the wait."""
+    """What the running servers did with a route change."""
 
-    outcome: Outcome
-    """`unfollowed` where a server reads another repository, or has not read the change in time."""
+    outcome: ConvergenceOutcome
+    """`unfollowed` if a server reads another repository, or has not read the change in time."""
     text: str
-    """The same, for people."""
+    """The outcome for people."""
     servers: tuple[str, ...] = ()
-    """Those that serve the change."""
+    """Names of the servers that serve the change."""
     gate: str = ""
     """The gate that refused it."""
 
@@ -46,7 +46,7 @@ NOT_WAITED = Convergence("not waited for", "")
 
 
 class Servers:
-    """The servers that follow a repository: those with sockets in `folder`, or else the one at `target`, if any."""
+    """Calls the servers of a repository: those with control sockets in `folder`, or else the one at `target`. Blocking."""
 
     def __init__(self, folder: Path | None, target: str, response_type: type[Message], trust: Trust = IN_THE_CLEAR) -> None:
         """`response_type` is the class of foretell.v1.ListModelsResponse; `trust` is for the calls to `target`."""
@@ -55,63 +55,56 @@ class Servers:
         self._trust = trust
         self.response_type = response_type
 
-    def verdict(self, name: str, generation: int, version: str | None, tell: Callable[[str], None]) -> Convergence:
-        """Wait until each server has done what the record of model `name` asks for since `generation`.
+    def wait_for(self, name: str, generation: int, version: str | None, on_gate: Callable[[str], None]) -> Convergence:
+        """Blocks until every server has applied `generation` of the route table of model `name`, or refused it.
 
-        `version` is what the change asks for, if it asks for one; `tell` is told of the gates that it comes to.
+        `version` is the version that the change names, if any; `on_gate` is called with each gate that it reaches.
         """
-        with self._all() as servers:
-            waits = [_Wait(server, name, generation, version) for server in servers]
+        with self._connect() as servers:
+            waits = [_ServerWait(server, name, generation, version) for server in servers]
             start = time.monotonic()
             gates: list[str] = []
-            while any([wait.look(late=time.monotonic() > start + _SECONDS) for wait in waits]):  # noqa: C419  # Each is to look.
+            while any([wait.poll(late=time.monotonic() > start + _SECONDS) for wait in waits]):  # noqa: C419  # Polls every server.
                 for gate in (wait.gate for wait in waits):
                     if gate and gate not in gates:
                         gates.append(gate)
-                        tell(gate)
-                time.sleep(_EVERY)
-        told = [wait.verdict for wait in waits if wait.verdict is not None]
-        differing = [verdict for outcome in ("refused", "unfollowed") for verdict in told if verdict.outcome == outcome]
-        if differing:
-            return differing[0]
-        if not told:
-            return Convergence("no server", f"{self._nobody()}: the next one to start serves this")
-        followers = [server for verdict in told for server in verdict.servers]
+                        on_gate(gate)
+                time.sleep(_INTERVAL)
+        results = [wait.result for wait in waits if wait.result is not None]
+        failures = [result for outcome in ("refused", "unfollowed") for result in results if result.outcome == outcome]
+        if failures:
+            return failures[0]
+        if not results:
+            return Convergence("no server", f"no server answers at {self._target}: the next one to start serves this")
+        followers = [server for result in results for server in result.servers]
         follows = "follows" if len(followers) == 1 else "follow"
         return Convergence("served", f"{' and '.join(followers)} {follows} generation {generation}", tuple(followers))
 
-    def ask(self) -> Message | None:
-        """What one of the servers hosts; None where none answers.
+    def list_models(self) -> Message | None:
+        """The ListModelsResponse of the first server that answers, if any.
 
-        Raises SetupError where something answers that is no Foretell, or that is to be called otherwise.
+        Raises SetupError if the target is no Foretell server or needs other credentials.
         """
-        with self._all() as servers:
-            return next((answer for server in servers if (answer := server.ask()) is not None), None)
-
-    def _nobody(self) -> str:
-        return f"no server answers at {self._target}"
+        with self._connect() as servers:
+            return next((answer for server in servers if (answer := server.list_models()) is not None), None)
 
     @contextmanager
-    def _all(self) -> Iterator[list["_Server"]]:
+    def _connect(self) -> Iterator[list["_Server"]]:
         with ExitStack() as opened:
-            found = peers.peers(self._folder) if self._folder else []
+            found = peers.running(self._folder) if self._folder else []
             yield [
                 _Server(peer.name, opened.enter_context(_channel(opened.enter_context(peers.address(peer.socket)))), self, peer)
                 for peer in found
             ] or [_Server(f"the server at {self._target}", opened.enter_context(self.channel()), self)]
 
     def channel(self) -> grpc.Channel:
-        """To the target."""
+        """A channel to the target."""
         credentials = self._trust.credentials()
         return _channel(self._target) if credentials is None else grpc.secure_channel(self._target, credentials, _OPTIONS)
 
     def trouble(self, error: grpc.RpcError) -> str:
         """See Trust."""
         return self._trust.trouble(self._target, error)
-
-    def parse(self, answer: bytes) -> Message:
-        """The ListModelsResponse. Raises DecodeError."""
-        return self.response_type.FromString(answer)
 
 
 def _channel(address: str) -> grpc.Channel:
@@ -120,7 +113,7 @@ def _channel(address: str) -> grpc.Channel:
 
 @dataclass(slots=True)
 class _Server:
-    """One that may answer."""
+    """One server, running or not."""
 
     name: str
     channel: grpc.Channel
@@ -129,14 +122,14 @@ class _Server:
 
     @property
     def gone(self) -> bool:
-        """Whether it is known that it does not answer any more."""
+        """Whether there is no process to wait for."""
         return self.peer is None or not peers.alive(self.peer)
 
-    def ask(self) -> Any:
-        """What it hosts; None where it does not answer."""
+    def list_models(self) -> Any:
+        """Its ListModelsResponse; None if it does not answer. Raises SetupError as `Servers.list_models`."""
         call: Any = self.channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
         try:
-            return self.servers.parse(call(b"", timeout=_SECONDS))
+            return self.servers.response_type.FromString(call(b"", timeout=_SECONDS))
         except grpc.RpcError as error:
             if error.code() in _AWAY:
                 trouble = "" if self.peer else self.servers.trouble(error)
@@ -145,45 +138,47 @@ class _Server:
                 return None
             raise SetupError(f"{self.name} is no Foretell server ({error.code().name})") from None
         except DecodeError:
-            raise SetupError(f"{self.name} has another ModelService than ours") from None
+            raise SetupError(
+                f"{self.name} has an incompatible ModelService: use the same version of Foretell here and there"
+            ) from None
 
 
 @dataclass(slots=True)
-class _Wait:
-    """For one server to have done what a record asks for."""
+class _ServerWait:
+    """Waits until one server has applied a route change."""
 
     server: _Server
     model: str
     generation: int
     version: str | None
     gate: str = ""
-    """At which the version is there."""
-    verdict: Convergence | None = None
+    """The gate at which the version is on this server."""
+    result: Convergence | None = None
     over: bool = field(default=False, init=False)
 
-    def look(self, *, late: bool) -> bool:
-        """Ask once; whether to ask again. One that has not read the record when it is `late` does not follow it."""
+    def poll(self, *, late: bool) -> bool:
+        """Calls the server once; returns whether to poll again. If it is `late`, a server on an older generation is unfollowed."""
         if not self.over:
             try:
-                answer = self.server.ask()
-            except SetupError as error:  # The change is on record all the same.
-                self.verdict, self.over = Convergence("unfollowed", str(error)), True
+                answer = self.server.list_models()
+            except SetupError as error:  # The change is durable all the same.
+                self.result, self.over = Convergence("unfollowed", str(error)), True
                 return False
-            self.verdict = self._gone(late) if answer is None else self._judge(answer, late)
-            self.over = self.verdict is not None or (answer is None and self.server.gone)
+            self.result = self._silent(late) if answer is None else self._evaluate(answer, late)
+            self.over = self.result is not None or (answer is None and self.server.gone)
         return not self.over
 
-    def _gone(self, late: bool) -> Convergence | None:
+    def _silent(self, late: bool) -> Convergence | None:
         if late and not self.server.gone:
             return Convergence("unfollowed", f"{self.server.name} does not answer")
         return None
 
-    def _judge(self, answer: Any, late: bool) -> Convergence | None:
+    def _evaluate(self, answer: Any, late: bool) -> Convergence | None:
         name = self.server.name
         following = next((following for following in answer.following if following.name == self.model), None)
         if following is None or following.generation < self.generation:
-            seen = "hosts no such model" if following is None else f"is at generation {following.generation}"
-            return Convergence("unfollowed", f"{name} {seen}: does it read another repository?") if late else None
+            state = "hosts no such model" if following is None else f"is at generation {following.generation}"
+            return Convergence("unfollowed", f"{name} {state}: does it read another repository?") if late else None
         if self.version and following.loading == self.version:
             self.gate = following.gate
             return None
@@ -191,10 +186,10 @@ class _Wait:
         if self.version and refused.version == self.version and refused.generation >= self.generation:
             text = f"{name} refused version {self.version} at the gate {refused.gate}: {refused.reason}"
             return Convergence("refused", text, gate=refused.gate)
-        if self.version and following.loading and not self._is_there(answer, following):
-            return None  # Versions are loaded one after the other.
+        if self.version and following.loading and not self._is_loaded(answer, following):
+            return None  # A server loads one version after the other.
         return Convergence("served", "", (name,))
 
-    def _is_there(self, answer: Any, following: Any) -> bool:
+    def _is_loaded(self, answer: Any, following: Any) -> bool:
         listed = {(model.name, model.version) for model in answer.models}
         return (self.model, self.version) in listed or following.shadow.version == self.version

@@ -1,6 +1,6 @@
-"""The servers of one repository on this machine, each with a Unix socket for control: `<folder>/<n>.sock`.
+"""The running servers of one repository on this machine, each with a Unix socket for control: `<folder>/<n>.sock`.
 
-Whoever holds the lock `<n>.lock` has the socket beside it, so that what a killed server left behind is no server.
+A running server holds a lock on `<n>.lock` beside its socket, so that the files of a killed server do not count.
 """
 
 import fcntl
@@ -13,25 +13,26 @@ from pathlib import Path
 from foretell_lifecycle.platform import short_path
 
 _MOST = 4096
+"""Servers of one repository."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server that runs."""
+    """A running server."""
 
     socket: Path
     name: str
-    """In words, such as `the server at 127.0.0.1:50051 (process 4711)`."""
+    """For people, such as `the server at 127.0.0.1:50051 (process 4711)`."""
 
 
 @contextmanager
-def joined(folder: Path) -> Iterator[tuple[Path, int]]:
-    """A path for the socket of this server, and where to say its name, until the end of the block. Raises OSError."""
+def claim_socket(folder: Path) -> Iterator[tuple[Path, int]]:
+    """A free socket path and the locked descriptor for `announce`, until the end of the block. Raises OSError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for number in range(1, _MOST):
         lock = os.open(folder / f"{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            if not _locked(lock, fcntl.LOCK_EX):
+            if not _try_lock(lock, fcntl.LOCK_EX):
                 continue
             os.truncate(lock, 0)
             yield folder / f"{number}.sock", lock
@@ -41,13 +42,13 @@ def joined(folder: Path) -> Iterator[tuple[Path, int]]:
     raise OSError(f"more than {_MOST} servers in {folder}")
 
 
-def introduce(lock: int, name: str) -> None:
-    """Say the name of this server, once it answers: peers see it from now on."""
+def announce(lock: int, name: str) -> None:
+    """Writes the name of this server into its lock file, which makes it visible to `running`. Call it once the socket answers."""
     os.pwrite(lock, name.encode(), 0)
 
 
-def peers(folder: Path) -> list[Peer]:
-    """The servers that have introduced themselves; empty where there are none, or they are another user's."""
+def running(folder: Path) -> list[Peer]:
+    """The announced servers; none if the folder is missing or belongs to another user."""
     try:
         locks = sorted(folder.glob("*.lock"), key=lambda lock: (len(lock.name), lock.name))
     except OSError:
@@ -56,7 +57,7 @@ def peers(folder: Path) -> list[Peer]:
 
 
 def alive(peer: Peer) -> bool:
-    """Whether it still runs, and is the same."""
+    """Whether the same server still runs."""
     return _name(peer.socket.with_suffix(".lock")) == peer.name
 
 
@@ -68,18 +69,18 @@ def address(path: Path) -> Iterator[str]:
 
 
 def _name(lock: Path) -> str:
-    """Who holds the lock; empty where nobody does, or does not answer yet."""
+    """Name of the server that holds the lock; empty if there is none, or it is not announced yet."""
     with suppress(OSError):
         descriptor = os.open(lock, os.O_RDONLY)
         try:
-            if not _locked(descriptor, fcntl.LOCK_SH):
+            if not _try_lock(descriptor, fcntl.LOCK_SH):
                 return os.pread(descriptor, 1024, 0).decode("utf-8", "replace")
         finally:
             os.close(descriptor)
     return ""
 
 
-def _locked(descriptor: int, how: int) -> bool:
+def _try_lock(descriptor: int, how: int) -> bool:
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Changes of what answers, as commands and the control service make them: the gates, the record, the servers' verdict."""
+"""Route changes with the gates before them and the wait for running servers after them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,71 +17,71 @@ from grpc_server.store.route_table_files import RouteTableFiles
 
 _Edit: TypeAlias = Callable[[RouteTable, Attribution], RouteTable]
 
-MOST_WHY = 1000
-"""Letters of a reason."""
+MOST_REASON = 1000
+"""Characters of a reason; the rest is cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
-    """What one who changes something says beside what."""
+    """Options of a change: author, reason, expected generation, gates and wait."""
 
-    who: str
-    why: str = ""
+    author: str
+    reason: str = ""
     generation: int | None = None
-    """The generation of the record that is to be changed; None for any."""
+    """Expected generation of the route table; None for any."""
     check: bool = True
-    """Whether the version is to pass the gates before anything changes."""
+    """Whether the version must pass the gates here before the change."""
     wait: bool = True
-    """Whether to wait for the verdict of the servers."""
+    """Whether to wait until running servers have applied the change."""
 
 
 @dataclass(frozen=True, slots=True)
-class RouteChange:
-    """A change that is on record."""
+class ChangeResult:
+    """A durable change, and what running servers did with it."""
 
     generation: int
-    """The generation that it made."""
+    """Generation of the route table after the change."""
     aliases: Mapping[str, str]
     done: str
-    """In words, such as `production of iris is version 2`."""
-    verdict: Convergence
+    """The change in words, such as `production of iris is version 2`."""
+    convergence: Convergence
 
 
-class Progress:
-    """Hears how a change gets on."""
+class ChangeProgress:
+    """Callbacks of a running change; here they do nothing."""
 
     def passed(self, gate: str) -> None:
-        """The version is through a gate, here."""
+        """The version passed a gate of this process."""
 
     def refused(self, gate: str) -> None:
-        """The version is not through a gate, here."""
+        """A gate of this process refused the version."""
 
-    def at(self, gate: str) -> None:
-        """The version is at a gate of a server."""
+    def reached(self, gate: str) -> None:
+        """The version is at a gate of a running server."""
 
 
 class RouteChanger:
-    """Changes the record of one model. Use it once."""
+    """Makes one change of the route table of one model. Blocking; use an object once."""
 
     def __init__(
-        self, name: str, settings: ServerSettings, servers: Servers, wish: ChangeRequest, progress: Progress | None = None
+        self, name: str, settings: ServerSettings, servers: Servers, request: ChangeRequest, progress: ChangeProgress | None = None
     ) -> None:
         self._name = name
         self._settings = settings
         self._servers = servers
-        self._wish = wish
-        self._progress = progress or Progress()
+        self._request = request
+        self._progress = progress or ChangeProgress()
         self._repository = Repository(settings.models)
-        self._store = RouteTableFiles(self._repository)
+        self._route_tables = RouteTableFiles(self._repository)
 
-    def promote(self, version: str, alias: str) -> RouteChange:
-        """Pass `version` through the gates and put `alias` on it.
+    def promote(self, version: str, alias: str) -> ChangeResult:
+        """Passes `version` through the gates and points `alias` at it.
 
-        Where a running server refuses it nevertheless, the change is undone. Raises ModelError for either refusal.
+        Undoes the change if a running server refuses it. Raises ModelError for either refusal.
         """
         check_alias(alias)
         newest = self._newest_beside(version)
-        before = newest if alias == PRODUCTION else None  # What servers serve as long as there is no record.
+        before = newest if alias == PRODUCTION else None  # Production of servers without a route table.
         return self._introduce(
             version,
             lambda routes, author: routes.promote(version, alias, author, before),
@@ -89,80 +89,82 @@ class RouteChanger:
             f"{alias} of {self._name} is version {version}",
         )
 
-    def canary(self, version: str, share: float) -> RouteChange:
-        """Let `version` answer a share of the calls that choose nothing, or none with 0. Raises ModelError as `promote`."""
+    def canary(self, version: str, share: float) -> ChangeResult:
+        """Gives `version` a share, from 0 to 1, of the calls without a version or alias; 0 ends it. Raises as `promote`."""
         if not share:
-            canary = self._store.read(self._name).canary
+            canary = self._route_tables.read(self._name).canary
             return self._end(version, "canary", RouteTable.without_canary, canary.version if canary else None)
         done = f"version {version} of {self._name} answers {percent(share)} of the calls"
         edit: _Edit = lambda routes, author: routes.with_canary(version, share, author)  # noqa: E731
         return self._introduce(version, edit, RouteTable.without_canary, done)
 
-    def shadow(self, version: str, *, end: bool) -> RouteChange:
-        """Have `version` asked what production was asked, or `end` that. Raises ModelError as `promote`."""
+    def shadow(self, version: str, *, end: bool) -> ChangeResult:
+        """Makes `version` the shadow of production, or ends that. Raises as `promote`."""
         if end:
-            return self._end(version, "shadow", RouteTable.without_shadow, self._store.read(self._name).shadow)
-        done = f"version {version} of {self._name} is asked what production is asked"
+            return self._end(version, "shadow", RouteTable.without_shadow, self._route_tables.read(self._name).shadow)
+        done = f"version {version} of {self._name} is the shadow of production"
         edit: _Edit = lambda routes, author: routes.with_shadow(version, author)  # noqa: E731
         return self._introduce(version, edit, RouteTable.without_shadow, done)
 
-    def rollback(self, alias: str) -> RouteChange:
-        """Put `alias` back. Raises ModelError where there is nothing before, or a server refuses it."""
+    def rollback(self, alias: str) -> ChangeResult:
+        """Points `alias` at its version before. Raises ModelError if there is none, or a running server refuses it."""
         routes = self._change(lambda routes, author: routes.rollback(alias, author))
         version = routes.aliases[alias]
-        verdict = self._verdict(routes, version)
-        if verdict.outcome == "refused":
-            raise _refused(f"{verdict.text}; roll back once more, or promote another version", verdict)
-        return _changed(routes, f"{alias} of {self._name} is version {version} again", verdict)
+        convergence = self._converge(routes, version)
+        if convergence.outcome == "refused":
+            raise _refusal(f"{convergence.text}; roll back once more, or promote another version", convergence)
+        return _result(routes, f"{alias} of {self._name} is version {version} again", convergence)
 
-    def retire(self, version: str) -> RouteChange:
-        """Take every name from `version`. Raises ModelError while it is production."""
+    def retire(self, version: str) -> ChangeResult:
+        """Removes `version` from all aliases. Raises ModelError while it is production."""
         self._newest_beside(version)
         routes = self._change(lambda routes, author: routes.retire(version, author))
-        return _changed(routes, f"version {version} of {self._name} is retired", self._verdict(routes, None))
+        return _result(routes, f"version {version} of {self._name} is retired", self._converge(routes, None))
 
-    def _introduce(self, version: str, edit: _Edit, undo: _Edit, done: str) -> RouteChange:
-        """Let the record name `version`, and take that back where a server refuses it."""
+    def _introduce(self, version: str, edit: _Edit, undo: _Edit, done: str) -> ChangeResult:
+        """Makes a change that names `version`, and undoes it if a running server refuses the version."""
         self._newest_beside(version)
-        self._edited(self._store.read(self._name), edit)  # What the record cannot say is not worth the gates.
-        if self._wish.check:
-            self._try(version)
+        self._edited(self._route_tables.read(self._name), edit)  # Refuses an impossible change before the gates run.
+        if self._request.check:
+            self._pass_gates(version)
         routes = self._change(edit)
-        verdict = self._verdict(routes, version)
-        if verdict.outcome == "refused":
-            raise _refused(f"{verdict.text}; {self._undo(routes, undo)}", verdict)
-        return _changed(routes, done, verdict)
+        convergence = self._converge(routes, version)
+        if convergence.outcome == "refused":
+            raise _refusal(f"{convergence.text}; {self._undo(routes, undo)}", convergence)
+        return _result(routes, done, convergence)
 
-    def _end(self, version: str, what: str, edit: _Edit, named: str | None) -> RouteChange:
-        if version != named:
-            raise ChangeRefused(f"version {version} of {self._name} is no {what}")
+    def _end(self, version: str, role: str, edit: _Edit, present: str | None) -> ChangeResult:
+        if version != present:
+            actual = f"version {present} is" if present else "there is none"
+            raise ChangeRefused(f"version {version} of {self._name} is not the {role}: {actual}")
         routes = self._change(edit)
-        done = f"version {version} of {self._name} is a {what} no more"
-        return _changed(routes, done, self._verdict(routes, None))
+        done = f"version {version} of {self._name} is no longer the {role}"
+        return _result(routes, done, self._converge(routes, None))
 
     def _change(self, edit: _Edit) -> RouteTable:
         self._repository.latest(self._name)
-        return self._store.change(self._name, lambda routes: self._edited(routes, edit))
+        return self._route_tables.change(self._name, lambda routes: self._edited(routes, edit))
 
     def _edited(self, routes: RouteTable, edit: _Edit) -> RouteTable:
-        wanted = self._wish.generation
-        if wanted is not None and routes.generation != wanted:
+        expected = self._request.generation
+        if expected is not None and routes.generation != expected:
             raise GenerationConflict(
-                f"the record of {self._name} is at generation {routes.generation}, not {wanted}: look what has changed"
+                f"the route table of {self._name} is at generation {routes.generation}, not {expected}: "
+                f"see `foretell history {self._name}`"
             )
-        return edit(routes, Attribution(self._wish.who, self._wish.why[:MOST_WHY], datetime.now(UTC)))
+        return edit(routes, Attribution(self._request.author, self._request.reason[:MOST_REASON], datetime.now(UTC)))
 
-    def _try(self, version: str) -> None:
-        """Raises ModelError where `version` does not get through the gates."""
+    def _pass_gates(self, version: str) -> None:
+        """Raises ModelError if a gate refuses `version`."""
         gates: list[Gate] = []
 
-        def tell(gate: Gate) -> None:
+        def on_gate(gate: Gate) -> None:
             for before in gates[-1:]:
                 self._progress.passed(before)
             gates.append(gate)
 
         try:
-            CandidateTrial(self._name, version, load(self._settings.protos), self._settings, tell).run()
+            CandidateTrial(self._name, version, load(self._settings.protos), self._settings, on_gate).run()
         except ModelError as error:
             for last in gates[-1:]:
                 self._progress.refused(last)
@@ -172,22 +174,22 @@ class RouteChanger:
         for last in gates[-1:]:
             self._progress.passed(last)
 
-    def _verdict(self, routes: RouteTable, version: str | None) -> Convergence:
-        if not self._wish.wait:
+    def _converge(self, routes: RouteTable, version: str | None) -> Convergence:
+        if not self._request.wait:
             return NOT_WAITED
-        return self._servers.verdict(self._name, routes.generation, version, self._progress.at)
+        return self._servers.wait_for(self._name, routes.generation, version, self._progress.reached)
 
     def _undo(self, routes: RouteTable, edit: _Edit) -> str:
-        """Take a change back where nobody has changed the record since; what became of it, in words."""
-        author = Attribution(self._wish.who, "the server refused it", datetime.now(UTC))
+        """Undoes a change unless the route table was changed since; returns the result in words."""
+        author = Attribution(self._request.author, "the server refused it", datetime.now(UTC))
         try:
-            self._store.replace(self._name, edit(routes, author))
+            self._route_tables.replace(self._name, edit(routes, author))
         except ModelError as error:
-            return f"the record still names it ({error})"
+            return f"the route table still names it ({error})"
         return "the change is undone"
 
     def _newest_beside(self, version: str) -> str | None:
-        """The newest of the other versions, if any. Raises ModelNotFound where `version` is not there."""
+        """The newest other version, if any. Raises ModelNotFound for an unknown `version`."""
         versions = self._repository.versions(self._name)
         if not versions:
             self._repository.latest(self._name)
@@ -197,11 +199,11 @@ class RouteChanger:
         return next((other for other in reversed(versions) if other != version), None)
 
 
-def _changed(routes: RouteTable, done: str, verdict: Convergence) -> RouteChange:
-    return RouteChange(routes.generation, routes.aliases, done, verdict)
+def _result(routes: RouteTable, done: str, convergence: Convergence) -> ChangeResult:
+    return ChangeResult(routes.generation, routes.aliases, done, convergence)
 
 
-def _refused(text: str, verdict: Convergence) -> ModelError:
+def _refusal(text: str, convergence: Convergence) -> ModelError:
     error = ModelError(text)
-    error.gate = verdict.gate
+    error.gate = convergence.gate
     return error

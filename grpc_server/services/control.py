@@ -16,7 +16,7 @@ from grpc_server.calls.handler import Answer, Handler, Kind, Last, Reply, parse
 from grpc_server.calls.incident import failure
 from grpc_server.calls.refusal import MOST_VIOLATIONS, ChangeConflict, ChangeImpossible, InvalidFeatures, Refusal, UnknownModel
 from grpc_server.changes.convergence import Servers
-from grpc_server.changes.route_changes import ChangeRequest, Progress, RouteChange, RouteChanger
+from grpc_server.changes.route_changes import ChangeProgress, ChangeRequest, ChangeResult, RouteChanger
 from grpc_server.errors import GenerationConflict, ModelError, ModelNotFound
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Repository
@@ -25,7 +25,7 @@ from grpc_server.store.route_table_files import RouteTableFiles
 
 logger = logging.getLogger(__name__)
 
-_CHANGES: dict[str, Callable[[RouteChanger, Any], RouteChange]] = {
+_CHANGES: dict[str, Callable[[RouteChanger, Any], ChangeResult]] = {
     "Promote": lambda changer, request: changer.promote(request.version, request.alias or PRODUCTION),
     "Rollback": lambda changer, request: changer.rollback(request.alias or PRODUCTION),
     "Canary": lambda changer, request: changer.canary(request.version, request.share),
@@ -63,7 +63,7 @@ class Control:
             if method.name == "History":
                 return _bytes(self._history(method, message))
             if method.name != "Apply":
-                return _bytes(method.response(**self._change(method.name, message, Progress())))
+                return _bytes(method.response(**self._change(method.name, message, ChangeProgress())))
             kind = message.WhichOneof("change")
             changed = self._change(kind.capitalize(), getattr(message, kind), _ProgressReplies(method.response, reply))
             return Last(_bytes(method.response(changed=changed)))
@@ -81,17 +81,17 @@ class Control:
             text = "; ".join(f"{violation.field}: {violation.message}" for violation in violations[:3])
             raise InvalidFeatures(text, violations, verdict.unjudged_rows)
 
-    def _change(self, name: str, request: Any, progress: Progress) -> dict[str, Any]:
+    def _change(self, name: str, request: Any, progress: ChangeProgress) -> dict[str, Any]:
         """The fields of a Changed message."""
         options = request.wish
         generation = options.generation if options.HasField("generation") else None
-        wish = ChangeRequest(
+        change = ChangeRequest(
             f"{options.who or 'somebody'} (control)", options.why, generation, check=not options.no_check, wait=not options.no_wait
         )
-        changed = _CHANGES[name](RouteChanger(request.name, self.settings, self.servers, wish, progress), request)
+        changed = _CHANGES[name](RouteChanger(request.name, self.settings, self.servers, change, progress), request)
         facts = {"generation": changed.generation, "done": changed.done, "aliases": dict(changed.aliases)}
-        verdict = changed.verdict
-        return facts | {"outcome": verdict.outcome, "verdict": verdict.text, "servers": verdict.servers}
+        convergence = changed.convergence
+        return facts | {"outcome": convergence.outcome, "verdict": convergence.text, "servers": convergence.servers}
 
     def _history(self, method: Method, request: Any) -> Any:
         repository = Repository(self.settings.models)
@@ -106,7 +106,7 @@ class Control:
         return response
 
 
-class _ProgressReplies(Progress):
+class _ProgressReplies(ChangeProgress):
     """Sends each step of a change as a response of a watch."""
 
     def __init__(self, response: type[Any], reply: Reply) -> None:
@@ -119,7 +119,7 @@ class _ProgressReplies(Progress):
     def refused(self, gate: str) -> None:
         self._send(gate, "refused")
 
-    def at(self, gate: str) -> None:
+    def reached(self, gate: str) -> None:
         self._send(gate, "reached")
 
     def _send(self, gate: str, stage: str) -> None:

@@ -41,7 +41,7 @@ OF_CHANGES: dict[int, Body] = {
     400: _one("failed_precondition", "version 2 is production: it answers all calls already"),
     403: _one("origin", "must be this host: pages of other sites may not ask here", "header", "origin"),
     404: _one("not_found", "no version 9 of model 'iris' in models; there are 1, 2"),
-    409: _one("aborted", "the record of iris is at generation 3, not 2: look what has changed"),
+    409: _one("aborted", "the route table of iris is at generation 3, not 2: see `foretell history iris`"),
     429: OF_ANY[429],
 }
 """Of the control service, where they differ."""

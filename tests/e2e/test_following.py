@@ -75,7 +75,7 @@ def test_production_goes_where_the_alias_goes(tmp_path: Path, registry: Register
         until(lambda: _outcome(models) == "refused", 90)
         assert version(running) == "1"
         listed = CliRunner().invoke(app, ["models", "--models", str(models)])
-        assert "iris: models:/petals/2, which models:/petals@champion names, was refused: " in listed.stderr
+        assert "iris: models:/petals@champion names models:/petals/2, which was refused: " in listed.stderr
 
         registry.go_down()
         until(lambda: "there is no registry" in log.read_text())

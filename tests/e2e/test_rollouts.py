@@ -83,7 +83,7 @@ def load(running: Foretell, contract: Contract) -> Iterator[Load]:
 def followed(running: Foretell, routes: RouteTable) -> str:
     """How the server ends up with the last change."""
     servers = Servers(None, running.grpc, response_type())
-    return servers.verdict("iris", routes.generation, routes.history[-1].after, lambda gate: None).outcome
+    return servers.wait_for("iris", routes.generation, routes.history[-1].after, lambda gate: None).outcome
 
 
 def check(told: Load, root: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_model_that_changes_the_directory_leaves_the_record_where_it_is(tmp_pa
     with grpc_server(root.relative_to("/")) as (_process, address):  # It is started there.
         add(root, candidates.Steady(0.02), golden(0.02))
         promote(root, "2")
-        verdict = Servers(root / ".control", address, response_type()).verdict("iris", 1, "2", lambda _gate: None)
+        verdict = Servers(root / ".control", address, response_type()).wait_for("iris", 1, "2", lambda _gate: None)
     assert verdict.outcome == "served", verdict.text
 
 
@@ -223,6 +223,6 @@ def test_a_version_that_waits_for_another_one_is_not_said_to_be_served(tmp_path:
         promote(tmp_path, "2")
         promote(tmp_path, "3", "staging")
         servers = Servers(tmp_path / ".control", address, response_type())
-        assert servers.verdict("iris", 3, "3", lambda _gate: None).outcome == "served"
-        answer: Any = servers.ask()
+        assert servers.wait_for("iris", 3, "3", lambda _gate: None).outcome == "served"
+        answer: Any = servers.list_models()
     assert "3" in [model.version for model in answer.models]

@@ -232,7 +232,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with foretell(root, "--processes", "2", shadow_features="false") as running:
         routes = change(root, lambda routes: routes.with_shadow(shadow, AUTHOR))
         servers = Servers(root / ".control", running.grpc, response_type())
-        verdict = servers.verdict("iris", routes.generation, shadow, lambda gate: None)
+        verdict = servers.wait_for("iris", routes.generation, shadow, lambda gate: None)
         assert (verdict.outcome, len(verdict.servers)) == ("served", 2)
         followed: set[str] = set()
         while len(followed) < 2:  # Each new connection may reach either process.

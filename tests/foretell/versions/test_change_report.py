@@ -86,7 +86,7 @@ def test_a_version_that_does_not_pass_is_refused_and_nothing_changes(alone: Comm
 
 
 def test_the_history_is_told_with_the_last_change_first(alone: Command) -> None:
-    assert "iris has no record yet" in alone("history", "iris").stderr
+    assert "iris has no route table yet" in alone("history", "iris").stderr
     alone("promote", "iris", "1", "--no-check", "--no-wait", "--why", "first")
     alone("promote", "iris", "2", "--no-check", "--no-wait", "--alias", "staging")
     alone("rollback", "iris", "--no-wait", "--why", "too early")
@@ -108,7 +108,7 @@ def test_the_models_on_disk_are_listed_with_their_aliases(alone: Command) -> Non
     alone("shadow", "iris", "2", "--no-check", "--no-wait")
     *lines, last = alone("models").stdout.splitlines()[2:]
     assert [cells(line) for line in lines] == [["iris", "1", "production", "onnx"], ["iris", "2", "onnx"]]
-    assert last == "iris: shadow 2: nothing is compared yet"
+    assert last == "iris: shadow 2: no rows are compared yet"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_the_models_on_disk_are_listed_with_their_aliases(alone: Command) -> Non
             ("canary", "iris", "1", "--share", "101%", "--no-check"),
             "101 % is no share for a canary: write one above 0 % and up to 100 %",
         ),
-        (("canary", "iris", "1", "--share", "0"), "version 1 of iris is no canary"),
+        (("canary", "iris", "1", "--share", "0"), "version 1 of iris is not the canary: there is none"),
         (("canary", "iris", "9", "--share", "5%"), "no version 9 of model 'iris' in MODELS; there are 1, 2"),
         (("rollback", "iris"), "production has no earlier version to roll back to: promote one instead"),
         (("rollback", "rose"), "no model 'rose' in MODELS"),
@@ -178,16 +178,16 @@ def test_a_canary_answers_its_share_until_it_is_ended(beside: Command) -> None:
 
 def test_a_shadow_is_compared_until_it_is_ended(beside: Command, contract: Contract) -> None:
     beside("promote", "iris", "2", "--no-check")
-    assert beside("shadow", "iris", "1").stdout.splitlines()[-2].startswith("version 1 of iris is asked what production is asked")
+    assert beside("shadow", "iris", "1").stdout.splitlines()[-2].startswith("version 1 of iris is the shadow of production")
     method = contract.services[0].methods[0]
     with grpc.insecure_channel(beside.target) as channel:
         channel.unary_unary(method.path)(method.request(**EXAMPLE).SerializeToString())
     told = beside("models").stdout.splitlines()
     counted = r"1 rows compared, 100 % agree; largest shift \S+, mean \S+; .*"
-    assert re.fullmatch(rf"iris: shadow 1: (nothing is compared yet|{counted})", told[-1])
+    assert re.fullmatch(rf"iris: shadow 1: (no rows are compared yet|{counted})", told[-1])
     beside("shadow", "iris", "1", "--end")
     assert beside.routes.shadow is None
-    assert beside.refusal("shadow", "iris", "1", "--end") == "version 1 of iris is no shadow"
+    assert beside.refusal("shadow", "iris", "1", "--end") == "version 1 of iris is not the shadow: there is none"
 
 
 def test_what_the_server_refuses_is_undone_and_told(beside: Command) -> None:

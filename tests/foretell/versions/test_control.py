@@ -84,7 +84,7 @@ def test_a_program_changes_what_answers_over_tcp_and_over_a_socket(served: Serve
     root, address = served.root, served.address
     changed = ask(control, address, "Promote", name="iris", version="2", wish={"who": "ci", "why": "May"})
     assert (changed.outcome, changed.aliases["production"], len(changed.servers)) == ("served", "2", 2)
-    with peers.address(peers.peers(root / ".control")[0].socket) as socket:
+    with peers.address(peers.running(root / ".control")[0].socket) as socket:
         assert ask(control, socket, "Rollback", name="iris").done == "production of iris is version 1 again"
         history = ask(control, socket, "History", name="iris")
     promoted, rolled_back = history.changes[-2:]
@@ -222,7 +222,7 @@ def test_the_process_of_control_over_rest_comes_back_on_its_port(served: Served)
 
 def test_the_sockets_are_their_owner_s_and_each_process_has_one(served: Served) -> None:
     folder = served.root / ".control"
-    found = peers.peers(folder)
+    found = peers.running(folder)
     assert len(found) == 2
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(peer.socket.stat().st_mode) for peer in found} == {0o600}
@@ -230,11 +230,11 @@ def test_the_sockets_are_their_owner_s_and_each_process_has_one(served: Served) 
 
 def test_what_a_dead_server_left_is_no_server(tmp_path: Path) -> None:
     folder = tmp_path / "control"
-    with peers.joined(folder) as (_socket, lock):
-        peers.introduce(lock, "the first")
-        (peer,) = peers.peers(folder)
+    with peers.claim_socket(folder) as (_socket, lock):
+        peers.announce(lock, "the first")
+        (peer,) = peers.running(folder)
         assert peers.alive(peer)
-    assert peers.peers(folder) == []
+    assert peers.running(folder) == []
     assert not peers.alive(peer)
 
 

@@ -102,7 +102,8 @@ def test_every_command_works_on_a_server_elsewhere(elsewhere: Elsewhere) -> None
     refused = run("promote", "iris", version, *there)
     assert refused.stdout.splitlines()[-2:] == ["  contract  passed", "  golden    refused"]
     assert str(refused.exception).endswith("(gate golden; nothing has changed)")
-    assert refusal("promote", "iris", "2", "--generation", "1", *there).startswith("the record of iris is at generation 7, not 1")
+    stale = refusal("promote", "iris", "2", "--generation", "1", *there)
+    assert stale == "the route table of iris is at generation 7, not 1: see `foretell history iris`"
 
 
 def test_a_server_that_is_gone_in_the_middle_leaves_its_caller_a_way_to_know(tmp_path: Path) -> None:
@@ -120,7 +121,7 @@ def test_a_server_that_is_gone_in_the_middle_leaves_its_caller_a_way_to_know(tmp
             _, told = asking.communicate()
     assert (
         told
-        == f"foretell: {control} was gone before the change came to its end: look with `foretell history` whether it was made\n"
+        == f"foretell: {control} stopped answering during the change: check with `foretell history` whether it was made\n"
     )
 
 
@@ -152,7 +153,7 @@ def test_who_may_not_or_cannot_call_is_told_what_to_change(elsewhere: Elsewhere,
     )
     assert refusal("rollback", "iris", "--target", "127.0.0.1:1") == "no control service answers at 127.0.0.1:1"
     assert refusal("promote", "iris", "1", "--target", target, "--models", str(tmp_path), "--protos", ".") == (
-        "--target asks the server there, which has folders of its own: leave out --models and --protos"
+        "--target uses the folders of that server: leave out --models and --protos"
     )
 
 
