@@ -1,6 +1,6 @@
-"""The comments of a descriptor set, by the full name of what they stand above.
+"""Reads the comments of compiled `.proto` files.
 
-A pool forgets comments, so they are indexed before the files are added to one.
+A descriptor pool drops comments, so they are read before files are added to one.
 """
 
 import re
@@ -10,7 +10,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto,
 
 Path = tuple[int, ...]
 
-# Field numbers in descriptor.proto, of which the paths of source info are made.
+# Paths in source info consist of field numbers of descriptor.proto.
 _SYNTAX, _PACKAGE = (12,), (2,)
 _MESSAGE, _ENUM, _SERVICE = 4, 5, 6
 _FIELD, _NESTED, _NESTED_ENUM, _ONEOF = 2, 3, 4, 8
@@ -21,16 +21,16 @@ _INTERNAL = re.compile(r"\(--.*?--\)", re.DOTALL)
 
 
 def comments(file: FileDescriptorProto) -> dict[str, str]:
-    """Comment text by full name; the comment above `syntax` (or `package`) stands under the file's own name.
+    """Comment text by full name of the declaration; the comment above `syntax` or `package` by the name of the file.
 
-    Lint directives and `(-- internal --)` notes are left out.
+    Lint directives and `(-- internal --)` notes are removed.
     """
     named = dict(named_paths(file))
     named |= {_PACKAGE: file.name, _SYNTAX: file.name}
     found: dict[str, str] = {}
     for location in file.source_code_info.location:
         comment = location.leading_comments or location.trailing_comments
-        name = named.get(tuple(location.path)) if comment else None  # Few of the many places have any.
+        name = named.get(tuple(location.path)) if comment else None  # Few locations have a comment.
         text = _clean(comment) if name else ""
         if name and text:
             found.setdefault(name, text)
@@ -43,7 +43,7 @@ def _clean(text: str) -> str:
 
 
 def named_paths(file: FileDescriptorProto) -> Iterator[tuple[Path, str]]:
-    """The place in source info of everything that has a full name, and that name."""
+    """Path in source info and full name of every declaration that has one."""
     prefix = f"{file.package}." if file.package else ""
     for i, message in enumerate(file.message_type):
         yield from _message_paths(message, (_MESSAGE, i), prefix)

@@ -1,4 +1,4 @@
-"""From `.proto` files to a descriptor set with comments, by the protoc inside grpcio-tools."""
+"""Compiles `.proto` files to descriptor sets with comments, with the protoc of grpcio-tools."""
 
 import subprocess
 import sys
@@ -27,19 +27,19 @@ SHIPPED = _shipped_protos()
 """Root of the `.proto` files that come with Foretell."""
 
 IMPORTED = ("buf", "google", "foretell")
-"""Folders under a root that hold imports rather than contracts."""
+"""Top folders of imports; their files are not contracts."""
 
 ALWAYS = ("buf/validate/validate.proto", "foretell/v1/models.proto", "foretell/v1/options.proto", "google/api/annotations.proto")
-"""Compiled along even where no contract imports them, so that their options can be looked up."""
+"""Part of every descriptor set, even if no contract imports them, so that their options can be read."""
 
 _PROTOC = "import sys; from grpc_tools._protoc_compiler import run_main; sys.exit(run_main([word.encode() for word in sys.argv]))"
-"""What `python -m grpc_tools.protoc` comes to, without what else it imports, which takes as long as it compiles."""
+"""The core of `python -m grpc_tools.protoc`, without its other imports, which take as long as compiling."""
 
 
 def contract_files(root: Path) -> list[str]:
-    """Names of the contracts under `root`, relative to it and sorted.
+    """Names of the contracts under `root`: relative paths, sorted.
 
-    Raises ContractError when `root` is not a folder or holds no contract.
+    Raises ContractError if `root` is not a folder or holds no contract.
     """
     if not root.is_dir():
         raise ContractError(f"no folder of contracts at {root}", "create it or pass --protos")
@@ -50,67 +50,67 @@ def contract_files(root: Path) -> list[str]:
 
 
 def has_contracts(root: Path) -> bool:
-    """Whether there is any contract under `root`, which need not exist."""
+    """Whether `root` exists and holds a contract."""
     return root.is_dir() and bool(own_files(root, {".proto"}))
 
 
 def own_files(root: Path, suffixes: Set[str]) -> list[str]:
-    """Names of the files under `root` with one of the suffixes, relative to it and sorted, imports left out."""
+    """Names of the files under `root` with one of the suffixes, without imports: relative paths, sorted."""
     names = sorted(path.relative_to(root) for path in root.rglob("*") if path.suffix in suffixes and path.is_file())
     return [name.as_posix() for name in names if is_contract(name.as_posix())]
 
 
 def is_contract(name: str) -> bool:
-    """Whether a file of this name below the root is a contract's own, rather than an import."""
+    """Whether a file with this name belongs to a contract, rather than to the imports."""
     return name.partition("/")[0] not in IMPORTED
 
 
 def compile_protos(root: Path) -> FileDescriptorSet:
-    """Compile the contracts under `root`, with all imports, comments and `foretell.v1` itself.
+    """Compile the contracts under `root`, with all imports, comments and the files in ALWAYS.
 
-    Raises ContractError with protoc's first complaints, each with its place.
+    Raises ProtocError with protoc's messages.
     """
     return _compile([root], contract_files(root))
 
 
 def compile_file(file: Path) -> FileDescriptorSet:
-    """Compile one contract as `compile_protos` does. Its imports are looked for from each of the folders that it lies in."""
+    """Compile one contract like `compile_protos`. Imports are searched from each of its parent folders, the nearest first."""
     return _compile(file.resolve().parents, [file.name])
 
 
 def compile_shipped(name: str) -> FileDescriptorSet:
-    """Compile a file that comes with Foretell."""
+    """Compile a `.proto` file that comes with Foretell."""
     return _compile([], [name])
 
 
 def with_shipped_files(compiled: FileDescriptorSet) -> FileDescriptorSet:
-    """The set with what else a contract is read with, where whoever compiled it left that out; imports come first."""
+    """The set with the files in ALWAYS added if it lacks any; each file comes after its imports."""
     files = {file.name: file for file in compiled.file}
     if files.keys() >= set(ALWAYS):
         return compiled
     files = {file.name: file for file in _compile([], []).file} | files
     ordered: dict[str, FileDescriptorProto] = {}
 
-    def put(name: str) -> None:
+    def add(name: str) -> None:
         if name in files and name not in ordered:
             for imported in files[name].dependency:
-                put(imported)
+                add(imported)
             ordered[name] = files[name]
 
     for name in files:
-        put(name)
+        add(name)
     return FileDescriptorSet(file=ordered.values())
 
 
 def is_shipped(name: str) -> bool:
-    """Whether a file of this name comes with Foretell or with protoc, rather than with a contract."""
+    """Whether a file with this name comes with Foretell or with protoc."""
     return not is_contract(name) and ((SHIPPED / name).is_file() or name.startswith("google/protobuf/"))
 
 
 def _compile(roots: Sequence[Path], names: Sequence[str]) -> FileDescriptorSet:
-    """A separate process, because protoc writes its complaints to the file descriptor of stderr.
+    """Run protoc in another process, because it writes its messages to file descriptor 2.
 
-    It runs in an empty folder, because it takes a name for that of a file in its working folder where there is one.
+    Its working folder is empty, because protoc prefers a file in the working folder to one in an include folder.
     """
     nearest, *farther = [path.resolve() for path in roots] or [SHIPPED]
     includes = [nearest, SHIPPED, Path(str(files("grpc_tools"))) / "_proto", *farther]
@@ -120,9 +120,9 @@ def _compile(roots: Sequence[Path], names: Sequence[str]) -> FileDescriptorSet:
         command += ["--include_imports", "--include_source_info", f"--descriptor_set_out={out}", *names, *ALWAYS]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
         if done.returncode:
-            raise ProtocError(_complaints(done.stderr))
+            raise ProtocError(_errors(done.stderr))
         return FileDescriptorSet.FromString(out.read_bytes())
 
 
-def _complaints(stderr: str) -> list[str]:
+def _errors(stderr: str) -> list[str]:
     return [line for line in stderr.splitlines() if line and "warning" not in line.lower()]

@@ -1,6 +1,6 @@
-"""Changing a `.proto` file where the compiler says that things stand, and nowhere else.
+"""Edits a `.proto` file at the spans that protoc reports for its declarations.
 
-Everything between two changed places stays as its author wrote it, byte for byte.
+Everything outside of the edited spans stays as it is, byte for byte.
 """
 
 from bisect import bisect_right
@@ -14,23 +14,23 @@ from foretell_contract.source.comments import named_paths
 from foretell_contract.source.compiler import compile_file
 
 _TAB = 8
-"""protoc counts a tab up to the next multiple of this."""
+"""Width of a tab in protoc's column numbers."""
 
 _OPTIONS, _DEPENDENCY = 8, 3
-"""Field numbers in descriptor.proto, of which the paths of source info are made."""
+"""Field numbers of descriptor.proto, as paths in source info have them."""
 
 
 @dataclass
 class FileEdit:
-    """A file, its parts by name, and the changes to be made to it."""
+    """Pending edits of one file. Spans are (start, end) byte offsets of the original file. Not thread-safe."""
 
     data: bytes
     file: FileDescriptorProto
-    _changes: list[tuple[int, int, bytes]] = field(default_factory=list)
+    _edits: list[tuple[int, int, bytes]] = field(default_factory=list)
 
     @classmethod
     def of(cls, path: Path) -> "FileEdit":
-        """Raises ContractError for what does not compile."""
+        """Read and compile a file. Raises ProtocError if it does not compile."""
         compiled = compile_file(path)
         return cls(path.read_bytes(), next(file for file in compiled.file if file.name == path.name))
 
@@ -43,16 +43,16 @@ class FileEdit:
         self._paths = {name: path for path, name in named_paths(self.file)}
 
     def has(self, name: str) -> bool:
-        """Whether this is something in the file."""
+        """Whether the file declares this full name."""
         return name in self._paths
 
     def option(self, name: str, *numbers: int) -> tuple[int, int] | None:
-        """Where an option of a field or value stands, by the numbers of its parts; None where it stands in no place of its own."""
+        """Span of an option of a field or value, by the field numbers of its path; None if it has no span of its own."""
         path = (*self._paths[name], _OPTIONS, *numbers)
         return self._range(path) if path in self._spans else None
 
     def comment(self, name: str) -> tuple[int, int]:
-        """Where the `//` lines right above something stand; nothing where there are none."""
+        """Span of the `//` lines directly above a declaration; empty if there are none."""
         last = self._spans[self._paths[name]][0]
         first = last
         while first and self._lines[first - 1].lstrip().startswith(b"//"):
@@ -60,43 +60,43 @@ class FileEdit:
         return self._starts[first], self._starts[last]
 
     def text(self, start: int, end: int) -> str:
-        """What stands there."""
+        """The original text of a span."""
         return self.data[start:end].decode()
 
     def replace(self, start: int, end: int, text: str) -> None:
-        """Let `text` stand there instead."""
+        """Replace a span by `text`."""
         if self.data[start:end] != text.encode():
-            self._changes.append((start, end, text.encode()))
+            self._edits.append((start, end, text.encode()))
 
     def replace_statement(self, name: str, text: str) -> None:
-        """Let the lines of `text` stand where a field or value does, below its comment. It has whole lines of its own."""
+        """Replace the lines of a field or value, without its comment, by the lines of `text`."""
         start = self._starts[self._spans[self._paths[name]][0]]
         end = self._range(self._paths[name])[1]
         self.replace(start, self._starts[self._line_of(end) + 1], text)
 
     def append(self, name: str, text: str) -> None:
-        """Let the lines of `text` be the last ones in a message or enum."""
+        """Insert the lines of `text` at the end of a message or enum."""
         end = self._range(self._paths[name])[1] - 1
         line = self._starts[self._line_of(end)]
         own = not self.data[line:end].strip()
         self.replace(line if own else end, line if own else end, text if own else f"\n{text}")
 
     def require(self, imported: str) -> None:
-        """Let the file import another, behind its other imports."""
+        """Add an import after the others, unless the file has it."""
         if imported not in self.file.dependency:
             last = max((span[0] for path, span in self._spans.items() if path[:1] == (_DEPENDENCY,)), default=self._spans[(2,)][0])
             self.replace(self._starts[last + 1], self._starts[last + 1], f'import "{imported}";\n')
 
     def add(self, text: str) -> None:
-        """Let the file end with `text`."""
+        """Append `text` to the file."""
         self.replace(len(self.data), len(self.data), text)
 
     @property
     def result(self) -> str:
-        """The file with all changes."""
+        """The text of the file with all edits."""
         data = self.data
-        # Of several at one place, the first that was made comes first.
-        for _, (start, end, text) in sorted(enumerate(self._changes), key=lambda each: (each[1][0], each[0]), reverse=True):
+        # Edits at one offset keep the order in which they were made.
+        for _, (start, end, text) in sorted(enumerate(self._edits), key=lambda each: (each[1][0], each[0]), reverse=True):
             data = data[:start] + text + data[end:]
         return data.decode()
 
@@ -106,11 +106,11 @@ class FileEdit:
         return self._offset(span[0], span[1]), self._offset(last, column)
 
     def _offset(self, line: int, column: int) -> int:
-        seen = 0
-        for place, byte in enumerate(self._lines[line]):
-            if seen >= column:
-                return self._starts[line] + place
-            seen = (seen // _TAB + 1) * _TAB if byte == ord("\t") else seen + 1
+        at = 0
+        for index, byte in enumerate(self._lines[line]):
+            if at >= column:
+                return self._starts[line] + index
+            at = (at // _TAB + 1) * _TAB if byte == ord("\t") else at + 1
         return self._starts[line] + len(self._lines[line])
 
     def _line_of(self, offset: int) -> int:

@@ -1,4 +1,4 @@
-"""The text of a `.proto` file, as `buf format` would have it."""
+"""Writes `.proto` files in the style of `buf format`."""
 
 import json
 import math
@@ -10,12 +10,12 @@ _WIDTH = 80
 _INDENT = "  "
 
 Option = tuple[str, str]
-"""Its name, such as `(buf.validate.field).double.gte`, and its value as it is written."""
+"""Name, such as `(buf.validate.field).double.gte`, and value as it is written in the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One statement: a field, or a value of an enum."""
+    """A field, or a value of an enum."""
 
     comment: str
     declared: str
@@ -23,15 +23,15 @@ class Line:
     options: tuple[Option, ...] = ()
 
     def lines(self, indent: str = _INDENT) -> Iterator[str]:
-        """The comment and the statement; several options stand on lines of their own."""
+        """The comment and the declaration; two or more options get a line each."""
         yield from comment_lines(self.comment, indent)
-        told = [f"{name} = {value}" for name, value in self.options]
-        if len(told) < 2:
-            yield f"{indent}{self.declared}{''.join(f' [{option}]' for option in told)};"
+        options = [f"{name} = {value}" for name, value in self.options]
+        if len(options) < 2:
+            yield f"{indent}{self.declared}{''.join(f' [{option}]' for option in options)};"
             return
         yield f"{indent}{self.declared} ["
-        yield from (f"{indent}{_INDENT}{option}," for option in told[:-1])
-        yield f"{indent}{_INDENT}{told[-1]}"
+        yield from (f"{indent}{_INDENT}{option}," for option in options[:-1])
+        yield f"{indent}{_INDENT}{options[-1]}"
         yield f"{indent}];"
 
 
@@ -44,14 +44,14 @@ class Block:
     """Such as `message Features`."""
     members: Sequence["Line | Block | Literal"]
     packed: bool = False
-    """Whether no empty lines stand between the members."""
+    """Whether to leave out the empty lines between members."""
 
     def lines(self, indent: str = "") -> Iterator[str]:
-        """The comment, the head, and everything inside."""
+        """The comment, the head and the members."""
         yield from comment_lines(self.comment, indent)
         yield f"{indent}{self.head} {{"
-        for place, member in enumerate(self.members):
-            if place and not self.packed:
+        for index, member in enumerate(self.members):
+            if index and not self.packed:
                 yield ""
             yield from member.lines(indent + _INDENT)
         yield f"{indent}}}"
@@ -59,21 +59,21 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """An option whose value is a message: one that is set on a file or a method."""
+    """An option of a file or method whose value is a message."""
 
     head: str
     """Such as `option (google.api.http) =`."""
     entries: Sequence[Option]
 
     def lines(self, indent: str = "") -> Iterator[str]:
-        """One line for each entry."""
+        """The head and a line per entry."""
         yield f"{indent}{self.head} {{"
         yield from (f"{indent}{_INDENT}{name}: {value}" for name, value in self.entries)
         yield f"{indent}}};"
 
 
 def file_text(comment: str, package: str, imports: Iterable[str], parts: Iterable[Block | Literal]) -> str:
-    """The whole file."""
+    """The text of a whole file; imports are sorted."""
     head = [*comment_lines(comment), 'syntax = "proto3";', "", f"package {package};", ""]
     head += [f'import "{name}";' for name in sorted(imports)]
     sections = ["\n".join(head), *("\n".join(part.lines()) for part in parts)]
@@ -81,7 +81,7 @@ def file_text(comment: str, package: str, imports: Iterable[str], parts: Iterabl
 
 
 def comment_lines(text: str, indent: str = "") -> Iterator[str]:
-    """The lines of a comment: each paragraph is wrapped, a line of a list keeps its own."""
+    """The lines of a comment; each line of `text` is wrapped, lines of a list with an indent."""
     for line in text.split("\n") if text else ():
         plain = "".join(c if c.isprintable() else " " for c in line).rstrip()
         hanging = "  " if plain.startswith("- ") else ""
@@ -91,12 +91,12 @@ def comment_lines(text: str, indent: str = "") -> Iterator[str]:
 
 
 def quoted(text: str) -> str:
-    """A string of the grammar."""
+    """A string literal."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def number_text(value: float) -> str:
-    """A number of the grammar, as short as it can be read back from; whole ones without a point."""
+    """The shortest number literal that reads back as `value`; integers without a decimal point."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) < 1e15:

@@ -1,4 +1,4 @@
-"""Where in the `.proto` files each thing of a contract stands."""
+"""File and line of each declaration of a contract."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,16 @@ class SourceLocation:
     """A line of a file."""
 
     file: str
-    """Its name below the folder of the contracts."""
+    """Name of the file, relative to the folder of the contracts."""
     line: int = 0
-    """Counted from 1; 0 where the descriptor set was made without source info."""
+    """Counted from 1; 0 if the descriptor set has no source info."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
 def source_locations(descriptor_set: bytes) -> dict[str, SourceLocation]:
-    """By full name of a service, method, message, field, oneof, enum or value; files under their own names."""
+    """Location by full name of a service, method, message, field, oneof, enum or value, and of each file by its name."""
     found: dict[str, SourceLocation] = {}
     for file in FileDescriptorSet.FromString(descriptor_set).file:
         lines = {tuple(location.path): location.span[0] + 1 for location in file.source_code_info.location}
