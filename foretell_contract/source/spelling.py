@@ -22,7 +22,7 @@ def pascal(name: str, otherwise: str) -> str:
 
 
 def upper(name: str, otherwise: str) -> str:
-    """`SEPAL_LENGTH_CM` for `sepal length (cm)`; `5G_MAX` for `5G Max`, since a prefix precedes it. `otherwise` if nothing is left."""
+    """`SEPAL_LENGTH_CM` for `sepal length (cm)`, to use behind a prefix: `5G_MAX` for `5G Max`. `otherwise` if nothing is left."""
     return (_plain(name) or otherwise).upper()
 
 

@@ -1,4 +1,4 @@
-"""Loading a contract: what it says, and what is refused before anything is served."""
+"""Loading a contract: its services, docs and sources, and contracts that are refused."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.support.contract_files import RESPONSE, SERVICE, features, write_cont
 X = "optional double x [(buf.validate.field).required = true, (buf.validate.field).double.gte = 0]"
 
 
-def test_the_iris_contract_says_all_that_is_served(contract: Contract) -> None:
+def test_iris_contract_has_three_methods(contract: Contract) -> None:
     (service,) = contract.services
     assert service.full_name == "iris.v1.IrisService"
     assert service.model == "iris"
@@ -25,7 +25,7 @@ def test_the_iris_contract_says_all_that_is_served(contract: Contract) -> None:
     assert {m.answer.full_name for m in service.methods} == {"iris.v1.Response"}
 
 
-def test_the_docs_are_the_comments(contract: Contract) -> None:
+def test_docs_come_from_options_and_comments(contract: Contract) -> None:
     assert contract.api.title == "IRIS Classification"
     assert contract.api.version == "0.1"
     assert set(contract.api.contact) == {"name", "url", "email"}
@@ -37,13 +37,13 @@ def test_the_docs_are_the_comments(contract: Contract) -> None:
     assert contract.comment("iris.v1.Nothing") == ""
 
 
-def test_sources_and_images_are_those_of_the_folder(contract: Contract) -> None:
+def test_sources_and_images_of_the_folder(contract: Contract) -> None:
     assert list(contract.sources) == ["iris/v1/iris.proto"]
     assert "message Features" in contract.sources["iris/v1/iris.proto"]
     assert list(contract.images) == ["iris/v1/iris.svg"]
 
 
-def test_the_field_comments_name_the_real_range_of_the_training_data(contract: Contract) -> None:
+def test_field_comments_state_the_training_range(contract: Contract) -> None:
     from sklearn.datasets import load_iris
 
     data = load_iris().data
@@ -51,7 +51,7 @@ def test_the_field_comments_name_the_real_range_of_the_training_data(contract: C
         assert f"0 is {low:.1f} cm and 1 is {high:.1f} cm" in contract.comment(field.full_name)
 
 
-def test_lint_directives_and_internal_notes_are_no_docs(tmp_path: Path) -> None:
+def test_lint_directives_and_internal_notes_are_removed(tmp_path: Path) -> None:
     described = """
         // buf:lint:ignore SERVICE_SUFFIX
         // Says yes or no. (-- ask the platform team --)
@@ -63,7 +63,7 @@ def test_lint_directives_and_internal_notes_are_no_docs(tmp_path: Path) -> None:
     assert loaded.comment("test.v1.TestService") == "Says yes or no."
 
 
-def test_a_contract_need_not_import_what_it_does_not_use(tmp_path: Path) -> None:
+def test_contract_without_imports_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "bare.proto").write_text(
         'syntax = "proto3"; package bare.v1; message Features { double x = 1; } '
         "message Response { double no_probability = 1; double yes_probability = 2; } "
@@ -75,13 +75,13 @@ def test_a_contract_need_not_import_what_it_does_not_use(tmp_path: Path) -> None
     assert not loaded.rules.of(loaded.services[0].methods[0].input.fields_by_name["x"]).required
 
 
-def test_a_method_without_a_path_gets_its_own_name(tmp_path: Path) -> None:
+def test_default_path_is_the_grpc_path(tmp_path: Path) -> None:
     (service,) = load(write_contract(tmp_path, SERVICE, features(X), RESPONSE)).services
     assert service.methods[0].paths == ("/test.v1.TestService/Predict",)
     assert service.model == "test"
 
 
-def test_additional_paths_and_trailing_slashes(tmp_path: Path) -> None:
+def test_additional_paths_lose_trailing_slashes(tmp_path: Path) -> None:
     method = """
         service TestService {
           rpc Predict(Features) returns (Response) {
@@ -97,7 +97,7 @@ def test_additional_paths_and_trailing_slashes(tmp_path: Path) -> None:
     assert service.methods[0].paths == ("/a", "/b")
 
 
-def test_versions_of_a_package_name_one_model(tmp_path: Path) -> None:
+def test_package_versions_share_one_model(tmp_path: Path) -> None:
     write_contract(tmp_path, SERVICE, features(X), RESPONSE, package="acme.churn.v1")
     write_contract(tmp_path, SERVICE, features(X), RESPONSE, package="acme.churn.v2", name="two.proto")
     assert {service.model for service in load(tmp_path).services} == {"acme.churn"}
@@ -186,20 +186,20 @@ def two_methods(rule: str) -> str:
         ),
     ],
 )
-def test_a_contract_that_cannot_be_served_is_refused(tmp_path: Path, parts: list[str], says: str) -> None:
+def test_unservable_contract_is_refused(tmp_path: Path, parts: list[str], says: str) -> None:
     with pytest.raises(ContractError) as refused:
         load(write_contract(tmp_path, *parts))
     assert says in str(refused.value)
 
 
-def test_a_contract_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+def test_contract_not_in_utf8_is_refused(tmp_path: Path) -> None:
     root = write_contract(tmp_path, SERVICE, features(X), RESPONSE)
     (root / "test/v1/test.proto").write_bytes((root / "test/v1/test.proto").read_bytes() + b"// \xff\n")
     with pytest.raises(ContractError, match=r"test.proto is not UTF-8 at byte \d+"):
         load(root)
 
 
-def test_a_folder_that_is_missing_or_empty_is_refused(tmp_path: Path) -> None:
+def test_missing_or_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="no folder of contracts at"):
         load(tmp_path / "nowhere")
     (tmp_path / "google").mkdir()
@@ -208,5 +208,5 @@ def test_a_folder_that_is_missing_or_empty_is_refused(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_a_required_field_without_an_example_leaves_the_contract_without_one(tmp_path: Path) -> None:
+def test_required_field_without_example_leaves_none(tmp_path: Path) -> None:
     assert load(write_contract(tmp_path, SERVICE, features(X), RESPONSE)).services

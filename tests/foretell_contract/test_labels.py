@@ -1,4 +1,4 @@
-"""Enum values and the labels of a model find each other by name."""
+"""Enum values match the labels of a model by name."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def enum_of(contract: object):  # type: ignore[no-untyped-def]
     return contract.services[0].methods[0].features.fields[0].enum_type, contract.options  # type: ignore[attr-defined]
 
 
-def test_labels_match_by_name_in_upper_snake_or_by_option(made: object) -> None:
+def test_labels_match_by_name_or_option(made: object) -> None:
     enum, options = enum_of(made)
     found = match_labels(enum, ["sepal length (cm)", "Setosa", "1", "-1", "new"], options)
     assert found.by_number == {1: "Setosa", 2: "sepal length (cm)", 3: "1", 4: "-1"}
@@ -33,17 +33,17 @@ def test_labels_match_by_name_in_upper_snake_or_by_option(made: object) -> None:
     assert [value.name for value in found.without_label] == ["OTHER"]
 
 
-def test_a_name_that_two_labels_share_matches_neither(made: object) -> None:
+def test_ambiguous_name_matches_no_label(made: object) -> None:
     enum, options = enum_of(made)
     assert match_labels(enum, ["se tosa", "setosa", "SETOSA"], options).by_number == {}
 
 
-def test_without_labels_of_the_model_a_value_is_its_name_in_lower_case(made: object) -> None:
+def test_default_label_is_lower_case_name(made: object) -> None:
     enum, options = enum_of(made)
     assert default_labels(enum, options) == {1: "setosa", 2: "sepal_length_cm", 3: "1", 4: "-1", 5: "other"}
 
 
-def test_a_misspelt_name_is_guessed(made: object) -> None:
+def test_close_value_is_suggested(made: object) -> None:
     enum, _ = enum_of(made)
     assert short_name(enum.values[1]) == "SETOSA"
     assert did_you_mean_value("IRIS_KIND_SETOZA", enum.values) == '; did you mean "IRIS_KIND_SETOSA"?'

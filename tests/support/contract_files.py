@@ -1,4 +1,4 @@
-"""Contracts written on the spot."""
+"""Writes small contracts for tests."""
 
 from pathlib import Path
 from textwrap import dedent
@@ -32,7 +32,7 @@ message Response {
 
 
 def write_contract(root: Path, *parts: str, package: str = "test.v1", name: str = "test.proto") -> Path:
-    """Write one `.proto` of `parts` below `root`, behind the usual head; returns `root`."""
+    """Write a `.proto` file of HEAD and `parts` under `root`, in the folder of its package; returns `root`."""
     file = root / package.replace(".", "/") / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(HEAD.replace("{package}", package) + "".join(map(dedent, parts)))
@@ -40,7 +40,7 @@ def write_contract(root: Path, *parts: str, package: str = "test.v1", name: str 
 
 
 def features(*fields: str) -> str:
-    """A message Features with these fields, numbered in order: `optional double x [(buf.validate.field).required = true]`."""
+    """A message Features of fields such as `optional double x [(buf.validate.field).required = true]`, numbered in order."""
     lines = []
     for number, field in enumerate(fields, 1):
         declared, bracket, options = field.partition(" [")

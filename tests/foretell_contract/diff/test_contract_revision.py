@@ -1,4 +1,4 @@
-"""The revision of a contract that a model was made for, and what breaks its callers under another."""
+"""The contract revision of a model, and what another revision breaks for its callers."""
 
 from pathlib import Path
 
@@ -27,31 +27,31 @@ def made_for() -> bytes:
     return contract_revision(load(PROTOS), "iris")
 
 
-def test_a_revision_is_that_of_the_contract_itself_without_what_it_imports(made_for: bytes) -> None:
+def test_revision_holds_own_files_only(made_for: bytes) -> None:
     assert {file.name.partition("/")[0] for file in FileDescriptorSet.FromString(made_for).file} == {"iris", "parcel"}
     assert breaking_changes(made_for, load(PROTOS), "iris") == []
     assert contract_revision(load(PROTOS), "rose") == b""
     assert breaking_changes(b"", load(PROTOS), "iris") == []
 
 
-def test_a_comment_or_a_wider_rule_breaks_nobody(made_for: bytes, tmp_path: Path) -> None:
+def test_comment_and_wider_rule_break_nothing(made_for: bytes, tmp_path: Path) -> None:
     wider = load(write(tmp_path, v1=IRIS.replace("// ", "// Now: ").replace("double.lte = 1", "double.lte = 1.1", 1)))
     assert contract_revision(wider, "iris") != made_for
     assert breaking_changes(made_for, wider, "iris") == []
 
 
-def test_a_tighter_rule_breaks_callers_and_is_named(made_for: bytes, tmp_path: Path) -> None:
+def test_tighter_rule_is_a_breaking_change(made_for: bytes, tmp_path: Path) -> None:
     (finding, *_) = breaking_changes(made_for, load(write(tmp_path, v1=TIGHTER)), "iris")
     assert finding.subject.startswith("Features.")
     assert breaking_changes(made_for, load(tmp_path), "rose") == []
 
 
-def test_a_new_package_serves_what_the_old_one_cannot(made_for: bytes, tmp_path: Path) -> None:
+def test_new_package_replaces_the_old_one(made_for: bytes, tmp_path: Path) -> None:
     second = TIGHTER.replace("iris.v1", "iris.v2").replace('post: "/', 'post: "/v2/')
     assert breaking_changes(made_for, load(write(tmp_path / "both", v1=IRIS, v2=second)), "iris") == []
     assert breaking_changes(made_for, load(write(tmp_path / "next", v2=second)), "iris") == []
 
 
-def test_what_is_no_revision_is_refused() -> None:
+def test_invalid_revision_is_refused() -> None:
     with pytest.raises(ContractError):
         breaking_changes(b"no descriptors", load(PROTOS), "iris")

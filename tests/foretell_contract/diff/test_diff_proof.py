@@ -1,6 +1,6 @@
-"""No change is called safe that protovalidate sees refuse what it accepted, and no plain loosening is called breaking.
+"""`diff` against protovalidate, with generated rules and values: no breaking change is called safe, no plain loosening breaking.
 
-Pairs of rules and values are generated. A caller of the old contract sends bytes; the new contract reads and judges them.
+A message that the old contract accepts is encoded, and decoded and validated with the new contract.
 """
 
 import math
@@ -78,7 +78,7 @@ KINDS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "bytes": (textual(tuple(word.encode() for word in WORDS)), tuple(word.encode() for word in (*WORDS, "abcd", "bab"))),
     "repeated": (LISTS, SEVERAL),
 }
-"""By kind of rules: rules, and values at their edges."""
+"""By kind of rules: a strategy of rules, and values at their bounds."""
 
 TIMES = tuple({"seconds": seconds, "nanos": nanos} for seconds in (0, 1, 2) for nanos in (0, 1, 999_999_999))
 TIMED = {
@@ -86,11 +86,11 @@ TIMED = {
     # A timestamp has no lists.
     "timestamp": (numeric(TIMES).filter(lambda rules: not rules.keys() & {"in", "not_in"}), (*TIMES, {"seconds": 3})),
 }
-"""The same of what is a message; its rules are messages too."""
+"""The same for Duration and Timestamp, whose rules are messages too."""
 
 
 @dataclass(frozen=True)
-class Ruled:
+class RuledField:
     """A field with rules."""
 
     kind: str
@@ -101,15 +101,15 @@ class Ruled:
     values: tuple[Any, ...] = field(default=(), compare=False)
 
     def options(self) -> dict[str, Any]:
-        stated: dict[str, Any] = {"required": self.required, "ignore": self.ignore}
-        return stated | ({self.kind: self.rules} if self.rules else {})
+        options: dict[str, Any] = {"required": self.required, "ignore": self.ignore}
+        return options | ({self.kind: self.rules} if self.rules else {})
 
 
 @st.composite
-def ruled(draw: st.DrawFn, kind: str) -> Ruled:
+def ruled(draw: st.DrawFn, kind: str) -> RuledField:
     rules, values = (KINDS | TIMED)[kind]
     optional = kind in KINDS and kind != "repeated" and draw(st.booleans())
-    return Ruled(kind, draw(rules), optional, draw(st.integers(0, 3)) == 0, draw(st.sampled_from([0, 0, 0, 0, 1, 3])), values)
+    return RuledField(kind, draw(rules), optional, draw(st.integers(0, 3)) == 0, draw(st.sampled_from([0, 0, 0, 0, 1, 3])), values)
 
 
 PAIRS = st.sampled_from(sorted(KINDS | TIMED)).flatmap(lambda kind: st.tuples(ruled(kind), ruled(kind)))
@@ -119,7 +119,7 @@ ALIKE = st.sampled_from(sorted(KINDS)).flatmap(
 
 
 class Library:
-    """What every contract imports, without the comments."""
+    """The files that every contract imports, without comments."""
 
     def __init__(self, descriptor_set: bytes) -> None:
         whole = FileDescriptorSet.FromString(descriptor_set)
@@ -134,7 +134,7 @@ def library(contract: Contract) -> Library:
     return Library(contract.descriptor_set)
 
 
-def made(library: Library, *fields: Ruled) -> Contract:
+def made(library: Library, *fields: RuledField) -> Contract:
     """A contract whose request and response have the fields x1, x2, ..."""
     imported = ["buf/validate/validate.proto", "google/protobuf/duration.proto", "google/protobuf/timestamp.proto"]
     file = FileDescriptorProto(name="test.proto", package="test.v1", syntax="proto3", dependency=imported)
@@ -154,7 +154,7 @@ def made(library: Library, *fields: Ruled) -> Contract:
     return load_set(FileDescriptorSet(file=[*library.files, file]))
 
 
-def _declare(field: FieldDescriptorProto, of: Ruled) -> None:
+def _declare(field: FieldDescriptorProto, of: RuledField) -> None:
     if of.kind == "repeated":
         field.label, field.type = FieldDescriptorProto.LABEL_REPEATED, FieldDescriptorProto.TYPE_DOUBLE
     elif of.kind in TIMED:
@@ -166,7 +166,7 @@ def _declare(field: FieldDescriptorProto, of: Ruled) -> None:
 
 
 def refused(old: Contract, new: Contract, message: str, values: tuple[Any, ...]) -> list[Any]:
-    """What the old contract accepts and the new one, reading the same bytes, refuses."""
+    """Fields of messages that the old contract accepts and the new one refuses."""
     found = []
     for fields in ({}, *({"x1": value} for value in values)):
         sent: Any = old.message(message)(**fields)
@@ -184,7 +184,7 @@ def breaks(old: Contract, new: Contract) -> set[str]:
     max_examples=tries(20, 1000), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(pair=PAIRS | ALIKE)
-def test_what_refuses_an_accepted_value_is_called_breaking(library: Library, pair: tuple[Ruled, Ruled]) -> None:
+def test_refusing_an_accepted_value_is_breaking(library: Library, pair: tuple[RuledField, RuledField]) -> None:
     old, new = (made(library, side) for side in pair)
     values = pair[0].values
     if refused(old, new, "test.v1.Features", values):
@@ -194,8 +194,8 @@ def test_what_refuses_an_accepted_value_is_called_breaking(library: Library, pai
 
 
 @st.composite
-def loosened(draw: st.DrawFn) -> tuple[Ruled, Ruled]:
-    """A field, and the same with less asked of it."""
+def loosened(draw: st.DrawFn) -> tuple[RuledField, RuledField]:
+    """A field, and the same field with looser rules."""
     kind = draw(st.sampled_from(sorted(KINDS)))
     tight = draw(ruled(kind))
     assume(tight.rules and tight.ignore != 3)
@@ -225,15 +225,15 @@ def loosened(draw: st.DrawFn) -> tuple[Ruled, Ruled]:
     max_examples=tries(20, 1000), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(pair=loosened())
-def test_a_plain_loosening_is_safe_for_requests_and_a_tightening_for_responses(library: Library, pair: tuple[Ruled, Ruled]) -> None:
+def test_plain_loosening_is_safe_for_requests(library: Library, pair: tuple[RuledField, RuledField]) -> None:
     tight, loose = (made(library, side) for side in pair)
     assert not refused(tight, loose, "test.v1.Features", pair[0].values)
     assert "test.v1.Features.x1" not in breaks(tight, loose)
     assert "test.v1.Response.x1" not in breaks(loose, tight)
 
 
-def alone(kind: str) -> list[dict[str, Any]]:
-    """Every rule that stands alone, with every value it may have here; for numbers, every range too."""
+def single_rules(kind: str) -> list[dict[str, Any]]:
+    """Every single rule with every value it may have here; for numbers every range too."""
     texts = WORDS if kind == "string" else tuple(word.encode() for word in WORDS)
     values = {"double": FLOATS, "float": FLOATS, "string": texts, "bytes": texts, "bool": (False, True)}.get(kind, UNSIGNED)
     found: list[dict[str, Any]] = [{}, *({"const": value} for value in values)]
@@ -257,9 +257,9 @@ def alone(kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"repeated", "sfixed64", "int32"}))
-def test_one_set_of_values_lies_within_another_only_where_protovalidate_agrees(library: Library, kind: str) -> None:
-    """All pairs of rules that stand alone; where nothing is opaque, what is seen to lie within is said to."""
-    ruled = [Ruled(kind, rules) for rules in alone(kind)]
+def test_accepted_values_agree_with_protovalidate(library: Library, kind: str) -> None:
+    """All pairs of single rules. Without opaque rules, `<=` also finds every pair that protovalidate finds."""
+    ruled = [RuledField(kind, rules) for rules in single_rules(kind)]
     contract = made(library, *ruled)
     message: Any = contract.message("test.v1.Features")
     sets = []

@@ -1,4 +1,4 @@
-"""A row that keeps the rules is found where the examples do not give one, and it is one that JSON can say."""
+"""A valid row is found even without examples, and JSON can express it."""
 
 import math
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.support.contract_files import RESPONSE, SERVICE, WELL_KNOWN, features
         "double x [(buf.validate.field).double.gt = 1e7]",
     ],
 )
-def test_a_number_that_may_be_any_is_finite(tmp_path: Path, field: str) -> None:
+def test_unbounded_number_is_finite(tmp_path: Path, field: str) -> None:
     contract = load(write_contract(tmp_path, SERVICE, features(field), RESPONSE))
     row: Any = valid_row(contract.services[0].methods[0].input, contract.rules)
     assert not contract.rules.violations(row)
@@ -39,7 +39,7 @@ def test_a_number_that_may_be_any_is_finite(tmp_path: Path, field: str) -> None:
         "repeated google.protobuf.DoubleValue x = 1 [(buf.validate.field).repeated = {min_items: 2}]",
     ],
 )
-def test_a_list_has_as_many_different_finite_numbers_as_it_must(tmp_path: Path, field: str) -> None:
+def test_list_gets_required_distinct_numbers(tmp_path: Path, field: str) -> None:
     contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, f"message Features {{ {field}; }}", RESPONSE))
     row: Any = valid_row(contract.services[0].methods[0].input, contract.rules)
     assert not contract.rules.violations(row)
@@ -53,7 +53,7 @@ def test_a_list_has_as_many_different_finite_numbers_as_it_must(tmp_path: Path, 
         "repeated google.protobuf.StringValue x = 1 [(buf.validate.field).repeated = {min_items: 3, max_items: 3}]",
     ],
 )
-def test_a_list_has_as_many_different_texts_as_it_must(tmp_path: Path, field: str) -> None:
+def test_list_gets_required_distinct_texts(tmp_path: Path, field: str) -> None:
     contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, f"message Features {{ {field}; }}", RESPONSE))
     row: Any = valid_row(contract.services[0].methods[0].input, contract.rules)
     assert not contract.rules.violations(row)

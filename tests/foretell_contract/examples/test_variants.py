@@ -1,4 +1,4 @@
-"""Beside the example of a contract: every row that keeps its rules and that a model may not expect."""
+"""Variants of an example: valid rows that a model may not expect."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ message Features {
 """
 
 
-def test_variants_are_valid_and_differ_in_one_place(tmp_path: Path) -> None:
+def test_variants_are_valid_and_differ_once(tmp_path: Path) -> None:
     contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, RESPONSE, FEATURES))
     row = example(contract.services[0].methods[0].features, contract.rules)
     assert row is not None

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a contract is listed at once, each with its place, its reason and what to do."""
+"""All problems of a contract are listed at once, each with line, reason and fix."""
 
 from pathlib import Path
 
@@ -30,13 +30,13 @@ def lines(root: Path) -> list[str]:
 
 
 def contract(root: Path, *fields: str, http: str = "", more: str = "") -> Path:
-    """The service's lines are 9 to 12; the fields of Features begin on line 20, two lines each."""
+    """A contract whose service is on lines 9 to 12, and whose fields start on line 20 with two lines each."""
     commented = "".join(f"  // A field.\n  {field}\n" for field in fields)
     features = f"// Features is a row.\nmessage Features {{\n{commented}}}\n"
     return write_contract(root, HEAD.format(http=http), features, more)
 
 
-def test_the_iris_contract_is_fine() -> None:
+def test_iris_contract_has_no_problems() -> None:
     assert lines(PROTOS) == []
 
 
@@ -87,7 +87,7 @@ def test_the_iris_contract_is_fine() -> None:
         ),
     ],
 )
-def test_a_field_is_told_what_is_wrong_with_it(tmp_path: Path, field: str, says: str) -> None:
+def test_field_problem_has_reason_and_fix(tmp_path: Path, field: str, says: str) -> None:
     assert lines(contract(tmp_path, field)) == [f"test/v1/test.proto:21: {says}"]
 
 
@@ -98,7 +98,7 @@ def test_a_field_is_told_what_is_wrong_with_it(tmp_path: Path, field: str, says:
         pytest.param("1 / 0 > 1", [], id="behind-one-that-fails"),
     ],
 )
-def test_each_rule_that_cannot_mean_anything_is_an_error_of_its_field(tmp_path: Path, rule: str, more: list[object]) -> None:
+def test_every_uncompilable_rule_is_listed(tmp_path: Path, rule: str, more: list[object]) -> None:
     root = contract(
         tmp_path,
         "optional int64 x = 1 [(buf.validate.field).string.min_len = 1];",
@@ -122,7 +122,7 @@ def test_each_rule_that_cannot_mean_anything_is_an_error_of_its_field(tmp_path: 
     )
 
 
-def test_examples_that_are_only_wrong_together_are_an_error(tmp_path: Path) -> None:
+def test_examples_that_conflict_are_an_error(tmp_path: Path) -> None:
     rule = 'option (buf.validate.message).cel = {id: "small" message: "x must be small" expression: "this.x < 1.0"};'
     assert lines(contract(tmp_path, FINE, rule)) == [
         "test/v1/test.proto:19: error: the example of test.v1.Features breaks the contract's own rule small: x must be small. "
@@ -130,7 +130,7 @@ def test_examples_that_are_only_wrong_together_are_an_error(tmp_path: Path) -> N
     ]
 
 
-def test_a_rule_that_fails_is_an_error(tmp_path: Path) -> None:
+def test_failing_cel_rule_is_an_error(tmp_path: Path) -> None:
     rule = 'cel: {id: "a", message: "b", expression: "1 / 0 > this"}'
     field = f"optional int64 x = 1 [(buf.validate.field) = {{int64: {{example: 1}}, {rule}}}];"
     assert lines(contract(tmp_path, field)) == [
@@ -139,7 +139,7 @@ def test_a_rule_that_fails_is_an_error(tmp_path: Path) -> None:
     ]
 
 
-def test_what_has_no_comment_is_named(tmp_path: Path) -> None:
+def test_missing_comments_are_listed(tmp_path: Path) -> None:
     bare = """
         service TestService { rpc Predict(Features) returns (Response); }
         message Features { optional Kind x = 1; }
@@ -189,13 +189,13 @@ def test_what_has_no_comment_is_named(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_method_that_nobody_can_answer_is_an_error(tmp_path: Path, rpc: str, says: str) -> None:
+def test_unanswerable_method_is_an_error(tmp_path: Path, rpc: str, says: str) -> None:
     more = f"service S {{ {rpc}; }} message Batch {{ repeated Features rows = 1; }} message Loop {{ optional Loop loop = 1; }}"
     found = lines(contract(tmp_path, FINE, more=more))
     assert found[0] == f"test/v1/test.proto:23: error: {says}."
 
 
-def test_paths_that_collide_are_an_error(tmp_path: Path) -> None:
+def test_colliding_paths_are_an_error(tmp_path: Path) -> None:
     http = ' { option (google.api.http) = {post: "/p" body: "*"}; }'
     more = "// Too.\nservice S {\n  // Too.\n  rpc P(Features) returns (Response)" + http + "\n}"
     assert lines(contract(tmp_path, FINE, http=http, more=more)) == [
@@ -204,7 +204,7 @@ def test_paths_that_collide_are_an_error(tmp_path: Path) -> None:
     ]
 
 
-def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_listed(tmp_path: Path) -> None:
     root = contract(
         tmp_path,
         "int64 a = 1 [(buf.validate.field) = {required: true, int64: {gte: 1, example: 0}}];",
@@ -225,12 +225,12 @@ def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
         pytest.param("message A {", ["Reached end of input in message definition (missing '}')"], id="syntax"),
     ],
 )
-def test_what_does_not_compile_is_told_in_the_compilers_words(tmp_path: Path, text: str, says: list[str]) -> None:
+def test_protoc_errors_are_listed(tmp_path: Path, text: str, says: list[str]) -> None:
     fix = "Fix: correct this; everything else is checked once it compiles."
     assert lines(write_contract(tmp_path, text)) == [f"test/v1/test.proto:7: error: {reason}. {fix}" for reason in says]
 
 
-def test_a_folder_without_contracts_is_an_error(tmp_path: Path) -> None:
+def test_folder_without_contracts_is_an_error(tmp_path: Path) -> None:
     fix = "Fix: write one with `foretell init MODEL`, or pass --protos."
     assert lines(tmp_path) == [f"{tmp_path}: error: no contract (a .proto file) under {tmp_path}. {fix}"]
     none = tmp_path / "no"
@@ -240,7 +240,7 @@ def test_a_folder_without_contracts_is_an_error(tmp_path: Path) -> None:
     assert lines(root) == [f"{root}: error: no service is defined in test/v1/test.proto. {fix}"]
 
 
-def test_what_is_no_text_is_an_error(tmp_path: Path) -> None:
+def test_file_not_in_utf8_is_an_error(tmp_path: Path) -> None:
     root = write_contract(tmp_path, HEAD.format(http=""))
     file = root / "test/v1/test.proto"
     file.write_text(file.read_text() + "// ")
@@ -249,7 +249,7 @@ def test_what_is_no_text_is_an_error(tmp_path: Path) -> None:
     assert lines(root) == [f"{root}: error: {file} is not UTF-8 at byte {size}. Fix: save it as UTF-8."]
 
 
-def test_a_start_is_refused_with_the_first_of_the_same_problems(tmp_path: Path) -> None:
+def test_start_is_refused_with_first_problem(tmp_path: Path) -> None:
     root = contract(tmp_path, "optional int64 x = 1 [(buf.validate.field) = {int64: {gte: 2, example: 1}}];")
     (problem,) = load(root, strict=False).defects
     with pytest.raises(ContractError) as refused:

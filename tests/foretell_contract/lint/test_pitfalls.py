@@ -1,4 +1,4 @@
-"""What a contract allows and its author hardly means is said at start."""
+"""Pitfalls: declarations that can be served but rarely mean what their author intended."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from foretell_contract.lint.pitfalls import pitfalls
 from tests.support.contract_files import RESPONSE, SERVICE, features, write_contract
 
 
-def test_the_iris_contract_has_none(contract: Contract) -> None:
+def test_iris_contract_has_no_pitfalls(contract: Contract) -> None:
     assert pitfalls(contract) == []
 
 
@@ -25,7 +25,7 @@ def test_the_iris_contract_has_none(contract: Contract) -> None:
         ("optional int64 x [(buf.validate.field).required = true]", []),
     ],
 )
-def test_each_pitfall_is_named_with_its_field(tmp_path: Path, field: str, says: list[str]) -> None:
+def test_pitfall_names_its_field(tmp_path: Path, field: str, says: list[str]) -> None:
     found = pitfalls(load(write_contract(tmp_path, SERVICE, features(field), RESPONSE)))
     assert len(found) == len(says)
     for problem, words in zip(found, says, strict=True):
@@ -34,7 +34,7 @@ def test_each_pitfall_is_named_with_its_field(tmp_path: Path, field: str, says: 
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_double_that_is_warned_of_really_takes_it(tmp_path: Path, value: float) -> None:
+def test_unbounded_double_accepts_nan_and_infinity(tmp_path: Path, value: float) -> None:
     loaded = load(
         write_contract(tmp_path, SERVICE, features("optional double x [(buf.validate.field).double.not_in = 1]"), RESPONSE)
     )

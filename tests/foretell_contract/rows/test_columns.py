@@ -1,4 +1,4 @@
-"""A message is flattened to columns: names, what may be missing, and what has no fixed number of columns."""
+"""Flattening a message: column names, which may be missing, and fields that cannot become columns."""
 
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def flat(root: Path, *fields: str) -> list[tuple[str, str, tuple[str, ...], bool
         ("map<bool, double> a", ("a", "NUMBER", ("a[false]", "a[true]"), True)),
     ],
 )
-def test_a_field_makes_its_columns(tmp_path: Path, field: str, expected: Any) -> None:
+def test_field_becomes_columns(tmp_path: Path, field: str, expected: Any) -> None:
     assert flat(tmp_path, field.replace("'", '"')) == [expected]
 
 
@@ -76,7 +76,7 @@ def test_a_field_makes_its_columns(tmp_path: Path, field: str, expected: Any) ->
         ("Inner a [(buf.validate.field) = {required: true, ignore: IGNORE_ALWAYS}]", ("a.x", "a.y"), (True, True)),
     ],
 )
-def test_a_message_inside_is_flattened(tmp_path: Path, field: str, columns: tuple[str, ...], nullable: tuple[bool, ...]) -> None:
+def test_nested_message_is_flattened(tmp_path: Path, field: str, columns: tuple[str, ...], nullable: tuple[bool, ...]) -> None:
     found = flat(tmp_path, field)
     assert [(path, names, missing) for path, _, names, missing in found] == [
         ("a.x", columns[:1], nullable[0]),
@@ -84,7 +84,7 @@ def test_a_message_inside_is_flattened(tmp_path: Path, field: str, columns: tupl
     ]
 
 
-def test_the_members_of_a_oneof_may_be_missing(tmp_path: Path) -> None:
+def test_oneof_members_are_nullable(tmp_path: Path) -> None:
     contract = loaded(
         tmp_path, "message Features { oneof o { option (buf.validate.oneof).required = true; double a = 1; string b = 2; } }"
     )
@@ -138,7 +138,7 @@ def test_the_members_of_a_oneof_may_be_missing(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_has_no_columns_of_its_own_is_refused(tmp_path: Path, field: str, says: str) -> None:
+def test_unflattenable_field_is_refused(tmp_path: Path, field: str, says: str) -> None:
     with pytest.raises(ContractError) as refused:
         flat(tmp_path, *field.split("; "))
     assert str(refused.value) == says

@@ -1,4 +1,4 @@
-"""Sets of numbers: which numbers are neighbours, and what is left of a set."""
+"""Intervals: neighbours are joined, numbers are removed, sets are compared."""
 
 import math
 from typing import Any
@@ -25,11 +25,11 @@ AFTER_ONE = float(np.nextafter(np.float32(1), np.float32(2)))
         pytest.param(FLOATS, [(0.0, 1.0), (AFTER_ONE, 2.0)], [(0.0, 2.0)], id="neighbouring-floats"),
     ],
 )
-def test_parts_are_joined(line: Line, parts: list[Any], joined: list[Any]) -> None:
+def test_neighbouring_parts_are_joined(line: Line, parts: list[Any], joined: list[Any]) -> None:
     assert Intervals.of(line, parts).parts == tuple(joined)
 
 
-def test_what_is_left_without_a_number() -> None:
+def test_number_is_removed_exactly() -> None:
     assert Intervals.of(INT32, [(1, 3)]).without([2]).parts == ((1, 1), (3, 3))
     assert Intervals.of(FLOATS, [(1.0, 2.0)]).without([1.0]).parts == ((AFTER_ONE, 2.0),)
     infinite = Intervals.everything(DOUBLES).without([math.inf, -math.inf])
@@ -38,7 +38,7 @@ def test_what_is_left_without_a_number() -> None:
     assert 1.7976931348623157e308 in infinite
 
 
-def test_a_set_lies_within_another() -> None:
+def test_set_operations() -> None:
     small, large = Intervals.of(INT32, [(1, 2), (5, 6)]), Intervals.of(INT32, [(0, 3), (5, 9)])
     assert small <= large
     assert not large <= small

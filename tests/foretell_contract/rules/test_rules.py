@@ -1,4 +1,4 @@
-"""Rules: presence, numbers that are none, and two contracts in one process."""
+"""Violations of presence and bounds, for NaN too, and two contracts in one process."""
 
 import math
 from pathlib import Path
@@ -20,21 +20,21 @@ def features_of(contract: Contract, **values: Any) -> Message:
 
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1.0, 5e-324, 0.5])
-def test_the_bounds_are_inside(contract: Contract, value: float) -> None:
+def test_bounds_are_inclusive(contract: Contract, value: float) -> None:
     assert contract.rules.violations(features_of(contract, **EXAMPLE | {"petal_width": value})) == []
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1.1, math.nextafter(1, 2), -5e-324, 1e308])
-def test_what_is_outside_or_no_number_breaks_the_range(contract: Contract, value: float) -> None:
+def test_nan_and_values_outside_break_the_range(contract: Contract, value: float) -> None:
     assert contract.rules.violations(features_of(contract, **EXAMPLE | {"petal_width": value})) == [RANGE]
 
 
-def test_a_missing_feature_is_told_from_zero(contract: Contract) -> None:
+def test_missing_feature_is_not_zero(contract: Contract) -> None:
     values = EXAMPLE | {"petal_width": None}
     assert contract.rules.violations(features_of(contract, **values)) == [Violation("petal_width", "required", "value is required")]
 
 
-def test_every_violation_is_named_with_its_place(contract: Contract) -> None:
+def test_violation_has_the_path_of_its_row(contract: Contract) -> None:
     batch = contract.services[0].methods[1].request(rows=[EXAMPLE, EXAMPLE | {"petal_width": 2.0, "sepal_width": None}])
     assert [(v.field, v.rule) for v in contract.rules.violations(batch)] == [
         ("rows[1].sepal_width", "required"),
@@ -42,14 +42,14 @@ def test_every_violation_is_named_with_its_place(contract: Contract) -> None:
     ]
 
 
-def test_a_batch_has_bounds_too(contract: Contract) -> None:
+def test_batch_length_is_bounded(contract: Contract) -> None:
     method = contract.services[0].methods[1]
     assert [v.rule for v in contract.rules.violations(method.request())] == ["repeated.min_items"]
     assert contract.rules.violations(method.request(rows=[EXAMPLE] * 10_000)) == []
     assert [v.rule for v in contract.rules.violations(method.request(rows=[EXAMPLE] * 10_001))] == ["repeated.max_items"]
 
 
-def test_a_rule_on_the_whole_message_has_an_empty_place(tmp_path: Path) -> None:
+def test_message_rule_has_an_empty_path(tmp_path: Path) -> None:
     message = """
         message Features {
           optional double x = 1;
@@ -61,7 +61,7 @@ def test_a_rule_on_the_whole_message_has_an_empty_place(tmp_path: Path) -> None:
     assert loaded.rules.cel_messages(loaded.services[0].methods[0].input) == ("x must be small",)
 
 
-def test_two_contracts_with_the_same_names_keep_their_own_rules(tmp_path: Path) -> None:
+def test_contracts_of_one_name_keep_own_rules(tmp_path: Path) -> None:
     at_most = "optional double x [(buf.validate.field).double.lte = {}]"
     strict = load(write_contract(tmp_path / "a", SERVICE, features(at_most.format(1)), RESPONSE))
     loose = load(write_contract(tmp_path / "b", SERVICE, features(at_most.format(9)), RESPONSE))
@@ -71,14 +71,14 @@ def test_two_contracts_with_the_same_names_keep_their_own_rules(tmp_path: Path) 
         assert [v.rule for v in loose.rules.violations(features_of(loose, x=10.0))] == ["double.lte"]
 
 
-def test_the_rules_of_a_field_can_be_read(contract: Contract) -> None:
+def test_field_rules_can_be_read(contract: Contract) -> None:
     rules = contract.rules.of(contract.services[0].methods[0].input.fields_by_name["petal_width"])
     assert rules.required
     assert (rules.kind, rules.values, rules.examples) == ("double", {"gte": 0.0, "lte": 1.0}, (1.0,))
 
 
-def test_the_vendored_rules_are_those_that_protovalidate_enforces(contract: Contract) -> None:
-    """An upgrade of protovalidate without its vendored contract, or the other way round, must not pass unseen."""
+def test_vendored_rules_match_protovalidate(contract: Contract) -> None:
+    """protovalidate and the vendored contract must be upgraded together."""
     from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
     from protovalidate._gen.buf.validate import validate_pb
 
