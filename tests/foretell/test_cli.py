@@ -49,6 +49,7 @@ def test_add_says_what_it_did_and_why(trained: Path, tmp_path: Path) -> None:
     assert set(manifest["files"]) == {"contract.binpb", "model.joblib", "golden.jsonl"}
 
 
+@pytest.mark.slow
 def test_add_refuses_in_one_line(trained: Path, tmp_path: Path) -> None:
     code, stderr = refused("foretell", "add", str(trained / "model.joblib"), "--name", "iris", "--models", str(tmp_path))
     assert code == 2
@@ -167,6 +168,7 @@ def refusal(stage: Stage, spoil: Callable[[Stage], object], start: Callable[...,
     return stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "says"), BY_A_PROCESS)
 def test_a_start_up_that_cannot_work_is_refused_in_one_line(
     tmp_path: Path, trained: Path, spoil: Callable[[Stage], object], says: str
@@ -175,6 +177,7 @@ def test_a_start_up_that_cannot_work_is_refused_in_one_line(
     assert re.match(f"foretell: .*{says}", stderr), stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spoil", "says"), BY_THE_SAME_CODE)
 def test_whatever_else_cannot_work_is_refused_by_the_same_code(
     tmp_path: Path, trained: Path, spoil: Callable[[Stage], object], says: str
@@ -183,6 +186,7 @@ def test_whatever_else_cannot_work_is_refused_by_the_same_code(
     assert re.match(f"foretell: .*{says}", stderr), stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", ["grpc_address", "http_address"])
 def test_a_port_that_is_taken_is_refused_with_what_to_change(models: Path, setting: str) -> None:
     with socket.socket() as taken:

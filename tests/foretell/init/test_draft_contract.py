@@ -76,6 +76,7 @@ def descriptions(draw: st.DrawFn) -> ModelDescription:
     return ModelDescription(tuple(held), (Target("", classes),), outputs, {"label": classes[0]}, b"", named=True)
 
 
+@pytest.mark.slow
 @given(st.lists(descriptions(), min_size=8, max_size=8))
 @settings(max_examples=tries(2, 20), derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @pytest.mark.timeout(300)

@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes import ROOT, foretell
+
+pytestmark = pytest.mark.slow
 
 
 def test_three_commands_lead_to_an_answer(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def server(initiated: Path) -> Iterator[BridgedServer]:
             yield server
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_with_what_is_written(initiated: Path) -> None:
     done = CliRunner().invoke(
         app, ["check", "--protos", str(initiated / "protos"), "--models", str(initiated / "models")], catch_exceptions=False
@@ -80,6 +81,7 @@ def test_buf_has_nothing_to_format_and_nothing_to_say(initiated: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_grpc_and_rest_give_the_estimators_answers(server: BridgedServer, cases: dict[str, Case], name: str) -> None:
     case, method = cases[name], server.methods[f"{name}.Predict"]

@@ -30,6 +30,8 @@ from tests.support.mlflow_registries import Registered, registry
 from tests.support.models.candidates import Loaded, add_steady, loader, promote, segfault
 from tests.support.processes import ROOT, refused
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["registry"]
 
 LOOK = """

@@ -15,6 +15,8 @@ from tests.support.models.candidates import Hanging, Loaded, add, hang, hold, wa
 from tests.support.models.misbehaving import until_gone
 from tests.support.processes import ANY_PORT, ROOT, refused, starting, until
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {"protos": str(ROOT / "protos"), "grpc_address": ANY_PORT, "http_address": ANY_PORT}
 
 

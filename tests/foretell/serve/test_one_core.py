@@ -15,6 +15,8 @@ from tests.foretell.versions.test_control import ask, command
 from tests.support.models.candidates import add_steady
 from tests.support.processes import foretell
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def one_core() -> Iterator[None]:

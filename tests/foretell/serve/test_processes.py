@@ -24,6 +24,8 @@ from tests.foretell.serve.test_serve_command import alive, answers, children, en
 from tests.support.iris import EXAMPLE
 from tests.support.processes import LAYOUTS, NO_TLS, Foretell, foretell, refused, until
 
+pytestmark = pytest.mark.slow
+
 CONNECTIONS = 40
 """So many that none of two processes stays without one, but for once in 2^39."""
 

@@ -17,6 +17,8 @@ from tests.conftest import PROTOS
 from tests.support.iris import EXAMPLE
 from tests.support.processes import ANY_PORT, LAYOUTS, NO_TLS, Foretell, foretell, grpc_server, refused, rest_bridge, until
 
+pytestmark = pytest.mark.slow
+
 PREDICT = "/predict"
 
 

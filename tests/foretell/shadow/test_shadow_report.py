@@ -96,6 +96,7 @@ def test_people_are_told_the_same(root: Path) -> None:
     assert re.search(r"call9 +label setosa, probability\.setosa 0\.9 +label virginica, .* sepal_length 0\.9", table)
 
 
+@pytest.mark.slow
 def test_the_page_is_one_file_that_loads_nothing_and_believes_no_feature(root: Path, tmp_path: Path) -> None:
     told(root, "--html", str(tmp_path / "page.html"))
     page = (tmp_path / "page.html").read_text()
@@ -108,6 +109,7 @@ def test_the_page_is_one_file_that_loads_nothing_and_believes_no_feature(root: P
     assert refusal(root, "--html", str(tmp_path)) == f"cannot write {tmp_path}: Is a directory"
 
 
+@pytest.mark.slow
 def test_without_the_extra_the_page_is_refused_with_the_cure(root: Path) -> None:
     script = (
         "import sys; sys.modules['jinja2'] = None\nfrom foretell.cli import main\n"
@@ -117,6 +119,7 @@ def test_without_the_extra_the_page_is_refused_with_the_cure(root: Path) -> None
     assert (done.returncode, done.stderr) == (2, "foretell: a page needs jinja2: pip install 'foretell[report]'\n")
 
 
+@pytest.mark.slow
 def test_features_that_were_not_kept_are_not_shown(tmp_path: Path) -> None:
     add_steady(tmp_path, 2)
     kept(tmp_path, call(7, 0.7, 0.2, features=False))
@@ -242,6 +245,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_servers_keep_what_their_shadow_answers(compared: Path) -> None:
     facts = json.loads(told(compared, "--json"))
     assert (facts["production"], facts["shadow"], facts["processes"], facts["agreement"]) == ("1", "2", 2, 0)

@@ -19,6 +19,8 @@ from tests.support.servers.check_runs import addresses, failures, run_test_comma
 from tests.support.servers.disagreeing_proxy import Change, proxy
 from tests.support.servers.many_models import serving
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def protos(tmp_path: Path) -> Path:

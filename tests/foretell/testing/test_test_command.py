@@ -19,6 +19,8 @@ from tests.support.processes import Foretell, copy_models
 from tests.support.servers.check_runs import addresses, failures, json_report, run_test_command
 from tests.support.servers.grpc_in_process import served
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def checks(running: Foretell, models: Path) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from tests.support.models import candidates
 from tests.support.models.candidates import add, add_steady, golden
 from tests.support.processes import grpc_server, refused
 
+pytestmark = pytest.mark.slow
+
 
 class Command:
     """The command line on one repository, beside a server or none."""

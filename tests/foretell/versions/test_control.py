@@ -29,6 +29,8 @@ from tests.support.models import candidates
 from tests.support.models.candidates import add, add_steady
 from tests.support.processes import ROOT, foretell
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def control() -> Contract:

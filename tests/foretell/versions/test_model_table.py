@@ -17,6 +17,8 @@ from grpc_server.store.repository import Repository
 from tests.support.iris import COLUMNS, EXAMPLE
 from tests.support.processes import Foretell, foretell, refused
 
+pytestmark = pytest.mark.slow
+
 
 def listed(*arguments: str, **environment: str) -> Result:
     result = CliRunner().invoke(app, ["models", *arguments], env=environment)

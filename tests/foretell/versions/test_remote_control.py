@@ -24,6 +24,8 @@ from tests.support.models import candidates
 from tests.support.models.candidates import add, add_steady, golden, promote
 from tests.support.processes import ANY_PORT, ROOT, foretell
 
+pytestmark = pytest.mark.slow
+
 SERVER = "localhost:0"
 
 

@@ -20,6 +20,8 @@ from tests.support.iris import CLASSES, COLUMNS
 from tests.support.models.candidates import graph
 from tests.support.processes import foretell
 
+pytestmark = pytest.mark.slow
+
 SAYS = "model 'iris' version 1 was made for another revision of the contract, whose callers this one breaks: "
 FIX = "serve the change as a new package beside the old one, or add the model again for the contract as it is"
 

@@ -69,6 +69,7 @@ def single_thread() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("classifier", "onnx", "trees"), documented())
 def test_docs_state_which_classifiers_agree(

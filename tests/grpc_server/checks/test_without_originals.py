@@ -16,6 +16,8 @@ from tests.support.iris import COLUMNS, EXAMPLE
 from tests.support.models.accelerated_iris import add, golden_rows
 from tests.support.processes import grpc_server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("format_name", ["onnx", "trees"])
 def test_server_of_conversions_imports_no_scikit_learn(

@@ -262,6 +262,7 @@ def drafted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     return root, models
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("placement", ["inline", "process"])
 def test_boosters_are_served_with_missing_values(drafted: tuple[Path, dict[str, Any]], placement: str) -> None:
     root, models = drafted

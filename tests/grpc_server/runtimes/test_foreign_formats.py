@@ -30,6 +30,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_example_package_is_served(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{installed}:{ROOT}")
     (tmp_path / "credit.scorecard").write_text(CARD)
@@ -43,6 +44,7 @@ def test_example_package_is_served(installed: Path, tmp_path: Path, monkeypatch:
         assert httpx2.get(f"{running.http}/models").json()["models"][0]["format"] == "scorecard"
 
 
+@pytest.mark.slow
 def test_missing_package_of_a_version_is_named(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{installed}:{ROOT}")
     (tmp_path / "iris.scorecard").write_text(CARD)

@@ -137,6 +137,7 @@ def test_manifest_of_an_earlier_release_is_read() -> None:
     assert read_manifest(json.dumps(old).encode(), "here") == MANIFEST
 
 
+@pytest.mark.slow
 def test_missing_pandas_is_named_in_one_line(tmp_path: Path) -> None:
     """In a process that cannot import pandas."""
     joblib.dump(encoded(OneHotEncoder()).fit(FRAME, Y), tmp_path / "model.joblib")

@@ -42,6 +42,7 @@ def test_writers_at_the_same_time_each_get_a_version_of_their_own(logistic: Path
     assert not list(repository.root.rglob(".adding-*"))
 
 
+@pytest.mark.slow
 def test_a_writer_that_dies_leaves_nothing_that_could_be_served(repository: Repository, logistic: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path; from grpc_server.store import durable, repository as r\n"

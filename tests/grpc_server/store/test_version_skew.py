@@ -100,6 +100,7 @@ def explode() -> None:
     raise AttributeError("gone")
 
 
+@pytest.mark.slow
 def test_a_promotion_is_refused_at_the_gate_and_production_answers_on(tmp_path: Path, contract: Contract) -> None:
     candidates.add_steady(tmp_path, 1)
     promote(tmp_path, "1")

@@ -15,6 +15,8 @@ from tests.grpc_server.store.test_route_table_files import WRITING
 from tests.support.models.candidates import add_steady, loader, promote
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.slow
+
 ROLL_OUT = """
 import sys, threading
 from pathlib import Path

@@ -14,6 +14,8 @@ from tests.support.models import candidates
 from tests.support.models.candidates import add, add_steady, golden, loader, promote, rollback
 from tests.support.servers.served_models import opened, production_of, promote_and_settle, versions_in_memory, wait_until_settled
 
+pytestmark = pytest.mark.slow
+
 FAULTS = {
     "wrong-width": (candidates.Narrow(0.5), {}, "contract", "has 3 columns, its manifest names 4"),
     "class-order": (candidates.Backwards(0.5), {}, "contract", "tells virginica, versicolor, setosa apart"),

@@ -45,6 +45,7 @@ def test_a_start_without_the_files_of_production_serves_the_version_before(tmp_p
         assert (served.last_refusal.version, served.last_refusal.gate) == ("2", "digest")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gate"), [(candidates.Crashing, "contract"), (candidates.Hanging, "contract")])
 def test_a_start_outlives_a_production_that_has_never_answered(
     tmp_path: Path, contract: Contract, kind: type[candidates.Steady], gate: str

@@ -18,6 +18,8 @@ from tests.support.models import candidates
 from tests.support.models.candidates import add, add_steady, promote, until
 from tests.support.servers.grpc_in_process import Stub, failure, info, iris
 
+pytestmark = pytest.mark.slow
+
 EACH_SHELL = pytest.mark.usefixtures("each_shell")
 """Where a shell has a part: the metadata of a call, and the life of a stream."""
 

@@ -26,6 +26,8 @@ from grpc_server.workers.worker_process import Origin
 from tests.support.models.misbehaving import Deed, Wayward, add, descendants, rows, until_gone
 from tests.support.processes import until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Origin:

@@ -20,6 +20,8 @@ from grpc_server.workers.worker_process import Origin, load_version
 from tests.conftest import ROOT
 from tests.support.models.misbehaving import Deed, Explosive, Wayward, add, descendants, rows, until_gone
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = rows(Deed.ANSWER)
 SECONDS = 30.0
 
