@@ -14,8 +14,8 @@ data:
 - petal width: 0 is 0.1 cm, 1 is 2.5 cm
 
 The answer is one probability for each of the three species; they sum to 1.
-The same contract is served over gRPC and over REST, with the same rules and
-the same words in every refusal.
+The same contract is served over gRPC and REST, with the same rules and the
+same words in every error.
 """
 
 import builtins
@@ -112,7 +112,7 @@ Global___Response: typing_extensions.TypeAlias = Response
 
 @typing.final
 class FeaturesBatch(google.protobuf.message.Message):
-    """FeaturesBatch is a number of flowers that are answered together."""
+    """FeaturesBatch is a list of flowers to classify in one call."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

@@ -14,8 +14,8 @@ data:
 - petal width: 0 is 0.1 cm, 1 is 2.5 cm
 
 The answer is one probability for each of the three species; they sum to 1.
-The same contract is served over gRPC and over REST, with the same rules and
-the same words in every refusal.
+The same contract is served over gRPC and REST, with the same rules and the
+same words in every error.
 """
 
 import abc
@@ -136,14 +136,14 @@ class IrisServiceStub(typing.Generic[_IrisServicePredictType, _IrisServicePredic
 
     PredictBatch: _IrisServicePredictBatchType
     """PredictBatch classifies up to 10,000 flowers in one call and answers in
-    their order. One bad flower refuses the call; the refusal names each
+    their order. One invalid flower refuses the call; the error names each
     broken rule with its row, such as `rows[3].petal_width`.
     """
 
     PredictStream: _IrisServicePredictStreamType
-    """PredictStream classifies flowers as they come and answers in order. The
-    first refused flower ends the stream with INVALID_ARGUMENT naming its
-    index, counted from 0, after every earlier answer was sent.
+    """PredictStream classifies flowers as they arrive and answers in order. The
+    first invalid flower ends the stream with INVALID_ARGUMENT and its index,
+    counted from 0, after all answers before it.
     """
 
 IrisServiceAsyncStub: typing_extensions.TypeAlias = IrisServiceStub[
@@ -187,7 +187,7 @@ class IrisServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[foretell_client.stubs.iris.v1.iris_pb2.ResponseBatch, collections.abc.Awaitable[foretell_client.stubs.iris.v1.iris_pb2.ResponseBatch]]:
         """PredictBatch classifies up to 10,000 flowers in one call and answers in
-        their order. One bad flower refuses the call; the refusal names each
+        their order. One invalid flower refuses the call; the error names each
         broken rule with its row, such as `rows[3].petal_width`.
         """
 
@@ -197,9 +197,9 @@ class IrisServiceServicer(metaclass=abc.ABCMeta):
         request_iterator: _MaybeAsyncIterator[foretell_client.stubs.iris.v1.iris_pb2.Features],
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[foretell_client.stubs.iris.v1.iris_pb2.Response], collections.abc.AsyncIterator[foretell_client.stubs.iris.v1.iris_pb2.Response]]:
-        """PredictStream classifies flowers as they come and answers in order. The
-        first refused flower ends the stream with INVALID_ARGUMENT naming its
-        index, counted from 0, after every earlier answer was sent.
+        """PredictStream classifies flowers as they arrive and answers in order. The
+        first invalid flower ends the stream with INVALID_ARGUMENT and its index,
+        counted from 0, after all answers before it.
         """
 
 def add_IrisServiceServicer_to_server(servicer: IrisServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

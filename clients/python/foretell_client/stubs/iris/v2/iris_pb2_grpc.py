@@ -81,7 +81,7 @@ class IrisServiceServicer(object):
 
     def PredictBatch(self, request, context):
         """PredictBatch classifies up to 10,000 flowers in one call and answers in
-        their order. One bad flower refuses the call; the refusal names each
+        their order. One invalid flower refuses the call; the error names each
         broken rule with its row, such as `rows[3].petal_width_cm`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -89,9 +89,9 @@ class IrisServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PredictStream(self, request_iterator, context):
-        """PredictStream classifies flowers as they come and answers in order. The
-        first refused flower ends the stream with INVALID_ARGUMENT naming its
-        index, counted from 0, after every earlier answer was sent.
+        """PredictStream classifies flowers as they arrive and answers in order. The
+        first invalid flower ends the stream with INVALID_ARGUMENT and its index,
+        counted from 0, after all answers before it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
