@@ -1,4 +1,4 @@
-"""The FastAPI application of a contract. No field and no service is named here."""
+"""The FastAPI application of a contract: its endpoints, the fixed pages, the docs."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
@@ -18,9 +18,9 @@ from rest_bridge.channel import Channel
 from rest_bridge.coalescer import Coalescer
 from rest_bridge.endpoint import Endpoint
 from rest_bridge.http.guard import failure
-from rest_bridge.json.request_problems import RequestRefused, refused
+from rest_bridge.json.request_problems import RequestRefused, refusal
 from rest_bridge.openapi.docs_pages import docs_pages
-from rest_bridge.openapi.document import PREDICTIONS, Subject, openapi
+from rest_bridge.openapi.document import PREDICTIONS, ApiKind, openapi
 from rest_bridge.openapi.reserved_paths import collisions
 from rest_bridge.pages import pages
 from rest_bridge.served_contract import ServedContract
@@ -28,7 +28,7 @@ from rest_bridge.settings import BridgeSettings
 
 
 class Application:
-    """The FastAPI application, with its endpoints in front as well: the way to one through FastAPI costs more than the endpoint."""
+    """The FastAPI application behind a table of its endpoints: FastAPI's own routing costs more than an endpoint."""
 
     def __init__(self, fastapi: FastAPI, endpoints: Mapping[str, ASGIApp]) -> None:
         self._fastapi = fastapi
@@ -41,13 +41,13 @@ class Application:
         return (endpoint or self._fastapi)(scope, receive, send)
 
 
-def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *, subject: Subject = PREDICTIONS) -> Application:
-    """The application: one endpoint for each path of the contract, the fixed pages, the docs, all of them about `subject`.
+def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *, api_kind: ApiKind = PREDICTIONS) -> Application:
+    """The application: one endpoint for each path of the contract, the fixed pages, the docs.
 
-    Raises DeclarationError where a path of the contract is one of the bridge's own.
+    Raises DeclarationError if a path of the contract is one of the bridge's own.
     """
-    if taken := list(collisions(contract)):
-        raise DeclarationError(*taken)
+    if problems := list(collisions(contract)):
+        raise DeclarationError(*problems)
     api = contract.api
     app = FastAPI(
         title=api.title,
@@ -59,33 +59,33 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
         openapi_url=None,
     )
     app.router.routes.extend(docs_pages(api.title))
-    shown = ServedContract(contract, channel)
-    app.include_router(pages(contract, channel, shown))
+    served_contract = ServedContract(contract, channel)
+    app.include_router(pages(contract, channel, served_contract))
     endpoints: dict[str, ASGIApp] = {}
     for service, method, caller in _callers(contract, channel):
         for path in method.paths:
             endpoint = Endpoint(contract, method, caller, settings)
             for spelling in {path, f"{path.rstrip('/')}/"}:
                 endpoints[spelling] = endpoint
-                for served in (spelling, *subject.chosen_paths(service, spelling).values()):
-                    app.router.routes.append(Route(served, endpoint, methods=["POST"], include_in_schema=False))
+                for route in (spelling, *api_kind.selector_paths(service, spelling).values()):
+                    app.router.routes.append(Route(route, endpoint, methods=["POST"], include_in_schema=False))
     app.add_exception_handler(RequestRefused, _refused)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _unexpected)
-    app.router.routes.append(Route("/openapi.json", _document(app, contract, shown, subject)))
+    app.router.routes.append(Route("/openapi.json", _document(app, contract, served_contract, api_kind)))
     return Application(app, endpoints)
 
 
 def _document(
-    app: FastAPI, contract: Contract, shown: ServedContract, subject: Subject
+    app: FastAPI, contract: Contract, served_contract: ServedContract, api_kind: ApiKind
 ) -> Callable[[Request], Awaitable[Response]]:
-    """The page of the OpenAPI document."""
-    documents = {contract.services: openapi(app, contract, subject)}
+    """The handler of `/openapi.json`."""
+    documents = {contract.services: openapi(app, contract, api_kind)}
 
     async def document(_request: Request) -> Response:
-        served = await shown.contract()
+        served = await served_contract.contract()
         if served.services not in documents:
-            documents[served.services] = openapi(app, served, subject)
+            documents[served.services] = openapi(app, served, api_kind)
         return JSONResponse(documents[served.services])
 
     return document
@@ -102,17 +102,17 @@ def _callers(contract: Contract, channel: Channel) -> Iterator[tuple[Service, Me
 
 
 def _batch_method(service: Service, method: Method) -> Method | None:
-    """The method that takes many of the rows that `method` takes one by one."""
+    """The batch method with the same rows and answers as `method`, if `method` takes one row."""
     for other in service.methods:
-        fits = (other.features, other.answer) == (method.features, method.answer)
-        if method.shape is Shape.ROW and other.shape is Shape.BATCH and fits:
+        same_rows = (other.features, other.answer) == (method.features, method.answer)
+        if method.shape is Shape.ROW and other.shape is Shape.BATCH and same_rows:
             return other
     return None
 
 
 async def _refused(_request: Request, error: Any) -> Response:
-    refusal: RequestRefused = error
-    return refusal.response()
+    refused: RequestRefused = error
+    return refused.response()
 
 
 async def _http_exception(request: Request, error: Any) -> Response:
@@ -120,7 +120,7 @@ async def _http_exception(request: Request, error: Any) -> Response:
         404: ("not_found", "there is no such page; /docs lists them"),
         405: ("method_not_allowed", f"{request.method[:16]} is not allowed here"),
     }.get(error.status_code, ("refused", "the request was refused"))
-    return refused(error.status_code, kind, text, headers=error.headers).response()
+    return refusal(error.status_code, kind, text, headers=error.headers).response()
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

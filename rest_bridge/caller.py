@@ -1,4 +1,4 @@
-"""How a message gets to the model server and its answer back, as bytes."""
+"""Calls to the model server, with serialised messages."""
 
 import asyncio
 from collections.abc import Iterable
@@ -7,35 +7,36 @@ from typing import Any, NamedTuple, Protocol
 
 from foretell_contract.service import Method
 from rest_bridge.channel import Channel, ChannelCall
-from rest_bridge.http.version_selector import NOTHING, VersionSelector
+from rest_bridge.http.version_selector import NO_SELECTOR, VersionSelector
 
-MODEL_HEADERS = ("model-name", "model-version", "model-generation")
+_MODEL_HEADERS = ("model-name", "model-version", "model-generation")
 
 
 class Answer(NamedTuple):
-    """A response, and which model gave it."""
+    """The reply to a call."""
 
     message: bytes
+    """The serialised response."""
     headers: tuple[tuple[bytes, bytes], ...]
-    """As ASGI takes them."""
+    """The headers that name the model, in ASGI's form."""
 
 
 class Caller(Protocol):
-    """Sends one message within so many seconds. Raises grpc.aio.AioRpcError; to cancel the task cancels the call."""
+    """Calls one method. Cancelling the task cancels the call."""
 
-    async def __call__(self, message: bytes, seconds: float, identity: str, choice: VersionSelector = NOTHING) -> Answer:
-        """The answer to `message`, sent under the request id `identity`, of the version that `choice` names."""
+    async def __call__(self, message: bytes, seconds: float, identity: str, selector: VersionSelector = NO_SELECTOR) -> Answer:
+        """The answer of the selected version. `identity` is the request id. Raises grpc.aio.AioRpcError."""
 
 
 class Unary:
-    """One call for each message."""
+    """A Caller that makes one call for each message."""
 
     def __init__(self, channel: Channel, method: Method) -> None:
         self._call = channel.unary_unary(method.path)
 
-    async def __call__(self, message: bytes, seconds: float, identity: str, choice: VersionSelector = NOTHING) -> Answer:
+    async def __call__(self, message: bytes, seconds: float, identity: str, selector: VersionSelector = NO_SELECTOR) -> Answer:
         """See Caller."""
-        call: ChannelCall = self._call(message, timeout=seconds, metadata=(("x-request-id", identity), *choice))
+        call: ChannelCall = self._call(message, timeout=seconds, metadata=(("x-request-id", identity), *selector))
         try:
             answer = await call
         except asyncio.CancelledError:
@@ -45,10 +46,10 @@ class Unary:
 
 
 def model_headers(metadata: Iterable[tuple[str, Any]] | None) -> list[tuple[str, str]]:
-    """The part of a call's metadata that callers of the bridge see."""
-    return [(key, value) for key, value in metadata or () if key in MODEL_HEADERS]
+    """The entries of a call's metadata that become headers of the response."""
+    return [(key, value) for key, value in metadata or () if key in _MODEL_HEADERS]
 
 
-@lru_cache(256)  # Few versions answer, each very often.
+@lru_cache(256)  # A server has few versions.
 def _encoded(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
     return tuple((name.encode(), value.encode()) for name, value in headers)

@@ -1,7 +1,7 @@
-"""Requests that come in one turn of the loop, or wait while calls are out, go together.
+"""Sends row requests that arrive together, or wait while calls are in flight, as one batch call.
 
-A call of its own costs a request far more than its share of a batch: most of a unary call is the hop, not the model. What is
-alone, and likely to stay so, is sent at once.
+Most of the cost of a unary call is the hop, not the model: a row costs far less in a batch. A request that is likely to be alone is
+sent at once.
 """
 
 import asyncio
@@ -18,41 +18,43 @@ from foretell_lifecycle.lone_request import LoneRequestDetector
 from foretell_lifecycle.request_id import request_id
 from rest_bridge.caller import Answer, Caller
 from rest_bridge.http.shared_timer import SharedTimer
-from rest_bridge.http.version_selector import NOTHING, VersionSelector
+from rest_bridge.http.version_selector import NO_SELECTOR, VersionSelector
 from rest_bridge.json.repeated_items import RepeatedItems
 
-MOST_ROWS = 512
-"""Most requests that go together; the server's largest run of the model is above it."""
+MAX_ROWS = 512
+"""Most requests in one batch; below the rows that the server gives to the model at once."""
 
-MOST_OUT = 2
-"""Calls under way at once: while the server answers one, the next is gathered and sent."""
+MAX_CALLS = 2
+"""Most calls in flight: while the server answers one, the next is collected and sent."""
 
-_NOT_EVERYBODYS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
-"""Failures of a batch that one row may have caused: its rows are tried again one by one."""
+_MAYBE_ONE_ROW = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+"""Statuses of a batch that one row may have caused: its rows are sent again one by one."""
 
 
-class Row:
-    """One request, from the moment it comes in until it has its answer."""
+class QueuedRow:
+    """One request, from its arrival to its answer."""
 
-    __slots__ = ("alone", "answer", "choice", "end", "identity", "message")
+    __slots__ = ("answer", "deadline", "identity", "message", "selector", "task")
 
-    def __init__(self, message: bytes, end: float, identity: str, choice: VersionSelector, answer: asyncio.Future[Answer]) -> None:
+    def __init__(
+        self, message: bytes, deadline: float, identity: str, selector: VersionSelector, answer: asyncio.Future[Answer]
+    ) -> None:
         self.message = message
-        self.end = end
-        """When its caller stops caring, on the loop's clock."""
+        self.deadline = deadline
+        """On the loop's clock."""
         self.identity = identity
-        self.choice = choice
+        self.selector = selector
         self.answer = answer
-        self.alone: asyncio.Task[None] | None = None
-        """What sends it, where it goes alone."""
+        self.task: asyncio.Task[None] | None = None
+        """The task that sends this row alone, if it is sent alone."""
 
 
 class Coalescer:
-    """A Caller for a row method that has a batch method beside it. Use it on one event loop."""
+    """The Caller of a row method whose service has a batch method as well. Use it on one event loop."""
 
     def __init__(self, unary: Caller, batch: Caller, batch_method: Method, rules: Rules) -> None:
-        self._solitude = LoneRequestDetector()
-        self._inside = 0
+        self.lone_requests = LoneRequestDetector()
+        self._pending = 0
         self._unary = unary
         self._batch = batch
         self._request = RepeatedItems(batch_method.request, batch_method.input.fields[0])
@@ -61,120 +63,124 @@ class Coalescer:
         self._row = GetMessageClass(batch_method.features)
         self._layout = RowLayout.of(batch_method.features)
         self._bounds = FastBounds.of(batch_method.features, rules)
-        self._rounds = SharedTimer(self._expire)
-        self._waiting: deque[Row] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None  # Kept, because to ask for it costs a system call.
-        self._out = 0
+        self._deadlines = SharedTimer(self._check_deadline)
+        self._queue: deque[QueuedRow] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None  # Cached: get_running_loop costs a system call.
+        self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, message: bytes, seconds: float, identity: str, choice: VersionSelector = NOTHING) -> Answer:
+    async def __call__(self, message: bytes, seconds: float, identity: str, selector: VersionSelector = NO_SELECTOR) -> Answer:
         """See Caller.
 
-        A row that the rules refuse goes alone: the server words its refusal, and no batch fails of it. Rows that choose differently
-        never go together.
+        A row that breaks a rule is sent alone: the server words its refusal, and no batch fails because of it. Rows with different
+        selectors never share a batch.
         """
-        self._inside += 1
+        self._pending += 1
         try:
-            if self._inside == 1 and self._solitude.likely:
-                return await self._alone(message, seconds, identity, choice)
-            if not self._is_fine(message):
-                return await self._unary(message, seconds, identity, choice)
-            return await self._in_company(message, seconds, identity, choice)
+            if self._pending == 1 and self.lone_requests.likely:
+                return await self._call_at_once(message, seconds, identity, selector)
+            if not self._is_valid(message):
+                return await self._unary(message, seconds, identity, selector)
+            return await self._call_from_queue(message, seconds, identity, selector)
         finally:
-            self._inside -= 1
+            self._pending -= 1
 
-    async def _alone(self, message: bytes, seconds: float, identity: str, choice: VersionSelector) -> Answer:
+    async def _call_at_once(self, message: bytes, seconds: float, identity: str, selector: VersionSelector) -> Answer:
         try:
-            return await self._unary(message, seconds, identity, choice)
+            return await self._unary(message, seconds, identity, selector)
         finally:
-            self._solitude.note(self._inside == 1)
+            self.lone_requests.note(self._pending == 1)
 
-    async def _in_company(self, message: bytes, seconds: float, identity: str, choice: VersionSelector) -> Answer:
+    async def _call_from_queue(self, message: bytes, seconds: float, identity: str, selector: VersionSelector) -> Answer:
         loop = self._loop = self._loop or asyncio.get_running_loop()
-        row = Row(message, loop.time() + seconds, identity, choice, loop.create_future())
-        if not self._waiting and self._out < MOST_OUT:
-            loop.call_soon(loop.call_soon, self._send_waiting)  # The next turn reads what came in during this one.
-        self._waiting.append(row)
-        self._rounds.enter(row, loop)
+        row = QueuedRow(message, loop.time() + seconds, identity, selector, loop.create_future())
+        if not self._queue and self._in_flight < MAX_CALLS:
+            loop.call_soon(loop.call_soon, self._send_queue)  # Two turns later: the next turn reads what arrived during this one.
+        self._queue.append(row)
+        self._deadlines.add(row, loop)
         try:
             return await row.answer
         except asyncio.CancelledError:
-            if row.alone is not None:
-                row.alone.cancel()
+            if row.task is not None:
+                row.task.cancel()
             raise
         finally:
-            self._rounds.leave(row)
+            self._deadlines.remove(row)
 
-    def _expire(self, row: Row) -> None:
-        if _left(row.end) <= 0:
+    def _check_deadline(self, row: QueuedRow) -> None:
+        if _seconds_to(row.deadline) <= 0:
             _settle(row, grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, grpc.aio.Metadata(), grpc.aio.Metadata()))
 
-    def _is_fine(self, message: bytes) -> bool:
+    def _is_valid(self, message: bytes) -> bool:
         if self._layout is not None and self._bounds is not None:
             row = self._layout.row(message)
             if row is not None and self._bounds.accepts_row(row):
                 return True
         return self._rules.validate(self._row.FromString(message), None, 1) is VALID
 
-    def _send_waiting(self) -> None:
-        """Send what waits, if a call may go out."""
-        while self._waiting and self._out < MOST_OUT:
-            rows: list[Row] = []
-            choice = self._waiting[0].choice
-            while self._waiting and len(rows) < MOST_ROWS and self._waiting[0].choice == choice:
-                row = self._waiting.popleft()
-                if not row.answer.done():  # Else its caller is gone.
-                    rows.append(row)
+    def _send_queue(self) -> None:
+        while self._queue and self._in_flight < MAX_CALLS:
+            rows = self._next_batch()
             if not rows:
                 continue
-            self._out += 1
+            self._in_flight += 1
             task = asyncio.create_task(self._send(rows))
             if len(rows) == 1:
-                rows[0].alone = task
-            self._tasks.add(task)  # The loop itself holds tasks weakly.
+                rows[0].task = task
+            self._tasks.add(task)  # The loop holds tasks weakly.
             task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, rows: list[Row]) -> None:
-        self._solitude.note(len(rows) == 1)
+    def _next_batch(self) -> list[QueuedRow]:
+        rows: list[QueuedRow] = []
+        selector = self._queue[0].selector
+        while self._queue and len(rows) < MAX_ROWS and self._queue[0].selector == selector:
+            row = self._queue.popleft()
+            if not row.answer.done():  # It is done if the caller has left or its deadline has passed.
+                rows.append(row)
+        return rows
+
+    async def _send(self, rows: list[QueuedRow]) -> None:
+        self.lone_requests.note(len(rows) == 1)
         try:
             if len(rows) == 1:
-                await self._send_alone(rows[0])
+                await self._send_row(rows[0])
             else:
-                await self._send_together(rows)
+                await self._send_batch(rows)
         except Exception as error:
             for row in rows:
                 _settle(row, error)
         finally:
-            self._out -= 1
-            self._send_waiting()
+            self._in_flight -= 1
+            self._send_queue()
 
-    async def _send_together(self, rows: list[Row]) -> None:
-        seconds = _left(max(row.end for row in rows))
+    async def _send_batch(self, rows: list[QueuedRow]) -> None:
+        seconds = _seconds_to(max(row.deadline for row in rows))
         try:
             batch = self._request.join([row.message for row in rows])
-            answer = await self._batch(batch, seconds, request_id(None), rows[0].choice)
+            answer = await self._batch(batch, seconds, request_id(None), rows[0].selector)
         except grpc.aio.AioRpcError as error:
-            if error.code() not in _NOT_EVERYBODYS:
+            if error.code() not in _MAYBE_ONE_ROW:
                 raise
-            await asyncio.gather(*map(self._send_alone, rows))
+            await asyncio.gather(*map(self._send_row, rows))
             return
-        for row, message in list(zip(rows, self._response.split(answer.message), strict=True)):  # All answers, or none.
+        # The list is complete before the first row is settled: a batch with a wrong number of answers fails as a whole.
+        for row, message in list(zip(rows, self._response.split(answer.message), strict=True)):
             _settle(row, Answer(message, answer.headers))
 
-    async def _send_alone(self, row: Row) -> None:
+    async def _send_row(self, row: QueuedRow) -> None:
         try:
-            _settle(row, await self._unary(row.message, _left(row.end), row.identity, row.choice))
+            _settle(row, await self._unary(row.message, _seconds_to(row.deadline), row.identity, row.selector))
         except Exception as error:
             _settle(row, error)
 
 
-def _left(end: float) -> float:
-    return max(end - asyncio.get_running_loop().time(), 0.0)
+def _seconds_to(deadline: float) -> float:
+    return max(deadline - asyncio.get_running_loop().time(), 0.0)
 
 
-def _settle(row: Row, outcome: Answer | Exception) -> None:
+def _settle(row: QueuedRow, outcome: Answer | Exception) -> None:
     if row.answer.done():
-        return  # Its caller is gone.
+        return
     if isinstance(outcome, Answer):
         row.answer.set_result(outcome)
     else:

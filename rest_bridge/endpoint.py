@@ -1,4 +1,4 @@
-"""One method of the contract as a REST endpoint."""
+"""The REST endpoint of one method."""
 
 import asyncio
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ from rest_bridge.http.deadline import timeout
 from rest_bridge.http.disconnect import Disconnect
 from rest_bridge.http.scope_extensions import WHOLE_ANSWER, SendWhole
 from rest_bridge.http.shared_timer import SharedTimer
-from rest_bridge.http.version_selector import chosen
+from rest_bridge.http.version_selector import version_selector
 from rest_bridge.json.codec import Codec
-from rest_bridge.json.grpc_to_http import refused_body
+from rest_bridge.json.grpc_to_http import refused_call
 from rest_bridge.json.number_row_codec import number_row_codec
 from rest_bridge.json.request_problems import RequestRefused
 from rest_bridge.json.strict_json import read_document
@@ -30,9 +30,9 @@ _HEADERS = ((b"content-type", b"application/json"), (b"x-content-type-options", 
 
 
 class Endpoint:
-    """An ASGI application: JSON in, a call, JSON out.
+    """An ASGI application: JSON in, one call, JSON out.
 
-    The rules are the server's; only a body that is no message is judged here.
+    The server checks the rules. The endpoint checks them only for a body that does not fit the message, to report every problem.
     """
 
     def __init__(self, contract: Contract, method: Method, caller: Caller, settings: BridgeSettings) -> None:
@@ -41,28 +41,28 @@ class Endpoint:
         self._settings = settings
         self._strict = StrictReader(contract, method)
         self._response = Codec(method.output, contract.rules)
-        self._short_request = number_row_codec(method.input, method.rows, contract.rules)
-        self._short_response = number_row_codec(method.output, method.answers, contract.rules)
+        self._fast_request = number_row_codec(method.input, method.rows, contract.rules)
+        self._fast_response = number_row_codec(method.output, method.answers, contract.rules)
         self._caller = caller
-        self._rounds = SharedTimer(Disconnect.look)
+        self._timer = SharedTimer(Disconnect.tick)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; a refusal is an answer too."""
-        # Taken out, because it holds the scope: the two would wait for the garbage collector together, and the request with them.
+        """See the ASGI specification."""
+        # Removed from the scope that it refers to: breaks the reference cycle, so the request needs no garbage collection.
         whole: SendWhole | None = scope.pop(WHOLE_ANSWER, None)
-        headers = dict(reversed(scope["headers"]))  # Of a name that is said twice, the first counts.
+        headers = dict(reversed(scope["headers"]))  # The first of two headers with one name wins.
         identity = request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         try:
             body, model = await self._answer(scope, headers, receive, identity)
-        except RequestRefused as refusal:
-            response = refusal.response()
+        except RequestRefused as refused:
+            response = refused.response()
         except ClientDisconnect:
-            response = Response(status_code=499)  # Nobody reads it.
+            response = Response(status_code=499)  # The client is gone.
         else:
-            sent = [*_HEADERS, (b"x-request-id", identity.encode()), *model]
-            if whole is None or not whole(sent, body):
-                sent.append((b"content-length", str(len(body)).encode()))
-                await send({"type": "http.response.start", "status": 200, "headers": sent})
+            response_headers = [*_HEADERS, (b"x-request-id", identity.encode()), *model]
+            if whole is None or not whole(response_headers, body):
+                response_headers.append((b"content-length", str(len(body)).encode()))
+                await send({"type": "http.response.start", "status": 200, "headers": response_headers})
                 await send({"type": "http.response.body", "body": body})
             return
         response.headers["x-request-id"] = identity
@@ -71,26 +71,26 @@ class Endpoint:
     async def _answer(
         self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, identity: str
     ) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
-        """The JSON text of the answer, and the headers that name the model."""
+        """The JSON text of the response, and the headers that name the model."""
         settings = self._settings
         loop = asyncio.get_running_loop()
-        end = loop.time() + timeout(headers, settings.request_seconds, settings.max_request_seconds)
-        choice = chosen(headers, scope.get("path_params"))
+        deadline = loop.time() + timeout(headers, settings.request_seconds, settings.max_request_seconds)
+        selector = version_selector(headers, scope.get("path_params"))
         body = await read_body(scope, headers, receive, settings.max_body_bytes, settings.body_seconds)
         message = self._read(body)
         try:
-            with Disconnect(receive, self._rounds, loop):
-                answer = await self._caller(message, max(end - loop.time(), 0.0), identity, choice)
+            with Disconnect(receive, self._timer, loop):
+                answer = await self._caller(message, max(deadline - loop.time(), 0.0), identity, selector)
         except grpc.aio.AioRpcError as error:
-            refusal = refused_body(error, self._contract, self._method.input, read_document(body))
-            refusal.headers.update(model_headers(error.trailing_metadata()))
-            raise refusal from None
+            refused = refused_call(error, self._contract, self._method.input, read_document(body))
+            refused.headers.update(model_headers(error.trailing_metadata()))
+            raise refused from None
         return self._write(answer.message), answer.headers
 
     def _read(self, body: bytes) -> bytes:
-        message = self._short_request.read(body) if self._short_request is not None else None
+        message = self._fast_request.read(body) if self._fast_request is not None else None
         return message if message is not None else self._strict.read(read_document(body)).SerializeToString()
 
     def _write(self, message: bytes) -> bytes:
-        text = self._short_response.write(message) if self._short_response is not None else None
+        text = self._fast_response.write(message) if self._fast_response is not None else None
         return text if text is not None else self._response.write(self._method.response.FromString(message))

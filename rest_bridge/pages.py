@@ -1,4 +1,4 @@
-"""The fixed pages: health, models, and the contract itself for other teams."""
+"""The pages that every bridge has: health, models, and the contract's files."""
 
 from mimetypes import guess_type
 from typing import Any
@@ -12,8 +12,8 @@ from starlette.responses import PlainTextResponse, Response
 from foretell_contract.contract import LIST_MODELS_RESPONSE, Contract
 from rest_bridge.channel import Channel
 from rest_bridge.json.codec import page_document
-from rest_bridge.json.grpc_to_http import refused_call
-from rest_bridge.json.request_problems import refused
+from rest_bridge.json.grpc_to_http import failed_call
+from rest_bridge.json.request_problems import refusal
 from rest_bridge.openapi.refusal_responses import refusal_response
 from rest_bridge.served_contract import ServedContract
 
@@ -25,13 +25,13 @@ _RETRY = {"retry-after": "1"}
 
 
 class Health(BaseModel):
-    """State of a process."""
+    """State of a process: `live` or `ready`."""
 
     status: str
 
 
 class ContractFiles(BaseModel):
-    """Where to get the contract."""
+    """Where the contract can be downloaded."""
 
     files: list[str]
     """Paths of the `.proto` files."""
@@ -39,11 +39,11 @@ class ContractFiles(BaseModel):
     """Path of the compiled FileDescriptorSet, imports and comments included."""
 
 
-def pages(contract: Contract, channel: Channel, shown: ServedContract) -> APIRouter:
-    """Routes that every contract gets."""
+def pages(contract: Contract, channel: Channel, served_contract: ServedContract) -> APIRouter:
+    """The routes of the pages."""
     router = APIRouter(tags=["server"])
     check = channel.unary_unary("/grpc.health.v1.Health/Check")
-    away: dict[int | str, dict[str, Any]] = {status: refusal_response(status) for status in (429, 503, 504)}
+    unreachable: dict[int | str, dict[str, Any]] = {status: refusal_response(status) for status in (429, 503, 504)}
 
     @router.get("/healthz", summary="Whether the bridge runs")
     async def healthz() -> Health:
@@ -54,22 +54,22 @@ def pages(contract: Contract, channel: Channel, shown: ServedContract) -> APIRou
         try:
             answer = await check(health_pb2.HealthCheckRequest().SerializeToString(), timeout=_SECONDS)
         except grpc.aio.AioRpcError:
-            raise refused(503, "unavailable", "the model server cannot be reached", headers=_RETRY) from None
+            raise refusal(503, "unavailable", "the model server cannot be reached", headers=_RETRY) from None
         if health_pb2.HealthCheckResponse.FromString(answer).status != health_pb2.HealthCheckResponse.SERVING:
-            raise refused(503, "unavailable", "the model server is not ready", headers=_RETRY)
+            raise refusal(503, "unavailable", "the model server is not ready", headers=_RETRY)
         return Health(status="ready")
 
-    @router.get("/models", summary="Which models answer", response_class=Response, responses=_MODELS | away)
+    @router.get("/models", summary="Which models answer", response_class=Response, responses=_MODELS | unreachable)
     async def models() -> Response:
         try:
-            listed = await shown.listed()
+            listed = await served_contract.listed()
         except grpc.aio.AioRpcError as error:
-            raise refused_call(error) from None
+            raise failed_call(error) from None
         return Response(page_document(listed), media_type="application/json")
 
     @router.get("/contract", summary="Where to get the contract")
     async def contract_files() -> ContractFiles:
-        served = await shown.contract()
+        served = await served_contract.contract()
         return ContractFiles(files=[f"/contract/{name}" for name in served.sources], descriptor_set="/contract.binpb")
 
     @router.get(

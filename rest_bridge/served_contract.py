@@ -1,4 +1,4 @@
-"""What of the contract the model server answers, as it last said."""
+"""The services that the model server has models for."""
 
 from typing import Any
 
@@ -12,24 +12,24 @@ _SECONDS = 2.0
 
 
 class ServedContract:
-    """The contract without the services whose model was never added, for the pages that tell callers what to call."""
+    """The contract without the services that have no model, for the docs pages. Use it on one event loop."""
 
     def __init__(self, contract: Contract, channel: Channel) -> None:
-        self._contract = self._last = contract
+        self._contract = self._last_served = contract
         self._list_models = channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
-        self._listing = contract.message(LIST_MODELS_RESPONSE)
+        self._response = contract.message(LIST_MODELS_RESPONSE)
 
     async def listed(self) -> Any:
-        """Which models the server has: a foretell.v1.ListModelsResponse. Raises grpc.aio.AioRpcError, or DecodeError."""
-        return self._listing.FromString(await self._list_models(b"", timeout=_SECONDS))
+        """The server's models, a foretell.v1.ListModelsResponse. Raises grpc.aio.AioRpcError, or DecodeError."""
+        return self._response.FromString(await self._list_models(b"", timeout=_SECONDS))
 
     async def contract(self) -> Contract:
-        """As the server says now; as it last said while it is away; and the whole where it never said anything of use."""
+        """The services that the server lists now, else those of its last list that had any, else all."""
         try:
             listed = await self.listed()
         except (grpc.aio.AioRpcError, DecodeError):
-            return self._last
-        shown = self._contract.restricted_to({model.name for model in listed.models})
-        if shown.services:
-            self._last = shown
-        return self._last
+            return self._last_served
+        served = self._contract.restricted_to({model.name for model in listed.models})
+        if served.services:
+            self._last_served = served
+        return self._last_served

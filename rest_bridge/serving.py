@@ -1,4 +1,4 @@
-"""The bridge from its settings to the end of its drain, on whichever channel it calls through."""
+"""Runs the bridge on a channel, from its settings to the end of its drain."""
 
 import gc
 import json
@@ -18,7 +18,7 @@ from rest_bridge.settings import BridgeSettings
 
 
 def listen(settings: BridgeSettings) -> socket.socket:
-    """The socket to take connections from. Raises SetupError where it cannot be had."""
+    """The listening socket of the bridge. Raises SetupError if it cannot be bound."""
     return address.listen(settings.http_address, "--http-address", shared=settings.share_ports)
 
 
@@ -26,15 +26,15 @@ def listen(settings: BridgeSettings) -> socket.socket:
 async def serving(
     settings: BridgeSettings, listener: socket.socket, contract: Contract, channel: Channel
 ) -> AsyncIterator[dict[str, Any]]:
-    """A bridge, until the end of the block, which is its drain; what the supervisor wants to know of it.
+    """Serve within the block and drain at its end; yields the facts that the process announces.
 
-    Raises ContractError where a path of the contract is one of the bridge's own.
+    Raises ContractError if a path of the contract is one of the bridge's own.
     """
     server = Server(create_app(contract, channel, settings), listener, settings.drain_seconds)
     facts = {"http_address": address.bound(listener), "example": _example(contract)}
     gc.collect()
-    gc.freeze()  # What is loaded stays; no later collection need look at it.
-    gc.set_threshold(20_000)  # Hundreds of requests under way are no garbage.
+    gc.freeze()  # Loaded modules stay, so no later collection needs to visit them.
+    gc.set_threshold(20_000)  # Hundreds of requests in flight would trigger useless collections.
     await server.start()
     try:
         yield facts
@@ -43,7 +43,7 @@ async def serving(
 
 
 def _example(contract: Contract) -> dict[str, str]:
-    """A call that works: REST path, gRPC method and JSON body of the first method that has an example."""
+    """REST path, gRPC method and JSON body of a valid call, of the first method that has an example; empty if none has."""
     for method in (method for service in contract.services for method in service.methods):
         shown = example(method.input, contract.rules)
         if method.paths and shown is not None:

@@ -1,4 +1,4 @@
-"""What the REST bridge can be told."""
+"""The settings of the REST bridge."""
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ class BridgeSettings(ProcessSettings):
     """Longest time a request body may take to arrive; beyond it 408."""
 
     request_seconds: float = Field(default=30.0, gt=0, le=86400, allow_inf_nan=False)
-    """Deadline of a request that names none."""
+    """Deadline of a request without one of its own."""
 
     max_request_seconds: float = Field(default=60.0, gt=0, le=86400, allow_inf_nan=False)
-    """Longest deadline a request may ask for; a longer one is shortened to it."""
+    """Longest deadline that a request may set; a longer one is shortened to it."""

@@ -41,7 +41,7 @@ async def serve(launcher: Launcher) -> None:
     bound = address.join(host, listener.getsockname()[1])
     async with AsyncExitStack() as held:
         channel = PeerChannel(settings.control_folder, held)
-        app: Any = create_app(load_control(), channel, settings.model_copy(update=_SECONDS), subject=CHANGES)
+        app: Any = create_app(load_control(), channel, settings.model_copy(update=_SECONDS), api_kind=CHANGES)
         if address.is_loopback(host):
             app = LoopbackOnly(app)
         elif not settings.control_clients:

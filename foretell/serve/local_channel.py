@@ -76,7 +76,7 @@ class LocalCall:
         self._channel.run_models_soon()
         if not self._response.done():
             self._pending = pending
-            self._channel.deadlines.enter(self, self._channel.home.loop)
+            self._channel.deadlines.add(self, self._channel.home.loop)
 
     def end(self, outcome: bytes | grpc.aio.AioRpcError) -> None:
         """Complete the call with a response or an error, unless the caller cancelled it or its deadline passed."""
@@ -100,7 +100,7 @@ class LocalCall:
         self._channel.home.run(self.end, _refusal_error(answer, metadata) if isinstance(answer, Refusal) else answer)
 
     def _release(self) -> None:
-        self._channel.deadlines.leave(self)
+        self._channel.deadlines.remove(self)
         self._pending = None  # Breaks a reference cycle, which would hold the call until the garbage collector runs.
 
 

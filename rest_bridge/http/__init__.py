@@ -1,4 +1,4 @@
 """HTTP connections: limits, bodies, deadlines, disconnects, drain.
 
-May import `json` for the words of its refusals.
+May import `json` for its refusals.
 """

@@ -1,4 +1,4 @@
-"""Taking a request's body in, within bounds of size and time."""
+"""Reads the JSON body of a request, within bounds of size and time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,41 +7,42 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from rest_bridge.http.scope_extensions import WHOLE_BODY
-from rest_bridge.json.request_problems import RequestRefused, refused
+from rest_bridge.json.request_problems import RequestRefused, refusal
 
 _JSON = "application/json"
-_GIVE_UP = {"connection": "close"}
+_CLOSE = {"connection": "close"}
 
 
-async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, most: int, seconds: float) -> bytes:
-    """The body of a JSON request. Raises Refused with 415, 413 or 408, and ClientDisconnect."""
-    _check_kind(headers)
-    if int(headers.get(b"content-length", b"0")) > most:  # The parser has seen to it that it is a number.
-        raise _too_large(most)
+async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, max_bytes: int, seconds: float) -> bytes:
+    """The body. Raises RequestRefused with 415, 413 or 408, and ClientDisconnect."""
+    _check_headers(headers)
+    if int(headers.get(b"content-length", b"0")) > max_bytes:  # The HTTP parser accepts digits only.
+        raise _too_large(max_bytes)
     body: bytes | None = scope.get(WHOLE_BODY)
     if body is None:
         try:
             async with asyncio.timeout(seconds):
-                return await _receive_body(receive, most)
+                return await _receive_body(receive, max_bytes)
         except TimeoutError:
-            raise refused(408, "body_too_slow", f"must arrive within {seconds:g} s", ["body"], _GIVE_UP) from None
-    if len(body) > most:
-        raise _too_large(most)
+            raise refusal(408, "body_too_slow", f"must arrive within {seconds:g} s", ["body"], _CLOSE) from None
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
     return body
 
 
-def _check_kind(headers: Mapping[bytes, bytes]) -> None:
-    kind = headers.get(b"content-type", b"")
-    if kind != b"application/json":
-        media, _, parameters = kind.decode("latin-1").lower().partition(";")
+def _check_headers(headers: Mapping[bytes, bytes]) -> None:
+    content_type = headers.get(b"content-type", b"")
+    if content_type != b"application/json":
+        media, _, parameters = content_type.decode("latin-1").lower().partition(";")
         charset = parameters.strip().removeprefix("charset=").strip('"')
         if media.strip() != _JSON or charset not in ("", "utf-8"):
-            raise refused(415, "content_type", f"must be {_JSON}", ["header", "content-type"], {"accept-post": _JSON})
+            raise refusal(415, "content_type", f"must be {_JSON}", ["header", "content-type"], {"accept-post": _JSON})
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise refused(415, "content_encoding", "must be identity: compressed bodies are not taken", ["header", "content-encoding"])
+        msg = "must be identity: compressed bodies are not accepted"
+        raise refusal(415, "content_encoding", msg, ["header", "content-encoding"])
 
 
-async def _receive_body(receive: Receive, most: int) -> bytes:
+async def _receive_body(receive: Receive, max_bytes: int) -> bytes:
     body = bytearray()
     more = True
     while more:
@@ -49,11 +50,11 @@ async def _receive_body(receive: Receive, most: int) -> bytes:
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         body += message.get("body", b"")
-        if len(body) > most:
-            raise _too_large(most)
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
         more = message.get("more_body", False)
     return bytes(body)
 
 
-def _too_large(most: int) -> RequestRefused:
-    return refused(413, "body_too_large", f"must be at most {most} bytes", ["body"], _GIVE_UP)
+def _too_large(max_bytes: int) -> RequestRefused:
+    return refusal(413, "body_too_large", f"must be at most {max_bytes} bytes", ["body"], _CLOSE)

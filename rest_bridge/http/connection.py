@@ -24,7 +24,7 @@ from rest_bridge.http.head_bounds import (
     MALFORMED,
 )
 from rest_bridge.http.scope_extensions import WHOLE_ANSWER, WHOLE_BODY
-from rest_bridge.json.request_problems import refused
+from rest_bridge.json.request_problems import refusal
 
 _FRAMING = 8
 """Framing bytes allowed for each byte of a body: a chunk of one byte takes five."""
@@ -250,7 +250,7 @@ class Connection(HttpToolsProtocol):
             return
         if self.transport.is_closing():
             return
-        response = refused(status, kind, msg).response()
+        response = refusal(status, kind, msg).response()
         head: list[tuple[str, Any]] = [*response.headers.items(), ("x-request-id", request_id(None)), ("connection", "close")]
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in head), "", ""]
         self.transport.write("\r\n".join(lines).encode() + bytes(response.body))

@@ -1,4 +1,4 @@
-"""The ASGI layer around the application: nothing unexpected gets out, and a draining bridge says goodbye."""
+"""The outermost ASGI layer: answers unexpected errors, adds headers to every response, closes connections in a drain."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foretell_lifecycle.request_id import request_id
-from rest_bridge.json.request_problems import RequestRefused, refused
+from rest_bridge.json.request_problems import RequestRefused, refusal
 
 logger = logging.getLogger(__name__)
 
@@ -17,14 +17,14 @@ PAGE_POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self'; scrip
 
 
 def failure(what: str, error: Exception) -> RequestRefused:
-    """Log the unexpected with its trace, once; the refusal names only the incident."""
+    """Log the error with its trace under a new incident id; return the refusal, which names only that id."""
     incident = secrets.token_hex(6)
     logger.error("incident %s: %s", incident, what, exc_info=error)
-    return refused(500, "internal", f"internal error; quote incident {incident} to the operator")
+    return refusal(500, "internal", f"internal error; quote incident {incident} to the operator")
 
 
 class Guard:
-    """Gives every answer a request id, answers the unexpected with an opaque 500, and closes connections while draining."""
+    """Gives every response a request id, answers an unexpected error with an opaque 500, and closes connections while draining."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,30 +41,29 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                self._complete(message, scope)
+                self._add_headers(message, scope)
             await send(message)
 
         if scope["method"] in ("GET", "HEAD"):
-            # Pages are read whole: half of one is of use to nobody, and its refusal would be in foreign words. To a HEAD, uvicorn
-            # sends the headers of the GET alone.
+            # Static files ignore ranges: starlette refuses a malformed one in plain text. uvicorn leaves out the body for HEAD.
             scope = dict(scope, headers=[header for header in scope["headers"] if header[0] != b"range"], method="GET")
         try:
             await self._app(scope, receive, guarded)
         except asyncio.CancelledError:
             if started or not self.draining:
                 raise
-            refusal = refused(503, "unavailable", "the server is stopping; retry elsewhere", headers={"retry-after": "1"})
-            await refusal.response()(scope, receive, guarded)
+            unavailable = refusal(503, "unavailable", "the server is stopping; retry elsewhere", headers={"retry-after": "1"})
+            await unavailable.response()(scope, receive, guarded)
         except Exception as error:
-            if not started:  # Else the application has answered and logged it; to uvicorn it would be news.
-                what = f"{scope['method']} {scope['path'][:200]!r} (request {request_id(_given(scope))})"
+            if not started:  # Otherwise FastAPI has already answered and logged it.
+                what = f"{scope['method']} {scope['path'][:200]!r} (request {request_id(_given_id(scope))})"
                 await failure(what, error).response()(scope, receive, guarded)
 
-    def _complete(self, message: Message, scope: Scope) -> None:
+    def _add_headers(self, message: Message, scope: Scope) -> None:
         headers = message["headers"]
         names = dict(headers)
         if b"x-request-id" not in names:
-            headers.append((b"x-request-id", request_id(_given(scope)).encode()))
+            headers.append((b"x-request-id", request_id(_given_id(scope)).encode()))
         if b"x-content-type-options" not in names:
             headers.append((b"x-content-type-options", b"nosniff"))
         if names.get(b"content-type", b"").startswith(b"text/html") and b"content-security-policy" not in names:
@@ -73,7 +72,7 @@ class Guard:
             headers.append((b"connection", b"close"))
 
 
-def _given(scope: Scope) -> Any:
+def _given_id(scope: Scope) -> Any:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             return value.decode("latin-1")

@@ -1,4 +1,4 @@
-"""The ASGI layer of a listener that is for this machine alone: what a browser asks for a page of another site is refused."""
+"""The ASGI layer of a listener for local clients: refuses requests that a browser makes for a page of another site."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -6,14 +6,14 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from foretell_lifecycle import address
-from rest_bridge.json.request_problems import RequestRefused, refused
+from rest_bridge.json.request_problems import RequestRefused, refusal
 
 
 class LoopbackOnly:
-    """Takes requests to this machine by one of its own names, and from no page but its own.
+    """Accepts requests whose `Host` is a loopback name and whose `Origin`, if any, is the same host.
 
-    A page of another site may have a browser post here, and may give its own host name our address (DNS rebinding): then it would
-    read the answers as well.
+    A page of another site can make a browser post to this listener. It can also point its own host name at our address (DNS
+    rebinding), and then read the responses as well.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -21,17 +21,17 @@ class LoopbackOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        refusal = _stranger(dict(scope["headers"])) if scope["type"] == "http" else None
-        await (self._app if refusal is None else refusal.response())(scope, receive, send)
+        refused = _refusal(dict(scope["headers"])) if scope["type"] == "http" else None
+        await (self._app if refused is None else refused.response())(scope, receive, send)
 
 
-def _stranger(headers: Mapping[bytes, bytes]) -> RequestRefused | None:
+def _refusal(headers: Mapping[bytes, bytes]) -> RequestRefused | None:
     host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
     if not address.is_loopback(_name(f"//{host}")):
-        why = "must be localhost or a loopback address: this listener is for its machine alone"
-        return refused(403, "host", why, ["header", "host"])
+        msg = "must be localhost or a loopback address: this listener serves its own machine only"
+        return refusal(403, "host", msg, ["header", "host"])
     if origin and origin.partition("://")[2] != host:
-        return refused(403, "origin", "must be this host: pages of other sites may not ask here", ["header", "origin"])
+        return refusal(403, "origin", "must be this host: pages of other sites may not call it", ["header", "origin"])
     return None
 
 

@@ -1,4 +1,4 @@
-"""JSON documents to messages and back, strictly, and the words of every refusal.
+"""Strict JSON to messages and back, and the JSON of every refusal.
 
 May import the contract package only.
 """

@@ -1,7 +1,7 @@
-"""JSON documents to messages and back, compiled once from the descriptors of a contract.
+"""JSON documents to messages and back, by readers and writers that are compiled once from the descriptors.
 
-Names are those of the contract, in and out; `null` means absent, as in ProtoJSON
-(https://protobuf.dev/programming-guides/json/), and `scalars.py` says what a value looks like.
+Both directions use the contract's field names. `null` means absent, as in ProtoJSON
+(https://protobuf.dev/programming-guides/json/). `scalars` has the forms of single values.
 """
 
 import json
@@ -18,16 +18,16 @@ from foretell_contract.rules.rules import Rules
 from foretell_contract.source.suggestion import did_you_mean
 from rest_bridge.json.request_problems import Loc, RequestProblem, RequestProblems
 from rest_bridge.json.scalars import INTEGERS, Read, Write, reader, writer
-from rest_bridge.json.strict_json import Repeated
+from rest_bridge.json.strict_json import RepeatedNames
 
 ValueWriter = Callable[[FieldDescriptor], Write]
 
 _ZEROS = {Kind.NUMBER: 0.0, Kind.INTEGER: 0, Kind.BOOL: False, Kind.TEXT: "", Kind.ENUM: 0, Kind.BYTES: b""}
-"""What stands in a list for an item that does not fit, so that the places of the others stay right; {} for a message."""
+"""Placeholders for unreadable items of a list, which keep the indices of the others; {} for a message."""
 
 
 class Codec:
-    """Reads and writes one message type."""
+    """Reads and writes one message type. Thread-safe."""
 
     def __init__(self, message: Descriptor, rules: Rules) -> None:
         """Raises ContractError for a field that cannot travel as JSON."""
@@ -36,11 +36,11 @@ class Codec:
         self._write = _message_writer(message, writer)
 
     def read(self, document: Any, problems: RequestProblems) -> Message:
-        """The message that the document holds; what does not fit is noted in `problems` and left out."""
+        """The message of a document. Parts that do not fit are added to `problems` and left out."""
         return self._class(**(self._read(document, ("body",), problems) or {}))
 
     def document(self, message: Message) -> dict[str, Any]:
-        """The document that a message is, zero values included."""
+        """The document of a message, zero values included."""
         return self._write(message)
 
     def write(self, message: Message) -> bytes:
@@ -71,7 +71,7 @@ def _message_reader(message: Descriptor, rules: Rules) -> Read:
         if not isinstance(value, dict):
             problems.add(RequestProblem("object_type", loc, f"must be an object, such as {message.name}", value))
             return None
-        _note_repeated(value, loc, problems)
+        _add_repeated_names(value, loc, problems)
         fields = {}
         for name, part in value.items():
             single = readers.get(name)
@@ -81,20 +81,20 @@ def _message_reader(message: Descriptor, rules: Rules) -> Read:
             elif part is not None:
                 fields[name] = single(part, (*loc, name), problems)
         if groups:
-            _note_rivals(groups, fields, loc, problems)
+            _drop_rivals(groups, fields, loc, problems)
         return fields
 
     return read
 
 
-def _note_repeated(value: Any, loc: Loc, problems: RequestProblems) -> None:
-    if isinstance(value, Repeated):
+def _add_repeated_names(value: Any, loc: Loc, problems: RequestProblems) -> None:
+    if isinstance(value, RepeatedNames):
         for name in value.names:
             problems.add(RequestProblem("repeated_field", (*loc, name), "occurs more than once"))
 
 
-def _note_rivals(groups: dict[str, str], fields: dict[str, Any], loc: Loc, problems: RequestProblems) -> None:
-    """Fields of which at most one may be there: every one but the first is left out."""
+def _drop_rivals(groups: dict[str, str], fields: dict[str, Any], loc: Loc, problems: RequestProblems) -> None:
+    """Drop all but the first field of each oneof, with a problem for each dropped field."""
     first: dict[str, str] = {}
     for name in [name for name in fields if name in groups]:
         rival = first.setdefault(groups[name], name)
@@ -104,13 +104,13 @@ def _note_rivals(groups: dict[str, str], fields: dict[str, Any], loc: Loc, probl
 
 
 def _field_reader(field: FieldDescriptor, rules: Rules) -> Read:
-    told = rules.of(field).values
+    limits = rules.of(field).values
     if is_map(field):
         key, value = map_entry(field)
         single = _single_reader(value, rules)
-        return _map_reader(_key_reader(key), single, _zero(value), told.get("max_pairs"))
+        return _map_reader(_key_reader(key), single, _zero(value), limits.get("max_pairs"))
     if field.is_repeated:
-        return _list_reader(_single_reader(field, rules), _zero(field), told.get("max_items"), rows=is_nested(field))
+        return _list_reader(_single_reader(field, rules), _zero(field), limits.get("max_items"), rows=is_nested(field))
     return _single_reader(field, rules)
 
 
@@ -133,15 +133,15 @@ def _zero(field: FieldDescriptor) -> Any:
     return _ZEROS.get(kind, {}) if kind and field.message_type is None else {}
 
 
-def _list_reader(single: Read, zero: Any, most: int | None, *, rows: bool) -> Read:
+def _list_reader(single: Read, zero: Any, max_count: int | None, *, rows: bool) -> Read:
     def read(value: Any, loc: Loc, problems: RequestProblems) -> list[Any] | None:
         if not isinstance(value, list):
             problems.add(RequestProblem("list_type", loc, "must be a list", value))
             return None
-        if most is not None and len(value) > most:
+        if max_count is not None and len(value) > max_count:
             if rows:
-                return [zero] * (most + 1)  # The rule refuses it, whatever the rows are.
-            value = value[: most + 1]
+                return [zero] * (max_count + 1)  # The rule on the count refuses it, so the rows are not read.
+            value = value[: max_count + 1]
         items = []
         for index, item in enumerate(value):
             items.append(_item(single, item, zero, (*loc, index), problems))
@@ -153,20 +153,20 @@ def _list_reader(single: Read, zero: Any, most: int | None, *, rows: bool) -> Re
     return read
 
 
-def _map_reader(read_key: Read, single: Read, zero: Any, most: int | None) -> Read:
+def _map_reader(read_key: Read, single: Read, zero: Any, max_count: int | None) -> Read:
     def read(value: Any, loc: Loc, problems: RequestProblems) -> dict[Any, Any] | None:
         if not isinstance(value, dict):
             problems.add(RequestProblem("object_type", loc, "must be an object of names and values", value))
             return None
-        _note_repeated(value, loc, problems)
+        _add_repeated_names(value, loc, problems)
         pairs = {}
         for name, part in value.items():
             key = read_key(name, (*loc, name), problems)
             item = _item(single, part, zero, (*loc, name), problems)
             if key is not None:
                 pairs[key] = item
-            if problems.full or (most is not None and len(pairs) > most):
-                break  # The rule refuses it, whatever else is there.
+            if problems.full or (max_count is not None and len(pairs) > max_count):
+                break  # The rule on the count refuses it.
         return pairs
 
     return read
@@ -183,7 +183,7 @@ def _key_reader(key: FieldDescriptor) -> Read:
         number = int(name) if kind is Kind.INTEGER and len(name) <= 20 and _is_decimal(name) else None
         if number is None or not INTEGERS[key.cpp_type][0] <= number <= INTEGERS[key.cpp_type][1]:
             problems.add(
-                RequestProblem("map_key", loc, "is no key: must be " + ("true or false" if kind is Kind.BOOL else "a whole number"))
+                RequestProblem("map_key", loc, "the key must be " + ("true or false" if kind is Kind.BOOL else "a whole number"))
             )
             return None
         return number
@@ -197,7 +197,7 @@ def _is_decimal(name: str) -> bool:
 
 
 def _item(single: Read, value: Any, zero: Any, loc: Loc, problems: RequestProblems) -> Any:
-    """An item that does not fit becomes an empty one, so that the places of the others stay right."""
+    """The item, or `zero` in place of one that does not fit, which keeps the indices of the others."""
     read = None
     if value is None:
         problems.add(RequestProblem("null_item", loc, "must not be null"))

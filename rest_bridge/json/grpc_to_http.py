@@ -1,4 +1,4 @@
-"""From gRPC's refusals to HTTP's: the same words, in the other door's form."""
+"""Translates gRPC errors to HTTP refusals with the same texts."""
 
 import base64
 import re
@@ -36,22 +36,22 @@ HTTP_STATUS = {
 }
 """google.rpc.Code's table. INVALID_ARGUMENT with violations is 422 instead, as FastAPI's clients expect."""
 
-_OWN_WORDS = {
+_TEXTS = {
     grpc.StatusCode.UNAVAILABLE: "the model server cannot be reached; retry with backoff",
     grpc.StatusCode.DEADLINE_EXCEEDED: "no answer within the deadline",
     grpc.StatusCode.CANCELLED: "the call was cancelled",
     grpc.StatusCode.UNIMPLEMENTED: "the model server does not serve this method",
     grpc.StatusCode.RESOURCE_EXHAUSTED: "the model server refused the size or the number of the calls",
 }
-"""For refusals that are not our server's own: text of a library is never passed on."""
+"""Texts for errors without our server's ErrorInfo: the text of a library is never passed on."""
 
 _RETRY_AFTER = {429: "1", 503: "1"}
 _STATUS_DETAILS = "grpc-status-details-bin"
 _STEP = re.compile(r"([^.\[\]]+)|\[\"(.*?)\"\](?=[.\[]|$)|\[(-?\w+)\]", re.DOTALL)
 
 
-def refused_call(error: grpc.aio.AioRpcError) -> RequestRefused:
-    """The refusal that answers a request whose call failed for no fault of the body."""
+def failed_call(error: grpc.aio.AioRpcError) -> RequestRefused:
+    """The refusal for a call that failed, whatever its request was."""
     status = _status(error)
     info, retry = _detail(status, ErrorInfo), _detail(status, RetryInfo)
     code = error.code()
@@ -59,28 +59,28 @@ def refused_call(error: grpc.aio.AioRpcError) -> RequestRefused:
     text = (
         status.message
         if info is not None
-        else _OWN_WORDS.get(code, "internal error" if http == 500 else "the model server refused the call")
+        else _TEXTS.get(code, "internal error" if http == 500 else "the model server refused the call")
     )
     headers = {"retry-after": _RETRY_AFTER[http]} if http in _RETRY_AFTER else {}
     if retry is not None:
         headers["retry-after"] = str(max(1, retry.retry_delay.seconds))
-    facts = dict(info.metadata) if info is not None else {}
-    return RequestRefused(http, [RequestProblem(code.name.lower(), (), text, ctx=facts)], headers=headers)
+    ctx = dict(info.metadata) if info is not None else {}
+    return RequestRefused(http, [RequestProblem(code.name.lower(), (), text, ctx=ctx)], headers=headers)
 
 
-def refused_body(error: grpc.aio.AioRpcError, contract: Contract, message: Descriptor, document: Any) -> RequestRefused:
-    """The refusal that answers a request whose `document` was sent as `message`: its violations, if it has any."""
+def refused_call(error: grpc.aio.AioRpcError, contract: Contract, message: Descriptor, document: Any) -> RequestRefused:
+    """The refusal for a call that failed with `document` as its `message`: the violations of its rules, if there are any."""
     status = _status(error)
     info, bad = _detail(status, ErrorInfo), _detail(status, BadRequest)
     if info is None or bad is None:
-        return refused_call(error)
+        return failed_call(error)
     violations = [Violation(v.field, v.reason, v.description) for v in bad.field_violations]
     count, unjudged = (int(info.metadata.get(name, "0")) for name in ("violations", "unjudged_rows"))
-    return RequestRefused(422, located(violations, contract, message, document), count=count, unjudged_rows=unjudged)
+    return RequestRefused(422, locate(violations, contract, message, document), count=count, unjudged_rows=unjudged)
 
 
-def located(violations: Iterable[Violation], contract: Contract, message: Descriptor, document: Any) -> list[RequestProblem]:
-    """Violations with the place, the value and the bounds that the request and the contract know."""
+def locate(violations: Iterable[Violation], contract: Contract, message: Descriptor, document: Any) -> list[RequestProblem]:
+    """The violations as problems, with place and value from the document and bounds from the contract."""
     problems = []
     for violation in violations:
         steps, rules = _place(violation.field, contract, message)
@@ -100,7 +100,7 @@ def _status(error: grpc.aio.AioRpcError) -> Status:
 
 
 def _detail(status: Status, kind: Any) -> Any:
-    """The detail of this type; None where there is none."""
+    """The first detail of this type, or None."""
     for packed in status.details:
         detail = kind()
         if packed.Is(detail.DESCRIPTOR) and packed.Unpack(detail):
@@ -109,7 +109,7 @@ def _detail(status: Status, kind: Any) -> Any:
 
 
 def _place(path: str, contract: Contract, message: Descriptor) -> tuple[Loc, FieldRules | None]:
-    """The steps from the body to a value, as JSON has them, and the rules that hold there."""
+    """The keys and indices from the body to a value, and the rules for that value."""
     steps: list[str | int] = []
     rules: FieldRules | None = None
     field: FieldDescriptor | None = None
@@ -144,15 +144,15 @@ def _bounds(rule: str, rules: FieldRules | None) -> dict[str, Any]:
     """The bounds that `rule` names, such as {"gte": 0.0, "lte": 1.0} for `double.gte_lte`."""
     if rules is None:
         return {}
-    words = f"_{rule.partition('.')[2]}_"
-    told = {name: value for name, value in sorted(rules.values.items()) if not isinstance(value, FieldRules)}
-    return {name: _plain(value) for name, value in told.items() if f"_{name}_" in words}
+    parts = f"_{rule.partition('.')[2]}_"
+    bounds = {name: value for name, value in sorted(rules.values.items()) if not isinstance(value, FieldRules)}
+    return {name: _plain(value) for name, value in bounds.items() if f"_{name}_" in parts}
 
 
 def _plain(value: Any) -> Any:
-    """A bound as JSON says it."""
+    """A bound as JSON."""
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return value.ToJsonString() if isinstance(value, Message) else value  # type: ignore[attr-defined]  # a time
+    return value.ToJsonString() if isinstance(value, Message) else value  # type: ignore[attr-defined]  # a Timestamp or Duration

@@ -1,6 +1,6 @@
-"""The short way between JSON and the bytes of a message, for rows of numbers.
+"""The fast path between JSON and serialised messages, for rows of numbers.
 
-It takes only what is clearly good and leaves all else to the Codec, which alone words what is wrong.
+It handles bodies that are certainly valid and leaves all others to the Codec, which words the problems.
 """
 
 import sys
@@ -22,29 +22,29 @@ _NUMBERS: Any = {kind: Annotated[float, msgspec.Meta(ge=-largest, le=largest)] f
 
 
 class NumberRowCodec(Protocol):
-    """Reads and writes one message type; None where the Codec must."""
+    """Reads and writes one message type. Thread-safe."""
 
     def read(self, body: bytes) -> bytes | None:
-        """The message that a JSON text holds: the one that the Codec reads from it."""
+        """The serialised message that the Codec would read from this JSON text; None if the Codec must read it."""
 
     def write(self, data: bytes) -> bytes | None:
-        """The JSON text of a message: the names and numbers that the Codec writes."""
+        """JSON text with the names and numbers that the Codec would write; None if the Codec must write it."""
 
 
 def number_row_codec(message: Descriptor, rows: FieldDescriptor | None, rules: Rules) -> NumberRowCodec | None:
-    """The short way of a row of numbers, or of a message whose only field `rows` repeats such.
+    """The fast codec of a row of numbers, or of a message whose only field `rows` repeats such rows.
 
-    None where there is no Layout, or where the fields are not declared in the order of their numbers.
+    None for a row without a RowLayout, and for one whose fields are not declared in the order of their numbers.
     """
     row: Descriptor = (rows and rows.message_type) or message
     layout = RowLayout.of(row)
     if layout is None or layout.names != tuple(field.name for field in row.fields):
         return None
     struct = _struct({field.name: _NUMBERS[field.cpp_type] for field in row.fields})
-    return _Row(layout, struct) if rows is None else _Batch(layout, struct, rows, row_counts(message, rules))
+    return _RowCodec(layout, struct) if rows is None else _BatchCodec(layout, struct, rows, row_counts(message, rules))
 
 
-class _Row:
+class _RowCodec:
     def __init__(self, layout: RowLayout, struct: Any) -> None:
         self._layout = layout
         self._struct = struct
@@ -54,16 +54,16 @@ class _Row:
     def read(self, body: bytes) -> bytes | None:
         try:
             row = self._decode(body)
-        except ValueError:  # Of the decoder, or about UTF-8.
+        except ValueError:  # A msgspec or a UnicodeDecodeError.
             return None
-        return self._layout.encode(astuple(row)) if _says_nothing_twice(body, len(self._layout.names)) else None
+        return self._layout.encode(astuple(row)) if _has_colons(body, len(self._layout.names)) else None
 
     def write(self, data: bytes) -> bytes | None:
         row = self._layout.row(data)
         return self._encode(self._struct(*row)) if row is not None and isfinite(sum(row)) else None
 
 
-class _Batch:
+class _BatchCodec:
     def __init__(self, layout: RowLayout, struct: Any, rows: FieldDescriptor, counts: range | None) -> None:
         self._layout = layout
         self._struct = struct
@@ -76,10 +76,10 @@ class _Batch:
     def read(self, body: bytes) -> bytes | None:
         try:
             (rows,) = astuple(self._decode(body))
-        except ValueError:  # Of the decoder, or about UTF-8.
+        except ValueError:  # A msgspec or a UnicodeDecodeError.
             return None
         count, fields = len(rows), len(self._layout.names)
-        if count not in self._counts or not _says_nothing_twice(body, count * fields + 1):
+        if count not in self._counts or not _has_colons(body, count * fields + 1):
             return None
         values = np.fromiter(chain.from_iterable(map(astuple, rows)), np.float64, count * fields)
         return self._layout.encode_batch(values.reshape(count, fields), self._rows)
@@ -92,12 +92,12 @@ class _Batch:
 
 
 def _struct(fields: dict[str, Any]) -> Any:
-    """A struct with these names in JSON, whatever they mean in Python."""
+    """A struct with these names in JSON; in Python they are f0, f1, ..., since a field may be called `class`."""
     names = {f"f{place}": name for place, name in enumerate(fields)}
     types = zip(names, fields.values(), strict=True)
     return msgspec.defstruct("Struct", types, rename=names, forbid_unknown_fields=True, gc=False)
 
 
-def _says_nothing_twice(body: bytes, names: int) -> bool:
-    """Whether each of so many different names occurs once; of one that is said twice, the decoder keeps the last silently."""
-    return body.count(b":") == names
+def _has_colons(body: bytes, count: int) -> bool:
+    """Whether the body has one colon for each of its names: the decoder silently keeps the last of two equal names."""
+    return body.count(b":") == count

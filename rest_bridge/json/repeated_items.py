@@ -1,4 +1,4 @@
-"""The items of a message that does nothing but repeat another, each as its bytes."""
+"""Joins and splits messages whose only field repeats another message, without parsing the items."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -12,7 +12,7 @@ from foretell_contract.rows.wire import DELIMITED, tag, varint
 
 
 class RepeatedItems:
-    """Puts them together, and takes them apart again."""
+    """Joins and splits one message type. Thread-safe."""
 
     def __init__(self, message: type[Message], field: FieldDescriptor) -> None:
         self._message: Any = message
@@ -21,11 +21,11 @@ class RepeatedItems:
         self._layout = RowLayout.of(item)
 
     def join(self, items: Iterable[bytes]) -> bytes:
-        """The message that repeats these items."""
+        """The serialised message of these serialised items."""
         return b"".join([part for item in items for part in (_head(self._field.number, len(item)), item)])
 
     def split(self, data: bytes) -> list[bytes]:
-        """The items that the message repeats. Raises DecodeError where it is none."""
+        """The serialised items of a serialised message. Raises DecodeError if the bytes are no such message."""
         items = self._layout.split(data, self._field) if self._layout is not None else None
         if items is None:
             items = [item.SerializeToString() for item in getattr(self._message.FromString(data), self._field.name)]

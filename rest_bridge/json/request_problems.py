@@ -1,4 +1,4 @@
-"""What is wrong with a request, and the one body in which every refusal says so."""
+"""The problems of a request, and the JSON body of every refusal."""
 
 import json
 import math
@@ -10,30 +10,31 @@ from starlette.responses import Response
 
 Loc = tuple[str | int, ...]
 
-MOST = 50
-"""Most problems that one answer lists; it counts the rest."""
+MAX_PROBLEMS = 50
+"""Most problems that a refusal lists; it counts the others."""
 
-_LONGEST = 64
+_MAX_ECHO = 64
+"""Characters of the longest text that a refusal repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestProblem:
-    """One entry of `detail`, as FastAPI's clients read it."""
+    """One entry of `detail`, in FastAPI's form."""
 
     type: str
     """Identifier for programs: the id of the broken rule, such as `double.gte_lte`, the same as over gRPC."""
     loc: Loc
-    """Where: `("body", "rows", 3, "petal_width")`; empty where no part of the request is to blame."""
+    """Place in the request, such as `("body", "rows", 3, "petal_width")`; empty if no part of it caused the problem."""
     msg: str
     input: Any = None
-    """The refused value; left out of the answer unless it is short, scalar and finite."""
+    """The refused value; left out of the JSON unless it is short, scalar and finite."""
     ctx: Mapping[str, Any] = field(default_factory=dict)
-    """More for programs: the bounds of the rule, or the gate that a version did not pass."""
+    """More for programs: the bounds of the rule, or the gate that a version failed."""
 
     def as_json(self) -> dict[str, Any]:
-        """The entry, small whatever the request held."""
-        entry: dict[str, Any] = {"type": self.type, "loc": [_short(part) for part in self.loc], "msg": self.msg}
-        if _echoed(self.input):
+        """The entry, bounded in size whatever the request contains."""
+        entry: dict[str, Any] = {"type": self.type, "loc": [_shortened(part) for part in self.loc], "msg": self.msg}
+        if _is_short_scalar(self.input):
             entry["input"] = self.input
         if self.ctx:
             entry["ctx"] = dict(self.ctx)
@@ -41,28 +42,28 @@ class RequestProblem:
 
 
 class RequestProblems:
-    """Problems as they are found: keeps the first ones, counts all."""
+    """Collects the problems of a request: lists the first MAX_PROBLEMS, counts all."""
 
     def __init__(self) -> None:
         self.found: list[RequestProblem] = []
         self.count = 0
         self.unjudged_rows = 0
-        """Rows of a batch that were not looked at any more."""
+        """Rows of a batch that were not checked, because the list is full."""
 
     @property
     def full(self) -> bool:
-        """Whether no further problem will be listed."""
-        return self.count >= MOST
+        """Whether the list is full."""
+        return self.count >= MAX_PROBLEMS
 
     def add(self, problem: RequestProblem) -> None:
-        """Note one."""
+        """Count the problem, and list it unless the list is full."""
         self.count += 1
-        if len(self.found) < MOST:
+        if len(self.found) < MAX_PROBLEMS:
             self.found.append(problem)
 
 
 class RequestRefused(Exception):
-    """A request that gets no prediction, as HTTP says it."""
+    """A request that is refused, with its HTTP status and problems."""
 
     def __init__(
         self,
@@ -82,8 +83,8 @@ class RequestRefused(Exception):
 
     @property
     def body(self) -> dict[str, Any]:
-        """`{"detail": [...]}`, with `omitted` problems that are not listed and `unjudged_rows`, where there are any."""
-        body: dict[str, Any] = {"detail": [problem.as_json() for problem in self.problems[:MOST]]}
+        """`{"detail": [...]}`, with the numbers of `omitted` problems and `unjudged_rows` unless they are zero."""
+        body: dict[str, Any] = {"detail": [problem.as_json() for problem in self.problems[:MAX_PROBLEMS]]}
         if self.count > len(body["detail"]):
             body["omitted"] = self.count - len(body["detail"])
         if self.unjudged_rows:
@@ -91,26 +92,26 @@ class RequestRefused(Exception):
         return body
 
     def response(self) -> Response:
-        """The body with its status and headers."""
+        """The HTTP response."""
         return Response(json.dumps(self.body, allow_nan=False), self.status, self.headers, "application/json")
 
 
-def refused(
+def refusal(
     status: int, kind: str, msg: str, loc: Iterable[str | int] = (), headers: Mapping[str, str] | None = None
 ) -> RequestRefused:
     """A refusal with a single problem."""
     return RequestRefused(status, [RequestProblem(kind, tuple(loc), msg)], headers=headers)
 
 
-def _short(part: str | int) -> str | int:
-    return part if isinstance(part, int) or len(part) <= _LONGEST else f"{part[:_LONGEST]}..."
+def _shortened(part: str | int) -> str | int:
+    return part if isinstance(part, int) or len(part) <= _MAX_ECHO else f"{part[:_MAX_ECHO]}..."
 
 
-def _echoed(value: Any) -> bool:
+def _is_short_scalar(value: Any) -> bool:
     if isinstance(value, bool):
         return True
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, int):
         return abs(value) < 1 << 63
-    return isinstance(value, str) and len(value) <= _LONGEST
+    return isinstance(value, str) and len(value) <= _MAX_ECHO

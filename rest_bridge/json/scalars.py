@@ -1,8 +1,8 @@
-"""Single values between JSON and what a message's constructor takes, by the kind of their field.
+"""Readers and writers of single values, by the kind of their field: JSON to constructor arguments of a message, and back.
 
-Nothing is converted that JSON can say: `true` and `"1"` are no numbers. What it cannot say goes as ProtoJSON has it: whole numbers
-of 64 bits as text, since readers that know doubles only would round them (they come in as numbers too), bytes in base64, times by
-RFC 3339, lengths of time as `1.5s`, enums by name (they come in by number too).
+Types are strict: `true` and `"1"` are no numbers. Types that JSON lacks have ProtoJSON's form: 64-bit integers are strings, because
+many parsers round numbers to doubles (numbers are accepted too), bytes are base64, times RFC 3339, durations `1.5s`, enums their
+names (numbers are accepted too).
 """
 
 import base64
@@ -22,7 +22,7 @@ from foretell_contract.problem import error
 from rest_bridge.json.request_problems import Loc, RequestProblem, RequestProblems
 
 Read = Callable[[Any, Loc, RequestProblems], Any]
-"""From a JSON value to what a message's constructor takes; None, with a problem noted, where the value does not fit."""
+"""JSON value to constructor argument; None, and a problem added, if the value does not fit."""
 
 Write = Callable[[Any], Any]
 
@@ -33,7 +33,7 @@ INTEGERS = {
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
 }
 LONG = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
-"""Whole numbers that readers of JSON who know doubles only would round."""
+"""Integers that a JSON parser with doubles only would round."""
 
 LARGEST = {FieldDescriptor.CPPTYPE_DOUBLE: 1.7976931348623157e308, FieldDescriptor.CPPTYPE_FLOAT: 3.4028234663852886e38}
 
@@ -43,8 +43,8 @@ TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(
 DURATION = r"-?[0-9]{1,12}(?:\.[0-9]{1,9})?s"
 
 _DECIMAL, _BASE64, _TIME, _DURATION = map(re.compile, (DECIMAL, BASE64, TIME, DURATION))
-_NO_DIGITS_MORE = 20
-"""Characters of the longest whole number of 64 bits."""
+_MAX_DIGITS = 20
+"""Characters of the longest 64-bit integer."""
 
 
 def reader(field: FieldDescriptor) -> Read:
@@ -64,7 +64,7 @@ def reader(field: FieldDescriptor) -> Read:
 
 
 def writer(field: FieldDescriptor) -> Write:
-    """Of such a value, as a message holds it."""
+    """The writer of such a value: from the attribute of a message to JSON."""
     inner = value_field(field)
     kind = kind_of(field)
     if kind is Kind.INTEGER and inner.cpp_type in LONG:
@@ -93,16 +93,16 @@ def _float_reader(largest: float) -> Read:
 
 
 def _integer_reader(least: int, most: int, *, texts: bool) -> Read:
-    what = "must be a whole number" + (", or the text of one" if texts else "")
+    msg = "must be a whole number" + (", as a number or a string" if texts else "")
 
     def read(value: Any, loc: Loc, problems: RequestProblems) -> int | None:
         given = value
-        if texts and type(value) is str and len(value) <= _NO_DIGITS_MORE and _DECIMAL.fullmatch(value):
+        if texts and type(value) is str and len(value) <= _MAX_DIGITS and _DECIMAL.fullmatch(value):
             value = int(value)
         if type(value) is float and math.isfinite(value) and value.is_integer():
             value = int(value)  # JSON does not tell 1.0 from 1
         if type(value) is not int:
-            problems.add(RequestProblem("int_type", loc, what, given))
+            problems.add(RequestProblem("int_type", loc, msg, given))
             return None
         if not least <= value <= most:
             problems.add(RequestProblem("int_range", loc, f"must be from {least} to {most}", given))
@@ -140,12 +140,12 @@ def _read_bool(value: Any, loc: Loc, problems: RequestProblems) -> bool | None:
 
 def _read_text(value: Any, loc: Loc, problems: RequestProblems) -> str | None:
     if type(value) is not str:
-        problems.add(RequestProblem("string_type", loc, "must be a text", value))
+        problems.add(RequestProblem("string_type", loc, "must be a string", value))
         return None
     try:
         value.encode()
     except UnicodeEncodeError:
-        problems.add(RequestProblem("string_unicode", loc, "holds half of a surrogate pair, which is no character"))
+        problems.add(RequestProblem("string_unicode", loc, "contains an unpaired surrogate"))
         return None
     return value
 
@@ -158,17 +158,17 @@ def _read_bytes(value: Any, loc: Loc, problems: RequestProblems) -> bytes | None
 
 
 def _read_time(value: Any, loc: Loc, problems: RequestProblems) -> Any:
-    found = _parsed(Timestamp(), value, _TIME)
-    if found is None:
+    parsed = _parsed(Timestamp(), value, _TIME)
+    if parsed is None:
         problems.add(RequestProblem("timestamp_format", loc, "must be a time by RFC 3339 such as 2026-01-31T12:00:00Z", value))
-    return found
+    return parsed
 
 
 def _read_duration(value: Any, loc: Loc, problems: RequestProblems) -> Any:
-    found = _parsed(Duration(), value, _DURATION)
-    if found is None:
+    parsed = _parsed(Duration(), value, _DURATION)
+    if parsed is None:
         problems.add(RequestProblem("duration_format", loc, "must be a number of seconds such as 1.5s", value))
-    return found
+    return parsed
 
 
 def _parsed(into: Any, value: Any, form: re.Pattern[str]) -> dict[str, int] | None:

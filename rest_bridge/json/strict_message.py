@@ -1,4 +1,4 @@
-"""Documents to messages with everything that is wrong with one told at once, broken rules included."""
+"""JSON documents to messages, with every problem of a document reported at once, broken rules included."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from foretell_contract.contract import Contract
 from foretell_contract.rules.rules import VALID
 from foretell_contract.service import Method
 from rest_bridge.json.codec import Codec
-from rest_bridge.json.grpc_to_http import located
-from rest_bridge.json.request_problems import MOST, RequestProblem, RequestProblems, RequestRefused
+from rest_bridge.json.grpc_to_http import locate
+from rest_bridge.json.request_problems import MAX_PROBLEMS, RequestProblem, RequestProblems, RequestRefused
 
 
 class StrictReader:
-    """Reads the requests of one method."""
+    """Reads the requests of one method. Thread-safe."""
 
     def __init__(self, contract: Contract, method: Method) -> None:
         """Raises ContractError for a field that cannot travel as JSON."""
@@ -22,21 +22,23 @@ class StrictReader:
         self._codec = Codec(method.input, contract.rules)
 
     def read(self, document: Any) -> Message:
-        """The message. Raises Refused with every problem of a document that is none, broken rules of its sound parts included."""
+        """The message. Raises RequestRefused for a document that does not fit, with all problems, broken rules included."""
         problems = RequestProblems()
         message = self._codec.read(document, problems)
         if problems.count:
-            seen = {problem.loc for problem in problems.found}
-            verdict = VALID if problems.full else self._contract.rules.validate(message, self._method.rows, MOST - problems.count)
-            for problem in located(verdict.violations, self._contract, self._method.input, document):
-                if not _within(problem, seen):
+            unreadable = {problem.loc for problem in problems.found}
+            verdict = (
+                VALID if problems.full else self._contract.rules.validate(message, self._method.rows, MAX_PROBLEMS - problems.count)
+            )
+            for problem in locate(verdict.violations, self._contract, self._method.input, document):
+                if not _follows(problem, unreadable):
                     problems.add(problem)
             unjudged = max(problems.unjudged_rows, verdict.unjudged_rows)
             raise RequestRefused(422, problems.found, count=problems.count, unjudged_rows=unjudged)
         return message
 
 
-def _within(problem: RequestProblem, seen: set[tuple[str | int, ...]]) -> bool:
-    """Whether a value around the broken one did not fit already; a rule on a whole message may follow from any that did not."""
+def _follows(problem: RequestProblem, unreadable: set[tuple[str | int, ...]]) -> bool:
+    """Whether the violation may follow from an unreadable value: one around it, or any if the rule is on the whole message."""
     parts = problem.loc
-    return parts == ("body",) or any(parts[:length] in seen for length in range(1, len(parts) + 1))
+    return parts == ("body",) or any(parts[:length] in unreadable for length in range(1, len(parts) + 1))

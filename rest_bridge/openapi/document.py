@@ -1,19 +1,19 @@
-"""The OpenAPI document: FastAPI's for the fixed pages, the contract's for the rest."""
+"""The OpenAPI document: FastAPI describes the fixed pages, the contract describes the endpoints."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from google.protobuf.descriptor import Descriptor
 
 from foretell_contract.contract import LIST_MODELS_RESPONSE, Contract
 from foretell_contract.examples.example import example
 from foretell_contract.service import Method, Service
-from rest_bridge.http.version_selector import chosen_paths
+from rest_bridge.http.version_selector import selector_paths
 from rest_bridge.json.codec import request_example
 from rest_bridge.openapi.message_schema import Schemas, messages_within
-from rest_bridge.openapi.refusal_examples import OF_PAGES, broken_contract, no_version, wrong_method
+from rest_bridge.openapi.refusal_examples import PAGES, broken_contract, no_version, wrong_method
 from rest_bridge.openapi.refusal_responses import (
     ANY_REFUSAL,
     CHANGE_REFUSALS,
@@ -32,74 +32,75 @@ _HEADERS: Part = {
     "model-name": {"description": "Name of the model that answered.", "schema": {"type": "string"}},
     "model-version": {"description": "Version of the model that answered.", "schema": {"type": "string"}},
     "model-generation": {
-        "description": "Generation of the record by which that version answers; 0 where there is no record.",
+        "description": "Generation of the route table by which that version answers; 0 if there is no route table.",
         "schema": {"type": "string"},
     },
 }
-_CHOICES: dict[str, Part] = {
+_SELECTORS: dict[str, Part] = {
     "version": {
-        "description": "Version to answer: one that an alias names, or that is kept warm. `/models` lists them.",
+        "description": "Version to answer: one that an alias names, or a warm one. `/models` lists them.",
         "schema": {"type": "string", "pattern": r"^[1-9][0-9]{0,17}$", "examples": ["1"]},
     },
     "alias": {
-        "description": "Alias whose version is to answer.",
+        "description": "Alias of the version to answer.",
         "schema": {"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]{0,63}$", "examples": ["production"]},
     },
 }
-_CHOOSING: list[Part] = [{"name": f"model-{kind}", "in": "header"} | part for kind, part in _CHOICES.items()]
+_SELECTOR_HEADERS: list[Part] = [{"name": f"model-{kind}", "in": "header"} | part for kind, part in _SELECTORS.items()]
 _PARAMETERS: list[Part] = [
     {
         "name": "x-request-id",
         "in": "header",
-        "description": "Identity of the request in answers and logs, 1 to 128 printable ASCII characters; made if missing.",
+        "description": "Id of the request in responses and logs: 1 to 128 printable ASCII characters. Generated if missing.",
         "schema": {"type": "string"},
     },
     {
         "name": "x-request-timeout",
         "in": "header",
-        "description": "Seconds after which the caller stops caring. `grpc-timeout` (such as `2500m`) is understood as well.",
+        "description": "Timeout in seconds. `grpc-timeout` (such as `2500m`) is accepted as well.",
         "schema": {"type": "number", "exclusiveMinimum": 0, "examples": [2.5]},
     },
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What the methods of a contract are about, as far as documents differ by it."""
+class ApiKind:
+    """What differs between the document of a prediction API and that of the control API."""
 
-    answer: str
+    success: str
+    """Description of the response with status 200."""
     headers: Part
-    """Of an answer."""
+    """Headers of that response."""
     refusals: Mapping[int, str]
-    """The statuses of refusals, with what they mean where that is not the usual."""
-    of_models: bool
-    """Whether a model answers, of which a request may choose the version."""
+    """A description for each status; empty for the usual one."""
+    selects_version: bool
+    """Whether a request may select the version of the model."""
 
     @property
     def parameters(self) -> list[Part]:
-        """Of every request."""
-        return _PARAMETERS + (_CHOOSING if self.of_models else [])
+        """Header parameters of every request."""
+        return _PARAMETERS + (_SELECTOR_HEADERS if self.selects_version else [])
 
-    def chosen_paths(self, service: Service, path: str) -> dict[str, str]:
-        """See choice.chosen_paths."""
-        return chosen_paths(service.model, path) if self.of_models else {}
+    def selector_paths(self, service: Service, path: str) -> dict[str, str]:
+        """See version_selector.selector_paths."""
+        return selector_paths(service.model, path) if self.selects_version else {}
 
     def refusal(self, status: int, shown: Part | None = None) -> Part:
-        """The entry of `responses`; `shown` is an example of it, where it is not the usual."""
+        """The entry of `responses`, with an example other than the usual one if `shown` is given."""
         return refusal_response(status, self.refusals.get(status, ""), shown)
 
 
-PREDICTIONS = Subject("The prediction.", _HEADERS, dict.fromkeys(PREDICTION_REFUSALS, ""), of_models=True)
-CHANGES = Subject(
-    "What has become of it.",
+PREDICTIONS = ApiKind("The prediction.", _HEADERS, dict.fromkeys(PREDICTION_REFUSALS, ""), selects_version=True)
+CHANGES = ApiKind(
+    "The outcome of the change, or the history.",
     {"x-request-id": REQUEST_ID},
     dict.fromkeys(PREDICTION_REFUSALS, "") | CHANGE_REFUSALS,
-    of_models=False,
+    selects_version=False,
 )
 
 
-def openapi(app: FastAPI, contract: Contract, subject: Subject = PREDICTIONS) -> Part:
-    """The document of the services of `contract`, OpenAPI 3.1."""
+def openapi(app: FastAPI, contract: Contract, api_kind: ApiKind = PREDICTIONS) -> Part:
+    """The OpenAPI 3.1 document of the contract's services and the fixed pages."""
     api = contract.api
     tags = [{"name": service.full_name, "description": contract.comment(service.full_name)} for service in contract.services]
     document = get_openapi(
@@ -108,58 +109,76 @@ def openapi(app: FastAPI, contract: Contract, subject: Subject = PREDICTIONS) ->
         openapi_version="3.1.0",
         description=api.description,
         routes=app.routes,
-        tags=[*tags, {"name": "server", "description": "What runs, and what it serves."}],
+        tags=[*tags, {"name": "server", "description": "Health, the models and the contract."}],
     )
     if api.contact:
         document["info"]["contact"] = api.contact
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas = Schemas(contract)
+    components = document.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
-    schemas |= {"Refusal": REFUSAL, "Problem": PROBLEM}
-    paths = {}
-    shown = Schemas(contract)
-    for service in contract.services:
-        rarer = {}
-        for method in service.methods:
-            for number, path in enumerate(method.paths):
-                operation = _operation(contract, shown, service, method, number, subject)
-                paths[path] = {"post": operation}
-                for kind, chosen in subject.chosen_paths(service, path).items():
-                    rarer[chosen] = {"post": _choosing(operation, kind)}
-            if method.paths:
-                _add_schemas(schemas, shown, method.output, Form.RESPONSE)
-                _add_schemas(schemas, shown, method.input, Form.REQUEST)
-        paths |= rarer
-    _add_schemas(schemas, shown, contract.message(LIST_MODELS_RESPONSE).DESCRIPTOR, Form.PAGE)  # type: ignore[arg-type]
-    pages = {path: page for path, page in document.get("paths", {}).items() if _is_shown(path, contract)}
-    for page in pages.values():
-        for operation in page.values():
-            statuses = PAGE_REFUSALS + ((403,) if 403 in subject.refusals else ())
-            examples = OF_PAGES | {405: wrong_method("POST")}
-            operation["responses"] |= {str(status): subject.refusal(status, examples.get(status)) for status in statuses}
-            operation["responses"]["default"] = ANY_REFUSAL
-    document["paths"] = paths | pages
+        components.pop(name, None)
+    components |= {"Refusal": REFUSAL, "Problem": PROBLEM} | _components(contract, schemas)
+    document["paths"] = _endpoints(contract, schemas, api_kind) | _pages(document.get("paths", {}), contract, api_kind)
     return document
 
 
-def _is_shown(path: str, contract: Contract) -> bool:
-    """Whether the page is not the text of a contract that is left out."""
+def _components(contract: Contract, schemas: Schemas) -> Part:
+    listing: Any = contract.message(LIST_MODELS_RESPONSE).DESCRIPTOR
+    methods = [method for service in contract.services for method in service.methods if method.paths]
+    tops = [top for method in methods for top in ((method.output, Form.RESPONSE), (method.input, Form.REQUEST))]
+    components: Part = {}
+    for top, form in (*tops, (listing, Form.PAGE)):
+        for message in messages_within(top):
+            name = schemas.name(message, form)
+            if name not in components:
+                components[name] = schemas.of(message, form)
+    return components
+
+
+def _endpoints(contract: Contract, schemas: Schemas, api_kind: ApiKind) -> Part:
+    """The paths of the contract; for each service, those that select a version come last."""
+    paths = {}
+    for service in contract.services:
+        selecting = {}
+        for method in service.methods:
+            for number, path in enumerate(method.paths):
+                operation = _operation(contract, schemas, service, method, number, api_kind)
+                paths[path] = {"post": operation}
+                for kind, longer in api_kind.selector_paths(service, path).items():
+                    selecting[longer] = {"post": _with_selector(operation, kind)}
+        paths |= selecting
+    return paths
+
+
+def _pages(paths: Part, contract: Contract, api_kind: ApiKind) -> Part:
+    """The paths that FastAPI describes, with the bridge's refusals."""
+    statuses = PAGE_REFUSALS + ((403,) if 403 in api_kind.refusals else ())
+    examples = PAGES | {405: wrong_method("POST")}
+    pages = {path: page for path, page in paths.items() if _is_documented(path, contract)}
+    for operation in (operation for page in pages.values() for operation in page.values()):
+        operation["responses"] |= {str(status): api_kind.refusal(status, examples.get(status)) for status in statuses}
+        operation["responses"]["default"] = ANY_REFUSAL
+    return pages
+
+
+def _is_documented(path: str, contract: Contract) -> bool:
+    """Whether the page is documented: not if it is the source of a contract whose services are left out."""
     return not path.startswith("/contract/") or path.removeprefix("/contract/") in contract.sources
 
 
-def _operation(contract: Contract, schemas: Schemas, service: Service, method: Method, number: int, subject: Subject) -> Part:
+def _operation(contract: Contract, schemas: Schemas, service: Service, method: Method, number: int, api_kind: ApiKind) -> Part:
     comment = contract.comment(method.full_name)
     shown = example(method.input, contract.rules)
     answer = {"schema": schemas.reference(method.output, Form.RESPONSE)}
     refusals = {405: wrong_method("GET"), 422: broken_contract(contract, method)}
-    refusals |= {404: no_version(service.model)} if subject.of_models else {}
+    refusals |= {404: no_version(service.model)} if api_kind.selects_version else {}
     summary = comment.partition(". ")[0].partition(".\n")[0].replace("\n", " ").removesuffix(".")
     return {
         "tags": [method.service],
         "summary": summary,
         "description": comment if comment.replace("\n", " ").removesuffix(".") != summary else "",
         "operationId": f"{method.full_name}{number or ''}",
-        "parameters": subject.parameters,
+        "parameters": api_kind.parameters,
         "requestBody": {
             "required": True,
             "content": {
@@ -167,23 +186,18 @@ def _operation(contract: Contract, schemas: Schemas, service: Service, method: M
                 | ({"example": request_example(shown)} if shown is not None else {})
             },
         },
-        "responses": {"200": {"description": subject.answer, "headers": subject.headers, "content": {"application/json": answer}}}
-        | {str(status): subject.refusal(status, refusals.get(status)) for status in sorted(subject.refusals)}
+        "responses": {
+            "200": {"description": api_kind.success, "headers": api_kind.headers, "content": {"application/json": answer}}
+        }
+        | {str(status): api_kind.refusal(status, refusals.get(status)) for status in sorted(api_kind.refusals)}
         | {"default": ANY_REFUSAL},
     }
 
 
-def _choosing(operation: Part, kind: str) -> Part:
-    """The operation by whose path a version or an alias is chosen."""
+def _with_selector(operation: Part, kind: str) -> Part:
+    """The same operation on the longer path, which selects a version or an alias."""
     return operation | {
         "summary": f"{operation['summary']}, by {kind}",
         "operationId": f"{operation['operationId']}.{kind}",
-        "parameters": [*_PARAMETERS, {"name": kind, "in": "path", "required": True} | _CHOICES[kind]],
+        "parameters": [*_PARAMETERS, {"name": kind, "in": "path", "required": True} | _SELECTORS[kind]],
     }
-
-
-def _add_schemas(components: Part, schemas: Schemas, top: Descriptor, form: Form) -> None:
-    for message in messages_within(top):
-        name = schemas.name(message, form)
-        if name not in components:
-            components[name] = schemas.of(message, form)

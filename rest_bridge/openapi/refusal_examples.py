@@ -1,4 +1,4 @@
-"""Bodies of refusals as callers get them, for the OpenAPI document: readers would take what a page makes up for ours."""
+"""Bodies of refusals as callers get them, as examples in the OpenAPI document: without them, Swagger UI invents some."""
 
 from typing import Any
 
@@ -18,13 +18,13 @@ def _one(kind: str, msg: str, *loc: str, **ctx: str) -> Body:
     return {"detail": [entry | ({"ctx": ctx} if ctx else {})]}
 
 
-OF_ANY: dict[int, Body] = {
+USUAL: dict[int, Body] = {
     400: _one("timeout", "must be a number of seconds above 0, such as 2.5", "header", "x-request-timeout"),
     404: _one("not_found", "there is no such page; /docs lists them"),
     408: _one("body_too_slow", "must arrive within 10 s", "body"),
     413: _one("body_too_large", "must be at most 4194304 bytes", "body"),
     415: _one("content_type", "must be application/json", "header", "content-type"),
-    422: _one("json_invalid", "the body is not JSON: it ends or goes wrong at character 1", "body"),
+    422: _one("json_invalid", "the body is not JSON: it is malformed or cut off at character 1", "body"),
     429: _one("resource_exhausted", "1024 rows are waiting for the model already; retry with backoff"),
     431: _one(*HEAD_TOO_LARGE[1:]),
     500: _one("internal", "internal error; quote incident 5f1c09a7be42 to the operator"),
@@ -32,35 +32,35 @@ OF_ANY: dict[int, Body] = {
     503: _one("unavailable", "the model server cannot be reached; retry with backoff"),
     504: _one("deadline_exceeded", "the deadline passed before the model ran"),
 }
-"""Of calls, by status."""
+"""Examples for endpoints, by status."""
 
-OF_PAGES = {status: _one(*words) for status, *words in (MALFORMED, HEAD_TOO_SLOW, HEAD_TOO_LARGE)}
-"""Of pages, where they differ: what has no body is refused for its head."""
+PAGES = {status: _one(*words) for status, *words in (MALFORMED, HEAD_TOO_SLOW, HEAD_TOO_LARGE)}
+"""Examples for pages, where they differ: a request without a body is refused for its head."""
 
-OF_CHANGES: dict[int, Body] = {
+CONTROL: dict[int, Body] = {
     400: _one("failed_precondition", "version 2 is production: it answers all calls already"),
-    403: _one("origin", "must be this host: pages of other sites may not ask here", "header", "origin"),
+    403: _one("origin", "must be this host: pages of other sites may not call it", "header", "origin"),
     404: _one("not_found", "no version 9 of model 'iris' in models; there are 1, 2"),
     409: _one("aborted", "the route table of iris is at generation 3, not 2: see `foretell history iris`"),
-    429: OF_ANY[429],
+    429: USUAL[429],
 }
-"""Of the control service, where they differ."""
+"""Examples for the control API, where they differ."""
 
-OF_ANOTHER = _one("unauthenticated", "the model server refused the call")
+OTHER_REFUSAL = _one("unauthenticated", "the model server refused the call")
 
 
 def wrong_method(method: str) -> Body:
-    """Of a path that takes another method than this."""
+    """The refusal of this HTTP method."""
     return _one("method_not_allowed", f"{method} is not allowed here")
 
 
 def no_version(model: str) -> Body:
-    """Of a version that does not answer."""
+    """The refusal of a version that does not exist."""
     return _one("not_found", f"no version '9' of {model} answers; there is 1", **{"model-version": "1"})
 
 
 def broken_contract(contract: Contract, method: Method) -> Body | None:
-    """What the method says to its example with a name misspelt and a number out of bounds; None where it has no example."""
+    """The refusal of the method's example with one name misspelt and one number out of bounds; None without an example."""
     message = example(method.input, contract.rules)
     document = request_example(message) if message is not None else {}
     row = document[method.rows.name][0] if method.rows and document else document
@@ -69,19 +69,19 @@ def broken_contract(contract: Contract, method: Method) -> Body | None:
         return None
     misspelt = f"{name[:-2]}{name[:-3:-1]}" if name[-2:] != name[:-3:-1] else f"{name}x"
     changed = {misspelt if each == name else each: value for each, value in row.items()}
-    changed |= _too_much(contract, method, [each for each in row if each != name])
+    changed |= _out_of_bounds(contract, method, [each for each in row if each != name])
     try:
         StrictReader(contract, method).read({method.rows.name: [changed]} if method.rows else changed)
-    except RequestRefused as refusal:
-        return refusal.body
+    except RequestRefused as refused:
+        return refused.body
     return None
 
 
-def _too_much(contract: Contract, method: Method, names: list[str]) -> Body:
-    """The first of these fields that has a most, with a number beyond it."""
+def _out_of_bounds(contract: Contract, method: Method, names: list[str]) -> Body:
+    """The first of these fields with an upper bound, and a number above the bound."""
     for name in names:
         bounds = contract.rules.of(method.features.fields_by_name[name]).values
-        most = bounds.get("lte", bounds.get("lt"))
-        if isinstance(most, int | float) and abs(most) < 1e15:
-            return {name: 2 * most if most > 0 else most + 1}
+        upper = bounds.get("lte", bounds.get("lt"))
+        if isinstance(upper, int | float) and abs(upper) < 1e15:
+            return {name: 2 * upper if upper > 0 else upper + 1}
     return {}

@@ -1,4 +1,4 @@
-"""The paths of the bridge's own pages, which no method of a contract can have."""
+"""The paths of the bridge's own pages, which a contract cannot use for its methods."""
 
 from collections.abc import Iterator
 
@@ -12,13 +12,13 @@ _OWN = {
 
 
 def is_own(path: str, contract: Contract) -> bool:
-    """Whether the path is that of a page."""
+    """Whether the bridge has a page on this path."""
     files = {f"/contract/{name}" for name in (*contract.sources, *contract.images)}
     return path in _OWN or path in files or path.startswith("/docs/")
 
 
 def collisions(contract: Contract) -> Iterator[Problem]:
-    """Each method that wants such a path."""
+    """A problem for each method with such a path."""
     for service in contract.services:
         for method in service.methods:
             for path in method.paths:

@@ -22,7 +22,7 @@ MESSAGES, BODIES = tries(1_600, 20_000), tries(250, 1_000)
 
 
 def mutated(message: bytes, dice: random.Random) -> bytes:
-    """A message with a few bytes flipped, cut, doubled or put in."""
+    """The message with a few bytes flipped, cut, doubled or inserted."""
     data = bytearray(message)
     for _ in range(dice.randint(1, 6)):
         place = dice.randrange(len(data) + 1)
@@ -41,7 +41,7 @@ def mutated(message: bytes, dice: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("running", ["inside"], indirect=True)  # gRPC calls do not pass the bridge, wherever it is.
-async def test_mutated_messages_are_answered_or_refused_as_the_callers_fault(running: Foretell, clients: Clients) -> None:
+async def test_mutated_messages_are_answered_or_refused(running: Foretell, clients: Clients) -> None:
     dice = random.Random(SEED)
     row = clients.features(EXAMPLE).SerializeToString()
     batch = clients.methods["PredictBatch"].request(rows=[EXAMPLE] * 3).SerializeToString()
@@ -68,7 +68,7 @@ async def test_mutated_messages_are_answered_or_refused_as_the_callers_fault(run
 
 
 def hostile_bodies(dice: random.Random) -> list[bytes]:
-    """A corpus of known traps, and mutations of good bodies."""
+    """Known traps, and mutations of valid bodies."""
     good = json.dumps(EXAMPLE)
     traps: list[bytes] = [
         b"",
@@ -108,8 +108,8 @@ def hostile_bodies(dice: random.Random) -> list[bytes]:
     return traps
 
 
-def test_hostile_bodies_on_one_connection_each_followed_by_a_good_one(running: Foretell) -> None:
-    """A server that hangs up after a refusal would fail the next, innocent request on the connection."""
+def test_connection_survives_hostile_bodies(running: Foretell) -> None:
+    """A server that closed the connection after a refusal would fail the next request on it."""
     host, port = running.http.removeprefix("http://").split(":")
     good = json.dumps(EXAMPLE).encode()
     statuses: Counter[int] = Counter()
@@ -125,7 +125,7 @@ def test_hostile_bodies_on_one_connection_each_followed_by_a_good_one(running: F
 
 
 def exchange(connection: socket.socket, reader: Any, path: str, body: bytes) -> tuple[int, bytes]:
-    """One request on a connection that stays open; status and body of the answer."""
+    """Send one request; return status and body of its response."""
     head = f"POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     connection.sendall(head.encode() + body)
     status = int(reader.readline().split()[1])
@@ -140,7 +140,7 @@ def exchange(connection: socket.socket, reader: Any, path: str, body: bytes) -> 
     return status, answer
 
 
-def test_raw_bytes_that_are_no_http_harm_nobody(running: Foretell, clients: Clients) -> None:
+def test_raw_bytes_harm_no_other_connection(running: Foretell, clients: Clients) -> None:
     host, port = running.http.removeprefix("http://").split(":")
     dice = random.Random(SEED)
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""The running bridge against its own OpenAPI document, and the pages for people."""
+"""The running bridge against its own OpenAPI document, and its docs pages."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ from tests.support.servers.clients import Clients
 pytestmark = pytest.mark.slow
 
 CONFIG = """
-# A deadline of a microsecond, which the document allows, is rightly answered with 504.
+# The document allows a timeout of a microsecond, which ends in 504.
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", "504"]
 
@@ -29,21 +29,21 @@ expected-statuses = ["2xx", "3xx", "4xx", "504"]
 expected-statuses = ["2xx", "404", "504"{more}]
 
 [generation]
-# HTTP asks a server to ignore headers that it does not know. Unknown names in a body have tests of their own.
+# HTTP servers ignore unknown headers. Unknown names in a body have their own tests.
 allow-extra-parameters = false
 """
 JSON = {"content-type": "application/json"}
 WHERE = ["inside", "beside"] if THOROUGH else ["inside"]
-"""Bridges for what takes long; the document and the pages are the same code in both."""
+"""Layouts for the slow tests: both serve the document and the pages with the same code."""
 
 
 @pytest.mark.parametrize("running", WHERE, indirect=True)
-def test_schemathesis_with_all_checks_finds_nothing(running: Foretell, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing(running: Foretell, tmp_path: Path) -> None:
     check_document(running.http, CONFIG.replace("{more}", ""), tmp_path, tries(6, 100))
 
 
-def test_schemathesis_finds_nothing_in_the_document_of_control(tmp_path: Path) -> None:
-    """A change may make no sense as things stand (400), or come too late (409)."""
+def test_schemathesis_finds_nothing_in_control(tmp_path: Path) -> None:
+    """A change may be impossible in the current state (400) or conflict with another one (409)."""
     add_steady(tmp_path / "models", 2 if THOROUGH else 1)  # The gates, for the version 2 of the examples, take long.
     with foretell(tmp_path / "models", "--control-http", "127.0.0.1:0") as running:
         (line,) = [line for line in running.banner.splitlines() if line.startswith("  control ")]
@@ -52,7 +52,7 @@ def test_schemathesis_finds_nothing_in_the_document_of_control(tmp_path: Path) -
 
 
 def check_document(url: str, text: str, folder: Path, examples: int) -> None:
-    """What a server answers is what its document says, for requests made from it."""
+    """Run schemathesis: responses agree with the document, for requests generated from it."""
     config = folder / "schemathesis.toml"
     config.write_text(text)
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{url}/openapi.json"]
@@ -71,7 +71,7 @@ def document(clients: Clients) -> Any:
     return clients.http.get("/openapi.json").raise_for_status().json()
 
 
-def test_the_document_says_what_the_contract_says(document: Any) -> None:
+def test_document_follows_the_contract(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
     assert (document["info"]["title"], document["info"]["version"]) == ("IRIS Classification", "0.1")
     assert document["info"]["contact"]["email"] == "iris@example.com"
@@ -92,7 +92,7 @@ def test_the_document_says_what_the_contract_says(document: Any) -> None:
     }
 
 
-def test_every_status_has_the_one_refusal_body(document: Any) -> None:
+def test_every_refusal_has_one_schema(document: Any) -> None:
     for path in (path for path in document["paths"] if "predict" in path):
         responses = document["paths"][path]["post"]["responses"]
         assert set(responses) == {"200", "default", *map(str, PREDICTION_REFUSALS)}
@@ -102,7 +102,7 @@ def test_every_status_has_the_one_refusal_body(document: Any) -> None:
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
-def test_refusals_are_shown_as_they_come(document: Any, clients: Clients) -> None:
+def test_examples_of_refusals_are_real(document: Any, clients: Clients) -> None:
     for path in ("/predict", "/predict/batch"):
         operation = document["paths"][path]["post"]
         shown = {status: part["content"]["application/json"].get("example") for status, part in operation["responses"].items()}
@@ -131,7 +131,7 @@ def document_name(path: str) -> str:
     return "iris.v1.ResponseBatch" if path.endswith("batch") else "iris.v1.Response"
 
 
-def test_readiness_models_and_contract_are_served(clients: Clients) -> None:
+def test_health_and_models_are_served(clients: Clients) -> None:
     assert clients.http.get("/healthz").json() == {"status": "live"}
     assert clients.http.get("/readyz").json() == {"status": "ready"}
     models = clients.http.get("/models").json()
@@ -144,7 +144,7 @@ def test_readiness_models_and_contract_are_served(clients: Clients) -> None:
     assert re.fullmatch(r"[0-9a-f]{64}", model["digest"])
 
 
-def test_the_contract_can_be_taken_away(clients: Clients) -> None:
+def test_contract_can_be_downloaded(clients: Clients) -> None:
     listed = clients.http.get("/contract").json()
     (file,) = listed["files"]
     assert clients.http.get(file).text == (PROTOS / "iris/v1/iris.proto").read_text()

@@ -1,4 +1,4 @@
-"""The application around the endpoints: its pages, its paths, its end."""
+"""The application around the endpoints: its pages, its paths, its drain."""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.support.servers.endpoint import answered, client
 from tests.support.servers.fake_channel import HANGS, FakeChannel
 
 
-async def test_what_is_no_page_has_the_same_body_as_every_refusal(contract: Contract) -> None:
+async def test_unknown_page_is_refused_in_json(contract: Contract) -> None:
     http, _ = client(contract, lambda _: answered(contract))
     async with http:
         missing = await http.get("/nowhere")
@@ -34,14 +34,14 @@ async def test_what_is_no_page_has_the_same_body_as_every_refusal(contract: Cont
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/docs", "/openapi.json", "/docs/files/fastapi/favicon.png"])
-async def test_a_page_can_be_asked_for_its_head_and_never_for_a_part(contract: Contract, path: str) -> None:
+async def test_pages_answer_head_and_ignore_ranges(contract: Contract, path: str) -> None:
     http, _ = client(contract, lambda _: answered(contract))
     async with http:
         assert (await http.head(path)).status_code == 200
         assert (await http.get(path, headers={"range": "bytes=abc"})).status_code == 200
 
 
-async def test_a_request_that_outlives_the_drain_is_told_so(contract: Contract) -> None:
+async def test_request_that_outlives_the_drain_is_refused(contract: Contract) -> None:
     called = asyncio.Event()
 
     def hang(_request: bytes) -> Any:
@@ -61,23 +61,23 @@ async def test_a_request_that_outlives_the_drain_is_told_so(contract: Contract) 
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/healthz/", "/models", "/contract", "/docs", "/openapi.json", "/docs/files/x"])
-def test_a_contract_cannot_take_a_page_of_the_bridge(tmp_path: Path, path: str) -> None:
+def test_contract_cannot_use_a_page_path(tmp_path: Path, path: str) -> None:
     method = f'rpc A(Features) returns (Response) {{ option (google.api.http) = {{post: "{path}" body: "*"}}; }}'
-    taken = load(write_contract(tmp_path, f"service S {{ {method} }}", features("double x"), RESPONSE))
+    contract = load(write_contract(tmp_path, f"service S {{ {method} }}", features("double x"), RESPONSE))
     with pytest.raises(ContractError) as refused:
-        create_app(taken, FakeChannel(lambda _: b""), BridgeSettings())
+        create_app(contract, FakeChannel(lambda _: b""), BridgeSettings())
     reason = f"the REST path {path.rstrip('/')} of test.v1.S.A is one of the bridge's own pages"
     assert str(refused.value) == f"{reason}; give it another path in google.api.http"
 
 
-def test_every_page_of_the_bridge_is_known_as_its_own(contract: Contract) -> None:
+def test_every_page_is_reserved(contract: Contract) -> None:
     channel = FakeChannel(lambda _: b"")
     routes = pages(contract, channel, ServedContract(contract, channel)).routes
     assert len(routes) > 5
     assert [route.path for route in routes if isinstance(route, Route) and not is_own(route.path, contract)] == []
 
 
-async def test_a_draining_bridge_says_goodbye(contract: Contract) -> None:
+async def test_draining_bridge_closes_connections(contract: Contract) -> None:
     guard = Guard(create_app(contract, FakeChannel(lambda _: answered(contract)), BridgeSettings()))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(guard), base_url="http://test") as http:
         assert "connection" not in (await http.get("/healthz")).headers

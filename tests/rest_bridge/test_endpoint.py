@@ -1,4 +1,4 @@
-"""One endpoint around a channel that answers as told: what goes in, what comes out, for each way a call can end."""
+"""One endpoint on a fake channel: its calls, and its responses for each outcome of a call."""
 
 import asyncio
 import gc
@@ -12,7 +12,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
 from foretell_contract.contract import Contract
 from rest_bridge.app import create_app
-from rest_bridge.coalescer import Row
+from rest_bridge.coalescer import QueuedRow
 from rest_bridge.http.disconnect import Disconnect
 from rest_bridge.http.guard import Guard
 from rest_bridge.json.grpc_to_http import HTTP_STATUS
@@ -21,11 +21,11 @@ from tests.support.iris import EXAMPLE
 from tests.support.servers.endpoint import answered, called, client, post
 from tests.support.servers.fake_channel import HANGS, FakeChannel, rpc_error
 
-OWN = ErrorInfo(reason="ANY", domain="foretell")
+OUR_INFO = ErrorInfo(reason="ANY", domain="foretell")
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/"])
-async def test_an_answer_has_the_contracts_names_and_its_zeros(contract: Contract, path: str) -> None:
+async def test_response_has_all_fields_and_headers(contract: Contract, path: str) -> None:
     response, calls = await called(contract, path, {"x-request-id": "mine"})
     assert response.status_code == 200
     assert response.json() == {"setosa_probability": 0.25, "versicolor_probability": 0.0, "virginica_probability": 0.75}
@@ -40,7 +40,7 @@ async def test_an_answer_has_the_contracts_names_and_its_zeros(contract: Contrac
 
 
 @pytest.mark.parametrize(
-    ("path", "headers", "choice"),
+    ("path", "headers", "selector"),
     [
         ("/predict", {"model-version": "2"}, (("model-version", "2"),)),
         ("/predict", {"model-alias": "staging", "routing-key": "kim"}, (("model-alias", "staging"), ("routing-key", "kim"))),
@@ -57,21 +57,21 @@ async def test_an_answer_has_the_contracts_names_and_its_zeros(contract: Contrac
         ("/models/iris/versions/predict", {}, 404),
     ],
 )
-async def test_a_version_is_chosen_by_a_path_or_by_headers(
-    contract: Contract, path: str, headers: dict[str, Any], choice: tuple[tuple[str, str], ...] | int
+async def test_path_or_headers_select_the_version(
+    contract: Contract, path: str, headers: dict[str, Any], selector: tuple[tuple[str, str], ...] | int
 ) -> None:
     response, calls = await called(contract, path, headers | {"x-request-id": "mine"})
-    if isinstance(choice, int):
-        assert response.status_code == choice
-        assert response.json()["detail"][0]["type"] == {400: "choice", 404: "not_found"}[choice]
+    if isinstance(selector, int):
+        assert response.status_code == selector
+        assert response.json()["detail"][0]["type"] == {400: "choice", 404: "not_found"}[selector]
         assert not calls
     else:
         assert response.status_code == 200
-        assert calls[0]["metadata"] == (("x-request-id", "mine"), *choice)
+        assert calls[0]["metadata"] == (("x-request-id", "mine"), *selector)
 
 
 @pytest.mark.parametrize("code", list(grpc.StatusCode))
-async def test_every_code_has_its_http_status_and_no_library_text(contract: Contract, code: grpc.StatusCode) -> None:
+async def test_every_code_has_an_http_status(contract: Contract, code: grpc.StatusCode) -> None:
     if code is grpc.StatusCode.OK:
         assert code not in HTTP_STATUS
         return
@@ -84,9 +84,9 @@ async def test_every_code_has_its_http_status_and_no_library_text(contract: Cont
     assert response.headers["x-request-id"]
 
 
-async def test_our_servers_own_words_are_passed_on(contract: Contract) -> None:
+async def test_our_servers_text_is_passed_on(contract: Contract) -> None:
     retry = RetryInfo(retry_delay=Duration(seconds=7))
-    error = rpc_error(grpc.StatusCode.RESOURCE_EXHAUSTED, "9 rows are waiting", OWN, retry)
+    error = rpc_error(grpc.StatusCode.RESOURCE_EXHAUSTED, "9 rows are waiting", OUR_INFO, retry)
     response = await post(contract, lambda _: error)
     assert response.status_code == 429
     assert response.headers["retry-after"] == "7"
@@ -116,9 +116,7 @@ async def test_violations_become_fastapis_list(contract: Contract) -> None:
     }
 
 
-async def test_an_unexpected_error_is_an_incident_in_the_log_and_opaque_outside(
-    contract: Contract, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_unexpected_error_is_opaque_and_logged(contract: Contract, caplog: pytest.LogCaptureFixture) -> None:
     response = await post(contract, lambda _: RuntimeError("secret"))
     assert response.status_code == 500
     (problem,) = response.json()["detail"]
@@ -131,7 +129,7 @@ async def test_an_unexpected_error_is_an_incident_in_the_log_and_opaque_outside(
     assert (await post(contract, lambda _: answered(contract))).status_code == 200
 
 
-async def test_a_caller_who_hangs_up_cancels_the_call(contract: Contract) -> None:
+async def test_disconnect_cancels_the_call(contract: Contract) -> None:
     channel = FakeChannel(lambda _: HANGS)
     app = Guard(create_app(contract, channel, BridgeSettings()))
     body = json.dumps(EXAMPLE).encode()
@@ -145,7 +143,7 @@ async def test_a_caller_who_hangs_up_cancels_the_call(contract: Contract) -> Non
         return {"type": "http.disconnect"}
 
     async def send(_message: Any) -> None:
-        """Nobody is there."""
+        """The client is gone."""
 
     scope = {
         "type": "http",
@@ -165,15 +163,15 @@ async def test_a_caller_who_hangs_up_cancels_the_call(contract: Contract) -> Non
     assert channel.cancelled.is_set()
 
 
-async def test_nothing_is_kept_of_a_call_that_ended(contract: Contract) -> None:
+async def test_ended_call_leaves_no_objects(contract: Contract) -> None:
     http, _ = client(contract, lambda _: answered(contract))
     async with http:
-        before = kept()
+        before = call_objects()
         await http.post("/predict", json=EXAMPLE)
         await asyncio.sleep(0)
-        assert kept() <= before
+        assert call_objects() <= before
 
 
-def kept() -> set[Disconnect | Row]:
-    """What is in memory, left by other tests too."""
-    return {one for one in gc.get_objects() if isinstance(one, Disconnect | Row)}
+def call_objects() -> set[Disconnect | QueuedRow]:
+    """Objects of calls in memory; other tests may have left some."""
+    return {one for one in gc.get_objects() if isinstance(one, Disconnect | QueuedRow)}

@@ -1,4 +1,4 @@
-"""A body on its way in: what it is declared to be, how large it may be, and how long it may take."""
+"""Limits of a request body: its type, its size, its time."""
 
 import asyncio
 from typing import Any
@@ -10,13 +10,13 @@ from tests.support.servers.endpoint import answered, called, post
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, identity"])
-async def test_compressed_bodies_are_not_taken(contract: Contract, encoding: str) -> None:
+async def test_compressed_body_is_refused(contract: Contract, encoding: str) -> None:
     response = await post(contract, lambda _: answered(contract), headers={"content-encoding": encoding})
     assert response.status_code == 415
     assert response.json()["detail"][0]["loc"] == ["header", "content-encoding"]
 
 
-async def test_a_body_that_is_declared_too_large_is_not_waited_for(contract: Contract) -> None:
+async def test_declared_size_is_refused_at_once(contract: Contract) -> None:
     headers = {"content-length": "5000000000"}
     assert (await post(contract, lambda _: answered(contract), headers=headers)).status_code == 413
 
@@ -24,7 +24,7 @@ async def test_a_body_that_is_declared_too_large_is_not_waited_for(contract: Con
 @pytest.mark.parametrize(
     "kind", ["", "text/plain", "application/json; charset=utf-16", "application/jsonp", "application/x-www-form-urlencoded"]
 )
-async def test_only_json_is_taken(contract: Contract, kind: str) -> None:
+async def test_other_content_types_are_refused(contract: Contract, kind: str) -> None:
     response, calls = await called(contract, headers={"content-type": kind})
     assert response.status_code == 415
     assert response.headers["accept-post"] == "application/json"
@@ -34,12 +34,12 @@ async def test_only_json_is_taken(contract: Contract, kind: str) -> None:
 @pytest.mark.parametrize(
     "kind", ["application/json", "Application/JSON", "application/json; charset=utf-8", 'application/json;charset="UTF-8"']
 )
-async def test_json_may_be_spelt_as_it_likes(contract: Contract, kind: str) -> None:
+async def test_content_type_may_be_spelt_differently(contract: Contract, kind: str) -> None:
     response, _ = await called(contract, headers={"content-type": kind})
     assert response.status_code == 200
 
 
-async def test_a_body_that_is_too_large_is_refused_while_it_arrives(contract: Contract) -> None:
+async def test_large_body_is_refused_while_it_arrives(contract: Contract) -> None:
     sent = 0
 
     async def body() -> Any:
@@ -54,7 +54,7 @@ async def test_a_body_that_is_too_large_is_refused_while_it_arrives(contract: Co
     assert sent == 11
 
 
-async def test_a_body_that_does_not_arrive_is_given_up(contract: Contract) -> None:
+async def test_slow_body_is_refused(contract: Contract) -> None:
     async def body() -> Any:
         yield b"{"
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""The deadline of a request: from its headers, never longer than allowed, and running while the body arrives."""
+"""The deadline of a request: from its headers, bounded, and running while the body arrives."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from tests.support.servers.endpoint import called
         ({"grpc-timeout": "250m", "x-request-timeout": "0.1"}, 0.1),
     ],
 )
-async def test_the_deadline_comes_from_the_headers(contract: Contract, headers: dict[str, str], seconds: float) -> None:
+async def test_headers_set_the_deadline(contract: Contract, headers: dict[str, str], seconds: float) -> None:
     response, calls = await called(contract, headers=headers)
     assert response.status_code == 200
     assert seconds - 5 < calls[0]["timeout"] <= seconds
@@ -34,7 +34,7 @@ async def test_the_deadline_comes_from_the_headers(contract: Contract, headers: 
     [("x-request-timeout", value) for value in ("", "0", "-1", "nan", "inf", "1_0", "5s", "٣", "0x1", " ", "1,5", "1" * 40)]
     + [("grpc-timeout", value) for value in ("", "0S", "5", "S", "5s", "123456789S", "-1S", "1.5S", "٣S")],
 )
-async def test_a_malformed_deadline_is_refused(contract: Contract, name: str, value: str) -> None:
+async def test_malformed_deadline_is_refused(contract: Contract, name: str, value: str) -> None:
     response, calls = await called(contract, headers={name: value.encode()})
     assert response.status_code == 400
     (problem,) = response.json()["detail"]
@@ -42,7 +42,7 @@ async def test_a_malformed_deadline_is_refused(contract: Contract, name: str, va
     assert calls == []
 
 
-async def test_the_deadline_runs_while_the_body_arrives(contract: Contract) -> None:
+async def test_deadline_runs_while_the_body_arrives(contract: Contract) -> None:
     async def body() -> Any:
         yield json.dumps(EXAMPLE).encode()
         await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Everything that waits is visited until it leaves, and nobody walks when nothing waits."""
+"""Each added object is visited until it is removed; an empty timer does not tick."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from rest_bridge.http.shared_timer import SharedTimer
 
 
 class Loop:
-    """Keeps what it shall call later until it is told that later is now."""
+    """Collects what it is asked to call later."""
 
     def __init__(self) -> None:
         self.later: list[Callable[[], None]] = []
@@ -15,36 +15,36 @@ class Loop:
     def call_later(self, _seconds: float, call: Callable[..., None], *arguments: Any) -> None:
         self.later.append(lambda: call(*arguments))
 
-    def round(self) -> None:
+    def tick(self) -> None:
         (call,) = self.later
         self.later.clear()
         call()
 
 
-def test_what_waits_is_visited_until_it_leaves() -> None:
+def test_objects_are_visited_until_removed() -> None:
     loop: Any = Loop()
     visited: list[str] = []
-    rounds = SharedTimer(visited.append)
-    rounds.enter("a", loop)
-    rounds.enter("b", loop)
-    loop.round()
+    timer = SharedTimer(visited.append)
+    timer.add("a", loop)
+    timer.add("b", loop)
+    loop.tick()
     assert sorted(visited) == ["a", "b"]
-    rounds.leave("a")
-    loop.round()
+    timer.remove("a")
+    loop.tick()
     assert visited[2:] == ["b"]
-    rounds.leave("b")
-    loop.round()
+    timer.remove("b")
+    loop.tick()
     assert len(visited) == 3
     assert loop.later == []
-    rounds.enter("c", loop)
-    loop.round()
+    timer.add("c", loop)
+    loop.tick()
     assert visited[3:] == ["c"]
 
 
-def test_what_is_visited_may_leave() -> None:
+def test_visit_may_remove_its_object() -> None:
     loop: Any = Loop()
-    rounds: SharedTimer[str] = SharedTimer(lambda one: rounds.leave(one))
-    rounds.enter("a", loop)
-    rounds.enter("b", loop)
-    loop.round()
+    timer: SharedTimer[str] = SharedTimer(lambda one: timer.remove(one))
+    timer.add("a", loop)
+    timer.add("b", loop)
+    loop.tick()
     assert loop.later == []

@@ -1,4 +1,4 @@
-"""Bodies that are no good: each gets one answer that lists every problem, small whatever was sent."""
+"""Bad bodies: each gets one refusal that lists every problem, bounded in size."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ RANGE = "must be greater than or equal to 0 and less than or equal to 1"
 
 
 async def refusal(contract: Contract, body: bytes | str, path: str = "/predict") -> dict[str, Any]:
-    """The 422 that the bridge gives by itself; the server is never called."""
+    """The body of the bridge's own 422, for which the server is not called."""
     channel = FakeChannel(lambda _: AssertionError("called"))
     app = create_app(contract, channel, BridgeSettings())
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as http:
@@ -43,27 +43,27 @@ def with_(**change: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "text"),
     [
-        pytest.param(b"", "goes wrong at character 0", id="empty"),
-        pytest.param(b"{", "goes wrong at character 1", id="cut"),
-        pytest.param(b"{} {}", "goes wrong at character 3", id="two"),
+        pytest.param(b"", "cut off at character 0", id="empty"),
+        pytest.param(b"{", "cut off at character 1", id="cut"),
+        pytest.param(b"{} {}", "cut off at character 3", id="two"),
         pytest.param(b'{"petal_width": NaN}', "NaN is not a JSON number", id="nan"),
         pytest.param(b'{"petal_width": -Infinity}', "-Infinity is not a JSON number", id="infinity"),
         pytest.param(b'{"petal_width": 0.5,}', "not JSON", id="trailing-comma"),
         pytest.param(b"{'petal_width': 0.5}", "not JSON", id="single-quotes"),
         pytest.param(b'\xff{"petal_width": 1}', "not UTF-8: byte 0", id="not-utf8"),
         pytest.param(json.dumps(EXAMPLE).encode("utf-16"), "not UTF-8: byte 0", id="utf-16"),
-        pytest.param(b"\xef\xbb\xbf{}", "goes wrong at character 0", id="bom"),
+        pytest.param(b"\xef\xbb\xbf{}", "cut off at character 0", id="bom"),
         pytest.param(b"[" * 250_000, "nested too deeply", id="deep"),
         pytest.param(b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply", id="deep-objects"),
         pytest.param(b"9" * 5_000, "too many digits", id="digits"),
     ],
 )
-async def test_what_is_not_json_is_refused_as_a_whole(contract: Contract, body: bytes, says: str) -> None:
+async def test_invalid_json_is_one_problem(contract: Contract, body: bytes, text: str) -> None:
     (entry,) = (await refusal(contract, body))["detail"]
     assert (entry["type"], entry["loc"]) == ("json_invalid", ["body"])
-    assert says in entry["msg"]
+    assert text in entry["msg"]
 
 
 @pytest.mark.parametrize(
@@ -96,16 +96,16 @@ async def test_what_is_not_json_is_refused_as_a_whole(contract: Contract, body: 
         ),
     ],
 )
-async def test_one_answer_lists_every_problem(contract: Contract, body: str, expected: set[Any]) -> None:
+async def test_refusal_lists_every_problem(contract: Contract, body: str, expected: set[Any]) -> None:
     assert await problems(contract, body) == expected
 
 
-async def test_a_lower_camel_name_is_refused_with_the_right_one(contract: Contract) -> None:
+async def test_lower_camel_name_is_corrected(contract: Contract) -> None:
     (entry,) = [e for e in (await refusal(contract, with_(petalWidth=1.0)))["detail"] if e["type"] == "unknown_field"]
     assert entry["msg"] == 'is not a field; did you mean "petal_width"?'
 
 
-async def test_rows_of_a_batch_keep_their_places(contract: Contract) -> None:
+async def test_problems_name_their_rows(contract: Contract) -> None:
     body = json.dumps({"rows": [EXAMPLE, 3, EXAMPLE | {"petal_width": 2}, None, EXAMPLE | {"x": 1}, []]})
     assert await problems(contract, body, "/predict/batch") == {
         ("object_type", ("rows", 1)),
@@ -116,25 +116,25 @@ async def test_rows_of_a_batch_keep_their_places(contract: Contract) -> None:
     }
 
 
-async def test_rows_that_are_no_list(contract: Contract) -> None:
+async def test_rows_must_be_a_list(contract: Contract) -> None:
     assert await problems(contract, '{"rows": {"0": 1}}', "/predict/batch") == {("list_type", ("rows",))}
 
 
-async def test_a_flood_of_problems_gets_a_small_answer_that_says_what_it_left_out(contract: Contract) -> None:
+async def test_flood_of_problems_gets_a_small_refusal(contract: Contract) -> None:
     rows = [EXAMPLE, *({f"colour{i}": "x" * 1000} for i in range(2000))]
     answer = await refusal(contract, json.dumps({"rows": rows}), "/predict/batch")
     assert len(answer["detail"]) == 50
     assert answer["unjudged_rows"] == 2000 - 50
 
 
-async def test_rows_after_the_last_listed_problem_are_not_judged(contract: Contract) -> None:
-    """One row does not fit its message, so that the bridge judges the others."""
+async def test_rows_behind_the_last_problem_are_skipped(contract: Contract) -> None:
+    """One row does not fit its message, so the bridge checks the rules of the others."""
     answer = await refusal(contract, json.dumps({"rows": [3, *[{}] * 100]}), "/predict/batch")
     assert 45 <= len(answer["detail"]) <= 50
     assert 85 <= answer["unjudged_rows"] <= 90
 
 
-async def test_a_list_that_is_too_long_is_not_looked_into(contract: Contract) -> None:
+async def test_rows_of_a_long_list_are_not_read(contract: Contract) -> None:
     answer = await refusal(contract, '{"x": 1, "rows": [' + "7," * 500_000 + "7]}", "/predict/batch")
     assert [(entry["type"], entry["loc"]) for entry in answer["detail"]] == [
         ("unknown_field", ["body", "x"]),
@@ -142,11 +142,11 @@ async def test_a_list_that_is_too_long_is_not_looked_into(contract: Contract) ->
     ]
 
 
-async def test_a_name_repeated_a_hundred_thousand_times_is_one_problem(contract: Contract) -> None:
+async def test_repeated_name_is_one_problem(contract: Contract) -> None:
     assert await problems(contract, "{" + '"x":1,' * 100_000 + '"x":1}') >= {("repeated_field", ("x",)), ("unknown_field", ("x",))}
 
 
-async def test_long_names_and_values_are_not_echoed(contract: Contract) -> None:
+async def test_long_names_are_not_echoed(contract: Contract) -> None:
     text = (await refusal(contract, with_(petal_width="x" * 1_000_000, **{"y" * 1_000_000: 1})))["detail"]
     assert {entry["loc"][1] for entry in text} == {"petal_width", "y" * 64 + "..."}
     assert all("input" not in entry for entry in text)
@@ -161,7 +161,7 @@ json_values = st.recursive(
 
 @settings(deadline=None, max_examples=tries(50, 3000))
 @given(json_values, st.integers(0, 1))
-def test_any_document_is_read_or_refused_but_never_fails(contract: Contract, document: Any, number: int) -> None:
+def test_any_document_is_read_or_refused(contract: Contract, document: Any, number: int) -> None:
     method = contract.services[0].methods[number]
     found = RequestProblems()
     message = Codec(method.input, contract.rules).read(document, found)
@@ -171,7 +171,7 @@ def test_any_document_is_read_or_refused_but_never_fails(contract: Contract, doc
 
 @settings(deadline=None, max_examples=tries(80, 5000))
 @given(st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()))
-def test_any_bytes_are_read_or_refused_but_never_fail(body: bytes) -> None:
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     refusal = None
     try:
         read_document(body)

@@ -1,4 +1,4 @@
-"""Values of every kind between JSON and messages: what comes in, what goes out, and what is refused with its place."""
+"""The Codec with values of every kind: reading, writing, and problems with their places."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from foretell_contract.contract import Contract, load
 from foretell_contract.rules.rules import Violation
 from rest_bridge.json.codec import Codec, request_example
-from rest_bridge.json.grpc_to_http import located
+from rest_bridge.json.grpc_to_http import locate
 from rest_bridge.json.request_problems import RequestProblems
 from rest_bridge.json.strict_json import read_document
 from rest_bridge.openapi.message_schema import Schemas, message_schema
@@ -77,9 +77,7 @@ def codec(contract: Contract) -> Codec:
         ({"words": ["", "b"]}, ["", "b"]),
     ],
 )
-def test_a_value_is_read_as_google_reads_it_and_written_in_one_way(
-    codec: Codec, contract: Contract, document: Any, written: Any
-) -> None:
+def test_values_are_read_as_by_protojson(codec: Codec, contract: Contract, document: Any, written: Any) -> None:
     problems = RequestProblems()
     message = codec.read(document, problems)
     assert problems.found == []
@@ -97,18 +95,18 @@ def test_null_is_absent(codec: Codec, contract: Contract, name: str) -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ('{"long": "05"}', [("int_type", ("long",), "must be a whole number, or the text of one")]),
+        ('{"long": "05"}', [("int_type", ("long",), "must be a whole number, as a number or a string")]),
         ('{"long": "9223372036854775808"}', [("int_range", ("long",), "must be from -9223372036854775808 to 9223372036854775807")]),
         (
             '{"long": 1.5, "short": "1"}',
             [
-                ("int_type", ("long",), "must be a whole number, or the text of one"),
+                ("int_type", ("long",), "must be a whole number, as a number or a string"),
                 ("int_type", ("short",), "must be a whole number"),
             ],
         ),
         ('{"flag": 1}', [("bool_type", ("flag",), "must be true or false")]),
-        ('{"text": 1}', [("string_type", ("text",), "must be a text")]),
-        ('{"text": "\\ud800"}', [("string_unicode", ("text",), "holds half of a surrogate pair, which is no character")]),
+        ('{"text": 1}', [("string_type", ("text",), "must be a string")]),
+        ('{"text": "\\ud800"}', [("string_unicode", ("text",), "contains an unpaired surrogate")]),
         ('{"data": "AA"}', [("bytes_base64", ("data",), "must be base64 with its padding, as in RFC 4648")]),
         ('{"data": "-_8="}', [("bytes_base64", ("data",), "must be base64 with its padding, as in RFC 4648")]),
         (
@@ -140,16 +138,16 @@ def test_null_is_absent(codec: Codec, contract: Contract, name: str) -> None:
         ('{"shares": []}', [("object_type", ("shares",), "must be an object of names and values")]),
         ('{"shares": {"a": null}}', [("null_item", ("shares", "a"), "must not be null")]),
         ('{"shares": {"a": 1, "a": 1}}', [("repeated_field", ("shares", "a"), "occurs more than once")]),
-        ('{"numbered": {"1.0": true}}', [("map_key", ("numbered", "1.0"), "is no key: must be a whole number")]),
-        ('{"numbered": {"2147483648": true}}', [("map_key", ("numbered", "2147483648"), "is no key: must be a whole number")]),
+        ('{"numbered": {"1.0": true}}', [("map_key", ("numbered", "1.0"), "the key must be a whole number")]),
+        ('{"numbered": {"2147483648": true}}', [("map_key", ("numbered", "2147483648"), "the key must be a whole number")]),
         ('{"left": 1, "right": "x"}', [("oneof_fields", ("right",), "must not be given together with left")]),
         ('{"inside": {"y": 1}}', [("unknown_field", ("inside", "y"), "is not a field")]),
         ('{"parts": [{"x": "1"}]}', [("float_type", ("parts", 0, "x"), "must be a number")]),
         ('{"named": {"a": []}}', [("object_type", ("named", "a"), "must be an object, such as In")]),
-        ('{"words": [1]}', [("string_type", ("words", 0), "must be a text")]),
+        ('{"words": [1]}', [("string_type", ("words", 0), "must be a string")]),
     ],
 )
-def test_every_problem_has_its_place(codec: Codec, body: str, expected: list[Any]) -> None:
+def test_every_problem_has_a_place(codec: Codec, body: str, expected: list[Any]) -> None:
     problems = RequestProblems()
     codec.read(read_document(body.encode()), problems)
     assert [(problem.type, problem.loc[1:], problem.msg) for problem in problems.found] == expected
@@ -165,28 +163,28 @@ def test_every_problem_has_its_place(codec: Codec, body: str, expected: list[Any
         ("took", "duration.lt", ("body", "took"), "9s", {"lt": "5s"}),
     ],
 )
-def test_a_violation_is_found_in_the_document(contract: Contract, path: str, rule: str, loc: Any, value: Any, ctx: Any) -> None:
+def test_violation_is_located_in_the_document(contract: Contract, path: str, rule: str, loc: Any, value: Any, ctx: Any) -> None:
     document = {
         "shares": {"a.b": 2}, "numbered": {"-3": True}, "parts": [{"x": 4}], "at": "1969-01-01T00:00:00Z", "took": "9s",
     }  # fmt: skip
-    (problem,) = located([Violation(path, rule, "no")], contract, contract.services[0].methods[0].input, document)
+    (problem,) = locate([Violation(path, rule, "no")], contract, contract.services[0].methods[0].input, document)
     assert (problem.loc, problem.input, problem.ctx) == (loc, value, ctx)
 
 
-def test_examples_of_requests_have_plain_numbers_and_those_of_answers_what_is_written(contract: Contract) -> None:
+def test_examples_differ_by_direction(contract: Contract) -> None:
     message = contract.services[0].methods[0].input
-    asked, told = (message_schema(contract, message, form) for form in (Form.REQUEST, Form.RESPONSE))
-    assert (asked["properties"]["long"]["examples"], told["properties"]["long"]["examples"]) == ([3], ["3"])
-    assert asked["examples"][0] | told["examples"][0] | {"long": 0} == told["examples"][0] | {"long": 0}
-    assert (asked["examples"][0]["long"], told["examples"][0]["long"]) == (3, "3")
-    assert asked["properties"]["color"]["examples"] == ["COLOR_BLUE"]
-    assert asked["properties"]["data"]["examples"] == ["YWJj"]
-    assert asked["properties"]["at"]["description"] == "Must be at or after 1970-01-01T00:00:00Z."
-    request: Any = contract.services[0].methods[0].request
-    assert request_example(request(long=2**60))["long"] == 2**60
+    request, response = (message_schema(contract, message, form) for form in (Form.REQUEST, Form.RESPONSE))
+    assert (request["properties"]["long"]["examples"], response["properties"]["long"]["examples"]) == ([3], ["3"])
+    assert request["examples"][0] | response["examples"][0] | {"long": 0} == response["examples"][0] | {"long": 0}
+    assert (request["examples"][0]["long"], response["examples"][0]["long"]) == (3, "3")
+    assert request["properties"]["color"]["examples"] == ["COLOR_BLUE"]
+    assert request["properties"]["data"]["examples"] == ["YWJj"]
+    assert request["properties"]["at"]["description"] == "Must be at or after 1970-01-01T00:00:00Z."
+    message_class: Any = contract.services[0].methods[0].request
+    assert request_example(message_class(long=2**60))["long"] == 2**60
 
 
-def test_a_message_that_goes_both_ways_has_two_schemas(tmp_path: Path) -> None:
+def test_message_in_both_directions_has_two_schemas(tmp_path: Path) -> None:
     parts = "message Both { int64 n = 1; } message Features { Both both = 1; } message Response { Both both = 1; }"
     contract = load(write_contract(tmp_path, SERVICE, parts))
     schemas = Schemas(contract)
@@ -197,7 +195,7 @@ def test_a_message_that_goes_both_ways_has_two_schemas(tmp_path: Path) -> None:
     assert schemas.of(method.output, Form.RESPONSE)["properties"]["both"] == {"$ref": "#/components/schemas/test.v1.Both.Answer"}
 
 
-def test_where_rules_are_ignored_the_schema_has_none(tmp_path: Path) -> None:
+def test_ignored_rules_are_not_in_the_schema(tmp_path: Path) -> None:
     parts = """
         message In { optional double x = 1 [(buf.validate.field) = {required: true, double: {gt: 3}}]; }
         message Features { In inside = 1 [(buf.validate.field).ignore = IGNORE_ALWAYS]; In ruled = 2; }
@@ -210,7 +208,7 @@ def test_where_rules_are_ignored_the_schema_has_none(tmp_path: Path) -> None:
     assert shown["ruled"]["anyOf"][0] == {"$ref": "#/components/schemas/test.v1.In"}
 
 
-def test_a_rule_that_fails_on_an_empty_message_stops_no_schema(tmp_path: Path) -> None:
+def test_rule_may_fail_on_an_empty_message(tmp_path: Path) -> None:
     field = 'int64 x = 1 [(buf.validate.field) = {required: true, cel: {id: "a", message: "no", expression: "1 / this > 0"}}];'
     contract = load(write_contract(tmp_path, SERVICE, RESPONSE, f"message Features {{ {field} optional double y = 2; }}"))
     assert message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST)["required"] == ["x"]
@@ -225,7 +223,7 @@ def test_a_rule_that_fails_on_an_empty_message_stops_no_schema(tmp_path: Path) -
         ("duration: {in: [{seconds: 1}, {seconds: 2}]}", "Must be one of 1s, 2s."),
     ],
 )
-def test_rules_on_times_are_told_in_words(tmp_path: Path, rules: str, words: str) -> None:
+def test_rules_on_times_are_described(tmp_path: Path, rules: str, words: str) -> None:
     kind = rules.partition(":")[0].capitalize()
     field = f"google.protobuf.{kind} x = 1 [(buf.validate.field) = {{{rules}}}]; double y = 2;"
     contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, RESPONSE, f"message Features {{ {field} }}"))

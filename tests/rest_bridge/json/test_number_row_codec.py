@@ -1,4 +1,4 @@
-"""The short way between JSON and bytes ends where the long way does, or is not taken."""
+"""The fast codec of number rows agrees with the Codec wherever it returns a result."""
 
 import json
 import math
@@ -22,24 +22,24 @@ from tests.support.messages import DOUBLE, FLOAT, Field, pool_of, row_and_batch
 
 FIELDS = [Field(1), Field(2, DOUBLE, False, called="class"), Field(30, FLOAT, called="_"), Field(31, FLOAT, False, called="self")]
 NAMES = [field.name for field in FIELDS]
-MOST = 4
+MAX_ROWS = 4
 
 
-class Ways:
-    """One message, read and written both ways."""
+class Codecs:
+    """The Codec and the fast codec of one message."""
 
     def __init__(self, contract: Contract, *, batch: bool) -> None:
         pool = pool_of(contract.descriptor_set)
         rules = Rules(CustomOptions(pool))
-        row, many = row_and_batch(FIELDS, 3, pool, {"min_items": 1, "max_items": MOST})
+        row, many = row_and_batch(FIELDS, 3, pool, {"min_items": 1, "max_items": MAX_ROWS})
         self.message, self.rows = (many, many.fields[0]) if batch else (row, None)
         self.codec = Codec(self.message, rules)
-        short = number_row_codec(self.message, self.rows, rules)
-        assert short is not None
-        self.short: NumberRowCodec = short
+        fast = number_row_codec(self.message, self.rows, rules)
+        assert fast is not None
+        self.fast: NumberRowCodec = fast
 
-    def long_read(self, body: bytes) -> list[list[bytes]] | None:
-        """The bits of the rows that the long way reads; None where it refuses, or misses a field that can be missed."""
+    def read_slowly(self, body: bytes) -> list[list[bytes]] | None:
+        """The bits of the rows that the Codec reads; None if it refuses the body, or a field that may be missing is missing."""
         problems = RequestProblems()
         try:
             message = self.codec.read(read_document(body), problems)
@@ -56,8 +56,8 @@ class Ways:
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["row", "batch"])
-def ways(request: pytest.FixtureRequest, contract: Contract) -> Ways:
-    return Ways(contract, batch=request.param)
+def codecs(request: pytest.FixtureRequest, contract: Contract) -> Codecs:
+    return Codecs(contract, batch=request.param)
 
 
 ZEROS_AND_EDGES = "0 -0 -0.0 1 1.0 1E2 1e+2 5e-324 2.4703282292062328e-324 1e-400 0e9999 3.4028235e38 3.4028234663852886e38"
@@ -75,7 +75,7 @@ blanks = st.sampled_from(["", "", "", " ", "\n", "\t\r ", "\x0c", "\xa0", "\ufef
 
 @st.composite
 def objects(draw: Any, names: list[str], values: Any, *, sound: bool) -> str:
-    """An object of these names; where it need not be sound, some may miss, come twice, be unknown or be spelt with escapes."""
+    """A JSON object with these names. Unless `sound`, names may be missing, repeated, unknown or spelt with escapes."""
     names = draw(st.permutations(names))
     if not sound and draw(st.booleans()):
         names = draw(st.lists(st.sampled_from([*names, "x", "", "a:b", "F1"]), max_size=len(names) + 1))
@@ -95,61 +95,61 @@ def bodies(draw: Any, *, batch: bool, sound: bool) -> str:
     row = objects(NAMES, values, sound=sound)
     if not batch:
         return draw(row)  # type: ignore[no-any-return]
-    rows = draw(st.lists(row, min_size=int(sound), max_size=MOST + (not sound)))
+    rows = draw(st.lists(row, min_size=int(sound), max_size=MAX_ROWS + (not sound)))
     return draw(objects(["rows"], st.just(f"[{','.join(rows)}]"), sound=sound))  # type: ignore[no-any-return]
 
 
 @settings(max_examples=tries(80, 5000))
 @given(st.data())
-def test_it_reads_what_the_long_way_reads_and_nothing_that_it_refuses(ways: Ways, data: st.DataObject) -> None:
-    body = data.draw(bodies(batch=ways.rows is not None, sound=False)).encode()
+def test_fast_read_equals_slow_read(codecs: Codecs, data: st.DataObject) -> None:
+    body = data.draw(bodies(batch=codecs.rows is not None, sound=False)).encode()
     if data.draw(st.integers(0, 3)) == 0:
         place = data.draw(st.integers(0, len(body)))
         body = body[:place] + data.draw(st.binary(max_size=2)) + body[place + data.draw(st.integers(0, 2)) :]
-    short = ways.short.read(body)
-    assert short is None or ways.bits(short) == ways.long_read(body)
+    fast = codecs.fast.read(body)
+    assert fast is None or codecs.bits(fast) == codecs.read_slowly(body)
 
 
 @given(st.data())
-def test_it_is_taken_by_every_plain_body(ways: Ways, data: st.DataObject) -> None:
-    body = data.draw(bodies(batch=ways.rows is not None, sound=True)).encode()
-    expected = ways.long_read(body)
-    short = ways.short.read(body)
-    assert (None if short is None else ways.bits(short)) == expected
+def test_valid_bodies_are_read_fast(codecs: Codecs, data: st.DataObject) -> None:
+    body = data.draw(bodies(batch=codecs.rows is not None, sound=True)).encode()
+    expected = codecs.read_slowly(body)
+    fast = codecs.fast.read(body)
+    assert (None if fast is None else codecs.bits(fast)) == expected
 
 
 answers = st.one_of(st.floats(), st.sampled_from([0.0, -0.0, 1.0, 1e-7, 5e-324, 1e16, 123456789.125]))
 
 
 @given(st.data())
-def test_it_writes_what_the_long_way_writes(ways: Ways, data: st.DataObject) -> None:
+def test_fast_write_equals_slow_write(codecs: Codecs, data: st.DataObject) -> None:
     row = st.fixed_dictionaries(dict.fromkeys(NAMES, answers))
-    written = data.draw(row if ways.rows is None else st.lists(row, max_size=4).map(lambda rows: {"rows": rows}))
-    message = GetMessageClass(ways.message)(**written)
-    short = ways.short.write(message.SerializeToString())
-    if short is None:  # A zero that is left out, or what JSON cannot say.
+    written = data.draw(row if codecs.rows is None else st.lists(row, max_size=4).map(lambda rows: {"rows": rows}))
+    message = GetMessageClass(codecs.message)(**written)
+    fast = codecs.fast.write(message.SerializeToString())
+    if fast is None:  # The bytes leave out a zero, or the value has no JSON.
         assert any(
-            value == 0 or not math.isfinite(value) or abs(value) > 1e300 for value in values_in(ways.codec.document(message))
+            value == 0 or not math.isfinite(value) or abs(value) > 1e300 for value in values_in(codecs.codec.document(message))
         )
     else:
-        assert list(json.loads(short)) == list(ways.codec.document(message))
-        assert repr(json.loads(short)) == repr(json.loads(ways.codec.write(message)))
+        assert list(json.loads(fast)) == list(codecs.codec.document(message))
+        assert repr(json.loads(fast)) == repr(json.loads(codecs.codec.write(message)))
 
 
 def values_in(document: dict[str, Any]) -> list[float]:
     return [value for row in document.get("rows", [document]) for value in row.values()]
 
 
-def test_a_batch_of_too_few_or_too_many_rows_is_refused_on_the_long_way(contract: Contract) -> None:
-    ways = Ways(contract, batch=True)
+def test_wrong_row_counts_are_left_to_the_codec(contract: Contract) -> None:
+    codecs = Codecs(contract, batch=True)
     row = json.dumps(dict.fromkeys(NAMES, 1))
-    taken = [
-        count for count in range(MOST + 2) if ways.short.read(f'{{"rows": [{", ".join([row] * count)}]}}'.encode()) is not None
+    read = [
+        count for count in range(MAX_ROWS + 2) if codecs.fast.read(f'{{"rows": [{", ".join([row] * count)}]}}'.encode()) is not None
     ]
-    assert taken == list(range(1, MOST + 1))
+    assert read == list(range(1, MAX_ROWS + 1))
 
 
-def test_fields_that_are_declared_in_another_order_take_the_long_way(contract: Contract) -> None:
+def test_other_field_order_has_no_fast_codec(contract: Contract) -> None:
     pool = pool_of(contract.descriptor_set)
     row, batch = row_and_batch([Field(2), Field(1)], pool=pool)
     rules = Rules(CustomOptions(pool))

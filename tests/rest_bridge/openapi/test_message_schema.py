@@ -1,4 +1,4 @@
-"""The published schema accepts a value exactly when the validator does: contracts and values are generated."""
+"""The published schema accepts exactly the values that the validator accepts; contracts and values are generated."""
 
 import tempfile
 from pathlib import Path
@@ -29,7 +29,7 @@ whole = st.integers(-4, 4)
 
 @st.composite
 def fields(draw: Any) -> str:
-    """One field with any presence and any mix of the rules that JSON Schema can say."""
+    """One field with any presence and any mix of the rules that JSON Schema can express."""
     kind = draw(st.sampled_from([*FLOATS * 3, *INTEGERS]))
     numbers = halves if kind in FLOATS else whole.map(abs) if kind.startswith(("u", "fixed")) else whole
     names = [draw(st.sampled_from(["gt", "gte"])), draw(st.sampled_from(["lt", "lte"]))]
@@ -56,7 +56,7 @@ documents = st.one_of(st.just({}), values.map(lambda value: {"x": value}), st.ju
 
 
 def accepted(contract: Contract, message: Any, document: Any) -> bool:
-    """The bridge's verdict: it fits the message, and the message keeps the rules."""
+    """Whether the document fits the message and keeps its rules."""
     found = RequestProblems()
     read = Codec(message, contract.rules).read(document, found)
     return not found.count and not contract.rules.violations(read)
@@ -64,7 +64,7 @@ def accepted(contract: Contract, message: Any, document: Any) -> bool:
 
 @settings(deadline=None, max_examples=tries(6, 200), phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(fields(), min_size=20, max_size=20), st.lists(documents, min_size=30, max_size=30))
-def test_the_schema_and_the_validator_give_one_verdict(declared: list[str], tried: list[Any]) -> None:
+def test_schema_agrees_with_the_validator(declared: list[str], tried: list[Any]) -> None:
     messages = [f"message M{i} {{ {field}; }}" for i, field in enumerate(declared)]
     features = "message Features { optional double x = 1; }"
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +80,7 @@ def test_the_schema_and_the_validator_give_one_verdict(declared: list[str], trie
             assert shown == taken or (text_of_a_long and taken), (field, document, schema)
 
 
-def test_the_schema_of_a_batch_counts_its_rows(contract: Contract) -> None:
+def test_batch_schema_bounds_its_rows(contract: Contract) -> None:
     batch, row = contract.services[0].methods[1].input, contract.services[0].methods[0].input
     schema = message_schema(contract, batch, Form.REQUEST)
     rows = schema["properties"]["rows"]
@@ -89,7 +89,7 @@ def test_the_schema_of_a_batch_counts_its_rows(contract: Contract) -> None:
     assert schema["examples"] == [{"rows": [EXAMPLE]}]
 
 
-def test_a_field_shows_its_words_bounds_and_examples(contract: Contract) -> None:
+def test_field_has_comment_bounds_and_examples(contract: Contract) -> None:
     schema = message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST)
     shown = schema["properties"]["petal_width"]
     assert shown["description"].startswith("Width of the petal, min-max scaled")
@@ -103,7 +103,7 @@ def test_a_field_shows_its_words_bounds_and_examples(contract: Contract) -> None
     assert schema["examples"] == [EXAMPLE]
 
 
-def test_an_answer_has_all_its_fields(contract: Contract) -> None:
+def test_response_requires_all_fields(contract: Contract) -> None:
     schema = message_schema(contract, contract.services[0].methods[0].output, Form.RESPONSE)
     assert schema["required"] == ["setosa_probability", "versicolor_probability", "virginica_probability"]
     assert schema["additionalProperties"] is False
@@ -119,7 +119,7 @@ def test_an_answer_has_all_its_fields(contract: Contract) -> None:
         ),
     ],
 )
-def test_a_field_that_cannot_travel_as_json_is_refused_at_start(tmp_path: Path, field: str, says: str) -> None:
+def test_field_without_json_is_refused(tmp_path: Path, field: str, says: str) -> None:
     from foretell_contract.errors import ContractError
 
     imports = 'import "google/protobuf/any.proto"; import "google/protobuf/field_mask.proto";'
@@ -128,7 +128,7 @@ def test_a_field_that_cannot_travel_as_json_is_refused_at_start(tmp_path: Path, 
         Codec(contract.services[0].methods[0].input, contract.rules)
 
 
-def test_rules_in_cel_are_told_in_words(tmp_path: Path) -> None:
+def test_cel_rules_are_described(tmp_path: Path) -> None:
     message = """
         // One row.
         message Features {
@@ -156,7 +156,7 @@ def lengths(tmp_path_factory: pytest.TempPathFactory) -> tuple[Codec, Draft20201
 )
 @example(MOST_SECONDS)
 @example(MOST_SECONDS + 1)
-def test_lengths_of_time_are_taken_up_to_ten_thousand_years(lengths: tuple[Codec, Draft202012Validator], seconds: int) -> None:
+def test_durations_are_accepted_up_to_10000_years(lengths: tuple[Codec, Draft202012Validator], seconds: int) -> None:
     codec, schema = lengths
     for text in (f"{seconds}s", f"-{seconds}.5s", f"{seconds:012d}s"):
         problems = RequestProblems()
@@ -164,7 +164,7 @@ def test_lengths_of_time_are_taken_up_to_ten_thousand_years(lengths: tuple[Codec
         assert schema.is_valid({"x": text}) is not bool(problems.count), text
 
 
-def test_a_false_that_no_rule_looks_at_is_allowed(tmp_path: Path) -> None:
+def test_ignored_false_is_allowed(tmp_path: Path) -> None:
     field = "message Features { bool a = 1 [(buf.validate.field) = {bool: {const: true}, ignore: IGNORE_IF_ZERO_VALUE}]; }"
     contract = load(write_contract(tmp_path, SERVICE, field, RESPONSE))
     validator = Draft202012Validator(message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST))

@@ -1,4 +1,4 @@
-"""An endpoint around a channel that answers as told."""
+"""The bridge's application on a fake channel, and requests to it."""
 
 import json
 from typing import Any
@@ -16,6 +16,7 @@ BODY = json.dumps(EXAMPLE).encode()
 
 
 def answered(contract: Contract) -> bytes:
+    """A serialised prediction."""
     response: Any = contract.services[0].methods[0].response
     return bytes(response(setosa_probability=0.25, virginica_probability=0.75).SerializeToString())
 
@@ -35,7 +36,7 @@ async def post(contract: Contract, answer: Answer, body: Any = EXAMPLE, path: st
 async def called(
     contract: Contract, path: str = "/predict", headers: dict[str, Any] | None = None, content: Any = BODY, **settings: Any
 ) -> tuple[httpx2.Response, list[dict[str, Any]]]:
-    """The response to a request whose call is answered well, and the calls."""
+    """The response to a request whose call succeeds, and the calls that it made."""
     http, channel = client(contract, lambda _: answered(contract), **settings)
     async with http:
         response = await http.post(path, content=content, headers={"content-type": "application/json"} | (headers or {}))

@@ -1,4 +1,4 @@
-"""A channel that answers as told: the one seam between the bridge and a server."""
+"""A fake of the channel between the bridge and a server."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,25 +13,25 @@ Answer = Callable[[bytes], bytes | BaseException]
 
 
 class FakeChannel:
-    """Hands every call to `answer` and remembers what it was told."""
+    """Answers every call by `answer`, and records the calls."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         self.calls: list[dict[str, Any]] = []
         self.cancelled = asyncio.Event()
         self.hold: tuple[asyncio.Event, asyncio.Event] | None = None
-        """Set when a call has come, and awaited before its answer."""
+        """The first event is set when a call begins; its answer waits for the second."""
 
     def unary_unary(self, method: str) -> Any:
-        def call(request: bytes, **facts: Any) -> FakeCall:
-            self.calls.append({"method": method, "request": request} | facts)
+        def call(request: bytes, **options: Any) -> FakeCall:
+            self.calls.append({"method": method, "request": request} | options)
             return FakeCall(self, request)
 
         return call
 
 
 class FakeCall:
-    """A call under way."""
+    """See rest_bridge.channel.ChannelCall."""
 
     def __init__(self, channel: FakeChannel, request: bytes) -> None:
         self._channel = channel
@@ -42,8 +42,8 @@ class FakeCall:
 
     async def _answer(self) -> bytes:
         if self._channel.hold is not None:
-            called, go = self._channel.hold
-            called.set()
+            begun, go = self._channel.hold
+            begun.set()
             await go.wait()
         answer = self._channel.answer(self._request)
         if answer is HANGS:
@@ -61,11 +61,11 @@ class FakeCall:
 
 
 HANGS: Any = object()
-"""An answer that never comes."""
+"""In place of an answer: the call never ends."""
 
 
 def rpc_error(code: grpc.StatusCode, text: str, *details: Message) -> grpc.aio.AioRpcError:
-    """The error that a client sees, with google.rpc details where there are some."""
+    """The error that a client gets, with these google.rpc details."""
     status = Status(code=code.value[0], message=text)
     for detail in details:
         packed = Packed()
