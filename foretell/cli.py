@@ -184,11 +184,12 @@ def init(
     models: ModelsFolder = _MODELS,
 ) -> None:
     """Write a contract for a trained model, and add the model to the repository."""
-    from foretell.init.init_command import InitRequest, init, package_of
+    from foretell.init.init_command import init
+    from foretell.init.init_options import InitOptions, package_name
     from foretell.mlflow.model_source import opened
     from grpc_server.checks.training_columns import ModelHints
 
-    wanted = package_of(model, package, name)
+    wanted = package_name(model, package, name)
     with opened(model) as found:
         hints = ModelHints(
             columns=_names(columns) or tuple(found.columns),
@@ -199,7 +200,7 @@ def init(
             dtypes=found.columns,
             optional=found.optional,
         )
-        init(InitRequest(found.file, data, wanted, hints, _names(labels), protos, models, allow_version_skew, found.source))
+        init(InitOptions(found.file, data, wanted, hints, _names(labels), protos, models, allow_version_skew, found.source))
 
 
 def _names(listed: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`foretell check` and `foretell diff`: problems of contracts and their models, and what a change of a contract breaks.
+"""`foretell check` and `foretell diff`: problems of contracts and their models, and what a changed contract breaks.
 
 May import `mlflow`, and the server's and the bridge's packages.
 """

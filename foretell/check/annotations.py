@@ -1,4 +1,4 @@
-"""Lines about places in files: for terminals, and as annotations for GitHub."""
+"""Prints messages about places in files: as lines for people, and as annotations for GitHub."""
 
 import sys
 from pathlib import Path
@@ -10,29 +10,29 @@ from rich.text import Text
 from foretell_contract.source.source_locations import SourceLocation
 
 _UNBOUNDED = 1_000_000
-"""Columns of what is no terminal: a file or a pipe wants whole lines."""
+"""Columns when the output is not a terminal: no line is wrapped."""
 
 
 class Lines:
-    """Prints lines of a place, a verdict and a sentence; wraps them on a terminal only."""
+    """Prints to stdout; wraps lines on a terminal only."""
 
     def __init__(self) -> None:
         self._console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _UNBOUNDED)
 
-    def told(self, place: SourceLocation, verdict: str, style: str, sentence: str) -> None:
-        """`place: verdict: sentence`."""
-        self._console.print(Text.assemble((f"{place}: ", "bold"), (verdict, style), f": {sentence}"))
+    def message(self, location: SourceLocation, level: str, style: str, sentence: str) -> None:
+        """Prints `location: level: sentence`, the level in a style of Rich."""
+        self._console.print(Text.assemble((f"{location}: ", "bold"), (level, style), f": {sentence}"))
 
     def summary(self, text: str) -> None:
-        """The last line."""
+        """Prints the last line."""
         self._console.print(text)
 
 
-def annotate(level: str, folder: Path, place: SourceLocation, title: str, sentence: str) -> None:
-    """A workflow command, which GitHub shows beside the line of a file; level is "error", "warning" or "notice"."""
-    properties = {"file": (folder / place.file).as_posix(), "line": str(place.line or 1), "title": title}
-    told = ",".join(f"{name}={_escaped(value, ',:')}" for name, value in properties.items())
-    typer.echo(f"::{level} {told}::{_escaped(sentence)}")
+def annotate(level: str, folder: Path, location: SourceLocation, title: str, sentence: str) -> None:
+    """Prints a workflow command that GitHub shows beside the line of a file; level is "error", "warning" or "notice"."""
+    properties = {"file": (folder / location.file).as_posix(), "line": str(location.line or 1), "title": title}
+    joined = ",".join(f"{name}={_escaped(value, ',:')}" for name, value in properties.items())
+    typer.echo(f"::{level} {joined}::{_escaped(sentence)}")
 
 
 def _escaped(text: str, more: str = "") -> str:

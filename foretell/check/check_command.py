@@ -1,4 +1,4 @@
-"""`foretell check`: everything that is wrong with the contracts and their models, before anything is served."""
+"""`foretell check`: lists every problem of the contracts and their models before they are served."""
 
 import json
 import warnings
@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from foretell.check.annotations import Lines, annotate
-from foretell.check.training_fit import misfits
+from foretell.check.training_fit import training_problems
 from foretell_contract.contract import Contract
 from foretell_contract.errors import DeclarationError, SetupError
 from foretell_contract.lint.contract_check import LocatedProblem, check_contracts, locate
@@ -27,86 +27,87 @@ from rest_bridge.openapi.reserved_paths import collisions
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 
-_SAME_LIBRARIES = "install that version, or train and add it again"
+_REINSTALL = "install that version, or train and add it again"
 
 Found = Sequence[LocatedProblem]
 
 
 def check(protos: Path, models: Path, model: str | None) -> list[LocatedProblem]:
-    """The problems of the contracts, and those of `model` with its services; None for every model that the folder holds.
+    """The problems of the contracts, and of `model` with its services; None for every model in the repository.
 
-    A model is loaded and tried as at a start. Raises SetupError where no contract asks for `model`.
+    Loads and tries each model as a start does. Raises SetupError if no service has the model `model`.
     """
     contract, found = check_contracts(protos)
     if contract is None:
         return found
     if model is not None and model not in {service.model for service in contract.services}:
-        raise SetupError(f"no service under {protos} is answered by a model {model!r}")
-    further = [*_untranslatable(contract), *_mismatches(contract, models, model)]
+        raise SetupError(f"no service under {protos} has the model {model!r}")
+    further = [*_bridge_problems(contract), *_model_problems(contract, models, model)]
     return sorted([*found, *locate(contract, further)], key=lambda each: each.location)
 
 
-def _untranslatable(contract: Contract) -> Iterator[Problem]:
-    """What the bridge refuses: paths that are its own, and messages that cannot travel as JSON."""
+def _bridge_problems(contract: Contract) -> Iterator[Problem]:
+    """REST paths that the bridge itself uses, and messages that JSON cannot express."""
     yield from collisions(contract)
     methods = [method for service in contract.services for method in service.methods if method.paths]
-    for message in {side.full_name: side for method in methods for side in (method.input, method.output)}.values():
+    messages = (message for method in methods for message in (method.input, method.output))
+    for message in {message.full_name: message for message in messages}.values():
         try:
             Codec(message, contract.rules)
         except DeclarationError as refusal:
             yield from refusal.problems
 
 
-def _mismatches(contract: Contract, models: Path, model: str | None) -> Iterator[Problem]:
-    """What a start would refuse of each service's newest model."""
+def _model_problems(contract: Contract, models: Path, model: str | None) -> Iterator[Problem]:
+    """Problems of the newest version of each service's model."""
     repository = Repository(models)
-    there = set(repository.names()) if models.is_dir() else set()
+    stored = set(repository.names()) if models.is_dir() else set()
     for service in contract.services:
-        if service.model == model or (model is None and service.model in there):
-            yield from _refused(contract, service, repository)
+        if service.model == model or (model is None and service.model in stored):
+            yield from _service_problems(contract, service, repository)
 
 
-def _refused(contract: Contract, service: Service, repository: Repository) -> Iterator[Problem]:
+def _service_problems(contract: Contract, service: Service, repository: Repository) -> Iterator[Problem]:
     settings = ServerSettings(placement="inline")
     try:
         bundle = repository.read(service.model, repository.latest(service.model))
         with warnings.catch_warnings(action="ignore"):
             found: Sequence[Problem] = find_problems(bundle, contract, service, settings)
-        yield from misfits(contract, service, bundle)
-        yield from _drifted(service, bundle, settings)
+        yield from training_problems(contract, service, bundle)
+        yield from _changed_libraries(service, bundle, settings)
     except ModelError as refusal:
         found = refusal.problems
     yield from (replace(each, name=each.name or service.full_name) for each in found)
 
 
-def _drifted(service: Service, bundle: Bundle, settings: ServerSettings) -> Iterator[Problem]:
-    """Libraries that are not those the model was added with: it may load, and answer a little otherwise."""
+def _changed_libraries(service: Service, bundle: Bundle, settings: ServerSettings) -> Iterator[Problem]:
+    """Warnings for libraries whose version changed since the model was added: its outputs may differ slightly."""
     manifest = bundle.manifest
     skew = () if settings.allow_version_skew else skewed(manifest.format, manifest.libraries)
-    refused = {library for library, _, _ in skew}
+    reported = {library for library, _, _ in skew}
     for name, version in manifest.libraries.items():
         try:
             installed = metadata.version(name)
         except metadata.PackageNotFoundError:
-            continue  # What serves it does not need it.
-        if installed != version and name not in refused:
+            continue  # A library that training needed and serving does not.
+        if installed != version and name not in reported:
             yield warning(
-                service.full_name, f"{bundle.title} was added with {name} {version}; here is {installed}", _SAME_LIBRARIES
+                service.full_name, f"{bundle.title} was added with {name} {version}, but {installed} is installed", _REINSTALL
             )
 
 
 def show(found: Found, form: str, folder: Path) -> None:
-    """Print problems in one of the FORMS; `folder` is where the contracts lie."""
+    """Prints problems in one of the FORMS; `folder` holds the contracts."""
     FORMS[form](found, folder)
 
 
 def _text(found: Found, _folder: Path) -> None:
     lines = Lines()
     for each in found:
-        lines.told(each.location, each.problem.severity.value, _STYLES[each.problem.severity], each.sentence)
+        lines.message(each.location, each.problem.severity.value, _STYLES[each.problem.severity], each.sentence)
     counts = Counter(each.problem.severity for each in found)
-    told = [f"{counts[severity]} {severity.value}{'s' * (counts[severity] != 1)}" for severity in Severity if counts[severity]]
-    lines.summary(", ".join(told) or "Nothing is wrong.")
+    totals = [f"{counts[severity]} {severity.value}{'s' * (counts[severity] != 1)}" for severity in Severity if counts[severity]]
+    lines.summary(", ".join(totals) or "Nothing is wrong.")
 
 
 def _json(found: Found, _folder: Path) -> None:
@@ -131,4 +132,4 @@ def _github(found: Found, folder: Path) -> None:
 
 
 FORMS: dict[str, Callable[[Found, Path], None]] = {"text": _text, "json": _json, "github": _github}
-"""One printer a format."""
+"""Printers by the value of `--format`."""

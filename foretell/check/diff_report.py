@@ -1,4 +1,4 @@
-"""How `foretell diff` tells what it found: to people, to programs, to GitHub, and to those who call the API."""
+"""Prints the findings of `foretell diff`: as lines, JSON, GitHub annotations, or a changelog for callers."""
 
 import json
 from collections import Counter
@@ -20,7 +20,7 @@ _HEADINGS = {
     Impact.WARNING: "Please check",
     Impact.SAFE: "Compatible",
 }
-"""What readers of a changelog want to know, worst first."""
+"""Headings of the changelog, worst first."""
 
 _NOTHING = "No difference that callers could notice."
 
@@ -28,21 +28,21 @@ Findings = Sequence[Finding]
 
 
 def show(findings: Findings, form: str, folder: Path | None) -> None:
-    """Print findings in one of the FORMS; `folder` is where the new files lie, for annotations."""
+    """Prints findings in one of the FORMS; `folder` holds the new files, for annotations."""
     FORMS[form](findings, folder)
 
 
 def _text(findings: Findings, _folder: Path | None) -> None:
     lines = Lines()
     for finding in findings:
-        lines.told(finding.location, finding.impact.value, _STYLES[finding.impact], finding.sentence)
+        lines.message(finding.location, finding.impact.value, _STYLES[finding.impact], finding.sentence)
     lines.summary(_summary(findings))
 
 
 def _summary(findings: Findings) -> str:
     counts = Counter(finding.impact for finding in findings)
-    told = [f"{counts[verdict]} {verdict.value}" for verdict in reversed(Impact) if counts[verdict]]
-    return f"{len(findings)} difference{'s' * (len(findings) != 1)}: {', '.join(told)}" if told else _NOTHING
+    totals = [f"{counts[impact]} {impact.value}" for impact in reversed(Impact) if counts[impact]]
+    return f"{len(findings)} difference{'s' * (len(findings) != 1)}: {', '.join(totals)}" if totals else _NOTHING
 
 
 def _json(findings: Findings, _folder: Path | None) -> None:
@@ -75,15 +75,15 @@ def _markdown(findings: Findings, _folder: Path | None) -> None:
 def _sections(findings: Findings) -> Iterator[str]:
     for package in sorted({finding.package for finding in findings}):
         yield f"## {package}"
-        for verdict, heading in _HEADINGS.items():
-            lines = [_item(finding) for finding in findings if (finding.package, finding.impact) == (package, verdict)]
+        for impact, heading in _HEADINGS.items():
+            lines = [_item(finding) for finding in findings if (finding.package, finding.impact) == (package, impact)]
             if lines:
                 yield f"### {heading}\n\n" + "\n".join(lines)
 
 
 def _item(finding: Finding) -> str:
-    way_out = f" Instead: {finding.alternative}." if finding.alternative and finding.breaks else ""
-    return f"- {_code(finding.subject)}: {_code(finding.change)}; {finding.reason}.{way_out}"
+    alternative = f" Instead: {finding.alternative}." if finding.alternative and finding.breaks else ""
+    return f"- {_code(finding.subject)}: {_code(finding.change)}; {finding.reason}.{alternative}"
 
 
 def _code(text: str) -> str:
@@ -96,4 +96,4 @@ FORMS: dict[str, Callable[[Findings, Path | None], None]] = {
     "github": _github,
     "markdown": _markdown,
 }
-"""One printer a format."""
+"""Printers by the value of `--format`."""

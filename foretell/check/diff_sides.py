@@ -1,4 +1,4 @@
-"""The two sides of `foretell diff`, wherever they are."""
+"""Loads the two contracts that `foretell diff` compares."""
 
 from pathlib import Path
 
@@ -12,33 +12,33 @@ _PROTOS = Path("protos")
 
 
 def sides(old: str, new: str) -> tuple[Contract, Contract]:
-    """The contracts that two words name: folders, `.proto` files, descriptor sets, or revisions as `REV` or `REV:PATH`.
+    """The old and the new contract, each a folder, `.proto` file, descriptor set, or git revision as `REV` or `REV:PATH`.
 
-    A revision without a path is of what the other word names, or else of the folder `protos`. Raises SetupError, with the word that
-    names no contract.
+    A revision without a path is read at the path of the other side, or else at the folder `protos`.
+    Raises SetupError, naming the side that is not a contract.
     """
     return _side(old, new), _side(new, old)
 
 
 def folder(new: str) -> Path | None:
-    """Where the files of a side lie; None where they are on no disk."""
+    """The folder of the files of a side; None for a descriptor set or a revision."""
     path = Path(new)
     if path.suffix == ".proto" and path.is_file():
         return path.parent
     return path if path.is_dir() else None
 
 
-def _side(word: str, other: str) -> Contract:
-    path = Path(word)
+def _side(name: str, other: str) -> Contract:
+    path = Path(name)
     try:
         if path.exists():
             return _read(path)
-        revision, _, inside = word.partition(":")
-        elsewhere = Path(other) if folder(other) else _PROTOS
-        with at_revision(revision, Path(inside) if inside else elsewhere) as copy:
+        revision, _, path_there = name.partition(":")
+        default = Path(other) if folder(other) else _PROTOS
+        with at_revision(revision, Path(path_there) if path_there else default) as copy:
             return _read(copy)
     except SetupError as error:
-        raise SetupError(f"cannot compare {word}: {error}") from None
+        raise SetupError(f"cannot compare {name}: {error}") from None
 
 
 def _read(path: Path) -> Contract:

@@ -1,4 +1,4 @@
-"""How the rules of a contract fit what its model was trained on: what they refuse of it, and how far beyond they go."""
+"""Compares the rules of a contract with the training data of its model: values they exclude, and bounds far beyond it."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -23,15 +23,15 @@ from grpc_server.store.repository import Bundle
 from grpc_server.store.training_values import ColumnValues, TrainingValues, observe
 
 _FAR = 10
-"""So many times the range of the training data may lie between its edge and a bound."""
+"""A bound is far if it is more than this many times the range of the training data away from it."""
 
 _WIDEN = "widen them, or train without such rows"
 
 
-def misfits(contract: Contract, service: Service, bundle: Bundle) -> Iterator[Problem]:
-    """What is known of the training data against the rules; golden rows, a sample of it, where nothing else is known.
+def training_problems(contract: Contract, service: Service, bundle: Bundle) -> Iterator[Problem]:
+    """A warning for each rule that excludes training data or goes far beyond it.
 
-    A sample shows what is refused, but not how far the data goes.
+    Without a summary of the training data, golden rows serve as a sample: it shows excluded values, but not far bounds.
     """
     training, whole = bundle.manifest.training, True
     if training is None and bundle.golden:
@@ -39,81 +39,81 @@ def misfits(contract: Contract, service: Service, bundle: Bundle) -> Iterator[Pr
         training, whole = observe(columns, bundle.manifest.dtypes), False
     if training is None:
         return
-    known = _Known(contract, training, "the training data" if whole else "the golden rows", whole)
+    comparison = _TrainingComparison(contract, training, "the training data" if whole else "the golden rows", whole)
     for message in {method.features.full_name: method.features for method in service.methods}.values():
-        with suppress(DeclarationError):  # What no columns can be made of is an error, and told as one.
+        with suppress(DeclarationError):  # Reported as an error already.
             for leaf in leaves(message, contract.rules, contract.options):
-                yield from known.misfits(leaf)
+                yield from comparison.problems(leaf)
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _TrainingComparison:
     contract: Contract
     training: TrainingValues
     source: str
     whole: bool
-    """Whether it is all that the model was trained on."""
+    """Whether `training` covers all training data."""
 
-    def misfits(self, leaf: Leaf) -> Iterator[Problem]:
-        seen = [self.training.columns[column] for column in leaf.columns if column in self.training.columns]
-        texts = sorted({text for each in seen for text in each.texts})
+    def problems(self, leaf: Leaf) -> Iterator[Problem]:
+        columns = [self.training.columns[column] for column in leaf.columns if column in self.training.columns]
+        texts = sorted({text for each in columns for text in each.texts})
         if leaf.kind is Kind.ENUM:
-            yield from self._unnamed(leaf, texts)
+            yield from self._missing_enum_values(leaf, texts)
         elif leaf.kind is Kind.TEXT and leaf.rules.kind == "string":
-            yield from self._refused_texts(leaf, texts)
+            yield from self._excluded_texts(leaf, texts)
         elif leaf.rules.kind in LINES and leaf.spread is not Spread.OCTETS:
-            found = _range(leaf, seen)
+            found = _range(leaf, columns)
             if found is not None:
-                yield from self._of_range(leaf, found)
+                yield from self._range_problems(leaf, found)
 
-    def _unnamed(self, leaf: Leaf, texts: list[str]) -> Iterator[Problem]:
+    def _missing_enum_values(self, leaf: Leaf, texts: list[str]) -> Iterator[Problem]:
         enum = enum_of(leaf.value)
         for text in match_labels(enum, texts, self.contract.options).without_value:
-            fix = f"add one, or give one (foretell.v1.label) = {quoted(text)}"
+            fix = f"add one, or set (foretell.v1.label) = {quoted(text)} on one"
             yield warning(enum.full_name, f"{enum.full_name} has no value for {text!r}, which is in {self.source}", fix)
 
-    def _refused_texts(self, leaf: Leaf, texts: list[str]) -> Iterator[Problem]:
+    def _excluded_texts(self, leaf: Leaf, texts: list[str]) -> Iterator[Problem]:
         rules = accepted("string", leaf.rules.values, leaf.value)
-        refused = [text for text in texts if rules.takes(text) is False]
-        if refused:
+        excluded = [text for text in texts if rules.takes(text) is False]
+        if excluded:
             name = leaf.field.full_name
-            yield warning(name, f"the rules of {name} exclude texts of {self.source}, such as {refused[0]!r}", _WIDEN)
+            yield warning(name, f"the rules of {name} exclude texts of {self.source}, such as {excluded[0]!r}", _WIDEN)
 
-    def _of_range(self, leaf: Leaf, found: Range) -> Iterator[Problem]:
-        name, rules = leaf.field.full_name, accepted(leaf.rules.kind, _plain(leaf.rules.values), leaf.value)
-        if any(rules.takes(_on_line(value, leaf)) is False for value in (found.low, found.high)):
+    def _range_problems(self, leaf: Leaf, found: Range) -> Iterator[Problem]:
+        name, rules = leaf.field.full_name, accepted(leaf.rules.kind, _in_nanoseconds(leaf.rules.values), leaf.value)
+        if any(rules.takes(_in_rule_units(value, leaf)) is False for value in (found.low, found.high)):
             yield warning(name, f"the bounds of {name} exclude some of {self.source} ({found.span})", _WIDEN)
         far = self._far(rules, found) if self.whole and found.kind != "timestamp" and leaf.kind is not Kind.BOOL else ""
         if far:
-            reason = f"the bounds of {name} take {far}, far beyond {self.source} ({found.span})"
-            yield warning(name, reason, "narrow them: the model has learnt nothing of what is out there")
+            reason = f"the bounds of {name} allow {far}, far beyond {self.source} ({found.span})"
+            yield warning(name, reason, "narrow them: the model was not trained on such values")
 
     def _far(self, rules: Accepted, found: Range) -> str:
-        """The bounds that are far from the data, in words; 0 is near where the data does not cross it."""
+        """The far bounds in words; 0 is not far from data on one side of it."""
         if rules.numbers is None or not rules.numbers.parts:
             return ""
         room = _FAR * ((found.high - found.low) or max(abs(found.high), 1.0))
-        is_length = found.kind == "duration"
-        low, high = (edge / (10**9 if is_length else 1) for edge in (rules.numbers.parts[0][0], rules.numbers.parts[-1][1]))
+        is_duration = found.kind == "duration"
+        low, high = (edge / (10**9 if is_duration else 1) for edge in (rules.numbers.parts[0][0], rules.numbers.parts[-1][1]))
         below = found.low - low > room and not (low == 0 <= found.low)
         above = high - found.high > room and not (high == 0 >= found.high)
-        told = [f"{word} {found.shown(bound)}" for word, bound, far in (("down to", low, below), ("up to", high, above)) if far]
+        words = [f"{word} {found.text(bound)}" for word, bound, far in (("down to", low, below), ("up to", high, above)) if far]
         if below and above and low < -1e300 and high > 1e300:
-            return "any length of time" if is_length else "any number"
-        return " and ".join(told)
+            return "any duration" if is_duration else "any number"
+        return f"values {' and '.join(words)}" if words else ""
 
 
-def _range(leaf: Leaf, seen: list[ColumnValues]) -> Range | None:
-    lows = [each.low for each in seen if each.low is not None]
-    highs = [each.high for each in seen if each.high is not None]
+def _range(leaf: Leaf, columns: list[ColumnValues]) -> Range | None:
+    lows = [each.low for each in columns if each.low is not None]
+    highs = [each.high for each in columns if each.high is not None]
     if not lows or not highs:
         return None
     kind = {Kind.TIME: "timestamp", Kind.DURATION: "duration"}.get(leaf.kind, "double")
     return Range(kind, min(lows), max(highs))
 
 
-def _on_line(value: float, leaf: Leaf) -> Any:
-    """As the rules count: times in nanoseconds, and as narrow as the field is."""
+def _in_rule_units(value: float, leaf: Leaf) -> Any:
+    """The value in the units of the rules: times in nanoseconds, and float32 for a float field."""
     if leaf.kind in (Kind.TIME, Kind.DURATION):
         return math.floor(value * 10**6) * 1000
     if leaf.value.cpp_type == FieldDescriptor.CPPTYPE_FLOAT:
@@ -121,8 +121,8 @@ def _on_line(value: float, leaf: Leaf) -> Any:
     return value if leaf.value.cpp_type in FLOAT_TYPES or not value.is_integer() else int(value)
 
 
-def _plain(rules: Mapping[str, Any]) -> dict[str, Any]:
-    """The rules of times in nanoseconds, all others as they are."""
+def _in_nanoseconds(rules: Mapping[str, Any]) -> dict[str, Any]:
+    """The rules with times in nanoseconds."""
     return {name: _nanoseconds(value) for name, value in rules.items()}
 
 

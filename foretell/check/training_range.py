@@ -1,6 +1,6 @@
-"""What was seen of a column in training, as a comment says it, and the bounds that follow from it.
+"""The range of a column in the training data: its sentence in a comment, and the bounds drafted from it.
 
-The bounds are a function of the sentence alone: whoever reads the sentence again knows which bounds were made of it.
+The bounds depend only on the sentence, so `foretell init` can tell from a comment whether the bounds below it are its own.
 """
 
 import math
@@ -17,10 +17,10 @@ SENTENCE = re.compile(r"Seen in training: (?P<low>\S+) to (?P<high>\S+?)\.(?=\s|
 FIELD = "(buf.validate.field)"
 
 _LAST_SECOND = 253_402_300_799.0
-"""Of the year 9999, since 1970."""
+"""The last second of the year 9999, since 1970."""
 
 _MOST = {"int64": 2**63 - 1, "duration": 315_576_000_000}
-"""The largest whole number of each kind; that of a Duration is ten thousand years of seconds."""
+"""The largest integer of each kind; for a Duration in seconds, ten thousand years."""
 
 _TIMES = ("timestamp", "duration")
 
@@ -30,10 +30,10 @@ _LENGTH = re.compile(r"(?P<sign>-?)(?:(?P<d>\d+)d)?(?:(?P<h>\d+)h)?(?:(?P<m>\d+)
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The smallest and the largest value of a column; of a point in time in seconds since 1970, of a length of time in seconds."""
+    """The smallest and the largest value of a column; timestamps in seconds since 1970, durations in seconds."""
 
     kind: str
-    """The group of rules: "double", "int64", "timestamp" or "duration"."""
+    """The group of `buf.validate` rules: "double", "int64", "timestamp" or "duration"."""
     low: float
     high: float
 
@@ -44,20 +44,20 @@ class Range:
 
     @property
     def accepted(self) -> str:
-        """The bounds as a sentence, where the rules have them in seconds, which nobody reads; else empty."""
+        """The bounds of a time as a sentence, because its rules have them in seconds; empty for numbers."""
         low, high = self.bounds
-        return f"Accepted: {self.shown(low)} to {self.shown(high)}." if self.kind in _TIMES else ""
+        return f"Accepted: {self.text(low)} to {self.text(high)}." if self.kind in _TIMES else ""
 
     @property
     def span(self) -> str:
         """Such as `4.3 to 7.9`."""
-        return f"{self.shown(self.low)} to {self.shown(self.high)}"
+        return f"{self.text(self.low)} to {self.text(self.high)}"
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The range with half of it more on both sides, in round numbers, and not beyond zero where zero was not crossed.
+        """The range widened by half on both sides, in round numbers, and not beyond zero if the range does not cross it.
 
-        A time may be any in the centuries around: what was trained on the past is asked about the future.
+        A timestamp may be any in the centuries around the range: models trained on the past are asked about the future.
         """
         if self.kind == "timestamp":
             first, last = (_moment(seconds).year for seconds in (self.low, self.high))
@@ -74,7 +74,7 @@ class Range:
 
     @property
     def options(self) -> tuple[Option, ...]:
-        """The rules that say the bounds."""
+        """The bounds as rules."""
         within = ".seconds" if self.kind in _TIMES else ""
         whole = self.kind != "double"
         return tuple(
@@ -82,15 +82,15 @@ class Range:
             for rule, bound in zip(("gte", "lte"), self.bounds, strict=True)
         )
 
-    def shown(self, value: float) -> str:
-        """A value of the column as people write it."""
+    def text(self, value: float) -> str:
+        """A value as it stands in a comment: `4.3`, `2026-01-31`, `1d2h`."""
         if self.kind == "duration":
             return _length(value)
         return _moment(value).date().isoformat() if self.kind == "timestamp" else number_text(value)
 
 
-def told(kind: str, comment: str) -> Range | None:
-    """The range that a comment tells; None where it tells none."""
+def range_in_comment(kind: str, comment: str) -> Range | None:
+    """The range in the sentence of a comment; None without one."""
     found = SENTENCE.search(" ".join(comment.split()))
     if found is None:
         return None
@@ -101,8 +101,8 @@ def told(kind: str, comment: str) -> Range | None:
     return Range(kind, low, high) if low <= high else None
 
 
-def seen(kind: str, values: Sequence[float]) -> Range:
-    """The range of some values, as exactly as its sentence tells it."""
+def range_of(kind: str, values: Sequence[float]) -> Range:
+    """The range of some values, rounded as its sentence rounds it."""
     low, high = (round(value, 6) if kind == "duration" else value for value in (min(values), max(values)))
     return Range(kind, low, high)
 
@@ -113,20 +113,20 @@ def _read(kind: str, text: str) -> float:
 
 
 def _length(value: float) -> str:
-    """A length of time as people write it: `1d2h`, `4m29s`, `0s`."""
+    """Seconds as `1d2h`, `4m29s` or `0s`."""
     if math.isinf(value):
         return number_text(value)
     left, parts = abs(value), []
     for unit in ("d", "h", "m"):
         whole, left = divmod(left, _UNITS[unit])
         parts += [f"{int(whole)}{unit}"] if whole else []
-    told = f"{left:.6f}".rstrip("0").rstrip(".")
-    parts += [f"{told}s"] if told != "0" or not parts else []
+    rest = f"{left:.6f}".rstrip("0").rstrip(".")
+    parts += [f"{rest}s"] if rest != "0" or not parts else []
     return "-" * (value < 0) + "".join(parts)
 
 
 def _seconds(text: str) -> float:
-    """What `_length` wrote. Raises ValueError for anything else."""
+    """Reads what `_length` writes. Raises ValueError for other text."""
     found = _LENGTH.fullmatch(text)
     if found is None or not any(found[unit] for unit in _UNITS):
         raise ValueError(text)
@@ -134,17 +134,17 @@ def _seconds(text: str) -> float:
 
 
 def _step(room: float, unit: int) -> float:
-    """A hundredth to a tenth of the room, a power of ten of the unit."""
+    """A power of ten of `unit`, between a hundredth and a tenth of `room`."""
     return 10.0 ** (math.floor(math.log10(room / unit)) - 1) * unit if math.isfinite(room) else 1.0
 
 
 def _unit(room: float) -> int:
-    """The largest unit of which there is room for ten."""
+    """The largest unit, in seconds, that fits into `room` ten times."""
     return next((unit for unit in _UNITS.values() if room >= 10 * unit), 1)
 
 
 def _stepped(steps: int, step: float) -> float:
-    """So many steps, without what binary fractions add to a decimal number."""
+    """`steps` times `step`, without binary rounding errors."""
     return float(f"{steps * step:.12g}")
 
 
@@ -153,5 +153,5 @@ def _moment(since: float) -> datetime:
 
 
 def _start_of(year: int) -> float:
-    """Its first second, within what a Timestamp can say."""
+    """The first second of a year, within the range of a Timestamp."""
     return datetime(max(year, 1), 1, 1, tzinfo=UTC).timestamp() if year <= MAXYEAR else _LAST_SECOND

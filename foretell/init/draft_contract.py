@@ -1,15 +1,16 @@
-"""A whole contract, drafted from a model."""
+"""Drafts a whole contract from a model."""
 
 from dataclasses import dataclass
 
 from foretell.check.training_range import FIELD
-from foretell.init.draft_features import Feature, Scope, feature, said
-from foretell.init.draft_response import Response, response
+from foretell.init.draft_features import DraftedFeature, PackageNames, draft_feature, sentence_case
+from foretell.init.draft_response import DraftedResponse, draft_response
 from foretell_contract.source.proto_text import Block, Line, Literal, file_text, quoted
 from foretell_contract.source.spelling import Names, pascal, snake
 from grpc_server.checks.inspect_model import ModelDescription
 
-MOST_ROWS = 10_000
+MAX_ROWS = 10_000
+"""Rows of a batch that the contract allows."""
 
 _IMPORTS = ("buf/validate/validate.proto", "foretell/v1/options.proto", "google/api/annotations.proto")
 _TIMES = {
@@ -27,18 +28,18 @@ broken rule.
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A contract to be."""
+class ContractDraft:
+    """A drafted contract, not yet written to a file."""
 
     package: str
-    features: tuple[Feature, ...]
-    response: Response
+    features: tuple[DraftedFeature, ...]
+    response: DraftedResponse
     path: str
-    """The REST path of single rows."""
+    """The REST path for single rows."""
 
     @property
     def text(self) -> str:
-        """The `.proto` file."""
+        """The text of the `.proto` file."""
         enums = [feature.enum for feature in self.features if feature.enum] + self.response.enums
         lines = [feature.line for feature in self.features]
         imports = {_TIMES[kind] for line in lines for kind in _TIMES if line.declared.startswith(f"{kind} ")}
@@ -60,24 +61,24 @@ class Draft:
     def _comment(self) -> str:
         columns = f"{len(self.features)} column{'s' * (len(self.features) != 1)}"
         return (
-            f"Answers of the model {self._name}, from {columns}.\n\nThe same contract is served over gRPC and over REST, with the "
-            "same rules and the same words in every refusal."
+            f"Predictions of the model {self._name} from {columns}.\n\nThe contract is served over gRPC and over REST, with the "
+            "same rules and the same messages in every refusal."
         )
 
     @property
     def _api(self) -> Literal:
-        return Literal("option (foretell.v1.api) =", [("title", quoted(said(self._name))), ("version", quoted("0.1"))])
+        return Literal("option (foretell.v1.api) =", [("title", quoted(sentence_case(self._name))), ("version", quoted("0.1"))])
 
     @property
     def _service(self) -> Block:
         name = pascal(self._name, "model") + "Service"
         several = (
-            f"PredictBatch answers up to {MOST_ROWS:,} rows in one call, in their order. One bad row refuses the call; the refusal "
+            f"PredictBatch answers up to {MAX_ROWS:,} rows in one call, in their order. One bad row refuses the call; the refusal "
             "names each broken rule with its row, such as `rows[3]`."
         )
         stream = (
-            "PredictStream answers rows as they come, in order. The first refused row ends the stream with INVALID_ARGUMENT naming "
-            "its index, counted from 0, after every earlier answer was sent."
+            "PredictStream answers rows as they arrive, in order. The first refused row ends the stream with INVALID_ARGUMENT "
+            "and its index, counted from 0, after every earlier answer was sent."
         )
         methods = [
             _method("Predict answers one row.", "Predict(Features) returns (Response)", self.path),
@@ -96,13 +97,13 @@ def _method(comment: str, signature: str, path: str) -> Block:
 
 _BATCHES = (
     Block(
-        "FeaturesBatch is a number of rows that are answered together.",
+        "FeaturesBatch is several rows that are answered together.",
         "message FeaturesBatch",
         [
             Line(
-                f"The rows, 1 to {MOST_ROWS:,} of them.",
+                f"The rows, 1 to {MAX_ROWS:,} of them.",
                 "repeated Features rows = 1",
-                ((f"{FIELD}.repeated.min_items", "1"), (f"{FIELD}.repeated.max_items", str(MOST_ROWS))),
+                ((f"{FIELD}.repeated.min_items", "1"), (f"{FIELD}.repeated.max_items", str(MAX_ROWS))),
             )
         ],
     ),
@@ -114,9 +115,12 @@ _BATCHES = (
 )
 
 
-def draft(model: ModelDescription, package: str, path: str, called: str, shown: dict[str, str]) -> Draft:
-    """A contract for a model; see `response` for the last two."""
-    scope, names = Scope(), Names()
-    scope.reserve(pascal(package.split(".")[-2], "model") + "Service")
-    features = tuple(feature(column, place, names, scope) for place, column in enumerate(model.columns, 1))
-    return Draft(package, features, response(model, snake(called, "label") if called else "", shown, scope), path)
+def draft_contract(
+    model: ModelDescription, package: str, path: str, target_name: str, class_names: dict[str, str]
+) -> ContractDraft:
+    """A contract for a model; `draft_response` describes the last two parameters."""
+    package_names, names = PackageNames(), Names()
+    package_names.reserve(pascal(package.split(".")[-2], "model") + "Service")
+    features = tuple(draft_feature(column, number, names, package_names) for number, column in enumerate(model.columns, 1))
+    response = draft_response(model, snake(target_name, "label") if target_name else "", class_names, package_names)
+    return ContractDraft(package, features, response, path)

@@ -1,4 +1,4 @@
-"""The fields of a contract's features, drafted from the columns of a model."""
+"""Drafts the fields of `Features` from the columns of a model."""
 
 import re
 from collections.abc import Iterable
@@ -7,55 +7,55 @@ from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor
 
-from foretell.check.training_range import FIELD, Range, seen
+from foretell.check.training_range import FIELD, Range, range_of
 from foretell_contract.source.proto_text import Block, Line, Option, number_text, quoted
 from foretell_contract.source.spelling import Names, enum_prefix, pascal, snake, upper
 from grpc_server.checks.training_columns import Column
 from grpc_server.store.training_values import seconds
 
 FEW = 20
-"""Most texts of which an enum is made."""
+"""Most texts that become an enum."""
 
-_EACH = 5
-"""How often each text of an enum is seen on average, where the model does not list them."""
+_MIN_REPEATS = 5
+"""If the model does not list the texts of a column, an enum needs this many rows for each on average."""
 
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
-_LONGEST = 1000
-"""Characters of a text of which nothing is known."""
+_MAX_LENGTH = 1000
+"""Characters of a text without training data."""
 
 _HUGE = 2**62
-"""From here on the bounds around a whole number need not fit into 64 bits."""
+"""The bounds around a larger integer may not fit into 64 bits."""
 
 
-class Scope:
-    """The names that the messages, enums and values of one package share."""
+class PackageNames:
+    """The names of types and enum values in one package, which must differ."""
 
     def __init__(self, types: Iterable[str] = (), enums: Iterable[EnumDescriptor] = ()) -> None:
-        """What is there already: names of types, and enums."""
+        """Starts with the names of a contract's types and enums."""
         enums = tuple(enums)
-        there = ("Features", "Response", "FeaturesBatch", "ResponseBatch", *types, *(str(enum.name) for enum in enums))
-        self._types = Names(there, joint="")
+        taken = ("Features", "Response", "FeaturesBatch", "ResponseBatch", *types, *(str(enum.name) for enum in enums))
+        self._types = Names(taken, joint="")
         self._values = Names(str(value.name) for enum in enums for value in enum.values)
 
     def reserve(self, name: str) -> None:
-        """Let no type have this name."""
+        """Keeps a name from being given to a type."""
         self._types.take(name)
 
-    def enum(self, name: str, comment: str, labels: dict[str, str]) -> "Enum":
-        """An enum for something of this name, with a value for each label; a label is shown as what it maps to."""
+    def enum(self, name: str, comment: str, labels: dict[str, str]) -> "DraftedEnum":
+        """An enum named after `name`, with a value for each label; `labels` maps the model's labels to names for callers."""
         kind = self._types.take(pascal(name, "kind"))
         prefix = enum_prefix(kind).removesuffix("_")
-        nothing = self._values.take(f"{prefix}_UNSPECIFIED")
-        values, lines = {}, [Line("Nothing is said.", f"{nothing} = 0")]
-        for place, (label, shown) in enumerate(labels.items(), 1):
-            values[label] = self._values.take(f"{prefix}_{upper(shown, 'value')}")
-            lines.append(value_line(values[label], place, label, shown, prefix))
-        return Enum(kind, values, Block(comment, f"enum {kind}", lines, packed=True))
+        unspecified = self._values.take(f"{prefix}_UNSPECIFIED")
+        values, lines = {}, [Line("Not specified.", f"{unspecified} = 0")]
+        for number, (label, display) in enumerate(labels.items(), 1):
+            values[label] = self._values.take(f"{prefix}_{upper(display, 'value')}")
+            lines.append(value_line(values[label], number, label, display, prefix))
+        return DraftedEnum(kind, values, Block(comment, f"enum {kind}", lines, packed=True))
 
 
 @dataclass(frozen=True, slots=True)
-class Enum:
-    """An enum, and the name of the value of each label."""
+class DraftedEnum:
+    """An enum, and the name of its value for each label."""
 
     name: str
     values: dict[str, str]
@@ -63,65 +63,65 @@ class Enum:
 
     @property
     def rules(self) -> list[Option]:
-        """Those that take nothing but its values."""
+        """Rules that accept only the named values, without the unspecified one."""
         return [(f"{FIELD}.enum.defined_only", "true"), (f"{FIELD}.enum.not_in", "0")]
 
     def example(self, label: str) -> Option:
-        """The value of this label as an example."""
+        """An example: the value for this label."""
         return f"{FIELD}.enum.example", str(list(self.values).index(label) + 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Feature:
-    """A field, and the enum that it needs, if any."""
+class DraftedFeature:
+    """A field, and its enum, if it needs one."""
 
     column: str
     name: str
     line: Line
-    enum: Enum | None = None
+    enum: DraftedEnum | None = None
     range: Range | None = None
 
 
-def value_line(name: str, place: int, label: str, shown: str, prefix: str) -> Line:
-    """A value of an enum. It carries its label unless its name alone says it."""
-    evident = _PLAIN.fullmatch(label) and name == f"{prefix}_{label.upper()}"
-    return Line(f"{said(shown)}.", f"{name} = {place}", () if evident else (("(foretell.v1.label)", quoted(label)),))
+def value_line(name: str, number: int, label: str, display: str, prefix: str) -> Line:
+    """A value of an enum, with the option `label` unless the name implies it."""
+    implied = _PLAIN.fullmatch(label) and name == f"{prefix}_{label.upper()}"
+    return Line(f"{sentence_case(display)}.", f"{name} = {number}", () if implied else (("(foretell.v1.label)", quoted(label)),))
 
 
-def said(name: str) -> str:
-    """A name as the beginning of a sentence."""
+def sentence_case(name: str) -> str:
+    """A name as the beginning of a sentence: `sepal_length` becomes `Sepal length`."""
     words = " ".join(name.replace("_", " ").split())
     return words[:1].upper() + words[1:] or "A value without a name"
 
 
-def feature(column: Column, place: int, names: Names, scope: Scope) -> Feature:
-    """The field of a column, of this number."""
+def draft_feature(column: Column, number: int, names: Names, package: PackageNames) -> DraftedFeature:
+    """The field of a column, with this field number."""
     name = names.take(snake(column.name, "column"))
-    kind, what, rules, enum, bounds = _kind(column, scope)
-    comment = f"{said(column.name)}, {what}." + "".join(f" {told}" for told in _told(bounds))
+    kind, what, rules, enum, bounds = _kind(column, package)
+    comment = f"{sentence_case(column.name)}, {what}." + "".join(f" {sentence}" for sentence in _range_sentences(bounds))
     gaps = sum(value is None for value in column.values)
     if column.nullable:
         comment += f" May be missing, as in {gaps:,} of {len(column.values):,} rows."
     options: list[Option] = [("(foretell.v1.column)", quoted(column.name))] if column.name != name else []
     options += [] if column.nullable else [(f"{FIELD}.required", "true")]
     presence = "" if kind.startswith("google.") else "optional "
-    line = Line(comment, f"{presence}{kind} {name} = {place}", (*options, *rules))
-    return Feature(column.name, name, line, enum, bounds)
+    line = Line(comment, f"{presence}{kind} {name} = {number}", (*options, *rules))
+    return DraftedFeature(column.name, name, line, enum, bounds)
 
 
-def _told(bounds: Range | None) -> list[str]:
-    return [told for told in (bounds.sentence, bounds.accepted) if told] if bounds else []
+def _range_sentences(bounds: Range | None) -> list[str]:
+    return [sentence for sentence in (bounds.sentence, bounds.accepted) if sentence] if bounds else []
 
 
-_Kind = tuple[str, str, list[Option], Enum | None, Range | None]
-"""Type, what a value is, rules, enum and what was seen of it."""
+_Kind = tuple[str, str, list[Option], DraftedEnum | None, Range | None]
+"""Protobuf type, description, rules, enum, and range in training."""
 
 
-def _kind(column: Column, scope: Scope) -> _Kind:
+def _kind(column: Column, package: PackageNames) -> _Kind:
     if column.dtype.unit:
         return _duration(column) if column.dtype.is_duration else _time(column)
     if column.dtype.is_text:
-        return _text(column, scope)
+        return _text(column, package)
     known = [value for value in column.values if value is not None]
     if column.dtype.name == "bool" or (known and all(isinstance(value, bool) for value in known)):
         return "bool", "true or false", _example(column, "bool"), None, None
@@ -130,48 +130,48 @@ def _kind(column: Column, scope: Scope) -> _Kind:
 
 
 def _number(column: Column, kind: str, values: list[Any]) -> _Kind:
-    what = "a whole number" if kind == "int64" else "a number"
+    what = "an integer" if kind == "int64" else "a number"
     categories = column.dtype.categories
     if categories and len(categories) <= FEW and all(float(each).is_integer() for each in categories) and kind == "int64":
         listed = [(f"{FIELD}.int64.in", str(int(each))) for each in categories]
-        told = ", ".join(str(int(each)) for each in categories)
-        return kind, f"one of {told}", [*listed, *_example(column, kind)], None, None
+        texts = ", ".join(str(int(each)) for each in categories)
+        return kind, f"one of {texts}", [*listed, *_example(column, kind)], None, None
     if not values:
         rules = [(f"{FIELD}.double.finite", "true")] if kind == "double" else []
-        return kind, f"{what}; nothing is known of its range", rules, None, None
-    bounds = seen(kind, values)
+        return kind, f"{what}; its range is unknown", rules, None, None
+    bounds = range_of(kind, values)
     return kind, what, [*bounds.options, *_example(column, kind)], None, bounds
 
 
 def _time(column: Column) -> _Kind:
     moments = [seconds(str(value)) for value in column.values if value is not None]
-    bounds = seen("timestamp", moments or [0.0, 0.0])
+    bounds = range_of("timestamp", moments or [0.0, 0.0])
     rules = [*bounds.options]
     if moments:
         rules.append((f"{FIELD}.timestamp.example", f"{{seconds: {int(seconds(str(column.example)))}}}"))
-    what = "a point in time" if moments else f"a point in time. {bounds.accepted.removesuffix('.')}"
+    what = "a timestamp" if moments else f"a timestamp. {bounds.accepted.removesuffix('.')}"
     return "google.protobuf.Timestamp", what, rules, None, bounds if moments else None
 
 
 def _duration(column: Column) -> _Kind:
     lengths = [float(value) for value in column.values if value is not None]
     if not lengths or column.example is None:
-        return "google.protobuf.Duration", "a length of time; nothing is known of its range", [], None, None
-    bounds = seen("duration", lengths)
+        return "google.protobuf.Duration", "a duration; its range is unknown", [], None, None
+    bounds = range_of("duration", lengths)
     rules = [*bounds.options, (f"{FIELD}.duration.example", f"{{seconds: {int(float(column.example))}}}")]
-    return "google.protobuf.Duration", "a length of time", rules, None, bounds
+    return "google.protobuf.Duration", "a duration", rules, None, bounds
 
 
-def _text(column: Column, scope: Scope) -> _Kind:
+def _text(column: Column, package: PackageNames) -> _Kind:
     known = [str(value) for value in column.dtype.categories]
     found = [str(value) for value in column.values if value is not None]
     labels = known or sorted(set(found))
-    enough = bool(known) or len(found) >= _EACH * len(labels)
+    enough = bool(known) or len(found) >= _MIN_REPEATS * len(labels)
     if labels and len(labels) <= FEW and enough and len(set(labels)) == len(labels):
-        comment = f"{said(column.name)}, as the model knows it."
-        enum = scope.enum(column.name, comment, {label: label for label in labels})
+        comment = f"{sentence_case(column.name)}: the values that the model was trained on."
+        enum = package.enum(column.name, comment, {label: label for label in labels})
         example = [enum.example(str(column.example))] if str(column.example) in enum.values else []
-        return enum.name, f"one of the {len(labels)} that the model knows", [*enum.rules, *example], enum, None
+        return enum.name, f"one of {len(labels)} values", [*enum.rules, *example], enum, None
     return _free_text(column, known, found)
 
 
@@ -180,10 +180,10 @@ def _free_text(column: Column, known: list[str], found: list[str]) -> _Kind:
         listed = [(f"{FIELD}.string.in", quoted(label)) for label in known]
         return "string", f"one of {len(known):,} texts", [*listed, *_example(column, "string")], None, None
     longest = max(map(len, found), default=0)
-    most = max(FEW, -(-2 * longest // 10) * 10) if found else _LONGEST
+    most = max(FEW, -(-2 * longest // 10) * 10) if found else _MAX_LENGTH
     rules = [(f"{FIELD}.string.min_len", "1")] if found and all(found) else []
     rules += [(f"{FIELD}.string.max_len", str(most)), *_example(column, "string")]
-    return "string", f"a text of up to {most:,} characters", rules, None, None
+    return "string", f"text of up to {most:,} characters", rules, None, None
 
 
 def _example(column: Column, kind: str) -> list[Option]:
@@ -192,5 +192,5 @@ def _example(column: Column, kind: str) -> list[Option]:
         return []
     if kind == "string":
         return [(f"{FIELD}.string.example", quoted(str(value)))]
-    shown = bool(value) if kind == "bool" else int(value) if kind == "int64" else float(value)
-    return [(f"{FIELD}.{kind}.example", number_text(shown))]
+    example = bool(value) if kind == "bool" else int(value) if kind == "int64" else float(value)
+    return [(f"{FIELD}.{kind}.example", number_text(example))]

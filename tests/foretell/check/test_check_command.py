@@ -1,4 +1,4 @@
-"""`foretell check`: contracts with their models, its formats and exit codes."""
+"""`foretell check`: problems of contracts and models, output formats and exit codes."""
 
 import json
 import shutil
@@ -32,17 +32,17 @@ def edit(protos: Path, old: str, new: str) -> None:
     file.write_text(file.read_text().replace(old, new))
 
 
-def test_nothing_is_wrong_with_iris_and_its_model(models: Path) -> None:
+def test_iris_and_its_model_have_no_problems(models: Path) -> None:
     for arguments in ([], ["iris"]):
         done = check(PROTOS, *arguments, "--models", models)
         assert (done.exit_code, done.output) == (0, "Nothing is wrong.\n")
 
 
-def test_a_contract_is_checked_without_a_model(tmp_path: Path) -> None:
+def test_contract_without_model_is_checked(tmp_path: Path) -> None:
     assert check(PROTOS, "--models", tmp_path / "none").output == "Nothing is wrong.\n"
 
 
-def test_warnings_alone_do_not_fail(protos: Path, tmp_path: Path) -> None:
+def test_warnings_alone_exit_with_0(protos: Path, tmp_path: Path) -> None:
     edit(protos, "  // Probability that the flower is an Iris setosa.\n", "")
     done = check(protos, "--models", tmp_path)
     assert (done.exit_code, done.output) == (
@@ -53,7 +53,7 @@ def test_warnings_alone_do_not_fail(protos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "errors"),
     [
         pytest.param(
             {"double petal_width": "double petal_wdth"},
@@ -108,15 +108,15 @@ def test_warnings_alone_do_not_fail(protos: Path, tmp_path: Path) -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_model_is_held_against_its_contract(protos: Path, models: Path, changes: dict[str, str], says: list[str]) -> None:
+def test_mismatches_with_the_model_are_errors(protos: Path, models: Path, changes: dict[str, str], errors: list[str]) -> None:
     for old, new in changes.items():
         edit(protos, old, new)
     done = check(protos, "--models", models)
-    told = [line.removeprefix("iris/v1/iris.proto:") for line in done.output.splitlines()[:-1] if ": error: " in line]
-    assert (done.exit_code, told) == (1, says)
+    lines = [line.removeprefix("iris/v1/iris.proto:") for line in done.output.splitlines()[:-1] if ": error: " in line]
+    assert (done.exit_code, lines) == (1, errors)
 
 
-def test_libraries_that_changed_since_are_a_warning(models: Path, tmp_path: Path) -> None:
+def test_changed_library_version_is_a_warning(models: Path, tmp_path: Path) -> None:
     copy_models(models, tmp_path / "models")
     file = tmp_path / "models/iris/1/manifest.json"
     manifest = json.loads(file.read_text())
@@ -126,44 +126,42 @@ def test_libraries_that_changed_since_are_a_warning(models: Path, tmp_path: Path
     done = check(PROTOS, "--models", tmp_path / "models")
     assert (done.exit_code, done.output) == (
         0,
-        f"iris/v1/iris.proto:42: warning: model 'iris' version 1 was added with numpy 1.0.2; here is {now}. "
+        f"iris/v1/iris.proto:42: warning: model 'iris' version 1 was added with numpy 1.0.2, but {now} is installed. "
         "Fix: install that version, or train and add it again.\n1 warning\n",
     )
 
 
-def test_a_model_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
+def test_named_model_must_exist(tmp_path: Path) -> None:
     done = check(PROTOS, "iris", "--models", tmp_path)
     reason = f"no model 'iris' in {tmp_path}. Fix: add one with `foretell add FILE --name iris`."
     assert (done.exit_code, done.output) == (1, f"iris/v1/iris.proto:42: error: {reason}\n1 error\n")
     code, stderr = refused("foretell", "check", "churn", protos=str(PROTOS))
-    assert (code, stderr) == (2, f"foretell: no service under {PROTOS} is answered by a model 'churn'\n")
+    assert (code, stderr) == (2, f"foretell: no service under {PROTOS} has the model 'churn'\n")
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "says"),
+    ("file", "text", "reason"),
     [
         pytest.param("golden.jsonl", "{}", "GOLDEN is not as it was added (its SHA-256 differs)", id="altered"),
         pytest.param("golden.jsonl", None, "GOLDEN cannot be read (No such file or directory)", id="missing"),
         pytest.param("manifest.json", "{}", "FOLDER/manifest.json is not a manifest", id="manifest"),
     ],
 )
-def test_a_version_that_is_not_as_it_was_added_is_an_error(
-    models: Path, tmp_path: Path, file: str, text: str | None, says: str
-) -> None:
+def test_altered_version_is_an_error(models: Path, tmp_path: Path, file: str, text: str | None, reason: str) -> None:
     copy_models(models, tmp_path / "models")
     folder = tmp_path / "models/iris/1"
     (folder / file).unlink()
     if text is not None:
         (folder / file).write_text(text)
     done = check(PROTOS, "--models", tmp_path / "models")
-    reason = says.replace("GOLDEN", str(folder / "golden.jsonl")).replace("FOLDER", str(folder))
+    reason = reason.replace("GOLDEN", str(folder / "golden.jsonl")).replace("FOLDER", str(folder))
     assert (done.exit_code, done.output) == (
         1,
         f"iris/v1/iris.proto:42: error: {reason}. Fix: add the model again.\n1 error\n",
     )
 
 
-def test_a_path_of_the_bridges_own_is_an_error(protos: Path, tmp_path: Path) -> None:
+def test_reserved_rest_path_is_an_error(protos: Path, tmp_path: Path) -> None:
     edit(protos, 'post: "/predict"\n', 'post: "/docs"\n')
     done = check(protos, "--models", tmp_path)
     reason = "the REST path /docs of iris.v1.IrisService.Predict is one of the bridge's own pages"
@@ -173,7 +171,7 @@ def test_a_path_of_the_bridges_own_is_an_error(protos: Path, tmp_path: Path) -> 
     )
 
 
-def test_what_no_bridge_can_carry_is_an_error(tmp_path: Path) -> None:
+def test_type_without_json_form_is_an_error(tmp_path: Path) -> None:
     mask = 'import "google/protobuf/field_mask.proto";'
     root = write_contract(tmp_path, mask, SERVICE, features("google.protobuf.FieldMask x"), RESPONSE)
     done = check(root, "--models", tmp_path)
@@ -184,7 +182,7 @@ def test_what_no_bridge_can_carry_is_an_error(tmp_path: Path) -> None:
     ) in done.output
 
 
-def test_problems_of_the_contract_and_of_the_model_come_together(protos: Path, trained: Path, tmp_path: Path) -> None:
+def test_contract_and_model_problems_are_listed_together(protos: Path, trained: Path, tmp_path: Path) -> None:
     add_model(Repository(tmp_path / "models"), trained / "model.joblib", "iris", COLUMNS)
     edit(protos, "double petal_width", "double petal_wdth")
     edit(protos, "    (buf.validate.field).double.example = 0.2\n", "    (buf.validate.field).double.finite = true\n")
@@ -194,7 +192,7 @@ def test_problems_of_the_contract_and_of_the_model_come_together(protos: Path, t
     assert done.output.endswith("\n1 error, 1 warning\n")
 
 
-def test_programs_get_json(protos: Path, tmp_path: Path) -> None:
+def test_json_format_lists_problems(protos: Path, tmp_path: Path) -> None:
     edit(protos, "(buf.validate.field).double.example = 0.8", "(buf.validate.field).double.example = 8")
     done = check(protos, "--models", tmp_path, "--format", "json")
     assert done.exit_code == 1
@@ -214,7 +212,7 @@ def test_programs_get_json(protos: Path, tmp_path: Path) -> None:
     }
 
 
-def test_github_gets_annotations(protos: Path, tmp_path: Path) -> None:
+def test_github_format_prints_annotations(protos: Path, tmp_path: Path) -> None:
     edit(protos, "  // Probability that the flower is an Iris setosa.\n", "")
     edit(protos, "(buf.validate.field).double.example = 0.8", "(buf.validate.field).double.example = 8")
     done = check(protos, "--models", tmp_path, "--format", "github")
@@ -228,7 +226,7 @@ def test_github_gets_annotations(protos: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_what_does_not_compile_is_an_error_at_its_place(tmp_path: Path) -> None:
+def test_compile_error_has_its_location(tmp_path: Path) -> None:
     root = write_contract(tmp_path, "message A { Missing x = 1; }")
     done = check(root)
     assert (done.exit_code, done.output) == (

@@ -1,4 +1,4 @@
-"""`foretell diff`: the forms of its two sides, its formats, and when it cannot compare."""
+"""`foretell diff`: kinds of sides, output formats, and refusals."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def stricter(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three commits: a file that is no contract, the iris contract, and a tighter one; the last is the branch `main`."""
+    """Three commits on `main`: no contract, the iris contract, and a tighter one."""
     top = tmp_path_factory.mktemp("repository")
     git(top, "init")
     (top / "README").write_text("Nothing yet.")
@@ -82,9 +82,7 @@ def test_files_are_compared(stricter: Path) -> None:
     assert (done.exit_code, done.stdout.splitlines()[0]) == (1, STRICTER.removeprefix("iris/v1/"))
 
 
-def test_a_descriptor_set_is_compared_as_it_is_served_and_as_buf_builds_it(
-    contract: Contract, stricter: Path, tmp_path: Path
-) -> None:
+def test_descriptor_sets_are_compared(contract: Contract, stricter: Path, tmp_path: Path) -> None:
     served, built = tmp_path / "contract.binpb", tmp_path / "image.binpb"
     served.write_bytes(contract.descriptor_set)
     subprocess.run([Path(sys.executable).parent / "buf", "build", "-o", built], cwd=ROOT, check=True)
@@ -104,7 +102,7 @@ def test_a_descriptor_set_is_compared_as_it_is_served_and_as_buf_builds_it(
         ("HEAD~1", "protos/iris/v1/iris.proto"),
     ],
 )
-def test_a_revision_is_compared(repository: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
+def test_git_revisions_are_compared(repository: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
     monkeypatch.chdir(repository)
     done = diff(old, new)
     whole = "iris.proto" not in new
@@ -120,7 +118,7 @@ def test_a_revision_without_a_path_is_of_protos_beside_a_descriptor_set(
     assert diff("HEAD~1", tmp_path / "contract.binpb").exit_code == 0
 
 
-def test_a_revision_is_compared_from_inside_and_from_outside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_revisions_are_compared_from_inside_and_from_outside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository / "protos")
     assert diff("HEAD~1", ".").exit_code == 1
     assert diff("HEAD~1:iris", "HEAD:iris").exit_code == 1
@@ -151,12 +149,12 @@ def outside(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
             inside, "--help", "cannot compare --help: '--help' is neither a file, a folder nor a revision of git", id="an-option"
         ),
         pytest.param(inside, "HEAD:no/where", "cannot compare HEAD:no/where: no/where is not in HEAD", id="path"),
-        pytest.param(inside, "HEAD~2", "cannot compare HEAD~2: no .proto file is in HEAD~2", id="no-contract-yet"),
-        pytest.param(outside, "HEAD:protos", "cannot compare HEAD:protos: / is in no git repository", id="no-repository"),
+        pytest.param(inside, "HEAD~2", "cannot compare HEAD~2: HEAD~2 holds no .proto file", id="no-contract-yet"),
+        pytest.param(outside, "HEAD:protos", "cannot compare HEAD:protos: / is not in a git repository", id="no-repository"),
         pytest.param(
             without_git,
             "HEAD",
-            "cannot compare HEAD: to read a revision, git must be installed; name files or folders instead",
+            "cannot compare HEAD: reading a revision needs git: install it, or pass files or folders",
             id="no-git",
         ),
         pytest.param(
@@ -168,7 +166,7 @@ def outside(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_compared_is_refused(
+def test_refusal_names_the_side(
     monkeypatch: pytest.MonkeyPatch,
     repository: Path,
     where: Callable[[pytest.MonkeyPatch, Path], None],
@@ -181,7 +179,7 @@ def test_what_cannot_be_compared_is_refused(
     assert str(refusal.value) == says
 
 
-def test_what_cannot_be_compared_ends_with_2_and_one_line(tmp_path: Path) -> None:
+def test_refusal_exits_with_2(tmp_path: Path) -> None:
     broken = write_contract(tmp_path, "message Features {")
     code, stderr = refused("foretell", "diff", str(PROTOS), str(broken))
     assert code == 2
@@ -191,7 +189,7 @@ def test_what_cannot_be_compared_ends_with_2_and_one_line(tmp_path: Path) -> Non
 
 @pytest.fixture
 def changed(tmp_path: Path) -> tuple[Path, Path]:
-    """A verdict of each kind."""
+    """Two contracts with a finding of each impact."""
     one = write_contract(tmp_path / "old", SERVICE, features(*MANY), RESPONSE)
     two = write_contract(tmp_path / "new", SERVICE.replace("  rpc", "  // Now 2.\n  rpc"), features(*FEWER), RESPONSE)
     text = (one / "test/v1/test.proto").read_text()
@@ -199,18 +197,18 @@ def changed(tmp_path: Path) -> tuple[Path, Path]:
     return one, two
 
 
-def test_programs_get_json(changed: tuple[Path, Path]) -> None:
+def test_json_format_lists_findings(changed: tuple[Path, Path]) -> None:
     done = diff(*changed, "--format", "json")
     assert done.exit_code == 1
-    told = json.loads(done.stdout)
-    assert told["breaking"]
-    assert [(found["rule"], found["verdict"]) for found in told["findings"]] == [
+    report = json.loads(done.stdout)
+    assert report["breaking"]
+    assert [(found["rule"], found["verdict"]) for found in report["findings"]] == [
         ("comment.quantities", "warning"),
         ("values.wider", "safe"),
         ("presence.optional.required", "breaking"),
         ("field.type", "new_version"),
     ]
-    assert told["findings"][1] == {
+    assert report["findings"][1] == {
         "file": "test/v1/test.proto",
         "line": 14,
         "package": "test.v1",
@@ -224,7 +222,7 @@ def test_programs_get_json(changed: tuple[Path, Path]) -> None:
     assert json.loads(diff(PROTOS, PROTOS, "--format", "json").stdout) == {"breaking": False, "findings": []}
 
 
-def test_github_gets_annotations_on_the_new_files(changed: tuple[Path, Path]) -> None:
+def test_github_format_annotates_new_files(changed: tuple[Path, Path]) -> None:
     done = diff(*changed, "--format", "github")
     assert done.exit_code == 1
     file = f"file={changed[1]}/test/v1/test.proto"
@@ -239,7 +237,7 @@ def test_github_gets_annotations_on_the_new_files(changed: tuple[Path, Path]) ->
     ]
 
 
-def test_an_annotation_escapes_what_would_end_it(tmp_path: Path) -> None:
+def test_annotation_is_escaped(tmp_path: Path) -> None:
     rule = 'optional double x [(buf.validate.field).cel = {{id: "a" message: "m" expression: "{}"}}]'
     old, new = (
         write_contract(tmp_path / side, SERVICE, features(rule.format(text)), RESPONSE)
@@ -250,7 +248,7 @@ def test_an_annotation_escapes_what_would_end_it(tmp_path: Path) -> None:
     assert "`this >%0A 100.0 || 5 %25 3 == 2`" in line
 
 
-def test_callers_get_a_changelog(changed: tuple[Path, Path]) -> None:
+def test_markdown_format_is_a_changelog(changed: tuple[Path, Path]) -> None:
     done = diff(*changed, "--format", "markdown")
     assert done.exit_code == 1
     assert done.stdout.splitlines() == [

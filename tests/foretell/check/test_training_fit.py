@@ -1,4 +1,4 @@
-"""`foretell check` holds the rules of a contract against what its model was trained on."""
+"""`foretell check` compares the rules of a contract with the training data of its model."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 from typer.testing import CliRunner, Result
 
-from foretell.check.training_fit import misfits
+from foretell.check.training_fit import training_problems
 from foretell.cli import app
 from foretell_contract.contract import load
 from foretell_contract.errors import SetupError
@@ -98,7 +98,7 @@ def found(root: Path, models: Path, *parts: str) -> list[str]:
 FINE = "gte: 0, lte: 30"
 
 
-def test_what_was_seen_is_kept_with_the_version(trained: Path) -> None:
+def test_version_stores_a_summary_of_the_data(trained: Path) -> None:
     training = Repository(trained / "whole").read("test", "1").manifest.training
     assert training is not None
     assert training.rows == 30
@@ -109,7 +109,7 @@ def test_what_was_seen_is_kept_with_the_version(trained: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("contract", "says"),
+    ("contract", "lines"),
     [
         pytest.param(fields(FINE), [], id="fine"),
         pytest.param(
@@ -123,18 +123,18 @@ def test_what_was_seen_is_kept_with_the_version(trained: Path) -> None:
         pytest.param(
             fields("gte: -1000, lt: 1e6"),
             [
-                f"{PLACE}:24: warning: the bounds of test.v1.Features.length take down to -1000 and up to 999999.9999999999, "
-                "far beyond the training data (4.3 to 7.9). "
-                "Fix: narrow them: the model has learnt nothing of what is out there."
+                f"{PLACE}:24: warning: the bounds of test.v1.Features.length allow values down to -1000 "
+                "and up to 999999.9999999999, far beyond the training data (4.3 to 7.9). "
+                "Fix: narrow them: the model was not trained on such values."
             ],
             id="far",
         ),
         pytest.param(
             fields("finite: true"),
             [
-                f"{PLACE}:24: warning: the bounds of test.v1.Features.length take any number, "
+                f"{PLACE}:24: warning: the bounds of test.v1.Features.length allow any number, "
                 "far beyond the training data (4.3 to 7.9). "
-                "Fix: narrow them: the model has learnt nothing of what is out there."
+                "Fix: narrow them: the model was not trained on such values."
             ],
             id="any",
         ),
@@ -160,17 +160,17 @@ def test_what_was_seen_is_kept_with_the_version(trained: Path) -> None:
             + "  // Zug.\n  TOWN_ZUG = 2;\n}\n",
             [
                 f"{PLACE}:31: warning: test.v1.Town has no value for 'Basel', which is in the training data. "
-                'Fix: add one, or give one (foretell.v1.label) = "Basel".'
+                'Fix: add one, or set (foretell.v1.label) = "Basel" on one.'
             ],
             id="enum",
         ),
     ],
 )
-def test_rules_are_held_against_the_training_data(trained: Path, tmp_path: Path, contract: str, says: list[str]) -> None:
-    assert found(tmp_path, trained / "whole", contract) == says
+def test_excluding_and_far_rules_are_warnings(trained: Path, tmp_path: Path, contract: str, lines: list[str]) -> None:
+    assert found(tmp_path, trained / "whole", contract) == lines
 
 
-def test_golden_rows_show_what_is_excluded_but_not_what_is_far(trained: Path, tmp_path: Path) -> None:
+def test_golden_rows_show_excluded_values_only(trained: Path, tmp_path: Path) -> None:
     assert found(tmp_path / "far", trained / "sample", fields("gte: -1000, lt: 1e6")) == []
     assert found(tmp_path / "excludes", trained / "sample", fields("gte: 5, lte: 30")) == [
         f"{PLACE}:24: warning: the bounds of test.v1.Features.length exclude some of the golden rows (4.3 to 7.9). "
@@ -179,28 +179,30 @@ def test_golden_rows_show_what_is_excluded_but_not_what_is_far(trained: Path, tm
 
 
 @pytest.mark.parametrize(
-    ("rules", "says"),
+    ("rules", "start"),
     [
         pytest.param("gte: {seconds: 0}, lte: {seconds: 7200}", "", id="fine"),
         pytest.param(
             "gte: {seconds: 90}, lte: {seconds: 7200}", "exclude some of the training data (1m to 1h1m1.5s)", id="excludes"
         ),
-        pytest.param("gte: {seconds: 0}, lte: {seconds: 864000}", "take up to 10d, far beyond", id="far"),
-        pytest.param("gte: {seconds: 60}", "take up to inf, far beyond the training data (1m to 1h1m1.5s)", id="half"),
-        pytest.param("", "take any length of time, far beyond the training data (1m to 1h1m1.5s)", id="any"),
+        pytest.param("gte: {seconds: 0}, lte: {seconds: 864000}", "allow values up to 10d, far beyond", id="far"),
+        pytest.param("gte: {seconds: 60}", "allow values up to inf, far beyond the training data (1m to 1h1m1.5s)", id="half"),
+        pytest.param("", "allow any duration, far beyond the training data (1m to 1h1m1.5s)", id="any"),
     ],
 )
-def test_lengths_of_time_are_held_against_it_too(tmp_path: Path, rules: str, says: str) -> None:
+def test_duration_rules_are_compared_in_seconds(tmp_path: Path, rules: str, start: str) -> None:
     field = f"google.protobuf.Duration wait = 1 [(buf.validate.field) = {{required: true, duration: {{{rules}}}}}];"
     contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, f"message Features {{ {field} }}"))
     training = TrainingValues(rows=30, columns={"wait": ColumnValues(low=60, high=3661.5)})
     manifest = Manifest.model_construct(columns=("wait",), dtypes={}, training=training)
-    reasons = [each.reason for each in misfits(contract, contract.services[0], Bundle("test", "1", manifest, b"", ()))]
-    assert [reason.removeprefix("the bounds of test.v1.Features.wait ")[: len(says)] for reason in reasons] == [says] * bool(says)
+    reasons = [each.reason for each in training_problems(contract, contract.services[0], Bundle("test", "1", manifest, b"", ()))]
+    assert [reason.removeprefix("the bounds of test.v1.Features.wait ")[: len(start)] for reason in reasons] == [start] * bool(
+        start
+    )
 
 
 @pytest.mark.parametrize(
-    ("frame", "says"),
+    ("frame", "message"),
     [
         pytest.param(
             FRAME.drop(columns="town").assign(twon="Zug"), 'other.csv has no column \'town\'; did you mean "twon"?', id="column"),
@@ -208,9 +210,9 @@ def test_lengths_of_time_are_held_against_it_too(tmp_path: Path, rules: str, say
             id="text"),
     ],
 )  # fmt: skip
-def test_data_that_is_not_the_models_is_refused(trained: Path, tmp_path: Path, frame: pd.DataFrame, says: str) -> None:
+def test_data_of_another_model_is_refused(trained: Path, tmp_path: Path, frame: pd.DataFrame, message: str) -> None:
     frame.to_csv(tmp_path / "other.csv", index=False)
     with pytest.raises(SetupError) as refusal:
         run("add", trained / "model.joblib", "--name", "test", "--data", tmp_path / "other.csv", "--models", tmp_path / "models")
-    assert str(refusal.value) == says
+    assert str(refusal.value) == message
     assert not (tmp_path / "models").exists()

@@ -1,4 +1,4 @@
-"""Contracts drafted from data frames of any columns: they compile, lint, are formatted, and their examples keep their rules."""
+"""Contracts drafted from any columns compile, pass buf's lint and format, and have valid examples."""
 
 import json
 import math
@@ -9,8 +9,8 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from foretell.check.training_range import Range, told
-from foretell.init.draft_contract import draft
+from foretell.check.training_range import Range, range_in_comment
+from foretell.init.draft_contract import draft_contract
 from foretell_contract.contract import load
 from foretell_contract.examples.example import example as example_of
 from foretell_contract.fields import value_field
@@ -80,11 +80,11 @@ def descriptions(draw: st.DrawFn) -> ModelDescription:
 @given(st.lists(descriptions(), min_size=8, max_size=8))
 @settings(max_examples=tries(2, 20), derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @pytest.mark.timeout(300)
-def test_any_columns_make_a_contract(tmp_path_factory: pytest.TempPathFactory, models: list[ModelDescription]) -> None:
-    """Several at a time, because buf and protoc take longer to start than to look."""
+def test_any_columns_make_a_valid_contract(tmp_path_factory: pytest.TempPathFactory, models: list[ModelDescription]) -> None:
+    """Checks several contracts at a time, because buf and protoc take longer to start than to run."""
     root = tmp_path_factory.mktemp("drafted")
     for place, model in enumerate(models):
-        written = draft(model, f"m{place}.v1", f"/m{place}/predict", "", {})
+        written = draft_contract(model, f"m{place}.v1", f"/m{place}/predict", "", {})
         file = root / f"protos/m{place}/v1/m{place}.proto"
         file.parent.mkdir(parents=True)
         file.write_text(written.text, encoding="utf-8")
@@ -117,7 +117,7 @@ def _excluded() -> list[str]:
         ("A", "A_"),
     ],
 )
-def test_values_begin_as_buf_wants_them(tmp_path: Path, enum: str, prefix: str) -> None:
+def test_enum_prefix_passes_bufs_lint(tmp_path: Path, enum: str, prefix: str) -> None:
     assert enum_prefix(enum) == prefix
     file = tmp_path / "protos/enums/v1/enums.proto"
     file.parent.mkdir(parents=True)
@@ -128,7 +128,7 @@ def test_values_begin_as_buf_wants_them(tmp_path: Path, enum: str, prefix: str) 
 
 
 @given(st.lists(NAMES, max_size=10))
-def test_names_are_lower_snake_case_and_differ_in_json_too(names: list[str]) -> None:
+def test_names_are_unique_snake_case(names: list[str]) -> None:
     taken = Names()
     made = [taken.take(snake(name, "column")) for name in names]
     assert all(name.isascii() and name[0].isalpha() and "__" not in name and name == name.lower() for name in made)
@@ -148,7 +148,7 @@ def test_names_are_lower_snake_case_and_differ_in_json_too(names: list[str]) -> 
         ("x1Max", "x1_max"),
     ],
 )
-def test_names_read_as_if_written_by_hand(name: str, expected: str) -> None:
+def test_column_name_becomes_snake_case(name: str, expected: str) -> None:
     assert snake(name, "column") == expected
     assert pascal(name, "column").isalnum()
 
@@ -156,17 +156,17 @@ def test_names_read_as_if_written_by_hand(name: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("label", "expected"), [("5G Max", "5G_MAX"), ("pre-paid", "PRE_PAID"), ("2.5", "2_5"), ("Größe", "GROSSE"), ("长", "VALUE")]
 )
-def test_values_of_enums_begin_with_a_digit_where_their_labels_do(label: str, expected: str) -> None:
+def test_label_becomes_upper_snake_case(label: str, expected: str) -> None:
     assert upper(label, "value") == expected
 
 
-def test_a_word_of_python_gets_another_name() -> None:
+def test_python_keyword_gets_another_name() -> None:
     assert [Names().take(name) for name in ("class", "classes")] == ["class_value", "classes"]
 
 
 @given(st.sampled_from(["double", "int64"]), FINITE, FINITE)
 @example("double", 0.0, 0.0)
-def test_bounds_hold_what_was_seen_and_are_read_again_from_the_sentence(kind: str, one: float, other: float) -> None:
+def test_bounds_are_the_same_from_the_sentence(kind: str, one: float, other: float) -> None:
     pair = sorted((one, other) if kind == "double" else (int(one), int(other)))
     seen = Range(kind, pair[0], pair[1])
     low, high = seen.bounds
@@ -174,12 +174,12 @@ def test_bounds_hold_what_was_seen_and_are_read_again_from_the_sentence(kind: st
     assert math.isfinite(low)
     assert math.isfinite(high)
     assert low < high
-    again = told(kind, f"A number. {seen.sentence} More.")
+    again = range_in_comment(kind, f"A number. {seen.sentence} More.")
     assert again is not None
     assert again.options == seen.options
 
 
-def test_bounds_are_round_and_stay_on_one_side_of_zero() -> None:
+def test_bounds_are_round_and_respect_zero() -> None:
     assert Range("double", 4.3, 7.9).bounds == (2.4, 9.7)
     assert Range("double", 0.1, 2.5).bounds == (0, 3.7)
     assert Range("int64", 18, 89).bounds == (0, 125)
@@ -187,11 +187,11 @@ def test_bounds_are_round_and_stay_on_one_side_of_zero() -> None:
     assert Range("double", 5, 5).bounds == (2.5, 7.5)
 
 
-def test_a_time_may_be_later_than_in_training() -> None:
+def test_timestamp_bounds_cover_centuries() -> None:
     seen = Range("timestamp", 0, 86400 * 400)
     assert seen.sentence == "Seen in training: 1970-01-01 to 1971-02-05."
     assert seen.accepted == "Accepted: 1900-01-01 to 2200-01-01."
-    again = told("timestamp", seen.sentence)
+    again = range_in_comment("timestamp", seen.sentence)
     assert again is not None
     assert again.bounds == seen.bounds
     assert dict(seen.options) == {
@@ -206,17 +206,17 @@ LENGTHS = st.integers(-(10**15), 10**15).map(lambda microseconds: microseconds /
 @given(LENGTHS, LENGTHS)
 @example(-0.5, 0.25)
 @example(0.0, 1e-06)
-def test_a_length_of_time_is_told_as_people_write_it_and_read_again(one: float, other: float) -> None:
+def test_duration_bounds_are_the_same_from_the_sentence(one: float, other: float) -> None:
     seen = Range("duration", *sorted((one, other)))
     low, high = seen.bounds
     assert low <= seen.low <= seen.high <= high
     assert low < high
-    again = told("duration", f"{seen.sentence} {seen.accepted}")
+    again = range_in_comment("duration", f"{seen.sentence} {seen.accepted}")
     assert again is not None
     assert again.options == seen.options
 
 
-def test_a_length_of_time_has_bounds_in_seconds_and_a_comment_in_words() -> None:
+def test_duration_bounds_are_seconds_in_rules() -> None:
     seen = Range("duration", 269, 89815.5)
     assert (seen.sentence, seen.accepted) == ("Seen in training: 4m29s to 1d56m55.5s.", "Accepted: 0s to 1d14h.")
     assert dict(seen.options) == {
@@ -226,14 +226,14 @@ def test_a_length_of_time_has_bounds_in_seconds_and_a_comment_in_words() -> None
     assert Range("duration", -30, -30).span == "-30s to -30s"
 
 
-def test_strings_are_written_as_the_grammar_has_them(tmp_path: Path) -> None:
+def test_odd_column_name_is_quoted(tmp_path: Path) -> None:
     odd = 'a"b\\c\n\t\u0001é'
     model = ModelDescription(
         (Column(odd, Dtype(), (1.0, 2.0), example=1.0),), (Target("", ("x", "y")),), (Output("probability"),), {}, b"", named=True
     )
     file = tmp_path / "m/v1/m.proto"
     file.parent.mkdir(parents=True)
-    file.write_text(draft(model, "m.v1", "/m/predict", "", {}).text)
+    file.write_text(draft_contract(model, "m.v1", "/m/predict", "", {}).text)
     contract = load(tmp_path)
     (field,) = contract.services[0].methods[0].features.fields
     assert contract.options.get(field, "foretell.v1.column") == odd

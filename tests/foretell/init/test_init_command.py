@@ -1,4 +1,4 @@
-"""`foretell init` on estimators of every kind: a clean contract, and a server that gives the estimator's own answers."""
+"""`foretell init` on every kind of estimator: a valid contract, and a server with the estimator's own answers."""
 
 import shutil
 import subprocess
@@ -19,7 +19,7 @@ from tests.support.processes import ROOT
 from tests.support.servers.estimator_answers import assert_answers
 from tests.support.servers.many_models import BridgedServer, served
 
-pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # As the server says it.
+pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")  # The server ignores it too.
 
 BUF = Path(sys.executable).with_name("buf")
 
@@ -36,7 +36,7 @@ def init_case(root: Path, name: str, case: Case) -> Result:
 
 
 def buf(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """buf with our own settings over the contracts of `root`; the imports are put beside them."""
+    """Runs buf with this repository's settings on the contracts of `root`, with the imports beside them."""
     for folder in ("buf", "google", "foretell"):
         shutil.copytree(SHIPPED / folder, root / "protos" / folder, dirs_exist_ok=True)
     shutil.copy(ROOT / "buf.yaml", root)
@@ -49,7 +49,7 @@ def cases() -> dict[str, Case]:
 
 
 @pytest.fixture(scope="module")
-def initiated(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drafted(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("init")
     for name, case in cases.items():
         done = init_case(root, name, case)
@@ -58,26 +58,26 @@ def initiated(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def server(initiated: Path) -> Iterator[BridgedServer]:
+def server(drafted: Path) -> Iterator[BridgedServer]:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="X does not have valid feature names")  # As the server does.
-        with served(initiated / "protos", initiated / "models") as server:
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")  # The server ignores it too.
+        with served(drafted / "protos", drafted / "models") as server:
             yield server
 
 
 @pytest.mark.slow
-def test_nothing_is_wrong_with_what_is_written(initiated: Path) -> None:
+def test_drafted_contracts_have_no_problems(drafted: Path) -> None:
     done = CliRunner().invoke(
-        app, ["check", "--protos", str(initiated / "protos"), "--models", str(initiated / "models")], catch_exceptions=False
+        app, ["check", "--protos", str(drafted / "protos"), "--models", str(drafted / "models")], catch_exceptions=False
     )
     assert (done.exit_code, done.output) == (0, "Nothing is wrong.\n")
 
 
-def test_buf_has_nothing_to_format_and_nothing_to_say(initiated: Path) -> None:
+def test_drafted_contracts_pass_buf(drafted: Path) -> None:
     excluded = [f"--exclude-path=protos/{folder}" for folder in ("buf", "google", "foretell")]
-    done = buf(initiated, "format", "-d", "--exit-code", *excluded)
+    done = buf(drafted, "format", "-d", "--exit-code", *excluded)
     assert (done.returncode, done.stdout) == (0, "")
-    done = buf(initiated, "lint")
+    done = buf(drafted, "lint")
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -91,8 +91,8 @@ def test_grpc_and_rest_give_the_estimators_answers(server: BridgedServer, cases:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_twenty_golden_rows_are_kept(initiated: Path, name: str) -> None:
-    repository = Repository(initiated / "models")
+def test_twenty_golden_rows_are_stored(drafted: Path, name: str) -> None:
+    repository = Repository(drafted / "models")
     golden = repository.read(name, "1").golden
     assert len(golden) == 20
     assert all(row.outputs for row in golden)

@@ -1,4 +1,4 @@
-"""`foretell init` on a model that was trained again: what is ours follows, what is the author's stays."""
+"""`foretell init` on a model that was trained again: drafted parts follow the data, the author's parts stay."""
 
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def edit(root: Path, old: str, new: str) -> None:
     contract(root).write_text(text.replace(old, new))
 
 
-def test_the_same_model_again_changes_not_a_byte(root: Path) -> None:
+def test_same_model_leaves_the_file_unchanged(root: Path) -> None:
     before = contract(root).read_bytes()
     done = train(root, flowers(), KINDS)
     assert contract(root).read_bytes() == before
@@ -58,7 +58,7 @@ def test_the_same_model_again_changes_not_a_byte(root: Path) -> None:
     assert Repository(root / "models").versions("flower") == ["1", "2"]
 
 
-def test_bounds_follow_the_data_and_an_example_stays_while_it_can(root: Path) -> None:
+def test_bounds_follow_the_data(root: Path) -> None:
     before = contract(root).read_text()
     assert "Length, a number. Seen in training: 1 to 3." in before
     train(root, flowers().assign(length=lambda frame: frame.length * 1.2), KINDS)
@@ -71,7 +71,7 @@ def test_bounds_follow_the_data_and_an_example_stays_while_it_can(root: Path) ->
     ]  # fmt: skip
 
 
-def test_an_example_outside_of_the_new_bounds_is_replaced(root: Path) -> None:
+def test_example_outside_the_new_bounds_is_replaced(root: Path) -> None:
     train(root, flowers() + 100, KINDS)
     low, example = (
         float(contract(root).read_text().partition(f"double.{rule} = ")[2].split(",")[0].split("\n")[0])
@@ -81,12 +81,12 @@ def test_an_example_outside_of_the_new_bounds_is_replaced(root: Path) -> None:
     assert 101 <= example <= 103
 
 
-def test_columns_and_classes_are_appended_and_reserved_and_numbers_never_move(root: Path) -> None:
+def test_new_fields_are_appended_and_lost_ones_reserved(root: Path) -> None:
     done = train(root, flowers(1, "length", "depth", "Height (m)"), np.resize(["red", "blue", "pink"], 30))
     text = contract(root).read_text()
     for part in (
         "optional double length = 1 [",
-        '  // Reserved: the model no longer knows it.\n  reserved 2;\n  reserved "width";\n',
+        '  // Reserved: the model no longer has it.\n  reserved 2;\n  reserved "width";\n',
         "optional double depth = 3 [",
         "optional double height_m = 4 [\n    (foretell.v1.column) = \"Height (m)\",",
         "reserved 3;\n  reserved \"green_probability\";",
@@ -96,16 +96,16 @@ def test_columns_and_classes_are_appended_and_reserved_and_numbers_never_move(ro
     ):  # fmt: skip
         assert part in text, part
     assert "Features.width: removed" in done.output
-    assert "If that must not be" in done.output
+    assert "To avoid these, restore the old file" in done.output
     again = train(root, flowers(1, "length", "width"), np.resize(["red", "green"], 30))
     assert again.exit_code == 0
-    assert "optional double width_2 = 5 [" in contract(root).read_text()  # A reserved name is never used again.
+    assert "optional double width_2 = 5 [" in contract(root).read_text()  # A reserved name is not used again.
     for arguments in (("format", "-d", "--exit-code", "--path=protos/flower"), ("lint",)):
         looked = buf(root, *arguments)
         assert (looked.returncode, looked.stdout) == (0, "")
 
 
-def test_times_follow_the_data_with_the_words_beside_their_seconds(tmp_path: Path) -> None:
+def test_time_bounds_and_comments_follow_the_data(tmp_path: Path) -> None:
     def trained(year: int, hours: int) -> str:
         since = pd.Series(pd.date_range(f"{year}-01-01", periods=30, freq="D"))
         frame = pd.DataFrame({"since": since, "waited": pd.to_timedelta(np.arange(30) * hours, unit="h")})
@@ -117,18 +117,18 @@ def test_times_follow_the_data_with_the_words_beside_their_seconds(tmp_path: Pat
         return " ".join(contract(tmp_path).read_text().replace("//", "").split())
 
     first = trained(2026, 1)
-    assert "Since, a point in time. Seen in training: 2026-01-01 to 2026-01-30. Accepted: 1900-01-01 to 2200-01-01." in first
-    assert "Waited, a length of time. Seen in training: 0s to 1d5h. Accepted: 0s to 1d20h." in first
+    assert "Since, a timestamp. Seen in training: 2026-01-01 to 2026-01-30. Accepted: 1900-01-01 to 2200-01-01." in first
+    assert "Waited, a duration. Seen in training: 0s to 1d5h. Accepted: 0s to 1d20h." in first
     edit(tmp_path, "// Since, a", "// Of the first bud, a")
     second = trained(2226, 2)
-    assert "Of the first bud, a point in time. Seen in training: 2226-01-01 to 2226-01-30. Accepted: 1900-01-01 to 2300-" in second
-    assert "Waited, a length of time. Seen in training: 0s to 2d10h. Accepted: 0s to 3d15h." in second
+    assert "Of the first bud, a timestamp. Seen in training: 2226-01-01 to 2226-01-30. Accepted: 1900-01-01 to 2300-" in second
+    assert "Waited, a duration. Seen in training: 0s to 2d10h. Accepted: 0s to 3d15h." in second
     assert "(buf.validate.field).duration.lte.seconds = 313200" in second
     checked = CliRunner().invoke(app, ["check", "--protos", str(tmp_path / "protos"), "--models", str(tmp_path / "models")])
     assert checked.output == "Nothing is wrong.\n"
 
 
-def test_what_the_author_wrote_stays(root: Path) -> None:
+def test_authors_comments_and_bounds_stay(root: Path) -> None:
     edit(root, "// Length, a number. Seen", "// By a ruler, in centimetres; the longest petal of the whole flower counts. Seen")
     edit(root, "// Width, a number. Seen in training: 2 to 4.", "// Nothing of ours.")
     edit(root, "(buf.validate.field).double.lte = 6,\n", "(buf.validate.field).double.lte = 7.25,  // The ruler ends here.\n")
@@ -150,7 +150,7 @@ def test_what_the_author_wrote_stays(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "says"),
+    ("old", "new", "message"),
     [
         pytest.param("service FlowerService {", "service FlowerService", 'Expected "{"', id="does-not-compile"),
         pytest.param(
@@ -165,53 +165,53 @@ def test_what_the_author_wrote_stays(root: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_reconciled_is_refused_and_nothing_changes(root: Path, old: str, new: str, says: str) -> None:
+def test_refused_update_changes_nothing(root: Path, old: str, new: str, message: str) -> None:
     edit(root, old, new)
     before = contract(root).read_bytes()
     with pytest.raises(SetupError) as refusal:
         train(root, flowers(2), KINDS)
-    assert says in str(refusal.value)
+    assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert contract(root).read_bytes() == before
     assert Repository(root / "models").versions("flower") == ["1"]
 
 
-def test_fractions_of_a_whole_number_need_a_package_of_their_own(tmp_path: Path) -> None:
+def test_fractions_in_an_integer_field_are_refused(tmp_path: Path) -> None:
     assert train(tmp_path, pd.DataFrame({"rooms": range(30)}), KINDS).exit_code == 0
-    with pytest.raises(SetupError, match=r"Features.rooms is a whole number, but the data has fractions of 'rooms'"):
+    with pytest.raises(SetupError, match=r"Features.rooms holds integers, but the data has fractions in 'rooms'"):
         train(tmp_path, pd.DataFrame({"rooms": np.linspace(0, 1, 30)}), KINDS)
     done = train(tmp_path, pd.DataFrame({"rooms": np.linspace(0, 1, 30)}), KINDS, "--package", "flower.v2")
     assert done.exit_code == 0, done.output
     assert "/flower/v2/predict" in done.output
 
 
-def test_a_contract_that_was_drafted_without_data_is_drafted_again_with_them(tmp_path: Path) -> None:
+def test_untouched_draft_without_data_is_replaced(tmp_path: Path) -> None:
     train(tmp_path, flowers(), KINDS)
     drafted = contract(tmp_path).read_text()
     contract(tmp_path).unlink()
     assert init(tmp_path, tmp_path / "flower.joblib").exit_code == 0
-    assert contract(tmp_path).read_text().count("nothing is known of its range") == 3
+    assert contract(tmp_path).read_text().count("its range is unknown") == 3
     train(tmp_path, flowers(), KINDS)
     assert contract(tmp_path).read_text() == drafted
 
 
-def test_one_that_its_author_has_touched_is_not_drafted_again(tmp_path: Path) -> None:
+def test_edited_draft_without_data_is_kept(tmp_path: Path) -> None:
     joblib.dump(LogisticRegression().fit(flowers(), KINDS), tmp_path / "flower.joblib")
     init(tmp_path, tmp_path / "flower.joblib")
-    edit(tmp_path, "// Length, a number; nothing is known of its range.", "// By a ruler, in centimetres.")
+    edit(tmp_path, "// Length, a number; its range is unknown.", "// By a ruler, in centimetres.")
     before = contract(tmp_path).read_text()
     train(tmp_path, flowers(), KINDS)
     assert contract(tmp_path).read_text() == before
 
 
-def test_a_gap_that_the_new_model_takes_is_told_and_left_to_the_author(tmp_path: Path) -> None:
+def test_required_field_with_gaps_is_noted(tmp_path: Path) -> None:
     for frame in (flowers(), flowers().assign(width=lambda frame: frame.width.where(frame.width > 2.5))):
         joblib.dump(HistGradientBoostingClassifier(max_iter=2).fit(frame, KINDS), tmp_path / "flower.joblib")
         frame.to_csv(tmp_path / "flower.csv", index=False)
         done = init(tmp_path, tmp_path / "flower.joblib", "--data", tmp_path / "flower.csv")
     assert (
-        "note: flower.v1.Features.width is required, but is missing in 8 of 30 rows, and the model answers such a row: "
-        "take `required` out if callers may leave it out, too\n"
+        "note: flower.v1.Features.width is required, but is missing in 8 of 30 rows, and the model answers such rows: "
+        "remove `required` if callers may leave it out too\n"
     ) in done.output
 
 
@@ -221,7 +221,7 @@ def several(root: Path, goals: pd.DataFrame) -> Result:
     return init(root, root / "flower.joblib", "--data", root / "flower.csv", "--target", ",".join(goals))
 
 
-def test_of_several_targets_what_is_there_stays_and_what_is_new_is_told(tmp_path: Path) -> None:
+def test_new_target_is_noted_only(tmp_path: Path) -> None:
     goals = pd.DataFrame({"colour": KINDS, "wild": np.resize(["no", "yes"], 30)})
     several(tmp_path, goals)
     before = contract(tmp_path).read_text()
@@ -229,14 +229,14 @@ def test_of_several_targets_what_is_there_stays_and_what_is_new_is_told(tmp_path
     done = several(tmp_path, goals.assign(rare=np.resize(["yes", "no"], 30)))
     assert contract(tmp_path).read_text() == before
     assert (
-        "note: flower.v1.Response has no rare, rare_probability, which this model gives: add what callers need by hand, "
-        "or give it a package of its own with --package\n"
+        "note: flower.v1.Response has no rare, rare_probability, which the model predicts: add the fields that callers need, "
+        "or use a package of its own with --package\n"
     ) in done.output
     with pytest.raises(SetupError, match=r"colour_red_probability matches no class of the model"):
         several(tmp_path, goals.assign(colour=np.resize(["blue", "pink", "green"], 30)))
     assert contract(tmp_path).read_text() == before
 
 
-def test_the_printed_call_goes_where_the_bridge_will_listen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_printed_call_uses_the_http_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORETELL_HTTP_ADDRESS", "127.0.0.1:9191")
     assert "curl -s http://127.0.0.1:9191/flower/predict " in train(tmp_path, flowers(), KINDS).output

@@ -121,10 +121,7 @@ def test_a_server_that_is_gone_in_the_middle_leaves_its_caller_a_way_to_know(tmp
             ((_, pid),) = children(running.process)
             os.kill(pid, signal.SIGKILL)
             _, told = asking.communicate()
-    assert (
-        told
-        == f"foretell: {control} stopped answering during the change: check with `foretell history` whether it was made\n"
-    )
+    assert told == f"foretell: {control} stopped answering during the change: check with `foretell history` whether it was made\n"
 
 
 def test_the_control_service_over_rest_knows_its_callers_too(elsewhere: Elsewhere) -> None:
