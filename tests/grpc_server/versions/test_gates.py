@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 FAULTS = {
     "wrong-width": (candidates.Narrow(0.5), {}, "contract", "has 3 columns, its manifest names 4"),
-    "class-order": (candidates.Backwards(0.5), {}, "contract", "tells virginica, versicolor, setosa apart"),
+    "class-order": (candidates.Backwards(0.5), {}, "contract", "has the classes virginica, versicolor, setosa"),
     "class-order-in-the-manifest-too": (
         candidates.Backwards(0.1),
         {"classes": CLASSES[::-1], "rows": golden(0.1)},
