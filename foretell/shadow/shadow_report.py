@@ -14,7 +14,7 @@ from foretell.shadow.pairs import Pairs, Row, gather, moment, percentiles
 from foretell.versions.model_table import show
 from grpc_server.errors import ModelError
 from grpc_server.settings import ServerSettings
-from grpc_server.shadow.shadow_log import folder_of
+from grpc_server.shadow.shadow_log import shadow_log_folder
 from grpc_server.store.repository import Repository
 from grpc_server.store.route_table import percent
 from grpc_server.store.route_table_files import RouteTableFiles
@@ -50,7 +50,7 @@ def _chosen(settings: ServerSettings, name: str, version: str | None, against: s
     repository = Repository(settings.models)
     repository.latest(name)
     recorded = RouteTableFiles(repository).read(name).shadow
-    everything = gather(folder_of(settings, name), None)
+    everything = gather(shadow_log_folder(settings, name), None)
     found = [pairs for pairs in everything if pairs.calls or pairs.failed]
     wanted = version or (recorded if any(pairs.shadow == recorded for pairs in found) or not found else found[-1].shadow)
     fitting = [pairs for pairs in found if pairs.shadow == wanted and against in (None, pairs.production)]
@@ -71,7 +71,7 @@ def _nothing(
     if not settings.shadow_mb:
         return f"shadow_mb is 0, so nothing is kept of what the shadow of {name} answers"
     return (
-        f"version {recorded} of {name} is a shadow, but nothing is kept of it yet in {folder_of(settings, name)}: "
+        f"version {recorded} of {name} is a shadow, but nothing is kept of it yet in {shadow_log_folder(settings, name)}: "
         "it is asked once production has answered a call, and written a second later"
     )
 

@@ -24,12 +24,12 @@ class Model:
     cost: Cost
     placement: Placement
     workers: int
-    """How many runs go on at the same time."""
+    """Runs that may go on at the same time."""
     pool: Pool | None = None
-    """The worker processes, where the model runs in processes."""
+    """The worker processes; None if the model runs inline."""
 
     def close(self, seconds: float) -> None:
-        """Answer what is queued, then end threads and workers; each of the two is waited for at most `seconds`."""
+        """Answer queued rows, then end threads and workers; waits at most `seconds` for each."""
         self.batcher.close(seconds)
         if self.pool:
             self.pool.close(seconds)

@@ -1,4 +1,4 @@
-"""One version of a model in memory, with all the services that it answers."""
+"""A version of a model in memory: the models that answer its services, and their predictors."""
 
 import threading
 from typing import Protocol
@@ -13,14 +13,14 @@ from grpc_server.loading.model import Model
 
 
 class Predict(Protocol):
-    """How a version answers calls of one method."""
+    """The function that answers the calls of one method."""
 
     def __call__(self, request: bytes, call: Call, reply: Reply, observe: Observer | None = None) -> Job | None:
         """See Predictor.predict."""
 
 
 class Version:
-    """One version of a model in memory, with all the services that it answers."""
+    """One version of a model in memory. Thread-safe."""
 
     def __init__(self, models: list[Model], rules: Rules, admission: Admission) -> None:
         self.models = models
@@ -37,11 +37,11 @@ class Version:
 
     @property
     def inline(self) -> bool:
-        """Whether all its runs are made where calls are taken in."""
+        """Whether all its models run inline."""
         return all(model.batcher.inline for model in self.models)
 
     def pin(self, call: Call) -> bool:
-        """Stay until the call is over. False where it is too late."""
+        """Keep the version open until `unpin` of the same call. False if it is closing already."""
         with self._changed:
             if self._closing:
                 return False
@@ -49,13 +49,13 @@ class Version:
             return True
 
     def unpin(self, call: Call) -> None:
-        """The call is over."""
+        """End what `pin` began."""
         with self._changed:
             self._streams.discard(id(call))
             self._changed.notify_all()
 
     def close(self, seconds: float, *, for_streams: bool) -> None:
-        """Answer what is queued and end threads and workers, each within `seconds`; with `for_streams`, wait for these first."""
+        """Answer queued rows, then end threads and workers, each within `seconds`; `for_streams`: after pinned calls."""
         with self._changed:
             self._changed.wait_for(lambda: not (for_streams and self._streams))
             self._closing = True

@@ -155,7 +155,7 @@ class Shadow:
                 logger.exception("request %s cannot be compared", copy.request_id)
             self.comparison.failed += 1
             reason = error.reason if isinstance(error, Refusal) else "INTERNAL"
-            self._log.note(pairing.head, Failed(time.time(), reason, self._take_skipped()))
+            self._log.append(pairing.head, Failed(time.time(), reason, self._take_skipped()))
 
     def _answer(self, copy: _Copy, model: Model, method: Method, pairing: "_Pairing") -> None:
         start = time.perf_counter()
@@ -172,7 +172,7 @@ class Shadow:
         production, shadow = pairing.rows(copy.outputs if whole else copy.outputs[:_MOST_ROWS], outputs)
         for one, other in zip(production, shadow, strict=True):
             self._count(pairing, one, other)
-        self._log.note(
+        self._log.append(
             pairing.head,
             Compared(
                 time.time(),

@@ -1,7 +1,8 @@
-"""What production and a shadow have answered, kept on disk: written off the way of the calls, bounded in bytes, read by reports.
+"""The log of a shadow: answers of production and the shadow on disk, bounded in bytes, for reports.
 
-Each server process writes segments of its own, lines of JSON. One that has grown is closed and another begun; of all segments of a
-model the oldest make room. A writer holds a lock while it writes, so that the bound holds however many processes there are.
+Each server process writes its own segments, files with a JSON document on each line. A full segment is closed and the next one
+created; the oldest segments of a model are deleted when the bound is reached. Writers hold a file lock, so the bound is exact for any
+number of processes.
 """
 
 import errno
@@ -25,49 +26,49 @@ logger = logging.getLogger(__name__)
 _SUFFIX = ".jsonl"
 _LOCK = ".lock"
 _SEGMENTS = 16
-"""Into how many segments the bytes that may be kept are divided, about: what makes room at once is one of them."""
+"""About how many segments fit into the bound; one of them is deleted at once."""
 
 _MOST_SEGMENTS = 256
-"""However short-lived the processes are that write them."""
+"""Limits the number of files if many short-lived processes write."""
 
 
 class Head(msgspec.Struct, tag="head", tag_field="line", frozen=True):
-    """What the lines after it mean: the first of a segment, and again whenever something changes."""
+    """The meaning of the lines after it: the first line of a segment, repeated whenever something changes."""
 
     production: str
     """Version."""
     shadow: str
     """Version."""
     features: tuple[str, ...]
-    """Names of the columns of a row, as the shadow takes them."""
+    """Columns of a row, in the shadow's order."""
     outputs: tuple[str, ...]
-    """Names of what both say, labels first."""
+    """Outputs that both versions have, labels first."""
 
 
 class Compared(msgspec.Struct, tag="compared", tag_field="line", frozen=True, omit_defaults=True):
-    """A call that both have answered."""
+    """A call that both versions have answered."""
 
     at: float
-    """When, in seconds since the epoch."""
+    """Seconds since the epoch."""
     request_id: str
     production: list[list[str | float]]
-    """What production says of each row."""
+    """Production's outputs for each row."""
     shadow: list[list[str | float]]
     production_seconds: float | None = None
-    """From its admission to its answer; None where not all rows were compared, so that the two would not be alike."""
+    """From admission to answer; None if only some rows were compared, because the two latencies would then differ in size."""
     shadow_seconds: float | None = None
     features: list[list[Any]] | None = None
-    """The rows; None where they are not kept."""
+    """The rows; None if they are not logged."""
     skipped: int = 0
-    """Calls that were left out since the line before, because there was no spare capacity."""
+    """Calls skipped since the line before, because the queue was full."""
 
 
 class Failed(msgspec.Struct, tag="failed", tag_field="line", frozen=True, omit_defaults=True):
-    """A call that production has answered and the shadow has not."""
+    """A call that production has answered and the shadow has refused."""
 
     at: float
     reason: str
-    """Such as `INTERNAL`."""
+    """Reason of the refusal, such as `INTERNAL`."""
     skipped: int = 0
 
 
@@ -77,64 +78,67 @@ _ENCODE = msgspec.json.Encoder().encode
 _DECODE = msgspec.json.Decoder(Head | Compared | Failed).decode
 
 
-def folder_of(settings: ServerSettings, name: str) -> Path:
-    """Where the pairs of a model are kept."""
+def shadow_log_folder(settings: ServerSettings, name: str) -> Path:
+    """Folder of the segments of a model."""
     return settings.shadow_folder / name if settings.shadow_folder else settings.models / name / ".shadow"
 
 
 class ShadowLog:
-    """The segments that one process writes about one shadow. For one thread."""
+    """Writes the segments of one process for one shadow. For one thread."""
 
     def __init__(self, folder: Path, shadow: str, most_bytes: int) -> None:
-        """`most_bytes` is what all segments in `folder` may hold together; with 0, nothing is kept."""
+        """`most_bytes` bounds all segments in `folder` together; 0 turns the log off."""
         self._folder = folder
         self._most_bytes = most_bytes
         self._name = f"{shadow}-{secrets.token_hex(4)}{_SUFFIX}"
         self._pending: list[tuple[Head, bytes]] = []
         self._file: int | None = None
         self._left = 0
-        """Bytes that the file may still take."""
-        self._written: Head | None = None
-        """The last in the file."""
-        self._troubled = False
+        """Bytes until the segment is full."""
+        self._head: Head | None = None
+        """The last one in the segment."""
+        self._failing = False
+        """Whether the last flush failed."""
 
-    def note(self, head: Head, line: Line) -> None:
-        """Keep a line for the next `flush`; `head` says what it means."""
+    def append(self, head: Head, line: Line) -> None:
+        """Keep a line in memory until the next `flush`; `head` gives its meaning."""
         if self._most_bytes:
             self._pending.append((head, _ENCODE(line) + b"\n"))
 
     @property
     def pending(self) -> bool:
-        """Whether there is anything to flush."""
+        """Whether there are lines to flush."""
         return bool(self._pending)
 
     def flush(self) -> None:
-        """Write what was noted. Where it cannot be written it is lost, and the log of the server says so once."""
+        """Write the lines. Lines that cannot be written are lost; the first of several failures is logged."""
         pending, self._pending = self._pending, []
         try:
             self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
             with _locked(self._folder):
-                room = _Room(self._folder, self._most_bytes)
+                space = _Space(self._folder, self._most_bytes)
                 for head, line in pending:
-                    self._write(room, head, line)
-            self._troubled = False
+                    self._write(space, head, line)
+            self._failing = False
         except OSError as error:
-            if not self._troubled:
-                logger.warning("what the shadow answers is not kept: cannot write to %s: %s", self._folder, error.strerror)
-            self._troubled = True
-            self._end_segment()  # Half a line may be in it.
+            if not self._failing:
+                logger.warning("the shadow's answers are lost: cannot write to %s: %s", self._folder, error.strerror)
+            self._failing = True
+            self._end_segment()  # It may end in half a line.
 
     def close(self) -> None:
-        """Write what was noted, and no more after it."""
+        """Flush, and close the segment."""
         if self._pending:
             self.flush()
         self._end_segment()
 
-    def _write(self, room: "_Room", head: Head, line: bytes) -> None:
+    def _write(self, space: "_Space", head: Head, line: bytes) -> None:
         above = _ENCODE(head) + b"\n"
-        room.make(len(above) + len(line))
-        data = line if head == self._written else above + line
-        if self._file is None or len(data) > self._left or not os.fstat(self._file).st_nlink:  # It may have made room itself.
+        space.reserve(len(above) + len(line))
+        data = line if head == self._head else above + line
+        if (
+            self._file is None or len(data) > self._left or not os.fstat(self._file).st_nlink
+        ):  # Another process may have deleted it.
             self._end_segment()
             self._file = os.open(
                 self._folder / f"{time.time_ns():020d}-{self._name}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o640
@@ -143,26 +147,26 @@ class ShadowLog:
             data = above + line
         if os.write(self._file, data) < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._written = head
+        self._head = head
         self._left -= len(data)
 
     def _end_segment(self) -> None:
-        self._written = None
+        self._head = None
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
-class _Room:
-    """The bytes that may still be written while the lock is held."""
+class _Space:
+    """The bytes of all segments. Valid while the lock is held."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._segments = _segments(folder)
         self._taken = sum(path.stat().st_size for path in self._segments)
 
-    def make(self, count: int) -> None:
-        """Have the oldest segments make room for so many bytes more."""
+    def reserve(self, count: int) -> None:
+        """Delete the oldest segments until so many more bytes fit."""
         while self._segments and (self._taken + count > self._most_bytes or len(self._segments) > _MOST_SEGMENTS):
             oldest = self._segments.pop(0)
             self._taken -= oldest.stat().st_size
@@ -171,9 +175,9 @@ class _Room:
 
 
 def read(folder: Path, shadow: str | None = None) -> Iterator[tuple[str, Head, Line]]:
-    """Every line that is kept, or those about one version, with a word that is its writer's own; segments oldest first.
+    """Lines of all shadows, or of one version, each with the id of its writer; the oldest segment first.
 
-    A line that a crash has cut short is left out. Raises ModelError for what may not be read.
+    Skips a line that a crash has cut short. Raises ModelError for a segment that cannot be read.
     """
     for path in _segments(folder):
         _when, version, writer = path.name.removesuffix(_SUFFIX).split("-")
@@ -181,7 +185,7 @@ def read(folder: Path, shadow: str | None = None) -> Iterator[tuple[str, Head, L
             continue
         try:
             lines = path.read_bytes().splitlines(keepends=True)
-        except FileNotFoundError:  # It has made room meanwhile.
+        except FileNotFoundError:  # A writer has deleted it meanwhile.
             continue
         except OSError as error:
             raise ModelError(f"{path} cannot be read: {error.strerror}") from None

@@ -12,7 +12,7 @@ from grpc_server.errors import ModelError
 from grpc_server.loading.loader import Loader
 from grpc_server.loading.version import Version
 from grpc_server.shadow.shadow import Shadow
-from grpc_server.shadow.shadow_log import ShadowLog, folder_of
+from grpc_server.shadow.shadow_log import ShadowLog, shadow_log_folder
 from grpc_server.store.alias_sync_state import AliasSyncFile
 from grpc_server.store.gate_cache import GateCache
 from grpc_server.store.repository import Repository
@@ -228,7 +228,7 @@ class ServedModel:
 
     def _shadow_of(self, version: Version) -> Shadow:
         settings = self._loader.settings
-        log = ShadowLog(folder_of(settings, self.name), version.version, settings.shadow_mb * 2**20)
+        log = ShadowLog(shadow_log_folder(settings, self.name), version.version, settings.shadow_mb * 2**20)
         return Shadow(version, log, features=settings.shadow_features)
 
     def _drain(self, version: Version) -> None:

@@ -47,7 +47,7 @@ def kept(root: Path, *lines: Compared | Failed, head: Head = HEAD) -> None:
     """Written by a process of its own, as far as a reader can tell."""
     log = ShadowLog(root / "iris" / ".shadow", head.shadow, 10**6)
     for line in lines:
-        log.note(head, line)
+        log.append(head, line)
     log.close()
 
 

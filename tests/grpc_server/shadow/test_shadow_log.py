@@ -1,4 +1,4 @@
-"""What a shadow answered, on disk: read as it was written, bounded in bytes however many write, and no trouble to anybody."""
+"""The log of a shadow: read back as written, bounded in bytes for any number of writers, harmless if it cannot be written."""
 
 import logging
 import multiprocessing
@@ -29,13 +29,13 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.jsonl"))
 
 
-def test_what_was_written_is_read_with_its_head_and_its_writer(tmp_path: Path) -> None:
+def test_lines_are_read_with_head_and_writer(tmp_path: Path) -> None:
     logs = [ShadowLog(tmp_path / "deep", shadow, 10_000) for shadow in ("2", "2", "4")]
     for number, log in enumerate(logs):
-        log.note(HEAD, compared(number))
-        log.note(OTHER, Failed(2e9, "OVERLOADED", 5))
+        log.append(HEAD, compared(number))
+        log.append(OTHER, Failed(2e9, "OVERLOADED", 5))
         log.flush()
-        log.note(OTHER, compared(number + 10))
+        log.append(OTHER, compared(number + 10))
         log.close()
     found = list(read(tmp_path / "deep", "2"))
     assert [head for _, head, _ in found] == [HEAD, OTHER, OTHER] * 2
@@ -47,14 +47,12 @@ def test_what_was_written_is_read_with_its_head_and_its_writer(tmp_path: Path) -
 
 @settings(max_examples=20, deadline=None)
 @given(widths=st.lists(st.integers(0, 900), max_size=60), bound=st.integers(500, 8_000), writers=st.integers(1, 3))
-def test_the_bytes_are_bounded_and_the_last_lines_are_there(
-    tmp_path_factory: pytest.TempPathFactory, widths: list[int], bound: int, writers: int
-) -> None:
+def test_bound_keeps_the_last_lines(tmp_path_factory: pytest.TempPathFactory, widths: list[int], bound: int, writers: int) -> None:
     folder = tmp_path_factory.mktemp("log")
     logs = [ShadowLog(folder, "2", bound) for _ in range(writers)]
     for number, width in enumerate(widths):
         log = logs[number % writers]
-        log.note(HEAD, compared(number, width))
+        log.append(HEAD, compared(number, width))
         log.flush()
         assert size_of(folder) <= max(bound, width + 600)
     for log in logs:
@@ -66,13 +64,13 @@ def test_the_bytes_are_bounded_and_the_last_lines_are_there(
 def write_many(folder: Path, writer: int) -> None:
     log = ShadowLog(folder, "2", 20_000)
     for number in range(150):
-        log.note(HEAD, compared(1000 * writer + number, 40))
+        log.append(HEAD, compared(1000 * writer + number, 40))
         if number % 7 == 0:
             log.flush()
     log.close()
 
 
-def test_several_processes_keep_to_the_bound_together(tmp_path: Path) -> None:
+def test_processes_share_the_bound(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=write_many, args=(tmp_path, number)) for number in range(4)]
     for writer in writers:
@@ -85,10 +83,10 @@ def test_several_processes_keep_to_the_bound_together(tmp_path: Path) -> None:
     assert len({line.request_id for line in kept if isinstance(line, Compared)}) == len(kept) > 40
 
 
-def test_a_line_that_a_crash_cut_short_is_left_out_and_so_is_what_is_no_line(tmp_path: Path) -> None:
+def test_broken_lines_are_skipped(tmp_path: Path) -> None:
     log = ShadowLog(tmp_path, "2", 100_000)
     for number in range(3):
-        log.note(HEAD, compared(number))
+        log.append(HEAD, compared(number))
     log.close()
     (segment,) = tmp_path.glob("*.jsonl")
     head, first, second, third = segment.read_bytes().splitlines(keepends=True)
@@ -96,33 +94,31 @@ def test_a_line_that_a_crash_cut_short_is_left_out_and_so_is_what_is_no_line(tmp
     assert lines_in(tmp_path) == [compared(0), compared(1)]
 
 
-def test_a_folder_that_cannot_be_written_is_told_of_once_and_costs_nothing_else(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unwritable_folder_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "taken").write_text("")
     log = ShadowLog(tmp_path / "taken", "2", 10_000)
     with caplog.at_level(logging.WARNING):
         for number in range(3):
-            log.note(HEAD, compared(number))
+            log.append(HEAD, compared(number))
             log.flush()
             assert not log.pending
     assert [record.message for record in caplog.records] == [
-        f"what the shadow answers is not kept: cannot write to {tmp_path / 'taken'}: File exists"
+        f"the shadow's answers are lost: cannot write to {tmp_path / 'taken'}: File exists"
     ]
     (tmp_path / "taken").unlink()
-    log.note(HEAD, compared(3))
+    log.append(HEAD, compared(3))
     log.close()
     assert lines_in(tmp_path / "taken") == [compared(3)]
 
 
-def test_with_no_bytes_nothing_is_kept(tmp_path: Path) -> None:
+def test_bound_of_zero_writes_nothing(tmp_path: Path) -> None:
     log = ShadowLog(tmp_path / "none", "2", 0)
-    log.note(HEAD, compared(1))
+    log.append(HEAD, compared(1))
     log.close()
     assert not (tmp_path / "none").exists()
 
 
-def test_a_segment_that_is_no_file_is_named(tmp_path: Path) -> None:
+def test_unreadable_segment_is_named(tmp_path: Path) -> None:
     (tmp_path / f"{0:020d}-2-abcdef01.jsonl").mkdir()
     with pytest.raises(ModelError, match=r"abcdef01\.jsonl cannot be read: Is a directory"):
         lines_in(tmp_path)

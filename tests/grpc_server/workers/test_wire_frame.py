@@ -1,4 +1,4 @@
-"""Frames: what is sent is what is received, whatever it is and however it is cut up on the way."""
+"""Frames arrive as they were sent, of any content and in any pieces."""
 
 import socket
 import threading
@@ -18,7 +18,7 @@ texts = st.text(st.characters(exclude_categories=()))
 
 @settings(deadline=None)
 @given(st.lists(matrices | texts, max_size=5))
-def test_frames_arrive_as_they_were_sent_and_in_order(frames: list[Matrix | str]) -> None:
+def test_frames_arrive_unchanged_in_order(frames: list[Matrix | str]) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         for frame in frames:
@@ -33,7 +33,7 @@ def test_frames_arrive_as_they_were_sent_and_in_order(frames: list[Matrix | str]
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_matrix_larger_than_any_buffer_arrives_whole_however_it_lies_in_memory(turned: bool) -> None:
+def test_matrix_may_exceed_any_buffer(turned: bool) -> None:
     matrix = np.random.default_rng(0).random((30, 10_000) if turned else (10_000, 30))
     matrix = matrix.T if turned else matrix
     ours, theirs = socket.socketpair()
@@ -46,7 +46,7 @@ def test_a_matrix_larger_than_any_buffer_arrives_whole_however_it_lies_in_memory
 
 @pytest.mark.parametrize("frame", [np.ones((2, 2)), "why"])
 @pytest.mark.parametrize("missing", [1, 4, 10_000])
-def test_a_frame_that_ends_too_soon_is_the_end(frame: Matrix | str, missing: int) -> None:
+def test_cut_frame_raises_eof(frame: Matrix | str, missing: int) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         send(ours, frame)
