@@ -109,7 +109,7 @@ def test_git_revisions_are_compared(repository: Path, monkeypatch: pytest.Monkey
     assert (done.exit_code, done.stdout.splitlines()[0]) == (1, STRICTER if whole else STRICTER.removeprefix("iris/v1/"))
 
 
-def test_a_revision_without_a_path_is_of_protos_beside_a_descriptor_set(
+def test_revision_beside_a_descriptor_set_is_of_protos(
     repository: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(repository)
@@ -118,7 +118,7 @@ def test_a_revision_without_a_path_is_of_protos_beside_a_descriptor_set(
     assert diff("HEAD~1", tmp_path / "contract.binpb").exit_code == 0
 
 
-def test_git_revisions_are_compared_from_inside_and_from_outside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_revisions_are_compared_from_any_folder(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository / "protos")
     assert diff("HEAD~1", ".").exit_code == 1
     assert diff("HEAD~1:iris", "HEAD:iris").exit_code == 1
@@ -140,7 +140,7 @@ def outside(monkeypatch: pytest.MonkeyPatch, repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("where", "old", "says"),
+    ("where", "old", "message"),
     [
         pytest.param(
             inside, "v9", "cannot compare v9: 'v9' is neither a file, a folder nor a revision of git", id="unknown-revision"
@@ -171,12 +171,12 @@ def test_refusal_names_the_side(
     repository: Path,
     where: Callable[[pytest.MonkeyPatch, Path], None],
     old: str,
-    says: str,
+    message: str,
 ) -> None:
     where(monkeypatch, repository)
     with pytest.raises(SetupError) as refusal:
         sides(old, str(PROTOS) if where is not inside else "protos")
-    assert str(refusal.value) == says
+    assert str(refusal.value) == message
 
 
 def test_refusal_exits_with_2(tmp_path: Path) -> None:

@@ -62,10 +62,10 @@ def columns(draw: st.DrawFn) -> Column:
         "wide": TEXTS,
         "time": st.datetimes().map(lambda moment: moment.isoformat() + "Z"),
     }[kind]
-    seen = tuple(draw(st.lists(values, min_size=1, max_size=30)))
+    drawn = tuple(draw(st.lists(values, min_size=1, max_size=30)))
     dtype = Dtype({"text": "object", "wide": "object", "time": "datetime64[us]"}.get(kind, "float64"))
-    seen = tuple(map(float, seen)) if kind == "double" else seen  # type: ignore[arg-type]
-    return Column(name, dtype, seen, nullable=draw(st.booleans()), example=seen[0])
+    drawn = tuple(map(float, drawn)) if kind == "double" else drawn  # type: ignore[arg-type]
+    return Column(name, dtype, drawn, nullable=draw(st.booleans()), example=drawn[0])
 
 
 @st.composite
@@ -168,15 +168,15 @@ def test_python_keyword_gets_another_name() -> None:
 @example("double", 0.0, 0.0)
 def test_bounds_are_the_same_from_the_sentence(kind: str, one: float, other: float) -> None:
     pair = sorted((one, other) if kind == "double" else (int(one), int(other)))
-    seen = Range(kind, pair[0], pair[1])
-    low, high = seen.bounds
-    assert low <= seen.low <= seen.high <= high
+    known = Range(kind, pair[0], pair[1])
+    low, high = known.bounds
+    assert low <= known.low <= known.high <= high
     assert math.isfinite(low)
     assert math.isfinite(high)
     assert low < high
-    again = range_in_comment(kind, f"A number. {seen.sentence} More.")
+    again = range_in_comment(kind, f"A number. {known.sentence} More.")
     assert again is not None
-    assert again.options == seen.options
+    assert again.options == known.options
 
 
 def test_bounds_are_round_and_respect_zero() -> None:
@@ -188,13 +188,13 @@ def test_bounds_are_round_and_respect_zero() -> None:
 
 
 def test_timestamp_bounds_cover_centuries() -> None:
-    seen = Range("timestamp", 0, 86400 * 400)
-    assert seen.sentence == "Seen in training: 1970-01-01 to 1971-02-05."
-    assert seen.accepted == "Accepted: 1900-01-01 to 2200-01-01."
-    again = range_in_comment("timestamp", seen.sentence)
+    known = Range("timestamp", 0, 86400 * 400)
+    assert known.sentence == "Seen in training: 1970-01-01 to 1971-02-05."
+    assert known.accepted == "Accepted: 1900-01-01 to 2200-01-01."
+    again = range_in_comment("timestamp", known.sentence)
     assert again is not None
-    assert again.bounds == seen.bounds
-    assert dict(seen.options) == {
+    assert again.bounds == known.bounds
+    assert dict(known.options) == {
         "(buf.validate.field).timestamp.gte.seconds": "-2208988800",
         "(buf.validate.field).timestamp.lte.seconds": "7258118400",
     }
@@ -207,19 +207,19 @@ LENGTHS = st.integers(-(10**15), 10**15).map(lambda microseconds: microseconds /
 @example(-0.5, 0.25)
 @example(0.0, 1e-06)
 def test_duration_bounds_are_the_same_from_the_sentence(one: float, other: float) -> None:
-    seen = Range("duration", *sorted((one, other)))
-    low, high = seen.bounds
-    assert low <= seen.low <= seen.high <= high
+    known = Range("duration", *sorted((one, other)))
+    low, high = known.bounds
+    assert low <= known.low <= known.high <= high
     assert low < high
-    again = range_in_comment("duration", f"{seen.sentence} {seen.accepted}")
+    again = range_in_comment("duration", f"{known.sentence} {known.accepted}")
     assert again is not None
-    assert again.options == seen.options
+    assert again.options == known.options
 
 
 def test_duration_bounds_are_seconds_in_rules() -> None:
-    seen = Range("duration", 269, 89815.5)
-    assert (seen.sentence, seen.accepted) == ("Seen in training: 4m29s to 1d56m55.5s.", "Accepted: 0s to 1d14h.")
-    assert dict(seen.options) == {
+    known = Range("duration", 269, 89815.5)
+    assert (known.sentence, known.accepted) == ("Seen in training: 4m29s to 1d56m55.5s.", "Accepted: 0s to 1d14h.")
+    assert dict(known.options) == {
         "(buf.validate.field).duration.gte.seconds": "0",
         "(buf.validate.field).duration.lte.seconds": "136800",
     }

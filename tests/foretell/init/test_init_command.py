@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from foretell.cli import app
 from foretell_contract.source.compiler import SHIPPED
 from grpc_server.store.repository import Repository
-from tests.support.models.init_cases import CASES, ROWS, Case
+from tests.support.models.init_cases import CASES, ROWS, InitCase
 from tests.support.processes import ROOT
 from tests.support.servers.estimator_answers import assert_answers
 from tests.support.servers.many_models import BridgedServer, served
@@ -29,7 +29,7 @@ def init(root: Path, *arguments: str | Path) -> Result:
     return CliRunner().invoke(app, ["init", *map(str, arguments), *folders], catch_exceptions=False)
 
 
-def init_case(root: Path, name: str, case: Case) -> Result:
+def init_case(root: Path, name: str, case: InitCase) -> Result:
     joblib.dump(case.estimator, root / f"{name}.joblib")
     case.frame.to_csv(root / f"{name}.csv", index=False)
     return init(root, root / f"{name}.joblib", "--data", root / f"{name}.csv", *case.options)
@@ -44,12 +44,12 @@ def buf(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def cases() -> dict[str, Case]:
+def cases() -> dict[str, InitCase]:
     return {name: make() for name, make in CASES.items()}
 
 
 @pytest.fixture(scope="module")
-def drafted(cases: dict[str, Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drafted(cases: dict[str, InitCase], tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("init")
     for name, case in cases.items():
         done = init_case(root, name, case)
@@ -83,7 +83,7 @@ def test_drafted_contracts_pass_buf(drafted: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_grpc_and_rest_give_the_estimators_answers(server: BridgedServer, cases: dict[str, Case], name: str) -> None:
+def test_grpc_and_rest_give_the_estimators_answers(server: BridgedServer, cases: dict[str, InitCase], name: str) -> None:
     case, method = cases[name], server.methods[f"{name}.Predict"]
     assert method.paths == (f"/{name}/predict",)
     assert len(case.rows) == len(case.answers) == ROWS

@@ -130,7 +130,7 @@ def test_time_bounds_and_comments_follow_the_data(tmp_path: Path) -> None:
 
 def test_authors_comments_and_bounds_stay(root: Path) -> None:
     edit(root, "// Length, a number. Seen", "// By a ruler, in centimetres; the longest petal of the whole flower counts. Seen")
-    edit(root, "// Width, a number. Seen in training: 2 to 4.", "// Nothing of ours.")
+    edit(root, "// Width, a number. Seen in training: 2 to 4.", "// Written by hand.")
     edit(root, "(buf.validate.field).double.lte = 6,\n", "(buf.validate.field).double.lte = 7.25,  // The ruler ends here.\n")
     edit(
         root,
@@ -143,7 +143,7 @@ def test_authors_comments_and_bounds_stay(root: Path) -> None:
     text = contract(root).read_text()
     assert "By a ruler, in centimetres; the longest petal of the whole flower counts." in " ".join(text.replace("//", "").split())
     assert "Seen in training: 2 to 6." in " ".join(text.replace("//", "").split())
-    assert "// Nothing of ours.\n" in text
+    assert "// Written by hand.\n" in text
     assert "double.lte = 7.25,  // The ruler ends here.\n" in text
     assert "flower.v1.Features.depth has bounds of your own, which exclude training data." in done.output
     assert before.partition("option (buf.validate.message)")[2].partition("};")[0] in text

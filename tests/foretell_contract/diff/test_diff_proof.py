@@ -16,7 +16,7 @@ from foretell_contract.contract import Contract, load_set
 from foretell_contract.diff.diff import diff
 from foretell_contract.rules.accepted_values import accepted
 from tests.support.effort import tries
-from tests.support.messages import pool_of, state
+from tests.support.messages import pool_of, set_rules
 
 FLOATS = (-1.5, -0.0, 0.0, 0.25, 1.0, 2.0, 5e-45, math.inf, -math.inf)
 SIGNED, UNSIGNED = tuple(range(-3, 4)), tuple(range(5))
@@ -149,7 +149,7 @@ def made(library: Library, *fields: RuledField) -> Contract:
             if of.optional:
                 one.proto3_optional, one.oneof_index = True, len(message.oneof_decl)
                 message.oneof_decl.add(name=f"_x{number}")
-            state(one, of.options(), library.pool)
+            set_rules(one, of.options(), library.pool)
     file.service.add(name="TestService").method.add(name="Predict", input_type=".test.v1.Features", output_type=".test.v1.Response")
     return load_set(FileDescriptorSet(file=[*library.files, file]))
 

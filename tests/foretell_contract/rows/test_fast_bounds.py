@@ -17,7 +17,7 @@ from foretell_contract.rows.fast_bounds import FastBounds, row_counts
 from foretell_contract.rows.row_layout import RowLayout
 from foretell_contract.rules.rules import Rules
 from tests.support.contract_files import RESPONSE, SERVICE, write_contract
-from tests.support.messages import DOUBLE, FLOAT, Field, pool_of, row_and_batch
+from tests.support.messages import DOUBLE, FLOAT, NumberField, pool_of, row_and_batch
 
 FLOAT_LARGEST = float(np.finfo(np.float32).max)
 EDGES = [0.0, -0.0, 1.0, -1.0, 5e-324, float(np.float32(0.1)), 0.1, FLOAT_LARGEST, -FLOAT_LARGEST, 1e-45]
@@ -37,7 +37,7 @@ def limits(kind: Any) -> st.SearchStrategy[float]:
 
 
 @st.composite
-def plain_fields(draw: Any, number: int) -> Field:
+def plain_fields(draw: Any, number: int) -> NumberField:
     """At most one bound on each side, the lower below the upper."""
     kind = draw(st.sampled_from([DOUBLE, FLOAT]))
     low, high = sorted(draw(st.lists(st.floats(-4, 4, width=32), min_size=2, max_size=2, unique=True)))
@@ -45,11 +45,11 @@ def plain_fields(draw: Any, number: int) -> Field:
     bounds = {name: value for name, value in bounds.items() if draw(st.integers(0, 3))}
     rules = bounds | ({"finite": True} if draw(st.booleans()) else {})
     group = {"double" if kind == DOUBLE else "float": rules} if rules else {}
-    return Field(number, kind, draw(st.booleans()), group)
+    return NumberField(number, kind, draw(st.booleans()), group)
 
 
 @st.composite
-def fields(draw: Any, number: int) -> Field:
+def fields(draw: Any, number: int) -> NumberField:
     """Any mix of rules, even contradictory ones."""
     kind = draw(st.sampled_from([DOUBLE, FLOAT]))
     names = draw(st.sets(st.sampled_from(["gt", "gte", "lt", "lte", "const", "in", "not_in", "finite", "example"]), max_size=3))
@@ -60,14 +60,14 @@ def fields(draw: Any, number: int) -> Field:
     rules |= {"required": True} if draw(st.booleans()) else {}
     rules |= {"ignore": draw(st.integers(0, 3).filter(lambda n: n != 2))} if not draw(st.integers(0, 4)) else {}
     rules |= {"cel_expression": ["this < 0.5"]} if not draw(st.integers(0, 9)) else {}
-    return Field(number, kind, draw(st.booleans()), rules)
+    return NumberField(number, kind, draw(st.booleans()), rules)
 
 
 def numbered(one: Any) -> Any:
     return st.integers(1, 3).flatmap(lambda count: st.tuples(*(one(number) for number in range(1, count + 1))))
 
 
-def values_for(made: tuple[Field, ...]) -> list[float]:
+def values_for(made: tuple[NumberField, ...]) -> list[float]:
     """Values at and next to each number in the rules."""
     numbers = [0.0, 1.0]
     for field in made:
@@ -80,7 +80,7 @@ def values_for(made: tuple[Field, ...]) -> list[float]:
 class Comparison:
     """Checks rows with protovalidate and with fast bounds."""
 
-    def __init__(self, pool: DescriptorPool, made: tuple[Field, ...]) -> None:
+    def __init__(self, pool: DescriptorPool, made: tuple[NumberField, ...]) -> None:
         self.message, _ = row_and_batch(made, pool=pool)
         self.rules = Rules(CustomOptions(pool))
         self.bounds = FastBounds.of(self.message, self.rules)
@@ -101,7 +101,7 @@ def pool(contract: Contract) -> DescriptorPool:
     return pool_of(contract.descriptor_set)
 
 
-def rows(made: tuple[Field, ...]) -> Any:
+def rows(made: tuple[NumberField, ...]) -> Any:
     values = st.one_of(st.sampled_from(values_for(made)), st.floats())
     return st.lists(st.lists(values, min_size=len(made), max_size=len(made)), min_size=1, max_size=12)
 

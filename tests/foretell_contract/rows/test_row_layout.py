@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from foretell_contract.contract import load
 from foretell_contract.rows.row_layout import Matrix, RowLayout
 from tests.support.contract_files import RESPONSE, SERVICE, write_contract
-from tests.support.messages import DOUBLE, FLOAT, Field, row_and_batch
+from tests.support.messages import DOUBLE, FLOAT, NumberField, row_and_batch
 
 NUMBERS = st.one_of(st.integers(1, 20), st.sampled_from([127, 2047, 2048, 262_144, 2**29 - 1]))
 FIELDS = st.lists(
@@ -30,7 +30,7 @@ class Rows:
     """A row message, its batch message and its layout."""
 
     def __init__(self, fields: list[tuple[int, int, bool]], rows: int) -> None:
-        self.row, self.batch = row_and_batch([Field(*field) for field in fields], rows)
+        self.row, self.batch = row_and_batch([NumberField(*field) for field in fields], rows)
         layout = RowLayout.of(self.row)
         assert layout is not None
         self.layout = layout

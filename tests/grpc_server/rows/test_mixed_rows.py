@@ -39,10 +39,10 @@ def same(one: Table, other: Table) -> bool:
 @given(st.lists(columns, min_size=1, max_size=4))
 def test_worker_receives_the_table_sent(made: list[tuple[Dtype, list[Any]]]) -> None:
     table = Table(tuple(dtype.array(values) for dtype, values in made))
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        send(ours, table)
-        received = receive(theirs)
+    one_end, other_end = socket.socketpair()
+    with one_end, other_end:
+        send(one_end, table)
+        received = receive(other_end)
     assert isinstance(received, Table)
     assert same(received, table)
 

@@ -18,9 +18,14 @@ from rest_bridge.json.number_row_codec import NumberRowCodec, number_row_codec
 from rest_bridge.json.request_problems import RequestProblems, RequestRefused
 from rest_bridge.json.strict_json import read_document
 from tests.support.effort import tries
-from tests.support.messages import DOUBLE, FLOAT, Field, pool_of, row_and_batch
+from tests.support.messages import DOUBLE, FLOAT, NumberField, pool_of, row_and_batch
 
-FIELDS = [Field(1), Field(2, DOUBLE, False, called="class"), Field(30, FLOAT, called="_"), Field(31, FLOAT, False, called="self")]
+FIELDS = [
+    NumberField(1),
+    NumberField(2, DOUBLE, False, custom_name="class"),
+    NumberField(30, FLOAT, custom_name="_"),
+    NumberField(31, FLOAT, False, custom_name="self"),
+]
 NAMES = [field.name for field in FIELDS]
 MAX_ROWS = 4
 
@@ -151,7 +156,7 @@ def test_wrong_row_counts_are_left_to_the_codec(contract: Contract) -> None:
 
 def test_other_field_order_has_no_fast_codec(contract: Contract) -> None:
     pool = pool_of(contract.descriptor_set)
-    row, batch = row_and_batch([Field(2), Field(1)], pool=pool)
+    row, batch = row_and_batch([NumberField(2), NumberField(1)], pool=pool)
     rules = Rules(CustomOptions(pool))
     assert number_row_codec(row, None, rules) is None
     assert number_row_codec(batch, batch.fields[0], rules) is None

@@ -1,4 +1,4 @@
-"""Estimators of every kind with their training data, and what callers of a drafted contract send and get."""
+"""Estimators of every kind with their training data, and the requests and answers of the drafted contract."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ Document = dict[str, Any]
 
 
 @dataclass
-class Case:
-    """One estimator, what was written to disk of its training, and its own answers."""
+class InitCase:
+    """An estimator, its training data, and its own answers to the data as documents of the drafted contract."""
 
     estimator: Any
     frame: pd.DataFrame
-    """The training data, target included."""
+    """The training data, with the target."""
     rows: list[Document]
     answers: list[Document]
     options: tuple[str, ...] = ()
@@ -50,12 +50,12 @@ def named(rows: Any, *names: str) -> list[Document]:
 
 
 def present(frame: pd.DataFrame) -> list[Document]:
-    """Rows without what is missing."""
+    """Rows as documents, without missing values."""
     return [{str(name): value for name, value in row.items() if not pd.isna(value)} for row in frame.to_dict("records")]
 
 
-def logistic() -> Case:
-    """Fitted on an array, so that it knows no names, and labels that are no names either."""
+def logistic() -> InitCase:
+    """Fitted on an array without column names; its labels are not valid names in a contract."""
     frame = numbers(1, "Sepal length (cm)", "2nd width")
     kind = np.array(["Iris-setosa", "wide", "Other One"])[(frame.to_numpy() > 0).sum(axis=1)]
     model = LogisticRegression().fit(frame.to_numpy(), kind)
@@ -66,22 +66,22 @@ def logistic() -> Case:
         for label, row in zip(model.predict(frame.to_numpy()), model.predict_proba(frame.to_numpy()).tolist(), strict=True)
     ]
     rows = named(frame, "sepal_length_cm", "column_2nd_width")
-    return Case(model, frame.assign(species=kind), rows, answers, ("--target", "species"))
+    return InitCase(model, frame.assign(species=kind), rows, answers, ("--target", "species"))
 
 
-def svc() -> Case:
-    """Tells no probabilities; its classes are whole numbers."""
+def svc() -> InitCase:
+    """Has no probabilities; its classes are integers."""
     frame = numbers(2, "a", "b", "c")
     model = SVC().fit(frame, np.digitize(frame.a, [-0.5, 0.5]))
     answers = [
         {"label": label, "decisions": row}
         for label, row in zip(model.predict(frame).tolist(), model.decision_function(frame).tolist(), strict=True)
     ]
-    return Case(model, frame, present(frame), answers)
+    return InitCase(model, frame, present(frame), answers)
 
 
-def forest() -> Case:
-    """Found by a search."""
+def forest() -> InitCase:
+    """A grid search; one column is a Python keyword."""
     frame = numbers(3, "a", "b", "class", "d")
     kind = np.where(frame.sum(axis=1) > 0, "up", "down")
     model = GridSearchCV(RandomForestClassifier(8, random_state=0), {"max_depth": [3]}, cv=2).fit(frame, kind)
@@ -89,11 +89,11 @@ def forest() -> Case:
         {"label": f"LABEL_{label.upper()}", "down_probability": row[0], "up_probability": row[1]}
         for label, row in zip(model.predict(frame), model.predict_proba(frame).tolist(), strict=True)
     ]
-    return Case(model, frame, present(frame.rename(columns={"class": "class_value"})), answers)
+    return InitCase(model, frame, present(frame.rename(columns={"class": "class_value"})), answers)
 
 
-def boosting() -> Case:
-    """Takes gaps, and categories."""
+def boosting() -> InitCase:
+    """Accepts missing values and categories."""
     frame = numbers(4, "a", "b").assign(shop=pd.Categorical(np.random.default_rng(5).choice(["Bern", "Zug"], ROWS)))
     frame.loc[::3, "b"] = np.nan
     model = HistGradientBoostingClassifier(max_iter=10, categorical_features="from_dtype").fit(frame, frame.a > 0)
@@ -102,29 +102,29 @@ def boosting() -> Case:
         for label, row in zip(model.predict(frame), model.predict_proba(frame).tolist(), strict=True)
     ]
     rows = [row | {"shop": f"SHOP_{row['shop'].upper()}"} for row in present(frame)]
-    return Case(model, frame, rows, answers)
+    return InitCase(model, frame, rows, answers)
 
 
-def ridge() -> Case:
-    """Whole numbers, and true or false."""
+def ridge() -> InitCase:
+    """Columns of integers and bools."""
     random = np.random.default_rng(6)
     frame = numbers(6, "x").assign(rooms=random.integers(1, 9, ROWS), garden=random.random(ROWS) > 0.5)
     model = make_pipeline(StandardScaler(), Ridge()).fit(frame, frame.x + frame.rooms)
-    return Case(
+    return InitCase(
         model, frame.assign(rent=frame.x + frame.rooms), present(frame), named(model.predict(frame)[:, None], "value"),
         ("--target", "rent"),
     )  # fmt: skip
 
 
-def several_numbers() -> Case:
+def several_numbers() -> InitCase:
     frame = numbers(7, "a", "b")
     goals = pd.DataFrame({"height": frame.sum(axis=1), "Weight (kg)": frame.a * 3})
     model = MultiOutputRegressor(LinearRegression()).fit(frame, goals)
     answers = named(model.predict(frame), "height", "weight_kg")
-    return Case(model, pd.concat([frame, goals], axis=1), present(frame), answers, ("--target", "height,Weight (kg)"))
+    return InitCase(model, pd.concat([frame, goals], axis=1), present(frame), answers, ("--target", "height,Weight (kg)"))
 
 
-def several_labels() -> Case:
+def several_labels() -> InitCase:
     frame = numbers(8, "a", "b")
     labels = pd.DataFrame({"rain": frame.a > 0, "wind": frame.b > 0.3}).astype(int)
     model = MultiOutputClassifier(LogisticRegression()).fit(frame, labels)
@@ -133,10 +133,10 @@ def several_labels() -> Case:
         {"rain": bool(label[0]), "rain_probability": r[1], "wind": bool(label[1]), "wind_probability": w[1]}
         for label, r, w in zip(model.predict(frame).tolist(), rain.tolist(), wind.tolist(), strict=True)
     ]
-    return Case(model, pd.concat([frame, labels], axis=1), present(frame), answers, ("--target", "rain,wind"))
+    return InitCase(model, pd.concat([frame, labels], axis=1), present(frame), answers, ("--target", "rain,wind"))
 
 
-def isolation() -> Case:
+def isolation() -> InitCase:
     frame = numbers(9, "a", "b")
     model = IsolationForest(n_estimators=20, random_state=0).fit(frame)
     found = (model.predict(frame).tolist(), model.score_samples(frame).tolist(), model.decision_function(frame).tolist())
@@ -144,28 +144,28 @@ def isolation() -> Case:
         {"label": {1: "LABEL_INLIER", -1: "LABEL_OUTLIER"}[label], "score": score, "decision": decision}
         for label, score, decision in zip(*found, strict=True)
     ]
-    return Case(model, frame, present(frame), answers)
+    return InitCase(model, frame, present(frame), answers)
 
 
-def clusters() -> Case:
+def clusters() -> InitCase:
     frame = numbers(10, "x", "y")
     model = KMeans(3, n_init=1, random_state=0).fit(frame)
     answers = [
         {"cluster": cluster, "distances": distances}
         for cluster, distances in zip(model.predict(frame).tolist(), model.transform(frame).tolist(), strict=True)
     ]
-    return Case(model, frame, present(frame), answers)
+    return InitCase(model, frame, present(frame), answers)
 
 
-def components() -> Case:
+def components() -> InitCase:
     frame = numbers(11, "Größe", "b", "c")
     model = PCA(2).fit(frame)
     answers = [{"components": row} for row in model.transform(frame).tolist()]
-    return Case(model, frame, present(frame.rename(columns={"Größe": "grosse"})), answers)
+    return InitCase(model, frame, present(frame.rename(columns={"Größe": "grosse"})), answers)
 
 
-def mixed() -> Case:
-    """Numbers, texts, categories, gaps and times in one pipeline over a data frame."""
+def mixed() -> InitCase:
+    """Numbers, texts, categories, missing values and times in one pipeline."""
     random = np.random.default_rng(12)
     frame = pd.DataFrame(
         {
@@ -200,10 +200,10 @@ def mixed() -> Case:
         {"level": f"LEVEL_{label.upper()}", "high_probability": row[0], "low_probability": row[1]}
         for label, row in zip(model.predict(frame).tolist(), model.predict_proba(frame).tolist(), strict=True)
     ]
-    return Case(model, frame.assign(level=level), rows, answers, ("--target", "level"))
+    return InitCase(model, frame.assign(level=level), rows, answers, ("--target", "level"))
 
 
-def gaussian() -> Case:
+def gaussian() -> InitCase:
     frame = numbers(13, "x")
     model = GaussianProcessRegressor(RBF() + WhiteKernel(), random_state=0)
     model.fit(frame[:40], np.sin(frame.x[:40]) + numbers(14, "e").e[:40] / 5)
@@ -212,11 +212,11 @@ def gaussian() -> Case:
         {"value": m, "std": s, "lower": m - _95_PERCENT * s, "upper": m + _95_PERCENT * s}
         for m, s in zip(mean.tolist(), std.tolist(), strict=True)
     ]
-    return Case(model, frame, present(frame), answers)
+    return InitCase(model, frame, present(frame), answers)
 
 
-def quantiles() -> Case:
-    """Three regressors of one value, of which two are the ends of an interval."""
+def quantiles() -> InitCase:
+    """Three regressors: a value and both ends of its interval."""
     frame = numbers(15, "a", "b")
     fitted = {
         name: GradientBoostingRegressor(loss="quantile", alpha=alpha, n_estimators=10).fit(frame, frame.sum(axis=1))
@@ -225,11 +225,11 @@ def quantiles() -> Case:
     answers = named(
         np.column_stack([fitted[name].predict(frame) for name in ("value", "lower", "upper")]), "value", "lower", "upper"
     )
-    return Case(fitted, frame, present(frame), answers)
+    return InitCase(fitted, frame, present(frame), answers)
 
 
-def texts() -> Case:
-    """A row is one text."""
+def texts() -> InitCase:
+    """One column of text."""
     words = np.random.default_rng(16).choice(["rain", "sun", "wind", "fog"], (ROWS, 3))
     lines = pd.DataFrame({"line": [" ".join(row) for row in words.tolist()]})
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(lines.line, ["rain" in line for line in lines.line])
@@ -237,11 +237,11 @@ def texts() -> Case:
         {"label": bool(label), "false_probability": row[0], "true_probability": row[1]}
         for label, row in zip(model.predict(lines.line), model.predict_proba(lines.line).tolist(), strict=True)
     ]
-    return Case(model, lines, present(lines), answers)
+    return InitCase(model, lines, present(lines), answers)
 
 
-def frozen() -> Case:
-    """Calibrated around a frozen pipeline, whose encoder alone knows the categories."""
+def frozen() -> InitCase:
+    """A calibrated frozen pipeline; only its encoder lists the categories."""
     random = np.random.default_rng(17)
     frame = pd.DataFrame({"grade": random.choice([10, 20, 30], ROWS), "mood": random.choice(["good", "BAD"], ROWS)})
     label = np.where(frame.grade + random.normal(0, 9, ROWS) > 20, "pass", "fail")
@@ -253,12 +253,12 @@ def frozen() -> Case:
         for name, row in zip(model.predict(frame), model.predict_proba(frame).tolist(), strict=True)
     ]
     rows = [row | {"mood": f"MOOD_{row['mood'].upper()}"} for row in present(frame)]
-    return Case(model, frame, rows, answers)
+    return InitCase(model, frame, rows, answers)
 
 
-CASES: dict[str, Callable[[], Case]] = {
-    made.__name__: made
-    for made in (
+CASES: dict[str, Callable[[], InitCase]] = {
+    make.__name__: make
+    for make in (
         logistic, svc, forest, boosting, ridge, several_numbers, several_labels, isolation, clusters, components, mixed, gaussian,
         quantiles, texts, frozen,
     )
