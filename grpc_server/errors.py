@@ -25,6 +25,14 @@ ADD_AGAIN = "add the model again"
 _MOST = 8
 """Things that are wrong which a single line names."""
 
+_MOST_CHARACTERS = 200
+"""Characters of another library's exception that a message quotes."""
+
+
+def exception_text(error: BaseException) -> str:
+    """Type and message of an exception that a model or another library raised, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_MOST_CHARACTERS]}"
+
 
 class ModelError(SetupError):
     """A model cannot be served."""

@@ -16,7 +16,7 @@ from foretell_contract.contract import load
 from foretell_contract.errors import SetupError
 from foretell_lifecycle.platform import kill_when_closed
 from foretell_lifecycle.process import log_to_stderr
-from grpc_server.errors import ModelError, Unwritable
+from grpc_server.errors import ModelError, Unwritable, exception_text
 from grpc_server.store.manifest import RegistrySource
 
 _SECONDS = 600.0
@@ -84,7 +84,7 @@ def main(adoption: Adoption) -> dict[str, object]:
     except SetupError as error:
         return {"refused": str(error), "unwritable": isinstance(error, Unwritable)}
     except Exception as error:  # A model may raise anything.
-        return {"refused": f"{type(error).__name__}: {str(error)[:200]}", "unwritable": False}
+        return {"refused": exception_text(error), "unwritable": False}
     return {"version": added.version}
 
 

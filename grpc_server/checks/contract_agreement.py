@@ -14,7 +14,7 @@ from foretell_contract.examples.variants import variants
 from foretell_contract.problem import Problem, error
 from foretell_contract.rules.rules import Violation
 from foretell_contract.service import Service
-from grpc_server.errors import Mismatches, ModelMismatch, misfit
+from grpc_server.errors import Mismatches, ModelMismatch, exception_text, misfit
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.rows.outputs import Source, all_outputs
@@ -57,7 +57,7 @@ def _answer(predict: Callable[[Any], Matrix], binding: MethodBinding, rows: Any,
         return binding.response(_finite(predict(binding.model_rows(rows))))
     except Exception as raised:  # A model may raise anything.
         name = binding.method.features.full_name
-        reason = f"{place} cannot answer the example of {name} ({_text(raised)})"
+        reason = f"{place} cannot answer the example of {name} ({exception_text(raised)})"
         raise misfit(name, reason, "give the fields examples that the model was trained for") from raised
 
 
@@ -69,7 +69,7 @@ def _variant_problems(
         try:
             _finite(predict(binding.model_rows([variant.row])))
         except Exception as raised:  # A model may raise anything.
-            reason = f"{name}.{variant.path} {variant.statement}, but {place} cannot answer then ({_text(raised)})"
+            reason = f"{name}.{variant.path} {variant.statement}, but {place} cannot answer then ({exception_text(raised)})"
             yield error(f"{name}.{_first_field(variant.path)}", reason, variant.fix)
 
 
@@ -90,7 +90,3 @@ def _finite(answers: Matrix) -> Matrix:
     if not np.isfinite(answers).all():
         raise ValueError("its answer is not finite")
     return answers
-
-
-def _text(raised: Exception) -> str:
-    return f"{type(raised).__name__}: {' '.join(str(raised).split())[:200]}"

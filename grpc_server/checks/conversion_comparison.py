@@ -13,7 +13,7 @@ from grpc_server.checks.disagreement import disagreement
 from grpc_server.checks.golden_rows import check_golden
 from grpc_server.checks.manifest_agreement import check_manifest, checked_sources
 from grpc_server.checks.probe_rows import ColumnRanges, probe_rows
-from grpc_server.errors import ModelError, ModelMismatch
+from grpc_server.errors import ModelError, ModelMismatch, exception_text
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.rows.targets import outputs_by_name
@@ -138,7 +138,7 @@ class ConversionComparison:
             rows = np.vstack((*golden, probe_rows(self._ranges, lambda rows: predict(rows) / scale)))
             answers = predict(rows)
         except Exception as error:  # An estimator may raise anything.
-            raise ModelError(f"the model fails within its bounds ({type(error).__name__}: {str(error)[:200]})") from error
+            raise ModelError(f"the model fails within its bounds ({exception_text(error)})") from error
         if not np.isfinite(answers).all():
             raise ModelError("the model fails within its bounds (an answer is not finite)")
         return rows, answers

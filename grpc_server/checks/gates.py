@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 
-from grpc_server.errors import ModelError, ModelMismatch
+from grpc_server.errors import ModelError, ModelMismatch, exception_text
 
 
 class Gate(StrEnum):
@@ -42,6 +42,6 @@ class Gates:
             error.gate = gate
             raise
         except BaseException as error:
-            mismatch = ModelMismatch(f"{self._place} fails ({type(error).__name__}: {str(error)[:200]})")
+            mismatch = ModelMismatch(f"{self._place} fails ({exception_text(error)})")
             mismatch.gate = gate
             raise mismatch from error

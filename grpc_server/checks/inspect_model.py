@@ -12,7 +12,7 @@ import numpy as np
 
 from grpc_server.checks.model_file import read
 from grpc_server.checks.training_columns import Column, ModelHints, training_columns
-from grpc_server.errors import ModelError
+from grpc_server.errors import ModelError, exception_text
 from grpc_server.rows.mixed_rows import Dtype, Rows, placeholder_row
 from grpc_server.rows.outputs import Output, all_outputs, output_function
 from grpc_server.rows.targets import Target, output_name
@@ -93,8 +93,9 @@ class _Inspection:
             answer = self._predicted([self._example])[0] if self._example else {}
             return ModelDescription(columns, self._targets, self._outputs, answer, self._golden_lines(columns), named)
         except Exception as error:  # An estimator may raise anything.
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise ModelError(f"the model in {self._file.name} does not answer rows of the data ({reason})") from error
+            raise ModelError(
+                f"the model in {self._file.name} does not answer rows of the data ({exception_text(error)})"
+            ) from error
 
     def _example_row(self) -> _Row:
         """The middle one of the rows without missing values, or else the first value of each column."""

@@ -17,7 +17,7 @@ from foretell_contract.contract import Contract, load_set
 from foretell_contract.diff.contract_revision import breaking_changes
 from foretell_lifecycle.platform import lower_priority, name_process
 from grpc_server.checks.gates import Gate, Gates
-from grpc_server.errors import ModelError, ModelMismatch
+from grpc_server.errors import ModelError, ModelMismatch, exception_text
 from grpc_server.loading.examined_bundle import examine, measured
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Bundle, Repository
@@ -50,7 +50,7 @@ def main(line: socket.socket, name: str, version: str, settings: dict[str, Any],
         except ModelError as error:
             report({"refused": str(error), "gate": error.gate})
         except BaseException as error:  # A model may raise anything, SystemExit too.
-            report({"refused": f"{type(error).__name__}: {str(error)[:200]}", "gate": ""})
+            report({"refused": exception_text(error), "gate": ""})
         else:
             report({"costs": [[cost.one_row, cost.batch] for cost in costs]})
 

@@ -12,7 +12,7 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from skl2onnx.sklapi import CastTransformer
 from sklearn.pipeline import Pipeline
 
-from grpc_server.errors import ModelUnloadable
+from grpc_server.errors import ModelUnloadable, exception_text
 from grpc_server.runtimes.formats.onnx_format import CLASSES, COLUMNS, TARGETS
 from grpc_server.runtimes.runtime import Classes
 
@@ -27,8 +27,7 @@ def convert(estimator: Any, columns: tuple[str, ...], classes: Classes) -> Itera
         try:
             graph = _graph(model, input_type([None, len(columns)]))
         except Exception as error:  # skl2onnx documents no exceptions.
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-            raise ModelUnloadable(f"skl2onnx cannot convert {type(estimator).__name__} ({reason})") from error
+            raise ModelUnloadable(f"skl2onnx cannot convert {type(estimator).__name__} ({exception_text(error)})") from error
         onnx.helper.set_model_props(graph, _metadata(columns, classes))
         yield graph.SerializeToString()
 

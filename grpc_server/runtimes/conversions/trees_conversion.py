@@ -8,7 +8,7 @@ import treelite
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from grpc_server.errors import ModelUnloadable
+from grpc_server.errors import ModelUnloadable, exception_text
 from grpc_server.runtimes.runtime import Classes
 
 
@@ -17,9 +17,7 @@ def convert(estimator: Any, columns: tuple[str, ...], classes: Classes) -> Itera
     try:
         model = treelite.sklearn.import_model(estimator)
     except Exception as error:  # treelite raises three kinds of errors, and AssertionError.
-        raise ModelUnloadable(
-            f"treelite cannot import {type(estimator).__name__} ({type(error).__name__}: {str(error)[:120]})"
-        ) from error
+        raise ModelUnloadable(f"treelite cannot import {type(estimator).__name__} ({exception_text(error)})") from error
     if not isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         for number in range(model.num_tree):
             tree = model.get_tree_accessor(number)

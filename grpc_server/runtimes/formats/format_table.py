@@ -7,13 +7,10 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from grpc_server.errors import ModelError, ModelUnloadable
+from grpc_server.errors import ModelError, ModelUnloadable, exception_text
 from grpc_server.runtimes.formats.built_in import ENTRY_POINTS
 from grpc_server.runtimes.formats.format import GROUP, Format
 from grpc_server.runtimes.runtime import Runtime
-
-_MAX_REASON = 200
-"""Characters of another package's exception that an error shows."""
 
 
 def format_of(file: Path, data: bytes, format_name: str = "") -> str:
@@ -60,7 +57,7 @@ def load(format_name: str, artifact: bytes) -> Runtime:
     except ModelError:
         raise
     except Exception as error:  # The loader of another package may raise anything.
-        raise ModelUnloadable(f"the {format_name} artifact does not load ({_reason(error)})") from error
+        raise ModelUnloadable(f"the {format_name} artifact does not load ({exception_text(error)})") from error
 
 
 def loader_of(format_name: str) -> Callable[[bytes], Runtime]:
@@ -72,7 +69,7 @@ def loader_of(format_name: str) -> Callable[[bytes], Runtime]:
         except ModuleNotFoundError:
             raise
         except Exception as error:  # Importing another package may raise anything.
-            reason = f"the loader of the format {format_name!r} cannot be imported ({_reason(error)})"
+            reason = f"the loader of the format {format_name!r} cannot be imported ({exception_text(error)})"
             raise ModelUnloadable(reason, "repair the package that brings it") from error
     return loader
 
@@ -112,7 +109,9 @@ def _format_of_entry_point(declared: list[EntryPoint]) -> Format:
     try:
         found: Any = declared[0].load()
     except Exception as error:  # Importing another package may raise anything.
-        raise ModelUnloadable(f"{_with_owner(name)} cannot be imported ({_reason(error)})", "repair or uninstall it") from error
+        raise ModelUnloadable(
+            f"{_with_owner(name)} cannot be imported ({exception_text(error)})", "repair or uninstall it"
+        ) from error
     if not isinstance(found, Format):
         raise ModelUnloadable(f"{_with_owner(name)} is {type(found).__name__} and no Format", "repair or uninstall it")
     return found
@@ -132,7 +131,3 @@ def _with_owner(name: str) -> str:
 
 def _owner(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "foretell"
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:_MAX_REASON]}"

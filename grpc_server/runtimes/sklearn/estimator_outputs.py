@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from grpc_server.errors import ModelUnloadable
+from grpc_server.errors import ModelUnloadable, exception_text
 from grpc_server.rows.mixed_rows import Matrix, Rows
 from grpc_server.rows.outputs import Output, Source, outputs_per_target, probability_outputs, probability_source
 from grpc_server.rows.targets import OUTLIER_CLASSES
@@ -172,8 +172,9 @@ def _width(run: Callable[[Any], Matrix], sample: Rows, estimator: Any) -> int:
     try:
         return int(run(sample).shape[1])
     except Exception as error:  # An estimator may raise anything.
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise ModelUnloadable(f"{type(estimator).__name__} cannot answer a sample row ({reason})", "pass golden rows") from error
+        raise ModelUnloadable(
+            f"{type(estimator).__name__} cannot answer a sample row ({exception_text(error)})", "pass golden rows"
+        ) from error
 
 
 def _matrix(method: Method) -> Callable[[Any], Matrix]:
