@@ -86,6 +86,7 @@ def swap(stage: Stage, plan: Plan, found: Found, number: int) -> Iterator[Measur
 
 def fresh(stage: Stage, plan: Plan, _found: Found, number: int) -> Iterator[Measured]:
     """Promotions of versions that nobody has seen, through all gates, and rollbacks."""
+    _start_fork_server(stage)
     versions = [stage.add(stage.workload.estimator) for _ in range(plan.fresh)]
 
     def act(_end: float) -> list[Outcome]:
@@ -96,8 +97,7 @@ def fresh(stage: Stage, plan: Plan, _found: Found, number: int) -> Iterator[Meas
 
 def candidates(stage: Stage, plan: Plan, found: Found, number: int) -> Iterator[Measured]:
     """Versions that must be refused, each by its own gate."""
-    stage.promote(stage.add(stage.workload.estimator))  # What forks them imports what they need.
-    stage.rollback()
+    _start_fork_server(stage)
     for fault in FAULTS[: plan.faults]:
         version = stage.add(fault.make(stage.workload.estimator))
 
@@ -134,6 +134,12 @@ CASES: dict[str, Callable[[Stage, Plan, Found, int], Iterator[Measured]]] = {
     CANDIDATES: candidates,
     SHADOW: shadow,
 }
+
+
+def _start_fork_server(stage: Stage) -> None:
+    """Have it import scikit-learn before the windows, as it does once for all candidates of a server."""
+    stage.promote(stage.add(stage.workload.estimator))
+    stage.rollback()
 
 
 def _beside(stage: Stage, plan: Plan, case: str, what: str, number: int, act: Callable[[float], list[Outcome]]) -> Measured:

@@ -1,8 +1,8 @@
 """The log of a shadow: answers of production and the shadow on disk, bounded in bytes, for reports.
 
 Each server process writes its own segments, files with a JSON document on each line. A full segment is closed and the next one
-created; the oldest segments of a model are deleted when the bound is reached. Writers hold a file lock, so the bound is exact for any
-number of processes.
+created; the oldest segments of a model are deleted when the bound is reached. Writers hold a file lock, so any number of processes
+keeps to the bound.
 """
 
 import errno
