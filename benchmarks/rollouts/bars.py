@@ -8,7 +8,7 @@ from statistics import median
 from benchmarks.bars import Limit
 from benchmarks.report import VERDICTS, markdown
 from benchmarks.rollouts.candidates import FAULTS, HANG
-from benchmarks.rollouts.cases import CANDIDATES, FRESH, SHADOW, SWAPS, Found, Measured
+from benchmarks.rollouts.cases import CANDIDATES, FRESH, SHADOW, SWAPS, Measured, Results
 from benchmarks.rollouts.stage import GATE_SECONDS
 
 
@@ -16,9 +16,9 @@ from benchmarks.rollouts.stage import GATE_SECONDS
 class Bar:
     """A figure and its limit."""
 
-    says: str
+    title: str
     limit: Limit
-    measured: Callable[[Found], float | None]
+    measured: Callable[[Results], float | None]
     """None if it was not measured."""
 
 
@@ -28,30 +28,30 @@ def ratio(windows: Iterable[Measured]) -> float | None:
     return median(ratios) if ratios else None
 
 
-def _case(case: str, what: str = "") -> Callable[[Found], float | None]:
-    return lambda found: ratio(window for window in found.windows if window.case == case and what in ("", window.what))
+def _case(case: str, what: str = "") -> Callable[[Results], float | None]:
+    return lambda results: ratio(window for window in results.windows if window.case == case and what in ("", window.what))
 
 
-def _other_gates(found: Found) -> float | None:
-    return sum(wanted != was for wanted, was in found.gates.values()) if found.gates else None
+def _other_gates(results: Results) -> float | None:
+    return sum(wanted != was for wanted, was in results.gates.values()) if results.gates else None
 
 
-def _longest(found: Found, *, hangs: bool) -> float | None:
+def _longest(results: Results, *, hangs: bool) -> float | None:
     """Seconds of the longest promotion of a version that was not in memory."""
-    windows = (window for window in found.windows if window.case in (FRESH, CANDIDATES) and (window.what == HANG) == hangs)
+    windows = (window for window in results.windows if window.case in (FRESH, CANDIDATES) and (window.what == HANG) == hangs)
     return max((window.took for window in windows), default=None)
 
 
-def _flips(found: Found) -> float | None:
-    return max(found.flips) if found.flips else None
+def _flips(results: Results) -> float | None:
+    return max(results.flips) if results.flips else None
 
 
 BARS: tuple[Bar, ...] = (
     Bar("promotions and rollbacks of versions in memory: p99 against none", Limit(at_most=1.5), _case(SWAPS)),
     Bar("promotions of new versions through the gates, and rollbacks: p99 against none", Limit(at_most=2.2), _case(FRESH)),
-    Bar("from the look at a record to the version that it asks for: the longest", Limit(at_most=5, unit=" ms"), _flips),
+    Bar("from reading a route table to the routing that it names: the longest", Limit(at_most=5, unit=" ms"), _flips),
     *(
-        Bar(f"a candidate at the gates, {fault.says}: p99 against none", Limit(at_most=2.2), _case(CANDIDATES, fault.says))
+        Bar(f"a candidate at the gates, {fault.name}: p99 against none", Limit(at_most=2.2), _case(CANDIDATES, fault.name))
         for fault in FAULTS
     ),
     Bar("candidates refused at another gate than their own, or not at all", Limit(at_most=0, unit=""), _other_gates),
@@ -69,11 +69,11 @@ BARS: tuple[Bar, ...] = (
 )
 
 
-def bars(found: Found) -> str:
+def bars(results: Results) -> str:
     """A table with a row for each bar: wanted, measured, met."""
     lines = []
     for bar in BARS:
-        value = bar.measured(found)
-        told = "" if value is None else f"{value:.4g}{bar.limit.unit}"
-        lines.append([bar.says, str(bar.limit), told, VERDICTS[None if value is None else bar.limit.met(value)]])
+        value = bar.measured(results)
+        shown = "" if value is None else f"{value:.4g}{bar.limit.unit}"
+        lines.append([bar.title, str(bar.limit), shown, VERDICTS[None if value is None else bar.limit.met(value)]])
     return markdown(["bar", "wanted", "measured", "met"], lines)

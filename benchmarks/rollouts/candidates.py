@@ -1,4 +1,4 @@
-"""Versions that must not go live, and one that is slow: each is the iris model with one thing wrong."""
+"""Versions of the iris model with one fault each, which the gates must refuse, and one that is slow, for the shadow."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.workloads import Matrix
 
 SLOW_ROW_SECONDS = 0.2
-"""What `Slow` takes for a row, above the `max_row_seconds` of the server."""
+"""Seconds of `Slow` for a row, above `max_row_seconds` of the server."""
 
 
 class Candidate:
@@ -29,7 +29,7 @@ class Candidate:
 
 
 class Narrow(Candidate):
-    """Wants a column less."""
+    """Takes one column less."""
 
     def __init__(self, estimator: Any) -> None:
         super().__init__(estimator)
@@ -37,7 +37,7 @@ class Narrow(Candidate):
 
 
 class Backwards(Candidate):
-    """Has its classes the other way round."""
+    """Has its classes in reverse order."""
 
     def __init__(self, estimator: Any) -> None:
         super().__init__(estimator)
@@ -61,7 +61,7 @@ class NotANumber(Candidate):
 
 
 class Off(Candidate):
-    """Answers otherwise than when it was added."""
+    """Gives other probabilities than its golden row."""
 
     def predict_proba(self, rows: Matrix) -> Any:
         """As of scikit-learn."""
@@ -69,7 +69,7 @@ class Off(Candidate):
 
 
 class Slow(Candidate):
-    """Takes long for a row, and all of a core meanwhile."""
+    """Uses a core for a long time for each row."""
 
     def predict_proba(self, rows: Matrix) -> Any:
         """As of scikit-learn."""
@@ -78,7 +78,7 @@ class Slow(Candidate):
 
 
 class Crashing(Candidate):
-    """Ends its process as a broken library does."""
+    """Crashes its process, as a broken library does."""
 
     def predict_proba(self, _rows: Matrix) -> Any:
         """As of scikit-learn."""
@@ -86,7 +86,7 @@ class Crashing(Candidate):
 
 
 class Hanging(Candidate):
-    """Never answers, and takes all of a core meanwhile."""
+    """Uses a core for ever, and never answers."""
 
     def predict_proba(self, _rows: Matrix) -> Any:
         """As of scikit-learn."""
@@ -94,10 +94,10 @@ class Hanging(Candidate):
 
 
 class HundredTimesSlower(Candidate):
-    """Answers as the model, after a hundred times as long."""
+    """Answers as the estimator, in a hundred times its time."""
 
     def __init__(self, estimator: Any, seconds: float) -> None:
-        """`seconds` is what the estimator takes for a row."""
+        """`seconds` is the estimator's time for a row."""
         super().__init__(estimator)
         self.seconds = 100 * seconds
 
@@ -108,7 +108,7 @@ class HundredTimesSlower(Candidate):
 
 
 def burn(seconds: float) -> None:
-    """Take as much of a core's time."""
+    """Use so many seconds of CPU time."""
     end = time.thread_time() + seconds
     while time.thread_time() < end:
         pass
@@ -116,12 +116,12 @@ def burn(seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is wrong with a version."""
+    """A fault of a version."""
 
-    says: str
+    name: str
     make: Callable[[Any], Candidate]
     gate: str
-    """At which it must be refused."""
+    """The gate that must refuse it."""
 
 
 HANG = "hang"

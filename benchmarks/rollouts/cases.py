@@ -1,4 +1,4 @@
-"""What happens beside the load, in windows that take turns with windows in which nothing happens."""
+"""The cases: rollouts under load, in windows that take turns with quiet windows."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,16 +15,16 @@ from benchmarks.rollouts.traffic import Sample, joined, window
 SWAPS, FRESH, CANDIDATES, SHADOW = "swaps", "fresh versions", "candidates", "shadow"
 
 _LEAD = 0.5
-"""Seconds of a window before anything happens."""
+"""Seconds of a window before the first change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One window, beside the quiet one before it."""
+    """One window, and the quiet one before it."""
 
     case: str
     what: str
-    """Of several things that a case does, which."""
+    """The variant of the case, such as the name of a fault; empty if there is one only."""
     round: int
     p50_ms: float
     p99_ms: float
@@ -32,20 +32,20 @@ class Measured:
     quiet_p99_ms: float
     requests: int
     took: float = 0.0
-    """Seconds of the longest change, from the record to its end."""
+    """Seconds of the longest change, from the new route table until the server follows it or refuses."""
 
 
 @dataclass(slots=True)
-class Found:
-    """Everything that was measured."""
+class Results:
+    """All measurements of a run."""
 
     windows: list[Measured] = field(default_factory=list)
     swaps: int = 0
-    """Promotions, and as many rollbacks."""
+    """Promotions, each followed by a rollback."""
     flips: list[float] = field(default_factory=list)
-    """Milliseconds."""
+    """Milliseconds of each change of production in the server."""
     gates: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """The gate that should have refused each candidate, and the one that did."""
+    """For each fault the gate that must refuse it, and the gate that did."""
     compared: int = 0
     """Rows that the shadow answered."""
     failures: list[str] = field(default_factory=list)
@@ -53,21 +53,21 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much of everything."""
+    """The size of a run."""
 
     rounds: int
     seconds: int
     """Of each window."""
     swaps: int
-    """Promotions of versions in memory, and as many rollbacks."""
+    """Promotions of versions in memory, each followed by a rollback."""
     fresh: int
-    """Promotions of versions that are loaded for it, a round."""
+    """Promotions of new versions in a round."""
     faults: int
-    """How many kinds of candidates."""
+    """Faults that are tried, from the first of FAULTS."""
 
 
-def swap(stage: Stage, plan: Plan, found: Found, number: int) -> Iterator[Measured]:
-    """Promotions of a version in memory, and rollbacks, one after the other, until there were enough of them for this round."""
+def swap(stage: Stage, plan: Plan, results: Results, number: int) -> Iterator[Measured]:
+    """Promotes a version in memory and rolls back, until this round has its share of all promotions."""
     version = stage.add(stage.workload.estimator)
     stage.promote(version)
     stage.rollback()
@@ -75,17 +75,17 @@ def swap(stage: Stage, plan: Plan, found: Found, number: int) -> Iterator[Measur
 
     def act(end: float) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        while time.time() < end and found.swaps < enough:
+        while time.time() < end and results.swaps < enough:
             outcomes += [stage.promote(version), stage.rollback()]
-            found.swaps += 1
+            results.swaps += 1
         return outcomes
 
-    while found.swaps < enough:
+    while results.swaps < enough:
         yield _beside(stage, plan, SWAPS, "", number, act)
 
 
-def fresh(stage: Stage, plan: Plan, _found: Found, number: int) -> Iterator[Measured]:
-    """Promotions of versions that nobody has seen, through all gates, and rollbacks."""
+def fresh(stage: Stage, plan: Plan, _results: Results, number: int) -> Iterator[Measured]:
+    """Promotes new versions, which pass all gates, and rolls back."""
     _start_fork_server(stage)
     versions = [stage.add(stage.workload.estimator) for _ in range(plan.fresh)]
 
@@ -95,8 +95,8 @@ def fresh(stage: Stage, plan: Plan, _found: Found, number: int) -> Iterator[Meas
     yield _beside(stage, plan, FRESH, "", number, act)
 
 
-def candidates(stage: Stage, plan: Plan, found: Found, number: int) -> Iterator[Measured]:
-    """Versions that must be refused, each by its own gate."""
+def candidates(stage: Stage, plan: Plan, results: Results, number: int) -> Iterator[Measured]:
+    """Promotes faulty versions, which must be refused, each at its gate."""
     _start_fork_server(stage)
     for fault in FAULTS[: plan.faults]:
         version = stage.add(fault.make(stage.workload.estimator))
@@ -104,15 +104,15 @@ def candidates(stage: Stage, plan: Plan, found: Found, number: int) -> Iterator[
         def act(_end: float, version: str = version) -> list[Outcome]:
             return [stage.promote(version)]
 
-        measured, (outcome,) = _window(stage, plan, CANDIDATES, fault.says, number, act)
+        measured, (outcome,) = _window(stage, plan, CANDIDATES, fault.name, number, act)
         stage.rollback()
-        before = found.gates.get(fault.says, ("", fault.gate))
-        found.gates[fault.says] = (fault.gate, outcome.gate if before[1] == fault.gate else before[1])
+        before = results.gates.get(fault.name, ("", fault.gate))
+        results.gates[fault.name] = (fault.gate, outcome.gate if before[1] == fault.gate else before[1])
         yield measured
 
 
-def shadow(stage: Stage, plan: Plan, found: Found, number: int) -> Iterator[Measured]:
-    """A shadow that takes a hundred times as long as production."""
+def shadow(stage: Stage, plan: Plan, results: Results, number: int) -> Iterator[Measured]:
+    """Runs a shadow that takes a hundred times as long as production."""
     rows = stage.workload.rows(1)
     predict = prediction("estimator", stage.workload.estimator, rows)
     times = []
@@ -125,10 +125,10 @@ def shadow(stage: Stage, plan: Plan, found: Found, number: int) -> Iterator[Meas
     if stage.shadow(version).gate:
         raise RuntimeError("the shadow was refused")
     yield _measured(SHADOW, "", number, window(stage.streams, plan.seconds), quiet)
-    found.compared += stage.compared()[0]
+    results.compared += stage.compared()[0]
 
 
-CASES: dict[str, Callable[[Stage, Plan, Found, int], Iterator[Measured]]] = {
+CASES: dict[str, Callable[[Stage, Plan, Results, int], Iterator[Measured]]] = {
     SWAPS: swap,
     FRESH: fresh,
     CANDIDATES: candidates,
@@ -149,7 +149,7 @@ def _beside(stage: Stage, plan: Plan, case: str, what: str, number: int, act: Ca
 def _window(
     stage: Stage, plan: Plan, case: str, what: str, number: int, act: Callable[[float], list[Outcome]]
 ) -> tuple[Measured, list[Outcome]]:
-    """A quiet window, and one in which something happens; of that the requests count that were under way meanwhile."""
+    """A quiet window, and one with changes; requests count that were under way between the first change and the end of the last."""
     quiet = window(stage.streams, plan.seconds)
 
     def acting() -> list[Outcome]:

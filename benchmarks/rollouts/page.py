@@ -1,55 +1,54 @@
-"""ROLLOUTS.md: what rollouts cost the callers of production."""
+"""Renders ROLLOUTS.md."""
 
 from statistics import median
 
 from benchmarks.machine import machine
 from benchmarks.report import markdown
 from benchmarks.rollouts.bars import bars, ratio
-from benchmarks.rollouts.cases import CANDIDATES, Found, Measured
+from benchmarks.rollouts.cases import CANDIDATES, Measured, Results
 from benchmarks.rollouts.stage import GATE_SECONDS, MAX_ROW_SECONDS
 from benchmarks.rollouts.traffic import GRPC_CALLERS, REST_CALLERS
 
 METHOD = f"""\
-One `foretell serve` with the iris model of [RESULTS.md](RESULTS.md) in line, and callers that never stop: {GRPC_CALLERS} over
-gRPC and {REST_CALLERS} over REST, each with its next request as soon as it has its answer, by h2load. Nothing is pinned: server,
-callers, and the processes in which versions are tried or run as a shadow compete for the same cores, all busy. Each case has a
-server of its own in each round, because the p99 of one that is left alone may be twice that of the next. Windows take turns, a
-quiet one and one in which something happens; a ratio is that of both p99s, of both doors together, and a figure the median over
-windows. Only requests count that were under way while it happened. A single request that fails, or is answered with other than the
-right number of bytes, ends the case for that round. That no answer is mixed, tests/e2e/test_rollouts.py shows, with versions that
-differ.
+One `foretell serve` runs the iris model of [RESULTS.md](RESULTS.md) inline, under constant load by h2load: {GRPC_CALLERS} callers over
+gRPC and {REST_CALLERS} over REST, each of which sends its next request when it has its answer. Nothing is pinned: the server, the
+callers, and the processes of candidates and shadows share the same cores, which are all busy. Each case has its own server in each
+round, because the p99 of one idle server may be twice that of the next. Quiet windows and windows with changes take turns; a ratio
+compares the p99 of both, over both protocols together, and a figure is the median over the windows. Requests count that were under way
+during the changes. One failed request, or an answer of the wrong size, fails the case for that round. tests/e2e/test_rollouts.py shows,
+with versions that differ, that no answer mixes two versions.
 
-- Versions in memory: production changes as fast as the server is seen to follow, which looks at its records ten times a second.
-- New versions: each is added, tried in a process of its own, loaded, promoted, and rolled back.
-- Candidates: each is wrong in one way, and is refused at its gate; gate_seconds={GATE_SECONDS}, max_row_seconds={MAX_ROW_SECONDS}.
+- Versions in memory: production changes as fast as the server follows, which reads its route table ten times a second.
+- New versions: each is added, tried in a candidate process, loaded, promoted, and rolled back.
+- Candidates: each has one fault, and is refused at its gate; gate_seconds={GATE_SECONDS}, max_row_seconds={MAX_ROW_SECONDS}.
   The fork server has imported scikit-learn before, which takes a second or two.
-- The shadow burns a core for a hundred times what the model takes for a row."""
+- The shadow uses a core for a hundred times as long as the model for a row."""
 
 
-def page(found: Found, command: str, rounds: int) -> str:
+def page(results: Results, command: str, rounds: int) -> str:
     """The whole page, in Markdown."""
-    parts = ["# What rollouts cost", machine(command, f"{rounds} round{'s' * (rounds != 1)}"), "## The bars", bars(found)]
-    if found.failures:
-        parts += ["## What failed", "\n".join(f"- {failure}" for failure in found.failures)]
+    parts = ["# What rollouts cost", machine(command, f"{rounds} round{'s' * (rounds != 1)}"), "## The bars", bars(results)]
+    if results.failures:
+        parts += ["## What failed", "\n".join(f"- {failure}" for failure in results.failures)]
     counts = [
-        f"{found.swaps:,} promotions and as many rollbacks of versions in memory",
-        f"{len(found.flips):,} changes of production in all, their median after {median(found.flips or [0.0]):.2f} ms",
-        f"{sum(window.requests for window in found.windows):,} requests meanwhile, none of which failed",
-        f"{found.compared:,} rows that the shadow was asked",
+        f"{results.swaps:,} promotions and as many rollbacks of versions in memory",
+        f"{len(results.flips):,} changes of production in all, their median after {median(results.flips or [0.0]):.2f} ms",
+        f"{sum(window.requests for window in results.windows):,} requests meanwhile, none of which failed",
+        f"{results.compared:,} rows that the shadow has answered",
     ]
     return (
         "\n\n".join(
-            [*parts, "## How it is measured", METHOD, "## The windows", _windows(found), "\n".join(f"- {c}" for c in counts)]
+            [*parts, "## How it is measured", METHOD, "## The windows", _windows(results), "\n".join(f"- {c}" for c in counts)]
         )
         + "\n"
     )
 
 
-def _windows(found: Found) -> str:
+def _windows(results: Results) -> str:
     rows = []
-    for case, what in dict.fromkeys((window.case, window.what) for window in found.windows):
-        mine = [window for window in found.windows if (window.case, window.what) == (case, what)]
-        rows.append([f"{case}: {what}" if what else case, str(len(mine)), *_cells(mine), _ended(found, case, what)])
+    for case, what in dict.fromkeys((window.case, window.what) for window in results.windows):
+        mine = [window for window in results.windows if (window.case, window.what) == (case, what)]
+        rows.append([f"{case}: {what}" if what else case, str(len(mine)), *_cells(mine), _ended(results, case, what)])
     heads = ["", "windows", "p50 ms", "quiet", "p99 ms", "quiet", "p99 ratio", "seconds", "gate"]
     return markdown(heads, rows)
 
@@ -60,8 +59,8 @@ def _cells(windows: list[Measured]) -> list[str]:
     return [*told, f"{ratio(windows):.2f}", f"{median(window.took for window in windows):.1f}"]
 
 
-def _ended(found: Found, case: str, what: str) -> str:
+def _ended(results: Results, case: str, what: str) -> str:
     if case != CANDIDATES:
         return ""
-    wanted, was = found.gates[what]
+    wanted, was = results.gates[what]
     return was if was == wanted else f"**{was or 'none'}** instead of {wanted}"

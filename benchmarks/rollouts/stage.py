@@ -1,4 +1,4 @@
-"""A server that follows its records, with versions to promote, and what it makes of a change."""
+"""A server with a repository, ways to change its route table, and the outcome of each change."""
 
 import json
 import re
@@ -38,18 +38,18 @@ _PATIENCE = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a change ended."""
+    """The outcome of a change of the route table."""
 
     start: float
-    """When it was written, in seconds since the epoch."""
+    """When it was written, seconds since the epoch."""
     end: float
-    """When the server was seen to have done it, or to have refused it."""
+    """When the server had followed or refused it."""
     gate: str
-    """At which the version was refused; empty where it is served."""
+    """The gate that refused the version; empty if it is served."""
 
 
 class Stage:
-    """The server, its repository, and ways to change its record."""
+    """The server, its repository, and its callers' load. For one thread."""
 
     def __init__(self, folder: Path, workload: Workload, grpc_port: int, http_port: int) -> None:
         self.workload = workload
@@ -63,11 +63,11 @@ class Stage:
         self._list: Any = self._channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
 
     def close(self) -> None:
-        """Leave the server."""
+        """Close the connection to the server."""
         self._channel.close()
 
     def add(self, model: Any) -> str:
-        """Add without a look at it; the version. Its golden row is to be answered as the workload's model does."""
+        """Add a model without checks; the version. Its golden row holds the answer of the workload's model."""
         artifact = BytesIO()
         joblib.dump(model, artifact)
         files = {"model.joblib": artifact.getvalue(), GOLDEN: _golden(self.workload)}
@@ -83,15 +83,15 @@ class Stage:
         return self._repository.add(self.workload.name, manifest, files)
 
     def promote(self, version: str) -> Outcome:
-        """Put production on a version, and wait for the server."""
+        """Point production at a version, and wait for the server."""
         return self._change(lambda routes, author: routes.promote(version, PRODUCTION, author), version)
 
     def rollback(self) -> Outcome:
-        """Put it back, and wait for the server."""
+        """Point production at the version before, and wait for the server."""
         return self._change(lambda routes, author: routes.rollback(PRODUCTION, author))
 
     def shadow(self, version: str) -> Outcome:
-        """Have a version asked what production is asked."""
+        """Make a version the shadow, and wait for the server."""
         return self._change(lambda routes, author: routes.with_shadow(version, author), version)
 
     @property
@@ -100,7 +100,7 @@ class Stage:
         return [float(ms) for ms in re.findall(r"answers from now on \(generation \d+, after ([\d.]+) ms\)", self.log.read_text())]
 
     def compared(self) -> tuple[int, int]:
-        """Rows that the shadow has answered, and calls that were skipped."""
+        """Rows that the shadow has answered, and skipped calls."""
         shadow = self._following().shadow
         return shadow.compared, shadow.left_out
 
@@ -131,7 +131,7 @@ class Stage:
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """Train the iris model, and serve it at both doors by a record; nothing is pinned."""
+    """Train the iris model and serve it over gRPC and REST, by a route table. No process is pinned to a core."""
     with TemporaryDirectory(prefix="foretell-rollouts-") as name:
         folder, workload = Path(name), workloads.iris()
         workloads.prepare(folder, [workload], [SKLEARN])
@@ -148,14 +148,14 @@ def stage() -> Iterator[Stage]:
 
 
 def _http_port(log: Path) -> int:
-    """The port of the REST door, which the server tells once both are open."""
+    """The REST port, which the server prints when it is ready."""
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
-        told = re.search(r"REST +http://[^:\s]+:(\d+)", log.read_text())
-        if told is not None:
-            return int(told[1])
+        line = re.search(r"REST +http://[^:\s]+:(\d+)", log.read_text())
+        if line is not None:
+            return int(line[1])
         time.sleep(_LOOK_EVERY)
-    raise RuntimeError("the server does not say where its REST door is")
+    raise RuntimeError("the server does not print its REST port")
 
 
 def _command(folder: Path, port: int) -> list[str]:

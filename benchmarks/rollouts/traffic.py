@@ -1,4 +1,4 @@
-"""The load of this benchmark: callers at both doors at once, whose every request is timed and counted."""
+"""The load of this benchmark: callers over gRPC and REST at once, each of whose requests is timed and checked."""
 
 import subprocess
 import tempfile
@@ -16,25 +16,25 @@ GRPC_CALLERS, REST_CALLERS = 8, 4
 GRPC_CONNECTIONS = 4
 
 _WARM_UP = 0.3
-"""Seconds at the beginning that are not counted: connections are made."""
+"""Seconds at the beginning that do not count, in which connections are made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One door of the server, and what its callers send."""
+    """One protocol of the server, and the load on it."""
 
     door: Door
     port: int
     request: Request
     answer: bytes
-    """Which every request must get, in size."""
+    """Every answer must have its size."""
     callers: int
     connections: int
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Requests of one window."""
+    """The requests of one window."""
 
     starts: NDArray[np.float64]
     """Seconds since the epoch."""
@@ -42,13 +42,13 @@ class Sample:
     """Milliseconds."""
 
     def during(self, start: float, end: float) -> "Sample":
-        """Those that were under way within these seconds since the epoch."""
+        """The requests under way between two times, in seconds since the epoch."""
         within = (self.starts + self.latencies / 1000 >= start) & (self.starts <= end)
         return Sample(self.starts[within], self.latencies[within])
 
 
 def window(streams: tuple[Stream, ...], seconds: int) -> Sample:
-    """Call for some seconds. Raises WrongAnswer where a single request failed or was answered with another size."""
+    """Send load for some seconds. Raises WrongAnswer if one request fails or has an answer of another size."""
     with ThreadPoolExecutor(len(streams)) as pool:
         samples = list(pool.map(lambda stream: _call(stream, seconds), streams))
     sample = joined(samples)
@@ -57,7 +57,7 @@ def window(streams: tuple[Stream, ...], seconds: int) -> Sample:
 
 
 def joined(samples: list[Sample]) -> Sample:
-    """All their requests."""
+    """One sample of all requests."""
     starts = np.concatenate([sample.starts for sample in samples])
     return Sample(starts, np.concatenate([sample.latencies for sample in samples]))
 

@@ -8,7 +8,7 @@ from benchmarks import load
 from benchmarks.rollouts.__main__ import measure
 from benchmarks.rollouts.bars import BARS, bars
 from benchmarks.rollouts.candidates import FAULTS
-from benchmarks.rollouts.cases import CANDIDATES, CASES, FRESH, SHADOW, SWAPS, Found, Measured, Plan
+from benchmarks.rollouts.cases import CANDIDATES, CASES, FRESH, SHADOW, SWAPS, Measured, Plan, Results
 from benchmarks.rollouts.page import page
 from grpc_server.checks.gates import Gate
 
@@ -19,49 +19,49 @@ def made(case: str, p99: float, quiet: float, what: str = "", number: int = 0) -
     return Measured(case, what, number, 1.0, p99, 1.0, quiet, 100, took=2.0)
 
 
-def verdicts(found: Found) -> dict[str, tuple[str, str]]:
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in bars(found).splitlines()[2:]]
+def verdicts(results: Results) -> dict[str, tuple[str, str]]:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in bars(results).splitlines()[2:]]
     return {says: (value, met) for says, _, value, met in rows}
 
 
 def test_ratios_are_medians_over_the_windows_of_a_case() -> None:
-    found = Found([made(SWAPS, 3, 2), made(SWAPS, 9, 2), made(SWAPS, 2, 2), made(FRESH, 5, 2), made(SHADOW, 2, 2)])
-    told = verdicts(found)
-    assert told[BARS[0].says] == ("1.5x", "yes")
-    assert told[BARS[1].says] == ("2.5x", "**no**")
-    assert told[BARS[-1].says] == ("1x", "yes")
+    results = Results([made(SWAPS, 3, 2), made(SWAPS, 9, 2), made(SWAPS, 2, 2), made(FRESH, 5, 2), made(SHADOW, 2, 2)])
+    told = verdicts(results)
+    assert told[BARS[0].title] == ("1.5x", "yes")
+    assert told[BARS[1].title] == ("2.5x", "**no**")
+    assert told[BARS[-1].title] == ("1x", "yes")
 
 
 def test_each_candidate_is_judged_by_itself_and_by_its_gate() -> None:
-    found = Found([made(CANDIDATES, 1.0, 1.0, fault.says) for fault in FAULTS])
-    found.gates = {fault.says: (fault.gate, fault.gate) for fault in FAULTS}
-    assert verdicts(found)["candidates refused at another gate than their own, or not at all"] == ("0", "yes")
-    found.gates["NaN"] = ("contract", "")
-    found.windows.append(made(CANDIDATES, 5.0, 1.0, "NaN"))
-    told = verdicts(found)
+    results = Results([made(CANDIDATES, 1.0, 1.0, fault.name) for fault in FAULTS])
+    results.gates = {fault.name: (fault.gate, fault.gate) for fault in FAULTS}
+    assert verdicts(results)["candidates refused at another gate than their own, or not at all"] == ("0", "yes")
+    results.gates["NaN"] = ("contract", "")
+    results.windows.append(made(CANDIDATES, 5.0, 1.0, "NaN"))
+    told = verdicts(results)
     assert told["candidates refused at another gate than their own, or not at all"] == ("1", "**no**")
     assert told["a candidate at the gates, NaN: p99 against none"] == ("3x", "**no**")
     assert told["a candidate at the gates, hang: p99 against none"] == ("1x", "yes")
-    assert "**none** instead of contract" in page(found, "make bench-rollouts", 1)
+    assert "**none** instead of contract" in page(results, "make bench-rollouts", 1)
 
 
 def test_what_was_not_measured_is_not_judged() -> None:
-    assert {met for _, met in verdicts(Found()).values()} == {"not measured"}
+    assert {met for _, met in verdicts(Results()).values()} == {"not measured"}
 
 
 def test_every_fault_has_a_gate_that_there_is_and_a_bar() -> None:
     assert {fault.gate for fault in FAULTS} <= set(Gate)
-    assert sum("a candidate at the gates" in bar.says for bar in BARS) == len(FAULTS)
+    assert sum("a candidate at the gates" in bar.title for bar in BARS) == len(FAULTS)
 
 
 @pytest.mark.skipif(not load.available(), reason=load.MISSING)
 def test_a_short_turn_fills_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = measure(Plan(rounds=1, seconds=2, swaps=2, fresh=1, faults=1), SWAPS)
-    assert found.failures == []
-    assert found.swaps == 2
-    assert [window.case for window in found.windows] == [SWAPS]
-    assert min(found.flips) > 0
-    assert len(found.flips) >= 5  # Two promotions, two rollbacks, and the first turn that brings the version into memory.
-    assert "2 promotions and as many rollbacks of versions in memory" in page(found, "make bench-rollouts", 1)
+    results = measure(Plan(rounds=1, seconds=2, swaps=2, fresh=1, faults=1), SWAPS)
+    assert results.failures == []
+    assert results.swaps == 2
+    assert [window.case for window in results.windows] == [SWAPS]
+    assert min(results.flips) > 0
+    assert len(results.flips) >= 5  # Two promotions, two rollbacks, and the first turn that brings the version into memory.
+    assert "2 promotions and as many rollbacks of versions in memory" in page(results, "make bench-rollouts", 1)
     assert set(CASES) == {SWAPS, FRESH, CANDIDATES, SHADOW}
     assert "swaps, round 1: p99" in capsys.readouterr().out
