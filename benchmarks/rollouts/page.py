@@ -10,13 +10,14 @@ from benchmarks.rollouts.stage import GATE_SECONDS, MAX_ROW_SECONDS
 from benchmarks.rollouts.traffic import GRPC_CALLERS, REST_CALLERS
 
 METHOD = f"""\
-One `foretell serve` runs the iris model of [RESULTS.md](RESULTS.md) inline, under constant load by h2load: {GRPC_CALLERS} callers over
-gRPC and {REST_CALLERS} over REST, each of which sends its next request when it has its answer. Nothing is pinned: the server, the
-callers, and the processes of candidates and shadows share the same cores, which are all busy. Each case has its own server in each
-round, because the p99 of one idle server may be twice that of the next. Quiet windows and windows with changes take turns; a ratio
-compares the p99 of both, over both protocols together, and a figure is the median over the windows. Requests count that were under way
-during the changes. One failed request, or an answer of the wrong size, fails the case for that round. tests/e2e/test_rollouts.py shows,
-with versions that differ, that no answer mixes two versions.
+One `foretell serve` runs the iris model of [RESULTS.md](RESULTS.md) inline, under constant load by h2load: {GRPC_CALLERS}
+callers over gRPC and {REST_CALLERS} over REST, each of which sends its next request when it has its answer. Nothing is
+pinned: the server, the callers, and the processes of candidates and shadows share the same cores, which are all busy. Each
+case has its own server in each round, because the p99 of one idle server may be twice that of the next. Quiet windows and
+windows with changes take turns; a ratio compares the p99 of both, over both protocols together, and a figure is the median
+over the windows. Requests count that were under way during the changes. One failed request, or an answer of the wrong size,
+fails the case for that round. tests/e2e/test_rollouts.py shows, with versions that differ, that no answer mixes two
+versions.
 
 - Versions in memory: production changes as fast as the server follows, which reads its route table ten times a second.
 - New versions: each is added, tried in a candidate process, loaded, promoted, and rolled back.
