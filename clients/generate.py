@@ -1,10 +1,10 @@
 """Generate the Python client's stubs from the contracts.
 
     python clients/generate.py            write them
-    python clients/generate.py --check    exit with 1 where those in the tree are not what the contracts give
+    python clients/generate.py --check    exit with 1 if the stubs in the tree are not current
 
-The generators are older than what the server runs on, because stubs import on no runtime older than their generator. They live in
-a virtual environment of their own, `.venv/stubs`, with the versions of `clients/constraints.txt`.
+Generated stubs need a runtime at least as new as their generator, so the generators are older than the server's packages. They are
+installed in a virtual environment of their own, `.venv/stubs`, with the versions in `clients/constraints.txt`.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,49 +32,51 @@ TOOLS = ROOT / ".venv/stubs"
 IMPORT_ROOT = ROOT / "clients/python"
 PACKAGE = "foretell_client/stubs"
 
-_OURS = "iris/"
-"""Where the contracts of this client lie: it is for these, and other teams have clients of their own."""
+_OWN_CONTRACTS = "iris/"
+"""Folder of the contracts of this client."""
 
 _MARK = '"""Generated from the contracts by `make generate`."""\n'
 _SHARED_POOL, _OWN_POOL = "_descriptor_pool.Default()", "_descriptor_pool.DescriptorPool()"
 
 
-def main() -> None:
-    """Generate, or compare."""
+def main(arguments: Sequence[str] | None = None, import_root: Path = IMPORT_ROOT) -> None:
+    """Write the stubs under `import_root`, or compare them; exits with a message on failure."""
     parser = argparse.ArgumentParser(description="Generate the Python client's stubs from the contracts.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where the stubs are not current")
-    check = parser.parse_args().check
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the stubs are not current")
+    check = parser.parse_args(arguments).check
     with tempfile.TemporaryDirectory() as folder:
-        fresh, committed = Path(folder) / PACKAGE, IMPORT_ROOT / PACKAGE
+        fresh, committed = Path(folder) / PACKAGE, import_root / PACKAGE
         try:
             generate(Path(folder))
         except ContractError as error:
-            sys.exit(f"no stubs are made: {error}")
-        except subprocess.CalledProcessError:  # pip or protoc has said why.
-            sys.exit("no stubs are made")
+            sys.exit(f"stubs cannot be generated: {error}")
+        except subprocess.CalledProcessError:  # pip or protoc has printed the reason.
+            sys.exit("stubs cannot be generated")
         stale = differences(fresh, committed)
         if stale and check:
-            sys.exit("\n".join([*(f"{PACKAGE}/{name} is not what the contracts give" for name in stale), "run make generate"]))
+            sys.exit("\n".join([*(f"{PACKAGE}/{name} is not current" for name in stale), "run make generate"]))
         if stale:
             shutil.rmtree(committed, ignore_errors=True)
             shutil.copytree(fresh, committed)
 
 
 def tools() -> Path:
-    """The Python with the generators, set up at first use and whenever their versions change."""
+    """The Python interpreter with the generators; installs them at first use and when their versions change."""
     python, installed = TOOLS / "bin/python", TOOLS / "constraints.txt"
     if installed.is_file() and installed.read_bytes() == CONSTRAINTS.read_bytes():
         return python
     venv.create(TOOLS, clear=True, with_pip=True)
     command: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
-    environment = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}  # That is for the server.
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"
+    }  # These are the constraints of the server.
     subprocess.run([*command, "-r", CONSTRAINTS], env=environment, check=True)
     shutil.copyfile(CONSTRAINTS, installed)
     return python
 
 
 def generate(folder: Path) -> None:
-    """Write the stubs under `folder`, which becomes their import root."""
+    """Generate the stubs under the import root `folder`."""
     with tempfile.NamedTemporaryFile(suffix=".binpb") as contracts:
         names = [f"{PACKAGE}/{name}" for name in own_contracts()]
         contracts.write(plain_contracts())
@@ -89,16 +92,16 @@ def generate(folder: Path) -> None:
 
 
 def own_contracts() -> list[str]:
-    """Names of the files that stubs are made from."""
-    return [name for name in contract_files(PROTOS) if name.startswith(_OURS)]
+    """Names of the contracts that stubs are generated from."""
+    return [name for name in contract_files(PROTOS) if name.startswith(_OWN_CONTRACTS)]
 
 
 def plain_contracts() -> bytes:
-    """A FileDescriptorSet of the contracts as a client needs them: no custom options, none of the imports that define those.
+    """A FileDescriptorSet of the contracts with comments, but without custom options and without the imports that define them.
 
-    Comments stay. A contract that uses messages of another file is refused by protoc, which says so.
+    protoc rejects a contract that uses messages of another file.
     """
-    pool = DescriptorPool()  # In a pool without extensions every custom option is an unknown field.
+    pool = DescriptorPool()  # Without extensions, every custom option is an unknown field.
     pool.AddSerializedFile(descriptor_pb2.DESCRIPTOR.serialized_pb)
     file_set: Any = GetMessageClass(pool.FindMessageTypeByName("google.protobuf.FileDescriptorSet"))
     compiled, plain = file_set.FromString(compile_protos(PROTOS).SerializeToString()), file_set()
@@ -107,24 +110,26 @@ def plain_contracts() -> bytes:
         file = next(file for file in compiled.file if file.name == name)
         for imports in (file.dependency, file.public_dependency, file.weak_dependency):
             del imports[:]
-        file.name = f"{PACKAGE}/{name}"  # Python's imports follow it; messages and methods keep their names.
+        file.name = f"{PACKAGE}/{name}"  # Decides the Python module; messages and methods keep their names.
         plain.file.append(file)
     return bytes(plain.SerializeToString())
 
 
 def own_pool(module: Path) -> None:
-    """Give a generated module a descriptor pool of its own.
+    """Make a generated module use a descriptor pool of its own.
 
-    In the shared one, a second definition of the same messages is an error: nobody could import these stubs beside their own.
+    The shared pool rejects a second definition of a message, so these stubs could not be imported beside a caller's own.
     """
     text = module.read_text()
     if text.count(_SHARED_POOL) != 1:
-        raise ValueError(f"{module.name} names {_SHARED_POOL} {text.count(_SHARED_POOL)} times, not once: see clients/generate.py")
+        raise ValueError(
+            f"{module.name} has {_SHARED_POOL} {text.count(_SHARED_POOL)} times instead of once: adapt clients/generate.py"
+        )
     module.write_text(text.replace(_SHARED_POOL, _OWN_POOL))
 
 
 def differences(fresh: Path, committed: Path) -> list[str]:
-    """Names of the files that are not the same in both folders, byte-compiled ones left out."""
+    """Names of the files that differ between two folders, without byte-compiled ones."""
     ours, theirs = _contents(fresh), _contents(committed)
     return sorted(name for name in ours | theirs if ours.get(name) != theirs.get(name))
 

@@ -1,4 +1,4 @@
-"""What the client's tests share: flowers, a real gRPC server that answers as a test says, and the oldest runtimes."""
+"""Fixtures of the client's tests: flowers, a gRPC server with a Predict of the test, and the oldest supported runtimes."""
 
 import subprocess
 import threading
@@ -23,7 +23,7 @@ Serving = Callable[..., AbstractContextManager[str]]
 
 
 class Servicer(iris_pb2_grpc.IrisServiceServicer):
-    """Answers each flower as `predict` says."""
+    """Answers each flower with `predict`."""
 
     def __init__(self, predict: Predict) -> None:
         self._predict = predict
@@ -38,7 +38,7 @@ class Servicer(iris_pb2_grpc.IrisServiceServicer):
 
 @contextmanager
 def serving(predict: Predict, target: str = "127.0.0.1:0") -> Iterator[str]:
-    """A gRPC server with that Predict, and its address."""
+    """Run a gRPC server with that Predict; yields its address."""
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
     iris_pb2_grpc.add_IrisServiceServicer_to_server(Servicer(predict), server)
     port = server.add_insecure_port(target)
@@ -50,7 +50,7 @@ def serving(predict: Predict, target: str = "127.0.0.1:0") -> Iterator[str]:
 
 
 class Flaky:
-    """A Predict that is unavailable a number of times, then answers."""
+    """A Predict that fails a number of times, then answers."""
 
     def __init__(self, failures: int, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
         self.calls = 0
@@ -69,7 +69,7 @@ class Flaky:
 
 @pytest.fixture(scope="session")
 def oldest() -> Path:
-    """A Python with the oldest runtimes that the client promises to work on."""
+    """A Python interpreter with the oldest runtimes that the client supports."""
     try:
         return generate.tools()
     except subprocess.CalledProcessError:

@@ -1,4 +1,4 @@
-"""The runner of documentation blocks: it must notice what a reader would."""
+"""The runner of documentation blocks fails if a block does not print what the page shows."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def page(folder: Path, text: str) -> list[Block]:
     return blocks(path)
 
 
-def test_blocks_know_their_place_and_programs_their_output(tmp_path: Path) -> None:
+def test_blocks_have_line_and_output(tmp_path: Path) -> None:
     program, output = "```python\nprint(1)\n```\n", "```text\n1\n```\n"
     found = page(tmp_path, f"Text.\n\n{program}\n{output}\n{output}```console\n$ true\n```\n")
     languages = [(block.line, block.language, block.output) for block in found]
@@ -33,7 +33,7 @@ def test_blocks_know_their_place_and_programs_their_output(tmp_path: Path) -> No
         pytest.param("```console\n$ echo here OLD\nhere OLD\n```\n", id="replaced"),
     ],
 )
-def test_what_is_true_passes(tmp_path: Path, text: str) -> None:
+def test_matching_output_passes(tmp_path: Path, text: str) -> None:
     for block in page(tmp_path, text):
         run(block, tmp_path, {"OLD": "new"})
 
@@ -52,31 +52,31 @@ def test_what_is_true_passes(tmp_path: Path, text: str) -> None:
         pytest.param("```console\n$ echo 0.5 0.5\n0.5\n```\n", id="missing-number"),
     ],
 )
-def test_what_is_not_true_fails(tmp_path: Path, text: str) -> None:
+def test_differing_output_fails(tmp_path: Path, text: str) -> None:
     (block,) = page(tmp_path, text)
     with pytest.raises((pytest.fail.Exception, AssertionError), match=r"page.md:1"):
         run(block, tmp_path)
 
 
-def test_a_missing_tool_skips_and_says_which(tmp_path: Path) -> None:
+def test_missing_tool_skips(tmp_path: Path) -> None:
     (block,) = page(tmp_path, "```console\n$ no-such-tool --help\n```\n")
     with pytest.raises(pytest.skip.Exception, match="no-such-tool is not installed"):
         run(block, tmp_path)
 
 
-def test_a_language_without_a_runner_is_no_pass(tmp_path: Path) -> None:
+def test_unknown_language_is_an_error(tmp_path: Path) -> None:
     (block,) = page(tmp_path, "```json\n{}\n```\n")
     with pytest.raises(ValueError, match="only console and python blocks run"):
         run(block, tmp_path)
 
 
-def test_output_before_a_command_is_an_error_of_the_page(tmp_path: Path) -> None:
+def test_output_before_a_command_is_an_error(tmp_path: Path) -> None:
     (block,) = page(tmp_path, "```console\ncurl http://127.0.0.1\n```\n")
     with pytest.raises(ValueError, match="output without a command"):
         run(block, tmp_path)
 
 
-def test_numbers_compare_by_value_and_the_rest_by_letter() -> None:
+def test_numbers_are_compared_by_value() -> None:
     assert same("1.0000001", "1.0000002")
     assert not same("1.0", "1.01")
     assert not same("version 2", "version 3")

@@ -1,4 +1,4 @@
-"""How the client connects, on real servers that fail, come late or take their time: retries, deadlines, replicas."""
+"""Retries, deadlines and replicas of the client, on real servers that fail, start late or answer slowly."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ every_call = pytest.mark.parametrize("call", [sync_predict, aio_predict, sync_st
 
 
 class Remaining:
-    """A Predict that notes how much time its callers give it."""
+    """A Predict that records the remaining time of each call."""
 
     def __init__(self) -> None:
         self.seconds: list[float | None] = []
@@ -62,7 +62,7 @@ class Remaining:
 
 @pytest.fixture
 def held() -> Iterator[Callable[..., Response]]:
-    """A Predict that answers nothing before the test ends."""
+    """A Predict that answers only after the test."""
     end = threading.Event()
 
     def predict(request, context) -> Response:
@@ -74,21 +74,21 @@ def held() -> Iterator[Callable[..., Response]]:
 
 
 @every_call
-def test_an_unavailable_server_is_tried_again(call: Call) -> None:
+def test_unavailable_is_retried(call: Call) -> None:
     predict = Flaky(failures=2)
     with serving(predict) as target:
         assert call(target) == ANSWER
     assert predict.calls == 3
 
 
-def test_a_call_that_a_stopping_server_cancels_is_tried_again() -> None:
+def test_cancelled_by_stopping_server_is_retried() -> None:
     predict = Flaky(failures=2, code=grpc.StatusCode.CANCELLED)
     with serving(predict) as target:
         assert sync_predict(target) == ANSWER
     assert predict.calls == 3
 
 
-def test_five_attempts_are_made_then_the_caller_hears_of_it() -> None:
+def test_error_is_raised_after_five_attempts() -> None:
     predict = Flaky(failures=100)
     with serving(predict) as target, pytest.raises(ServerUnavailable, match="UNAVAILABLE: not now"):
         sync_predict(target)
@@ -96,14 +96,14 @@ def test_five_attempts_are_made_then_the_caller_hears_of_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "INTERNAL"])
-def test_a_refusal_is_not_tried_again(name: str) -> None:
+def test_other_errors_are_not_retried(name: str) -> None:
     predict = Flaky(failures=1, code=grpc.StatusCode[name])
     with serving(predict) as target, pytest.raises(PredictionError) as raised:
         sync_predict(target)
     assert (raised.value.code.name, predict.calls) == (name, 1)
 
 
-def test_a_call_waits_for_a_server_that_comes_late(tmp_path: Path) -> None:
+def test_call_reaches_a_server_started_late(tmp_path: Path) -> None:
     target = f"unix:{tmp_path}/s"
     failing = threading.Event()
 
@@ -120,13 +120,13 @@ def test_a_call_waits_for_a_server_that_comes_late(tmp_path: Path) -> None:
         channel.unsubscribe(watch)
 
 
-def test_no_server_at_all_is_said_with_the_reason(tmp_path: Path) -> None:
+def test_missing_server_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(ServerUnavailable, match="No such file or directory") as raised:
         sync_predict(f"unix:{tmp_path}/none")
     assert raised.value.request_id == ""
 
 
-def test_a_retry_goes_to_another_replica() -> None:
+def test_retry_goes_to_another_replica() -> None:
     away, there = Flaky(failures=100), Flaky(failures=0)
     with serving(away) as one, serving(there) as other, IrisClient.connect(f"ipv4:{one},{other}") as iris:
         while not away.calls:
@@ -134,7 +134,7 @@ def test_a_retry_goes_to_another_replica() -> None:
     assert there.calls >= 1
 
 
-def test_calls_have_a_deadline_of_their_client_s_or_their_own() -> None:
+def test_deadline_of_client_and_of_call() -> None:
     predict = Remaining()
     with serving(predict) as target:
         with IrisClient.connect(target) as iris:
@@ -154,7 +154,7 @@ async def test_async_calls_have_the_same_deadlines() -> None:
     assert predict.seconds == pytest.approx([5, 60], abs=1)
 
 
-def test_a_stream_has_a_deadline_only_where_it_is_given_one() -> None:
+def test_stream_has_no_default_deadline() -> None:
     predict = Remaining()
     with serving(predict) as target, IrisClient.connect(target) as iris:
         list(iris.predict_stream([FLOWER]))
@@ -164,7 +164,7 @@ def test_a_stream_has_a_deadline_only_where_it_is_given_one() -> None:
     assert own == pytest.approx(60, abs=1)
 
 
-def test_no_answer_in_time_is_deadline_exceeded(held) -> None:
+def test_late_answer_is_deadline_exceeded(held) -> None:
     with serving(held) as target, IrisClient.connect(target, timeout=0.2) as iris:
         with pytest.raises(DeadlineExceeded):
             iris.predict(FLOWER)
@@ -172,7 +172,7 @@ def test_no_answer_in_time_is_deadline_exceeded(held) -> None:
             list(iris.predict_stream([FLOWER], timeout=0.2))
 
 
-async def test_rows_are_let_go_when_their_stream_ends() -> None:
+async def test_rows_are_closed_with_their_stream() -> None:
     ended = asyncio.Event()
 
     async def rows() -> AsyncIterator[Features]:
@@ -190,7 +190,7 @@ async def test_rows_are_let_go_when_their_stream_ends() -> None:
             await asyncio.wait_for(ended.wait(), 30)
 
 
-async def test_an_async_call_can_be_cancelled(held) -> None:
+async def test_async_call_can_be_cancelled(held) -> None:
     entered = threading.Event()
 
     def predict(request, context) -> Response:
@@ -211,16 +211,16 @@ def test_threads_may_share_a_client() -> None:
         assert list(pool.map(iris.predict, [FLOWER] * 200)) == [ANSWER] * 200
 
 
-def test_pings_are_no_abuse_and_keep_idle_connections() -> None:
-    """Our server, like others, hangs up on pings that come more often than every 30 seconds."""
+def test_pings_are_within_server_limits() -> None:
+    """Servers close connections with pings less than 30 seconds apart."""
     options = dict(OPTIONS)
     assert 30_000 < options["grpc.keepalive_time_ms"] < 60_000
     assert options["grpc.keepalive_permit_without_calls"] == 1
 
 
-def test_all_attempts_fit_into_the_default_deadline() -> None:
+def test_attempts_fit_into_default_deadline() -> None:
     policy = SERVICE_CONFIG["methodConfig"][0]["retryPolicy"]
     first, factor, most = float(policy["initialBackoff"][:-1]), policy["backoffMultiplier"], float(policy["maxBackoff"][:-1])
     pauses = [min(first * factor**attempt, most) for attempt in range(policy["maxAttempts"] - 1)]
-    assert sum(pauses) * 1.2 < 5  # gRPC varies each by a fifth.
+    assert sum(pauses) * 1.2 < 5  # gRPC adds up to a fifth of jitter.
     assert json.loads(dict(OPTIONS)["grpc.service_config"]) == SERVICE_CONFIG

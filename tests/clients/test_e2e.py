@@ -1,4 +1,4 @@
-"""Both clients against the server as a user starts it: the same answers and the same errors."""
+"""The sync and the async client against a real server give the same answers and errors."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -18,7 +18,7 @@ TOO_LARGE = "must be greater than or equal to 0 and less than or equal to 1"
 
 
 class Sync:
-    """The sync client in the words of the tests."""
+    """The sync client behind the interface of these tests."""
 
     def __init__(self, target: str) -> None:
         self._target = target
@@ -38,7 +38,7 @@ class Sync:
 
 
 class Async:
-    """The async client in the same words."""
+    """The async client behind the same interface."""
 
     def __init__(self, target: str) -> None:
         self._target = target
@@ -75,18 +75,18 @@ def test_predict_answers(client) -> None:
     assert answer.setosa_probability + answer.versicolor_probability + answer.virginica_probability == pytest.approx(1)
 
 
-def test_a_batch_is_answered_in_order(client) -> None:
+def test_batch_is_answered_in_order(client) -> None:
     setosa = Features(sepal_length=0.1, sepal_width=0.6, petal_length=0.1, petal_width=0.1)
     first, second = client.batch([FLOWER, setosa])
     assert first.virginica_probability == pytest.approx(VIRGINICA, abs=1e-4)
     assert second.setosa_probability > 0.9
 
 
-def test_the_largest_batch_fits(client) -> None:
+def test_largest_batch_fits(client) -> None:
     assert len(client.batch([FLOWER] * 10_000)) == 10_000
 
 
-def test_a_refusal_names_the_broken_rule(client) -> None:
+def test_error_names_the_broken_rule(client) -> None:
     with pytest.raises(InvalidFeatures) as raised:
         client.predict(BAD)
     assert raised.value.violations == (Violation("petal_width", "double.gte_lte", TOO_LARGE),)
@@ -94,32 +94,32 @@ def test_a_refusal_names_the_broken_rule(client) -> None:
     assert raised.value.request_id
 
 
-def test_a_missing_feature_is_not_zero(client) -> None:
+def test_missing_feature_is_not_zero(client) -> None:
     with pytest.raises(InvalidFeatures) as raised:
         client.predict(Features(sepal_length=0, sepal_width=0, petal_length=0))
     assert [(v.field, v.rule) for v in raised.value.violations] == [("petal_width", "required")]
 
 
-def test_a_batch_s_refusal_names_the_row(client) -> None:
+def test_error_of_batch_names_the_row(client) -> None:
     with pytest.raises(InvalidFeatures) as raised:
         client.batch([FLOWER, BAD])
     assert [v.field for v in raised.value.violations] == ["rows[1].petal_width"]
 
 
-def test_violations_that_do_not_fit_are_counted(client) -> None:
+def test_unlisted_violations_are_counted(client) -> None:
     with pytest.raises(InvalidFeatures) as raised:
         client.batch([BAD] * 10_000)
     assert raised.value.violations
     assert len(raised.value.violations) + raised.value.omitted + raised.value.unjudged_rows == 10_000
 
 
-def test_a_stream_answers_every_flower(client) -> None:
+def test_stream_answers_every_flower(client) -> None:
     answers: list[Any] = []
     client.stream((FLOWER for _ in range(500)), answers)
     assert len(answers) == 500
 
 
-def test_a_stream_ends_at_the_first_bad_flower_and_names_it(client) -> None:
+def test_stream_ends_at_first_invalid_flower(client) -> None:
     answers: list[Any] = []
     with pytest.raises(InvalidFeatures) as raised:
         client.stream([FLOWER, FLOWER, BAD, FLOWER], answers)
@@ -128,14 +128,14 @@ def test_a_stream_ends_at_the_first_bad_flower_and_names_it(client) -> None:
     assert [v.field for v in raised.value.violations] == ["petal_width"]
 
 
-def test_a_refusal_is_not_lost_while_rows_are_under_way(client) -> None:
-    """grpc.aio of itself reports most of these as INTERNAL."""
+def test_error_survives_pending_writes(client) -> None:
+    """Without `feed`, grpc.aio reports most of these as INTERNAL."""
     for _ in range(20):
         with pytest.raises(InvalidFeatures):
             client.stream([FLOWER, BAD, *[FLOWER] * 200], [])
 
 
-def test_what_the_rows_raise_reaches_the_caller_after_the_answers(client) -> None:
+def test_exception_of_rows_follows_the_answers(client) -> None:
     def rows():
         yield FLOWER
         raise ValueError("no number in line 2")
@@ -164,8 +164,8 @@ async def test_async_rows_feed_a_stream(running: Foretell) -> None:
     assert len(answers) == 2
 
 
-def test_an_unknown_method_is_a_prediction_error_too(running: Foretell) -> None:
-    """No RpcError reaches a caller, whatever the server does."""
+def test_unknown_method_is_a_prediction_error(running: Foretell) -> None:
+    """No RpcError reaches a caller, whatever the status."""
     with grpc.insecure_channel(running.grpc) as channel:
         iris = IrisClient(channel)
         iris.stub.Predict = channel.unary_unary("/iris.v1.IrisService/Guess", Features.SerializeToString)

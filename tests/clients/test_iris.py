@@ -1,4 +1,4 @@
-"""The sync client on grpcio-testing's channel: what it sends, what it gives back, what it raises."""
+"""Requests, answers and errors of the sync client, on the channel of grpcio-testing."""
 
 import pickle
 from collections.abc import Callable, Iterator
@@ -42,13 +42,13 @@ def iris(channel: grpc_testing.Channel) -> IrisClient:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Runs a call on another thread, since it waits for the answer that the test gives."""
+    """Runs a call on another thread, since it waits for the test to answer."""
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit
 
 
 def details(*parts: Any) -> tuple[tuple[str, bytes], ...]:
-    """The trailing metadata of a refusal."""
+    """The trailing metadata of an error."""
     status = Status()
     for part in parts:
         packed = Packed()
@@ -58,7 +58,7 @@ def details(*parts: Any) -> tuple[tuple[str, bytes], ...]:
 
 
 def refused(channel: grpc_testing.Channel, call: "Future[Any]", code: grpc.StatusCode, *parts: Any) -> PredictionError:
-    """What the caller gets when the server refuses a Predict with these details."""
+    """The exception of a Predict that the server refuses with these details."""
     _, _, rpc = channel.take_unary_unary(PREDICT)
     rpc.send_initial_metadata((("x-request-id", "abc"), ("model-name", "iris")))
     rpc.terminate(None, details(*parts) if parts else (), code, "the text")
@@ -67,7 +67,7 @@ def refused(channel: grpc_testing.Channel, call: "Future[Any]", code: grpc.Statu
     return raised.value
 
 
-def test_predict_sends_the_flower_and_returns_the_answer(channel, iris, start) -> None:
+def test_predict_returns_the_answer(channel, iris, start) -> None:
     call = start(iris.predict, FLOWER)
     _, request, rpc = channel.take_unary_unary(PREDICT)
     rpc.terminate(ANSWER, (), grpc.StatusCode.OK, "")
@@ -75,7 +75,7 @@ def test_predict_sends_the_flower_and_returns_the_answer(channel, iris, start) -
     assert call.result(30) == ANSWER
 
 
-def test_predict_batch_sends_all_rows_at_once_and_returns_a_list(channel, iris, start) -> None:
+def test_predict_batch_sends_one_request(channel, iris, start) -> None:
     call = start(iris.predict_batch, (flower for flower in [FLOWER, FLOWER]))
     _, request, rpc = channel.take_unary_unary(BATCH)
     rpc.terminate(iris_pb2.ResponseBatch(rows=[ANSWER, ANSWER]), (), grpc.StatusCode.OK, "")
@@ -83,7 +83,7 @@ def test_predict_batch_sends_all_rows_at_once_and_returns_a_list(channel, iris, 
     assert call.result(30) == [ANSWER, ANSWER]
 
 
-def test_predict_stream_hands_out_answers_as_they_come(channel, iris, start) -> None:
+def test_predict_stream_yields_answers_at_once(channel, iris, start) -> None:
     answers = iris.predict_stream([FLOWER, BAD])
     first = start(next, answers)
     _, rpc = channel.take_stream_stream(STREAM)
@@ -96,7 +96,7 @@ def test_predict_stream_hands_out_answers_as_they_come(channel, iris, start) -> 
     assert rest.result(30) == []
 
 
-def test_a_caller_that_stops_reading_cancels_the_stream(channel, iris, start) -> None:
+def test_closing_the_iterator_cancels_the_stream(channel, iris, start) -> None:
     answers = iris.predict_stream([FLOWER])
     first = start(next, answers)
     _, rpc = channel.take_stream_stream(STREAM)
@@ -124,7 +124,7 @@ def test_invalid_features_carry_the_violations(channel, iris, start) -> None:
     assert isinstance(error.__cause__, grpc.RpcError)
 
 
-def test_a_stream_s_refusal_names_its_index(channel, iris, start) -> None:
+def test_error_of_stream_has_the_index(channel, iris, start) -> None:
     call = start(list, iris.predict_stream([BAD]))
     _, rpc = channel.take_stream_stream(STREAM)
     info = ErrorInfo(reason="INVALID_FEATURES", metadata={"index": "7"})
@@ -134,14 +134,14 @@ def test_a_stream_s_refusal_names_its_index(channel, iris, start) -> None:
     assert raised.value.index == 7
 
 
-def test_an_internal_error_names_its_incident(channel, iris, start) -> None:
+def test_internal_error_has_the_incident(channel, iris, start) -> None:
     info = ErrorInfo(reason="INTERNAL", metadata={"incident": "0a1b2c"})
     error = refused(channel, start(iris.predict, FLOWER), grpc.StatusCode.INTERNAL, info)
     assert (error.incident, error.reason, error.index, error.violations) == ("0a1b2c", "INTERNAL", None, ())
 
 
-def test_a_request_id_may_come_with_the_status(channel, iris, start) -> None:
-    """A server that refuses before it accepts sends no initial metadata."""
+def test_request_id_in_trailing_metadata(channel, iris, start) -> None:
+    """A server that refuses a call before accepting it sends no initial metadata."""
     call = start(iris.predict, FLOWER)
     _, _, rpc = channel.take_unary_unary(PREDICT)
     rpc.terminate(None, (("x-request-id", "late"),), grpc.StatusCode.UNAVAILABLE, "")
@@ -151,7 +151,7 @@ def test_a_request_id_may_come_with_the_status(channel, iris, start) -> None:
 
 
 @pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK], ids=lambda code: code.name)
-def test_every_status_has_its_exception(channel, iris, start, code) -> None:
+def test_status_maps_to_exception(channel, iris, start, code) -> None:
     classes = {
         grpc.StatusCode.INVALID_ARGUMENT: InvalidFeatures,
         grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
@@ -162,20 +162,20 @@ def test_every_status_has_its_exception(channel, iris, start, code) -> None:
     assert (error.code, error.reason, error.incident, error.index, error.violations, error.omitted) == (code, "", "", None, (), 0)
 
 
-def test_details_of_other_kinds_are_passed_over(channel, iris, start) -> None:
+def test_other_details_are_ignored(channel, iris, start) -> None:
     error = refused(
         channel, start(iris.predict, FLOWER), grpc.StatusCode.RESOURCE_EXHAUSTED, RetryInfo(), ErrorInfo(reason="OVERLOADED")
     )
     assert error.reason == "OVERLOADED"
 
 
-def test_an_error_survives_pickling(channel, iris, start) -> None:
-    """Between the processes of a pool, say."""
+def test_error_survives_pickling(channel, iris, start) -> None:
+    """As a process pool pickles it."""
     error = refused(channel, start(iris.predict, FLOWER), grpc.StatusCode.INVALID_ARGUMENT, ErrorInfo(reason="INVALID_FEATURES"))
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), copy.reason, copy.request_id) == (InvalidFeatures, str(error), "INVALID_FEATURES", "abc")
 
 
-def test_a_misspelt_feature_is_refused_where_it_is_written() -> None:
+def test_misspelt_feature_raises_value_error() -> None:
     with pytest.raises(ValueError, match="petal_widht"):
         Features(petal_widht=1.0)

@@ -1,4 +1,4 @@
-"""Every block of the pages for callers runs against a real server and prints what is shown."""
+"""Every block of the client pages runs against a real server and prints what the page shows."""
 
 import pytest
 
@@ -9,11 +9,11 @@ PAGES = (ROOT / "clients/README.md", ROOT / "clients/python/README.md")
 
 
 @pytest.mark.parametrize("block", [block for page in PAGES for block in blocks(page)], ids=str)
-def test_a_block_prints_what_the_page_shows(block: Block, running: Foretell) -> None:
+def test_block_prints_what_the_page_shows(block: Block, running: Foretell) -> None:
     run(block, ROOT, addresses(running))
 
 
-def test_the_page_shows_every_way_to_call() -> None:
+def test_page_shows_every_client() -> None:
     shown = "\n".join(block.text for block in blocks(PAGES[0]))
     for tool in ("IrisClient", "AsyncIrisClient", "curl -s", "grpcurl", "buf curl"):
         assert tool in shown

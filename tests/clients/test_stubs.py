@@ -1,4 +1,4 @@
-"""The generated stubs: current, documented, and no burden on those who import them."""
+"""The generated stubs are current, documented, and importable without the server's packages."""
 
 import ast
 import shutil
@@ -19,7 +19,7 @@ STUBS = ROOT / "clients/python/foretell_client/stubs"
 
 
 def python(program: str) -> None:
-    """Run a program in an interpreter that has the client and nothing of the repository."""
+    """Run a program in an interpreter that can import the client but not the repository."""
     environment = {"PYTHONPATH": str(ROOT / "clients/python")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], cwd="/", env=environment, capture_output=True, text=True, timeout=60
@@ -28,31 +28,28 @@ def python(program: str) -> None:
 
 
 @pytest.mark.usefixtures("oldest")
-def test_the_stubs_are_what_the_contracts_give() -> None:
+def test_stubs_are_current() -> None:
     done = subprocess.run([sys.executable, ROOT / "clients/generate.py", "--check"], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.usefixtures("oldest")
-def test_a_difference_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_names_stale_files(tmp_path: Path) -> None:
     shutil.copytree(STUBS, tmp_path / generate.PACKAGE)
     (tmp_path / generate.PACKAGE / "iris/v1/iris_pb2.pyi").write_text("changed")
     (tmp_path / generate.PACKAGE / "iris/v1/old_pb2.py").write_text("left behind")
-    monkeypatch.setattr(generate, "IMPORT_ROOT", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["generate.py", "--check"])
     with pytest.raises(SystemExit) as ended:
-        generate.main()
+        generate.main(["--check"], tmp_path)
     assert str(ended.value).splitlines() == [
-        "foretell_client/stubs/iris/v1/iris_pb2.pyi is not what the contracts give",
-        "foretell_client/stubs/iris/v1/old_pb2.py is not what the contracts give",
+        "foretell_client/stubs/iris/v1/iris_pb2.pyi is not current",
+        "foretell_client/stubs/iris/v1/old_pb2.py is not current",
         "run make generate",
     ]
-    monkeypatch.setattr(sys, "argv", ["generate.py"])
-    generate.main()
+    generate.main([], tmp_path)
     assert generate.differences(STUBS, tmp_path / generate.PACKAGE) == []
 
 
-def test_the_contract_s_imports_stay_behind_and_its_comments_do_not() -> None:
+def test_plain_contracts_keep_only_comments() -> None:
     files = FileDescriptorSet.FromString(generate.plain_contracts()).file
     assert {file.package for file in files} == {"iris.v1", "iris.v2"}
     file = next(file for file in files if file.package == "iris.v1")
@@ -62,7 +59,7 @@ def test_the_contract_s_imports_stay_behind_and_its_comments_do_not() -> None:
     assert any("exactly the columns" in location.leading_comments for location in file.source_code_info.location)
 
 
-def test_messages_and_methods_keep_the_contract_s_names() -> None:
+def test_names_are_those_of_the_contract() -> None:
     assert iris_pb2.Features.DESCRIPTOR.full_name == "iris.v1.Features"
     assert [method.full_name for method in iris_pb2.DESCRIPTOR.services_by_name["IrisService"].methods] == [
         "iris.v1.IrisService.Predict",
@@ -72,7 +69,7 @@ def test_messages_and_methods_keep_the_contract_s_names() -> None:
     assert '"/iris.v1.IrisService/Predict"' in (STUBS / "iris/v1/iris_pb2_grpc.py").read_text().replace("'", '"')
 
 
-def test_the_client_needs_neither_buf_nor_google_api_nor_the_server() -> None:
+def test_client_imports_no_server_packages() -> None:
     python(
         """
 import sys
@@ -89,8 +86,8 @@ assert not {"google.api", "iris", "buf"} & set(sys.modules)
 
 
 @pytest.mark.parametrize("first", ["ours", "theirs"])
-def test_the_stubs_live_beside_another_copy_of_the_contract(first: str) -> None:
-    """Somebody who generates stubs of their own from the served contract has its messages in protobuf's shared pool."""
+def test_stubs_coexist_with_another_copy(first: str) -> None:
+    """Stubs that a caller generates from the served contract put its messages into protobuf's shared pool."""
     program = {
         "ours": "import foretell_client",
         "theirs": """
@@ -111,7 +108,7 @@ assert theirs.FromString(ours.SerializeToString()).sepal_length == 0.5
 
 
 def test_comments_are_docstrings() -> None:
-    """Editors show them; every message, field and method has one."""
+    """Every message and method has one, for editors."""
     undocumented = []
     for name, kinds in (("iris_pb2.pyi", ast.ClassDef), ("iris_pb2_grpc.pyi", ast.FunctionDef)):
         tree = ast.parse((STUBS / "iris/v1" / name).read_text())
@@ -122,14 +119,14 @@ def test_comments_are_docstrings() -> None:
     assert "min-max scaled" in (STUBS / "iris/v1/iris_pb2.pyi").read_text()
 
 
-def test_a_generator_that_changes_its_mind_is_noticed(tmp_path: Path) -> None:
+def test_changed_generator_output_is_refused(tmp_path: Path) -> None:
     module = tmp_path / "iris_pb2.py"
     module.write_text("DESCRIPTOR = somewhere_else()")
-    with pytest.raises(ValueError, match="0 times, not once"):
+    with pytest.raises(ValueError, match="0 times instead of once"):
         generate.own_pool(module)
 
 
-def test_the_generators_are_those_of_the_constraints(oldest: Path) -> None:
+def test_generators_match_the_constraints(oldest: Path) -> None:
     listed = subprocess.run([oldest, "-m", "pip", "freeze", "--all"], capture_output=True, text=True, check=True).stdout.split()
     wanted = [line for line in generate.CONSTRAINTS.read_text().splitlines() if "==" in line]
     assert set(wanted) <= set(listed)

@@ -1,4 +1,4 @@
-"""The wheel: all of the client and nothing else, and it works on the oldest runtimes it names."""
+"""The wheel holds the whole client only, and works on the oldest runtimes that it allows."""
 
 import re
 import subprocess
@@ -41,7 +41,7 @@ print(grpc.__version__, google.protobuf.__version__)
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """Built by the back end that pip would call."""
+    """Built by the build backend that pip uses."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
     subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, timeout=100)
@@ -49,14 +49,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(built)
 
 
-def test_the_wheel_holds_the_whole_package_and_no_more(wheel: zipfile.ZipFile) -> None:
+def test_wheel_holds_exactly_the_package(wheel: zipfile.ZipFile) -> None:
     sources = {path.relative_to(PROJECT).as_posix() for path in (PROJECT / "foretell_client").rglob("*") if path.is_file()}
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert packed == {name for name in sources if not name.endswith(".pyc")}
     assert {"foretell_client/py.typed", "foretell_client/stubs/iris/v1/iris_pb2.pyi"} <= packed
 
 
-def test_the_wheel_works_on_the_oldest_runtimes(wheel: zipfile.ZipFile, oldest: Path, running: Foretell, tmp_path: Path) -> None:
+def test_wheel_works_on_oldest_runtimes(wheel: zipfile.ZipFile, oldest: Path, running: Foretell, tmp_path: Path) -> None:
     wheel.extractall(tmp_path)
     done = subprocess.run(
         [oldest, "-W", "error", "-c", PROGRAM, running.grpc],
@@ -70,7 +70,7 @@ def test_the_wheel_works_on_the_oldest_runtimes(wheel: zipfile.ZipFile, oldest: 
     assert done.stdout.splitlines() == ["sync 4 True", "async 4 1", f"{pinned()['grpcio']} {pinned()['protobuf']}"]
 
 
-def test_the_bounds_of_the_wheel_are_the_runtimes_it_is_tested_on() -> None:
+def test_lower_bounds_are_the_tested_versions() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     bounds = dict(dependency.split(">=") for dependency in project["dependencies"])
     for name, bound in bounds.items():

@@ -1,23 +1,23 @@
-"""How calls travel, sync and async alike: deadline, retries, keepalive and limits."""
+"""Deadline, retries, keepalive and limits of a channel, for the sync and the async client."""
 
 import json
 
 TIMEOUT = 5.0
-"""Seconds that a call may take, retries included, where nothing else is said."""
+"""Default deadline of a call in seconds, retries included."""
 
 SERVICE_CONFIG = {
-    "loadBalancingConfig": [{"round_robin": {}}],  # A retry goes to another replica, where the name has several.
+    "loadBalancingConfig": [{"round_robin": {}}],  # A retry goes to another replica, if the name has several.
     "methodConfig": [
         {
             "name": [{}],
-            # Five attempts, gRPC's most, wait 3.3 s in all: servers restart in less, and a caller with the default deadline hears
-            # why there is no answer. Waiting for a ready channel would hide a wrong address behind "Deadline Exceeded".
+            # Five attempts, gRPC's maximum, wait 3.3 s in all: servers restart in less, and the last error arrives within the
+            # default deadline. With wait_for_ready, a wrong address would show as "Deadline Exceeded".
             "retryPolicy": {
                 "maxAttempts": 5,
                 "initialBackoff": "0.1s",
                 "backoffMultiplier": 3,
                 "maxBackoff": "2s",
-                # A server that stops cancels the calls it has not begun. What the caller cancels is not tried again.
+                # A stopping server cancels calls that it has not begun. A call that the caller cancels is not retried.
                 "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
@@ -26,15 +26,15 @@ SERVICE_CONFIG = {
 
 OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
-    # Pings less than 30 s apart make servers hang up, 60 s without traffic make middleboxes do so.
+    # Servers close connections with pings less than 30 s apart, middleboxes those without traffic for 60 s.
     ("grpc.keepalive_time_ms", 40_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
-    # A server that is back is found within half a second; one attempt to connect may take a second.
+    # A restarted server is found within half a second; an attempt to connect may take a second.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 500),
-    # A refusal may list 50 violations; grpcio drops some metadata above 8 kB unless told otherwise.
+    # An error may list 50 violations; by default, grpcio drops metadata above 8 kB.
     ("grpc.max_metadata_size", 16_384),
 )

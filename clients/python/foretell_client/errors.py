@@ -1,11 +1,11 @@
-"""Why a call gave no prediction, as exceptions.
+"""Exceptions of calls without a prediction.
 
 PredictionError
 ├── InvalidFeatures      INVALID_ARGUMENT     rules of the contract are broken; `violations` lists them
 ├── ServerUnavailable    UNAVAILABLE          no server answered, after retries
 └── DeadlineExceeded     DEADLINE_EXCEEDED    no answer in time
 
-Other statuses are plain PredictionErrors: RESOURCE_EXHAUSTED where the server is overloaded, INTERNAL where it failed.
+Other statuses are plain PredictionErrors: RESOURCE_EXHAUSTED if the server is overloaded, INTERNAL if it failed.
 """
 
 from collections.abc import Iterator
@@ -25,32 +25,32 @@ class Violation:
     field: str
     """Path of the value, such as `petal_width` or `rows[3].petal_width`; empty for a rule on the whole message."""
     rule: str
-    """Identifier of the rule, such as `double.gte_lte`."""
+    """Id of the rule, such as `double.gte_lte`."""
     message: str
     """The rule in words."""
 
 
 class PredictionError(Exception):
-    """A call that gave no prediction. Its cause is grpcio's own error."""
+    """A call without a prediction. Its `__cause__` is grpcio's error."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(code, message)
         self.code = code
         self.message = message
         self.reason = ""
-        """What went wrong, for programs, such as `OVERLOADED`; empty where no server said."""
+        """Reason for programs, such as `OVERLOADED`; empty if no server gave one."""
         self.request_id = ""
-        """The call in the server's log; empty where no server answered."""
+        """Id of the call in the server's log; empty if no server answered."""
         self.incident = ""
-        """The failure in the server's log, to quote to its operator; empty unless INTERNAL."""
+        """Id of the failure in the server's log, for its operator; empty unless INTERNAL."""
         self.index: int | None = None
-        """Which message of a stream was refused, counted from 0."""
+        """Index of the refused message of a stream, counted from 0; None for other calls."""
         self.violations: tuple[Violation, ...] = ()
         """The broken rules; empty unless InvalidFeatures."""
         self.omitted = 0
-        """How many more violations the server found than it lists."""
+        """Number of violations that the server found but does not list."""
         self.unjudged_rows = 0
-        """How many rows of a batch the server did not look at any more, because it had found enough."""
+        """Number of rows of a batch that the server did not validate, because it had found enough violations."""
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"
@@ -61,11 +61,11 @@ class InvalidFeatures(PredictionError):
 
 
 class ServerUnavailable(PredictionError):
-    """No server answered, or the one that did is starting or stopping. The call was retried."""
+    """No server answered, or it is starting or stopping. The call was retried."""
 
 
 class DeadlineExceeded(PredictionError):
-    """No answer came in time."""
+    """No answer before the deadline."""
 
 
 _CLASSES: dict[grpc.StatusCode, type[PredictionError]] = {
@@ -77,7 +77,7 @@ _CLASSES: dict[grpc.StatusCode, type[PredictionError]] = {
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise what grpcio raises as a PredictionError."""
+    """Turn errors of grpcio into PredictionErrors."""
     try:
         yield
     except grpc.RpcError as error:
@@ -102,5 +102,5 @@ def _prediction_error(error: Any) -> PredictionError:
 def _detail(status: Any, kind: Any) -> Any:
     found = kind()
     for detail in status.details:
-        detail.Unpack(found)  # Of other kinds nothing is unpacked.
+        detail.Unpack(found)  # Ignores details of other types.
     return found

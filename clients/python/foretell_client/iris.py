@@ -1,5 +1,5 @@
 """The clients of iris.v1.IrisService: IrisClient for threads, AsyncIrisClient for asyncio."""
-# ruff: noqa: ASYNC109  # Not asyncio's timeout: the deadline travels to the server.
+# ruff: noqa: ASYNC109  # `timeout` becomes the deadline of the call, which gRPC sends to the server.
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Self
@@ -14,9 +14,9 @@ from foretell_client.stubs.iris.v1.iris_pb2_grpc import IrisServiceStub
 
 
 class IrisClient:
-    """Predictions for any number of threads; a PredictionError where there is none.
+    """A client with one channel. Safe to use from any number of threads; methods raise PredictionError.
 
-    `timeout` is in seconds; None stands for the client's own. `stub` is the generated one, which raises grpcio's errors.
+    `timeout` is in seconds; None in a method means the client's own. `stub` is the generated stub, which raises grpcio's errors.
     """
 
     def __init__(self, channel: grpc.Channel, *, timeout: float = TIMEOUT) -> None:
@@ -26,23 +26,24 @@ class IrisClient:
 
     @classmethod
     def connect(cls, target: str, *, timeout: float = TIMEOUT) -> Self:
-        """A client of the server at `target`, such as "127.0.0.1:50051"; it connects when it is first used."""
+        """A client of the server at `target`, such as "127.0.0.1:50051". It connects at its first call."""
         return cls(grpc.insecure_channel(target, OPTIONS), timeout=timeout)
 
     def predict(self, features: Features, *, timeout: float | None = None) -> Response:
-        """The answer for one flower."""
+        """Classify one flower."""
         with translated():
             return self.stub.Predict(features, timeout=_first(timeout, self._timeout))
 
     def predict_batch(self, rows: Iterable[Features], *, timeout: float | None = None) -> list[Response]:
-        """The answers for up to 10,000 flowers, in their order. One bad flower refuses them all."""
+        """Classify up to 10,000 flowers; the answers are in their order. One invalid flower refuses the batch."""
         with translated():
             return list(self.stub.PredictBatch(FeaturesBatch(rows=rows), timeout=_first(timeout, self._timeout)).rows)
 
     def predict_stream(self, rows: Iterable[Features], *, timeout: float | None = None) -> Iterator[Response]:
-        """The answers for flowers as they come, in their order. There is no deadline unless you give one: a stream may be long.
+        """Classify flowers as they arrive, in their order. Without `timeout` there is no deadline, since a stream may be long.
 
-        The first bad flower ends it, after the answers to those before; the error's `index` tells which.
+        The first invalid flower ends the stream after the answers before it, with its `index` in the error. An exception of
+        `rows` is raised after the answers to the rows before it.
         """
         failed: list[Exception] = []
         call = self.stub.PredictStream(until_failed(rows, failed), timeout=timeout)
@@ -55,7 +56,7 @@ class IrisClient:
             raise error
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the channel."""
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -66,7 +67,7 @@ class IrisClient:
 
 
 class AsyncIrisClient:
-    """IrisClient for asyncio. Make and use it on one event loop."""
+    """IrisClient for asyncio. Create and use it on one event loop."""
 
     def __init__(self, channel: grpc.aio.Channel, *, timeout: float = TIMEOUT) -> None:
         self.stub = IrisServiceStub(channel)

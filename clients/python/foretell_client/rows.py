@@ -1,7 +1,7 @@
-"""Rows on their way into a stream.
+"""Feeds rows into a stream.
 
-Where rows raise, grpcio would cancel the call and at best log why. Here they end, and `failed` keeps the exception for after the
-answers.
+If the iterable of rows raises, grpcio cancels the call and hides the exception. Here the rows end instead, and `failed` keeps the
+exception, to be raised after the answers.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from foretell_client.stubs.iris.v1.iris_pb2 import Features
 
 
 def until_failed(rows: Iterable[Features], failed: list[Exception]) -> Iterator[Features]:
-    """The rows up to an exception."""
+    """Yield the rows; an exception ends them and is appended to `failed`."""
     try:
         yield from rows
     except Exception as error:
@@ -20,10 +20,10 @@ def until_failed(rows: Iterable[Features], failed: list[Exception]) -> Iterator[
 
 
 def feed(call: Any, rows: AsyncIterable[Features] | Iterable[Features], failed: list[Exception]) -> None:
-    """Begin to write the rows up to an exception into a stream of grpc.aio.
+    """Start to write the rows into a stream of grpc.aio; an exception ends them and is appended to `failed`.
 
-    Writing stops as soon as the call ends: grpcio replaces a call's status with INTERNAL where a write fails after it
-    (grpc/grpc#36066), and would hide nearly every refusal of a long stream.
+    Writing stops when the call ends: if a write fails after that, grpcio replaces the status of the call by INTERNAL
+    (grpc/grpc#36066), which would hide nearly every error of a long stream.
     """
     writing = asyncio.create_task(_write(call, rows, failed))
 
@@ -42,6 +42,6 @@ async def _write(call: Any, rows: AsyncIterable[Features] | Iterable[Features], 
             for row in rows:
                 await call.write(row)
     except Exception as error:
-        if not call.done():  # Else the call has ended, and its reader hears why.
+        if not call.done():  # After the end of the call, its status is the error.
             failed.append(error)
     await call.done_writing()
