@@ -7,7 +7,7 @@ from foretell_lifecycle.process import Launcher, run
 
 
 async def serve(launcher: Launcher) -> None:
-    """Serve until told to stop. Raises SetupError for what cannot be served, before any request is taken."""
+    """Serve until asked to stop. Raises SetupError before the first request if the settings or the contract cannot be served."""
     # Imported under `run`, which refuses packages that do not work together in one line.
     from pydantic_settings import CliApp
 
@@ -20,7 +20,7 @@ async def serve(launcher: Launcher) -> None:
     listener = listen(settings)
     contract = load(settings.protos)
     async with open_channel(settings.target) as channel, serving(settings, listener, contract, channel) as facts:
-        channel.get_state(try_to_connect=True)  # So that no request waits for the first attempt, should the server be away.
+        channel.get_state(try_to_connect=True)  # Connects now, so that no request waits for the first attempt.
         await launcher.wait_if_supervised(channel.channel_ready())
         rest = f"http://{facts['http_address']}"
         launcher.announce(facts, f"REST on {rest}, docs on {rest}/docs, calling {settings.target}")

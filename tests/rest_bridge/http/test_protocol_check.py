@@ -46,7 +46,6 @@ async def test_failure_is_logged_in_one_line(
     assert record.getMessage().endswith(f", so uvicorn's own serves, which bounds no request's head: {cause}")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_uvicorns_own_protocol_serves(contract: Contract, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(contract, FakeChannel(lambda _: answered(contract)), protocol=Broken) as (_, address):
         reader, writer = await asyncio.open_connection(*address)
