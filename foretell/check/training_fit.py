@@ -94,7 +94,7 @@ class _TrainingComparison:
             return ""
         room = _FAR * ((found.high - found.low) or max(abs(found.high), 1.0))
         is_duration = found.kind == "duration"
-        low, high = (edge / (10**9 if is_duration else 1) for edge in (rules.numbers.parts[0][0], rules.numbers.parts[-1][1]))
+        low, high = (bound / (10**9 if is_duration else 1) for bound in (rules.numbers.parts[0][0], rules.numbers.parts[-1][1]))
         below = found.low - low > room and not (low == 0 <= found.low)
         above = high - found.high > room and not (high == 0 >= found.high)
         words = [f"{word} {found.text(bound)}" for word, bound, far in (("down to", low, below), ("up to", high, above)) if far]

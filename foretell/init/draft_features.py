@@ -75,11 +75,8 @@ class DraftedEnum:
 class DraftedFeature:
     """A field, and its enum, if it needs one."""
 
-    column: str
-    name: str
     line: Line
     enum: DraftedEnum | None = None
-    range: Range | None = None
 
 
 def value_line(name: str, number: int, label: str, display: str, prefix: str) -> Line:
@@ -106,7 +103,7 @@ def draft_feature(column: Column, number: int, names: Names, package: PackageNam
     options += [] if column.nullable else [(f"{FIELD}.required", "true")]
     presence = "" if kind.startswith("google.") else "optional "
     line = Line(comment, f"{presence}{kind} {name} = {number}", (*options, *rules))
-    return DraftedFeature(column.name, name, line, enum, bounds)
+    return DraftedFeature(line, enum)
 
 
 def _range_sentences(bounds: Range | None) -> list[str]:

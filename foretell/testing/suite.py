@@ -8,7 +8,7 @@ from pathlib import Path
 
 from foretell.testing.callers import GrpcCaller, RestCaller, open_channel
 from foretell.testing.case import Case, CheckResult
-from foretell.testing.cases import cases
+from foretell.testing.contract_cases import contract_cases
 from foretell.testing.golden_cases import golden_cases
 from foretell.testing.openapi_conformance import MISSING, OpenApiConformance, available
 from foretell.testing.reflected_contract import reflected_contract, served_services
@@ -77,7 +77,7 @@ class CheckSuite:
         """Every check, that of the OpenAPI document first. Raises ModelError if golden rows cannot be read."""
         yield Check(OPENAPI, self._openapi)
         for service in self.services:
-            for case in cases(self.contract, service):
+            for case in contract_cases(self.contract, service):
                 yield Check(case.id, _verify(case))
             yield from self._golden_checks(service)
         where = f"the server at {self._options.target} does not have it" if self._options.target else f"no model in {self._models}"

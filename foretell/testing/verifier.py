@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from foretell.testing.case import Case, CheckResult, Reply
-from foretell.testing.cases import numbers
+from foretell.testing.contract_cases import numbers
 from foretell.testing.openapi_conformance import OpenApiConformance
 from foretell_contract.contract import Contract
 from foretell_contract.service import Method, Shape
@@ -22,7 +22,7 @@ _SHOWN = 300
 """Characters of a request or reply in a report."""
 
 
-class Caller(Protocol):
+class ServerCaller(Protocol):
     """Sends requests of one kind: tuples of messages over gRPC, bodies over REST."""
 
     def call(self, method: Method, request: Any, /) -> Reply:
@@ -32,7 +32,9 @@ class Caller(Protocol):
 class Verifier:
     """Verifies cases against one server. Not safe to use from several threads."""
 
-    def __init__(self, contract: Contract, grpc: Caller, rest: Caller | None, openapi: OpenApiConformance | None) -> None:
+    def __init__(
+        self, contract: Contract, grpc: ServerCaller, rest: ServerCaller | None, openapi: OpenApiConformance | None
+    ) -> None:
         """Without `rest` or `openapi`, that part of each case is left out."""
         self._contract = contract
         self._grpc = grpc

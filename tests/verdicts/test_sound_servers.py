@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from foretell.testing.callers import GrpcCaller, HttpResponse, open_channel, rest_reply
 from foretell.testing.case import Reply
-from foretell.testing.cases import cases
+from foretell.testing.contract_cases import contract_cases
 from foretell.testing.openapi_conformance import OpenApiConformance
 from foretell.testing.verifier import Verifier
 from foretell_contract.contract import Contract
@@ -50,7 +50,7 @@ def test_sound_server_passes_every_check(generated: tuple[GeneratedMessage, ...]
     with serve_contracts(generated) as server, open_channel(server.address, None, tls=False) as channel:
         verifier = Verifier(server.contract, GrpcCaller(channel), BridgeCaller(server), OpenApiConformance(server.openapi()))
         for message, service in zip(generated, server.contract.services, strict=True):
-            results = [verifier.verify(case) for case in cases(server.contract, service)]
+            results = [verifier.verify(case) for case in contract_cases(server.contract, service)]
             if results[0].failures:  # No row can keep some generated rules.
                 assert not any(accepted(server.contract, service, document) for document in message.documents), message.declared
                 continue

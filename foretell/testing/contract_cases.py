@@ -27,7 +27,7 @@ _MAX_ROWS = 2_000
 _SAME_ALONE = "each row is answered as it is alone"
 
 
-def cases(contract: Contract, service: Service) -> Iterator[Case]:
+def contract_cases(contract: Contract, service: Service) -> Iterator[Case]:
     """The cases of every method. Rows are tested on a method of single rows if there is one, else in a batch or stream of one."""
     row_methods = {method.features.full_name: method for method in service.methods if method.shape is Shape.ROW}
     covered: set[str] = set()
