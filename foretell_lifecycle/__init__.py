@@ -1,4 +1,4 @@
-"""What every Foretell process does alike: read settings, refuse to start in one line, announce itself, stop when told.
+"""The shared part of all processes: settings, start and stop, addresses, request ids, and calls of the operating system.
 
 May import `foretell_contract` only.
 """

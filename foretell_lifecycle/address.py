@@ -1,4 +1,4 @@
-"""Addresses of the form HOST:PORT."""
+"""Addresses of the form HOST:PORT, and the sockets that listen on them."""
 
 import socket
 from ipaddress import ip_address
@@ -8,7 +8,7 @@ from foretell_lifecycle.platform import share_port
 
 
 def split(address: str) -> tuple[str, int]:
-    """Host and port of "127.0.0.1:8000" or "[::1]:8000". Raises SetupError where it is neither."""
+    """Host and port of "127.0.0.1:8000" or "[::1]:8000". Raises SetupError if it is neither."""
     host, _, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isdecimal() or int(port) > 65535:
@@ -22,7 +22,7 @@ def join(host: str, port: int) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
+    """Whether only this machine can reach it."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
@@ -30,9 +30,9 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(address: str, setting: str, *, shared: bool = False) -> socket.socket:
-    """A listening TCP socket on `address`, which `setting` gave; `shared` with others of this user that are shared too.
+    """A TCP socket that listens on `address`, the value of `setting`; with `shared`, beside other shared ones of this user.
 
-    Raises SetupError where it cannot be had.
+    Raises SetupError if it cannot listen there.
     """
     host, port = split(address)
     try:
@@ -53,22 +53,22 @@ def listen(address: str, setting: str, *, shared: bool = False) -> socket.socket
     return listener
 
 
-def hold(address: str, setting: str) -> socket.socket:
-    """A TCP socket that keeps `address` for listeners that are shared, and takes no connection itself.
+def reserve(address: str, setting: str) -> socket.socket:
+    """A TCP socket that reserves `address` for shared listeners and takes no connections itself.
 
-    All others are refused, another `hold` too. Raises SetupError where the address cannot be had.
+    Other listeners and reservations fail while it is open. Raises SetupError if the address is taken.
     """
-    holder = listen(address, setting)  # It fails unless nobody listens, be it shared or not.
-    if not split(address)[1]:  # A port that was not asked for by its number is lost when the socket stops listening.
-        address = bound(holder)
-        holder.close()
-        holder = listen(address, setting)
-    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-    holder.shutdown(socket.SHUT_RDWR)
-    share_port(holder, shared=True)
-    return holder
+    reservation = listen(address, setting)  # Fails if any socket listens there, shared or not.
+    if not split(address)[1]:  # The kernel chose the port, which would be lost when the socket stops listening.
+        address = bound_to(reservation)
+        reservation.close()
+        reservation = listen(address, setting)
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    reservation.shutdown(socket.SHUT_RDWR)
+    share_port(reservation, shared=True)
+    return reservation
 
 
-def bound(listener: socket.socket) -> str:
-    """The address that a socket has."""
+def bound_to(listener: socket.socket) -> str:
+    """The address that a socket is bound to."""
     return join(*listener.getsockname()[:2])

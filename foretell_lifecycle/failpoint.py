@@ -1,13 +1,13 @@
-"""Places where a test lets a process die, to see what a crash there leaves behind."""
+"""Failpoints: places in the code at which a test can kill the process."""
 
 import os
 import signal
 
 VARIABLE = "FORETELL_FAILPOINT"
-"""Environment variable with the name of the place."""
+"""Environment variable with the name of the failpoint to die at."""
 
 
-def failpoint(place: str) -> None:
-    """Die at once, as by `kill -9`, where the environment names this place. It is asked each time: keep to what happens rarely."""
-    if os.environ.get(VARIABLE) == place:
+def failpoint(name: str) -> None:
+    """Die as by `kill -9` if the environment names this failpoint. It is read at each call, so use it in rare steps only."""
+    if os.environ.get(VARIABLE) == name:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The frame around a process: start or refuse in one line, announce, stop when told."""
+"""The life of a process that serves: it starts or refuses in one line, announces that it is ready, and stops on a signal."""
 
 import asyncio
 import contextlib
@@ -27,18 +27,18 @@ REFUSED = 2
 SUPERVISOR_FD = "FORETELL_SUPERVISOR_FD"
 """Environment variable with the socket to the supervisor that started this process."""
 
-BEAT_SECONDS = 1.0
-"""How often a process that is ready gives its supervisor a sign of life."""
+HEARTBEAT_SECONDS = 1.0
+"""Seconds between the heartbeats of a ready process to its supervisor."""
 
 
 def run(main: Callable[["Launcher"], Coroutine[Any, Any, None]]) -> None:
-    """Run an asyncio process to its end. What it cannot start with is said in one line, with exit code 2."""
+    """Run `main` on an event loop to its end. If it cannot start, report why in one line and exit with code 2."""
     log_to_stderr()
     descriptor = os.environ.pop(SUPERVISOR_FD, None)
     launcher = Launcher(None if descriptor is None else socket.socket(fileno=int(descriptor)))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_heeding(launcher, main))
+            runner.run(_watch_and_run(launcher, main))
     except SetupError as error:
         launcher.refuse(error)
     except ValidationError as error:
@@ -52,63 +52,57 @@ def run(main: Callable[["Launcher"], Coroutine[Any, Any, None]]) -> None:
 
 
 def log_to_stderr() -> None:
-    """One line an event. uvicorn's starts and stops are said by us; what strangers send it is no news."""
+    """Log one line an event to stderr, without uvicorn's own starts and stops and its warnings about malformed requests."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_news)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_worth_logging)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Of metadata that is not UTF-8, gRPC logs a trace each: a caller could have megabytes a second written."""
+def _is_worth_logging(record: logging.LogRecord) -> bool:
+    """False for gRPC's trace of metadata that is not UTF-8: a caller could have it log megabytes a second."""
     return not str(record.msg).startswith("Invalid encoding")
 
 
 def refuse(text: str) -> NoReturn:
-    """Say on stderr, in one line, why nothing starts; exit."""
+    """Print one line to stderr and exit with code 2."""
     print(f"foretell: {' '.join(text.split())}", file=sys.stderr, flush=True)
     raise SystemExit(REFUSED)
 
 
 class Launcher:
-    """Who started this process: `foretell serve` at the other end of a socket, or a person at a terminal."""
+    """The supervisor or the terminal that started this process, and its signals to stop. Use it on one event loop."""
 
     def __init__(self, line: socket.socket | None) -> None:
+        """`line` leads to the supervisor; None for a terminal."""
         self._line = line
         self._stop = asyncio.Event()
         self._outlive: Callable[[], None] = lambda: None
         self.announced = False
 
-    def heed(self) -> None:
-        """From now on, notice SIGTERM, SIGINT, and a supervisor that is gone; until this process is ready, it then is killed."""
+    def watch_for_stop(self) -> None:
+        """Notice SIGTERM, SIGINT and the end of the supervisor, from now on; before `announce`, the latter kills this process."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         if self._line is not None:
-            self._outlive = kill_when_closed(self._line)  # The loop would not notice while a model hangs that is being loaded.
-            loop.add_reader(self._line, self._gone, loop)  # It never writes: readable means closed.
+            self._outlive = kill_when_closed(self._line)  # The loop is blocked while a model hangs that is being loaded.
+            loop.add_reader(self._line, self._supervisor_ended, loop)  # It never writes: readable means closed.
 
-    def _gone(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _supervisor_ended(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._line is not None:
             loop.remove_reader(self._line)
         self._stop.set()
 
-    def entrust(self, error: SetupError, seconds: float) -> None:
-        """Unless the supervisor, if any, hears more within so many seconds, it is to end this process and say `error`."""
-        self._tell({"late": str(error), "seconds": seconds})
+    def set_start_deadline(self, error: SetupError, seconds: float) -> None:
+        """Have the supervisor, if any, end this process with `error` unless it gets another message within `seconds`."""
+        self._send({"late": str(error), "seconds": seconds})
 
-    def release(self) -> None:
-        """The supervisor, if any, is to wait as long as it takes."""
-        self._tell({"late": "", "seconds": None})
-
-    def _tell(self, facts: dict[str, Any]) -> None:
-        if self._line is not None:
-            _send(self._line, facts)
+    def clear_start_deadline(self) -> None:
+        """Have the supervisor, if any, wait without limit."""
+        self._send({"late": "", "seconds": None})
 
     async def wait_if_supervised(self, ready: Coroutine[Any, Any, None]) -> None:
-        """Hold the announcement back until `ready` is done, or the process told to stop; a person need not wait for it.
-
-        Raises what `ready` raises.
-        """
+        """Wait for `ready` or a signal to stop; at a terminal, return at once. Raises what `ready` raises."""
         if self._line is None:
             ready.close()
             return
@@ -120,45 +114,45 @@ class Launcher:
             task.result()
 
     def announce(self, facts: dict[str, Any], text: str) -> None:
-        """The process is ready: tell the supervisor `facts`, or a person `text`."""
+        """Report that this process is ready: `facts` to the supervisor, or `text` on the terminal."""
         self.announced = True
         if self._line is None:
             print(text, flush=True)
         else:
-            self._outlive()  # From now on there is something to drain.
-            _send(self._line, facts)
+            self._outlive()  # From now on it drains when the supervisor ends.
+            self._send(facts)
 
     def refuse(self, error: SetupError) -> NoReturn:
-        """The process cannot start: tell whoever started it, and exit."""
+        """Report why this process cannot start, and exit."""
         if self._line is None:
             refuse(str(error))
-        _send(self._line, {"refused": str(error)})
+        self._send({"refused": str(error)})
         raise SystemExit(REFUSED)
 
-    async def told_to_stop(self, look: Callable[[], None] = lambda: None) -> None:
-        """Return once the process was told to stop, by a signal or by a supervisor that is gone.
+    async def wait_for_stop(self, check: Callable[[], None] = lambda: None) -> None:
+        """Return after SIGTERM, SIGINT or the end of the supervisor.
 
-        Meanwhile the supervisor gets its signs of life, each after a call of `look`, which must not return while the process hangs.
+        Meanwhile sends heartbeats to the supervisor, each after a call of `check`, which must not return while the process hangs.
         """
         while not self._stop.is_set():
-            look()
-            self._beat()
+            check()
+            self._send_heartbeat()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), BEAT_SECONDS)
+                await asyncio.wait_for(self._stop.wait(), HEARTBEAT_SECONDS)
         if self._line is None:
-            logger.info("stopping: finishing what was accepted")
+            logger.info("stopping: finishing accepted calls")
 
-    def _beat(self) -> None:
+    def _send_heartbeat(self) -> None:
         if self._line is not None:
-            with contextlib.suppress(OSError):  # A supervisor that is gone or does not read must not hold up its processes.
+            with contextlib.suppress(OSError):  # The supervisor has ended or does not read; that must not block this process.
                 self._line.send(b"\n", socket.MSG_DONTWAIT)
 
+    def _send(self, facts: dict[str, Any]) -> None:
+        if self._line is not None:
+            with contextlib.suppress(OSError):  # The supervisor has ended.
+                self._line.sendall(json.dumps(facts).encode() + b"\n")
 
-async def _heeding(launcher: Launcher, main: Callable[[Launcher], Coroutine[Any, Any, None]]) -> None:
-    launcher.heed()  # First: to the first process of a container, a signal that nobody handles is lost.
+
+async def _watch_and_run(launcher: Launcher, main: Callable[[Launcher], Coroutine[Any, Any, None]]) -> None:
+    launcher.watch_for_stop()  # First: to the first process of a container, a signal without a handler is lost.
     await main(launcher)
-
-
-def _send(line: socket.socket, facts: dict[str, Any]) -> None:
-    with contextlib.suppress(OSError):  # A supervisor that is gone needs no news.
-        line.sendall(json.dumps(facts).encode() + b"\n")

@@ -4,11 +4,11 @@ import random
 import re
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,128}")
-_numbers = random.Random()  # noqa: S311  # An id must be unlikely to come twice, not hard to guess; this is ten times as fast as secrets.
+_numbers = random.Random()  # noqa: S311  # An id must be unique, not secret; ten times as fast as `secrets`.
 
 
 def request_id(given: str | bytes | None) -> str:
-    """The caller's own id where it is 1 to 128 printable ASCII characters, else a new one."""
+    """`given` if it is 1 to 128 printable ASCII characters, else a new id."""
     if isinstance(given, str) and _PRINTABLE.fullmatch(given):
         return given
     return f"{_numbers.getrandbits(64):016x}"

@@ -1,7 +1,7 @@
-"""Where settings come from, and those that every process shares.
+"""The sources of settings, and the settings of every process.
 
-Command-line flags, then environment variables `FORETELL_<NAME>`, then the TOML file `foretell.toml` in the working folder (or the
-file that `FORETELL_CONFIG` names), then the defaults.
+Sources, first wins: command-line flags, environment variables `FORETELL_<NAME>`, the TOML file `foretell.toml` in the working
+folder (or the file that `FORETELL_CONFIG` names), the defaults.
 """
 
 import os
@@ -27,13 +27,13 @@ class ProcessSettings(BaseSettings):
     )
 
     protos: Path = Path("protos")
-    """Folder of the contracts. Folders `buf`, `google` and `foretell` in it are imports."""
+    """Folder of the contracts. Its folders `buf`, `google` and `foretell` hold imports."""
 
     drain_seconds: float = Field(default=10.0, ge=0, le=3600, allow_inf_nan=False)
-    """Longest time a stopping process works on what it accepted."""
+    """Longest time for which a stopping process finishes accepted calls."""
 
     share_ports: bool = False
-    """Whether processes of the same user that say so too may listen on the same ports; `foretell serve` sets it for `processes`."""
+    """Whether processes of one user with this setting may listen on the same ports; `foretell serve` sets it for `processes`."""
 
     @classmethod
     def settings_customise_sources(
@@ -44,7 +44,7 @@ class ProcessSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it by name
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # pydantic passes it by name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, environment, TOML file: no other source."""
+        """Flags, environment and TOML file only."""
         file = toml_file()
         try:
             return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
@@ -53,14 +53,14 @@ class ProcessSettings(BaseSettings):
 
 
 def toml_file() -> Path:
-    """The settings file; only one that `FORETELL_CONFIG` names must exist, else SetupError."""
+    """The settings file, which may be absent. Raises SetupError if `FORETELL_CONFIG` names an absent one."""
     named = os.environ.get("FORETELL_CONFIG")
     if named is not None and not Path(named).is_file():
-        raise SetupError(f"FORETELL_CONFIG names {named}, which is no file")
+        raise SetupError(f"FORETELL_CONFIG names {named}, which is not a file")
     return Path(named or "foretell.toml")
 
 
 def settings_error(error: ValidationError) -> SetupError:
-    """Which settings are wrong and why, without pydantic's frame."""
+    """Wrong settings and the reasons, in one line."""
     problems = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
     return SetupError("settings: " + "; ".join(problems))

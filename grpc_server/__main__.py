@@ -7,7 +7,7 @@ from foretell_lifecycle.process import Launcher, run
 
 
 async def serve(launcher: Launcher) -> None:
-    """Serve until told to stop. Raises SetupError for what cannot be served, before any call is taken."""
+    """Serve until stopped. Raises SetupError if it cannot start, before it takes any call."""
     # Imported under `run`, which refuses packages that do not work together in one line.
     from pydantic_settings import CliApp
 
@@ -16,7 +16,7 @@ async def serve(launcher: Launcher) -> None:
 
     async with serving(CliApp.run(ServerSettings), launcher) as served:
         launcher.announce(served.facts, "\n".join([f"gRPC on {served.address}", *served.models]))
-        await launcher.told_to_stop(served.registry.run_waiting)  # It waits for a model that hangs inline.
+        await launcher.wait_for_stop(served.registry.run_waiting)  # Blocks while an inline model hangs, which stops the heartbeats.
 
 
 if __name__ == "__main__":

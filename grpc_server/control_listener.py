@@ -1,4 +1,4 @@
-"""The listener of the control service: a Unix socket of each server, and a TCP port where the settings ask for one."""
+"""Listens for the control service: on a Unix socket of each server, and on a TCP port if the settings ask for it."""
 
 import logging
 import os
@@ -16,40 +16,41 @@ from grpc_server.services.control import Control
 from grpc_server.services.health import Health
 from grpc_server.services.model_list import list_models_handler
 from grpc_server.services.reflection import reflection_handlers
-from grpc_server.settings import OPEN_TO_ALL, ServerSettings
+from grpc_server.settings import UNAUTHENTICATED, ServerSettings
 from grpc_server.transport.tls import server_credentials
 from grpc_server.transport.transport import NoInlineModels, Transport
 from grpc_server.versions.registry import Registry
 
 logger = logging.getLogger(__name__)
 
-_LAST_BYTES = 1.0
+_STOP_SECONDS = 1.0
+"""Seconds for replies to leave when the server stops."""
 
 
 @asynccontextmanager
-async def controlling(settings: ServerSettings, registry: Registry, server: Server, grpc_address: str) -> AsyncIterator[str]:
-    """The control service of a `server` that answers at `grpc_address`, until the end of the block; its TCP address, if any.
+async def serve_control(settings: ServerSettings, registry: Registry, server: Server, grpc_address: str) -> AsyncIterator[str]:
+    """Serve control for `server`, which takes calls at `grpc_address`, within the block; the TCP address, if any.
 
-    Raises SetupError where the setting asks for what cannot be had; where only the default cannot, the log says so.
+    Raises SetupError if an explicit setting cannot be met; if only the default socket cannot, logs a warning.
     """
     if settings.control == "off":
         yield ""
         return
     contract = load_control()
-    with ExitStack() as held:
+    with ExitStack() as stack:
         transport = server.second_transport([("grpc.so_reuseport", int(settings.share_ports))])
         socket = lock = None
         try:
-            socket, lock = held.enter_context(peers.claim_socket(settings.control_folder))
-            transport.add_port(held.enter_context(peers.address(socket)))
+            socket, lock = stack.enter_context(peers.claim_socket(settings.control_folder))
+            transport.add_port(stack.enter_context(peers.address(socket)))
             os.chmod(socket, 0o600)
         except (OSError, RuntimeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no folder for sockets"
+            reason = getattr(error, "strerror", None) or "not a folder for sockets"
             if settings.control.startswith("unix:"):
                 raise SetupError(f"no control socket in {settings.control_folder}: {reason}") from None
-            logger.warning("no control socket in %s (%s): commands ask the gRPC port", settings.control_folder, reason)
+            logger.warning("no control socket in %s (%s): commands use the gRPC port instead", settings.control_folder, reason)
             lock = None
-        opened = _open(transport, settings) if settings.control_address else ""
+        tcp_address = _listen(transport, settings) if settings.control_address else ""
         health, services = Health(), [CONTROL_SERVICE, MODEL_SERVICE]
         for service in services:
             health.set_serving(service)
@@ -63,12 +64,12 @@ async def controlling(settings: ServerSettings, registry: Registry, server: Serv
         if lock is not None:
             peers.announce(lock, f"the server at {grpc_address} (process {os.getpid()})")
         try:
-            yield opened
+            yield tcp_address
         finally:
-            await transport.stop(_LAST_BYTES)
+            await transport.stop(_STOP_SECONDS)
 
 
-def _open(transport: Transport, settings: ServerSettings) -> str:
+def _listen(transport: Transport, settings: ServerSettings) -> str:
     address.listen(settings.control_address, "--control", shared=settings.share_ports).close()
     try:
         credentials = server_credentials(settings.tls_certificate, settings.tls_key, settings.control_clients)
@@ -76,5 +77,5 @@ def _open(transport: Transport, settings: ServerSettings) -> str:
     except RuntimeError:
         raise SetupError(f"cannot listen on {settings.control_address}: choose another --control") from None
     if settings.tls_certificate and not settings.control_clients:
-        logger.warning("control on %s %s", settings.control_address, OPEN_TO_ALL)
+        logger.warning("control on %s %s", settings.control_address, UNAUTHENTICATED)
     return address.join(address.split(settings.control_address)[0], port)

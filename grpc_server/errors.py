@@ -1,13 +1,13 @@
-"""What can be wrong with a model before it is served.
+"""Errors of models, versions and the repository.
 
 SetupError
 └── ModelError            a model cannot be served
     ├── ModelNotFound     the repository has no such model, or no version of it
-    ├── ArtifactAltered   a file is missing, or its bytes are not those that were added
-    ├── ModelUnloadable   the bytes are as added, but no model comes out of them
-    ├── ModelMismatch     the model and its contract disagree
+    ├── ArtifactAltered   a file of a version is missing or was changed
+    ├── ModelUnloadable   the artifact does not load
+    ├── ModelMismatch     the model does not match its contract or its golden rows
     ├── StateUnreadable   routes.json or followed.json is invalid
-    ├── Unwritable        the repository cannot be written to, now
+    ├── Unwritable        the repository cannot be written to
     ├── ChangeRefused     a route change is impossible
     └── GenerationConflict  the route table was changed meanwhile
 """
@@ -20,10 +20,10 @@ from foretell_contract.errors import SetupError
 from foretell_contract.problem import Problem, error
 
 ADD_AGAIN = "add the model again"
-"""What to do where a version is not what was added."""
+"""The fix for files that were changed since."""
 
-_MOST = 8
-"""Things that are wrong which a single line names."""
+_MAX_NAMED = 8
+"""Problems that one line lists."""
 
 _MOST_CHARACTERS = 200
 """Characters of another library's exception that a message quotes."""
@@ -38,19 +38,19 @@ class ModelError(SetupError):
     """A model cannot be served."""
 
     gate: str = ""
-    """The gate that a version did not pass; empty where it came to none."""
-    usual_fix: ClassVar[str] = "train the model again where it is served, and add it again"
-    """What to do where whoever refuses does not say it."""
+    """The gate that refused the version; empty if it reached none."""
+    default_fix: ClassVar[str] = "train the model again where it is served, and add it again"
+    """The fix if the constructor gets none."""
 
     def __init__(self, reason: str, fix: str = "") -> None:
-        """What is wrong, and what to do about it; the text says both."""
+        """`reason` is what is wrong, `fix` what to do; the text has both."""
         super().__init__(f"{reason}: {fix}" if fix else reason)
-        self.problems: tuple[Problem, ...] = (error("", reason, fix or self.usual_fix),)
-        """Each thing that is wrong, with its place in the contract; without a name where it has none."""
+        self.problems: tuple[Problem, ...] = (error("", reason, fix or self.default_fix),)
+        """All problems, each with the full name of its place in the contract; empty if it has none."""
 
     @property
     def reason(self) -> str:
-        """All that is wrong, and not what to do about it."""
+        """What is wrong, without the fixes."""
         return "; ".join(each.reason for each in self.problems)
 
 
@@ -59,19 +59,19 @@ class ModelNotFound(ModelError):
 
 
 class ArtifactAltered(ModelError):
-    """A file is missing, or its bytes are not those that were added."""
+    """A file of a version is missing or was changed after it was added."""
 
 
 class ModelUnloadable(ModelError):
-    """The bytes are as added, but no model comes out of them."""
+    """The artifact does not load."""
 
 
 class ModelMismatch(ModelError):
-    """The model and its contract, or its golden rows, disagree."""
+    """The model does not match its contract or its golden rows."""
 
     @classmethod
     def of(cls, problems: Iterable[Problem]) -> Self:
-        """Of everything that is wrong. The text tells what to do about a single thing; `foretell check` tells it of each."""
+        """The error of several problems. Its text has the fix of a single one; `foretell check` prints the fix of each."""
         problems = tuple(dict.fromkeys(problems))
         mismatch = cls(str(problems[0]) if len(problems) == 1 else _summary(problems))
         mismatch.problems = problems
@@ -79,34 +79,34 @@ class ModelMismatch(ModelError):
 
 
 def _summary(problems: Sequence[Problem]) -> str:
-    """What to do is told of what is no thing of a contract, for `foretell check` may not know of it."""
-    told = "; ".join(each.reason if each.name else str(each) for each in problems[:_MOST])
-    more = f"; and {len(problems) - _MOST} more" if len(problems) > _MOST else ""
-    return f"{told}{more}{' (foretell check says what to do)' if any(each.name for each in problems) else ''}"
+    """Reasons of the problems, with the fix for those outside the contract, which `foretell check` may not find."""
+    listed = "; ".join(each.reason if each.name else str(each) for each in problems[:_MAX_NAMED])
+    more = f"; and {len(problems) - _MAX_NAMED} more" if len(problems) > _MAX_NAMED else ""
+    return f"{listed}{more}{' (foretell check prints the fixes)' if any(each.name for each in problems) else ''}"
 
 
 class Mismatches:
-    """Collects what is wrong, so that all of it is said at once."""
+    """Collects the problems of several checks, to report them together."""
 
     def __init__(self) -> None:
-        self.found: list[Problem] = []
+        self.problems: list[Problem] = []
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
-        """What the block refuses is noted, and what follows it goes on."""
+    def collect(self) -> Iterator[None]:
+        """Collect the problems of a ModelError that the block raises, and go on after the block."""
         try:
             yield
         except ModelError as refusal:
-            self.found += refusal.problems
+            self.problems += refusal.problems
 
     def check(self) -> None:
-        """Raises ModelMismatch if anything was noted."""
-        if self.found:
-            raise ModelMismatch.of(self.found)
+        """Raise ModelMismatch if there are problems."""
+        if self.problems:
+            raise ModelMismatch.of(self.problems)
 
 
-def misfit(name: str, reason: str, fix: str) -> ModelMismatch:
-    """A single thing of the contract, by its full name, that does not fit the model."""
+def field_mismatch(name: str, reason: str, fix: str) -> ModelMismatch:
+    """The error of one element of the contract, given by its full name, that does not match the model."""
     return ModelMismatch.of([error(name, reason, fix)])
 
 
@@ -115,7 +115,7 @@ class StateUnreadable(ModelError):
 
 
 class Unwritable(ModelError):
-    """The repository cannot be written to, now."""
+    """The repository cannot be written to."""
 
 
 class ChangeRefused(ModelError):

@@ -1,4 +1,4 @@
-"""The gRPC server: ports, limits, health, reflection, drain. Shells and core come from elsewhere."""
+"""The gRPC server: its ports, limits, standard services and drain, around a transport and the registry."""
 
 import asyncio
 import gc
@@ -19,16 +19,16 @@ from grpc_server.transport.tls import server_credentials
 from grpc_server.transport.transport import Transport
 from grpc_server.versions.registry import Registry
 
-_LAST_BYTES = 1.0
-"""Seconds that answers already given may take to leave, and that health watchers are left connected, when the server stops."""
+_STOP_SECONDS = 1.0
+"""Seconds for replies to leave, and for health watchers to stay connected, after the drain."""
 
-_QUIET = 0.25
-"""Seconds without a new call before the ports close: grpcio answers calls that meet the closing with CANCELLED instead of
-UNAVAILABLE (grpc issue 41785), and callers do not retry those."""
+_QUIET_SECONDS = 0.25
+"""Seconds without a new call before the ports close: grpcio ends calls that arrive while it closes them with CANCELLED instead of
+UNAVAILABLE (grpc issue 41785), which clients do not retry."""
 
 
 class Server:
-    """One gRPC server. Use it on one event loop: bind, start, stop."""
+    """One gRPC server. Use it once, on one event loop: bind, start, stop."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
@@ -37,11 +37,11 @@ class Server:
         self._registry: Registry | None = None
 
     def bind(self) -> str:
-        """Take the ports and return the TCP address. Raises SetupError where one cannot be had."""
+        """Listen on the ports; the TCP address. Raises SetupError if it cannot."""
         host, port = address.split(self._settings.grpc_address)
         address.listen(
             self._settings.grpc_address, "--grpc-address", shared=self._settings.share_ports
-        ).close()  # It names the reason; grpcio does not.
+        ).close()  # Raises with the reason, which grpcio does not give.
         credentials = server_credentials(self._settings.tls_certificate, self._settings.tls_key)
         bound = self._add_port(address.join(host, port), credentials)
         if self._settings.grpc_socket:
@@ -60,7 +60,7 @@ class Server:
             raise SetupError(f"cannot listen on {target}: it is taken, or not an address of this machine") from None
 
     async def start(self, registry: Registry) -> list[Handler]:
-        """Answer calls, health first of all; the handlers that do it, for callers in this process."""
+        """Take calls; the handlers, for a channel in this process."""
         services = [model.service.full_name for model in registry.models] + [MODEL_SERVICE]
         handlers = [*registry.handlers(), list_models_handler(registry), *self._health.handlers()]
         if self._settings.reflection:
@@ -68,31 +68,31 @@ class Server:
         for service in services:
             self._health.set_serving(service)
         self._registry = registry
-        gc.freeze()  # What is loaded by now stays: the collector need not look at it again and again.
-        registry.follow()  # First, so that no caller hears of a version that is only being loaded that it does not exist.
+        gc.freeze()  # Models and contract stay: keep the garbage collector from scanning them.
+        registry.follow()  # First, so that a call for a version that is loading gets VERSION_LOADING, not UNKNOWN_VERSION.
         await self._transport.start(handlers, registry)
         return handlers
 
     async def stop(self) -> None:
-        """Drain: refuse new calls with UNAVAILABLE, answer what was accepted, then close."""
+        """Drain: refuse new calls with UNAVAILABLE, finish accepted ones, close the ports."""
         self._health.set_stopping()
         if self._registry is not None:
             self._registry.admission.close()
-            await asyncio.to_thread(self._registry.admission.wait, self._settings.drain_seconds, _QUIET)
-        await self._transport.stop(_LAST_BYTES)
+            await asyncio.to_thread(self._registry.admission.wait, self._settings.drain_seconds, _QUIET_SECONDS)
+        await self._transport.stop(_STOP_SECONDS)
         if self._registry is not None:
-            await asyncio.to_thread(self._registry.close, _LAST_BYTES)
+            await asyncio.to_thread(self._registry.close, _STOP_SECONDS)
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     return [
-        # Unless it is asked to share the port, a second server on it must fail.
+        # By default grpcio shares ports, so that a second server would not fail.
         ("grpc.so_reuseport", int(settings.share_ports)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_concurrent_streams", settings.max_streams),
-        # With it, the core resets calls of a client that keeps to the limit, because it counts those that have just ended.
+        # It counts calls that have just ended, and so resets calls of clients that keep to max_concurrent_streams.
         ("grpc.http.overload_protection", 0),
-        # Above these, the core cancels waiting calls at random; a flood is refused by us, in words.
+        # Above these, gRPC cancels waiting calls at random; the batcher refuses floods with RESOURCE_EXHAUSTED instead.
         ("grpc.server.max_pending_requests", 8_000),
         ("grpc.server.max_pending_requests_hard_limit", 8_000),
         ("grpc.server_handshake_timeout_ms", 10_000),

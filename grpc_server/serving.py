@@ -1,4 +1,4 @@
-"""The gRPC server from its settings to the end of its drain, alone in a process or with a bridge beside it."""
+"""A running gRPC server, from its settings to the end of its drain."""
 
 import logging
 import warnings
@@ -11,7 +11,7 @@ from foretell_contract.contract import Contract, load
 from foretell_contract.lint.pitfalls import pitfalls
 from foretell_lifecycle.process import Launcher
 from grpc_server.calls.handler import Handler
-from grpc_server.control_listener import controlling
+from grpc_server.control_listener import serve_control
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
 from grpc_server.versions.registry import Registry, load_registry
@@ -21,39 +21,39 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A server that answers calls."""
+class RunningServer:
+    """A server that takes calls."""
 
     address: str
     registry: Registry
     handlers: list[Handler]
-    """What its calls are answered by."""
+    """For a channel in this process."""
     control: str = ""
-    """TCP address of the control service; empty where it has none."""
+    """TCP address of the control service; empty if it has none."""
     missing: tuple[str, ...] = ()
-    """Models that the contract speaks of and the repository does not have: what they would answer is not served."""
+    """Models of the contract that the repository lacks; their services are not served."""
 
     @property
     def models(self) -> list[str]:
-        """What answers, in words: a line a service."""
+        """One line for each service: its model and version."""
         return [f"{m.name} version {m.version} ({m.manifest.format}) answers {m.service.full_name}" for m in self.registry.models]
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the supervisor wants to know."""
+        """Facts for the supervisor."""
         return {"grpc_address": self.address, "models": self.models, "control": self.control, "missing": self.missing}
 
 
 @asynccontextmanager
-async def serving(settings: ServerSettings, launcher: Launcher) -> AsyncIterator[Served]:
-    """A server, until the end of the block, which is its drain. Raises SetupError before any call is taken.
+async def serving(settings: ServerSettings, launcher: Launcher) -> AsyncIterator[RunningServer]:
+    """A server that takes calls within the block and drains at its end. Raises SetupError if it cannot start.
 
-    Where a model hangs meanwhile, the launcher hears of it from another thread, and the process ends.
+    If a model hangs during the start, the process ends and the launcher gets the reason from another thread.
     """
-    # Columns are bound by name before the estimator sees a row, so its warning about nameless arrays is noise on every call.
+    # Columns are matched by name before the estimator gets a row, so its warning about arrays without names is wrong.
     warnings.filterwarnings("ignore", message="X does not have valid feature names")
     contract = load(settings.protos)
-    settings = settings.anchored()
+    settings = settings.with_absolute_paths()
     settings.check_control()
     server = Server(settings)
     address = "" if settings.share_ports else server.bind()
@@ -62,14 +62,14 @@ async def serving(settings: ServerSettings, launcher: Launcher) -> AsyncIterator
     with StartupWatchdog(settings.gate_seconds, launcher) as watchdog:
         registry = load_registry(contract, settings, watchdog.on_gate)
     missing = _missing(contract, registry)
-    if missing:  # Only now: a refused start says one thing.
+    if missing:  # Only now, so that a refused start logs one line.
         how = "add one with `foretell add FILE --name NAME` and start again"
-        logger.info("not served: %s, of which there is no model in %s; %s", ", ".join(missing), settings.models, how)
-    address = address or server.bind()  # Others share the port, and answer callers who would have to wait here.
+        logger.info("not served: %s, because %s has no model for it; %s", ", ".join(missing), settings.models, how)
+    address = address or server.bind()  # A shared port opens last: until then the other processes take its calls.
     handlers = await server.start(registry)
     try:
-        async with controlling(settings, registry, server, address) as control:
-            yield Served(address, registry, handlers, control, missing)
+        async with serve_control(settings, registry, server, address) as control:
+            yield RunningServer(address, registry, handlers, control, missing)
     finally:
         await server.stop()
 

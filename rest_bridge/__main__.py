@@ -24,7 +24,7 @@ async def serve(launcher: Launcher) -> None:
         await launcher.wait_if_supervised(channel.channel_ready())
         rest = f"http://{facts['http_address']}"
         launcher.announce(facts, f"REST on {rest}, docs on {rest}/docs, calling {settings.target}")
-        await launcher.told_to_stop()
+        await launcher.wait_for_stop()
 
 
 if __name__ == "__main__":

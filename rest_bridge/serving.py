@@ -31,7 +31,7 @@ async def serving(
     Raises ContractError if a path of the contract is one of the bridge's own.
     """
     server = Server(create_app(contract, channel, settings), listener, settings.drain_seconds)
-    facts = {"http_address": address.bound(listener), "example": _example(contract)}
+    facts = {"http_address": address.bound_to(listener), "example": _example(contract)}
     gc.collect()
     gc.freeze()  # Loaded modules stay, so no later collection needs to visit them.
     gc.set_threshold(20_000)  # Hundreds of requests in flight would trigger useless collections.

@@ -81,7 +81,7 @@ async def follow(launcher: Launcher) -> None:
         await launcher.wait_if_supervised(_in_a_thread(following.begin))
         launcher.announce({"follows": [str(each) for each in wanted]}, f"following {', '.join(map(str, wanted))}")
         ended = asyncio.create_task(_in_a_thread(following.run))
-        stopped = asyncio.create_task(launcher.told_to_stop())
+        stopped = asyncio.create_task(launcher.wait_for_stop())
         done, _ = await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()  # What ended the thread ends the process, which the supervisor then starts again.

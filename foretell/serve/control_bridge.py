@@ -1,4 +1,4 @@
-"""`python -m foretell.serve.control_bridge`: the control service over REST, a process of its own beside the servers."""
+"""`python -m foretell.serve.control_bridge`: the control service over REST, in a process beside the servers."""
 
 import foretell_lifecycle.grpc_polling  # noqa: F401  # Before all that imports grpc.
 
@@ -17,7 +17,7 @@ from foretell_contract.contract import load_control
 from foretell_lifecycle import address
 from foretell_lifecycle.process import Launcher, run
 from grpc_server.changes import peers
-from grpc_server.settings import OPEN_TO_ALL
+from grpc_server.settings import UNAUTHENTICATED
 from grpc_server.transport.tls import server_context
 from rest_bridge.app import create_app
 from rest_bridge.channel import ChannelCall, open_channel
@@ -28,61 +28,61 @@ from rest_bridge.openapi.document import CHANGES
 logger = logging.getLogger(__name__)
 
 _SECONDS = {"request_seconds": 600.0, "max_request_seconds": 3600.0}
-"""A change may take all that a version has at each of its gates, where a prediction has little time."""
+"""Timeouts of requests: a route change takes as long as the gates of its version, far longer than a prediction."""
 
 
 async def serve(launcher: Launcher) -> None:
-    """Serve until told to stop. Raises SetupError for what cannot be served, before any request is taken."""
+    """Serve until stopped. Raises SetupError if it cannot start, before it takes requests."""
     settings = CliApp.run(ServeSettings)
     settings.check_control()
     encryption = server_context(settings.tls_certificate, settings.tls_key, settings.control_clients)
     host, _ = address.split(settings.control_http)
     listener = address.listen(settings.control_http, "--control-http")
     bound = address.join(host, listener.getsockname()[1])
-    async with AsyncExitStack() as held:
-        channel = PeerChannel(settings.control_folder, held)
+    async with AsyncExitStack() as stack:
+        channel = PeerChannel(settings.control_folder, stack)
         app: Any = create_app(load_control(), channel, settings.model_copy(update=_SECONDS), api_kind=CHANGES)
         if address.is_loopback(host):
             app = LoopbackOnly(app)
         elif not settings.control_clients:
-            logger.warning("control over REST on %s %s", settings.control_http, OPEN_TO_ALL)
+            logger.warning("control over REST on %s %s", settings.control_http, UNAUTHENTICATED)
         server = Server(app, listener, settings.drain_seconds, encryption)
         await server.start()
         try:
             url = f"{'https' if encryption else 'http'}://{bound}"
             launcher.announce({"control_http": bound, "control_url": url}, f"control over REST on {url}, docs on {url}/docs")
-            await launcher.told_to_stop()
+            await launcher.wait_for_stop()
         finally:
             await server.stop()
 
 
 class PeerChannel:
-    """A Channel to whichever server of a repository runs, found by its control socket at each call."""
+    """A Channel to any running server of a repository, found by its control socket at each call."""
 
-    def __init__(self, folder: Path, held: AsyncExitStack) -> None:
-        """`held` closes what is opened to them."""
+    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+        """`folder` holds the control sockets; `stack` closes the channels."""
         self._folder = folder
-        self._held = held
+        self._stack = stack
         self._channels: dict[Path, grpc.aio.Channel] = {}
 
     def unary_unary(self, method: str) -> Any:
         """See Channel."""
         return partial(self._call, method)
 
-    def _call(self, method: str, request: bytes, **facts: Any) -> ChannelCall:
-        """Raises grpc.aio.AioRpcError where none runs."""
+    def _call(self, method: str, request: bytes, **options: Any) -> ChannelCall:
+        """Raises grpc.aio.AioRpcError if no server runs."""
         running = peers.running(self._folder)
         if not running:
             raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata())
-        ask: Any = self._to(running[0].socket).unary_unary(method)  # The stubs have no words for calls in bytes.
-        call: ChannelCall = ask(request, **facts)
+        multicallable: Any = self._channel(running[0].socket).unary_unary(method)  # The stubs lack calls in bytes.
+        call: ChannelCall = multicallable(request, **options)
         return call
 
-    def _to(self, socket: Path) -> grpc.aio.Channel:
+    def _channel(self, socket: Path) -> grpc.aio.Channel:
         channel = self._channels.get(socket)
         if channel is None:
-            channel = self._channels[socket] = open_channel(self._held.enter_context(peers.address(socket)))
-            self._held.push_async_callback(channel.close)
+            channel = self._channels[socket] = open_channel(self._stack.enter_context(peers.address(socket)))
+            self._stack.push_async_callback(channel.close)
         return channel
 
 

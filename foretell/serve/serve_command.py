@@ -1,4 +1,4 @@
-"""`foretell serve`: from settings to the processes that they ask for, on ports that are held for them."""
+"""`foretell serve`: from its settings to a supervisor with the processes, on ports that it reserves for them."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from foretell.serve.cpu_allocation import processes, threads, workers
+from foretell.serve.cpu_allocation import process_count, thread_limits, worker_count
 from foretell.serve.process_layout import tiers
 from foretell.serve.supervisor import Supervisor
 from foretell.settings import ServeSettings
@@ -19,11 +19,12 @@ from foretell_lifecycle import address
 from foretell_lifecycle.process import log_to_stderr
 from foretell_lifecycle.settings import settings_error
 
-_BEYOND_DRAIN = 5.0
+_EXTRA_STOP_SECONDS = 5.0
+"""Seconds that a process may take to stop beyond its drain."""
 
 
 def serve(flags: dict[str, str]) -> None:
-    """Serve until told to stop. Raises SetupError for what cannot be served."""
+    """Serve until SIGTERM or SIGINT. Raises SetupError if it cannot start."""
     log_to_stderr()
     _refuse_unknown_variables()
     try:
@@ -31,25 +32,25 @@ def serve(flags: dict[str, str]) -> None:
     except ValidationError as error:
         raise settings_error(error) from None
     settings.check_control()
-    count = processes(settings)
-    with ExitStack() as held:
-        folder = held.enter_context(tempfile.TemporaryDirectory(prefix="foretell-"))
+    count = process_count(settings)
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="foretell-"))
         roles = tiers(settings, count, Path(folder))
         environment = dict(os.environ)
-        told = dict(flags)
+        given = dict(flags)
         if count > 1:
-            environment = threads(settings, count) | environment
-            told |= {"share_ports": "true", "workers": str(workers(settings, count))}
-            for name, given in _ports(settings):
-                holder = held.enter_context(address.hold(given, f"--{name.replace('_', '-')}"))
-                told[name] = address.join(address.split(given)[0], holder.getsockname()[1])
-        environment |= {f"FORETELL_{name.upper()}": value for name, value in told.items()}
-        patience = settings.drain_seconds * (2 if settings.bridge == "inside" else 1) + _BEYOND_DRAIN
-        asyncio.run(Supervisor(roles, environment, settings.hang_seconds, patience).run())
+            environment = thread_limits(settings, count) | environment
+            given |= {"share_ports": "true", "workers": str(worker_count(settings, count))}
+            for name, value in _shared_addresses(settings):
+                reservation = stack.enter_context(address.reserve(value, f"--{name.replace('_', '-')}"))
+                given[name] = address.join(address.split(value)[0], reservation.getsockname()[1])
+        environment |= {f"FORETELL_{name.upper()}": value for name, value in given.items()}
+        stop_seconds = settings.drain_seconds * (2 if settings.bridge == "inside" else 1) + _EXTRA_STOP_SECONDS
+        asyncio.run(Supervisor(roles, environment, settings.hang_seconds, stop_seconds).run())
 
 
-def _ports(settings: ServeSettings) -> Iterator[tuple[str, str]]:
-    """What several processes share, by the settings that say so."""
+def _shared_addresses(settings: ServeSettings) -> Iterator[tuple[str, str]]:
+    """Names and values of the settings with addresses on which several processes listen."""
     yield "grpc_address", settings.grpc_address
     yield "http_address", settings.http_address
     if settings.control_address:
@@ -57,9 +58,9 @@ def _ports(settings: ServeSettings) -> Iterator[tuple[str, str]]:
 
 
 def _refuse_unknown_variables() -> None:
-    """A misspelt variable would be a setting that silently is not made."""
+    """Raise SetupError for a misspelt variable, which would else be ignored."""
     known = {f"FORETELL_{name.upper()}" for name in ServeSettings.model_fields} | {"FORETELL_CONFIG"}
     for name in os.environ:
         if name.startswith("FORETELL_") and name not in known:
             hint = did_you_mean(name.removeprefix("FORETELL_").lower(), ServeSettings.model_fields)
-            raise SetupError(f"the variable {name} is no setting{hint}")
+            raise SetupError(f"the variable {name} is not a setting{hint}")

@@ -9,7 +9,7 @@ from foretell_lifecycle.process import Launcher, run
 
 
 async def serve(launcher: Launcher) -> None:
-    """Serve until told to stop. Raises SetupError for what cannot be served, before any call is taken."""
+    """Serve until stopped. Raises SetupError if it cannot start, before it takes calls."""
     # Imported under `run`, which refuses packages that do not work together in one line.
     from pydantic_settings import CliApp
 
@@ -21,15 +21,15 @@ async def serve(launcher: Launcher) -> None:
 
     settings = CliApp.run(ServeSettings)
     listener = None if settings.share_ports else listen(settings)
-    with listener or nullcontext():  # Else a refusal would leave it open.
+    with listener or nullcontext():  # Closed if the server cannot start.
         async with serving_grpc(settings, launcher) as served:
             channel = LocalChannel(served.handlers, served.registry, settings.max_message_bytes)
-            # The bridge drains first, for its last requests still need the server.
-            listener = listener or listen(settings)  # Others share the port, and answer callers who would have to wait here.
+            # The bridge drains first, because its last requests need the server.
+            listener = listener or listen(settings)  # A shared port opens last: until then the other processes take its calls.
             async with serving_rest(settings, listener, served.registry.contract, channel) as facts:
                 text = "\n".join([f"gRPC on {served.address}", f"REST on http://{facts['http_address']}", *served.models])
                 launcher.announce(served.facts | facts, text)
-                await launcher.told_to_stop(served.registry.run_waiting)
+                await launcher.wait_for_stop(served.registry.run_waiting)
 
 
 if __name__ == "__main__":

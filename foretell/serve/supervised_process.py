@@ -1,4 +1,4 @@
-"""A supervised process: started, heard, stopped."""
+"""One process of the supervisor: its start, its messages and heartbeats, its stop."""
 
 import asyncio
 import contextlib
@@ -16,18 +16,17 @@ from foretell_lifecycle.process import SUPERVISOR_FD
 logger = logging.getLogger(__name__)
 
 _UNREADY_SECONDS = 1.0
-"""Longest time in which a process that is not ready ends by itself when told to: a model that it loads may hang."""
+"""Longest time for which a process that is not ready may take to stop: a model that it loads may hang."""
 
 
 class ProcessEnded(Exception):
-    """The process ended before it was ready; the text says why, as far as it told."""
+    """The process ended before it was ready; the text is the reason that it gave, or its exit code."""
 
 
 class SupervisedProcess:
-    """One run of a role, in a session of its own so that Ctrl-C reaches only the supervisor.
+    """One run of a role, in a session of its own so that Ctrl-C reaches only the supervisor. Use it on one event loop.
 
-    The process holds one end of a socket: it announces itself there, and stops when the other end closes, so it cannot outlive the
-    supervisor however that dies.
+    The process sends messages over a socket and stops when the supervisor's end closes, so it never outlives the supervisor.
     """
 
     def __init__(self, role: Role, process: asyncio.subprocess.Process, line: socket.socket) -> None:
@@ -40,16 +39,16 @@ class SupervisedProcess:
 
     @classmethod
     async def start(cls, role: Role, environment: Mapping[str, str], log: IO[str] | None = None) -> "SupervisedProcess":
-        """Start `role` with its settings over `environment`; its log goes to a file, or to where ours goes."""
+        """Start `role` with its settings over `environment`; stderr goes to `log`, or to this process's stderr."""
         ours, theirs = socket.socketpair()
         with theirs:
             ours.setblocking(False)
-            told = {f"FORETELL_{name.upper()}": value for name, value in role.settings.items()}
+            settings = {f"FORETELL_{name.upper()}": value for name, value in role.settings.items()}
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 role.module,
-                env={**environment, **told, SUPERVISOR_FD: str(theirs.fileno())},
+                env={**environment, **settings, SUPERVISOR_FD: str(theirs.fileno())},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
                 stderr=log,
@@ -57,13 +56,13 @@ class SupervisedProcess:
         return cls(role, process, ours)
 
     async def ready(self) -> dict[str, Any]:
-        """What the process announces. Raises ChildEnded."""
-        reader, self._writer = await asyncio.open_connection(sock=self._line)  # Kept: once collected, it would close.
+        """Wait until the process is ready; the facts that it announces. Raises ProcessEnded."""
+        reader, self._writer = await asyncio.open_connection(sock=self._line)  # Stored: a collected writer closes the socket.
         self._reader = reader
-        facts = await self._heard(reader, None)
-        while "late" in facts:  # What it is about to do may keep it from saying so itself.
+        facts = await self._receive(reader, None)
+        while "late" in facts:  # A start deadline: a hanging model may keep the process from reporting it.
             try:
-                facts = await self._heard(reader, facts["seconds"])
+                facts = await self._receive(reader, facts["seconds"])
             except TimeoutError:
                 self._process.kill()
                 await self.ended()
@@ -74,8 +73,8 @@ class SupervisedProcess:
         self._announced = True
         return facts
 
-    async def _heard(self, reader: asyncio.StreamReader, seconds: float | None) -> dict[str, Any]:
-        """The next line; nothing once none can come. Raises TimeoutError."""
+    async def _receive(self, reader: asyncio.StreamReader, seconds: float | None) -> dict[str, Any]:
+        """The next message; empty at the end of the stream. Raises TimeoutError."""
         line = await asyncio.wait_for(reader.readline(), seconds)
         facts: dict[str, Any] = json.loads(line or b"{}")
         return facts
@@ -84,24 +83,24 @@ class SupervisedProcess:
         """Wait for the end; the exit code."""
         return await self._process.wait()
 
-    async def watched(self, seconds: float) -> int:
-        """Wait for the end; the exit code. Kills the process, once ready, when it gives no sign of life for `seconds`."""
+    async def wait_or_kill(self, seconds: float) -> int:
+        """Wait for the end of a ready process; the exit code. Kills it if it sends no heartbeat for `seconds`."""
         try:
-            while await asyncio.wait_for(self._sign_of_life(), seconds):
+            while await asyncio.wait_for(self._heartbeat(), seconds):
                 pass
         except TimeoutError:
-            logger.error("%s has given no sign of life for %g s and is killed", self._role.name, seconds)
+            logger.error("%s has sent no heartbeat for %g s; killing it", self._role.name, seconds)
             self._process.kill()
         return await self.ended()
 
-    async def _sign_of_life(self) -> bool:
-        """Wait for one; false where none can come any more."""
-        with contextlib.suppress(OSError):  # The process is gone.
+    async def _heartbeat(self) -> bool:
+        """Wait for a heartbeat; false at the end of the stream."""
+        with contextlib.suppress(OSError):  # The process has ended.
             return self._reader is not None and bool(await self._reader.readline())
         return False
 
     async def stop(self, seconds: float) -> None:
-        """Ask for a drain; kill after `seconds`, or soon where it has nothing to drain."""
+        """Drain and stop it; kill it after `seconds`, or after _UNREADY_SECONDS if it never got ready."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         try:
@@ -109,9 +108,9 @@ class SupervisedProcess:
         except TimeoutError:
             self._process.kill()
             await self.ended()
-        await self._hang_up()
+        await self._close_line()
 
-    async def _hang_up(self) -> None:
+    async def _close_line(self) -> None:
         if self._writer is None:
             self._line.close()
             return

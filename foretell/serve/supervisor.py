@@ -1,4 +1,4 @@
-"""The process above the others: it starts them, starts again what ends, and stops them in order."""
+"""The supervisor: starts the processes of `foretell serve`, restarts those that end, and stops them in order."""
 
 import asyncio
 import logging
@@ -14,33 +14,35 @@ from foretell_contract.errors import SetupError
 logger = logging.getLogger(__name__)
 
 _DELAYS = (0.1, 0.5, 2.0, 5.0)
-"""Seconds before a process that ended is started again, by how often it has failed to become ready since; then the last."""
+"""Seconds before a restart, by the number of failed starts since the process was ready; then the last."""
 
 
 _ADDRESSES = ("grpc_address", "http_address", "control", "control_http")
-"""Facts that are settings too."""
+"""Announced facts that are settings too."""
 
 
 class Supervisor:
     """Runs the processes of one `foretell serve`. Use it once."""
 
-    def __init__(self, tiers: Sequence[Sequence[Role]], environment: dict[str, str], hang: float, patience: float) -> None:
-        """`tiers` stop one after the other, with `patience` seconds each; `hang` seconds without a sign of life are too many."""
+    def __init__(
+        self, tiers: Sequence[Sequence[Role]], environment: dict[str, str], hang_seconds: float, stop_seconds: float
+    ) -> None:
+        """Kills a process without heartbeat for `hang_seconds`; stops one tier after another, each within `stop_seconds`."""
         self._tiers = tiers
         self._roles = [role for tier in tiers for role in tier]
         self._environment = environment
-        self._hang = hang
-        self._patience = patience
-        self._children: dict[str, SupervisedProcess] = {}
+        self._hang_seconds = hang_seconds
+        self._stop_seconds = stop_seconds
+        self._processes: dict[str, SupervisedProcess] = {}
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT. Raises SetupError where a process cannot start."""
+        """Serve until SIGTERM or SIGINT. Raises SetupError if a process cannot start."""
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         stopped = asyncio.create_task(stop.wait())
         started = asyncio.create_task(self._start_all())
-        keepers: list[asyncio.Task[None]] = []
+        restarters: list[asyncio.Task[None]] = []
         try:
             await asyncio.wait((started, stopped), return_when=asyncio.FIRST_COMPLETED)
             if stop.is_set():
@@ -48,18 +50,18 @@ class Supervisor:
                 await asyncio.gather(started, return_exceptions=True)
                 return
             self._ready(started.result())
-            keepers = [asyncio.create_task(self._keep(role)) for role in self._roles]
-            await asyncio.wait((stopped, *keepers), return_when=asyncio.FIRST_COMPLETED)
-            logger.info("stopping: finishing what was accepted")
+            restarters = [asyncio.create_task(self._restart_when_ended(role)) for role in self._roles]
+            await asyncio.wait((stopped, *restarters), return_when=asyncio.FIRST_COMPLETED)
+            logger.info("stopping: finishing accepted calls")
         except ProcessEnded as ended:
             raise SetupError(str(ended)) from None
         finally:
-            for task in (stopped, *keepers):
+            for task in (stopped, *restarters):
                 task.cancel()
             await self._stop()
 
     def _ready(self, announced: Sequence[dict[str, Any]]) -> None:
-        """All answer: say so, and have what is started again take the same ports."""
+        """Print the banner; restarted processes shall take the announced ports."""
         facts: dict[str, Any] = {}
         for part in announced:
             facts |= part
@@ -68,23 +70,23 @@ class Supervisor:
 
     async def _stop(self) -> None:
         for tier in self._tiers:
-            children = [self._children[role.name] for role in tier if role.name in self._children]
-            await asyncio.gather(*(child.stop(self._patience) for child in children))
+            stopping = [self._processes[role.name] for role in tier if role.name in self._processes]
+            await asyncio.gather(*(process.stop(self._stop_seconds) for process in stopping))
 
     async def _start_all(self) -> list[dict[str, Any]]:
-        announced = [await self._start(role) for role in self._roles if role.first]
-        return announced + await asyncio.gather(*(self._start(role) for role in self._roles if not role.first))
+        announced = [await self._start(role) for role in self._roles if role.starts_first]
+        return announced + await asyncio.gather(*(self._start(role) for role in self._roles if not role.starts_first))
 
     async def _start(self, role: Role) -> dict[str, Any]:
-        child = self._children[role.name] = await SupervisedProcess.start(role, self._environment)
-        return await child.ready()
+        process = self._processes[role.name] = await SupervisedProcess.start(role, self._environment)
+        return await process.ready()
 
-    async def _keep(self, role: Role) -> None:
-        """Start a process again whenever it ends."""
+    async def _restart_when_ended(self, role: Role) -> None:
+        """Restart a process whenever it ends."""
         failures = 0
         while True:
-            code = await self._children[role.name].watched(self._hang)
-            logger.error("%s ended with code %d; starting it again", role.name, code)
+            code = await self._processes[role.name].wait_or_kill(self._hang_seconds)
+            logger.error("%s ended with code %d; restarting it", role.name, code)
             await asyncio.sleep(_DELAYS[min(failures, len(_DELAYS) - 1)])
             try:
                 await self._start(role)

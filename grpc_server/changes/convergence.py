@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from foretell_contract.contract import MODEL_SERVICE
 from foretell_contract.errors import SetupError
 from grpc_server.changes import peers
-from grpc_server.transport.tls import IN_THE_CLEAR, Trust
+from grpc_server.transport.tls import UNENCRYPTED, Trust
 
 _INTERVAL = 0.1
 """Seconds between two polls of a server."""
@@ -48,7 +48,7 @@ NOT_WAITED = Convergence("not waited for", "")
 class Servers:
     """Calls the servers of a repository: those with control sockets in `folder`, or else the one at `target`. Blocking."""
 
-    def __init__(self, folder: Path | None, target: str, response_type: type[Message], trust: Trust = IN_THE_CLEAR) -> None:
+    def __init__(self, folder: Path | None, target: str, response_type: type[Message], trust: Trust = UNENCRYPTED) -> None:
         """`response_type` is the class of foretell.v1.ListModelsResponse; `trust` is for the calls to `target`."""
         self._folder = folder
         self._target = target
@@ -104,7 +104,7 @@ class Servers:
 
     def trouble(self, error: grpc.RpcError) -> str:
         """See Trust."""
-        return self._trust.trouble(self._target, error)
+        return self._trust.problem(self._target, error)
 
 
 def _channel(address: str) -> grpc.Channel:

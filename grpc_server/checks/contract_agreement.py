@@ -14,7 +14,7 @@ from foretell_contract.examples.variants import variants
 from foretell_contract.problem import Problem, error
 from foretell_contract.rules.rules import Violation
 from foretell_contract.service import Service
-from grpc_server.errors import Mismatches, ModelMismatch, exception_text, misfit
+from grpc_server.errors import Mismatches, ModelMismatch, exception_text, field_mismatch
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.rows.outputs import Source, all_outputs
@@ -28,7 +28,7 @@ def bind(contract: Contract, service: Service, manifest: Manifest, sources: Sequ
     facts = {"dtypes": manifest.column_dtypes, "targets": manifest.all_targets, "outputs": all_outputs(sources)}
     bindings, mismatches = {}, Mismatches()
     for method in service.methods:
-        with mismatches.noted():
+        with mismatches.collect():
             bindings[method.name] = MethodBinding(contract, method, manifest.columns, manifest.classes, **facts)  # type: ignore[arg-type]
     mismatches.check()
     return bindings
@@ -58,7 +58,7 @@ def _answer(predict: Callable[[Any], Matrix], binding: MethodBinding, rows: Any,
     except Exception as raised:  # A model may raise anything.
         name = binding.method.features.full_name
         reason = f"{place} cannot answer the example of {name} ({exception_text(raised)})"
-        raise misfit(name, reason, "give the fields examples that the model was trained for") from raised
+        raise field_mismatch(name, reason, "give the fields examples that the model was trained for") from raised
 
 
 def _variant_problems(

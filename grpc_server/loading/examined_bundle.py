@@ -70,23 +70,23 @@ def measured(examined: ExaminedBundle, settings: ServerSettings) -> Cost:
 def find_problems(bundle: Bundle, contract: Contract, service: Service, settings: ServerSettings) -> list[Problem]:
     """All reasons for which a start would refuse a verified bundle, as far as one leaves the next to be found."""
     gates, found = Gates(bundle.title), Mismatches()
-    with found.noted():
+    with found.collect():
         with gates(Gate.LOAD):
             runtime = _loaded(bundle, settings)
         with gates(Gate.CONTRACT):
             sources = _sources(runtime, bundle)
-        with found.noted(), gates(Gate.CONTRACT):
+        with found.collect(), gates(Gate.CONTRACT):
             if contract.defects:  # Its examples may be no rows.
                 bind(contract, service, bundle.manifest, sources)
             else:
                 examined = _bound(bundle, contract, service, sources)
-                with found.noted():
+                with found.collect():
                     _check_examples(examined, contract)
                 with gates(Gate.WARM_UP):
                     measured(examined, settings)
         with gates(Gate.GOLDEN):
             check_golden(sources, bundle.manifest, bundle.golden, bundle.title)
-    return list(dict.fromkeys(found.found))
+    return list(dict.fromkeys(found.problems))
 
 
 def _loaded(bundle: Bundle, settings: ServerSettings) -> Runtime:
@@ -114,7 +114,7 @@ def _bound(bundle: Bundle, contract: Contract, service: Service, sources: Sequen
 def _check_examples(examined: ExaminedBundle, contract: Contract) -> None:
     mismatches = Mismatches()
     for binding in examined.bindings.values():
-        with mismatches.noted():
+        with mismatches.collect():
             check_example(examined.predict, binding, contract, examined.bundle.title)
     mismatches.check()
 

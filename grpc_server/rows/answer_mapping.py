@@ -11,7 +11,7 @@ from foretell_contract.fields import FLOAT_TYPES, INTEGER_TYPES, enum_of, is_map
 from foretell_contract.labels import PROBABILITY_SUFFIX, did_you_mean_value, match_labels
 from foretell_contract.problem import Problem, error
 from foretell_contract.source.proto_text import quoted
-from grpc_server.errors import ModelMismatch, misfit
+from grpc_server.errors import ModelMismatch, field_mismatch
 from grpc_server.rows.outputs import Output
 from grpc_server.rows.response_fields import COUNTED, NO_CLASS, FieldResolver, FieldSource
 from grpc_server.rows.targets import Target, integer_classes
@@ -84,7 +84,7 @@ class _FieldMapper:
         """A message. Its fields are about the target of its name, if there is one."""
         if kind_of(field) is not None:
             reason = f"no output of the model fills {field.full_name}"
-            raise misfit(field.full_name, reason, "remove it: a response holds numbers and labels")
+            raise field_mismatch(field.full_name, reason, "remove it: a response holds numbers and labels")
         names = [each.name for each in self._targets]
         inner = self._message_fields(message_of(field), names.index(field.name) if field.name in names else target)
         outputs = tuple(dict.fromkeys(output for each in inner for output in each.outputs))
@@ -102,7 +102,7 @@ class _FieldMapper:
             return AnswerField(field.name, (self._output(field, Output("cluster", 0, source.target)),), lambda row: int(row[0]))
         if field.cpp_type not in FLOAT_TYPES:
             reason = f"{field.full_name} is to hold a {source.kind}, but is not a double or a float"
-            raise misfit(field.full_name, reason, "declare it as double")
+            raise field_mismatch(field.full_name, reason, "declare it as double")
         if source.kind == "probability" and source.item is None:
             return self._label_probability(field, source.target)
         output = self._output(field, Output(source.kind, source.item or 0, source.target))
@@ -125,7 +125,7 @@ class _FieldMapper:
         true_class = target.positive if source.label is None else source.label
         if true_class is None:
             reason = f"{field.full_name} is a bool, but no class of the model clearly means true"
-            raise misfit(field.full_name, reason, "set (foretell.v1.output).label_is to that class")
+            raise field_mismatch(field.full_name, reason, "set (foretell.v1.output).label_is to that class")
         return AnswerField(field.name, (output,), lambda row: int(row[0]) == true_class)
 
     def _labels(self, field: FieldDescriptor, target: Target) -> Sequence[Any]:
@@ -138,7 +138,7 @@ class _FieldMapper:
         if field.cpp_type in INTEGER_TYPES and numbers is not None:
             return numbers
         reason = f"{field.full_name} cannot hold a label such as {target.classes[0]!r}"
-        raise misfit(field.full_name, reason, "make it an enum or a string")
+        raise field_mismatch(field.full_name, reason, "make it an enum or a string")
 
     def _enum_numbers(self, field: FieldDescriptor, target: Target) -> list[int]:
         found = match_labels(enum_of(field), target.classes, self._contract.options)
@@ -156,16 +156,16 @@ class _FieldMapper:
             key, value = map_entry(field)
             if value.cpp_type not in FLOAT_TYPES or key.cpp_type != FieldDescriptor.CPPTYPE_STRING:
                 reason = f"{field.full_name} is not a map of strings to doubles or floats"
-                raise misfit(field.full_name, reason, "declare it as map<string, double>")
+                raise field_mismatch(field.full_name, reason, "declare it as map<string, double>")
             return AnswerField(field.name, outputs, lambda row: dict(zip(keys, row, strict=True)))
         if field.message_type is not None:
             return self._ranking(field, source, outputs)
         if source.kind == "label":
             reason = f"{field.full_name} is repeated, but a label is a single value"
-            raise misfit(field.full_name, reason, "give the label of each target a field of its own")
+            raise field_mismatch(field.full_name, reason, "give the label of each target a field of its own")
         if field.cpp_type not in FLOAT_TYPES:
             reason = f"{field.full_name} is to hold each {source.kind}, but does not repeat doubles or floats"
-            raise misfit(field.full_name, reason, "declare it as repeated double")
+            raise field_mismatch(field.full_name, reason, "declare it as repeated double")
         return AnswerField(field.name, outputs, list)
 
     def _all_with_keys(self, field: FieldDescriptor, source: FieldSource) -> tuple[tuple[Output, ...], list[str]]:
@@ -188,7 +188,7 @@ class _FieldMapper:
         labels = [each for each in fields if each.cpp_type not in FLOAT_TYPES]
         if source.kind != "probability" or (len(numbers), len(labels), len(message.fields)) != (1, 1, 2):
             reason = f"{field.full_name} repeats {message.name}, which is not just a label and its probability"
-            raise misfit(field.full_name, reason, "leave only those two fields in that message")
+            raise field_mismatch(field.full_name, reason, "leave only those two fields in that message")
         values = self._labels(labels[0], self._targets[source.target])
         label, probability = labels[0].name, numbers[0].name
 
@@ -208,7 +208,7 @@ class _FieldMapper:
             return output
         needed = f"{output.kind} {output.item}" if output.kind in COUNTED else output.kind
         reason = f"{field.full_name} needs the output {needed}, but the model has only {', '.join(self._available())}"
-        raise misfit(field.full_name, reason, "remove it, or set (foretell.v1.output) to one of these")
+        raise field_mismatch(field.full_name, reason, "remove it, or set (foretell.v1.output) to one of these")
 
     def _available(self) -> list[str]:
         counts = dict.fromkeys((each.kind for each in self._outputs), 0)
@@ -223,7 +223,7 @@ class _FieldMapper:
         if output in self._owners:
             name = self._targets[output.target].classes[output.item]
             reason = f"{field.full_name} and {self._owners[output]} both hold the probability of {name!r}"
-            raise misfit(field.full_name, reason, "remove one of them")
+            raise field_mismatch(field.full_name, reason, "remove one of them")
         self._owners[output] = field.name
 
     def _check_classes(self, message: Descriptor) -> None:

@@ -46,9 +46,9 @@ class MethodBinding:
         self.targets = tuple(targets) or (Target("", tuple(classes)),)
         outputs = outputs or tuple(Output("probability", item) for item in range(len(classes)))
         mismatches = Mismatches()
-        with mismatches.noted():
+        with mismatches.collect():
             self._features = FeatureReader(contract, method.features, columns, dtypes or [FLOAT64] * len(columns))
-        with mismatches.noted():
+        with mismatches.collect():
             self.answers = AnswerMapping(contract, method.answer, self.targets, outputs)
         mismatches.check()
         self._answer = GetMessageClass(method.answer)

@@ -12,7 +12,7 @@ from foretell_contract.labels import PROBABILITY_SUFFIX, probability_class
 from foretell_contract.problem import Problem, error
 from foretell_contract.source.proto_text import quoted
 from foretell_contract.source.suggestion import closest, did_you_mean
-from grpc_server.errors import ModelMismatch, misfit
+from grpc_server.errors import ModelMismatch, field_mismatch
 from grpc_server.rows.outputs import KINDS, Output
 from grpc_server.rows.targets import Target
 
@@ -70,11 +70,11 @@ class FieldResolver:
     def _no_output(self, field: FieldDescriptor) -> ModelMismatch:
         if field.name in _PLURALS:
             reason = f"{field.full_name} is a single value, but a model has several {field.name}"
-            return misfit(field.full_name, reason, "declare it as repeated or as a map")
+            return field_mismatch(field.full_name, reason, "declare it as repeated or as a map")
         usual = " or ".join(f"<class>{PROBABILITY_SUFFIX}" if kind == "probability" else kind for kind in self._kinds)
         hint = did_you_mean(field.name, [*self._names, *self._kinds, *_PLURALS])
         reason = f"no output of the model matches {field.full_name}{hint}"
-        return misfit(field.full_name, reason, f"rename it to {usual}, or set (foretell.v1.output)")
+        return field_mismatch(field.full_name, reason, f"rename it to {usual}, or set (foretell.v1.output)")
 
     def _by_option(self, field: FieldDescriptor, output: Any, target: int | None) -> FieldSource | None:
         index = self._target_index(field, output.target) if output.target else target or 0
@@ -93,7 +93,7 @@ class FieldResolver:
             return self._names.index(name)
         reason = f"{field.full_name} names the target {name!r}, which the model does not have{did_you_mean(name, self._names)}"
         fix = f"name one of {', '.join(self._names)}" if self._names else "remove the target: the model has only one"
-        raise misfit(field.full_name, reason, fix)
+        raise field_mismatch(field.full_name, reason, fix)
 
     def _class(self, field: FieldDescriptor, target: int, name: str, option: str) -> int:
         classes = self._targets[target].classes

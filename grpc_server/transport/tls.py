@@ -1,4 +1,4 @@
-"""Encryption of the TCP ports, from a certificate and its key, and of the calls of commands to them."""
+"""TLS: credentials of the TCP ports from PEM files, and of the commands that call them."""
 
 import socket
 import ssl
@@ -14,14 +14,13 @@ from foretell_lifecycle import address
 _OF_SERVER = "tls_certificate and tls_key"
 
 _SECONDS = 2.0
-"""Longest time for a look whether a port is encrypted."""
+"""Longest time to find out whether a port is encrypted."""
 
 
 def server_credentials(certificate: Path | None, key: Path | None, clients: Path | None = None) -> grpc.ServerCredentials | None:
-    """Credentials from PEM files; None where none is given. With `clients`, callers must show a certificate that these have signed.
+    """Credentials of a gRPC port from PEM files; None without files. `clients` are CA certificates of required client certificates.
 
-    Raises SetupError where only one of a pair is given, one cannot be read, or they do not belong together: grpcio would listen all
-    the same.
+    Raises SetupError if a file is missing or unreadable, or key and certificate do not match, which grpcio would not report.
     """
     if certificate is None and key is None:
         return None
@@ -30,7 +29,7 @@ def server_credentials(certificate: Path | None, key: Path | None, clients: Path
 
 
 def server_context(certificate: Path | None, key: Path | None, clients: Path | None = None) -> ssl.SSLContext | None:
-    """The same for a server of HTTP."""
+    """The same for an HTTP server."""
     if certificate is None and key is None:
         return None
     context = _context(certificate, key, _OF_SERVER)
@@ -42,55 +41,55 @@ def server_context(certificate: Path | None, key: Path | None, clients: Path | N
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom a caller trusts, and who it is."""
+    """The certificates of a caller: those it trusts, and its own."""
 
     roots: Path | None = None
-    """Certificates in PEM to trust."""
+    """CA certificates in PEM to trust."""
     tls: bool = False
-    """Whether calls are encrypted where no roots say so: the usual certificates are trusted."""
+    """Whether calls are encrypted without `roots` too; then the usual CA certificates are trusted."""
     certificate: Path | None = None
-    """The caller's own, in PEM, for servers that ask for one."""
+    """The client certificate in PEM, for servers that require one."""
     key: Path | None = None
 
     def credentials(self) -> grpc.ChannelCredentials | None:
-        """None for calls in the clear. Raises SetupError for files that cannot be read, or do not belong together."""
+        """None for unencrypted calls. Raises SetupError for files that are unreadable or do not match."""
         own = self.certificate is not None or self.key is not None
         if not (self.tls or self.roots or own):
             return None
         key, chain = _pair(self.certificate, self.key, "--certificate and --key") if own else (None, None)
         return grpc.ssl_channel_credentials(_roots(self.roots), key, chain)
 
-    def trouble(self, target: str, error: Any) -> str:
-        """Why what listens at HOST:PORT did not answer a call but with this grpc.RpcError, if it is for encryption; else empty."""
-        words = str(error.details())
+    def problem(self, target: str, error: Any) -> str:
+        """The TLS problem behind the grpc.RpcError of a call to HOST:PORT, and its fix; empty if TLS is not the problem."""
+        details = str(error.details())
         encrypted = _encrypted(target)
         if self.credentials() is None:
             return f"{target} takes encrypted calls only: add --roots FILE, or --tls" if encrypted else ""
-        if "CERTIFICATE_VERIFY_FAILED" in words or "Hostname Verification" in words:
-            return f"{target} shows no certificate that is trusted here, or that of another name: add --roots FILE of who signed it"
+        if "CERTIFICATE_VERIFY_FAILED" in details or "Hostname Verification" in details:
+            return f"{target} has an untrusted certificate, or one for another name: add --roots FILE with its issuer"
         if encrypted:
-            return f"{target} closed the encrypted connection: does it ask for a certificate (--certificate FILE --key FILE)?"
-        return f"{target} takes no encrypted calls: leave out --roots and --tls" if _listens(target) else ""
+            return f"{target} closed the encrypted connection: add --certificate FILE --key FILE if it requires them"
+        return f"{target} takes unencrypted calls only: leave out --roots and --tls" if _listens(target) else ""
 
 
-IN_THE_CLEAR = Trust()
+UNENCRYPTED = Trust()
 
 
 def _pair(certificate: Path | None, key: Path | None, names: str) -> tuple[bytes, bytes]:
-    """Key and certificate."""
+    """The bytes of key and certificate."""
     _context(certificate, key, names)
     return Path(str(key)).read_bytes(), Path(str(certificate)).read_bytes()
 
 
 def _context(certificate: Path | None, key: Path | None, names: str) -> ssl.SSLContext:
-    """For a server that shows the certificate."""
+    """A context of a server with the certificate."""
     if certificate is None or key is None:
         raise SetupError(f"{names} go together: set both, or neither")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificate, key)
     except ssl.SSLError:
-        raise SetupError(f"{certificate} and {key} are no certificate and its key in PEM") from None
+        raise SetupError(f"{certificate} and {key} are not a certificate and its key in PEM") from None
     except OSError as error:
         raise SetupError(f"cannot read {certificate} and {key}: {error.strerror}") from None
     return context
@@ -109,14 +108,17 @@ def _roots(file: Path | None) -> bytes | None:
 
 
 def _encrypted(target: str) -> bool:
-    """Whether a handshake gets through at HOST:PORT, whoever is there."""
+    """Whether a TLS handshake at HOST:PORT succeeds, with any certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     try:
-        place = address.split(target)
-        with socket.create_connection(place, _SECONDS) as connection, context.wrap_socket(connection, server_hostname=place[0]):
+        server = address.split(target)
+        with (
+            socket.create_connection(server, _SECONDS) as connection,
+            context.wrap_socket(connection, server_hostname=server[0]),
+        ):
             return True
     except (OSError, SetupError, ValueError):
         return False

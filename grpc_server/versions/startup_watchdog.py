@@ -42,12 +42,12 @@ class StartupWatchdog:
         """Starts the limit of a gate for the version that `title` names; None if a trial limits its time."""
         if gate is None:
             self._limit = None
-            self._launcher.release()
+            self._launcher.clear_start_deadline()
             return
         late = f"{title} took longer than gate_seconds, {self._seconds:g} s, at the gate {gate}"
         error = ModelMismatch(late, "raise it, or serve a version that answers")
         self._limit = time.monotonic() + self._seconds, error
-        self._launcher.entrust(error, self._seconds + _HANDOVER_SECONDS)
+        self._launcher.set_start_deadline(error, self._seconds + _HANDOVER_SECONDS)
 
     def __enter__(self) -> Self:
         self._loop_fd = signal.set_wakeup_fd(self._sender.fileno())  # Python writes the numbers of signals to it.
@@ -58,7 +58,7 @@ class StartupWatchdog:
         signal.set_wakeup_fd(self._loop_fd, warn_on_full_buffer=False)
         self._sender.send(bytes([_END]))
         self._thread.join()
-        self._launcher.release()
+        self._launcher.clear_start_deadline()
         self._receiver.close()
         self._sender.close()
 

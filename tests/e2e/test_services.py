@@ -167,9 +167,9 @@ def test_what_has_no_model_is_not_served_and_a_line_says_so(steady: Path, tmp_pa
         with grpc.insecure_channel(served.grpc) as channel, pytest.raises(grpc.RpcError) as failure:
             channel.unary_unary("/iris.v2.IrisService/Predict")(b"", timeout=30)
         assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert "\nNot served: iris.v2, parcel (no model yet; `foretell add FILE --name iris.v2` brings one)\n" in served.banner
+    assert "\nNot served: iris.v2, parcel (no model yet; add one: `foretell add FILE --name iris.v2`)\n" in served.banner
     logged = (tmp_path / "log").read_text()
-    assert f"INFO grpc_server.serving: not served: iris.v2, parcel, of which there is no model in {steady}; add one with" in logged
+    assert f"INFO grpc_server.serving: not served: iris.v2, parcel, because {steady} has no model for it; add one with" in logged
     assert "WARNING" not in logged
 
 

@@ -115,7 +115,7 @@ BY_A_PROCESS = [
     pytest.param(lambda s: s.settings.update(max_message_bytes="-1"), "settings: max_message_bytes: Input", id="bound"),
     pytest.param(
         lambda s: s.settings.update(grpc_adress=ANY_PORT),
-        'the variable FORETELL_GRPC_ADRESS is no setting; did you mean "grpc_address"',
+        'the variable FORETELL_GRPC_ADRESS is not a setting; did you mean "grpc_address"',
         id="misspelt-setting",
     ),
     pytest.param(
@@ -211,7 +211,7 @@ def test_settings_come_from_a_file_too_and_unknown_names_in_it_are_refused(tmp_p
     assert code == 2
     assert stderr.startswith(f"foretell: {file} is not TOML: ")
     code, stderr = refused("foretell", "serve", config=str(tmp_path / "nowhere.toml"))
-    assert (code, stderr) == (2, f"foretell: FORETELL_CONFIG names {tmp_path / 'nowhere.toml'}, which is no file\n")
+    assert (code, stderr) == (2, f"foretell: FORETELL_CONFIG names {tmp_path / 'nowhere.toml'}, which is not a file\n")
 
 
 def test_a_contract_that_no_bridge_can_carry_is_refused(tmp_path: Path, models: Path) -> None:

@@ -14,16 +14,16 @@ def connect(to: str) -> None:
 
 
 def test_a_held_port_is_for_shared_listeners_only() -> None:
-    with address.hold(ANY_PORT, "--x") as holder:
-        held = address.bound(holder)
+    with address.reserve(ANY_PORT, "--x") as holder:
+        held = address.bound_to(holder)
         assert not held.endswith(":0")
-        for take in (address.listen, address.hold):
+        for take in (address.listen, address.reserve):
             with pytest.raises(SetupError, match="Address already in use; free the port or choose another --y"):
                 take(held, "--y").close()
         with pytest.raises(ConnectionRefusedError):
             connect(held)
         with address.listen(held, "--x", shared=True), address.listen(held, "--x", shared=True):
-            for take in (address.listen, address.hold):
+            for take in (address.listen, address.reserve):
                 with pytest.raises(SetupError):
                     take(held, "--y").close()
             connect(held)
@@ -33,14 +33,14 @@ def test_a_held_port_is_for_shared_listeners_only() -> None:
 
 def test_a_port_on_which_someone_listens_cannot_be_held() -> None:
     with address.listen(ANY_PORT, "--x", shared=True) as listener, pytest.raises(SetupError):
-        address.hold(address.bound(listener), "--y").close()
+        address.reserve(address.bound_to(listener), "--y").close()
 
 
 def test_a_port_can_be_held_again_though_connections_linger() -> None:
-    with address.hold(ANY_PORT, "--x") as holder:
-        held = address.bound(holder)
+    with address.reserve(ANY_PORT, "--x") as holder:
+        held = address.bound_to(holder)
         with address.listen(held, "--x", shared=True) as listener, socket.create_connection(address.split(held)) as caller:
             listener.accept()[0].close()  # Who closes first keeps the connection's memory for a minute.
             assert caller.recv(1) == b""
-    with address.hold(held, "--x") as holder, address.listen(held, "--x", shared=True):
-        assert address.bound(holder) == held
+    with address.reserve(held, "--x") as holder, address.listen(held, "--x", shared=True):
+        assert address.bound_to(holder) == held

@@ -16,7 +16,7 @@ import grpc
 import httpx2
 import pytest
 
-from foretell.serve.cpu_allocation import processes, threads, workers
+from foretell.serve.cpu_allocation import process_count, thread_limits, worker_count
 from foretell.settings import ServeSettings
 from grpc_server.workers.cost import cores
 from tests.conftest import PROTOS
@@ -110,21 +110,21 @@ def test_the_banner_comes_once_and_when_all_are_ready(two: Foretell) -> None:
 def test_one_socket_cannot_be_that_of_several_processes(steady: Path, tmp_path: Path) -> None:
     code, stderr = refused("foretell", "serve", "--processes", "2", models=str(steady), grpc_socket=str(tmp_path / "s"))
     assert code == 2
-    assert re.fullmatch(r"foretell: grpc_socket is for one process: leave out \S+, or set processes to 1\n", stderr)
+    assert re.fullmatch(r"foretell: grpc_socket \S+ is for one process: leave it out, or set processes to 1\n", stderr)
 
 
 def test_auto_is_one_process_a_core() -> None:
-    assert processes(ServeSettings(processes="auto")) == cores()
-    assert processes(ServeSettings()) == 1
+    assert process_count(ServeSettings(processes="auto")) == cores()
+    assert process_count(ServeSettings()) == 1
 
 
 @pytest.mark.parametrize("count", [2, 3, 64])
-@pytest.mark.parametrize("asked", ["auto", 1, 3])
-def test_workers_and_threads_do_not_multiply_beyond_the_cores(count: int, asked: Any) -> None:
-    settings = ServeSettings(workers=asked)
-    each = workers(settings, count)
-    assert each == (max(1, cores() // count) if asked == "auto" else asked)
-    assert count * each * int(threads(settings, count)["OMP_NUM_THREADS"]) <= max(count * each, cores())
+@pytest.mark.parametrize("given", ["auto", 1, 3])
+def test_workers_and_threads_do_not_multiply_beyond_the_cores(count: int, given: Any) -> None:
+    settings = ServeSettings(workers=given)
+    each = worker_count(settings, count)
+    assert each == (max(1, cores() // count) if given == "auto" else given)
+    assert count * each * int(thread_limits(settings, count)["OMP_NUM_THREADS"]) <= max(count * each, cores())
 
 
 def test_a_slow_model_has_its_share_of_workers_in_each_process(steady: Path) -> None:

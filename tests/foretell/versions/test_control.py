@@ -243,13 +243,13 @@ def test_what_a_dead_server_left_is_no_server(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"control": "0.0.0.0:7000"}, "control on 0.0.0.0:7000 would let the network change what answers: listen on 127.0.0.1, or"),
-        ({"control": "[::]:7000"}, "control on [::]:7000 would let the network change what answers"),
-        ({"control": "models.example:7000"}, "control on models.example:7000 would let the network change what answers"),
-        ({"control_http": "0.0.0.0:7000"}, "control_http on 0.0.0.0:7000 would let the network change what answers"),
+        ({"control": "0.0.0.0:7000"}, "control on 0.0.0.0:7000 would let anyone on the network change routes: listen on 127."),
+        ({"control": "[::]:7000"}, "control on [::]:7000 would let anyone on the network change routes"),
+        ({"control": "models.example:7000"}, "control on models.example:7000 would let anyone on the network change routes"),
+        ({"control_http": "0.0.0.0:7000"}, "control_http on 0.0.0.0:7000 would let anyone on the network change routes"),
         ({"control_http": "7000"}, "'7000' is no address: write HOST:PORT"),
-        ({"control_http": "127.0.0.1:7000", "control": "off"}, "control_http asks the servers on their control sockets"),
-        ({"control_clients": Path("ca.pem")}, "control_clients is for encrypted calls: set tls_certificate and tls_key as well"),
+        ({"control_http": "127.0.0.1:7000", "control": "off"}, "control_http calls the servers on their control sockets"),
+        ({"control_clients": Path("ca.pem")}, "control_clients is for encrypted calls: set tls_certificate and tls_key too"),
     ],
 )
 def test_control_is_not_open_to_a_network_without_tls(settings: dict[str, Any], says: str) -> None:

@@ -141,9 +141,9 @@ def test_who_may_not_or_cannot_call_is_told_what_to_change(elsewhere: Elsewhere,
     there = ["history", "iris", "--target", target]
     assert refusal(*there) == f"{target} takes encrypted calls only: add --roots FILE, or --tls"
     untrusted = refusal(*there, "--roots", f"{folder}/strangers.pem")
-    assert untrusted.startswith(f"{target} shows no certificate that is trusted here")
+    assert untrusted.startswith(f"{target} has an untrusted certificate, or one for another name")
     nameless = refusal(*there, "--roots", f"{folder}/roots.pem")
-    assert nameless.endswith("does it ask for a certificate (--certificate FILE --key FILE)?")
+    assert nameless.endswith("add --certificate FILE --key FILE if it requires them")
     assert refusal(*there, "--key", f"{folder}/ci.key") == "--certificate and --key go together: set both, or neither"
     assert refusal(*there, "--roots", f"{folder}/ci.key") == f"{folder}/ci.key holds no certificate in PEM"
     assert refusal(*there, "--roots", "/nowhere") == "cannot read /nowhere: No such file or directory"

@@ -255,7 +255,7 @@ async def test_calls_are_encrypted_where_there_is_a_certificate(tmp_path: Path) 
     [
         ({"tls_key": Path("key.pem")}, "tls_certificate and tls_key go together: set both, or neither"),
         ({"tls_certificate": NOWHERE, "tls_key": NOWHERE}, f"cannot read {NOWHERE} and {NOWHERE}: No such file or directory"),
-        ({"tls_certificate": __file__, "tls_key": __file__}, f"{__file__} and {__file__} are no certificate and its key in PEM"),
+        ({"tls_certificate": __file__, "tls_key": __file__}, f"{__file__} and {__file__} are not a certificate and its key in PEM"),
     ],
 )
 async def test_a_certificate_that_cannot_work_is_refused_at_the_start(given: dict[str, Path], told: str) -> None:
