@@ -22,7 +22,7 @@ from grpc_server.store.manifest import GoldenRow, Manifest, Scalar, golden_rows
 from grpc_server.store.training_values import TrainingValues, observe
 
 GOLDEN_ROWS = 20
-"""How many rows of the data become golden rows."""
+"""Rows of the data that become golden rows, at most."""
 
 _UNKNOWN_TEXT = "foretell"
 """A text that no model was trained on; `foretell_contract/examples/variants.py` tries the same."""
@@ -147,7 +147,7 @@ class _Inspection:
         return self._targets[output.target].classes[int(value)] if output.kind == "label" else value
 
     def _golden_lines(self, columns: Sequence[Column]) -> bytes:
-        """The same choice of rows at each call, among those that have a value wherever the contract will require one."""
+        """Rows that have every value that the contract will require; the same choice at each call."""
         if not all(self._values):
             return b""
         required = [column.values for column in columns if not column.nullable]

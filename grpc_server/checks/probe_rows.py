@@ -18,7 +18,7 @@ from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.store.manifest import GoldenRow
 
 _INSIDE, _AT_BOUNDS, _CORNERS, _MISSING, _LINES = 4096, 1024, 1024, 1024, 256
-"""How many rows of each kind, and on how many lines between two rows a threshold is searched."""
+"""Numbers of rows of each kind, and of lines between two rows on which a threshold is searched."""
 
 _HALVINGS = 64
 """Halvings that bring two float64 numbers next to each other, unless one of them is nearly zero."""

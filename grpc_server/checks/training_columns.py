@@ -29,7 +29,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ModelHints:
-    """What the user states about a model; a field is empty if the user states nothing."""
+    """The user's statements about a model; each field is empty by default."""
 
     columns: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()

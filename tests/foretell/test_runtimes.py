@@ -1,6 +1,8 @@
 """`foretell.runtimes`, the public names for packages that bring a model format."""
 
 import ast
+import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,12 @@ def test_examples_import_public_modules_only() -> None:
     ours = {name for name in imported if name.partition(".")[0] in OURS}
     assert ours
     assert ours <= PUBLIC
+
+
+def test_docs_list_every_field_of_a_format() -> None:
+    page = (ROOT / "docs/reference/formats.md").read_text()
+    section = page.partition("Its value is a `Format`:")[2].partition("A `Runtime`")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [field.name for field in dataclasses.fields(runtimes.Format)]
 
 
 def imported_modules(file: Path) -> Iterator[str]:

@@ -10,7 +10,7 @@ from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.rows.outputs import Source, outputs_per_target, probability_outputs
 
 Kind = Literal["probability", "value", "score"]
-"""What the training objective makes a number mean."""
+"""The meaning of a number, set by the training objective."""
 
 Run = Callable[[Any], NDArray[Any]]
 """From rows to shape (rows, numbers), in the library's own number type."""
@@ -19,8 +19,8 @@ Run = Callable[[Any], NDArray[Any]]
 def sources(kind: Kind, run: Run, width: int, targets: int) -> tuple[Source, ...]:
     """The sources of a model that computes `width` numbers a row.
 
-    `width` equal to `targets` means one probability a target, that of the second of two classes. Otherwise there is one target, and
-    `width` is its number of classes.
+    For a classifier, `width` equal to `targets` means that each number is the probability of the second of a target's two classes.
+    Otherwise there is one target with `width` classes.
     """
     if kind == "probability":
         return _classifier_sources(run, width, targets)

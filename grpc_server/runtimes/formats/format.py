@@ -26,7 +26,7 @@ class Format:
     libraries: tuple[str, ...] = ()
     """Distributions whose installed versions the manifest records."""
     bound_to: tuple[str, ...] = ()
-    """Those libraries that must have the recorded minor version to serve the model."""
+    """Libraries whose minor version must be the recorded one to serve the model."""
     recognises: Callable[[bytes], bool] = _always
     """Whether the bytes of a file with one of the suffixes are of this format; needed if other formats share the suffix."""
     install: str = ""

@@ -59,7 +59,7 @@ def _is_fitted(estimator: Any) -> bool:
 
 
 class Unpickled:
-    """What unpickling shows beside the object."""
+    """Facts about an estimator that unpickling reports as warnings."""
 
     sklearn_version = ""
     """Version of scikit-learn that fitted the estimator; empty if it is the installed one."""

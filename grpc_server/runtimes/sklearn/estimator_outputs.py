@@ -168,7 +168,7 @@ def _optional(estimator: Any, method: Methods, sample: Rows, name: str, kind: st
 
 
 def _width(run: Callable[[Any], Matrix], sample: Rows, estimator: Any) -> int:
-    """How many numbers answer a row."""
+    """Number of outputs for a row. Raises ModelUnloadable if the estimator fails on the sample."""
     try:
         return int(run(sample).shape[1])
     except Exception as error:  # An estimator may raise anything.
