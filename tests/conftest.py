@@ -1,4 +1,4 @@
-"""A trained iris model, and the whole of Foretell running on free ports: once a test session each."""
+"""Fixtures of a session: the iris contract, a trained model, repositories, and a running Foretell."""
 
 import runpy
 from collections import Counter
@@ -37,7 +37,7 @@ def contract() -> Contract:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `model.joblib` and `golden.jsonl`, as the example's own script writes them."""
+    """A folder with `model.joblib` and `golden.jsonl`, written by the example's script."""
     folder = tmp_path_factory.mktemp("trained")
     runpy.run_path(str(ROOT / "examples/iris/train.py"))["main"](folder)
     return folder
@@ -56,7 +56,7 @@ def models(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def steady(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One whose iris model answers all alike; in ONNX, so that processes start in half the time. Tests only read it."""
+    """A repository whose iris model gives every row one answer; in ONNX, which starts in half the time. Tests only read it."""
     from tests.support.models.candidates import add_steady
 
     root = tmp_path_factory.mktemp("steady")
@@ -66,6 +66,6 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def running(models: Path) -> Iterator[Foretell]:
-    """`foretell serve` as a user starts it, shared by tests that only call it."""
+    """`foretell serve` on free ports, shared by tests that only call it."""
     with foretell(models) as started:
         yield started

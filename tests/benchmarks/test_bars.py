@@ -1,4 +1,4 @@
-"""Verdicts on made-up results: each bar is measured round by round, and nothing is judged that was not measured."""
+"""Verdicts of the bars on made-up results: ratios within a round, medians over rounds, growth with size."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ def verdict(bar: Ratio | Growth, measured: Measured) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("pairs", "told", "met"),
+    ("pairs", "measured", "met"),
     [
         pytest.param([(200, 100)], "2x", "yes", id="just"),
         pytest.param([(199, 100)], "1.99x", "**no**", id="not-quite"),
@@ -38,8 +38,8 @@ def verdict(bar: Ratio | Growth, measured: Measured) -> list[str]:
         pytest.param([(1000, 900), (30, 10), (10, 10)], "1.111x", "**no**", id="not-the-ratio-of-the-medians"),
     ],
 )
-def test_ratios_are_judged_by_their_median(pairs: list[tuple[float, float]], told: str, met: str) -> None:
-    assert verdict(TWICE, Measured(rounds_of(*pairs))) == ["twice", "≥ 2x", told, met]
+def test_verdict_takes_the_median_ratio(pairs: list[tuple[float, float]], measured: str, met: str) -> None:
+    assert verdict(TWICE, Measured(rounds_of(*pairs))) == ["twice", "≥ 2x", measured, met]
 
 
 def test_only_rounds_with_both_servers_count() -> None:
@@ -48,37 +48,37 @@ def test_only_rounds_with_both_servers_count() -> None:
     assert TWICE.measured([lone]) is None
 
 
-def test_what_failed_or_is_missing_is_not_judged() -> None:
+def test_failed_or_missing_cell_has_no_verdict() -> None:
     assert verdict(TWICE, Measured())[2:] == ["", "not measured"]
     failed = Measured(rounds_of((300, 100)), [Failure(1, IRIS, ECHO, "died")])
     assert verdict(TWICE, failed)[2:] == ["", "not measured"]
 
 
-def test_several_cells_are_added_or_the_best_is_taken() -> None:
+def test_cells_are_added_or_compared() -> None:
     results = [made(0, OURS, 90), made(0, ECHO, 10), made(0, POST, 20)]
     both = replace(TWICE, over=(*TWICE.over, Cell(IRIS, POST, LOAD, "per_second")))
     assert both.measured(results) == 3
     assert replace(both, joined=max).measured(results) == 4.5
 
 
-def test_a_figure_is_judged_by_itself_where_nothing_is_beside_it() -> None:
+def test_bar_without_reference_limits_the_figure() -> None:
     bar = Ratio("fast", Limit(at_most=2, unit=" ms"), Cell(IRIS, OURS, LOAD, "p50_ms"))
     assert verdict(bar, Measured([made(0, OURS, 1)])) == ["fast", "≤ 2 ms", "2 ms", "yes"]
 
 
 @pytest.mark.parametrize(("slope", "met"), [(1.0, "yes"), (0.91, "yes"), (1.09, "yes"), (0.85, "**no**"), (1.2, "**no**")], ids=str)
-def test_growth_is_judged_by_its_power(slope: float, met: str) -> None:
+def test_growth_verdict_uses_the_power(slope: float, met: str) -> None:
     counts = (10, 100, 1_000, 10_000, 100_000)
     results = [made(0, OURS, 5 * max(count, 500) ** slope, Load("iris", count, 1), ROWS) for count in counts]
     assert verdict(Growth("grows", ROWS, OURS), Measured(results)) == ["grows", "0.9 to 1.1", f"{slope:.3g}", met]
 
 
-def test_growth_with_a_size_missing_in_each_round_is_not_judged() -> None:
+def test_growth_needs_every_size_in_a_round() -> None:
     results = [made(number, OURS, 1, Load("iris", 10**number, 1), ROWS) for number in range(3)]
     assert Growth("grows", ROWS, OURS).measured(results) is None
 
 
-def test_the_power_is_that_of_the_last_two_decades() -> None:
+def test_power_is_of_the_last_two_decades() -> None:
     assert last_decades([4, 500, 20, 100]) == [4, 20, 100, 500]
     assert last_decades([10, 100, 1_000, 10_000, 100_000]) == [1_000, 10_000, 100_000]
     assert last_decades([10, 100]) == [10, 100]
@@ -86,7 +86,7 @@ def test_the_power_is_that_of_the_last_two_decades() -> None:
     assert power({10: 1.0, 100: 100.0, 1_000: 10_000.0}) == pytest.approx(2)
 
 
-def test_growth_tells_what_each_further_one_costs() -> None:
+def test_growth_shows_the_cost_of_one_more() -> None:
     results = [made(0, OURS, 1 + 0.25 * count, Load("iris", count, 1), ROWS) for count in (10, 100, 1_000)]
     lines = growing(results, POST).splitlines()
     assert [line.split(" | ")[-1] for line in lines[-2:]] == ["250 |", "250 |"]
@@ -98,7 +98,7 @@ def test_sizes_are_rows_or_columns() -> None:
     assert set(PANELS) <= {case.name for case in CASES}
 
 
-def test_every_bar_is_about_rows_and_loads_that_are_measured() -> None:
+def test_every_bar_has_measured_cells() -> None:
     measured = {(case.name, server.name) for case in CASES for server in SERVERS if case.name in server.cases}
     alone = {(case.name, ALONE[kind], Load(name, rows, 1)) for case in CASES for kind, name, rows in case.alone}
     loads = {case.name: case.loads for case in CASES}
@@ -111,7 +111,7 @@ def test_every_bar_is_about_rows_and_loads_that_are_measured() -> None:
     assert len({bar.says for bar in BARS}) == len(BARS)
 
 
-def test_every_server_takes_part_in_cases_that_exist() -> None:
+def test_every_server_has_existing_cases() -> None:
     names = {case.name for case in CASES}
     assert all(server.cases and set(server.cases) <= names for server in SERVERS)
     assert all(any(server.name == case.base and case.name in server.cases for server in SERVERS) for case in CASES)

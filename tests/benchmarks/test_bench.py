@@ -1,4 +1,4 @@
-"""The benchmark itself: a short turn gives figures and a page, and what is wrong is found out and told."""
+"""The benchmark itself: short turns that fill a page, wrong answers, failing servers, and the counters of a process tree."""
 
 import subprocess
 import sys
@@ -40,7 +40,7 @@ def stage() -> Iterator[Stage]:
 
 
 @with_h2load
-def test_a_turn_fills_a_page(stage: Stage) -> None:
+def test_turn_fills_a_page(stage: Stage) -> None:
     turned = dict(rounds.turn(GRPC, stage, 1))
     figures = turned[ONE]
     assert min(figures.per_second, figures.p50_ms, figures.cpu, figures.switches, figures.rss_mib, figures.start) > 0
@@ -58,7 +58,7 @@ def test_a_turn_fills_a_page(stage: Stage) -> None:
 
 
 @with_h2load
-def test_both_doors_are_loaded_at_once() -> None:
+def test_grpc_and_rest_are_loaded_together() -> None:
     load = Load("iris", 1, 1, both=True)
     case = replace(next(case for case in CASES if case.name == MIXED), loads=(load,))
     measured = rounds.measure((case,), lambda _case: (NAMED[ONE_PROCESS],), 1, 1, lambda _told: None)
@@ -69,7 +69,7 @@ def test_both_doors_are_loaded_at_once() -> None:
     assert f"| {' | '.join(['', *COLUMNS, *BOTH])} |" in page
 
 
-def test_a_server_that_answers_something_else_is_found_out(stage: Stage) -> None:
+def test_wrong_answer_stops_the_turn(stage: Stage) -> None:
     request = stage.request(GRPC.door, ONE)
     wrong = replace(request, expected=request.expected + 1e-6)
     with pytest.raises(WrongAnswer, match="is wrong"), running(GRPC, stage.folder, wrong):
@@ -77,7 +77,7 @@ def test_a_server_that_answers_something_else_is_found_out(stage: Stage) -> None
 
 
 @with_h2load
-def test_a_server_that_fails_takes_nothing_from_the_others() -> None:
+def test_failing_server_leaves_other_results() -> None:
     broken = Server("broken", "", GRPC.door, lambda _folder, _port: [sys.executable, "-c", "raise SystemExit('no model')"], (IRIS,))
     case = replace(CASE, loads=(ONE,), alone=())
     measured = rounds.measure((case,), lambda _case: (broken, ECHO), 1, 1, lambda _told: None)
@@ -94,10 +94,10 @@ def test_long_requests_of_one_caller_are_counted(stage: Stage) -> None:
     with running(ECHO, stage.folder, request) as process:
         answered = load.call(ECHO.door, process.port, request, 1, 1, ECHO.door.ask(process.port, request), each=0.2)
     assert answered.requests == 5
-    assert answered.per_second != 5  # In a second: what they took themselves is what counts.
+    assert answered.per_second != 5  # The rate counts the time of the requests themselves.
 
 
-def test_the_model_alone_is_the_model_that_is_served(stage: Stage) -> None:
+def test_model_alone_gives_served_predictions(stage: Stage) -> None:
     workload = stage.served["iris"]
     rows = workload.rows(20)
     (converted,) = prediction(*stored(stage.folder, ONNX, "iris"), rows)()
@@ -107,18 +107,18 @@ def test_the_model_alone_is_the_model_that_is_served(stage: Stage) -> None:
     assert figures.cpu > 0
 
 
-def test_nothing_of_a_server_outlives_it() -> None:
+def test_stop_ends_the_whole_process_tree() -> None:
     child = "import time; print(flush=True); time.sleep(1000)"
     parent = f"import signal, subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}]); signal.pause()"
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
         stop(process)
-        assert process.stdout.read() == b""  # The child has held the other end until now.
+        assert process.stdout.read() == b""  # End of file: the child that held the other end is gone.
 
 
 @pytest.mark.parametrize(("code", "processes"), [("import numpy", 1), ("pass", 0)])
-def test_loaded_packages_are_seen(code: str, processes: int) -> None:
+def test_processes_with_a_package_are_counted(code: str, processes: int) -> None:
     command = [sys.executable, "-c", f"{code}; print(flush=True); input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -126,7 +126,7 @@ def test_loaded_packages_are_seen(code: str, processes: int) -> None:
         assert tree.loaded(process.pid, "numpy") == processes
 
 
-def test_a_server_has_settled_when_it_uses_no_more_cpu() -> None:
+def test_settle_waits_for_idle_cpu() -> None:
     used = iter([0.5, 0.8, 0.9, 0.905, 2.0])
     tree.settle(lambda: next(used), patience=60)
     assert next(used) == 2.0
@@ -151,16 +151,16 @@ def test_cpu_and_switches_of_children_are_counted() -> None:
     ("done", "failed", "data"),
     [
         pytest.param(100, 1, 3200, id="failed"),
-        pytest.param(100, 0, 3199, id="an-answer-too-short"),
+        pytest.param(100, 0, 3199, id="short-answer"),
         pytest.param(100, 0, 0, id="refused-without-a-message"),
         pytest.param(101, 0, 3232, id="not-all-succeeded"),
-        pytest.param(100, 0, 3233, id="more-than-is-on-its-way"),
+        pytest.param(100, 0, 3233, id="more-than-under-way"),
     ],
 )
-def test_loads_with_wrong_answers_are_found_out(done: int, failed: int, data: int) -> None:
+def test_load_with_wrong_answers_is_refused(done: int, failed: int, data: int) -> None:
     with pytest.raises(WrongAnswer):
         load.check(PRINTED.format(done=done, failed=failed, data=data), 32, 1)
 
 
-def test_a_right_load_counts_its_requests() -> None:
+def test_load_returns_its_request_count() -> None:
     assert load.check(PRINTED.format(done=100, failed=0, data=3200), 32, 1) == 100

@@ -1,4 +1,4 @@
-"""The peers: what is asked of them is what they take, and the best of those that ran is what we are held to."""
+"""Peers of the benchmark: their requests, and bars against the best peer that ran."""
 
 import json
 
@@ -26,7 +26,7 @@ def made(server: str, per_second: float) -> Result:
     return Result(0, PEERS, server, LOAD, Figures(per_second, 1.0, 1.0, 1.0))
 
 
-def test_tensors_in_json_hold_the_rows_and_the_probabilities(iris: Workload) -> None:
+def test_json_tensors_hold_rows_and_probabilities(iris: Workload) -> None:
     request = JsonDoor("/", v2_document, v2_probabilities).request(HERE, iris, 3)
     (sent,) = json.loads(request.body)["inputs"]
     assert np.array_equal(np.reshape(sent["data"], sent["shape"]), iris.rows(3))
@@ -35,7 +35,7 @@ def test_tensors_in_json_hold_the_rows_and_the_probabilities(iris: Workload) -> 
 
 
 @pytest.mark.parametrize("raw", [True, False])
-def test_tensors_over_grpc_hold_the_rows_and_the_probabilities(iris: Workload, raw: bool) -> None:
+def test_grpc_tensors_hold_rows_and_probabilities(iris: Workload, raw: bool) -> None:
     request = V2GrpcDoor().request(HERE, iris, 3)
     sent = message("ModelInferRequest").FromString(request.body)
     assert np.array_equal(np.frombuffer(sent.raw_input_contents[0]).reshape(sent.inputs[0].shape), iris.rows(3))
@@ -48,7 +48,7 @@ def test_tensors_over_grpc_hold_the_rows_and_the_probabilities(iris: Workload, r
     request.check(response.SerializeToString(), None, 1e-9)
 
 
-def test_we_are_held_to_the_best_peer_that_ran() -> None:
+def test_bars_compare_with_the_best_peer() -> None:
     results = [made("MLServer REST", 50), made("KServe REST", 100), made("BentoML", 900), made(OURS[0], 250)]
     measured = Measured(results, [Failure(1, PEERS, "BentoML", "died")])
     found = {bar.says: bar.measured(results) for bar in bars(measured, CASE, OURS)}
@@ -57,7 +57,7 @@ def test_we_are_held_to_the_best_peer_that_ran() -> None:
     assert "round 2, BentoML: died" in told
 
 
-def test_every_peer_has_an_environment_and_a_server() -> None:
+def test_every_peer_has_environment_and_server() -> None:
     for peer, server in ROWS:
         assert "==" in (HERE / f"{peer}.txt").read_text()
         assert (HERE / f"{peer}_server.py").is_file()

@@ -24,7 +24,7 @@ def verdicts(results: Results) -> dict[str, tuple[str, str]]:
     return {says: (value, met) for says, _, value, met in rows}
 
 
-def test_ratios_are_medians_over_the_windows_of_a_case() -> None:
+def test_ratio_is_the_median_over_windows() -> None:
     results = Results([made(SWAPS, 3, 2), made(SWAPS, 9, 2), made(SWAPS, 2, 2), made(FRESH, 5, 2), made(SHADOW, 2, 2)])
     told = verdicts(results)
     assert told[BARS[0].title] == ("1.5x", "yes")
@@ -32,7 +32,7 @@ def test_ratios_are_medians_over_the_windows_of_a_case() -> None:
     assert told[BARS[-1].title] == ("1x", "yes")
 
 
-def test_each_candidate_is_judged_by_itself_and_by_its_gate() -> None:
+def test_each_candidate_has_its_own_verdict() -> None:
     results = Results([made(CANDIDATES, 1.0, 1.0, fault.name) for fault in FAULTS])
     results.gates = {fault.name: (fault.gate, fault.gate) for fault in FAULTS}
     assert verdicts(results)["candidates refused at another gate than their own, or not at all"] == ("0", "yes")
@@ -45,17 +45,17 @@ def test_each_candidate_is_judged_by_itself_and_by_its_gate() -> None:
     assert "**none** instead of contract" in page(results, "make bench-rollouts", 1)
 
 
-def test_what_was_not_measured_is_not_judged() -> None:
+def test_unmeasured_bar_has_no_verdict() -> None:
     assert {met for _, met in verdicts(Results()).values()} == {"not measured"}
 
 
-def test_every_fault_has_a_gate_that_there_is_and_a_bar() -> None:
+def test_every_fault_has_gate_and_bar() -> None:
     assert {fault.gate for fault in FAULTS} <= set(Gate)
     assert sum("a candidate at the gates" in bar.title for bar in BARS) == len(FAULTS)
 
 
 @pytest.mark.skipif(not load.available(), reason=load.MISSING)
-def test_a_short_turn_fills_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_turn_fills_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = measure(Plan(rounds=1, seconds=2, swaps=2, fresh=1, faults=1), SWAPS)
     assert results.failures == []
     assert results.swaps == 2

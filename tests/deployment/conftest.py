@@ -1,4 +1,4 @@
-"""The containers of the compose file as processes, each with the Python environment of its image where that can be made."""
+"""Containers of the compose file as processes, each in the Python environment of its image if that can be built here."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.processes import copy_models
 
 @pytest.fixture(scope="session")
 def bridge_venv() -> Path:
-    """What the bridge's image has as /opt/foretell."""
+    """The folder that is /opt/foretell in the bridge's image."""
     try:
         return venv.bridge_venv()
     except venv.NoRegistry as error:
@@ -21,7 +21,7 @@ def bridge_venv() -> Path:
 
 @pytest.fixture(scope="session")
 def homes() -> dict[str, Path]:
-    """The Python environment of each service; for the bridge, ours where its own cannot be made."""
+    """The Python environment of each service; the bridge gets ours if its own cannot be built."""
     ours = Path(sys.prefix)
     try:
         return {"grpc_server": ours, "rest_bridge": venv.bridge_venv()}
@@ -31,7 +31,7 @@ def homes() -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def readable_models(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The models in a folder that any user may enter, as `mkdir` makes it."""
+    """The models in a folder that any user may read."""
     folder = tmp_path_factory.mktemp("mounted") / "models"
     copy_models(models, folder)
     folder.chmod(0o755)
@@ -46,7 +46,7 @@ def in_the_open(homes: dict[str, Path], readable_models: Path, tmp_path: Path) -
 
 @pytest.fixture
 def walled(homes: dict[str, Path], readable_models: Path, tmp_path: Path) -> Walled:
-    """Containers behind walls, where this machine can build them."""
+    """Containers with a root of their own; skipped where this machine cannot make one."""
     if reason := why_not_walled():
         pytest.skip(reason)
     return Walled(homes, readable_models, tmp_path)

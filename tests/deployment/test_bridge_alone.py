@@ -1,4 +1,4 @@
-"""The bridge in a process in which no model library can be imported: it starts, and serves all it has."""
+"""The bridge in a process that cannot import any model library: predictions, refusals, pages."""
 
 import os
 import subprocess
@@ -15,22 +15,22 @@ from tests.support.processes import ROOT, grpc_server
 
 pytestmark = pytest.mark.slow
 
-NOWHERE = ("joblib", "pandas", "scipy", "sklearn", "skops")
+HIDDEN = ("joblib", "pandas", "scipy", "sklearn", "skops")
 SITE = f"""
 import sys
 
-class Nowhere:
+class Hidden:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {NOWHERE}:
-            raise ModuleNotFoundError(f"{{name}} is not here")
+        if name.partition(".")[0] in {HIDDEN}:
+            raise ModuleNotFoundError(f"{{name}} is hidden")
 
-sys.meta_path.insert(0, Nowhere())
+sys.meta_path.insert(0, Hidden())
 """
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which Python finds none of the model libraries."""
+    """Environment variables under which Python finds no model library."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "sitecustomize.py").write_text(SITE)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FORETELL_")}
@@ -44,7 +44,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def client(models: Path, environment: dict[str, str]) -> Iterator[httpx2.Client]:
-    """A client of a bridge without model libraries, which calls a server that has them."""
+    """A client of a bridge without model libraries; its server has them."""
     with grpc_server(models) as (_, target):
         command = [sys.executable, "-m", "rest_bridge", "--target", target]
         with (
@@ -54,10 +54,10 @@ def client(models: Path, environment: dict[str, str]) -> Iterator[httpx2.Client]
             yield client
 
 
-@pytest.mark.parametrize("module", [*NOWHERE, "grpc_server.runtimes.sklearn.estimator"])
-def test_libraries_are_out_of_reach(environment: dict[str, str], module: str) -> None:
+@pytest.mark.parametrize("module", [*HIDDEN, "grpc_server.runtimes.sklearn.estimator"])
+def test_model_libraries_cannot_be_imported(environment: dict[str, str], module: str) -> None:
     done = subprocess.run([sys.executable, "-c", f"import {module}"], env=environment, capture_output=True, text=True, check=False)
-    assert done.stderr.endswith("is not here\n")
+    assert done.stderr.endswith("is hidden\n")
 
 
 def test_prediction_is_answered(client: httpx2.Client) -> None:
@@ -81,5 +81,5 @@ def test_api_is_documented(client: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/healthz", "/readyz", "/contract", "/contract.binpb"])
-def test_page_is_there(client: httpx2.Client, path: str) -> None:
+def test_page_is_served(client: httpx2.Client, path: str) -> None:
     assert client.get(path).status_code == 200

@@ -1,4 +1,4 @@
-"""The bridge's own requirements: all that it imports, nothing else, and no scikit-learn behind them."""
+"""The dependency group `bridge`: exactly what the bridge imports, without scikit-learn, pinned."""
 
 import ast
 import importlib.util
@@ -22,26 +22,26 @@ LOADED_BY_NAME = {
     "fastapi-standalone-docs": "rest_bridge/openapi/docs_pages.py serves its files",
     "grpcio-tools": "foretell_contract/source/compiler.py starts it",
 }
-"""Distributions that are used without an import, and where."""
+"""Distributions that the bridge uses without an import, and the place."""
 
 
-def test_list_is_what_the_bridge_imports() -> None:
+def test_group_is_what_the_bridge_imports() -> None:
     imported = {distribution for name in imported_modules() if (distribution := distribution_of(name))}
     assert imported | LOADED_BY_NAME.keys() == BRIDGE
 
 
-def test_list_is_part_of_the_products() -> None:
+def test_group_is_part_of_the_dependencies() -> None:
     assert {name_of(requirement) for requirement in PROJECT["project"]["dependencies"]} > BRIDGE | MODEL_LIBRARIES - {
         "pandas",
         "scipy",
     }
 
 
-def test_environment_of_the_image_holds_no_model_library(bridge_venv: Path) -> None:
+def test_bridge_image_has_no_model_library(bridge_venv: Path) -> None:
     assert not installed(bridge_venv).keys() & (MODEL_LIBRARIES | {"pip"})
 
 
-def test_environment_of_the_image_is_pinned(bridge_venv: Path) -> None:
+def test_bridge_image_is_pinned(bridge_venv: Path) -> None:
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
     pinned = {normal(name): version for name, version in pins.items()}
     assert installed(bridge_venv).items() <= (pinned | {"foretell": PROJECT["project"]["version"]}).items()
@@ -67,7 +67,7 @@ def imported_modules() -> Iterator[str]:
 
 
 def distribution_of(module: str) -> str | None:
-    """The distribution that a module's file belongs to; None for Python's own, ours, and what is no module."""
+    """The distribution of a module's file; None for the standard library, our packages, and names that are not modules."""
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
@@ -91,5 +91,5 @@ def name_of(requirement: str) -> str:
 
 
 def normal(name: str) -> str:
-    """A distribution's name as it is compared."""
+    """A distribution's normalized name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()

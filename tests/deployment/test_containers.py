@@ -1,4 +1,4 @@
-"""What the compose file runs, run here: ready and healthy, serving together, stopped and replaced without an engine."""
+"""Containers of the compose file as processes: health, predictions, stop, replacement, rights."""
 
 import socket
 import time
@@ -29,12 +29,12 @@ def predict(bridge: Running, **changes: float) -> httpx2.Response:
     return httpx2.post(f"http://{bridge.address}/predict", json=EXAMPLE | changes, trust_env=False)
 
 
-def test_both_are_healthy_serve_together_and_end_with_0(place: Place) -> None:
+def test_both_serve_and_stop_cleanly(place: Place) -> None:
     with both(place) as (server, bridge):
         assert server.healthcheck() == 0
         wait_until_healthy(bridge, seconds=60)
         nowhere = dict.fromkeys(("http_proxy", "HTTP_PROXY", "https_proxy", "grpc_proxy"), "http://127.0.0.1:1")
-        assert server.healthcheck(**nowhere) == 0  # A health check asks no proxy.
+        assert server.healthcheck(**nowhere) == 0  # A health check uses no proxy.
         assert bridge.healthcheck(**nowhere) == 0
         assert predict(bridge).status_code == 200
         assert predict(bridge, sepal_length=-1).status_code == 422
@@ -44,7 +44,7 @@ def test_both_are_healthy_serve_together_and_end_with_0(place: Place) -> None:
         assert server.healthcheck() == 1
 
 
-def test_bridge_outlives_the_server_and_finds_its_successor(in_the_open: Place) -> None:
+def test_bridge_reconnects_to_a_new_server(in_the_open: Place) -> None:
     with both(in_the_open) as (server, bridge):
         assert server.stop() == 0
         assert bridge.healthcheck() == 1
@@ -57,14 +57,14 @@ def test_bridge_outlives_the_server_and_finds_its_successor(in_the_open: Place) 
 
 
 def wait_until_healthy(bridge: Running, seconds: float) -> None:
-    """Ask as an engine does; a check is a process, which is pause enough."""
+    """Run the health check again and again, as an engine does; starting its process is the pause."""
     last = time.monotonic() + seconds
     while bridge.healthcheck() != 0:
         assert time.monotonic() < last
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_nothing_is_healthy_before_it_listens(place: Place, name: str) -> None:
+def test_health_check_fails_before_listening(place: Place, name: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         check = healthcheck(place, container(name), f"127.0.0.1:{taken.getsockname()[1]}")
@@ -74,15 +74,15 @@ def test_nothing_is_healthy_before_it_listens(place: Place, name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 @pytest.mark.parametrize("path", ["/", "/srv", "/srv/protos", "/opt/foretell", "/etc", "/var", "/root"])
-def test_nothing_but_tmp_can_be_written_to(walled: Walled, name: str, path: str) -> None:
-    as_root = replace(container(name), user="0:0")  # So that the wall refuses, not the owner of the folder.
+def test_only_tmp_is_writable(walled: Walled, name: str, path: str) -> None:
+    as_root = replace(container(name), user="0:0")  # So that the read-only root refuses, not the folder's owner.
     assert run(walled, as_root, "sh", "-c", "echo > /tmp/file").returncode == 0
     wrote = run(walled, as_root, "sh", "-c", f"mkdir -p {path} && echo > {path}/file")
     assert "Read-only file system" in wrote.stderr
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_nobody_is_root_or_can_become_it(walled: Walled, name: str) -> None:
+def test_process_cannot_become_root(walled: Walled, name: str) -> None:
     lines = run(walled, container(name), "cat", "/proc/self/status").stdout.splitlines()
     facts = {fact: value.split() for fact, _, value in (line.partition(":") for line in lines)}
     assert facts["Uid"] == ["10001"] * 4

@@ -1,4 +1,4 @@
-"""docs/guides/containers.md: what it names is there, and its numbers are the files' own."""
+"""docs/guides/containers.md: its settings, addresses, limits and commands match the Dockerfile and the compose file."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from foretell.settings import ServeSettings
-from tests.deployment.test_compose_file import by_the_specification
+from tests.deployment.test_compose_file import check_specification
 from tests.support.deployment.images import SERVICES, container, services
 from tests.support.iris import EXAMPLE
 from tests.support.processes import ROOT
@@ -31,13 +31,13 @@ def test_addresses_are_published(name: str) -> None:
     assert port.rpartition(":")[0] in PAGE
 
 
-def test_times_are_those_of_the_files() -> None:
+def test_times_match_the_files() -> None:
     seconds = {container(name).stop_seconds for name in SERVICES}
     assert f"`FORETELL_DRAIN_SECONDS` ({ServeSettings().drain_seconds:g})" in PAGE
     assert [f"gives it\n{each:g} seconds" in PAGE for each in seconds] == [True]
 
 
-def test_limits_are_those_of_the_files() -> None:
+def test_limits_match_the_files() -> None:
     memory = {name: services()[name]["deploy"]["resources"]["limits"]["memory"] for name in SERVICES}
     assert memory == {"grpc_server": "1g", "rest_bridge": "512m"}
     assert "1 GB (server) and 512 MB (bridge)" in PAGE
@@ -45,16 +45,16 @@ def test_limits_are_those_of_the_files() -> None:
     assert "`/tmp`, 16 MB" in PAGE
 
 
-def test_override_is_by_the_specification(tmp_path: Path) -> None:
+def test_override_follows_the_specification(tmp_path: Path) -> None:
     (override,) = blocks("yaml")
     file = tmp_path / "docker-compose.override.yml"
     file.write_text(override)
-    checked = by_the_specification(file)
+    checked = check_specification(file)
     assert checked.returncode == 0, checked.stdout
     assert yaml.safe_load(override)["services"].keys() == set(SERVICES)
 
 
-def test_prediction_is_the_example_that_is_answered() -> None:
+def test_prediction_is_the_example() -> None:
     (body,) = re.findall(r"--json '(.*?)'", PAGE)
     assert json.loads(body) == EXAMPLE
 

@@ -1,4 +1,4 @@
-"""Dockerfile: clean by hadolint, small in what it takes in, plain in what it runs."""
+"""Dockerfile: hadolint, the build context, the commands and labels of both images."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ def hadolint(file: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
 
 
-def test_hadolint_has_nothing_to_say() -> None:
+def test_hadolint_passes() -> None:
     linted = hadolint(DOCKERFILE)
     assert linted.returncode == 0, linted.stdout
 
@@ -35,7 +35,7 @@ def test_hadolint_has_nothing_to_say() -> None:
         pytest.param("WORKDIR /srv", "WORKDIR srv", "DL3000", id="relative"),
     ],
 )
-def test_hadolint_sees_mistakes(tmp_path: Path, right: str, wrong: str, rule: str) -> None:
+def test_hadolint_finds_mistakes(tmp_path: Path, right: str, wrong: str, rule: str) -> None:
     file = tmp_path / "Dockerfile"
     assert right in DOCKERFILE.read_text()
     file.write_text(DOCKERFILE.read_text().replace(right, wrong))
@@ -43,7 +43,7 @@ def test_hadolint_sees_mistakes(tmp_path: Path, right: str, wrong: str, rule: st
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_image_runs_its_module_as_nobody(name: str) -> None:
+def test_image_runs_its_module_unprivileged(name: str) -> None:
     instructions = stage(name)
     assert [json.loads(text) for word, text in instructions if word == "CMD"] == [["python", "-m", name]]
     assert [text for word, text in instructions if word == "USER"] == ["10001:10001"]
@@ -57,7 +57,7 @@ def test_image_writes_no_bytecode(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_image_takes_the_environment_of_its_own_build(name: str) -> None:
+def test_image_copies_its_own_environment(name: str) -> None:
     copied = [text for word, text in stage(name) if word == "COPY"]
     assert copied == ["protos protos", f"--from={name}_build /opt/foretell /opt/foretell"]
 
@@ -73,7 +73,7 @@ def test_base_is_the_oldest_python_we_support() -> None:
     assert f"\nARG BASE_IMAGE=python:{version}-slim-bookworm\n" in DOCKERFILE.read_text()
 
 
-def test_build_is_given_the_packages_and_nothing_else() -> None:
+def test_build_context_is_the_packages() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert lines[0] == "*"
     assert lines[-1] == "**/__pycache__"

@@ -1,4 +1,4 @@
-"""Clients of the Foretells that the session shares: the bridge in the server's process, and in a process of its own."""
+"""Fixtures: a running Foretell with the bridge inside the server's process or beside it, and clients of it."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -20,27 +20,27 @@ pytestmark = pytest.mark.slow
 
 CALLERS = 8
 WARM = 200
-"""Answers that have come in before the signal is sent."""
+"""Answers before the signal is sent."""
 
 
 class Load:
-    """What callers saw, counted from all threads."""
+    """Counts outcomes of calls. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.seen: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.warm = threading.Event()
 
-    def note(self, what: str) -> None:
+    def note(self, outcome: str) -> None:
         with self._lock:
-            self.seen[what] += 1
-            if self.seen["OK"] >= WARM:
+            self.outcomes[outcome] += 1
+            if self.outcomes["OK"] >= WARM:
                 self.warm.set()
 
 
 @pytest.mark.parametrize("layout", ["inside", "two"])
 def test_every_accepted_grpc_call_is_answered(steady: Path, contract: Contract, layout: str) -> None:
-    """A call ends OK, or UNAVAILABLE: refused before any work was done, so that a retry is safe."""
+    """A call ends OK, or UNAVAILABLE without an effect, so that a retry is safe."""
     method = contract.services[0].methods[0]
     request = method.request(**EXAMPLE).SerializeToString()
     load = Load()
@@ -63,13 +63,13 @@ def test_every_accepted_grpc_call_is_answered(steady: Path, contract: Contract, 
         assert running.stop(signal.SIGTERM) == 0
         for thread in callers:
             thread.join(30)
-    assert load.seen.keys() <= {"OK", "UNAVAILABLE"}, load.seen
-    assert load.seen["UNAVAILABLE"] == CALLERS
+    assert load.outcomes.keys() <= {"OK", "UNAVAILABLE"}, load.outcomes
+    assert load.outcomes["UNAVAILABLE"] == CALLERS
 
 
 @pytest.mark.parametrize("layout", ["inside", "beside", "two"])
 def test_every_accepted_rest_request_is_answered(steady: Path, layout: str) -> None:
-    """Each answer of a stopping bridge closes its connection, so that nobody sends into one that is about to go."""
+    """Each reply of a stopping bridge closes its connection, so that no request goes into a closing one."""
     body = json.dumps(EXAMPLE).encode()
     head = f"POST /predict HTTP/1.1\r\nhost: t\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     load = Load()
@@ -90,7 +90,7 @@ def test_every_accepted_rest_request_is_answered(steady: Path, layout: str) -> N
                     except OSError:
                         status, closing = 0, True
                     if not status and fresh and layout == "two":
-                        # The kernel gave the connection to a port that closed in that moment: nobody has accepted it.
+                        # The kernel queued the connection on a port that closed at that moment.
                         load.note("connection refused")
                         return
                     fresh = False
@@ -109,12 +109,12 @@ def test_every_accepted_rest_request_is_answered(steady: Path, layout: str) -> N
         assert running.stop(signal.SIGTERM) == 0
         for thread in callers:
             thread.join(30)
-    assert load.seen.keys() == {"OK", "connection refused"}, load.seen
-    assert load.seen["connection refused"] == CALLERS
+    assert load.outcomes.keys() == {"OK", "connection refused"}, load.outcomes
+    assert load.outcomes["connection refused"] == CALLERS
 
 
 def answer(reader: Any) -> tuple[int, bool]:
-    """Status of an answer (0 where the connection broke), and whether it closes the connection."""
+    """Status of a reply (0 if the connection broke), and whether it closes the connection."""
     line = reader.readline()
     if not line:
         return 0, True
@@ -127,8 +127,8 @@ def answer(reader: Any) -> tuple[int, bool]:
     return int(line.split()[1]), closing
 
 
-async def test_a_slow_batch_that_was_accepted_is_answered_by_a_server_that_stops() -> None:
-    """In one process, where the model can be held inside its run while the server is told to stop."""
+async def test_stopping_server_answers_a_slow_batch() -> None:
+    """In this process, where the model can be held inside its run while the server stops."""
     from tests.support.fakes import FakeRuntime, Held
     from tests.support.servers.grpc_in_process import served
 

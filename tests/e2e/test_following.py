@@ -62,7 +62,7 @@ def version(running: Foretell) -> str:
 
 
 @pytest.mark.timeout(300)
-def test_production_goes_where_the_alias_goes(tmp_path: Path, registry: Registered, good: Path, bad: Path) -> None:
+def test_production_follows_the_alias(tmp_path: Path, registry: Registered, good: Path, bad: Path) -> None:
     """One story, because each start and each model takes seconds."""
     models, log = tmp_path / "models", tmp_path / "log"
     registry.register("petals", good, "champion")
@@ -145,13 +145,13 @@ def _without_the_registry(models: Path, registry: Registered) -> None:
         pytest.param("models:/iris@a,iris=models:/x@a", "the model 'iris' is to follow 2 addresses: leave one of them", id="twice"),
     ],
 )
-def test_what_cannot_be_followed_is_refused(follow: str, says: str) -> None:
+def test_unfollowable_address_is_refused(follow: str, says: str) -> None:
     with pytest.raises(SetupError) as refusal:
         follow_settings(follow)
     assert str(refusal.value).startswith(says)
 
 
-def test_a_model_that_no_service_asks_for_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
+def test_alias_without_a_service_is_refused_unfetched(tmp_path: Path) -> None:
     code, told = refused(
         "foretell", "serve", "--follow", "models:/petals@champion", models=str(tmp_path / "models"), protos=str(PROTOS)
     )

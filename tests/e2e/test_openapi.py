@@ -63,7 +63,7 @@ def check_document(url: str, text: str, folder: Path, examples: int) -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     tested = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
     assert tested, done.stdout[-2000:]
-    assert int(tested[1]) == int(tested[2]) > 5  # As many as a busy machine manages in the time.
+    assert int(tested[1]) == int(tested[2]) > 5  # A busy machine manages few in the time.
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_docs_are_drawn_offline(running: Foretell, tmp_path: Path, page: str) ->
     assert re.search(r'<img[^>]*src="/contract/iris/v1/iris.svg"', browser.stdout)
     assert "Content Security Policy" not in browser.stderr
     requested = set(re.findall(r'"url":"(https?://[^/"]+)', log.read_text()))
-    # The browser calls its maker's hosts for itself, whatever the page is.
+    # Chromium calls Google's hosts on its own.
     foreign = {host for host in requested if host != running.http and not re.search(r"google(apis)?\.com$", host)}
     assert foreign == set()
 

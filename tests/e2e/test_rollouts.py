@@ -1,7 +1,7 @@
-"""Versions come and go under load: no call fails, and each answer is that of the version it names.
+"""Route changes under load: no call fails, and each answer comes from the version that it names.
 
-A few changes in each run; `HYPOTHESIS_PROFILE=thorough python -m pytest -n 0 tests/e2e/test_rollouts.py` makes a hundred promotions
-and as many rollbacks beside more callers, and asks ten thousand keys of a canary over gRPC and REST.
+Each run makes a few changes; `HYPOTHESIS_PROFILE=thorough python -m pytest -n 0 tests/e2e/test_rollouts.py` makes a hundred
+promotions and rollbacks with more callers, and sends ten thousand routing keys over gRPC and REST.
 """
 
 import threading
@@ -32,14 +32,14 @@ pytestmark = pytest.mark.slow
 
 GRPC_CALLERS, REST_CALLERS = (8, 4) if THOROUGH else (2, 1)
 PAUSE = 0 if THOROUGH else 0.001
-"""Seconds between two calls of a caller, who would otherwise keep the machine from loading versions."""
+"""Seconds between two calls of a caller; without a pause, the callers would take all cores from the loading version."""
 ROUNDS = {"inline": tries(3, 99), "process": tries(1, 99)}
 KEYS = tries(200, 10_000)
 
 
 @dataclass
 class Load:
-    """Callers who never stop, and what they were told."""
+    """What endless callers received."""
 
     answers: set[tuple[int, str, int]] = field(default_factory=set)
     """Percent of setosa, version, generation."""
@@ -54,7 +54,7 @@ class Load:
 @contextmanager
 def load(running: Foretell, contract: Contract) -> Iterator[Load]:
     """Load on gRPC and REST; each caller sends its next request soon after the last reply."""
-    told, stop = Load(), threading.Event()
+    received, stop = Load(), threading.Event()
     method = contract.services[0].methods[0]
     request = method.request(**EXAMPLE).SerializeToString()
 
@@ -63,81 +63,79 @@ def load(running: Foretell, contract: Contract) -> Iterator[Load]:
             predict = channel.unary_unary(method.path, response_deserializer=method.response.FromString)
             while not stop.wait(PAUSE):
                 answer, call = predict.with_call(request, timeout=30)
-                told.note(answer.setosa_probability, dict(call.trailing_metadata()))
+                received.note(answer.setosa_probability, dict(call.trailing_metadata()))
 
     def over_rest() -> None:
         with httpx2.Client(base_url=running.http, timeout=30) as http:
             while not stop.wait(PAUSE):
                 answer = http.post("/predict", json=EXAMPLE).raise_for_status()
-                told.note(answer.json()["setosa_probability"], answer.headers)
+                received.note(answer.json()["setosa_probability"], answer.headers)
 
     with ThreadPoolExecutor(GRPC_CALLERS + REST_CALLERS) as pool:
         callers = [pool.submit(caller) for caller in [over_grpc] * GRPC_CALLERS + [over_rest] * REST_CALLERS]
         try:
-            yield told
+            yield received
         finally:
             stop.set()
-            told.failures += [error for caller in callers if (error := caller.exception(60)) is not None]
+            received.failures += [error for caller in callers if (error := caller.exception(60)) is not None]
 
 
 def followed(running: Foretell, routes: RouteTable) -> str:
-    """How the server ends up with the last change."""
+    """The outcome of the last route change on the server."""
     servers = Servers(None, running.grpc, response_type())
     return servers.wait_for("iris", routes.generation, routes.history[-1].after, lambda gate: None).outcome
 
 
-def check(told: Load, root: Path) -> None:
-    """No failure; each answer is that of the version it names, and that version was production in the generation it names."""
-    assert told.failures == []
+def check(received: Load, root: Path) -> None:
+    """No failure; each answer comes from the version that it names, which was production in the generation that it names."""
+    assert received.failures == []
     production, by_generation = "1", {}
     for step in RouteTableFiles(Repository(root)).read("iris").history:
         production = (step.after or production) if step.alias == "production" else production
         by_generation[step.generation] = production
-    assert told.answers
-    for setosa, version, generation in told.answers:
+    assert received.answers
+    for setosa, version, generation in received.answers:
         assert version == by_generation[generation]
         assert setosa == int(version)
 
 
 @pytest.mark.timeout(1200 if THOROUGH else 240)
 @pytest.mark.parametrize(("placement", "rounds"), ROUNDS.items())
-def test_promotions_and_rollbacks_lose_no_call_and_mix_no_answers(
-    tmp_path: Path, contract: Contract, placement: str, rounds: int
-) -> None:
+def test_route_changes_lose_no_call(tmp_path: Path, contract: Contract, placement: str, rounds: int) -> None:
     add_steady(tmp_path, 3)
     promote(tmp_path, "1")
-    with foretell(tmp_path, "--placement", placement, "--workers", "1") as running, load(running, contract) as told:
+    with foretell(tmp_path, "--placement", placement, "--workers", "1") as running, load(running, contract) as received:
         for _ in range(rounds):
             assert followed(running, promote(tmp_path, "2")) == "served"
             assert followed(running, rollback(tmp_path)) == "served"
         assert followed(running, promote(tmp_path, "3")) == "served"
         assert followed(running, rollback(tmp_path)) == "served"
-    check(told, tmp_path)
-    assert {version for _, version, _ in told.answers} == {"1", "2", "3"}
-    assert told.count > 100
+    check(received, tmp_path)
+    assert {version for _, version, _ in received.answers} == {"1", "2", "3"}
+    assert received.count > 100
 
 
-def test_versions_that_crash_or_answer_wrongly_are_refused_while_callers_notice_nothing(tmp_path: Path, contract: Contract) -> None:
+def test_bad_versions_are_refused_unnoticed_by_callers(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 1)
     promote(tmp_path, "1")
     bad: dict[str, Callable[[], str]] = {
         "load": lambda: add(tmp_path, candidates.Loaded(candidates.segfault)),
         "golden": lambda: add(tmp_path, candidates.Steady(0.5), golden(0.4)),
     }
-    with foretell(tmp_path) as running, load(running, contract) as told:
+    with foretell(tmp_path) as running, load(running, contract) as received:
         for gate, candidate in bad.items():
             routes = promote(tmp_path, candidate())
             assert followed(running, routes) == "refused"
             (following,) = httpx2.get(f"{running.http}/models").json()["following"]
             assert following["refused"]["gate"] == gate
             assert following["refused"]["generation"] == routes.generation
-    assert told.failures == []
-    assert told.answers == {(1, "1", 1)}
+    assert received.failures == []
+    assert received.answers == {(1, "1", 1)}
 
 
 @pytest.fixture(scope="module")
 def chosen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Foretell]]:
-    """Two versions, of which 1 is production and 2 is staging."""
+    """A server with version 1 as production and 2 as staging."""
     root = tmp_path_factory.mktemp("models")
     add_steady(root, 2)
     promote(root, "1")
@@ -147,10 +145,10 @@ def chosen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, For
         yield root, running
 
 
-def test_a_version_is_chosen_through_the_bridge(chosen: tuple[Path, Foretell]) -> None:
+def test_bridge_routes_to_the_chosen_version(chosen: tuple[Path, Foretell]) -> None:
     running = chosen[1]
     with httpx2.Client(base_url=running.http, timeout=30) as http:
-        asked = [
+        choices = [
             ("/predict", {}, "1"),
             ("/predict", {"model-alias": "staging"}, "2"),
             ("/models/iris/aliases/staging/predict", {}, "2"),
@@ -158,7 +156,7 @@ def test_a_version_is_chosen_through_the_bridge(chosen: tuple[Path, Foretell]) -
             ("/models/iris/versions/1/predict", {"model-alias": "staging"}, None),
             ("/models/iris/versions/3/predict", {}, None),
         ]
-        for path, headers, version in asked:
+        for path, headers, version in choices:
             answer = http.post(path, json=EXAMPLE, headers=headers)
             assert answer.headers.get("model-version") == version
             assert answer.status_code == (404 if version is None else 200)
@@ -167,7 +165,7 @@ def test_a_version_is_chosen_through_the_bridge(chosen: tuple[Path, Foretell]) -
         assert problem["ctx"] == {"model-version": "1, 2"}
         batch = http.post("/models/iris/aliases/staging/predict/batch", json={"rows": [EXAMPLE] * 3})
         assert [row["setosa_probability"] for row in batch.json()["rows"]] == [0.02] * 3
-    with ThreadPoolExecutor(24) as pool:  # Rows of one moment, which the bridge sends together where they choose alike.
+    with ThreadPoolExecutor(24) as pool:  # Simultaneous rows, which the bridge batches if they choose the same version.
 
         def ask(number: int) -> tuple[float, Any]:
             choice = {"model-version": str(1 + number % 2)} if number % 3 else {}
@@ -181,8 +179,8 @@ def test_a_version_is_chosen_through_the_bridge(chosen: tuple[Path, Foretell]) -
 
 
 @pytest.mark.timeout(600 if THOROUGH else 120)
-def test_a_key_is_in_the_share_of_a_canary_or_not_at_either_door(chosen: tuple[Path, Foretell], contract: Contract) -> None:
-    """Of all keys the share is exact to one percent, as tests/grpc_server/versions/test_routing.py shows of ten thousand."""
+def test_canary_draws_alike_over_grpc_and_rest(chosen: tuple[Path, Foretell], contract: Contract) -> None:
+    """tests/grpc_server/versions/test_routing.py checks the share to one percent on ten thousand keys."""
     root, running = chosen
     method = contract.services[0].methods[0]
     request = method.request(**EXAMPLE).SerializeToString()
@@ -191,7 +189,7 @@ def test_a_key_is_in_the_share_of_a_canary_or_not_at_either_door(chosen: tuple[P
         assert followed(running, change(root, lambda routes: routes.with_canary("2", 0.3, AUTHOR))) == "served"
 
         def versions(number: int) -> tuple[str, str, int, int]:
-            """Which version says to have answered, and which one has, over gRPC and over REST."""
+            """The version named in the labels and the one that answered, over gRPC and over REST."""
             key = {"routing-key": f"user-{number}"}
             answer, call = predict.with_call(request, timeout=30, metadata=tuple(key.items()))
             over_rest = http.post(f"{running.http}/predict", json=EXAMPLE, headers=key).raise_for_status()
@@ -199,14 +197,14 @@ def test_a_key_is_in_the_share_of_a_canary_or_not_at_either_door(chosen: tuple[P
             return *labels, round(answer.setosa_probability * 100), round(over_rest.json()["setosa_probability"] * 100)
 
         with ThreadPoolExecutor(16) as pool:
-            asked = list(pool.map(versions, range(KEYS)))
-    assert all(len({*map(int, told)}) == 1 for told in asked)
-    drawn = sum(told[0] == "2" for told in asked)
+            replies = list(pool.map(versions, range(KEYS)))
+    assert all(len({*map(int, labels)}) == 1 for labels in replies)
+    drawn = sum(labels[0] == "2" for labels in replies)
     assert abs(drawn / KEYS - 0.3) < (0.01 if THOROUGH else 0.15)
     assert followed(running, change(root, lambda routes: routes.without_canary(AUTHOR))) == "served"
 
 
-def test_a_model_that_changes_the_directory_leaves_the_record_where_it_is(tmp_path: Path) -> None:
+def test_chdir_in_a_model_is_harmless(tmp_path: Path) -> None:
     root = tmp_path / "models"
     add(root, candidates.Wandering(0.01))
     with grpc_server(root.relative_to("/")) as (_process, address):  # It is started there.
@@ -216,7 +214,7 @@ def test_a_model_that_changes_the_directory_leaves_the_record_where_it_is(tmp_pa
     assert verdict.outcome == "served", verdict.text
 
 
-def test_a_version_that_waits_for_another_one_is_not_said_to_be_served(tmp_path: Path) -> None:
+def test_waiting_version_is_not_reported_as_served(tmp_path: Path) -> None:
     add_steady(tmp_path, 3)
     promote(tmp_path, "1")
     with grpc_server(tmp_path) as (_process, address):

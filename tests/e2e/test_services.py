@@ -1,4 +1,4 @@
-"""Several contracts in one server: versions of a package side by side, packages of other teams, and what has no model."""
+"""Several contracts in one server: two versions of a package, a package of another team, a service without a model."""
 
 import runpy
 from collections.abc import Iterator
@@ -31,13 +31,13 @@ SERVING, UNKNOWN = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthChec
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:
-    """All of them, where other tests see that of iris alone."""
+    """All contracts; other tests use that of iris alone."""
     return load(PROTOS)
 
 
 @pytest.fixture(scope="module")
 def examples(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folders of all three examples, as their scripts write them."""
+    """The folders of all three examples, written by their scripts."""
     root = tmp_path_factory.mktemp("examples")
     for name in ("iris_v2", "parcel"):
         runpy.run_path(str(ROOT / f"examples/{name}/train.py"))["main"](root / name)
@@ -75,7 +75,7 @@ def answers(served: Foretell, method: Method, rows: list[dict[str, Any]]) -> tup
         return over_grpc, [http.post(method.paths[0], json=row).raise_for_status().json() for row in rows]
 
 
-def test_the_same_flower_has_the_same_answer_scaled_and_in_centimetres(served: Foretell, contract: Contract) -> None:
+def test_both_iris_versions_give_one_answer(served: Foretell, contract: Contract) -> None:
     flowers = load_iris().data[::5]
     low, high = load_iris().data.min(axis=0), load_iris().data.max(axis=0)
     scaled = ((flowers - low) / (high - low)).clip(0, 1)
@@ -94,9 +94,7 @@ def test_the_same_flower_has_the_same_answer_scaled_and_in_centimetres(served: F
         assert np.allclose([list(row.values()) for row in before], [list(row.values()) for row in after], rtol=0, atol=1e-12)
 
 
-def test_numbers_categories_times_and_gaps_are_answered_with_an_interval(
-    served: Foretell, contract: Contract, examples: Path
-) -> None:
+def test_mixed_columns_get_an_interval(served: Foretell, contract: Contract, examples: Path) -> None:
     script = runpy.run_path(str(ROOT / "examples/parcel/train.py"))
     frame, _ = script["deliveries"](40, np.random.default_rng(7))
     assert frame.isna().any(axis=None)
@@ -116,7 +114,7 @@ def test_numbers_categories_times_and_gaps_are_answered_with_an_interval(
         assert np.allclose(told, expected, rtol=1e-12, atol=0)
 
 
-def test_the_docs_have_a_chapter_for_each_service(served: Foretell) -> None:
+def test_document_has_a_tag_per_service(served: Foretell) -> None:
     document = httpx2.get(f"{served.http}/openapi.json").json()
     assert [tag["name"] for tag in document["tags"]] == [
         "iris.v1.IrisService",
@@ -148,13 +146,13 @@ def health(address: str, service: str) -> int:
         return int(status)
 
 
-def test_each_service_has_its_health(served: Foretell) -> None:
+def test_each_service_has_a_health_status(served: Foretell) -> None:
     for service in ("", "iris.v1.IrisService", "iris.v2.IrisService", "parcel.v1.ParcelService"):
         assert health(served.grpc, service) == SERVING
 
 
 @pytest.mark.parametrize(("bridge", "status"), [("inside", 404), ("beside", 501)])
-def test_what_has_no_model_is_not_served_and_a_line_says_so(steady: Path, tmp_path: Path, bridge: str, status: int) -> None:
+def test_service_without_model_is_reported_unserved(steady: Path, tmp_path: Path, bridge: str, status: int) -> None:
     with (tmp_path / "log").open("w") as log, foretell(steady, "--bridge", bridge, stderr=log) as served:
         assert health(served.grpc, "iris.v1.IrisService") == SERVING
         assert health(served.grpc, "iris.v2.IrisService") == UNKNOWN
@@ -173,7 +171,7 @@ def test_what_has_no_model_is_not_served_and_a_line_says_so(steady: Path, tmp_pa
     assert "WARNING" not in logged
 
 
-def test_two_services_cannot_have_one_rest_path(steady: Path, tmp_path: Path) -> None:
+def test_shared_rest_path_is_refused(steady: Path, tmp_path: Path) -> None:
     for version in ("v1", "v2"):
         text = (ROOT / f"protos/iris/{version}/iris.proto").read_text().replace("/v2/predict", "/predict")
         (tmp_path / f"iris/{version}").mkdir(parents=True)

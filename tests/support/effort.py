@@ -1,4 +1,4 @@
-"""How hard the tests try: enough in each run to notice what breaks often, and with `HYPOTHESIS_PROFILE=thorough` much more."""
+"""How many examples the tests try: a few in each run, many with `HYPOTHESIS_PROFILE=thorough`."""
 
 import os
 
@@ -6,5 +6,5 @@ THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 
 
 def tries(each_run: int, thorough: int) -> int:
-    """How often to try something made up."""
+    """The number of generated examples in this run."""
     return thorough if THOROUGH else each_run

@@ -1,4 +1,4 @@
-"""The one thing that tests replace: a model."""
+"""A fake model with a registry around it; tests replace nothing else of the server."""
 
 import math
 import threading
@@ -35,7 +35,7 @@ def even(rows: Matrix) -> Matrix:
 
 
 class FakeRuntime:
-    """Predicts as told and remembers how many rows each run had."""
+    """A runtime that calls `predict`, and records the rows of each run."""
 
     columns: tuple[str, ...] | None = COLUMNS
     width = 4
@@ -55,11 +55,11 @@ class FakeRuntime:
 
 
 class Held(AbstractContextManager["Held"]):
-    """A model that waits inside its run until it is let go; the end of the `with` block lets go for good."""
+    """A model that blocks inside its run until `go`, or until the `with` block ends."""
 
     def __init__(self) -> None:
         self.entered = threading.Semaphore(0)
-        """Released once a run."""
+        """Released at the start of each run."""
         self._go = threading.Event()
 
     def __call__(self, rows: Matrix) -> Matrix:
@@ -88,7 +88,7 @@ MANIFEST = Manifest(
 def registry_of(
     contract: Contract, runtime: FakeRuntime, *, max_rows: int = 1024, max_waiting: int = 20_000, inline: bool = False
 ) -> Registry:
-    """A registry in which `runtime` answers the only service of `contract`."""
+    """A registry in which `runtime` serves the only service of `contract`."""
     (service,) = contract.services
     bindings = {method.name: MethodBinding(contract, method, COLUMNS, CLASSES) for method in service.methods}
     batcher = Batcher([runtime.predict], max_rows=max_rows, max_waiting=max_waiting, inline=inline)
@@ -97,7 +97,7 @@ def registry_of(
 
 
 def hosting(contract: Contract, models: list[Model]) -> Registry:
-    """A registry of models of one name, a service each."""
+    """A registry of models with one name, one for each service."""
     admission = Admission()
     loader = Loader(models[0].name, contract, ServerSettings(models=Path("/nowhere")), admission)
     return Registry(contract, [ServedModel(loader, Version(models, contract.rules, admission), RouteTable())], admission)

@@ -1,4 +1,4 @@
-"""Facts of the iris example; nothing is imported here, for the processes of test models import it too."""
+"""Facts of the iris example. Imports nothing, because the processes of test models import it too."""
 
 COLUMNS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
 CLASSES = ("setosa", "versicolor", "virginica")

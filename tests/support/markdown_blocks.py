@@ -1,7 +1,7 @@
 """Runs the blocks of a Markdown page as a reader would, and compares what they print with what the page shows.
 
-A `console` block holds commands and their real output, standard error included. A command starts with `$ `; it goes on after a
-backslash at the end of a line, and on lines that start with `> `. Commands run in bash, each on its own.
+A `console` block holds commands and their output, standard error included. A command starts with `$ ` and continues after a
+backslash at the end of a line, and on lines that start with `> `. Each command runs in a bash of its own.
 
     ```console
     $ echo one; \\
@@ -10,7 +10,7 @@ backslash at the end of a line, and on lines that start with `> `. Commands run 
     two
     ```
 
-A `python` block is a program. The `text` block right after it, with nothing between but empty lines, is what it prints; without one
+A `python` block is a program. The `text` block right after it, across empty lines only, is its output; without one
 it prints nothing.
 
     ```python
@@ -20,15 +20,15 @@ it prints nothing.
     2
     ```
 
-Programs find `foretell_client` as if it were installed, and commands what is installed beside the tests' interpreter. Output is
-compared character by character but for white space, which grpcurl chooses as it likes and a page may add to long lines, and but for
-the digits of a fraction beyond the sixth, on which processors disagree. Where nothing is shown, a command has to succeed.
+Programs can import `foretell_client`; commands find the scripts beside the tests' interpreter. Output is
+compared character by character, without white space (grpcurl varies it, and pages break long lines) and with fractions
+to six digits (processors differ beyond). A command without shown output must succeed.
 
     @pytest.mark.parametrize("block", blocks(ROOT / "README.md"), ids=str)
     def test_block(block, running):
         run(block, ROOT, addresses(running))
 
-`blocks` gives every block, whatever its language; `run` raises on a language it does not know, so none goes untested by accident.
+`blocks` returns every block in any language; `run` raises for a language without a runner, so that no block is skipped silently.
 """
 
 import math
@@ -59,14 +59,14 @@ class Block:
     language: str
     text: str
     output: str = ""
-    """What a program prints."""
+    """Expected output of a program."""
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line} {self.language}"
 
 
 def blocks(page: Path) -> list[Block]:
-    """The blocks of a page, in order; a program and its output are one."""
+    """The blocks of a page in order; a program and its output are one block."""
     text = page.read_text(encoding="utf-8")
     name = page.relative_to(ROOT).as_posix() if page.is_relative_to(ROOT) else page.name
     found: list[Block] = []
@@ -84,14 +84,14 @@ def blocks(page: Path) -> list[Block]:
 
 
 def addresses(running: Foretell) -> dict[str, str]:
-    """From the addresses on our pages to those of a running Foretell."""
+    """The addresses on the pages, mapped to those of a running Foretell."""
     return {"127.0.0.1:50051": running.grpc, "127.0.0.1:8000": running.http.removeprefix("http://")}
 
 
 def run(block: Block, folder: Path, replace: Mapping[str, str] | None = None) -> None:
-    """Run a block in `folder` with parts of its text replaced, both in what runs and in what is shown.
+    """Run a block in `folder`, with `replace` applied to its commands and its expected output.
 
-    Fails on a difference, skips where a tool is missing. Raises ValueError for a language that cannot be run.
+    Fails on a difference, skips without a tool. Raises ValueError for a language without a runner.
     """
     if block.language == "python":
         steps = [((sys.executable, "-c", _replaced(block.text, replace)), _replaced(block.output, replace))]
@@ -112,7 +112,7 @@ def run(block: Block, folder: Path, replace: Mapping[str, str] | None = None) ->
 
 
 def same(shown: str, printed: str) -> bool:
-    """Whether two outputs are equal but for white space and the last digits of fractions."""
+    """Whether two outputs are equal apart from white space and digits of fractions beyond the sixth."""
     one, other = ("".join(text.split()) for text in (shown, printed))
     numbers = zip(_FRACTION.findall(one), _FRACTION.findall(other), strict=False)
     return _FRACTION.split(one) == _FRACTION.split(other) and all(
@@ -121,7 +121,7 @@ def same(shown: str, printed: str) -> bool:
 
 
 def _commands(text: str) -> Iterator[tuple[str, str]]:
-    """Each command with the output shown for it."""
+    """Each command with its expected output."""
     command, shown = "", ""
     for line in text.splitlines():
         if line.startswith("$ "):

@@ -1,4 +1,4 @@
-"""The environment of the bridge's image, made here by the Dockerfile's own lines and kept until one of its inputs changes."""
+"""The environment of the bridge's image, built by the Dockerfile's own lines and cached until one of their inputs changes."""
 
 import fcntl
 import hashlib
@@ -15,11 +15,11 @@ from tests.support.processes import ROOT
 
 FOLDER = ROOT / ".tools/bridge-venv"
 CONTEXT = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-"""Files and folders that go to a build."""
+"""Files and folders of the build context."""
 
 
 class NoRegistry(Exception):
-    """Packages cannot be had on this machine."""
+    """The package registry cannot be reached."""
 
 
 def bridge_venv() -> Path:
@@ -49,7 +49,7 @@ def _built() -> Path:
 
 
 def _instructions() -> tuple[list[str], list[str]]:
-    """The RUN lines before the code is copied, and those after it."""
+    """The RUN lines before the code is copied, and the RUN lines after it."""
     instructions = stage("rest_bridge_build")
     copied = instructions.index(("COPY", ". ."))
     halves = instructions[:copied], instructions[copied:]
@@ -58,7 +58,7 @@ def _instructions() -> tuple[list[str], list[str]]:
 
 
 def _run(line: str) -> None:
-    """Run a RUN line with the folders of the image moved here. The cache of pip stays on: it changes the time, not the outcome."""
+    """Run a RUN line with the folders of the image replaced by ours. pip's cache stays on: it only saves time."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     settings = {name: _here(value) for name, value in environment(stage("rest_bridge_build"), path).items()}
     del settings["PIP_NO_CACHE_DIR"]

@@ -1,7 +1,7 @@
-"""The containers without an engine: their own commands and health checks as processes, in the open or walled in.
+"""Containers without an engine: their commands and health checks as processes, open or walled.
 
-In the open, the paths of a container are exchanged for paths here. Walled in, a process gets what the compose file promises: a
-root of its own that cannot be written to, with its mounts, its /tmp and the /dev/shm that every engine gives, another user, and
+`Open` replaces the paths of a container by paths here. `Walled` gives a process what the compose file promises: a
+read-only root of its own with its mounts, its /tmp and the /dev/shm that every engine mounts, another user, and
 no capabilities.
 """
 
@@ -20,23 +20,23 @@ from tests.support.deployment.images import Container
 from tests.support.processes import ROOT
 
 HOME = "/opt/foretell"
-"""Where the images have their Python environment."""
+"""The Python environment in the images."""
 
 SYSTEM = ("/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/usr")
 WRITABLE = {"/dev/shm": "size=64m"}
-"""What every engine gives, a read-only root or not."""
+"""Every engine mounts it, also under a read-only root."""
 
 
 class Place(Protocol):
-    """Somewhere to run the commands of a container."""
+    """Runs the commands of a container."""
 
     def command(self, container: Container, words: tuple[str, ...], settings: dict[str, str]) -> list[str]:
-        """What to start here for `words` in the container, with its environment and `settings` on top."""
+        """The command that runs `words` as in the container, with its environment and `settings` on top."""
 
 
 @dataclass(frozen=True)
 class Open:
-    """Plain processes of this machine, in a folder that holds nothing."""
+    """Plain processes of this machine, in an empty folder."""
 
     homes: dict[str, Path]
     """Python environment of each service."""
@@ -44,7 +44,7 @@ class Open:
     folder: Path
 
     def command(self, container: Container, words: tuple[str, ...], settings: dict[str, str]) -> list[str]:
-        """Exchange paths and host names; `env` does the rest."""
+        """Replaces paths and host names, and sets the environment by `env`."""
         variables = container.environment | settings
         moved = _mounts(container, self.models) | {HOME: self.homes[container.name]}
         for there, here in (*moved.items(), ("grpc_server:", "127.0.0.1:")):
@@ -54,52 +54,52 @@ class Open:
 
 @dataclass(frozen=True)
 class Walled:
-    """Processes behind a mount namespace. Needs root on Linux."""
+    """Processes in a mount namespace of their own. Needs root on Linux."""
 
     homes: dict[str, Path]
     models: Path
     folder: Path
 
     def command(self, container: Container, words: tuple[str, ...], settings: dict[str, str]) -> list[str]:
-        """Build the walls, then give up all power, then start."""
+        """Mounts the root, drops user and capabilities, then starts."""
         root = self.folder / "root"
         root.mkdir(exist_ok=True)
         user, _, group = container.user.partition(":")
-        powerless = ["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--clear-groups"]
-        start = ["chroot", str(root), "setpriv", f"--reuid={user}", f"--regid={group}", *powerless]
+        unprivileged = ["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--clear-groups"]
+        start = ["chroot", str(root), "setpriv", f"--reuid={user}", f"--regid={group}", *unprivileged]
         start += _in_environment(container.folder, container.environment | settings, words)
-        script = [*_walls(root, self._seen(container), WRITABLE | container.tmpfs), f"exec {shlex.join(start)}"]
+        script = [*_walls(root, self._visible(container), WRITABLE | container.tmpfs), f"exec {shlex.join(start)}"]
         return ["unshare", "--mount", "sh", "-euc", "\n".join(script)]
 
-    def _seen(self, container: Container) -> dict[str, Path]:
-        """Path in the container to path here, for all that the process can see."""
+    def _visible(self, container: Container) -> dict[str, Path]:
+        """Path in the container to path here, for everything that the process can see."""
         hosts = self.folder / "hosts"
         hosts.write_text("127.0.0.1 localhost grpc_server\n")
         home = self.homes[container.name]
-        code = [ROOT] if home == Path(sys.prefix) else []  # Our own environment has the code by reference.
+        code = [ROOT] if home == Path(sys.prefix) else []  # An editable install refers to the checkout.
         system = [path for path in (*map(Path, SYSTEM), Path(sys.base_prefix), *code) if path.exists()]
         return {str(path): path for path in system} | _mounts(container, self.models) | {HOME: home, "/etc/hosts": hosts}
 
 
-def _walls(root: Path, seen: dict[str, Path], writable: dict[str, str]) -> Iterator[str]:
-    """Shell commands that make `root` a root with nothing but `seen`, of which nothing but `writable` can be written to."""
+def _walls(root: Path, visible: dict[str, Path], writable: dict[str, str]) -> Iterator[str]:
+    """Shell commands that mount `visible` and `writable` below `root`; only `writable` can be written to."""
     yield f"mount -t tmpfs -o mode=755 tmpfs {root}"
-    for path in sorted({*seen, *writable}):  # A folder comes before what is in it.
+    for path in sorted({*visible, *writable}):  # A folder before its contents.
         there = shlex.quote(f"{root}{path}")
         if path in writable:
             yield f"mkdir -p {there}"
             yield f"mount -t tmpfs -o mode=1777,{writable[path]} tmpfs {there}"
             continue
-        if seen[path].is_dir():
+        if visible[path].is_dir():
             yield f"mkdir -p {there}"
-        yield f"mount --bind {shlex.quote(str(seen[path]))} {there}"
+        yield f"mount --bind {shlex.quote(str(visible[path]))} {there}"
         yield f"mount -o remount,bind,ro {there}"
     yield f"mount -o remount,ro {root}"
 
 
 @dataclass
 class Running:
-    """A container that said it is ready."""
+    """A container that has announced itself."""
 
     container: Container
     place: Place
@@ -112,13 +112,13 @@ class Running:
         return healthcheck(self.place, self.container, self.address, **settings).returncode
 
     def stop(self) -> int:
-        """Stop it as an engine does: the stop signal, then the time the compose file gives. The exit code."""
+        """Send the stop signal, wait for the compose file's stop period, and return the exit code."""
         self.process.send_signal(signal.Signals[self.container.stop_signal])
         return self.process.wait(self.container.stop_seconds)
 
 
 def healthcheck(place: Place, container: Container, address: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run the health check of a container that listens on `address`, or would."""
+    """Run the health check of a container against `address`, whether it listens there or not."""
     return run(place, container, *container.healthcheck, **{_address(container): address}, **settings)
 
 
@@ -130,7 +130,7 @@ def run(place: Place, container: Container, *words: str, **settings: str) -> sub
 
 @contextmanager
 def started(place: Place, container: Container, address: str = "127.0.0.1:0", **settings: str) -> Iterator[Running]:
-    """Start the container's command and wait until it says that it is ready."""
+    """Start the container's command and wait for its announcement."""
     command = place.command(container, container.command, {_address(container): address} | settings)
     with announced(command, None) as (process, where):
         yield Running(container, place, process, where)
@@ -138,7 +138,7 @@ def started(place: Place, container: Container, address: str = "127.0.0.1:0", **
 
 @contextmanager
 def announced(command: list[str], environment: dict[str, str] | None) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process of ours, once it said where it listens, and that HOST:PORT."""
+    """A process that has announced its address, and that HOST:PORT."""
     process = subprocess.Popen(command, env=environment, cwd="/", stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
@@ -153,7 +153,7 @@ def announced(command: list[str], environment: dict[str, str] | None) -> Iterato
 
 
 def _address(container: Container) -> str:
-    """Name of the setting that says where a container listens."""
+    """Name of the variable with a container's address."""
     return next(name for name in container.environment if name.endswith("_ADDRESS"))
 
 
@@ -167,7 +167,7 @@ def _in_environment(folder: str, variables: dict[str, str], words: tuple[str, ..
 
 
 def why_not_walled() -> str:
-    """Why nothing can be walled in here; empty when it can."""
+    """Why `Walled` cannot run here; empty if it can."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "only root on Linux can give a process a read-only root"
     made = subprocess.run(["unshare", "--mount", "true"], capture_output=True, text=True, check=False)

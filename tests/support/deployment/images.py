@@ -1,4 +1,4 @@
-"""What the Dockerfile and docker-compose.yml say: the images, and the containers made of them."""
+"""The images of the Dockerfile, and the containers that docker-compose.yml makes of them."""
 
 import json
 import re
@@ -16,12 +16,12 @@ COMPOSE = ROOT / "docker-compose.yml"
 SERVICES = ("grpc_server", "rest_bridge")
 
 Instruction = tuple[str, str]
-"""A word such as RUN, and what follows it on one line."""
+"""A keyword such as RUN, and its arguments as one line."""
 
 
 @dataclass(frozen=True)
 class Container:
-    """One service: its image, and what the compose file adds to it."""
+    """One service: its image with the additions of the compose file."""
 
     name: str
     user: str
@@ -34,7 +34,7 @@ class Container:
     mounts: dict[str, str]
     """Path in the container to path in the repository."""
     tmpfs: dict[str, str]
-    """Path in the container to mount options: all that can be written to."""
+    """Path in the container to mount options: the only writable paths."""
     stop_seconds: float
 
 
@@ -67,19 +67,19 @@ def image_healthcheck(name: str) -> tuple[str, ...]:
 
 
 def exec_form(test: list[str]) -> tuple[str, ...]:
-    """The words of a health check, however its lines were broken."""
-    assert test[0] == "CMD", "a health check that runs without a shell"
+    """The arguments of a health check, with white space normalized."""
+    assert test[0] == "CMD", "a health check runs without a shell"
     return tuple(" ".join(word.split()) for word in test[1:])
 
 
 def environment(instructions: list[Instruction], path: str = "/usr/bin:/bin") -> dict[str, str]:
-    """What ENV sets, where the base image has the PATH `path`."""
+    """Variables that ENV sets, on a base image with the PATH `path`."""
     words = [word for name, text in instructions if name == "ENV" for word in shlex.split(text)]
     return {key: value.replace("$PATH", path) for key, value in (word.split("=", 1) for word in words)}
 
 
 def stage(name: str) -> list[Instruction]:
-    """The instructions of a stage after those of the stages it is made from, each without its FROM."""
+    """The instructions of a stage and, before them, of the stages below it, without FROM."""
     stages = dict(_stages())
     (_, base), *own = stages[name]
     return (stage(base) if base in stages else []) + own
