@@ -1,5 +1,5 @@
 # Two images from one file. `grpc_server` holds the whole product; `rest_bridge` only what the bridge imports: no scikit-learn.
-# What goes into each is said in pyproject.toml (`dependencies`, and the group `bridge`), which version of it in constraints.txt.
+# pyproject.toml lists their packages (`dependencies`, and the group `bridge`), constraints.txt the versions.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
@@ -11,13 +11,13 @@ ENV PATH=/build/pip/bin:$PATH \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 COPY constraints.txt pyproject.toml README.md ./
-# A pip that knows `--group` and `--only-deps` fills the environment from outside, and stays behind in this stage.
+# A pip with `--group` and `--only-deps` installs into the environment from outside, and is not copied to the image.
 RUN python -m venv /build/pip \
     && pip install --quiet pip==26.3 \
     && python -m venv --without-pip /opt/foretell
 
 FROM build AS grpc_server_build
-# Formats beside those of scikit-learn: `onnx`, `trees`, `xgboost`, `lightgbm`, or several, such as `onnx,trees`.
+# More formats than scikit-learn's: `onnx`, `trees`, `xgboost`, `lightgbm`, or several, such as `onnx,trees`.
 ARG EXTRAS=""
 RUN pip --python /opt/foretell/bin/python install --quiet --only-deps "./${EXTRAS:+[$EXTRAS]}"
 COPY . .
@@ -38,7 +38,7 @@ ENV PATH=/opt/foretell/bin:$PATH \
     FORETELL_PROTOS=/srv/protos
 WORKDIR /srv
 COPY protos protos
-# A number, so that Kubernetes can see that it is not root. Nothing in the image belongs to it.
+# A number, so that Kubernetes can verify that it is not root. It owns nothing in the image.
 USER 10001:10001
 STOPSIGNAL SIGTERM
 

@@ -1,4 +1,4 @@
-# Two commands do everything: `make serve` and `make test`.
+# `make serve` and `make test` set up everything they need; `make help` lists the other targets.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
@@ -6,10 +6,10 @@ BIN := .venv/bin
 TOOLS := $(CURDIR)/.tools/bin
 PIP := PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
-# Tests start hundreds of processes, which would compile all they import where the environment forbids to keep bytecode.
+# Tests start hundreds of processes, each of which would compile its imports if bytecode were not written.
 unexport PYTHONDONTWRITEBYTECODE
-# Half of what the tests do is waiting, so three at a time suit two cores. ARGS="-n 0" runs them one after the other.
-# Modules keep the order of tests/conftest.py: those of many tests, which xdist would begin with, are not those that take long.
+# Tests spend half their time waiting, so three processes suit two cores; ARGS="-n 0" uses one.
+# tests/conftest.py orders the modules: xdist would begin with those that have most tests, not with the slowest.
 PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder
 
 .PHONY: help
@@ -57,7 +57,7 @@ models/parcel: | build/parcel
 	@$(BIN)/foretell add build/parcel/model.joblib --name parcel --golden build/parcel/golden.jsonl
 
 .PHONY: examples
-examples: models/iris models/iris.v2 models/parcel ## Train and add the models of all contracts; `make serve` then serves them together.
+examples: models/iris models/iris.v2 models/parcel ## Train and add the models of all contracts, for `make serve`.
 
 .PHONY: serve
 serve: .venv/runtime.stamp models/iris ## Set up, train the iris model if there is none, and serve it.
@@ -106,7 +106,7 @@ bench: .venv/bench.stamp h2load ## Measure against the baselines; writes benchma
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-rollouts
-bench-rollouts: .venv/bench.stamp h2load ## Measure what rollouts cost the callers; writes benchmarks/ROLLOUTS.md.
+bench-rollouts: .venv/bench.stamp h2load ## Measure the cost of rollouts to callers; writes benchmarks/ROLLOUTS.md.
 	@$(BIN)/python -m benchmarks.rollouts $(ARGS)
 
 PEERS := $(patsubst benchmarks/peers/%.txt,.tools/peers/%.stamp,$(wildcard benchmarks/peers/*.txt))
@@ -143,7 +143,7 @@ types: .venv/dev.stamp ## Check types, strictly.
 	@$(BIN)/mypy --no-error-summary
 
 .PHONY: contracts
-contracts: .venv/dev.stamp ## Lint the contracts, and hold them against the last commit.
+contracts: .venv/dev.stamp ## Lint the contracts, and compare them with the last commit.
 	@$(BIN)/buf lint
 	@if git diff --quiet HEAD -- protos 2>/dev/null; then base=HEAD~1; else base=HEAD; fi; \
 	if git cat-file -e "$$base:buf.yaml" 2>/dev/null; then \
@@ -165,7 +165,7 @@ audit: .venv/dev.stamp ## Look for known vulnerabilities in the pinned packages;
 	echo "audit: skipped, $$(tail -n 1 <<<"$$report" | cut -c1-200)"
 
 .PHONY: docs
-docs: .venv/dev.stamp tools ## Run every block of the README and the docs.
+docs: .venv/dev.stamp tools ## Test the pages: run their blocks, check links and tables.
 	@PATH="$(TOOLS):$$PATH" $(PYTEST) tests/docs $(ARGS)
 
 .PHONY: wheels
@@ -174,5 +174,5 @@ wheels: .venv/dev.stamp ## Build the wheels of Foretell and its client into dist
 	@cd clients/python && $(CURDIR)/$(BIN)/hatchling build -t wheel -d $(CURDIR)/dist
 
 .PHONY: clean
-clean: ## Remove what the other targets made, trained models included.
+clean: ## Delete everything that the other targets made, trained models included.
 	rm -rf .venv .tools build dist models .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .import_linter.log .schemathesis
