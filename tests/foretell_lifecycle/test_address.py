@@ -1,4 +1,4 @@
-"""A port that is held for listeners that share it."""
+"""Ports that are reserved for shared listeners."""
 
 import socket
 
@@ -13,34 +13,34 @@ def connect(to: str) -> None:
     socket.create_connection(address.split(to)).close()
 
 
-def test_a_held_port_is_for_shared_listeners_only() -> None:
-    with address.reserve(ANY_PORT, "--x") as holder:
-        held = address.bound_to(holder)
-        assert not held.endswith(":0")
-        for take in (address.listen, address.reserve):
+def test_reserved_port_takes_shared_listeners_only() -> None:
+    with address.reserve(ANY_PORT, "--x") as reservation:
+        reserved = address.bound_to(reservation)
+        assert not reserved.endswith(":0")
+        for listen in (address.listen, address.reserve):
             with pytest.raises(SetupError, match="Address already in use; free the port or choose another --y"):
-                take(held, "--y").close()
+                listen(reserved, "--y").close()
         with pytest.raises(ConnectionRefusedError):
-            connect(held)
-        with address.listen(held, "--x", shared=True), address.listen(held, "--x", shared=True):
-            for take in (address.listen, address.reserve):
+            connect(reserved)
+        with address.listen(reserved, "--x", shared=True), address.listen(reserved, "--x", shared=True):
+            for listen in (address.listen, address.reserve):
                 with pytest.raises(SetupError):
-                    take(held, "--y").close()
-            connect(held)
-        with pytest.raises(SetupError):  # All that shared it are gone.
-            address.listen(held, "--y").close()
+                    listen(reserved, "--y").close()
+            connect(reserved)
+        with pytest.raises(SetupError):  # The reservation alone keeps it.
+            address.listen(reserved, "--y").close()
 
 
-def test_a_port_on_which_someone_listens_cannot_be_held() -> None:
+def test_port_with_listener_cannot_be_reserved() -> None:
     with address.listen(ANY_PORT, "--x", shared=True) as listener, pytest.raises(SetupError):
         address.reserve(address.bound_to(listener), "--y").close()
 
 
-def test_a_port_can_be_held_again_though_connections_linger() -> None:
-    with address.reserve(ANY_PORT, "--x") as holder:
-        held = address.bound_to(holder)
-        with address.listen(held, "--x", shared=True) as listener, socket.create_connection(address.split(held)) as caller:
-            listener.accept()[0].close()  # Who closes first keeps the connection's memory for a minute.
+def test_port_is_reserved_again_after_connections() -> None:
+    with address.reserve(ANY_PORT, "--x") as reservation:
+        reserved = address.bound_to(reservation)
+        with address.listen(reserved, "--x", shared=True) as listener, socket.create_connection(address.split(reserved)) as caller:
+            listener.accept()[0].close()  # The side that closes first stays in TIME_WAIT.
             assert caller.recv(1) == b""
-    with address.reserve(held, "--x") as holder, address.listen(held, "--x", shared=True):
-        assert address.bound_to(holder) == held
+    with address.reserve(reserved, "--x") as reservation, address.listen(reserved, "--x", shared=True):
+        assert address.bound_to(reservation) == reserved

@@ -1,4 +1,4 @@
-"""What several modules begin with: a shell, a repository, a model."""
+"""Fixtures of several test modules: a transport, a repository, a model."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,8 @@ from grpc_server.store.repository import Repository
 
 
 @pytest.fixture(params=["aio", "loop"])
-def each_shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Servers that the test starts take calls through this shell: the protocol is the same on every one."""
+def each_transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run the test once on each transport: the protocol is the same on both."""
     monkeypatch.setenv("FORETELL_SHELL", request.param)
     return str(request.param)
 

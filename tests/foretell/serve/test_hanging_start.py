@@ -1,4 +1,4 @@
-"""A start whose model hangs: it ends by itself, when it is told to, and with its supervisor."""
+"""A start whose model hangs ends by its gate, by a signal, and with its supervisor."""
 
 import os
 import signal
@@ -29,32 +29,30 @@ SETTINGS = {"protos": str(ROOT / "protos"), "grpc_address": ANY_PORT, "http_addr
     ],
     ids=["server", "supervised", "holding-the-interpreter"],
 )
-def test_a_gate_that_takes_too_long_is_named_in_one_line(
-    tmp_path: Path, command: str, model: object, gate: str, seconds: str
-) -> None:
-    """Nothing is left running either: it would hold stderr open."""
+def test_slow_gate_is_named_in_one_line(tmp_path: Path, command: str, model: object, gate: str, seconds: str) -> None:
+    """No process is left running: it would hold stderr open."""
     add(tmp_path, model)
     code, stderr = refused(*command.split(), **SETTINGS, models=str(tmp_path), gate_seconds=seconds)
-    says = f"model 'iris' version 1 took longer than gate_seconds, {seconds} s, at the gate {gate}"
-    assert (code, stderr) == (2, f"foretell: {says}: raise it, or serve a version that answers\n")
+    text = f"model 'iris' version 1 took longer than gate_seconds, {seconds} s, at the gate {gate}"
+    assert (code, stderr) == (2, f"foretell: {text}: raise it, or serve a version that answers\n")
 
 
 @contextmanager
 def hanging(folder: Path, command: str, how: Callable[[Path], None]) -> Iterator[subprocess.Popen[str]]:
-    """A start whose model hangs by now."""
-    told = folder / "hangs"
-    add(folder / "models", Loaded(partial(how, told)))
+    """A start whose model has begun to hang."""
+    marker = folder / "hangs"
+    add(folder / "models", Loaded(partial(how, marker)))
     with starting(
         *command.split(), **SETTINGS, models=str(folder / "models"), gate_seconds="3600", drain_seconds="1000"
     ) as started:
-        until(told.exists)
+        until(marker.exists)
         yield started
 
 
 @pytest.mark.parametrize(
     ("command", "how", "number"), [("grpc_server", wait, signal.SIGTERM), ("foretell serve", hold, signal.SIGINT)]
 )
-def test_a_signal_ends_it(tmp_path: Path, command: str, how: Callable[[Path], None], number: int) -> None:
+def test_signal_ends_a_hanging_start(tmp_path: Path, command: str, how: Callable[[Path], None], number: int) -> None:
     with hanging(tmp_path, command, how) as started:
         below = [pid for _, pid in children(started)]
         started.send_signal(number)
@@ -63,8 +61,8 @@ def test_a_signal_ends_it(tmp_path: Path, command: str, how: Callable[[Path], No
             until_gone(pid)
 
 
-def test_it_does_not_outlive_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+def test_hanging_start_ends_with_its_supervisor(tmp_path: Path) -> None:
     with hanging(tmp_path, "foretell serve", hold) as supervisor:
-        ((_, host),) = children(supervisor)
+        ((_, pid),) = children(supervisor)
         supervisor.kill()
-        until_gone(host)
+        until_gone(pid)

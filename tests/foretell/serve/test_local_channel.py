@@ -21,41 +21,41 @@ LIMIT = 4096
 """Bytes of a message."""
 
 
-class Ways:
-    """A server, and all ways to it."""
+class Channels:
+    """A server and both channels to it."""
 
     def __init__(self, stub: Stub, over_grpc: grpc.aio.Channel) -> None:
         self.stub = stub
         local = LocalChannel(stub.handlers, stub.registry, LIMIT)
         self.channels: dict[str, Channel] = {"grpc": over_grpc, "local": local}
 
-    def call(self, way: str, name: str, request: Any, seconds: float = 10.0) -> Any:
+    def call(self, channel: str, name: str, request: Any, seconds: float = 10.0) -> Any:
         path = self.stub.methods[name].path if name in self.stub.methods else name
         message = request if isinstance(request, bytes) else request.SerializeToString()
-        return self.channels[way].unary_unary(path)(message, timeout=seconds, metadata=(("x-request-id", "mine"),))
+        return self.channels[channel].unary_unary(path)(message, timeout=seconds, metadata=(("x-request-id", "mine"),))
 
     async def outcomes(self, name: str, request: Any) -> list[tuple[Any, ...]]:
-        return [await outcome(partial(self.call, way, name, request)) for way in self.channels]
+        return [await outcome(partial(self.call, channel, name, request)) for channel in self.channels]
 
 
 @asynccontextmanager
-async def ways(runtime: FakeRuntime, *, inline: bool = True, **settings: Any) -> AsyncIterator[Ways]:
+async def both_channels(runtime: FakeRuntime, *, inline: bool = True, **settings: Any) -> AsyncIterator[Channels]:
     async with served(runtime, inline=inline, max_message_bytes=LIMIT, **settings) as stub, open_channel(stub.address) as channel:
-        yield Ways(stub, channel)
+        yield Channels(stub, channel)
 
 
 async def outcome(call: Callable[[], Any]) -> tuple[Any, ...]:
-    """All that a caller can tell of a call; of an incident without its number."""
+    """Everything a caller can observe of a call, without the number of an incident."""
     try:
-        begun = call()
-        return await begun, sorted(await begun.trailing_metadata())
+        started = call()
+        return await started, sorted(await started.trailing_metadata())
     except grpc.aio.AioRpcError as error:
         trailing = {key: value for key, value in error.trailing_metadata() or () if key != "grpc-status-details-bin"}
         status = details(error)
         reasons = [info.reason for info in infos(status)]
-        told = status.details if "INTERNAL" not in reasons else reasons
-        words = error.details() if reasons and "INTERNAL" not in reasons else ""  # Others are the library's.
-        return error.code(), words, sorted(trailing.items()), [str(detail) for detail in told]
+        shown = status.details if "INTERNAL" not in reasons else reasons
+        text = error.details() if reasons and "INTERNAL" not in reasons else ""  # Other texts are the library's.
+        return error.code(), text, sorted(trailing.items()), [str(detail) for detail in shown]
 
 
 def details(error: grpc.aio.AioRpcError) -> Status:
@@ -91,134 +91,134 @@ REQUESTS: list[tuple[str, str, Callable[[Stub], Any], grpc.StatusCode | None]] =
 
 
 @pytest.mark.parametrize("inline", [True, False], ids=["inline", "thread"])
-async def test_a_call_ends_alike_on_each_way(inline: bool) -> None:
-    async with ways(FakeRuntime(by_first_column), inline=inline) as every:
+async def test_both_channels_give_the_same_outcome(inline: bool) -> None:
+    async with both_channels(FakeRuntime(by_first_column), inline=inline) as both:
         for name, method, request, code in REQUESTS:
-            over_grpc, local = await every.outcomes(method, request(every.stub))
+            over_grpc, local = await both.outcomes(method, request(both.stub))
             assert local == over_grpc, name
             assert over_grpc[0] is code or code is None, name
 
 
-async def test_a_failing_model_is_opaque_on_each_way() -> None:
-    async with ways(FakeRuntime(raises)) as every:
-        row = every.stub.features(**EXAMPLE)
-        over_grpc, local = await every.outcomes("Predict", row)
+async def test_both_channels_hide_model_errors() -> None:
+    async with both_channels(FakeRuntime(raises)) as both:
+        row = both.stub.features(**EXAMPLE)
+        over_grpc, local = await both.outcomes("Predict", row)
     assert local == over_grpc
     assert over_grpc[0] is grpc.StatusCode.INTERNAL
 
 
-async def test_an_overload_and_a_drain_are_told_alike_on_each_way() -> None:
+async def test_both_channels_refuse_overload_and_drain() -> None:
     with Held() as held:
-        async with ways(FakeRuntime(held), inline=False, max_queue_rows=1) as every:
-            row = every.stub.features(**EXAMPLE)
-            begun = [asyncio.ensure_future(every.stub.predict(row))]
+        async with both_channels(FakeRuntime(held), inline=False, max_queue_rows=1) as both:
+            row = both.stub.features(**EXAMPLE)
+            begun = [asyncio.ensure_future(both.stub.predict(row))]
             await asyncio.to_thread(held.entered.acquire)
-            begun.append(asyncio.ensure_future(every.stub.predict(row)))
-            await every.stub.until_waiting(1)
+            begun.append(asyncio.ensure_future(both.stub.predict(row)))
+            await both.stub.until_waiting(1)
             for code in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE):
-                over_grpc, local = await every.outcomes("Predict", row)
+                over_grpc, local = await both.outcomes("Predict", row)
                 assert local == over_grpc
                 assert over_grpc[0] is code
-                every.stub.registry.admission.close()
+                both.stub.registry.admission.close()
             held.go()
             await asyncio.gather(*begun)
 
 
-@pytest.mark.parametrize("way", ["grpc", "local"])
-async def test_a_deadline_passes_whatever_the_model_does(way: str) -> None:
+@pytest.mark.parametrize("channel", ["grpc", "local"])
+async def test_deadline_passes_while_the_model_hangs(channel: str) -> None:
     with Held() as held:
-        async with ways(FakeRuntime(held), inline=False) as every:
-            row = every.stub.features(**EXAMPLE)
-            running = asyncio.ensure_future(every.stub.predict(row))
+        async with both_channels(FakeRuntime(held), inline=False) as both:
+            row = both.stub.features(**EXAMPLE)
+            running = asyncio.ensure_future(both.stub.predict(row))
             await asyncio.to_thread(held.entered.acquire)
             with pytest.raises(grpc.aio.AioRpcError) as late:
-                await every.call(way, "Predict", row, 0.05)
+                await both.call(channel, "Predict", row, 0.05)
             assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             held.go()
             await running
 
 
-@pytest.mark.parametrize("way", ["grpc", "local"])
-async def test_a_cancelled_row_never_reaches_the_model(way: str) -> None:
+@pytest.mark.parametrize("channel", ["grpc", "local"])
+async def test_cancelled_row_never_reaches_the_model(channel: str) -> None:
     with Held() as held:
         runtime = FakeRuntime(held)
-        async with ways(runtime, inline=False) as every:
-            row = every.stub.features(**EXAMPLE)
-            running = asyncio.ensure_future(every.stub.predict(row))
+        async with both_channels(runtime, inline=False) as both:
+            row = both.stub.features(**EXAMPLE)
+            running = asyncio.ensure_future(both.stub.predict(row))
             await asyncio.to_thread(held.entered.acquire)
-            call = every.call(way, "Predict", row)
-            answer = asyncio.ensure_future(_answer(call))
-            await every.stub.until_waiting(1)
+            call = both.call(channel, "Predict", row)
+            answer = asyncio.ensure_future(_response(call))
+            await both.stub.until_waiting(1)
             assert (call.cancel(), call.cancel()) == (True, False)
             with pytest.raises(asyncio.CancelledError):
                 await answer
-            last = asyncio.ensure_future(every.stub.predict(row))  # On the same connection, so behind the cancellation.
-            await every.stub.until_waiting(2)
+            last = asyncio.ensure_future(both.stub.predict(row))  # On the same connection, so behind the cancellation.
+            await both.stub.until_waiting(2)
             held.go()
             await asyncio.gather(running, last)
     assert sum(runtime.runs) == 2
 
 
-async def _answer(call: Any) -> bytes:
+async def _response(call: Any) -> bytes:
     answer: bytes = await call
     return answer
 
 
-async def _a_look() -> None:
-    """The turns in which the channel looks for rows in company of those that it has run."""
+async def _turns() -> None:
+    """The turns of the loop after which the channel looks at the queue again."""
     for _ in range(3):
         await asyncio.sleep(0)
 
 
-async def test_rows_of_one_turn_go_through_an_inline_model_together() -> None:
+async def test_rows_of_one_turn_share_a_run() -> None:
     runtime = FakeRuntime(even)
-    async with ways(runtime) as every:
-        for runs in ([1, 19], [20], [20]):  # The first takes itself to be alone until it is seen not to be.
-            calls = [every.call("local", "Predict", every.stub.features(**EXAMPLE)) for _ in range(20)]
-            assert len({await _answer(call) for call in calls}) == 1
+    async with both_channels(runtime) as both:
+        for runs in ([1, 19], [20], [20]):  # The first is expected to be alone.
+            calls = [both.call("local", "Predict", both.stub.features(**EXAMPLE)) for _ in range(20)]
+            assert len({await _response(call) for call in calls}) == 1
             assert runtime.runs == runs
             runtime.runs.clear()
 
 
-async def test_a_lone_row_has_its_answer_in_the_turn_in_which_it_comes() -> None:
+async def test_lone_row_runs_at_once() -> None:
     runtime = FakeRuntime(even)
-    async with ways(runtime) as every:
+    async with both_channels(runtime) as both:
         for _ in range(20):
-            call = every.call("local", "Predict", every.stub.features(**EXAMPLE))
+            call = both.call("local", "Predict", both.stub.features(**EXAMPLE))
             assert runtime.runs == [1]
-            await _answer(call)
-            await _a_look()
+            await _response(call)
+            await _turns()
             runtime.runs.clear()
 
 
-async def test_rows_of_which_a_few_were_alone_are_run_at_once_again() -> None:
+async def test_rows_run_at_once_after_lone_ones() -> None:
     runtime = FakeRuntime(even)
-    async with ways(runtime) as every:
+    async with both_channels(runtime) as both:
         for _ in range(2):
-            every.call("local", "Predict", every.stub.features(**EXAMPLE))
+            both.call("local", "Predict", both.stub.features(**EXAMPLE))
         ran_at_once = []
         for _ in range(6):
-            await _a_look()
+            await _turns()
             runtime.runs.clear()
-            call = every.call("local", "Predict", every.stub.features(**EXAMPLE))
+            call = both.call("local", "Predict", both.stub.features(**EXAMPLE))
             ran_at_once.append(bool(runtime.runs))
-            await _answer(call)
+            await _response(call)
     assert ran_at_once == [False] * 4 + [True] * 2
 
 
-async def test_more_rows_than_go_together_are_all_answered() -> None:
+async def test_rows_beyond_one_batch_are_answered() -> None:
     runtime = FakeRuntime(even)
-    async with ways(runtime, max_batch_rows=8) as every:
-        calls = [every.call("local", "Predict", every.stub.features(**EXAMPLE)) for _ in range(21)]
+    async with both_channels(runtime, max_batch_rows=8) as both:
+        calls = [both.call("local", "Predict", both.stub.features(**EXAMPLE)) for _ in range(21)]
         for call in calls:
-            await _answer(call)
+            await _response(call)
     assert runtime.runs == [1, 8, 8, 4]
 
 
-async def test_nothing_of_a_call_is_kept_once_it_has_ended() -> None:
-    async with ways(FakeRuntime(even)) as every:
-        channel: Any = every.channels["local"]
-        call = every.call("local", "Predict", every.stub.features(**EXAMPLE))
-        await _answer(call)
+async def test_ended_call_releases_its_request() -> None:
+    async with both_channels(FakeRuntime(even)) as both:
+        channel: Any = both.channels["local"]
+        call = both.call("local", "Predict", both.stub.features(**EXAMPLE))
+        await _response(call)
         assert call._pending is None
         assert not channel.deadlines._waiting

@@ -1,4 +1,4 @@
-"""Where there is one core, control is on the thread of the predictions, whose events another thread would only take away."""
+"""On one core the control service shares the thread of the predictions; it is served and ends with the server."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """What is started meanwhile may use one core."""
+    """Limit the processes that the block starts to one core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
@@ -30,7 +30,7 @@ def one_core() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("shell", ["loop", "aio"])
-def test_control_is_served_and_ends_with_the_server(tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_shares_the_only_core(tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     add_steady(tmp_path, 2)
     monkeypatch.setenv("FORETELL_SHELL", shell)
     with one_core(), foretell(tmp_path, "--control", "127.0.0.1:0") as running:
@@ -45,4 +45,4 @@ def test_control_is_served_and_ends_with_the_server(tmp_path: Path, shell: str, 
             watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
             assert next(iter(watch)) == b"\x08\x01"
             running.process.terminate()
-            assert running.process.wait(20) == 0  # A watch does not hold it up until it is killed.
+            assert running.process.wait(20) == 0  # The watch does not delay the stop.

@@ -1,4 +1,4 @@
-"""Several processes on the same ports: they share the callers, stand in for each other, and let nobody else in."""
+"""Several server processes on the same ports: connections, restarts, and refusal of other listeners."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from tests.support.processes import LAYOUTS, NO_TLS, Foretell, foretell, refused
 pytestmark = pytest.mark.slow
 
 CONNECTIONS = 40
-"""So many that none of two processes stays without one, but for once in 2^39."""
+"""Enough that each of two processes gets one, except once in 2^39 runs."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def two(steady: Path) -> Iterator[Foretell]:
 
 
 def established(pid: int, port: int) -> int:
-    """Connections that a process has accepted on a port."""
+    """Number of connections that a process has accepted on a port."""
     tables = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()  # gRPC's are in the second.
     entries = [line.split() for line in tables.splitlines()]
     ours = {f"socket:[{entry[9]}]" for entry in entries if entry[1].endswith(f":{port:04X}") and entry[3] == "01"}
@@ -45,7 +45,7 @@ def established(pid: int, port: int) -> int:
 
 
 @pytest.mark.parametrize("listener", ["grpc", "http"])
-def test_callers_are_shared(two: Foretell, listener: str) -> None:
+def test_processes_share_connections(two: Foretell, listener: str) -> None:
     port = int(getattr(two, listener).rpartition(":")[2])
     with ExitStack() as opened:
         for _ in range(CONNECTIONS):
@@ -56,7 +56,7 @@ def test_callers_are_shared(two: Foretell, listener: str) -> None:
 
 
 @pytest.mark.parametrize(("listener", "layout"), [("grpc", "inside"), ("http", "two")])
-def test_a_second_foretell_on_either_port_is_refused_in_one_line(two: Foretell, steady: Path, listener: str, layout: str) -> None:
+def test_second_foretell_on_a_port_is_refused(two: Foretell, steady: Path, listener: str, layout: str) -> None:
     taken = two.grpc if listener == "grpc" else two.http.removeprefix("http://")
     addresses = {"grpc_address": "127.0.0.1:0", "http_address": "127.0.0.1:0", f"{listener}_address": taken}
     code, stderr = refused("foretell", "serve", *LAYOUTS[layout][0], models=str(steady), protos=str(PROTOS), **addresses)
@@ -64,8 +64,8 @@ def test_a_second_foretell_on_either_port_is_refused_in_one_line(two: Foretell, 
     assert f"cannot listen on {taken}: Address already in use; free the port or choose another --{listener}-address" in stderr
 
 
-def test_one_process_shares_its_port_with_nobody_who_would_share(steady: Path) -> None:
-    """grpcio's servers share by default."""
+def test_single_process_does_not_share_its_port(steady: Path) -> None:
+    """grpcio's servers share ports by default."""
     with foretell(steady) as running:
         stranger = grpc.server(None)  # type: ignore[arg-type]  # it never starts
         with pytest.raises(RuntimeError):
@@ -76,7 +76,7 @@ def test_one_process_shares_its_port_with_nobody_who_would_share(steady: Path) -
     ("layout", "module", "number"),
     [("two", "foretell.serve.server_and_bridge", signal.SIGINT), ("two-beside", "grpc_server", signal.SIGTERM)],
 )
-def test_the_others_answer_while_one_that_was_killed_is_started_again(steady: Path, layout: str, module: str, number: int) -> None:
+def test_others_answer_during_a_restart(steady: Path, layout: str, module: str, number: int) -> None:
     with foretell(steady, *LAYOUTS[layout][0]) as running:
         before = children(running.process)
         killed = next(pid for name, pid in before if name == module)
@@ -93,7 +93,7 @@ def test_the_others_answer_while_one_that_was_killed_is_started_again(steady: Pa
         ends(running, layout, number)
 
 
-def test_one_that_hangs_is_replaced(steady: Path) -> None:
+def test_hanging_process_is_restarted(steady: Path) -> None:
     with foretell(steady, hang_seconds="3") as running:
         ((_, hanging),) = children(running.process)
         os.kill(hanging, signal.SIGSTOP)
@@ -102,33 +102,33 @@ def test_one_that_hangs_is_replaced(steady: Path) -> None:
         assert running.stop() == 0
 
 
-def test_the_banner_comes_once_and_when_all_are_ready(two: Foretell) -> None:
+def test_banner_appears_once_all_are_ready(two: Foretell) -> None:
     assert two.banner.count("Foretell is ready.") == 1
     assert all(httpx2.get(f"{two.http}/readyz", verify=NO_TLS).status_code == 200 for _ in range(20))
 
 
-def test_one_socket_cannot_be_that_of_several_processes(steady: Path, tmp_path: Path) -> None:
+def test_grpc_socket_refuses_several_processes(steady: Path, tmp_path: Path) -> None:
     code, stderr = refused("foretell", "serve", "--processes", "2", models=str(steady), grpc_socket=str(tmp_path / "s"))
     assert code == 2
     assert re.fullmatch(r"foretell: grpc_socket \S+ is for one process: leave it out, or set processes to 1\n", stderr)
 
 
-def test_auto_is_one_process_a_core() -> None:
+def test_auto_is_one_process_per_core() -> None:
     assert process_count(ServeSettings(processes="auto")) == cores()
     assert process_count(ServeSettings()) == 1
 
 
 @pytest.mark.parametrize("count", [2, 3, 64])
 @pytest.mark.parametrize("given", ["auto", 1, 3])
-def test_workers_and_threads_do_not_multiply_beyond_the_cores(count: int, given: Any) -> None:
+def test_workers_and_threads_stay_within_cores(count: int, given: Any) -> None:
     settings = ServeSettings(workers=given)
     each = worker_count(settings, count)
     assert each == (max(1, cores() // count) if given == "auto" else given)
     assert count * each * int(thread_limits(settings, count)["OMP_NUM_THREADS"]) <= max(count * each, cores())
 
 
-def test_a_slow_model_has_its_share_of_workers_in_each_process(steady: Path) -> None:
-    """Also where `auto` is said aloud, in the environment that the processes inherit."""
+def test_workers_are_divided_among_processes(steady: Path) -> None:
+    """Also if the environment, which the processes inherit, sets `auto`."""
     with foretell(steady, *LAYOUTS["two"][0], "--placement", "process", workers="auto") as running:
         assert answers(running)
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""`foretell serve` as it lives: what it prints, how it ends, and what it survives."""
+"""`foretell serve` and single processes: banner, signals, restarts."""
 
 import os
 import shlex
@@ -50,7 +50,7 @@ def answers(running: Foretell) -> bool:
         return False
 
 
-def test_the_banner_can_be_pasted(steady: Path) -> None:
+def test_banner_command_can_be_pasted(steady: Path) -> None:
     with foretell(steady) as running:
         assert "  model  iris version 1 (onnx) answers iris.v1.IrisService\n" in running.banner
         assert f"  docs   {running.http}/docs\n" in running.banner
@@ -59,7 +59,7 @@ def test_the_banner_can_be_pasted(steady: Path) -> None:
         assert done.stdout.startswith('{"setosa_probability":0.01')
 
 
-def test_what_the_banner_tells_stands_in_one_column() -> None:
+def test_banner_aligns_its_entries() -> None:
     facts = {"grpc_address": "a:1", "http_address": "a:2", "control": "a:3", "control_url": "http://a:4", "example": None}
     lines = banner(facts | {"models": ["iris"], "follows": ["models:/iris@x"]}).splitlines()[2:-2]
     assert lines[3:] == ["  control a:3", "  control http://a:4/docs", "  model   iris", "  follow  models:/iris@x"]
@@ -67,7 +67,7 @@ def test_what_the_banner_tells_stands_in_one_column() -> None:
 
 
 def ends(running: Foretell, layout: str, number: int) -> None:
-    """A signal ends a Foretell that answers, with zero, and all of its processes with it."""
+    """Assert that a signal ends a running Foretell with exit code 0, and all of its processes."""
     assert answers(running)
     started = children(running.process)
     assert [module for module, _ in started] == LAYOUTS[layout][1]
@@ -76,27 +76,27 @@ def ends(running: Foretell, layout: str, number: int) -> None:
 
 
 @pytest.mark.parametrize(("layout", "number"), [("inside", signal.SIGTERM), ("two-beside", signal.SIGINT)])
-def test_a_signal_during_start_up_ends_it_without_a_word(steady: Path, layout: str, number: int) -> None:
+def test_signal_during_start_ends_silently(steady: Path, layout: str, number: int) -> None:
     arguments, modules = LAYOUTS[layout]
     command = [sys.executable, "-m", "foretell", "serve", "--models", str(steady), "--protos", str(PROTOS)]
     command += ["--grpc-address", ANY_PORT, "--http-address", ANY_PORT, *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until(lambda: len(children(process)) == len(modules))
     process.send_signal(number)
-    printed, complained = process.communicate(timeout=30)
-    assert (process.returncode, printed, complained) == (0, "", "")
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout, stderr) == (0, "", "")
 
 
-def test_a_caller_who_never_stops_does_not_hold_up_the_end(steady: Path) -> None:
+def test_endless_caller_does_not_delay_stop(steady: Path) -> None:
     stop = threading.Event()
 
-    def knock(address: str) -> None:
+    def call_until_stop(address: str) -> None:
         with grpc.insecure_channel(address) as channel:
             while not stop.wait(0.05):
                 channel.unary_unary("/iris.v1.IrisService/Predict").future(b"").exception()
 
     with grpc_server(steady, drain_seconds="1000") as (server, address):
-        caller = threading.Thread(target=knock, args=(address,))
+        caller = threading.Thread(target=call_until_stop, args=(address,))
         caller.start()
         server.terminate()
         assert server.wait(60) == 0
@@ -105,7 +105,7 @@ def test_a_caller_who_never_stops_does_not_hold_up_the_end(steady: Path) -> None
 
 
 @pytest.mark.parametrize("layout", ["inside", "two-beside"])
-def test_the_children_do_not_outlive_a_supervisor_that_is_killed(steady: Path, layout: str) -> None:
+def test_processes_end_with_a_killed_supervisor(steady: Path, layout: str) -> None:
     with foretell(steady, *LAYOUTS[layout][0]) as running:
         started = children(running.process)
         running.stop(signal.SIGKILL)
@@ -113,7 +113,7 @@ def test_the_children_do_not_outlive_a_supervisor_that_is_killed(steady: Path, l
 
 
 @pytest.mark.parametrize(("layout", "number"), [("inside", signal.SIGTERM), ("beside", signal.SIGINT)])
-def test_a_child_that_is_killed_comes_back_on_the_same_port_and_a_signal_ends_all(steady: Path, layout: str, number: int) -> None:
+def test_killed_process_returns_on_the_same_port(steady: Path, layout: str, number: int) -> None:
     arguments, modules = LAYOUTS[layout]
     with foretell(steady, *arguments) as running:
         for module in modules:
@@ -125,7 +125,7 @@ def test_a_child_that_is_killed_comes_back_on_the_same_port_and_a_signal_ends_al
         ends(running, layout, number)
 
 
-def test_the_bridge_stays_up_without_a_server_and_finds_it_again(steady: Path) -> None:
+def test_bridge_reconnects_to_a_restarted_server(steady: Path) -> None:
     with grpc_server(steady) as (server, address), rest_bridge(address) as (_, http), httpx2.Client(base_url=http) as client:
         assert client.post(PREDICT, json=EXAMPLE).status_code == 200
         server.kill()
@@ -141,21 +141,21 @@ def test_the_bridge_stays_up_without_a_server_and_finds_it_again(steady: Path) -
             assert client.get("/readyz").status_code == 200
 
 
-def test_a_bridge_that_starts_before_its_server_is_not_ready(steady: Path) -> None:
+def test_bridge_without_server_is_not_ready(steady: Path) -> None:
     with rest_bridge("127.0.0.1:1") as (_, http):
         assert httpx2.get(http + "/readyz").status_code == 503
         assert httpx2.get(http + "/models").status_code == 503
         assert httpx2.get(http + "/openapi.json").status_code == 200
 
 
-def test_two_servers_cannot_share_a_port_in_silence(steady: Path) -> None:
+def test_second_server_on_a_port_is_refused(steady: Path) -> None:
     with grpc_server(steady) as (_, address):
         code, stderr = refused("grpc_server", models=str(steady), protos=str(Path("protos").resolve()), grpc_address=address)
         assert code == 2
         assert "Address already in use" in stderr
 
 
-def test_a_watcher_of_health_is_told_and_does_not_hold_up_the_end(steady: Path) -> None:
+def test_health_watch_does_not_delay_stop(steady: Path) -> None:
     with grpc_server(steady) as (server, address), grpc.insecure_channel(address) as channel:
         watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
         assert next(watch) == b"\x08\x01"  # SERVING

@@ -56,7 +56,7 @@ jobs = st.lists(
 
 @settings(deadline=None, max_examples=tries(25, 1000))
 @given(jobs, st.integers(1, 12))
-def test_every_job_gets_its_own_answer_once(wanted: list[tuple[float, int, str]], max_rows: int) -> None:
+def test_every_job_is_answered_once(wanted: list[tuple[float, int, str]], max_rows: int) -> None:
     under_test = batcher(max_rows=max_rows)
     outcomes = [Outcome(value, rows, deadline=0.0 if fate == "expired" else None) for value, rows, fate in wanted]
     for outcome, (_, _, fate) in zip(outcomes, wanted, strict=True):
@@ -78,7 +78,7 @@ def test_every_job_gets_its_own_answer_once(wanted: list[tuple[float, int, str]]
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_without_a_worker_nobody_is_tried_again_and_all_may_come_back(jobs: int) -> None:
+def test_jobs_without_worker_are_unavailable(jobs: int) -> None:
     runs: list[int] = []
 
     def gone(rows: Matrix) -> Matrix:
@@ -94,7 +94,7 @@ def test_without_a_worker_nobody_is_tried_again_and_all_may_come_back(jobs: int)
         assert (told.code, told.retry_after) == (grpc.StatusCode.UNAVAILABLE, 1.0)
 
 
-def test_a_row_that_ends_every_worker_is_tried_twice() -> None:
+def test_row_that_ends_workers_runs_twice() -> None:
     runs: list[int] = []
 
     def ending(rows: Matrix) -> Matrix:
@@ -107,7 +107,7 @@ def test_a_row_that_ends_every_worker_is_tried_twice() -> None:
     assert isinstance(outcome.told[0], Failure)
 
 
-def test_of_a_batch_that_failed_late_only_those_who_still_wait_are_tried_again() -> None:
+def test_expired_jobs_are_not_retried() -> None:
     late, patient = Outcome(1.0, 1), Outcome(2.0, 1)
     runs: list[int] = []
 
@@ -133,7 +133,7 @@ def answered_together(predict: Any, outcomes: list[Outcome]) -> None:
 
 @settings(deadline=None, max_examples=tries(10, 200))
 @given(st.integers(2, 6), st.integers(1, 40))
-def test_many_threads_lose_and_mix_nothing(threads: int, each: int) -> None:
+def test_many_threads_submit_at_once(threads: int, each: int) -> None:
     under_test = batcher()
     outcomes = [[Outcome(float(thread * 1000 + i + 1), 1 + i % 3) for i in range(each)] for thread in range(threads)]
 
@@ -153,7 +153,7 @@ def test_many_threads_lose_and_mix_nothing(threads: int, each: int) -> None:
         assert told.tolist() == (outcome.job.rows * 2).tolist()
 
 
-def test_a_run_has_at_most_so_many_rows_but_a_larger_job_runs_alone() -> None:
+def test_job_above_max_rows_runs_alone() -> None:
     runs: list[int] = []
     with Held() as held:
 
@@ -173,7 +173,7 @@ def test_a_run_has_at_most_so_many_rows_but_a_larger_job_runs_alone() -> None:
     assert runs == [1, 4, 9, 4, 1]
 
 
-def test_a_queue_that_is_full_refuses_and_takes_again_later() -> None:
+def test_full_queue_refuses_until_it_empties() -> None:
     with Held() as held:
         under_test = batcher(held, max_waiting=5)
         first, second, third = Outcome(1.0, 1), Outcome(1.0, 5), Outcome(1.0, 1)
@@ -189,7 +189,7 @@ def test_a_queue_that_is_full_refuses_and_takes_again_later() -> None:
     assert all(len(outcome.told) == 1 for outcome in (first, second, third))
 
 
-def test_large_jobs_leave_half_of_the_queue_to_others() -> None:
+def test_large_jobs_get_half_the_queue() -> None:
     with Held() as held:
         under_test = batcher(held, max_rows=2, max_waiting=10)
         first, large, single = Outcome(1.0, 1), Outcome(1.0, 5), Outcome(1.0, 1)
@@ -204,7 +204,7 @@ def test_large_jobs_leave_half_of_the_queue_to_others() -> None:
     assert all(isinstance(outcome.told[0], np.ndarray) for outcome in (first, large, single))
 
 
-def test_closing_waits_for_a_model_that_hangs_only_so_long() -> None:
+def test_close_leaves_a_hanging_model() -> None:
     with Held() as held:
         under_test = batcher(held)
         under_test.submit(Outcome(1.0, 1).job)
@@ -212,7 +212,7 @@ def test_closing_waits_for_a_model_that_hangs_only_so_long() -> None:
         under_test.close(0.05)
 
 
-def test_a_job_larger_than_the_queue_is_taken_when_nothing_waits() -> None:
+def test_empty_queue_takes_any_job() -> None:
     under_test = batcher(even, max_waiting=5)
     outcome = Outcome(1.0, 50)
     under_test.submit(outcome.job)
@@ -220,7 +220,7 @@ def test_a_job_larger_than_the_queue_is_taken_when_nothing_waits() -> None:
     assert isinstance(outcome.told[0], np.ndarray)
 
 
-def test_closing_answers_what_waits_and_takes_nothing_more() -> None:
+def test_close_answers_queued_jobs() -> None:
     with Held() as held:
         under_test = batcher(held)
         outcomes = [Outcome(1.0, 1) for _ in range(20)]
@@ -239,7 +239,7 @@ def test_closing_answers_what_waits_and_takes_nothing_more() -> None:
     assert all(isinstance(outcome.told[0], np.ndarray) for outcome in outcomes)
 
 
-def test_a_deadline_is_looked_at_when_the_turn_comes() -> None:
+def test_deadline_is_checked_before_the_run() -> None:
     with Held() as held:
         under_test = batcher(held)
         first = Outcome(1.0, 1)

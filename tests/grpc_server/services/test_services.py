@@ -1,4 +1,4 @@
-"""What stands beside the predictions: health, reflection, and the guard around both."""
+"""Health, reflection and the list of models, on each transport."""
 
 import asyncio
 from typing import Any
@@ -12,30 +12,30 @@ from tests.support.fakes import FakeRuntime, Held
 from tests.support.iris import EXAMPLE
 from tests.support.servers.grpc_in_process import failure, served
 
-pytestmark = pytest.mark.usefixtures("each_shell")
+pytestmark = pytest.mark.usefixtures("each_transport")
 
 
 @pytest.mark.parametrize("method", ["/grpc.health.v1.Health/Check", "/foretell.v1.ModelService/ListModels"])
-async def test_malformed_bytes_are_refused_alike_by_every_unary_service(method: str) -> None:
+async def test_unary_services_refuse_malformed_bytes(method: str) -> None:
     async with served(FakeRuntime()) as stub:
         call: Any = stub.channel.unary_unary(method)
         assert (await failure(call(b"\xff\xff\xff"))).code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("service", ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"])
-async def test_malformed_bytes_are_refused_by_reflection(service: str) -> None:
+async def test_reflection_refuses_malformed_bytes(service: str) -> None:
     async with served(FakeRuntime()) as stub:
         call: Any = stub.channel.stream_stream(f"/{service}/ServerReflectionInfo")
         assert (await failure(call(iter([b"\xff\xff"])).read())).code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_an_unknown_method_is_unimplemented() -> None:
+async def test_unknown_method_is_unimplemented() -> None:
     async with served(FakeRuntime()) as stub:
         call: Any = stub.channel.unary_unary("/iris.v1.IrisService/Explain")
         assert (await failure(call(b""))).code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-async def test_health_is_told_overall_and_for_each_service() -> None:
+async def test_health_of_server_and_each_service() -> None:
     async with served(FakeRuntime()) as stub:
         check: Any = stub.channel.unary_unary(
             "/grpc.health.v1.Health/Check",
@@ -68,12 +68,14 @@ async def test_reflection_finds_services_methods_and_messages(version: str, symb
             request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
             response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
         )
-        asked = [symbol, f"{symbol}.Nothing"]
-        answers = [answer async for answer in call(reflection_pb2.ServerReflectionRequest(file_containing_symbol=s) for s in asked)]
+        symbols = [symbol, f"{symbol}.Nothing"]
+        answers = [
+            answer async for answer in call(reflection_pb2.ServerReflectionRequest(file_containing_symbol=s) for s in symbols)
+        ]
         assert [answer.WhichOneof("message_response") for answer in answers] == ["file_descriptor_response", "error_response"]
 
 
-async def test_one_loud_caller_cannot_starve_health() -> None:
+async def test_health_answers_beside_a_full_queue() -> None:
     with Held() as held:
         async with served(FakeRuntime(held)) as stub:
             calls = [stub.predict(stub.features(**EXAMPLE)) for _ in range(90)]

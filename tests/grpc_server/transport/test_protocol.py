@@ -1,4 +1,4 @@
-"""Predict over a real channel: what a caller sees, for good and bad calls."""
+"""Predict and PredictBatch over a real channel, on each transport: responses, refusals, batching, limits."""
 
 import asyncio
 import logging
@@ -14,18 +14,18 @@ from tests.support.fakes import FakeRuntime, Held
 from tests.support.iris import EXAMPLE
 from tests.support.servers.grpc_in_process import by_first_column, failure, info, served, violations
 
-pytestmark = pytest.mark.usefixtures("each_shell")
+pytestmark = pytest.mark.usefixtures("each_transport")
 
 RANGE = "must be greater than or equal to 0 and less than or equal to 1"
 
 
-async def test_predict_answers_in_the_fields_of_the_classes() -> None:
+async def test_predict_fills_the_fields_of_classes() -> None:
     async with served(FakeRuntime(by_first_column)) as stub:
         response = await stub.predict(stub.features(**EXAMPLE))
         assert (response.setosa_probability, response.versicolor_probability, response.virginica_probability) == (0.2, 0.8, 0.0)
 
 
-async def test_every_answer_says_which_model_gave_it() -> None:
+async def test_trailing_metadata_names_the_model() -> None:
     async with served(FakeRuntime()) as stub:
         call = stub.predict(stub.features(**EXAMPLE), metadata=(("x-request-id", "abc-1"),))
         await call
@@ -41,7 +41,7 @@ async def test_every_answer_says_which_model_gave_it() -> None:
 
 
 @pytest.mark.parametrize("given", ["", "x" * 129, "with space"])
-async def test_a_request_id_that_could_forge_a_log_line_is_replaced(given: str) -> None:
+async def test_unprintable_request_id_is_replaced(given: str) -> None:
     async with served(FakeRuntime()) as stub:
         call = stub.predict(stub.features(**EXAMPLE), metadata=(("x-request-id", given),))
         await call
@@ -50,14 +50,14 @@ async def test_a_request_id_that_could_forge_a_log_line_is_replaced(given: str) 
         assert len(made) == 16
 
 
-async def test_a_batch_is_answered_in_its_order() -> None:
+async def test_batch_keeps_its_order() -> None:
     async with served(FakeRuntime(by_first_column)) as stub:
         rows = [EXAMPLE | {"sepal_length": i / 1000} for i in range(1000)]
         response = await stub.predict_batch(stub.batch(rows))
         assert [row.setosa_probability for row in response.rows] == [row["sepal_length"] for row in rows]
 
 
-async def test_the_largest_batch_is_answered_and_one_more_row_is_not() -> None:
+async def test_batch_above_the_limit_is_refused() -> None:
     async with served(FakeRuntime()) as stub:
         assert len((await stub.predict_batch(stub.batch([EXAMPLE] * 10_000))).rows) == 10_000
         error = await failure(stub.predict_batch(stub.batch([EXAMPLE] * 10_001)))
@@ -79,7 +79,7 @@ async def test_the_largest_batch_is_answered_and_one_more_row_is_not() -> None:
         ),
     ],
 )
-async def test_predict_names_every_broken_rule(change: dict[str, Any], expected: list[tuple[str, str, str]]) -> None:
+async def test_refusal_lists_every_violation(change: dict[str, Any], expected: list[tuple[str, str, str]]) -> None:
     runtime = FakeRuntime()
     async with served(runtime) as stub:
         error = await failure(stub.predict(stub.features(**EXAMPLE | change)))
@@ -91,13 +91,13 @@ async def test_predict_names_every_broken_rule(change: dict[str, Any], expected:
     assert runtime.runs == []  # the model never saw it
 
 
-async def test_a_bad_row_of_a_batch_is_named_by_its_place() -> None:
+async def test_violation_names_the_row_index() -> None:
     async with served(FakeRuntime()) as stub:
         error = await failure(stub.predict_batch(stub.batch([EXAMPLE, EXAMPLE | {"petal_width": 2.0}])))
         assert violations(error) == [("rows[1].petal_width", "double.gte_lte", RANGE)]
 
 
-async def test_a_batch_of_bad_rows_is_judged_until_the_refusal_is_full() -> None:
+async def test_validation_stops_when_refusal_is_full() -> None:
     async with served(FakeRuntime()) as stub:
         error = await failure(stub.predict_batch(stub.batch([EXAMPLE, *[{}] * 10_000][:10_000])))
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -107,7 +107,7 @@ async def test_a_batch_of_bad_rows_is_judged_until_the_refusal_is_full() -> None
         assert str(error.details()).endswith("(and 49 more)")
 
 
-async def test_a_list_of_a_million_rows_is_not_looked_into() -> None:
+async def test_rows_beyond_max_items_are_not_validated() -> None:
     async with served(FakeRuntime()) as stub:
         call: Any = stub.channel.unary_unary("/iris.v1.IrisService/PredictBatch")
         error = await failure(call(b"\x0a\x02\x48\x01" * 1_000_000 + b"\x48\x01"))  # each with a field that nobody knows
@@ -117,7 +117,7 @@ async def test_a_list_of_a_million_rows_is_not_looked_into() -> None:
         ]
 
 
-async def test_unknown_fields_are_listed_only_so_far() -> None:
+async def test_listed_unknown_fields_are_limited() -> None:
     async with served(FakeRuntime()) as stub:
         error = await failure(stub.raw(stub.features(**EXAMPLE).SerializeToString() + b"\x48\x01" * 100_000))
         assert 20 <= len(violations(error)) <= 50
@@ -125,7 +125,7 @@ async def test_unknown_fields_are_listed_only_so_far() -> None:
 
 
 @pytest.mark.parametrize("request_bytes", [b"\xff", b"\x09\x00", b"\x0a", b"garbage that is no message"])
-async def test_bytes_that_are_no_message_are_the_callers_fault(request_bytes: bytes) -> None:
+async def test_malformed_bytes_are_invalid_argument(request_bytes: bytes) -> None:
     async with served(FakeRuntime()) as stub:
         error = await failure(stub.raw(request_bytes))
         assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -133,7 +133,7 @@ async def test_bytes_that_are_no_message_are_the_callers_fault(request_bytes: by
         assert info(error).reason == "MALFORMED_MESSAGE"
 
 
-async def test_a_field_that_the_contract_does_not_have_is_not_dropped_in_silence() -> None:
+async def test_unknown_field_is_refused() -> None:
     async with served(FakeRuntime()) as stub:
         known = stub.features(**EXAMPLE).SerializeToString()
         error = await failure(stub.raw(known + b"\x48\x01"))  # field 9, varint 1
@@ -141,7 +141,7 @@ async def test_a_field_that_the_contract_does_not_have_is_not_dropped_in_silence
 
 
 @pytest.mark.parametrize("error", [ValueError("secret /path/value 42"), SystemExit(3), KeyboardInterrupt(), MemoryError()])
-async def test_a_failing_model_is_an_incident_and_nothing_more(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+async def test_failing_model_is_an_incident(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     def fail(_rows: Matrix) -> Matrix:
         raise error
 
@@ -168,14 +168,14 @@ async def test_a_failing_model_is_an_incident_and_nothing_more(error: BaseExcept
         pytest.param(lambda rows: np.ones((len(rows), 2)), id="too-few-classes"),
     ],
 )
-async def test_an_answer_that_is_none_is_an_incident(answer: Any) -> None:
+async def test_malformed_outputs_are_an_incident(answer: Any) -> None:
     async with served(FakeRuntime(answer)) as stub:
         error = await failure(stub.predict(stub.features(**EXAMPLE)))
         assert error.code() is grpc.StatusCode.INTERNAL
         assert info(error).reason == "INTERNAL"
 
 
-async def test_a_bad_row_never_fails_its_neighbours() -> None:
+async def test_failing_row_does_not_fail_others() -> None:
     def fail_on_zero(rows: Matrix) -> Matrix:
         if (rows[:, 0] == 0).any():
             raise ValueError
@@ -196,7 +196,7 @@ async def test_a_bad_row_never_fails_its_neighbours() -> None:
     assert max(runtime.runs) > 1
 
 
-async def test_calls_that_wait_go_together() -> None:
+async def test_waiting_calls_share_a_run() -> None:
     with Held() as held:
         runtime = FakeRuntime(held)
         async with served(runtime) as stub:
@@ -209,7 +209,7 @@ async def test_calls_that_wait_go_together() -> None:
     assert runtime.runs == [1, 40]
 
 
-async def test_a_deadline_that_passes_in_the_queue_never_reaches_the_model() -> None:
+async def test_deadline_passes_in_the_queue() -> None:
     with Held() as held:
         runtime = FakeRuntime(held)
         async with served(runtime) as stub:
@@ -222,7 +222,7 @@ async def test_a_deadline_that_passes_in_the_queue_never_reaches_the_model() -> 
     assert runtime.runs == [1]
 
 
-async def test_the_work_of_a_cancelled_call_is_dropped() -> None:
+async def test_cancelled_calls_never_reach_the_model() -> None:
     with Held() as held:
         runtime = FakeRuntime(held)
         async with served(runtime) as stub:
@@ -239,7 +239,7 @@ async def test_the_work_of_a_cancelled_call_is_dropped() -> None:
     assert sum(runtime.runs) == 2
 
 
-async def test_a_full_queue_refuses_at_once_and_says_when_to_retry() -> None:
+async def test_full_queue_refuses_at_once() -> None:
     with Held() as held:
         async with served(FakeRuntime(held), max_queue_rows=3) as stub:
             first = stub.predict(stub.features(**EXAMPLE))
@@ -253,18 +253,18 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_retry() -> None:
             await asyncio.gather(first, *waiting)
 
 
-async def test_a_message_above_the_limit_is_refused() -> None:
+async def test_message_above_the_limit_is_refused() -> None:
     async with served(FakeRuntime(), max_message_bytes=1000) as stub:
         assert (await failure(stub.raw(b"\x4a\xff\x0f" + b"x" * 2047))).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         await stub.predict(stub.features(**EXAMPLE))
 
 
-async def test_metadata_that_is_no_text_harms_nobody() -> None:
+async def test_binary_metadata_is_ignored() -> None:
     async with served(FakeRuntime()) as stub:
         await stub.predict(stub.features(**EXAMPLE), metadata=(("x-request-id-bin", b"\x00\xff"), ("authorization", "x" * 4000)))
 
 
-async def test_more_callers_than_streams_wait_in_the_client_and_lose_nothing() -> None:
+async def test_calls_beyond_max_streams_wait() -> None:
     async with served(FakeRuntime(), max_streams=20) as stub:
 
         async def caller() -> None:

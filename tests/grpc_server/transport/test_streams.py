@@ -1,4 +1,4 @@
-"""Streams over a real channel: answers in order, bounded read-ahead, the first refusal ends them."""
+"""PredictStream over a real channel, on each transport: order, read-ahead, refusals."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,19 +12,19 @@ from tests.support.fakes import FakeRuntime, Held
 from tests.support.iris import EXAMPLE
 from tests.support.servers.grpc_in_process import Stub, by_first_column, failure, info, served
 
-pytestmark = pytest.mark.usefixtures("each_shell")
+pytestmark = pytest.mark.usefixtures("each_transport")
 
 RANGE = "must be greater than or equal to 0 and less than or equal to 1"
 
 
-async def test_a_stream_is_answered_in_order() -> None:
+async def test_stream_is_answered_in_order() -> None:
     async with served(FakeRuntime(by_first_column), max_batch_rows=7) as stub:
         values = [i / 500 for i in range(500)]
         call = stub.predict_stream(stub.features(**EXAMPLE | {"sepal_length": value}) for value in values)
         assert [answer.setosa_probability async for answer in call] == values
 
 
-async def test_a_stream_answers_each_message_before_the_next_is_sent() -> None:
+async def test_stream_answers_before_the_next_message() -> None:
     async with served(FakeRuntime()) as stub:
         call = stub.predict_stream()
         for _ in range(3):
@@ -37,7 +37,7 @@ async def test_a_stream_answers_each_message_before_the_next_is_sent() -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"), [(EXAMPLE | {"petal_width": 3.0}, "INVALID_FEATURES"), ({}, "INVALID_FEATURES"), (None, "MALFORMED_MESSAGE")]
 )
-async def test_the_first_refused_message_ends_a_stream_after_all_earlier_answers(bad: Any, reason: str) -> None:
+async def test_first_refusal_ends_the_stream(bad: Any, reason: str) -> None:
     async with served(FakeRuntime(by_first_column)) as stub:
         call: Any = stub.channel.stream_stream(stub.methods["PredictStream"].path)
         good = [stub.features(**EXAMPLE | {"sepal_length": i / 10}).SerializeToString() for i in range(5)]
@@ -52,7 +52,7 @@ async def test_the_first_refused_message_ends_a_stream_after_all_earlier_answers
         assert info(error).reason == reason
 
 
-async def test_a_stream_reads_ahead_only_so_far_and_a_cancelled_one_is_dropped() -> None:
+async def test_stream_reads_ahead_within_window() -> None:
     async def endless(stub: Stub) -> AsyncIterator[Any]:
         while True:
             yield stub.features(**EXAMPLE)

@@ -1,4 +1,4 @@
-"""What a shell must do beyond single answers: watches, compression, inline models, floods, and the choice between the shells."""
+"""Transports beyond single calls: watches, compression, inline models, floods, TLS, and the choice of a transport."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ from tests.support.iris import EXAMPLE
 from tests.support.processes import ANY_PORT
 from tests.support.servers.grpc_in_process import by_first_column, failure, served
 
-each_shell = pytest.mark.usefixtures("each_shell")
+each_transport = pytest.mark.usefixtures("each_transport")
 NOWHERE = Path("nowhere.pem")
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -44,8 +44,8 @@ def watch(channel: grpc.aio.Channel, service: str) -> Any:
     return call(health_pb2.HealthCheckRequest(service=service))
 
 
-@each_shell
-async def test_a_watcher_sees_the_state_at_once_and_the_end_of_service() -> None:
+@each_transport
+async def test_health_watch_reports_start_and_stop() -> None:
     async with served(FakeRuntime()) as stub:
         watchers = [watch(stub.channel, service) for service in ("", "iris.v1.IrisService")]
         assert [(await watcher.read()).status for watcher in watchers] == [SERVING, SERVING]
@@ -54,8 +54,8 @@ async def test_a_watcher_sees_the_state_at_once_and_the_end_of_service() -> None
         await stopping
 
 
-@each_shell
-async def test_watchers_that_go_leave_nothing_behind() -> None:
+@each_transport
+async def test_server_answers_after_cancelled_watches() -> None:
     async with served(FakeRuntime()) as stub:
         for _ in range(20):
             watcher = watch(stub.channel, "nothing")
@@ -76,8 +76,8 @@ def raw_call(path: bytes, *more: tuple[bytes, bytes]) -> bytes:
     return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0) + frame(1, 4, 1, headers) + frame(0, 1, 1, bytes(5))
 
 
-async def test_metadata_that_is_no_text_is_no_news(
-    each_shell: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_malformed_metadata_is_not_logged(
+    each_transport: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """gRPC would log a trace for each, as many as a caller likes."""
     monkeypatch.setattr(logging.getLogger("grpc._cython.cygrpc"), "filters", [])
@@ -88,39 +88,39 @@ async def test_metadata_that_is_no_text_is_no_news(
         given.append(call.request_id)
         reply(b"answered")
 
-    shell = create_transport(each_shell, ())
-    port = shell.add_port(ANY_PORT)
-    await shell.start([Handler("/a/Call", Kind.UNARY, answer)], NoInlineModels())
+    transport = create_transport(each_transport, ())
+    port = transport.add_port(ANY_PORT)
+    await transport.start([Handler("/a/Call", Kind.UNARY, answer)], NoInlineModels())
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(raw_call(b"/a/Call", (b"x-other", b"\xff"), (b"x-request-id", b"\xfe\xff")))
         await asyncio.wait_for(reader.readuntil(b"answered"), 5)
         writer.close()
     finally:
-        await shell.stop(0)
+        await transport.stop(0)
     assert given[0].isascii()
     assert not caplog.records
 
 
-async def test_a_watch_may_come_to_an_end(each_shell: str) -> None:
+async def test_watch_ends_after_last_response(each_transport: str) -> None:
     def answer(request: bytes, _call: Call, reply: Reply) -> None:
-        for told in (request, request, Last(b"over")):
-            reply(told)
+        for response in (request, request, Last(b"over")):
+            reply(response)
 
-    shell = create_transport(each_shell, ())
-    port = shell.add_port(ANY_PORT)
-    await shell.start([Handler("/a/Watch", Kind.WATCH, answer)], NoInlineModels())
+    transport = create_transport(each_transport, ())
+    port = transport.add_port(ANY_PORT)
+    await transport.start([Handler("/a/Watch", Kind.WATCH, answer)], NoInlineModels())
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             call: Any = channel.unary_stream("/a/Watch")
             watcher = call(b"now", metadata=(("x-request-id", "a1"),))
-            assert [told async for told in watcher] == [b"now", b"now", b"over"]
+            assert [response async for response in watcher] == [b"now", b"now", b"over"]
             assert dict(await watcher.trailing_metadata())["x-request-id"] == "a1"
     finally:
-        await shell.stop(0)
+        await transport.stop(0)
 
 
-@each_shell
+@each_transport
 @pytest.mark.parametrize("algorithm", [grpc.Compression.Gzip, grpc.Compression.Deflate])
 async def test_compressed_calls_are_answered(algorithm: grpc.Compression) -> None:
     async with served(FakeRuntime(by_first_column)) as stub:
@@ -129,16 +129,16 @@ async def test_compressed_calls_are_answered(algorithm: grpc.Compression) -> Non
         assert [row.setosa_probability for row in response.rows] == [row["sepal_length"] for row in rows]
 
 
-@each_shell
-async def test_a_bomb_is_refused_by_its_size_and_not_by_its_compressed_size() -> None:
+@each_transport
+async def test_size_limit_counts_decompressed_bytes() -> None:
     async with served(FakeRuntime(), max_message_bytes=10_000) as stub:
         error = await failure(stub.raw(b"\0" * 1_000_000, compression=grpc.Compression.Gzip))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         await stub.predict(stub.features(**EXAMPLE))
 
 
-@each_shell
-async def test_inline_models_answer_calls_batches_and_streams_together() -> None:
+@each_transport
+async def test_calls_batches_and_streams_share_runs() -> None:
     runtime = FakeRuntime(by_first_column)
     async with served(runtime, inline=True) as stub:
         values = [i / 200 for i in range(200)]
@@ -152,11 +152,11 @@ async def test_inline_models_answer_calls_batches_and_streams_together() -> None
     assert len(runtime.runs) < sum(runtime.runs) == 600  # rows that came together went together
 
 
-async def test_calls_that_bring_no_rows_do_not_hold_up_those_that_wait() -> None:
+async def test_refused_calls_do_not_delay_rows() -> None:
     calls, answered, sent = 2000, 0, threading.Event()
 
     class Waiting:
-        """A row that waits from the start."""
+        """One row that waits from the start."""
 
         waiting = 1
         ran_behind = 0
@@ -172,10 +172,10 @@ async def test_calls_that_bring_no_rows_do_not_hold_up_those_that_wait() -> None
         answered += 1
         reply(request)
 
-    shell = LoopTransport((("grpc.http.overload_protection", 0), ("grpc.server.max_pending_requests", calls)))
+    transport = LoopTransport((("grpc.http.overload_protection", 0), ("grpc.server.max_pending_requests", calls)))
     work = Waiting()
-    port = shell.add_port(ANY_PORT)
-    await shell.start([Handler("/a/Refused", Kind.UNARY, answer)], work)
+    port = transport.add_port(ANY_PORT)
+    await transport.start([Handler("/a/Refused", Kind.UNARY, answer)], work)
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             call: Any = channel.unary_unary("/a/Refused")
@@ -184,12 +184,12 @@ async def test_calls_that_bring_no_rows_do_not_hold_up_those_that_wait() -> None
             sent.set()
             await flood
     finally:
-        await shell.stop(0)
+        await transport.stop(0)
     assert 0 < work.ran_behind < calls / 2
 
 
-@each_shell
-async def test_a_stream_that_nobody_ends_ends_with_the_server() -> None:
+@each_transport
+async def test_open_stream_ends_with_the_server() -> None:
     async def endless(stub: Any) -> AsyncIterator[Any]:
         yield stub.features(**EXAMPLE)
         await asyncio.Event().wait()
@@ -202,8 +202,8 @@ async def test_a_stream_that_nobody_ends_ends_with_the_server() -> None:
             await call.read()
 
 
-@each_shell
-async def test_a_deadline_ends_a_call_while_the_model_runs_and_the_answer_harms_nobody() -> None:
+@each_transport
+async def test_deadline_passes_while_the_model_runs() -> None:
     with Held() as held:
         async with served(FakeRuntime(held)) as stub:
             late = stub.predict(stub.features(**EXAMPLE), timeout=0.2)
@@ -213,8 +213,8 @@ async def test_a_deadline_ends_a_call_while_the_model_runs_and_the_answer_harms_
             await stub.predict(stub.features(**EXAMPLE))
 
 
-@each_shell
-async def test_mutated_messages_are_answered_or_refused_and_nothing_else() -> None:
+@each_transport
+async def test_mutated_messages_are_answered_or_refused() -> None:
     numbers = random.Random(7)  # the same messages on every run
     async with served(FakeRuntime(), inline=True) as stub:
         good = stub.features(**EXAMPLE).SerializeToString()
@@ -234,8 +234,8 @@ def mutated(message: bytes, numbers: random.Random) -> bytes:
     return bytes(body)
 
 
-@each_shell
-async def test_calls_are_encrypted_where_there_is_a_certificate(tmp_path: Path) -> None:
+@each_transport
+async def test_port_with_certificate_is_encrypted(tmp_path: Path) -> None:
     authority = trustme.CA()
     identity = authority.issue_cert("localhost")
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
@@ -251,32 +251,30 @@ async def test_calls_are_encrypted_where_there_is_a_certificate(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "text"),
     [
         ({"tls_key": Path("key.pem")}, "tls_certificate and tls_key go together: set both, or neither"),
         ({"tls_certificate": NOWHERE, "tls_key": NOWHERE}, f"cannot read {NOWHERE} and {NOWHERE}: No such file or directory"),
         ({"tls_certificate": __file__, "tls_key": __file__}, f"{__file__} and {__file__} are not a certificate and its key in PEM"),
     ],
 )
-async def test_a_certificate_that_cannot_work_is_refused_at_the_start(given: dict[str, Path], told: str) -> None:
+async def test_unusable_certificate_refuses_the_start(given: dict[str, Path], text: str) -> None:
     with pytest.raises(SetupError) as refused:
         Server(ServerSettings(grpc_address="127.0.0.1:0", **given)).bind()
-    assert str(refused.value) == told
+    assert str(refused.value) == text
 
 
-def test_the_loop_works_on_the_grpcio_that_is_pinned() -> None:
+def test_loop_check_passes_on_pinned_grpcio() -> None:
     assert loop_works()
 
 
 @pytest.mark.parametrize("name", ["CompletionQueue", "ReceiveMessageOperation"])
-async def test_a_grpcio_without_the_private_parts_gets_the_public_shell(
-    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_aio_replaces_a_failing_loop(name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.delattr(cygrpc, name)
     with caplog.at_level(logging.WARNING):
         assert isinstance(create_transport("auto", ()), AioTransport)
     assert "the loop transport does not work on grpcio" in caplog.text
 
 
-async def test_the_loop_is_chosen_where_it_works() -> None:
+async def test_auto_chooses_the_loop() -> None:
     assert isinstance(create_transport("auto", ()), LoopTransport)

@@ -20,7 +20,7 @@ from tests.support.servers.grpc_in_process import Stub, failure, info, iris
 
 pytestmark = pytest.mark.slow
 
-EACH_SHELL = pytest.mark.usefixtures("each_shell")
+EACH_SHELL = pytest.mark.usefixtures("each_transport")
 """Where a shell has a part: the metadata of a call, and the life of a stream."""
 
 
