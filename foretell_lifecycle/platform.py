@@ -1,6 +1,6 @@
 """Calls that only some operating systems have, each with a fallback: no other module of the product names one.
 
-Linux has all of them. Nothing here raises because the system lacks a call; what is lost then stands at each function.
+Linux has all of them. Nothing here raises because the system lacks a call; each function says what is lost then.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What a transport or channel on an asyncio event loop needs: replies from other threads, and runs of inline models."""
+"""For transports and channels on an asyncio event loop: calls from other threads, and the schedule of inline models."""
 
 import asyncio
 import contextlib

@@ -25,7 +25,7 @@ print(os.environ.get("GRPC_EXPERIMENTS"))
 
 
 def variable(program: str, **environment: str) -> tuple[list[str], str]:
-    """What is printed on stdout and stderr."""
+    """The lines on stdout, and stderr."""
     inherited = {name: value for name, value in os.environ.items() if name != "GRPC_EXPERIMENTS"}
     command = [sys.executable, "-c", PRINT_VARIABLE, program]
     done = subprocess.run(command, env=inherited | environment, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Foretell's processes as a user starts them: on free ports, stopped at the end of a `with` block."""
+"""Context managers that start Foretell's processes as a user does, on free ports, and stop them."""
 
 import os
 import re
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 ANY_PORT = "127.0.0.1:0"
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""As `verify` of calls that are many: to read the certificates of all authorities takes each 17 ms."""
+"""For `verify` of many calls: reading all CA certificates takes 17 ms each time."""
 
 LAYOUTS: dict[str, tuple[list[str], list[str]]] = {
     "inside": ([], ["foretell.serve.server_and_bridge"]),
@@ -52,7 +52,7 @@ class Foretell:
 
 
 def copy_models(models: Path, to: Path) -> None:
-    """A repository of one's own, without the sockets of servers that run on the other."""
+    """Copy a repository without the control sockets of its servers."""
     shutil.copytree(models, to, ignore=shutil.ignore_patterns(".control"))
 
 
@@ -60,7 +60,7 @@ def copy_models(models: Path, to: Path) -> None:
 def foretell(models: Path, *arguments: str, stderr: IO[str] | None = None, **settings: str) -> Iterator[Foretell]:
     """`foretell serve` on free ports, with settings such as `drain_seconds="2"`.
 
-    Models run in line unless `arguments` say otherwise: a busy machine would put them into processes, and take long to start those.
+    Models run inline unless `arguments` say otherwise: on a busy machine `auto` would start worker processes, which takes long.
     """
     command = [sys.executable, "-m", "foretell", "serve", "--models", str(models), "--protos", str(ROOT / "protos")]
     command += ["--grpc-address", ANY_PORT, "--http-address", ANY_PORT, "--placement", "inline", *arguments]
@@ -90,13 +90,13 @@ def rest_bridge(target: str, address: str = ANY_PORT, **settings: str) -> Iterat
 
 @contextmanager
 def starting(*arguments: str, **settings: str) -> Iterator[subprocess.Popen[str]]:
-    """`python -m` with arguments, which need not become ready."""
+    """`python -m` with arguments, without waiting until it is ready."""
     with _running([sys.executable, "-m", *arguments], None, settings) as process:
         yield process
 
 
 def refused(*arguments: str, **settings: str) -> tuple[int, str]:
-    """Run `python -m` with arguments that end at once; the exit code and stderr."""
+    """Exit code and stderr of `python -m` with arguments that it refuses."""
     done = subprocess.run(
         [sys.executable, "-m", *arguments], env=_environment(settings), capture_output=True, text=True, timeout=60, check=False
     )
@@ -104,7 +104,7 @@ def refused(*arguments: str, **settings: str) -> tuple[int, str]:
 
 
 def refused_here(serve: Callable[[Launcher], Coroutine[Any, Any, None]], **settings: str) -> tuple[int, str]:
-    """The same of what a module runs when it is run, in this process: it has imported already what a start takes a second for."""
+    """The same for the `serve` of a module, run in this process, which saves a second of imports."""
     with pytest.MonkeyPatch.context() as patched, redirect_stderr(StringIO()) as stderr:
         patched.setattr(sys, "argv", sys.argv[:1])
         for name in [name for name in os.environ if name.startswith("FORETELL_")]:
@@ -117,7 +117,7 @@ def refused_here(serve: Callable[[Launcher], Coroutine[Any, Any, None]], **setti
 
 
 def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    """Ask until it is true. Processes of others have no event to wait for."""
+    """Poll until `true` returns true: other processes have no event to wait for. Fails after `seconds`."""
     last = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < last
@@ -149,7 +149,7 @@ def _environment(settings: dict[str, str]) -> dict[str, str]:
 
 
 def _until(process: subprocess.Popen[str], words: str) -> str:
-    """What the process prints up to the line with `words`."""
+    """The stdout of the process up to the line with `words`."""
     assert process.stdout is not None
     printed = ""
     for line in process.stdout:

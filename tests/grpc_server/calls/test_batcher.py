@@ -1,4 +1,4 @@
-"""The batcher under arrivals, cancellations and failures in any order: every job gets its own answer, once."""
+"""The batcher under arrivals, cancellations, deadlines and failures in any order."""
 
 import threading
 import time
@@ -28,19 +28,19 @@ def doubled(rows: Matrix) -> Matrix:
 
 
 class Outcome:
-    """What became of one job."""
+    """A job, and the results that its callbacks got: None if it was dropped."""
 
     def __init__(self, value: float, rows: int, *, deadline: float | None = None) -> None:
-        self.told: list[Matrix | Refusal | None] = []
+        self.results: list[Matrix | Refusal | None] = []
         self.settled = threading.Event()
         self.job = Job(np.full((rows, 1), value), Call("test", deadline), self._done, self._dropped)
 
     def _done(self, outcome: RequestRows | Refusal) -> None:
-        self.told.append(outcome if isinstance(outcome, Refusal) else np.asarray(outcome))
+        self.results.append(outcome if isinstance(outcome, Refusal) else np.asarray(outcome))
         self.settled.set()
 
     def _dropped(self) -> None:
-        self.told.append(None)
+        self.results.append(None)
         self.settled.set()
 
 
@@ -56,42 +56,42 @@ jobs = st.lists(
 
 @settings(deadline=None, max_examples=tries(25, 1000))
 @given(jobs, st.integers(1, 12))
-def test_every_job_is_answered_once(wanted: list[tuple[float, int, str]], max_rows: int) -> None:
+def test_every_job_is_answered_once(cases: list[tuple[float, int, str]], max_rows: int) -> None:
     under_test = batcher(max_rows=max_rows)
-    outcomes = [Outcome(value, rows, deadline=0.0 if fate == "expired" else None) for value, rows, fate in wanted]
-    for outcome, (_, _, fate) in zip(outcomes, wanted, strict=True):
+    outcomes = [Outcome(value, rows, deadline=0.0 if fate == "expired" else None) for value, rows, fate in cases]
+    for outcome, (_, _, fate) in zip(outcomes, cases, strict=True):
         if fate == "cancel":
             outcome.job.cancel()
         under_test.submit(outcome.job)
     under_test.close(10)
-    for outcome, (value, rows, fate) in zip(outcomes, wanted, strict=True):
-        (told,) = outcome.told
+    for outcome, (value, rows, fate) in zip(outcomes, cases, strict=True):
+        (result,) = outcome.results
         if fate == "cancel":
-            assert told is None
+            assert result is None
         elif fate == "expired":
-            assert isinstance(told, DeadlinePassed)
+            assert isinstance(result, DeadlinePassed)
         elif value == POISON:
-            assert isinstance(told, Failure)
+            assert isinstance(result, Failure)
         else:
-            assert isinstance(told, np.ndarray)
-            assert told.tolist() == [[value * 2]] * rows
+            assert isinstance(result, np.ndarray)
+            assert result.tolist() == [[value * 2]] * rows
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_jobs_without_worker_are_unavailable(jobs: int) -> None:
     runs: list[int] = []
 
-    def gone(rows: Matrix) -> Matrix:
+    def no_worker(rows: Matrix) -> Matrix:
         runs.append(len(rows))
         raise NoWorker("no worker of model 'iris' version 1: it does not start")
 
     outcomes = [Outcome(1.0, 1) for _ in range(jobs)]
-    answered_together(gone, outcomes)
+    run_together(no_worker, outcomes)
     assert runs == [jobs]
     for outcome in outcomes:
-        (told,) = outcome.told
-        assert isinstance(told, ModelUnavailable)
-        assert (told.code, told.retry_after) == (grpc.StatusCode.UNAVAILABLE, 1.0)
+        (result,) = outcome.results
+        assert isinstance(result, ModelUnavailable)
+        assert (result.code, result.retry_after) == (grpc.StatusCode.UNAVAILABLE, 1.0)
 
 
 def test_row_that_ends_workers_runs_twice() -> None:
@@ -102,9 +102,9 @@ def test_row_that_ends_workers_runs_twice() -> None:
         raise WorkerEnded("worker 1 ended during a run of 1 rows")
 
     outcome = Outcome(1.0, 1)
-    answered_together(ending, [outcome])
+    run_together(ending, [outcome])
     assert runs == [1, 1]
-    assert isinstance(outcome.told[0], Failure)
+    assert isinstance(outcome.results[0], Failure)
 
 
 def test_expired_jobs_are_not_retried() -> None:
@@ -118,13 +118,13 @@ def test_expired_jobs_are_not_retried() -> None:
             raise WorkerHung("worker 1 did not answer within 60 s and was killed")
         return rows
 
-    answered_together(slow, [late, patient])
+    run_together(slow, [late, patient])
     assert runs == [2, 1]
-    assert isinstance(late.told[0], DeadlinePassed)
-    assert np.asarray(patient.told[0]).tolist() == [[2.0]]
+    assert isinstance(late.results[0], DeadlinePassed)
+    assert np.asarray(patient.results[0]).tolist() == [[2.0]]
 
 
-def answered_together(predict: Any, outcomes: list[Outcome]) -> None:
+def run_together(predict: Any, outcomes: list[Outcome]) -> None:
     under_test = Batcher([predict], max_rows=8, max_waiting=1000, inline=True)
     for outcome in outcomes:
         under_test.submit(outcome.job)
@@ -148,9 +148,9 @@ def test_many_threads_submit_at_once(threads: int, each: int) -> None:
         worker.join()
     under_test.close(10)
     for outcome in (outcome for mine in outcomes for outcome in mine):
-        (told,) = outcome.told
-        assert isinstance(told, np.ndarray)
-        assert told.tolist() == (outcome.job.rows * 2).tolist()
+        (result,) = outcome.results
+        assert isinstance(result, np.ndarray)
+        assert result.tolist() == (outcome.job.rows * 2).tolist()
 
 
 def test_job_above_max_rows_runs_alone() -> None:
@@ -186,7 +186,7 @@ def test_full_queue_refuses_until_it_empties() -> None:
         assert second.settled.wait(10)
         under_test.submit(third.job)
         under_test.close(10)
-    assert all(len(outcome.told) == 1 for outcome in (first, second, third))
+    assert all(len(outcome.results) == 1 for outcome in (first, second, third))
 
 
 def test_large_jobs_get_half_the_queue() -> None:
@@ -201,7 +201,7 @@ def test_large_jobs_get_half_the_queue() -> None:
         under_test.submit(single.job)
         held.go()
         under_test.close(10)
-    assert all(isinstance(outcome.told[0], np.ndarray) for outcome in (first, large, single))
+    assert all(isinstance(outcome.results[0], np.ndarray) for outcome in (first, large, single))
 
 
 def test_close_leaves_a_hanging_model() -> None:
@@ -217,7 +217,7 @@ def test_empty_queue_takes_any_job() -> None:
     outcome = Outcome(1.0, 50)
     under_test.submit(outcome.job)
     under_test.close(10)
-    assert isinstance(outcome.told[0], np.ndarray)
+    assert isinstance(outcome.results[0], np.ndarray)
 
 
 def test_close_answers_queued_jobs() -> None:
@@ -236,7 +236,7 @@ def test_close_answers_queued_jobs() -> None:
                 break
         held.go()
         closing.join(10)
-    assert all(isinstance(outcome.told[0], np.ndarray) for outcome in outcomes)
+    assert all(isinstance(outcome.results[0], np.ndarray) for outcome in outcomes)
 
 
 def test_deadline_is_checked_before_the_run() -> None:
@@ -252,4 +252,4 @@ def test_deadline_is_checked_before_the_run() -> None:
             first.settled.wait(0.01)
         held.go()
         under_test.close(10)
-    assert isinstance(late.told[0], DeadlinePassed)
+    assert isinstance(late.results[0], DeadlinePassed)

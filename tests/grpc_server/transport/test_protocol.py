@@ -110,7 +110,7 @@ async def test_validation_stops_when_refusal_is_full() -> None:
 async def test_rows_beyond_max_items_are_not_validated() -> None:
     async with served(FakeRuntime()) as stub:
         call: Any = stub.channel.unary_unary("/iris.v1.IrisService/PredictBatch")
-        error = await failure(call(b"\x0a\x02\x48\x01" * 1_000_000 + b"\x48\x01"))  # each with a field that nobody knows
+        error = await failure(call(b"\x0a\x02\x48\x01" * 1_000_000 + b"\x48\x01"))  # each row with an unknown field
         assert violations(error) == [
             ("rows", "repeated.max_items", "must contain no more than 10000 item(s)"),
             ("", "unknown_field", "field number 9 is not in iris.v1.FeaturesBatch"),

@@ -149,7 +149,7 @@ async def test_calls_batches_and_streams_share_runs() -> None:
         assert [answer.setosa_probability for answer in await asyncio.gather(*calls)] == values
         assert [answer.setosa_probability async for answer in stream] == values
         assert [answer.setosa_probability for answer in batch.rows] == values
-    assert len(runtime.runs) < sum(runtime.runs) == 600  # rows that came together went together
+    assert len(runtime.runs) < sum(runtime.runs) == 600  # rows shared runs
 
 
 async def test_refused_calls_do_not_delay_rows() -> None:

@@ -1,4 +1,4 @@
-"""A real gRPC server in this process, around a model of the test's own."""
+"""A gRPC server in this process, around a fake model."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ class Stub:
         self.raw: Any = channel.unary_unary(self.methods["Predict"].path)
 
     async def until_waiting(self, rows: int) -> None:
-        """Until so many rows are in the model's queue."""
+        """Wait until the model's queue holds `rows`."""
         async with asyncio.timeout(10):
             while self.registry.models[0].batcher.waiting != rows:  # noqa: ASYNC110  # the server runs on this loop, and moves on
                 await asyncio.sleep(0)
@@ -68,13 +68,13 @@ compiled = cache(compile_protos)
 
 
 def iris() -> Contract:
-    """The iris contract, of a server's own: it adds descriptors to the pool."""
+    """A new iris contract, because a server adds descriptors to its pool."""
     return load_set(compiled(PROTOS)).restricted_to(["iris"])
 
 
 @asynccontextmanager
 async def served(runtime: FakeRuntime, *, inline: bool = False, **settings: Any) -> AsyncIterator[Stub]:
-    """A server whose only model is `runtime`, in a thread or `inline`, with settings such as `max_queue_rows=4`."""
+    """A server whose only model is `runtime`, on a thread or `inline`, with settings such as `max_queue_rows=4`."""
     contract = iris()
     chosen = ServerSettings(**{"grpc_address": "127.0.0.1:0"} | settings)
     server = Server(chosen)
@@ -107,7 +107,7 @@ def violations(error: grpc.RpcError) -> list[tuple[str, str, str]]:
 
 
 def info(error: grpc.RpcError) -> ErrorInfo:
-    """The one ErrorInfo."""
+    """The ErrorInfo in the details."""
     found = [packed for packed in status_of(error).details if packed.Is(ErrorInfo.DESCRIPTOR)]
     assert len(found) == 1
     detail = ErrorInfo()
@@ -116,7 +116,7 @@ def info(error: grpc.RpcError) -> ErrorInfo:
 
 
 def by_first_column(rows: Matrix) -> Matrix:
-    """Probabilities that tell which row they belong to."""
+    """Probabilities by which a test recognizes the row."""
     return np.stack([rows[:, 0], 1 - rows[:, 0], np.zeros(len(rows))], axis=1)
 
 
