@@ -5,6 +5,8 @@ import pytest
 from tests.support.markdown_blocks import Block, addresses, blocks, run
 from tests.support.processes import ROOT, Foretell
 
+pytestmark = pytest.mark.slow
+
 PAGES = (ROOT / "clients/README.md", ROOT / "clients/python/README.md")
 
 

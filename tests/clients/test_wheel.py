@@ -12,6 +12,8 @@ import pytest
 from clients.generate import CONSTRAINTS
 from tests.support.processes import ROOT, Foretell
 
+pytestmark = pytest.mark.slow
+
 PROJECT = ROOT / "clients/python"
 
 PROGRAM = """

@@ -12,6 +12,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -37,10 +39,12 @@ def test_group_is_part_of_the_dependencies() -> None:
     }
 
 
+@pytest.mark.slow
 def test_bridge_image_has_no_model_library(bridge_venv: Path) -> None:
     assert not installed(bridge_venv).keys() & (MODEL_LIBRARIES | {"pip"})
 
 
+@pytest.mark.slow
 def test_bridge_image_is_pinned(bridge_venv: Path) -> None:
     pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
     pinned = {normal(name): version for name, version in pins.items()}

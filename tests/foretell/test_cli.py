@@ -200,6 +200,7 @@ def test_a_port_that_is_taken_is_refused_with_what_to_change(models: Path, setti
     assert stderr == f"foretell: cannot listen on {address}: Address already in use; free the port or choose another --{flag}\n"
 
 
+@pytest.mark.slow
 def test_settings_come_from_a_file_too_and_unknown_names_in_it_are_refused(tmp_path: Path, models: Path) -> None:
     file = tmp_path / "foretell.toml"
     file.write_text(f'models = "{models}"\nprotos = "{PROTOS}"\nhttp_adress = "127.0.0.1:0"\n')
@@ -214,6 +215,7 @@ def test_settings_come_from_a_file_too_and_unknown_names_in_it_are_refused(tmp_p
     assert (code, stderr) == (2, f"foretell: FORETELL_CONFIG names {tmp_path / 'nowhere.toml'}, which is not a file\n")
 
 
+@pytest.mark.slow
 def test_a_contract_that_no_bridge_can_carry_is_refused(tmp_path: Path, models: Path) -> None:
     protos = write_contract(
         tmp_path, 'import "google/protobuf/field_mask.proto";', SERVICE, features("google.protobuf.FieldMask x"), RESPONSE

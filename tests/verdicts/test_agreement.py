@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import grpc
+import pytest
 from google.protobuf import json_format
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,8 @@ from tests.support.generated_contracts import LONG, GeneratedMessage, messages
 from tests.support.servers.contract_server import serve_contracts
 from tests.support.servers.grpc_in_process import violations
 from tests.support.servers.many_models import BridgedServer
+
+pytestmark = pytest.mark.slow
 
 CONTRACTS = 10
 """Messages in one contract file: compiling takes most of the time."""

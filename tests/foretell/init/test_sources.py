@@ -28,6 +28,8 @@ from grpc_server.store.repository import Repository
 from tests.foretell.init.test_init_command import init
 from tests.support.processes import refused
 
+pytestmark = pytest.mark.slow
+
 FRAME = pd.DataFrame({"a": np.linspace(0, 1, 30), "b": np.linspace(5, 9, 30)})
 KINDS = np.resize(["no", "yes"], 30)
 MODEL = LogisticRegression().fit(FRAME, KINDS)

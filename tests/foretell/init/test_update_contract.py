@@ -19,6 +19,8 @@ from foretell_contract.errors import SetupError
 from grpc_server.store.repository import Repository
 from tests.foretell.init.test_init_command import buf, init
 
+pytestmark = pytest.mark.slow
+
 
 def train(root: Path, frame: pd.DataFrame, labels: Any, *arguments: str) -> Result:
     joblib.dump(LogisticRegression().fit(frame, labels), root / "flower.joblib")

@@ -23,6 +23,8 @@ from tests.support.iris import CLASSES, COLUMNS
 from tests.support.mlflow_registries import Registered, registry
 from tests.support.processes import refused
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["registry"]
 
 ROWS = np.random.default_rng(0).uniform(0.1, 5, (30, 4))

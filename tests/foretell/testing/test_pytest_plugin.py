@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.processes import ROOT, Foretell
 
+pytestmark = pytest.mark.slow
+
 OWN = """
 import sys
 

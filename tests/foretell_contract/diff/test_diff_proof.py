@@ -180,6 +180,7 @@ def breaks(old: Contract, new: Contract) -> set[str]:
     return {found.name for found in diff(old, new) if found.breaks}
 
 
+@pytest.mark.slow
 @settings(
     max_examples=tries(20, 1000), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
@@ -221,6 +222,7 @@ def loosened(draw: st.DrawFn) -> tuple[RuledField, RuledField]:
     return tight, replace(tight, rules=rules)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=tries(20, 1000), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )

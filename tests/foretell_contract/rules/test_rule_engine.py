@@ -39,6 +39,7 @@ def test_installed_packages_pass() -> None:
     check_rule_engine()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_failing_import_is_refused_in_one_line(command: tuple[str, ...], tmp_path: Path) -> None:
     printed = refusal(tmp_path, NO_IMPORT, command)
@@ -48,6 +49,7 @@ def test_failing_import_is_refused_in_one_line(command: tuple[str, ...], tmp_pat
     assert "cannot import name 'Gone'" in printed
 
 
+@pytest.mark.slow
 def test_engine_that_finds_nothing_is_refused(tmp_path: Path) -> None:
     printed = refusal(tmp_path, NO_RULES, COMMANDS["check"])
     assert "0.5 breaks [] and 1.5 breaks [], where the bound is 1" in printed

@@ -32,6 +32,8 @@ from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime
 from tests.conftest import ROOT
 from tests.support.fakes import MANIFEST
 
+pytestmark = pytest.mark.slow
+
 X = np.random.default_rng(0).random((120, 4))
 VALUE = 100 * X[:, 0] + X[:, 1] * X[:, 2]
 NEITHER = np.zeros(4, dtype=bool)

@@ -105,6 +105,7 @@ def test_conversion_must_pass_the_golden_rows() -> None:
         comparison.check(FakeRuntime(lambda rows: EXACT(rows) - 8e-7), "it")
 
 
+@pytest.mark.slow
 def test_conversions_that_round_otherwise_are_refused(forest: RandomForestClassifier) -> None:
     """A scaler in float32 before trees, and float64 thresholds for rows that scikit-learn rounds to float32."""
     scaled = make_pipeline(StandardScaler(), RandomForestClassifier(10, random_state=0)).fit(X, Y)

@@ -15,6 +15,8 @@ from tests.conftest import PROTOS
 from tests.support.models.candidates import Hanging, add
 from tests.support.models.misbehaving import descendants
 
+pytestmark = pytest.mark.slow
+
 
 def name_of(pid: int) -> str:
     return Path(f"/proc/{pid}/comm").read_text().strip()

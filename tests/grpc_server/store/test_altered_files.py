@@ -140,6 +140,7 @@ class Canary:
         return Path.touch, (self.path,)
 
 
+@pytest.mark.slow
 def test_an_exchanged_joblib_file_is_refused_before_it_can_run(trained: Path, repository: Repository, tmp_path: Path) -> None:
     add_model(repository, trained / "model.joblib", "iris", COLUMNS)
     canary = tmp_path / "canary"

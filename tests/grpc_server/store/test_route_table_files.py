@@ -135,6 +135,7 @@ WRITING = {"record-written": "1", "record-synced": "1", "record-replaced": "2", 
 """Places on the way to a durable record, and the version that is on it after a crash there."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "survives"), WRITING.items())
 def test_a_writer_that_is_killed_leaves_the_old_record_or_the_new(
     store: RouteTableFiles, tmp_path: Path, place: str, survives: str

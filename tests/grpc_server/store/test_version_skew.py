@@ -24,6 +24,8 @@ from tests.support.models.candidates import promote
 from tests.support.processes import refused
 from tests.support.servers.served_models import opened, production_of, promote_and_settle
 
+pytestmark = pytest.mark.slow
+
 HERE = version("scikit-learn")
 MAJOR, MINOR, *_ = HERE.split(".")
 PATCH = f"{MAJOR}.{MINOR}.99"

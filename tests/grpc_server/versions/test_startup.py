@@ -18,6 +18,8 @@ from tests.support.models import candidates
 from tests.support.models.candidates import add, add_steady, loader, promote
 from tests.support.servers.served_models import opened, production_of, promote_and_settle
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_start_that_must_refuse_production_serves_the_version_before(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 3)

@@ -19,6 +19,8 @@ from tests.support.models.misbehaving import descendants, until_gone
 from tests.support.process_targets import describe, sleep, wait
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def preloaded(steady: Path) -> None:
