@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 BALANCES_SHARED_PORTS = sys.platform == "linux" and hasattr(socket, "SO_REUSEPORT")
-"""Whether the kernel spreads the connections of one port over all sockets that listen on it, so that processes may share it."""
+"""Whether the kernel spreads the connections to a port over all sockets that listen on it, so that processes can share it."""
 
 LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
 """Bytes that the kernel has for the path of a Unix socket."""
@@ -43,9 +43,7 @@ def lower_priority(nice: int = 19) -> None:
     if nice and hasattr(os, "SCHED_BATCH"):
         with contextlib.suppress(OSError):  # A container may forbid it.
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    with contextlib.suppress(
-        OSError
-    ):  # Linux may weigh sessions against each other (sched_autogroup_enabled) instead of processes.
+    with contextlib.suppress(OSError):  # Linux may weigh whole sessions (sched_autogroup_enabled) instead of processes.
         Path("/proc/self/autogroup").write_text(str(nice))
 
 
