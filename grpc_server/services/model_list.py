@@ -14,6 +14,7 @@ from grpc_server.shadow.shadow import Shadow
 from grpc_server.store.manifest import Manifest
 from grpc_server.store.route_table import PRODUCTION
 from grpc_server.versions.registry import Registry
+from grpc_server.versions.routing import Routing
 from grpc_server.versions.served_model import ServedModel
 
 
@@ -46,27 +47,34 @@ def aliases_of(version: str, aliases: Mapping[str, str]) -> list[str]:
 def _list_models(registry: Registry) -> Message:
     response: Any = registry.contract.message("foretell.v1.ListModelsResponse")()
     for served in registry.served_models:
-        with served.locked():
-            routing = served.routing
-            following = response.following.add()
-            _describe_following(following, served)
-        if routing.shadow is not None:
-            _describe_shadow(following.shadow, routing.shadow)
-        _describe_followed(following, served)
-        aliases = {alias: target.version.version for alias, target in routing.aliases.items()}
-        generations = {
-            target.version.version: target.generation for target in (*routing.versions.values(), *routing.aliases.values())
-        }
-        for version in sorted(routing.versions, key=lambda version: (PRODUCTION not in aliases_of(version, aliases), int(version))):
-            listed = _describe_loaded(response, routing.versions[version].version)
-            listed.aliases.extend(aliases_of(version, aliases))
-            listed.generation = generations[version]
-            if routing.canary is not None and routing.canary.target.version.version == version:
-                listed.canary_share = routing.canary.share
+        _add_served_model(response, served)
     return response  # type: ignore[no-any-return]  # messages of a private pool have no static type
 
 
-def _describe_loaded(response: Any, version: Version) -> Any:
+def _add_served_model(response: Any, served: ServedModel) -> None:
+    with served.locked():
+        routing = served.routing
+        following = response.following.add()
+        _describe_routes(following, served)
+    if routing.shadow is not None:
+        _describe_shadow(following.shadow, routing.shadow)
+    _describe_alias_sync(following, served)
+    _add_versions(response, routing)
+
+
+def _add_versions(response: Any, routing: Routing) -> None:
+    aliases = {alias: target.version.version for alias, target in routing.aliases.items()}
+    targets = (*routing.versions.values(), *routing.aliases.values())
+    generations = {target.version.version: target.generation for target in targets}
+    for version in sorted(routing.versions, key=lambda version: (PRODUCTION not in aliases_of(version, aliases), int(version))):
+        listed = _add_loaded(response, routing.versions[version].version)
+        listed.aliases.extend(aliases_of(version, aliases))
+        listed.generation = generations[version]
+        if routing.canary is not None and routing.canary.target.version.version == version:
+            listed.canary_share = routing.canary.share
+
+
+def _add_loaded(response: Any, version: Version) -> Any:
     first = version.models[0]
     listed = describe(response, version.name, version.version, first.manifest)
     listed.services.extend(model.service.full_name for model in version.models)
@@ -78,7 +86,7 @@ def _describe_loaded(response: Any, version: Version) -> Any:
     return listed
 
 
-def _describe_following(following: Any, served: ServedModel) -> None:
+def _describe_routes(following: Any, served: ServedModel) -> None:
     following.name = served.name
     following.generation = served.routes.generation
     following.trouble = served.read_error
@@ -92,7 +100,7 @@ def _describe_following(following: Any, served: ServedModel) -> None:
         following.refused.refused.FromDatetime(refused.when)
 
 
-def _describe_followed(following: Any, served: ServedModel) -> None:
+def _describe_alias_sync(following: Any, served: ServedModel) -> None:
     try:
         followed = served.alias_sync.read()
     except ModelError as error:

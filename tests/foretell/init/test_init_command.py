@@ -19,7 +19,10 @@ from tests.support.processes import ROOT
 from tests.support.servers.estimator_answers import assert_answers
 from tests.support.servers.many_models import BridgedServer, served
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:X does not have valid feature names")]  # The server ignores it too.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:X does not have valid feature names"),
+]  # The server ignores it too.
 
 BUF = Path(sys.executable).with_name("buf")
 
