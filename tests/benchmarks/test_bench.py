@@ -61,7 +61,7 @@ def test_turn_fills_a_page(stage: Stage) -> None:
 def test_grpc_and_rest_are_loaded_together() -> None:
     load = Load("iris", 1, 1, both=True)
     case = replace(next(case for case in CASES if case.name == MIXED), loads=(load,))
-    measured = rounds.measure((case,), lambda _case: (NAMED[ONE_PROCESS],), 1, 1, lambda _told: None)
+    measured = rounds.measure((case,), lambda _case: (NAMED[ONE_PROCESS],), 1, 1, lambda _line: None)
     assert measured.failures == []
     (result,) = measured.results
     assert min(result.figures.per_second, result.figures.other_per_second, result.figures.other_p99_ms) > 0
@@ -80,7 +80,7 @@ def test_wrong_answer_stops_the_turn(stage: Stage) -> None:
 def test_failing_server_leaves_other_results() -> None:
     broken = Server("broken", "", GRPC.door, lambda _folder, _port: [sys.executable, "-c", "raise SystemExit('no model')"], (IRIS,))
     case = replace(CASE, loads=(ONE,), alone=())
-    measured = rounds.measure((case,), lambda _case: (broken, ECHO), 1, 1, lambda _told: None)
+    measured = rounds.measure((case,), lambda _case: (broken, ECHO), 1, 1, lambda _line: None)
     assert [(failure.server, "no model" in failure.why) for failure in measured.failures] == [("broken", True)]
     assert [result.server for result in measured.results] == [ECHO.name]
     page = report(measured, "make bench", None)

@@ -26,10 +26,10 @@ def verdicts(results: Results) -> dict[str, tuple[str, str]]:
 
 def test_ratio_is_the_median_over_windows() -> None:
     results = Results([made(SWAPS, 3, 2), made(SWAPS, 9, 2), made(SWAPS, 2, 2), made(FRESH, 5, 2), made(SHADOW, 2, 2)])
-    told = verdicts(results)
-    assert told[BARS[0].title] == ("1.5x", "yes")
-    assert told[BARS[1].title] == ("2.5x", "**no**")
-    assert told[BARS[-1].title] == ("1x", "yes")
+    by_bar = verdicts(results)
+    assert by_bar[BARS[0].title] == ("1.5x", "yes")
+    assert by_bar[BARS[1].title] == ("2.5x", "**no**")
+    assert by_bar[BARS[-1].title] == ("1x", "yes")
 
 
 def test_each_candidate_has_its_own_verdict() -> None:
@@ -38,10 +38,10 @@ def test_each_candidate_has_its_own_verdict() -> None:
     assert verdicts(results)["candidates refused at another gate than their own, or not at all"] == ("0", "yes")
     results.gates["NaN"] = ("contract", "")
     results.windows.append(made(CANDIDATES, 5.0, 1.0, "NaN"))
-    told = verdicts(results)
-    assert told["candidates refused at another gate than their own, or not at all"] == ("1", "**no**")
-    assert told["a candidate at the gates, NaN: p99 against none"] == ("3x", "**no**")
-    assert told["a candidate at the gates, hang: p99 against none"] == ("1x", "yes")
+    by_bar = verdicts(results)
+    assert by_bar["candidates refused at another gate than their own, or not at all"] == ("1", "**no**")
+    assert by_bar["a candidate at the gates, NaN: p99 against none"] == ("3x", "**no**")
+    assert by_bar["a candidate at the gates, hang: p99 against none"] == ("1x", "yes")
     assert "**none** instead of contract" in page(results, "make bench-rollouts", 1)
 
 

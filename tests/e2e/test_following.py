@@ -98,9 +98,9 @@ def test_production_follows_the_alias(tmp_path: Path, registry: Registered, good
         until(lambda: log.read_text().count("models:/petals@champion is followed again") == 2)
         assert version(running) == "1"  # It has looked since.
         assert running.stop() == 0
-    told = log.read_text()
-    assert told.count("models:/petals/2 is refused: ") == 1  # Once, also after the restart.
-    assert "Traceback" not in told
+    printed = log.read_text()
+    assert printed.count("models:/petals/2 is refused: ") == 1  # Once, also after the restart.
+    assert "Traceback" not in printed
     repository = Repository(models)
     history = [(change.what, change.after) for change in RouteTableFiles(repository).read("iris").history]
     first, refused_and_undone, then_by_hand = (
@@ -128,11 +128,11 @@ def _without_the_registry(models: Path, registry: Registered) -> None:
         until(lambda: "there is no registry" in log.read_text(), 60)
         assert "iris is served as it is here" in log.read_text()
     nothing = {"models": str(models.parent / "nothing"), "protos": str(PROTOS)}
-    code, told = refused(
+    code, printed = refused(
         "foretell", "serve", "--follow", ADDRESS, grpc_address="127.0.0.1:0", http_address="127.0.0.1:0", **nothing
     )
-    assert (code, told.count("\n")) == (2, 1), told
-    assert told.startswith("foretell: there is no registry sqlite:")
+    assert (code, printed.count("\n")) == (2, 1), printed
+    assert printed.startswith("foretell: there is no registry sqlite:")
     registry.come_back()
 
 
@@ -152,10 +152,10 @@ def test_unfollowable_address_is_refused(follow: str, says: str) -> None:
 
 
 def test_alias_without_a_service_is_refused_unfetched(tmp_path: Path) -> None:
-    code, told = refused(
+    code, printed = refused(
         "foretell", "serve", "--follow", "models:/petals@champion", models=str(tmp_path / "models"), protos=str(PROTOS)
     )
-    assert (code, told.count("\n")) == (2, 1), told
-    assert "is answered by a model 'petals', but by iris, " in told
-    assert "say which follows with --follow MODEL=models:/petals@champion" in told
+    assert (code, printed.count("\n")) == (2, 1), printed
+    assert "is answered by a model 'petals', but by iris, " in printed
+    assert "say which follows with --follow MODEL=models:/petals@champion" in printed
     assert not (tmp_path / "models").exists()

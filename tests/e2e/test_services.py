@@ -110,8 +110,8 @@ def test_mixed_columns_get_an_interval(served: Foretell, contract: Contract, exa
         for row in frame.to_dict("records")
     ]
     for over_one in answers(served, method(contract, "parcel.v1.ParcelService.Estimate"), rows):
-        told = [[row["minutes"], row["earliest_minutes"], row["latest_minutes"]] for row in over_one]
-        assert np.allclose(told, expected, rtol=1e-12, atol=0)
+        answered = [[row["minutes"], row["earliest_minutes"], row["latest_minutes"]] for row in over_one]
+        assert np.allclose(answered, expected, rtol=1e-12, atol=0)
 
 
 def test_document_has_a_tag_per_service(served: Foretell) -> None:
@@ -176,11 +176,11 @@ def test_shared_rest_path_is_refused(steady: Path, tmp_path: Path) -> None:
         text = (ROOT / f"protos/iris/{version}/iris.proto").read_text().replace("/v2/predict", "/predict")
         (tmp_path / f"iris/{version}").mkdir(parents=True)
         (tmp_path / f"iris/{version}/iris.proto").write_text(text)
-    code, told = refused_here(
+    code, printed = refused_here(
         server_and_bridge.serve, models=str(steady), protos=str(tmp_path), grpc_address=ANY_PORT, http_address=ANY_PORT
     )
     assert code == 2
-    assert told == (
+    assert printed == (
         "foretell: the REST path /predict belongs to both iris.v1.IrisService.Predict and iris.v2.IrisService.Predict; "
         "give one of them another path in google.api.http\n"
     )

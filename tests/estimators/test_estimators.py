@@ -13,7 +13,8 @@ from tests.support.servers.estimator_answers import assert_answers, assert_close
 from tests.support.servers.grpc_in_process import violations
 from tests.support.servers.many_models import BridgedServer, served
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:X does not have valid feature names")]  # As in the server.
+# As in the server.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:X does not have valid feature names")]
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,9 @@ from sklearn.preprocessing import minmax_scale
 from foretell_contract.contract import Contract
 from grpc_server.checks.add_model import Added, add_model
 from grpc_server.checks.probe_rows import ColumnRanges
-from grpc_server.store.repository import Repository
-from grpc_server.rows.mixed_rows import Matrix
+from grpc_server.rows.mixed_rows import FLOAT64, Matrix
 from grpc_server.runtimes.runtime import Runtime
-from grpc_server.rows.mixed_rows import FLOAT64
+from grpc_server.store.repository import Repository
 from tests.support.iris import CLASSES, COLUMNS
 
 IRIS = load_iris()

@@ -18,14 +18,14 @@ from onnx import TensorProto, helper
 
 from foretell_contract.contract import Contract
 from grpc_server.calls.admission import Admission
-from grpc_server.versions.served_model import ServedModel
 from grpc_server.loading.loader import Loader
-from grpc_server.store.manifest import GOLDEN, Manifest
-from grpc_server.store.repository import Repository, sha256
-from grpc_server.store.route_table_files import RouteTableFiles
-from grpc_server.store.route_table import PRODUCTION, Attribution, RouteTable
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.settings import ServerSettings
+from grpc_server.store.manifest import GOLDEN, Manifest
+from grpc_server.store.repository import Repository, sha256
+from grpc_server.store.route_table import PRODUCTION, Attribution, RouteTable
+from grpc_server.store.route_table_files import RouteTableFiles
+from grpc_server.versions.served_model import ServedModel
 from tests.support.iris import CLASSES, COLUMNS, EXAMPLE
 
 AUTHOR = Attribution("kim", "a test", datetime(2026, 1, 2, tzinfo=UTC))

@@ -15,9 +15,9 @@ from typing import Any
 import joblib
 import numpy as np
 
+from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.store.manifest import GOLDEN, Manifest
 from grpc_server.store.repository import Repository, sha256
-from grpc_server.rows.mixed_rows import Matrix
 
 HOARD: list[bytes] = []
 
