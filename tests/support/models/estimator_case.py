@@ -15,6 +15,7 @@ from grpc_server.store.repository import Repository
 ROWS = 200
 Document = dict[str, Any]
 
+
 @dataclass
 class Case:
     """One estimator, served by the contract package of its name."""
@@ -69,5 +70,3 @@ def named(rows: Any, *names: str) -> list[Document]:
 def NUMBER(name: str, number: int) -> str:
     """A required field of a finite number."""
     return f"optional double {name} = {number} [(buf.validate.field) = {{required: true, double: {{finite: true, example: 0.5}}}}];"
-
-

@@ -25,7 +25,6 @@ from grpc_server.runtimes.sklearn.data_frames import dtypes_of
 from tests.support.models.estimator_case import NUMBER, ROWS, Case, named, numbers
 
 
-
 def month(frame: Any) -> Any:
     """The month of each time; stands for a user's own transformer."""
     return np.column_stack([frame[name].dt.month.to_numpy() for name in frame.columns])
