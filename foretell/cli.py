@@ -132,7 +132,7 @@ def add(
     models: ModelsFolder = _MODELS,
 ) -> None:
     """Add a trained model to the repository as its next version."""
-    from foretell.mlflow.model_source import name_for, opened
+    from foretell.mlflow.model_source import name_for, open_source
     from foretell_contract.contract import load
     from foretell_contract.source.compiler import has_contracts
     from grpc_server.checks.add_model import add_model
@@ -146,22 +146,22 @@ def add(
         raise ModelError(f"cannot read {golden}: {error.strerror}") from None
     contract = load(protos or _PROTOS) if protos or has_contracts(_PROTOS) else None
     name = name_for(model, name)
-    with opened(model) as found:
+    with open_source(model) as source:
         added = add_model(
             Repository(models),
-            found.file,
+            source.file,
             name,
-            _names(columns) or tuple(found.columns),
+            _names(columns) or tuple(source.columns),
             rows,
             classes=_names(classes),
             targets=_names(targets),
-            outputs=found.outputs,
+            outputs=source.outputs,
             acceleration=accelerate,
             contract=contract,
             format_name=form,
             allow_version_skew=allow_version_skew,
             observed=observed_in(data) if data else lambda _manifest: None,
-            source=found.source,
+            source=source.source,
         )
     typer.echo(f"added {name} version {added.version} as {added.format}: {added.reason}")
 
@@ -186,21 +186,21 @@ def init(
     """Write a contract for a trained model, and add the model to the repository."""
     from foretell.init.init_command import init
     from foretell.init.init_options import InitOptions, package_name
-    from foretell.mlflow.model_source import opened
+    from foretell.mlflow.model_source import open_source
     from grpc_server.checks.training_columns import ModelHints
 
     wanted = package_name(model, package, name)
-    with opened(model) as found:
+    with open_source(model) as source:
         hints = ModelHints(
-            columns=_names(columns) or tuple(found.columns),
+            columns=_names(columns) or tuple(source.columns),
             targets=_names(target),
-            outputs=found.outputs,
+            outputs=source.outputs,
             classes=_names(classes),
             format=form,
-            dtypes=found.columns,
-            optional=found.optional,
+            dtypes=source.columns,
+            optional=source.optional,
         )
-        init(InitOptions(found.file, data, wanted, hints, _names(labels), protos, models, allow_version_skew, found.source))
+        init(InitOptions(source.file, data, wanted, hints, _names(labels), protos, models, allow_version_skew, source.source))
 
 
 def _names(listed: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
-"""`python -m foretell.mlflow.add_process`: adds what was fetched from a registry, in a process of its own.
+"""`python -m foretell.mlflow.add_process`: adds a model fetched from a registry to the repository, in a process of its own.
 
-Loading a model may run code, take long, or end the process; the one that follows the registry must outlive it.
+Loading a model can run code, take long or crash; the process that follows the registry must survive that.
 """
 
 import json
@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from foretell.mlflow.model_source import unpacked
+from foretell.mlflow.model_source import unpack_folder
 from foretell_contract.contract import load
 from foretell_contract.errors import SetupError
 from foretell_lifecycle.platform import kill_when_closed
@@ -20,15 +20,15 @@ from grpc_server.errors import ModelError, Unwritable, exception_text
 from grpc_server.store.manifest import RegistrySource
 
 _SECONDS = 600.0
-"""Longest time that a model may take to be added."""
+"""Timeout of adding a model."""
 
 
 @dataclass(frozen=True, slots=True)
-class Adoption:
-    """What is to be added."""
+class AddRequest:
+    """Arguments of the process."""
 
     folder: str
-    """As MLflow saves a model."""
+    """A folder as MLflow saves a model."""
     name: str
     source: dict[str, str]
     protos: str
@@ -36,11 +36,11 @@ class Adoption:
     allow_version_skew: bool
 
 
-def adopt(adoption: Adoption) -> str:
-    """The version that it became. Raises ModelError where it cannot be one, or Unwritable."""
+def add_in_process(request: AddRequest) -> str:
+    """Adds the model and returns its version, within ten minutes. Raises ModelError for a refused model, or Unwritable."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        command = [sys.executable, "-m", "foretell.mlflow.add_process", json.dumps(asdict(adoption)), str(theirs.fileno())]
+        command = [sys.executable, "-m", "foretell.mlflow.add_process", json.dumps(asdict(request)), str(theirs.fileno())]
         try:
             done = subprocess.run(
                 command,
@@ -59,31 +59,31 @@ def adopt(adoption: Adoption) -> str:
     if not facts:
         code = done.returncode
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
-        raise ModelError(f"the process that was to add it ended {how}")
+        raise ModelError(f"the process that added it ended {how}")
     raise (Unwritable if facts["unwritable"] else ModelError)(facts["refused"])
 
 
-def main(adoption: Adoption) -> dict[str, object]:
-    """What came out, for the process that waits for it."""
+def main(request: AddRequest) -> dict[str, object]:
+    """The result for the parent process, as JSON: `version`, or `refused` and `unwritable`."""
     from grpc_server.checks.add_model import add_model
     from grpc_server.store.repository import Repository
 
     try:
-        contract = load(Path(adoption.protos))
-        with unpacked(Path(adoption.folder)) as found:
+        contract = load(Path(request.protos))
+        with unpack_folder(Path(request.folder)) as found:
             added = add_model(
-                Repository(Path(adoption.models)),
+                Repository(Path(request.models)),
                 found.file,
-                adoption.name,
+                request.name,
                 tuple(found.columns),
                 outputs=found.outputs,
                 contract=contract,
-                allow_version_skew=adoption.allow_version_skew,
-                source=RegistrySource(**adoption.source),
+                allow_version_skew=request.allow_version_skew,
+                source=RegistrySource(**request.source),
             )
     except SetupError as error:
         return {"refused": str(error), "unwritable": isinstance(error, Unwritable)}
-    except Exception as error:  # A model may raise anything.
+    except Exception as error:  # Loading a model can raise anything.
         return {"refused": exception_text(error), "unwritable": False}
     return {"version": added.version}
 
@@ -93,5 +93,5 @@ if __name__ == "__main__":
         lifeline.set_inheritable(False)
         kill_when_closed(lifeline)
         log_to_stderr()
-        facts = main(Adoption(**json.loads(sys.argv[1])))
-        print(f"\n{json.dumps(facts)}", flush=True)  # noqa: T201  # On a line of its own, whatever the model has printed.
+        facts = main(AddRequest(**json.loads(sys.argv[1])))
+        print(f"\n{json.dumps(facts)}", flush=True)  # noqa: T201  # A model may print an unfinished line.

@@ -1,4 +1,4 @@
-"""Addresses of models in a registry of MLflow's: `models:/iris@champion`, `models:/iris/3`, `models:/iris/latest`."""
+"""Addresses of models in an MLflow registry: `models:/iris@champion`, `models:/iris/3`, `models:/iris/latest`."""
 
 import re
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ _FORMS = "models:/NAME@ALIAS, models:/NAME/3 or models:/NAME/latest"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A version of a registered model, by an alias, by its number, or the newest."""
+    """A version of a registered model: by alias, by number, or the newest."""
 
     name: str
-    """Of the model in the registry."""
+    """Name of the registered model."""
     alias: str = ""
-    """Empty where the version says it."""
+    """Empty if `version` is set."""
     version: str = ""
-    """A number or `latest`; empty where the alias says it."""
+    """A number or `latest`; empty if `alias` is set."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises SetupError for what is no address."""
+        """Raises SetupError for an invalid address."""
         found = _FORM.fullmatch(text)
         if found is None:
             raise SetupError(f"{text[:200]!r} is no address of a registry: write {_FORMS}")
@@ -32,13 +32,13 @@ class Address:
 
     @property
     def moves(self) -> bool:
-        """Whether it may name another version tomorrow."""
+        """Whether the version that it names can change."""
         return not self.version.isdecimal()
 
     def __str__(self) -> str:
         return f"models:/{self.name}@{self.alias}" if self.alias else f"models:/{self.name}/{self.version}"
 
 
-def is_address(place: str) -> bool:
-    """Whether this is meant as an address, and not as a path."""
-    return place.startswith(_SCHEME)
+def is_address(location: str) -> bool:
+    """Whether a location is an address, valid or not, rather than a path."""
+    return location.startswith(_SCHEME)

@@ -1,4 +1,4 @@
-"""One address in a registry, and the model here that follows it."""
+"""Keeps production of one model on the version that a registry address names."""
 
 import fcntl
 import logging
@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from foretell.mlflow.add_process import Adoption, adopt
+from foretell.mlflow.add_process import AddRequest, add_in_process
 from foretell.mlflow.follow_setting import FollowSetting
-from foretell.mlflow.mlflow_registry import MlflowRegistry, Registered, RegistryError
+from foretell.mlflow.mlflow_registry import MlflowRegistry, RegisteredVersion, RegistryError
 from foretell.settings import ServeSettings
 from foretell_contract.errors import SetupError
 from foretell_lifecycle.failpoint import failpoint
@@ -33,37 +33,35 @@ _Promote: TypeAlias = Callable[[AliasSyncState, str], AliasSyncState]
 
 
 class AliasSync:
-    """Lets production of a model move whenever its address names another version. For one thread.
+    """Adds and promotes a new version whenever the address names another one. Blocking, for one thread.
 
-    Of several that follow for the same repository, one acts and the others stand by.
+    Of several processes that follow for one repository, one leads and the others stand by.
     """
 
-    def __init__(self, followee: FollowSetting, settings: ServeSettings, response_type: Any, scratch: Path) -> None:
-        """`response_type` is the class of foretell.v1.ListModelsResponse; `scratch` is a folder for what is fetched."""
+    def __init__(self, setting: FollowSetting, settings: ServeSettings, response_type: Any, scratch: Path) -> None:
+        """`response_type` is the class of foretell.v1.ListModelsResponse; `scratch` is a folder for downloads."""
         self._scratch = scratch
-        self._name = followee.name
-        self._address = followee.address
+        self._name = setting.name
+        self._address = setting.address
         self._settings = settings
         self._folder = None if settings.control == "off" else settings.control_folder
         self._servers = Servers(self._folder, settings.grpc_address, response_type)
         self._repository = Repository(settings.models)
-        self._routes = RouteTableFiles(self._repository)
-        self._store = AliasSyncFile(self._repository, self._name)
+        self._route_tables = RouteTableFiles(self._repository)
+        self._state_file = AliasSyncFile(self._repository, self._name)
         self._lock: int | None = None
-        self._trouble: type[SetupError] | None = None
-        """What was last said of that keeps it from following, if anything does."""
+        self._last_error: type[SetupError] | None = None
+        """Type of the last error logged, so that a persistent failure is logged once."""
 
-    @property
-    def servable(self) -> bool:
-        """Whether there is a version to start with, other than one of the registry that has never answered."""
-        followed, routes = self._store.read(), self._routes.read(self._name)
-        if followed is None or followed.outcome == "promoted" or any(change.who != followed.address for change in routes.history):
+    def has_version(self) -> bool:
+        """Whether the repository has a version to serve, not counting one from the registry that never passed the gates."""
+        state, routes = self._state_file.read(), self._route_tables.read(self._name)
+        if state is None or state.outcome == "promoted" or any(change.who != state.address for change in routes.history):
             return bool(self._repository.versions(self._name))
-        return any(version != followed.version for version in self._repository.versions(self._name))
+        return any(version != state.version for version in self._repository.versions(self._name))
 
-    @property
-    def leads(self) -> bool:
-        """Whether this process is the one that acts. Raises Unwritable."""
+    def try_lead(self) -> bool:
+        """Takes the lock of the leading process, and keeps it; False if another process holds it. Raises Unwritable."""
         if self._lock is None:
             folder = self._repository.folder(self._name)
             try:
@@ -79,50 +77,50 @@ class AliasSync:
             self._lock = lock
         return True
 
-    def begin(self, registry: MlflowRegistry) -> None:
-        """Have a version to serve, where there is none yet. Raises SetupError where none can be had.
+    def start(self, registry: MlflowRegistry) -> None:
+        """Adds and promotes a first version to serve. Raises SetupError if that is impossible.
 
-        It is put on record, and those that start with it tell whether it passes the gates.
+        Does not wait for the gates: the servers that start with the version decide.
         """
         registered = registry.resolve(self._address)
-        started = self._act(registry, registered, self._offer)
+        started = self._apply(registry, registered, self._promote_unchecked)
         if started.outcome == "refused":
             raise ModelError(f"{registered.source.address} cannot be served: {started.reason}")
 
-    def look(self, registry: MlflowRegistry) -> None:
-        """Act if the address has moved. What keeps it from that is logged once, and once when it is over."""
+    def poll(self, registry: MlflowRegistry) -> None:
+        """Applies the address if it has moved. Logs a persistent failure once, and its end."""
         try:
-            if not self.leads:
+            if not self.try_lead():
                 return
             registered = registry.resolve(self._address)
-            followed = self._store.read()
-            if not self._is_done(followed, registered):
-                self._act(registry, registered, self._promote)
+            state = self._state_file.read()
+            if not self._is_done(state, registered):
+                self._apply(registry, registered, self._promote)
         except SetupError as error:
-            self.suffer(error)
+            self.log_failure(error)
         else:
-            self._recover()
+            self._log_recovery()
 
-    def suffer(self, error: SetupError) -> None:
-        """Say what keeps it from following, unless that was said before."""
-        if type(error) is not self._trouble:
-            self._trouble = type(error)
-            logger.error("%s; %s is served as it is here, and asked for again", error, self._name)
+    def log_failure(self, error: SetupError) -> None:
+        """Logs an error, unless the last one had the same type."""
+        if type(error) is not self._last_error:
+            self._last_error = type(error)
+            logger.error("%s; model %s keeps its version, and the registry is polled again", error, self._name)
 
-    def _recover(self) -> None:
-        if self._trouble is not None:
-            self._trouble = None
-            logger.info("%s is followed again", self._address)
+    def _log_recovery(self) -> None:
+        if self._last_error is not None:
+            self._last_error = None
+            logger.info("%s is state again", self._address)
 
-    def _is_done(self, followed: AliasSyncState | None, registered: Registered) -> bool:
-        if followed is None or (followed.address, followed.source) != (str(self._address), registered.source):
+    def _is_done(self, state: AliasSyncState | None, registered: RegisteredVersion) -> bool:
+        if state is None or (state.address, state.source) != (str(self._address), registered.source):
             return False
-        return followed.outcome != "started"
+        return state.outcome != "started"
 
-    def _act(self, registry: MlflowRegistry, registered: Registered, promote: _Promote) -> AliasSyncState:
-        """Add what is registered, unless it is here, and promote it. Raises SetupError for what the next look may find mended."""
-        routes, begun = self._routes.read(self._name), self._store.read()
-        started = self._start(registered, routes)
+    def _apply(self, registry: MlflowRegistry, registered: RegisteredVersion, promote: _Promote) -> AliasSyncState:
+        """Adds a registry version, unless it was added, and promotes it. Raises SetupError for a failure that may pass."""
+        routes, earlier = self._route_tables.read(self._name), self._state_file.read()
+        started = self._new_state(registered, routes)
         try:
             version = self._version_of(registered) or self._fetch(registry, registered)
         except (RegistryError, Unwritable):
@@ -130,35 +128,35 @@ class AliasSync:
         except ModelError as error:
             return self._refused(started, str(error))
         started = started.model_copy(update={"version": version})
-        on_record = routes.aliases.get(PRODUCTION) == version
-        if begun and begun.outcome == "started" and (begun.source, begun.version) == (started.source, version):
-            return self._resume(begun, version, routes, promote)
-        if on_record:
+        is_production = routes.aliases.get(PRODUCTION) == version
+        if earlier and earlier.outcome == "started" and (earlier.source, earlier.version) == (started.source, version):
+            return self._resume(earlier, version, routes, promote)
+        if is_production:
             return self._done(started, "promoted")
-        self._store.write(started)
+        self._state_file.write(started)
         failpoint("follow-started")
         return promote(started, version)
 
-    def _resume(self, begun: AliasSyncState, version: str, routes: RouteTable, promote: _Promote) -> AliasSyncState:
-        """Bring to its end what was begun, by `begin` or by a process that ended before it was done."""
-        later = [change for change in routes.history if change.generation > begun.generation]
-        ours = [change for change in later if change.who == begun.address]
+    def _resume(self, earlier: AliasSyncState, version: str, routes: RouteTable, promote: _Promote) -> AliasSyncState:
+        """Completes a promotion that `start`, or a process that ended, left unfinished."""
+        later = [change for change in routes.history if change.generation > earlier.generation]
+        ours = [change for change in later if change.who == earlier.address]
         if not ours:
-            return promote(begun, version)
+            return promote(earlier, version)
         if later[-1] is not ours[-1]:
-            return self._done(begun, "promoted")  # And somebody has changed the record since.
+            return self._done(earlier, "promoted")  # The route table was changed since.
         if ours[-1].what == "rollback":
-            return self._done(begun, "refused", "a server refused it")
-        verdict = self._servers.wait_for(self._name, routes.generation, version, lambda _gate: None)
-        if verdict.outcome == "no server":
-            return begun  # Those that start now tell.
-        if verdict.outcome != "refused":
-            return self._done(begun, "promoted")
-        with suppress(ModelError):  # There may be nothing to go back to.
-            self._changer(begun, check=False, wait=False).rollback(PRODUCTION)
-        return self._refused(begun, verdict.text)
+            return self._done(earlier, "refused", "a server refused it")
+        convergence = self._servers.wait_for(self._name, routes.generation, version, lambda _gate: None)
+        if convergence.outcome == "no server":
+            return earlier  # Servers that start now decide.
+        if convergence.outcome != "refused":
+            return self._done(earlier, "promoted")
+        with suppress(ModelError):  # There may be no version before.
+            self._changer(earlier, check=False, wait=False).rollback(PRODUCTION)
+        return self._refused(earlier, convergence.text)
 
-    def _start(self, registered: Registered, routes: RouteTable) -> AliasSyncState:
+    def _new_state(self, registered: RegisteredVersion, routes: RouteTable) -> AliasSyncState:
         return AliasSyncState(
             address=str(self._address),
             source=registered.source,
@@ -167,39 +165,39 @@ class AliasSync:
             when=datetime.now(UTC),
         )
 
-    def _offer(self, started: AliasSyncState, version: str) -> AliasSyncState:
+    def _promote_unchecked(self, started: AliasSyncState, version: str) -> AliasSyncState:
         self._changer(started, check=False, wait=False).promote(version, PRODUCTION)
         return started
 
     def _promote(self, started: AliasSyncState, version: str) -> AliasSyncState:
-        served = bool(self._folder and peers.running(self._folder))  # They have gates, and remember what these refuse.
+        servers_run = bool(self._folder and peers.running(self._folder))  # Then their gates decide, and remember refusals.
         try:
-            changed = self._changer(started, check=not served, wait=True).promote(version, PRODUCTION)
+            result = self._changer(started, check=not servers_run, wait=True).promote(version, PRODUCTION)
         except ModelError as error:
             if not error.gate:
                 raise
             return self._refused(started, str(error))
         failpoint("follow-promoted")
-        logger.info("%s, because %s names %s", changed.done, self._address, started.source.address)
+        logger.info("%s, because %s names %s", result.done, self._address, started.source.address)
         return self._done(started, "promoted")
 
     def _changer(self, started: AliasSyncState, *, check: bool, wait: bool) -> RouteChanger:
-        wish = ChangeRequest(started.address, f"it names {started.source.address}", check=check, wait=wait)
-        return RouteChanger(self._name, self._settings, self._servers, wish)
+        request = ChangeRequest(started.address, f"it names {started.source.address}", check=check, wait=wait)
+        return RouteChanger(self._name, self._settings, self._servers, request)
 
-    def _version_of(self, registered: Registered) -> str | None:
-        """The version that it is here already."""
+    def _version_of(self, registered: RegisteredVersion) -> str | None:
+        """The version in the repository that was added from it, if any."""
         for version in reversed(self._repository.versions(self._name)):
             if self._repository.manifest(self._name, version).source == registered.source:
                 return version
         return None
 
-    def _fetch(self, registry: MlflowRegistry, registered: Registered) -> str:
+    def _fetch(self, registry: MlflowRegistry, registered: RegisteredVersion) -> str:
         settings, source = self._settings, registered.source
         with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
-            saved = str(registry.download(registered, Path(folder)))
-            places = str(settings.protos), str(settings.models)
-            version = adopt(Adoption(saved, self._name, source.model_dump(), *places, settings.allow_version_skew))
+            downloaded = str(registry.download(registered, Path(folder)))
+            folders = str(settings.protos), str(settings.models)
+            version = add_in_process(AddRequest(downloaded, self._name, source.model_dump(), *folders, settings.allow_version_skew))
         logger.info("added %s version %s, which is %s", self._name, version, source.address)
         return version
 
@@ -208,6 +206,6 @@ class AliasSync:
         return self._done(started, "refused", reason)
 
     def _done(self, started: AliasSyncState, outcome: SyncOutcome, reason: str = "") -> AliasSyncState:
-        followed = started.model_copy(update={"outcome": outcome, "reason": reason, "when": datetime.now(UTC)})
-        self._store.write(followed)
-        return followed
+        state = started.model_copy(update={"outcome": outcome, "reason": reason, "when": datetime.now(UTC)})
+        self._state_file.write(state)
+        return state

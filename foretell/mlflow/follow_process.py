@@ -1,7 +1,7 @@
-"""`python -m foretell.mlflow.follow_process`: follows addresses in a registry of MLflow's, beside the servers of one repository.
+"""`python -m foretell.mlflow.follow_process`: follows addresses in an MLflow registry, beside the servers of one repository.
 
-A process of its own, the only one that imports MLflow: what that takes of time and memory, and what it may do to a process, is far
-from every call. It is ready once there is a version of each model to serve; only where there is none is the registry asked before.
+It is the only process that imports MLflow, so that the import's time and memory cost no call. It is ready once each model has a
+version to serve, and waits for the registry only if a model has none.
 """
 
 import asyncio
@@ -30,75 +30,75 @@ _STAND_BY_SECONDS = 0.2
 _JITTER = 0.2
 
 
-class Following:
-    """All pursuits of this process, for one thread: first `begin`, then `run`."""
+class FollowLoop:
+    """Polls the registry for the alias syncs of this process. Blocking, for one thread: first `start`, then `run`."""
 
-    def __init__(self, pursuits: Sequence[AliasSync], seconds: float) -> None:
-        self._pursuits = pursuits
+    def __init__(self, syncs: Sequence[AliasSync], seconds: float) -> None:
+        self._syncs = syncs
         self._seconds = seconds
         self._registry: MlflowRegistry | None = None
 
-    def begin(self) -> None:
-        """Return once each model has a version to serve. Raises SetupError where the registry has none that can be."""
-        for pursuit in self._pursuits:
-            while not pursuit.servable and not pursuit.leads:
-                time.sleep(_STAND_BY_SECONDS)  # Another process has begun.
-            if not pursuit.servable:
-                pursuit.begin(self._asked())
+    def start(self) -> None:
+        """Returns once each model has a version to serve. Raises SetupError if the registry has no usable version."""
+        for sync in self._syncs:
+            while not sync.has_version() and not sync.try_lead():
+                time.sleep(_STAND_BY_SECONDS)  # Another process adds one.
+            if not sync.has_version():
+                sync.start(self._connected())
 
     def run(self) -> None:
-        """Look again and again."""
-        draw = secrets.SystemRandom()
+        """Polls forever."""
+        random = secrets.SystemRandom()
         while True:
-            self._look()
-            time.sleep(self._seconds * draw.uniform(1 - _JITTER, 1 + _JITTER))  # Many servers may ask one registry.
+            self._poll()
+            time.sleep(self._seconds * random.uniform(1 - _JITTER, 1 + _JITTER))  # Spreads the polls of many servers.
 
-    def _look(self) -> None:
-        for pursuit in self._pursuits:
+    def _poll(self) -> None:
+        for sync in self._syncs:
             try:
-                registry = self._asked()
+                registry = self._connected()
             except RegistryError as error:
-                pursuit.suffer(error)
+                sync.log_failure(error)
             else:
-                pursuit.look(registry)
+                sync.poll(registry)
 
-    def _asked(self) -> MlflowRegistry:
+    def _connected(self) -> MlflowRegistry:
         self._registry = self._registry or MlflowRegistry()
         return self._registry
 
 
 async def follow(launcher: Launcher) -> None:
-    """Follow until told to stop. Raises SetupError for what cannot be followed, and where there is nothing to serve."""
+    """Runs until a stop signal. Raises SetupError for an address that cannot be followed, or if there is nothing to serve."""
     settings = CliApp.run(ServeSettings)
-    wanted = follow_settings(settings.follow)
+    follows = follow_settings(settings.follow)
     check_installed()
     contract = load(settings.protos)
-    _check_answered(wanted, contract, settings.protos)
+    _check_services(follows, contract, settings.protos)
     kind = contract.message("foretell.v1.ListModelsResponse")
     with tempfile.TemporaryDirectory(prefix="foretell-") as scratch:
-        pursuits = [AliasSync(each, settings, kind, Path(scratch)) for each in wanted]
-        following = Following(pursuits, settings.follow_seconds)
-        await launcher.wait_if_supervised(_in_a_thread(following.begin))
-        launcher.announce({"follows": [str(each) for each in wanted]}, f"following {', '.join(map(str, wanted))}")
-        ended = asyncio.create_task(_in_a_thread(following.run))
+        syncs = [AliasSync(each, settings, kind, Path(scratch)) for each in follows]
+        loop = FollowLoop(syncs, settings.follow_seconds)
+        await launcher.wait_if_supervised(_in_daemon_thread(loop.start))
+        launcher.announce({"follows": [str(each) for each in follows]}, f"following {', '.join(map(str, follows))}")
+        ended = asyncio.create_task(_in_daemon_thread(loop.run))
         stopped = asyncio.create_task(launcher.wait_for_stop())
         done, _ = await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            task.result()  # What ended the thread ends the process, which the supervisor then starts again.
+            task.result()  # An error of the thread ends the process; the supervisor restarts it.
 
 
-def _check_answered(wanted: Sequence[FollowSetting], contract: Contract, protos: Path) -> None:
+def _check_services(follows: Sequence[FollowSetting], contract: Contract, protos: Path) -> None:
     answered = sorted({service.model for service in contract.services})
-    for each in wanted:
+    for each in follows:
         if each.name not in answered:
             raise SetupError(
-                f"no service in {protos} is answered by a model {each.name!r}, but by {', '.join(answered)}: "
-                f"say which follows with --follow MODEL={each.address}"
+                f"no service in {protos} is answered by a model {each.name!r}; there are {', '.join(answered)}: "
+                f"name one with --follow MODEL={each.address}"
             )
 
 
-async def _in_a_thread(function: Callable[[], None]) -> None:
-    """Run it in a thread that does not hold up the end of the process. Raises what it raises."""
+async def _in_daemon_thread(function: Callable[[], None]) -> None:
+    """Runs a function in a daemon thread, so that it does not delay the end of the process. Raises its errors."""
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
 
@@ -116,7 +116,7 @@ async def _in_a_thread(function: Callable[[], None]) -> None:
             function()
         except Exception as caught:
             error = caught
-        with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits for it any more.
+        with contextlib.suppress(RuntimeError):  # The loop is closed.
             loop.call_soon_threadsafe(end, error)
 
     threading.Thread(target=work, daemon=True).start()

@@ -1,6 +1,6 @@
-"""A registry of MLflow's, as `MLFLOW_REGISTRY_URI`, or else `MLFLOW_TRACKING_URI`, names it.
+"""Client of the MLflow registry that `MLFLOW_REGISTRY_URI`, or else `MLFLOW_TRACKING_URI`, names.
 
-MLflow is imported by the constructor, never before: it takes seconds and a hundred megabytes.
+The constructor imports MLflow, which takes seconds and a hundred megabytes.
 """
 
 import hashlib
@@ -19,15 +19,15 @@ from foretell_contract.errors import SetupError
 from grpc_server.store.manifest import RegistrySource
 
 _DEFAULTS = {
-    # Its own, two minutes and seven times again, would notice a registry that is down in ages.
+    # MLflow's own defaults, two minutes and seven retries, notice too late that a registry is down.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",  # A server of models calls nobody that its operator has not named.
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # A model server calls only hosts that its operator names.
 }
 _CREDENTIALS = re.compile(r"//[^/@\s]*@")
 _MOST = 300
-"""Letters of what MLflow says that are shown."""
+"""Characters of an MLflow error that are shown."""
 
 
 class RegistryError(SetupError):
@@ -35,8 +35,8 @@ class RegistryError(SetupError):
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
-    """One version in the registry."""
+class RegisteredVersion:
+    """A version in the registry."""
 
     name: str
     version: str
@@ -44,75 +44,79 @@ class Registered:
 
 
 class MlflowRegistry:
-    """Answers about registered models. For one thread."""
+    """Resolves addresses and downloads models. Blocking, for one thread."""
 
     def __init__(self) -> None:
-        """Import MLflow. Raises RegistryError where it is not installed, or knows no such kind of registry."""
+        """Imports MLflow. Raises RegistryError if it is not installed, or does not support the registry's URI."""
         self._registry = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI") or ""
-        self._check_there()  # Before an import that takes seconds.
+        self._check_exists()  # The import takes seconds.
         self._mlflow = _imported()
         self._registry = str(self._mlflow.get_registry_uri())
-        self._check_there()
-        with self._answering("the registry"):
+        self._check_exists()
+        with self._mlflow_errors("the client"):
             self._client = self._mlflow.MlflowClient()
 
-    def resolve(self, address: Address) -> Registered:
+    def resolve(self, address: Address) -> RegisteredVersion:
         """The version that an address names now. Raises RegistryError."""
-        self._check_there()
-        with self._answering(str(address)):
+        self._check_exists()
+        with self._mlflow_errors(str(address)):
             found = self._find(address)
         if found is None:
-            raise RegistryError(f"{address} names no version in the registry {self._place}")
+            raise RegistryError(f"{address} names no version in the registry {self._shown}")
         if found.status != "READY":
-            raise RegistryError(f"version {found.version} of {address.name} is {found.status} in the registry {self._place}")
+            raise RegistryError(f"version {found.version} of {address.name} is {found.status} in the registry {self._shown}")
         version = str(found.version)
         facts = f"{found.source} {found.run_id} {found.creation_timestamp}"
-        identity = hashlib.sha256(facts.encode()).hexdigest()[:16]  # Not the facts: an artifact's address is nobody's business.
-        return Registered(address.name, version, RegistrySource(address=str(Address(address.name, version=version)), id=identity))
+        identity = hashlib.sha256(facts.encode()).hexdigest()[:16]  # Hashed, since the location of an artifact may be confidential.
+        return RegisteredVersion(
+            address.name, version, RegistrySource(address=str(Address(address.name, version=version)), id=identity)
+        )
 
     @property
-    def _place(self) -> str:
-        """Without the user and the password that an address may hold."""
-        return _shown(self._registry)
+    def _shown(self) -> str:
+        """The registry's URI without user and password."""
+        return _without_credentials(self._registry)
 
-    def download(self, registered: Registered, into: Path) -> Path:
-        """The folder of a version, in a folder of ours. Raises RegistryError."""
+    def download(self, registered: RegisteredVersion, into: Path) -> Path:
+        """Downloads a version into a folder; returns its folder there. Raises RegistryError."""
         address = registered.source.address
-        with self._answering(address):
+        with self._mlflow_errors(address):
             return Path(self._mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(into)))
 
-    def _check_there(self) -> None:
-        """MLflow would make an empty database where there is none, as beside a server that was told of no registry."""
+    def _check_exists(self) -> None:
+        """Raises RegistryError for a missing SQLite file, which MLflow would create."""
         path = self._registry.removeprefix("sqlite:///")
         if path != self._registry and not Path(path).is_file():
-            raise RegistryError(f"there is no registry {self._place}: set MLFLOW_TRACKING_URI, or MLFLOW_REGISTRY_URI, to one")
+            raise RegistryError(f"there is no registry {self._shown}: set MLFLOW_TRACKING_URI, or MLFLOW_REGISTRY_URI, to one")
 
     def _find(self, address: Address) -> Any:
         if address.alias:
             return self._client.get_model_version_by_alias(address.name, address.alias)
         if address.version.isdecimal():
             return self._client.get_model_version(address.name, address.version)
-        newest = self._client.get_registered_model(address.name).latest_versions  # One for each stage, where there still are any.
+        newest = self._client.get_registered_model(
+            address.name
+        ).latest_versions  # One a stage, in registries that still have stages.
         return max(newest, key=lambda version: int(version.version), default=None)
 
     @contextmanager
-    def _answering(self, what: str) -> Iterator[None]:
-        """Raises RegistryError for whatever MLflow raises: its stores, and its plugins, raise anything."""
+    def _mlflow_errors(self, subject: str) -> Iterator[None]:
+        """Turns every error within the block into RegistryError: MLflow's stores and plugins raise errors of any type."""
         try:
             yield
         except Exception as error:
-            said = " ".join(_shown(str(error)).split())[:_MOST] or type(error).__name__
-            raise RegistryError(f"{what} cannot be had from the registry {self._place}: {said}") from error
+            reason = " ".join(_without_credentials(str(error)).split())[:_MOST] or type(error).__name__
+            raise RegistryError(f"cannot get {subject} from the registry {self._shown}: {reason}") from error
 
 
 def check_installed() -> None:
-    """Raises RegistryError where MLflow is not; without the time that its import takes."""
+    """Raises RegistryError if MLflow is not installed, without importing it."""
     if find_spec("mlflow") is None:
         raise _missing("mlflow")
 
 
 def _missing(name: str) -> RegistryError:
-    return RegistryError(f"a registry of MLflow's needs {name}: pip install 'foretell[mlflow]'")
+    return RegistryError(f"an MLflow registry needs {name}: pip install 'foretell[mlflow]'")
 
 
 def _imported() -> Any:
@@ -124,10 +128,10 @@ def _imported() -> Any:
     except ModuleNotFoundError as missing:
         raise _missing(missing.name or "mlflow") from None
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # It logs the trace of what it raises as well.
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # MLflow also logs the errors that it raises.
     return mlflow
 
 
-def _shown(text: str) -> str:
-    """Without the user and the password that an address may hold."""
+def _without_credentials(text: str) -> str:
+    """Removes user and password from the URIs in a text."""
     return _CREDENTIALS.sub("//", text)

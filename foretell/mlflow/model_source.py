@@ -1,4 +1,4 @@
-"""Where a model comes from: a file, a folder that MLflow saved, or an address in a registry of MLflow's."""
+"""Opens the model at a location: a file, a folder saved by MLflow, or an address in an MLflow registry."""
 
 import tempfile
 from collections.abc import Iterator
@@ -13,48 +13,48 @@ from grpc_server.store.manifest import RegistrySource
 
 
 @dataclass(frozen=True, slots=True)
-class Sourced:
-    """A model as a file, for as long as the block of `opened` lasts."""
+class ModelSource:
+    """A model as a file, valid within the block of `open_source`, and what MLflow's signature says of it."""
 
     file: Path
     columns: dict[str, Dtype] = field(default_factory=dict)
-    """Its inputs by name, as a signature of MLflow's tells them; empty where none does."""
+    """Types of the inputs by name, from the signature; empty without one."""
     optional: frozenset[str] = frozenset()
-    """Names of those that may be missing."""
+    """Inputs that may be missing."""
     outputs: tuple[str, ...] = ()
-    """What it predicts, as a signature of MLflow's names it; empty where none does."""
+    """Names of the outputs, from the signature; empty without one."""
     source: RegistrySource | None = None
-    """What it is in a registry; None where it comes from none."""
+    """The registry version, for a model from a registry."""
 
 
-def name_for(place: str, name: str) -> str:
-    """The name that is asked for, else the one in the registry. Raises SetupError for a place that tells none."""
-    if not name and not is_address(place):
-        raise SetupError(f"pass --name with the name of the model in {place}: the contract's package without its version")
-    return name or Address.parse(place).name
+def name_for(location: str, name: str) -> str:
+    """`name`, or else the name in the registry. Raises SetupError without either."""
+    if not name and not is_address(location):
+        raise SetupError(f"pass --name with the name of the model in {location}: the contract's package without its version")
+    return name or Address.parse(location).name
 
 
 @contextmanager
-def opened(place: str) -> Iterator[Sourced]:
-    """The model at `place`, fetched and unpacked as far as it has to be; loading it may run code. Raises SetupError."""
-    with ExitStack() as held:
-        if is_address(place):
+def open_source(location: str) -> Iterator[ModelSource]:
+    """Downloads and unpacks the model at `location` if needed. Raises SetupError."""
+    with ExitStack() as stack:
+        if is_address(location):
             from foretell.mlflow.mlflow_registry import MlflowRegistry
 
-            registry, folder = MlflowRegistry(), Path(held.enter_context(tempfile.TemporaryDirectory(prefix="foretell-")))
-            registered = registry.resolve(Address.parse(place))
-            yield held.enter_context(unpacked(registry.download(registered, folder), registered.source))
-        elif Path(place).is_dir():
-            yield held.enter_context(unpacked(Path(place)))
+            registry, folder = MlflowRegistry(), Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="foretell-")))
+            registered = registry.resolve(Address.parse(location))
+            yield stack.enter_context(unpack_folder(registry.download(registered, folder), registered.source))
+        elif Path(location).is_dir():
+            yield stack.enter_context(unpack_folder(Path(location)))
         else:
-            yield Sourced(Path(place))
+            yield ModelSource(Path(location))
 
 
 @contextmanager
-def unpacked(folder: Path, source: RegistrySource | None = None) -> Iterator[Sourced]:
-    """The model in a folder of MLflow's. Raises ModelError."""
+def unpack_folder(folder: Path, source: RegistrySource | None = None) -> Iterator[ModelSource]:
+    """Unpacks the model in a folder saved by MLflow. Raises ModelError."""
     from grpc_server.runtimes.formats.mlflow_folder import unpack
 
     with tempfile.TemporaryDirectory(prefix="foretell-") as into:
         saved = unpack(folder, Path(into))
-        yield Sourced(saved.file, saved.columns, saved.optional, saved.outputs, source)
+        yield ModelSource(saved.file, saved.columns, saved.optional, saved.outputs, source)

@@ -20,7 +20,7 @@ from grpc_server.store.route_table_files import RouteTableFiles
 from tests.conftest import PROTOS
 from tests.foretell.serve.test_serve_command import children, until
 from tests.support.iris import CLASSES, COLUMNS, EXAMPLE
-from tests.support.mlflow_registries import Registered, registry
+from tests.support.mlflow_registries import LocalRegistry, registry
 from tests.support.processes import NO_TLS, Foretell, foretell, refused
 
 pytestmark = pytest.mark.slow
@@ -32,25 +32,25 @@ ROWS = np.random.default_rng(0).uniform(0.1, 5, (30, 4))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def named(registry: Registered) -> Iterator[None]:
+def named(registry: LocalRegistry) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("MLFLOW_TRACKING_URI", registry.uri)
         yield
 
 
-def saved(registry: Registered, classes: tuple[str, ...] = CLASSES) -> Path:
+def saved(registry: LocalRegistry, classes: tuple[str, ...] = CLASSES) -> Path:
     import pandas as pd
 
     return registry.saved(LogisticRegression().fit(pd.DataFrame(ROWS, columns=COLUMNS), np.resize(classes, 30)))
 
 
 @pytest.fixture(scope="module")
-def good(registry: Registered) -> Path:
+def good(registry: LocalRegistry) -> Path:
     return saved(registry)
 
 
 @pytest.fixture(scope="module")
-def bad(registry: Registered) -> Path:
+def bad(registry: LocalRegistry) -> Path:
     """One that can be added, and does not fit the contract."""
     return saved(registry, ("setosa", "virginica"))
 
@@ -62,7 +62,7 @@ def version(running: Foretell) -> str:
 
 
 @pytest.mark.timeout(300)
-def test_production_follows_the_alias(tmp_path: Path, registry: Registered, good: Path, bad: Path) -> None:
+def test_production_follows_the_alias(tmp_path: Path, registry: LocalRegistry, good: Path, bad: Path) -> None:
     """One story, because each start and each model takes seconds."""
     models, log = tmp_path / "models", tmp_path / "log"
     registry.register("petals", good, "champion")
@@ -119,14 +119,14 @@ def _outcome(models: Path) -> str:
     return followed.outcome if followed else ""
 
 
-def _without_the_registry(models: Path, registry: Registered) -> None:
+def _without_the_registry(models: Path, registry: LocalRegistry) -> None:
     """A start with what is there needs no registry; one with nothing does."""
     registry.go_down()
     log = models.parent / "log"
     with log.open("w") as stderr, foretell(models, "--follow", ADDRESS, stderr=stderr) as running:
         assert version(running) == "1"
         until(lambda: "there is no registry" in log.read_text(), 60)
-        assert "iris is served as it is here" in log.read_text()
+        assert "model iris keeps its version" in log.read_text()
     nothing = {"models": str(models.parent / "nothing"), "protos": str(PROTOS)}
     code, printed = refused(
         "foretell", "serve", "--follow", ADDRESS, grpc_address="127.0.0.1:0", http_address="127.0.0.1:0", **nothing

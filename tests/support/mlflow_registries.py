@@ -1,4 +1,4 @@
-"""A registry of MLflow's as it makes one, in a SQLite file: what MLflow itself saves, registers and puts aliases on."""
+"""An MLflow registry in a SQLite file, with models that MLflow itself saves, registers and names by aliases."""
 
 import shutil
 import warnings
@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 
 
-class Registered:
-    """A registry with models that MLflow has saved."""
+class LocalRegistry:
+    """A registry with models saved by MLflow."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "mlflow.db"
         self.uri = f"sqlite:///{self.file}"
         self._folder = folder
-        with warnings.catch_warnings(action="ignore"):  # MLflow's own affair.
+        with warnings.catch_warnings(action="ignore"):  # Warnings of MLflow's dependencies.
             import mlflow.sklearn
 
             _make(self.uri)
             self.client = mlflow.MlflowClient(self.uri, self.uri)
 
     def saved(self, estimator: Any, **facts: Any) -> Path:
-        """A folder as MLflow saves it."""
+        """Saves a model; returns the folder."""
         import mlflow.sklearn
 
         folder = self._folder / f"saved-{len(list(self._folder.iterdir()))}"
@@ -31,7 +31,7 @@ class Registered:
         return folder
 
     def register(self, name: str, folder: Path, alias: str = "") -> str:
-        """The next version of `name`, with an alias on it."""
+        """Registers the folder as the next version of `name`, with an alias; returns the version."""
         with warnings.catch_warnings(action="ignore"):
             if name not in {model.name for model in self.client.search_registered_models()}:
                 self.client.create_registered_model(name)
@@ -41,20 +41,20 @@ class Registered:
         return version
 
     def point(self, name: str, alias: str, version: str) -> None:
-        """Move an alias."""
+        """Moves an alias."""
         self.client.set_registered_model_alias(name, alias, version)
 
     def go_down(self) -> None:
-        """From now on nobody can read it."""
+        """Makes the registry unreadable."""
         shutil.move(self.file, self.file.with_suffix(".away"))
 
     def come_back(self) -> None:
-        """As it was."""
+        """Undoes `go_down`."""
         shutil.move(self.file.with_suffix(".away"), self.file)
 
 
 def _make(uri: str) -> None:
-    """Its tables as they are today; to walk through all their revisions since 2018, as MLflow does, takes ten seconds."""
+    """Creates the present tables. MLflow itself runs all migrations since 2018, which takes ten seconds."""
     import sqlalchemy
     from alembic import command
     from mlflow.store.db.utils import _get_alembic_config
@@ -63,7 +63,9 @@ def _make(uri: str) -> None:
 
     engine = sqlalchemy.create_engine(uri)
     for table in Base.metadata.tables.values():
-        table.indexes -= {index for index in table.indexes if not index.columns}  # What SQLAlchemy 2.1 makes of some of MLflow's.
+        table.indexes -= {
+            index for index in table.indexes if not index.columns
+        }  # SQLAlchemy 2.1 reads some indexes as empty.
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
         config = _get_alembic_config(uri)
@@ -73,6 +75,6 @@ def _make(uri: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Registered:
-    """One a session: to import MLflow takes seconds. Each test has models of its own."""
-    return Registered(tmp_path_factory.mktemp("registry"))
+def registry(tmp_path_factory: pytest.TempPathFactory) -> LocalRegistry:
+    """One registry a session, because importing MLflow takes seconds. Each test uses its own model names."""
+    return LocalRegistry(tmp_path_factory.mktemp("registry"))

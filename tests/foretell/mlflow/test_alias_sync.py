@@ -1,4 +1,4 @@
-"""Who follows a registry's alias may die at any step, be one of two, or meet a model that kills: the alias is followed once."""
+"""An alias sync that is killed at any step, runs beside another, or meets a crashing model promotes each version once."""
 
 import os
 import re
@@ -26,7 +26,7 @@ from grpc_server.store.route_table_files import RouteTableFiles
 from grpc_server.versions.startup import open_served_model
 from tests.conftest import PROTOS
 from tests.support.iris import CLASSES, COLUMNS
-from tests.support.mlflow_registries import Registered, registry
+from tests.support.mlflow_registries import LocalRegistry, registry
 from tests.support.models.candidates import Loaded, add_steady, loader, promote, segfault
 from tests.support.processes import ROOT, refused
 
@@ -34,36 +34,36 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["registry"]
 
-LOOK = """
+POLL = """
 import sys
 from pathlib import Path
 from foretell.mlflow.mlflow_registry import MlflowRegistry
-from tests.foretell.mlflow.test_alias_sync import pursuit
-pursuit(Path(sys.argv[1])).look(MlflowRegistry())
+from tests.foretell.mlflow.test_alias_sync import alias_sync
+alias_sync(Path(sys.argv[1])).poll(MlflowRegistry())
 """
 
 
-PLACES = ("follow-started", "follow-promoted")
+FAILPOINTS = ("follow-started", "follow-promoted")
 
 
-def test_every_place_where_a_follower_may_die_is_tried() -> None:
+def test_every_failpoint_is_tested() -> None:
     code = "".join(path.read_text() for path in (ROOT / "foretell").rglob("*.py"))
-    assert set(re.findall(r'failpoint\("([^"]+)"\)', code)) == set(PLACES)
+    assert set(re.findall(r'failpoint\("([^"]+)"\)', code)) == set(FAILPOINTS)
 
 
-def pursuit(root: Path) -> AliasSync:
-    (followee,) = follow_settings("iris=models:/pursued@champion")
+def alias_sync(root: Path) -> AliasSync:
+    (setting,) = follow_settings("iris=models:/followed@champion")
     settings = ServeSettings(models=root / "models", protos=PROTOS)
-    return AliasSync(followee, settings, response_type(), root)
+    return AliasSync(setting, settings, response_type(), root)
 
 
 @pytest.fixture(autouse=True)
-def named(registry: Registered, monkeypatch: pytest.MonkeyPatch) -> None:
+def tracking_uri(registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
 
 
 @pytest.fixture(scope="module")
-def good(registry: Registered) -> Path:
+def good(registry: LocalRegistry) -> Path:
     import pandas as pd
     from mlflow.models import infer_signature
 
@@ -75,7 +75,7 @@ def good(registry: Registered) -> Path:
 
 @pytest.fixture
 def crashing(good: Path, tmp_path: Path) -> Path:
-    """One that ends the process that loads it."""
+    """A model that crashes the process that loads it."""
     folder = tmp_path / "crashing"
     shutil.copytree(good, folder)
     (model,) = folder.glob("model.*")
@@ -85,9 +85,9 @@ def crashing(good: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def killed_at(place: str, root: Path) -> bool:
-    environment = os.environ | {"FORETELL_FAILPOINT": place, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", LOOK, str(root)], env=environment, cwd=ROOT, check=False)
+def killed_at(failpoint: str, root: Path) -> bool:
+    environment = os.environ | {"FORETELL_FAILPOINT": failpoint, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", POLL, str(root)], env=environment, cwd=ROOT, check=False)
     return done.returncode == -signal.SIGKILL
 
 
@@ -101,46 +101,46 @@ def production_after_start(models: Path, contract: Contract) -> str:
 
 
 @pytest.mark.timeout(300)
-def test_an_alias_is_followed_once_whoever_dies_at_it(
-    tmp_path: Path, registry: Registered, good: Path, crashing: Path, contract: Contract
+def test_each_version_is_promoted_once_despite_crashes(
+    tmp_path: Path, registry: LocalRegistry, good: Path, crashing: Path, contract: Contract
 ) -> None:
-    """One story, because each process and each model takes seconds: two deaths, two heirs, and a model that kills."""
+    """In one test, because each process and model takes seconds: two kills, two syncs at once, and a crashing model."""
     models = tmp_path / "models"
     add_steady(models, 2)
     promote(models, "1")
     repository = Repository(models)
-    store, routes = AliasSyncFile(repository, "iris"), RouteTableFiles(repository)
+    file, routes = AliasSyncFile(repository, "iris"), RouteTableFiles(repository)
 
-    def stand() -> tuple[str, str | None, list[str | None]]:
-        followed = store.read()
+    def state() -> tuple[str, str | None, list[str | None]]:
+        followed = file.read()
         assert followed is not None
         return followed.outcome, followed.version, [change.after for change in routes.read("iris").history]
 
-    registry.register("pursued", good, "champion")
-    for place, version in zip(PLACES, ("1", "3"), strict=True):
-        assert killed_at(place, tmp_path)
-        assert stand() == ("started", "3", ["1", "3"][: int(version == "3") + 1])
+    registry.register("followed", good, "champion")
+    for failpoint, version in zip(FAILPOINTS, ("1", "3"), strict=True):
+        assert killed_at(failpoint, tmp_path)
+        assert state() == ("started", "3", ["1", "3"][: int(version == "3") + 1])
         assert production_after_start(models, contract) == version
 
-    registry.register("pursued", good, "champion")
-    pursuits, asked = [pursuit(tmp_path) for _ in range(2)], MlflowRegistry()
+    registry.register("followed", good, "champion")
+    syncs, client = [alias_sync(tmp_path) for _ in range(2)], MlflowRegistry()
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(lambda each: each.look(asked), pursuits))
-    (leader,) = [each for each in pursuits if each.leads]
-    assert stand() == ("promoted", "4", ["1", "3", "4"])
+        list(threads.map(lambda each: each.poll(client), syncs))
+    (leader,) = [each for each in syncs if each.try_lead()]
+    assert state() == ("promoted", "4", ["1", "3", "4"])
     assert repository.versions("iris") == ["1", "2", "3", "4"]
 
-    registry.register("pursued", crashing, "champion")
-    leader.look(asked)
-    assert stand() == ("refused", None, ["1", "3", "4"])
-    assert store.read().reason == "the process that was to add it ended by signal SIGSEGV"  # type: ignore[union-attr]
-    registry.point("pursued", "champion", "2")
-    leader.look(asked)
-    assert stand() == ("promoted", "4", ["1", "3", "4"])
+    registry.register("followed", crashing, "champion")
+    leader.poll(client)
+    assert state() == ("refused", None, ["1", "3", "4"])
+    assert file.read().reason == "the process that added it ended by signal SIGSEGV"  # type: ignore[union-attr]
+    registry.point("followed", "champion", "2")
+    leader.poll(client)
+    assert state() == ("promoted", "4", ["1", "3", "4"])
 
 
-def test_a_missing_extra_is_named_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_mlflow_is_refused_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['mlflow'] = None\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    code, told = refused("foretell", "serve", "--follow", "models:/iris@champion", models=str(tmp_path), protos=str(PROTOS))
-    assert (code, told) == (2, "foretell: a registry of MLflow's needs mlflow: pip install 'foretell[mlflow]'\n")
+    code, stderr = refused("foretell", "serve", "--follow", "models:/iris@champion", models=str(tmp_path), protos=str(PROTOS))
+    assert (code, stderr) == (2, "foretell: an MLflow registry needs mlflow: pip install 'foretell[mlflow]'\n")
