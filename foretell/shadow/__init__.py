@@ -1,4 +1,4 @@
-"""`foretell shadow-report`: how a shadow's answers compare with production's, as text, JSON or a page.
+"""`foretell shadow-report`: how a shadow's answers differ from production's, as text, JSON or a page.
 
 May import `versions` and the server's shadow log.
 """

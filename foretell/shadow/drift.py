@@ -1,4 +1,4 @@
-"""How far the numbers of two versions are apart: row by row, and as distributions."""
+"""Differences between the numbers of two versions: row by row, and between their distributions."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,40 +10,40 @@ Numbers: TypeAlias = NDArray[np.float64]
 """Shape (rows,)."""
 
 BINS = 10
-"""Of a population stability index: tenths of what production has answered."""
+"""Bins of the population stability index: tenths of production's answers."""
 
 _EMPTY = 1e-4
-"""The share that an empty bin is given, because its logarithm would be infinite."""
+"""Share of an empty bin, whose logarithm would be infinite."""
 
 MODERATE, LARGE = 0.1, 0.25
-"""From where on an index tells of a moderate and of a large shift."""
+"""Lowest index of a moderate and of a large shift."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How the numbers of a shadow differ from those of production, in the unit of the numbers."""
+    """Differences of a shadow's numbers from production's, in the unit of the numbers."""
 
     largest: float
-    """Largest difference, without its sign."""
+    """Largest absolute difference."""
     mean: float
-    """Mean difference, without the signs."""
+    """Mean absolute difference."""
     bias: float
-    """Mean of the shadow less mean of production."""
+    """Mean of the shadow minus mean of production."""
     rmse: float
-    """Root of the mean squared difference."""
+    """Root mean squared difference."""
     psi: float
-    """Population stability index, without a unit."""
+    """Population stability index."""
 
     @classmethod
     def of(cls, production: Numbers, shadow: Numbers) -> "Shift":
-        """Of as many rows, at least one."""
-        apart = shadow - production
-        rmse = float(np.sqrt(np.mean(apart**2)))
-        largest, mean = float(np.abs(apart).max()), float(np.abs(apart).mean())
-        return cls(largest, mean, float(apart.mean()), rmse, stability(production, shadow))
+        """From two arrays of one length, at least 1."""
+        difference = shadow - production
+        rmse = float(np.sqrt(np.mean(difference**2)))
+        largest, mean = float(np.abs(difference).max()), float(np.abs(difference).mean())
+        return cls(largest, mean, float(difference.mean()), rmse, population_stability_index(production, shadow))
 
 
-def stability(production: Numbers, shadow: Numbers) -> float:
+def population_stability_index(production: Numbers, shadow: Numbers) -> float:
     """The population stability index: the sum over bins of (s - p) ln(s / p), where p and s are the shares of both in a bin.
 
     Bins are the tenths of production, as in N. Siddiqi, Credit Risk Scorecards (Wiley, 2006), who reads below 0.1 as no
@@ -57,13 +57,13 @@ def stability(production: Numbers, shadow: Numbers) -> float:
 
 
 def _shares(numbers: Numbers, edges: Numbers) -> Numbers:
-    """The share of the numbers in each bin; a bin ends with its edge, the last one never."""
+    """Share of the numbers in each bin; a bin includes its upper edge."""
     counts = np.bincount(np.searchsorted(edges, numbers, side="left"), minlength=len(edges) + 1)
     return np.maximum(counts / len(numbers), _EMPTY)
 
 
-def judged(psi: float, rows: int) -> str:
-    """An index in words; of few rows it says nothing, because chance alone moves it that far."""
+def psi_size(psi: float, rows: int) -> str:
+    """An index in words; with few rows, chance alone moves it that far."""
     if 2 * (BINS - 1) / rows >= MODERATE:
         return "too few rows"
     return "large" if psi >= LARGE else "moderate" if psi >= MODERATE else "small"

@@ -1,4 +1,4 @@
-"""What is kept of a shadow and production, gathered from all server processes."""
+"""Pairs of answers of production and a shadow, read from the logs of all server processes."""
 
 import heapq
 from array import array
@@ -17,17 +17,17 @@ from grpc_server.shadow.readable_outputs import LABELS, kind_of
 from grpc_server.shadow.shadow_log import Compared, Failed, Head, read
 
 MOST_ROWS = 20
-"""Rows that are told of, those that differ most."""
+"""Rows of a report: those that differ most."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ComparedRow:
     """One row with both answers."""
 
     when: datetime
     request_id: str
     features: dict[str, Any] | None
-    """None where they are not kept."""
+    """None if they are not recorded."""
     production: dict[str, str | float]
     shadow: dict[str, str | float]
 
@@ -37,64 +37,64 @@ def _floats() -> "array[float]":
 
 
 @dataclass(slots=True)
-class Pairs:
-    """Everything that two versions were both asked, as far as it is kept."""
+class AnswerPairs:
+    """Recorded calls that two versions answered, and statistics over them."""
 
     production: str
     """Version."""
     shadow: str
     """Version."""
     calls: int = 0
-    """That both have answered."""
+    """Calls that both answered."""
     rows: int = 0
     agreeing: int = 0
     """Rows with the same labels."""
     skipped: int = 0
-    """Calls that were left out, because there was no spare capacity."""
+    """Calls that were not compared, because there was no spare capacity."""
     failed: Counter[str] = field(default_factory=Counter)
-    """Calls that the shadow did not answer, by the reason."""
+    """Calls that the shadow did not answer, by reason."""
     writers: set[str] = field(default_factory=set)
-    """Server processes, by a word of their own."""
+    """Identifiers of the server processes."""
     first: float = np.inf
     last: float = -np.inf
     """Seconds since the epoch."""
     labels: dict[str, Counter[tuple[str, str]]] = field(default_factory=lambda: defaultdict(Counter))
-    """How often production and the shadow said what, by the name of the label."""
+    """Counts of pairs of labels, production's first, by the name of the output."""
     _numbers: dict[str, tuple["array[float]", "array[float]"]] = field(default_factory=dict)
     _seconds: tuple["array[float]", "array[float]"] = field(default_factory=lambda: (_floats(), _floats()))
-    _apart: dict[str, list[tuple[float, int, Row]]] = field(default_factory=lambda: defaultdict(list))
-    """A heap for each number, of the rows in which it differs most: whatever its unit is worth, the furthest rows are there."""
+    _heaps: dict[str, list[tuple[float, int, ComparedRow]]] = field(default_factory=lambda: defaultdict(list))
+    """For each output, a heap of the rows in which it differs most."""
     _order: Iterator[int] = field(default_factory=count)
 
     @property
     def numbers(self) -> dict[str, tuple[Numbers, Numbers]]:
-        """What production and the shadow said of each row, by the name of the number."""
+        """Production's and the shadow's numbers, one a row, by the name of the output."""
         return {name: (np.asarray(ours), np.asarray(theirs)) for name, (ours, theirs) in self._numbers.items()}
 
     @property
     def shifts(self) -> dict[str, Shift]:
-        """By the name of the number."""
+        """By the name of the output."""
         return {name: Shift.of(*both) for name, both in self.numbers.items()}
 
     @property
     def seconds(self) -> tuple[Numbers, Numbers]:
-        """How long production and the shadow took for each call of which all rows were compared."""
+        """Latency of production and the shadow, for calls of which all rows were compared."""
         return np.asarray(self._seconds[0]), np.asarray(self._seconds[1])
 
     @property
-    def furthest(self) -> list[Row]:
-        """The rows that differ most, the most different first: a probability in itself, a value by its spread in production."""
+    def furthest(self) -> list[ComparedRow]:
+        """The rows that differ most, largest difference first. Values are scaled by their standard deviation in production."""
         scales = {name: _scale(name, ours) for name, (ours, _) in self.numbers.items()}
-        scored: dict[int, tuple[float, Row]] = {}
-        for name, heap in self._apart.items():
-            for apart, order, row in heap:
-                score = apart / scales.get(name, 1.0)
+        scored: dict[int, tuple[float, ComparedRow]] = {}
+        for name, heap in self._heaps.items():
+            for difference, order, row in heap:
+                score = difference / scales.get(name, 1.0)
                 if order not in scored or score > scored[order][0]:
                     scored[order] = (score, row)
         return [row for _, row in sorted(scored.values(), key=lambda each: -each[0])[:MOST_ROWS]]
 
     def take(self, writer: str, head: Head, line: Compared | Failed) -> None:
-        """Add what one line says."""
+        """Adds one line of a log."""
         self.writers.add(writer)
         self.skipped += line.skipped
         self.first, self.last = min(self.first, line.at), max(self.last, line.at)
@@ -110,53 +110,53 @@ class Pairs:
 
     def _take_row(self, head: Head, line: Compared, place: int, ours: list[str | float], theirs: list[str | float]) -> None:
         alike, order = True, next(self._order)
-        words_only = all(kind_of(name) in LABELS for name in head.outputs)
+        labels_only = all(kind_of(name) in LABELS for name in head.outputs)
         for name, one, other in zip(head.outputs, ours, theirs, strict=True):
             if kind_of(name) in LABELS:
                 self.labels[name][str(one), str(other)] += 1
                 alike = alike and one == other
-                apart = float(words_only and one != other)  # Else the numbers tell how far it is from one label to another.
+                difference = float(labels_only and one != other)  # Otherwise the numbers measure the difference.
             else:
                 both = self._numbers.setdefault(name, (_floats(), _floats()))
                 both[0].append(float(one))
                 both[1].append(float(other))
-                apart = abs(float(one) - float(other))
-            heap = self._apart[name]
-            if apart and (len(heap) < MOST_ROWS or apart > heap[0][0]):
+                difference = abs(float(one) - float(other))
+            heap = self._heaps[name]
+            if difference and (len(heap) < MOST_ROWS or difference > heap[0][0]):
                 push = heapq.heappush if len(heap) < MOST_ROWS else heapq.heapreplace
-                push(heap, (apart, order, _row(head, line, place, ours, theirs)))
+                push(heap, (difference, order, _row(head, line, place, ours, theirs)))
         self.rows += 1
         self.agreeing += alike
 
 
-def gather(folder: Path, shadow: str | None) -> list[Pairs]:
-    """All pairs of versions of which something is kept, or those with one shadow; those that were compared last come last.
+def gather(folder: Path, shadow: str | None) -> list[AnswerPairs]:
+    """Reads all recorded pairs of versions, or those with one shadow, ordered by their last call.
 
-    Raises ModelError for what cannot be read.
+    Raises ModelError for an unreadable log.
     """
-    found: dict[tuple[str, str], Pairs] = {}
+    found: dict[tuple[str, str], AnswerPairs] = {}
     for writer, head, line in read(folder, shadow):
         key = (head.production, head.shadow)
         if key not in found:
-            found[key] = Pairs(*key)
+            found[key] = AnswerPairs(*key)
         found[key].take(writer, head, line)
     return sorted(found.values(), key=lambda pairs: pairs.last)
 
 
 def moment(seconds: float) -> datetime:
-    """A time of the log."""
+    """Converts seconds since the epoch to a time in UTC."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def percentiles(seconds: Numbers, places: Iterable[float]) -> list[float]:
-    """In milliseconds; nothing where nothing was timed."""
+    """Percentiles in milliseconds; empty without measurements."""
     return [float(ms) for ms in np.percentile(seconds, list(places)) * 1000] if len(seconds) else []
 
 
-def _row(head: Head, line: Compared, place: int, ours: list[str | float], theirs: list[str | float]) -> Row:
+def _row(head: Head, line: Compared, place: int, ours: list[str | float], theirs: list[str | float]) -> ComparedRow:
     features = dict(zip(head.features, line.features[place], strict=True)) if line.features is not None else None
     both = (dict(zip(head.outputs, answer, strict=True)) for answer in (ours, theirs))
-    return Row(moment(line.at), line.request_id, features, *both)
+    return ComparedRow(moment(line.at), line.request_id, features, *both)
 
 
 def _scale(name: str, ours: Numbers) -> float:

@@ -1,4 +1,4 @@
-"""`foretell shadow-report`: how the answers of a shadow compare with those of production, by what servers have kept."""
+"""`foretell shadow-report`: prints how the answers of a shadow differ from production's, from the log of the servers."""
 
 import json
 from dataclasses import asdict
@@ -9,30 +9,29 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from foretell.shadow.drift import Shift, judged
-from foretell.shadow.pairs import Pairs, Row, gather, moment, percentiles
+from foretell.shadow.pairs import AnswerPairs, ComparedRow, gather, moment, percentiles
+from foretell.shadow.summary import shift_cells, summary
 from foretell.versions.model_table import show
 from grpc_server.errors import ModelError
 from grpc_server.settings import ServerSettings
 from grpc_server.shadow.shadow_log import shadow_log_folder
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_table import percent
 from grpc_server.store.route_table_files import RouteTableFiles
 
 _MOST_LINES = 10
-"""Lines of a table that are printed; JSON and the page have more."""
+"""Lines of a printed table; JSON and the page have more."""
 
 
 def report(
     settings: ServerSettings, name: str, version: str | None, against: str | None, *, as_json: bool, page: Path | None
 ) -> None:
-    """Print the comparison of the shadow on record, or of `version`, with the production that answered last, or with `against`.
+    """Prints how the present shadow, or `version`, differs from the last production version, or `against`.
 
-    With `page`, write it there as HTML as well. Raises SetupError where nothing is kept, or the page cannot be written.
+    Writes the report to `page` as HTML too. Raises SetupError if nothing is recorded, or the page cannot be written.
     """
     pairs, others = _chosen(settings, name, version, against)
     if page is not None:
-        from foretell.shadow.report_page import write_page  # what draws is an extra
+        from foretell.shadow.report_page import write_page  # needs an extra
 
         write_page(page, name, pairs)
     if as_json:
@@ -40,48 +39,48 @@ def report(
     else:
         _print(name, pairs)
         for other in others:
-            typer.echo(f"kept as well: shadow {other.shadow} beside production {other.production}, {other.rows:,} rows")
+            typer.echo(f"also recorded: shadow {other.shadow} beside production {other.production}, {other.rows:,} rows")
     if page is not None:
         typer.echo(f"wrote {page}", err=True)
 
 
-def _chosen(settings: ServerSettings, name: str, version: str | None, against: str | None) -> tuple[Pairs, list[Pairs]]:
-    """The pairs to tell of, and the others that are kept. Raises ModelError where there are none."""
+def _chosen(settings: ServerSettings, name: str, version: str | None, against: str | None) -> tuple[AnswerPairs, list[AnswerPairs]]:
+    """The pairs to report, and the other recorded ones. Raises ModelError without pairs."""
     repository = Repository(settings.models)
     repository.latest(name)
-    recorded = RouteTableFiles(repository).read(name).shadow
+    present = RouteTableFiles(repository).read(name).shadow
     everything = gather(shadow_log_folder(settings, name), None)
     found = [pairs for pairs in everything if pairs.calls or pairs.failed]
-    wanted = version or (recorded if any(pairs.shadow == recorded for pairs in found) or not found else found[-1].shadow)
+    wanted = version or (present if any(pairs.shadow == present for pairs in found) or not found else found[-1].shadow)
     fitting = [pairs for pairs in found if pairs.shadow == wanted and against in (None, pairs.production)]
     if fitting:
         return fitting[-1], [pairs for pairs in found if pairs is not fitting[-1]]
-    raise ModelError(_nothing(name, wanted, recorded, against, found, settings))
+    raise ModelError(_no_pairs(name, wanted, present, against, found, settings))
 
 
-def _nothing(
-    name: str, wanted: str | None, recorded: str | None, against: str | None, found: list[Pairs], settings: ServerSettings
+def _no_pairs(
+    name: str, wanted: str | None, present: str | None, against: str | None, found: list[AnswerPairs], settings: ServerSettings
 ) -> str:
     if found:
-        kept = ", ".join(f"{pairs.shadow} beside production {pairs.production}" for pairs in found)
+        available = ", ".join(f"{pairs.shadow} beside production {pairs.production}" for pairs in found)
         beside = f" beside production {against}" if against else ""
-        return f"nothing is kept of a shadow {wanted} of {name}{beside}; there is {kept}"
-    if recorded is None:
-        return f"{name} has no shadow, and nothing is kept of an earlier one: start one with `foretell shadow {name} VERSION`"
+        return f"no comparison of shadow {wanted} of {name}{beside} is recorded, only {available}"
+    if present is None:
+        return f"{name} has no shadow, and none is recorded: start one with `foretell shadow {name} VERSION`"
     if not settings.shadow_mb:
-        return f"shadow_mb is 0, so nothing is kept of what the shadow of {name} answers"
+        return f"shadow_mb is 0, so the answers of the shadow of {name} are not recorded: raise it"
     return (
-        f"version {recorded} of {name} is a shadow, but nothing is kept of it yet in {shadow_log_folder(settings, name)}: "
-        "it is asked once production has answered a call, and written a second later"
+        f"version {present} of {name} is the shadow, but no comparison is recorded yet in {shadow_log_folder(settings, name)}: "
+        "one is written about a second after production has answered a call"
     )
 
 
-def facts(name: str, pairs: Pairs) -> dict[str, Any]:
-    """All of it, as JSON can hold it."""
+def facts(name: str, pairs: AnswerPairs) -> dict[str, Any]:
+    """The report as JSON values."""
     both = (pairs.production, pairs.shadow)
     timed = {
-        who: dict(zip(("p50_ms", "p99_ms"), percentiles(seconds, (50, 99)), strict=False))
-        for who, seconds in zip(("production", "shadow"), pairs.seconds, strict=True)
+        role: dict(zip(("p50_ms", "p99_ms"), percentiles(seconds, (50, 99)), strict=False))
+        for role, seconds in zip(("production", "shadow"), pairs.seconds, strict=True)
     }
     return {
         "name": name,
@@ -105,7 +104,7 @@ def facts(name: str, pairs: Pairs) -> dict[str, Any]:
     }
 
 
-def _print(name: str, pairs: Pairs) -> None:
+def _print(name: str, pairs: AnswerPairs) -> None:
     typer.echo(f"{name}: shadow {pairs.shadow} beside production {pairs.production}")
     for line in summary(pairs):
         typer.echo(f"  {line}")
@@ -114,42 +113,22 @@ def _print(name: str, pairs: Pairs) -> None:
         show(table)
 
 
-def summary(pairs: Pairs) -> list[str]:
-    """The first lines, for people."""
-    processes = f"{len(pairs.writers)} server process{'es' * (len(pairs.writers) != 1)}"
-    times = " to ".join(moment(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S") for seconds in (pairs.first, pairs.last))
-    failed = f" ({', '.join(f'{reason} {calls:,}' for reason, calls in pairs.failed.most_common())})" if pairs.failed else ""
-    lines = [
-        f"{pairs.rows:,} rows of {pairs.calls:,} calls, {times}, {processes}",
-        f"{pairs.failed.total():,} calls failed{failed}, {pairs.skipped:,} were skipped for want of spare capacity",
-    ]
-    if pairs.labels and pairs.rows:
-        lines.append(f"{percent(pairs.agreeing / pairs.rows)} of the rows have the same label")
-    return lines
-
-
 def _table(*titles: str, right: int = 0) -> Table:
-    """The last `right` columns hold numbers."""
+    """A table whose last `right` columns are aligned to the right."""
     table = Table(box=SIMPLE_HEAD, show_edge=False)
     for place, title in enumerate(titles):
         table.add_column(title, justify="right" if place >= len(titles) - right else "left")
     return table
 
 
-def _shifts(pairs: Pairs) -> Table | None:
+def _shifts(pairs: AnswerPairs) -> Table | None:
     table = _table("number", "largest shift", "mean", "bias", "RMSE", "PSI", right=5)
     for number, shift in pairs.shifts.items():
         table.add_row(number, *shift_cells(shift, pairs.rows))
     return table if table.rows else None
 
 
-def shift_cells(shift: Shift, rows: int) -> list[str]:
-    """The figures of a number, for people."""
-    apart = [f"{value:.3g}" for value in (shift.largest, shift.mean, shift.bias, shift.rmse)]
-    return [*apart, f"{shift.psi:.3f} ({judged(shift.psi, rows)})"]
-
-
-def _labels(pairs: Pairs) -> Table | None:
+def _labels(pairs: AnswerPairs) -> Table | None:
     table = _table("label", "production", "shadow", "rows", right=1)
     for label, counts in pairs.labels.items():
         for (one, other), rows in [each for each in counts.most_common() if each[0][0] != each[0][1]][:_MOST_LINES]:
@@ -157,18 +136,18 @@ def _labels(pairs: Pairs) -> Table | None:
     return table if table.rows else None
 
 
-def _latency(pairs: Pairs) -> Table | None:
+def _latency(pairs: AnswerPairs) -> Table | None:
     table = _table("latency", "version", "p50", "p99", right=2)
-    for who, version, seconds in zip(("production", "shadow"), (pairs.production, pairs.shadow), pairs.seconds, strict=True):
+    for role, version, seconds in zip(("production", "shadow"), (pairs.production, pairs.shadow), pairs.seconds, strict=True):
         if len(seconds):
-            table.add_row(who, version, *(f"{ms:.3g} ms" for ms in percentiles(seconds, (50, 99))))
+            table.add_row(role, version, *(f"{ms:.3g} ms" for ms in percentiles(seconds, (50, 99))))
     return table if table.rows else None
 
 
-def _furthest(rows: list[Row]) -> Table | None:
+def _furthest(rows: list[ComparedRow]) -> Table | None:
     table = _table("furthest apart", "production", "shadow", "features")
     for row in rows[:_MOST_LINES]:
-        features = _listed(row.features) if row.features is not None else "not kept"
+        features = _listed(row.features) if row.features is not None else "not recorded"
         table.add_row(row.request_id, _listed(row.production), _listed(row.shadow), features)
     return table if rows else None
 

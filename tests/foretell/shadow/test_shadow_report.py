@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from foretell.cli import app
-from foretell.shadow.drift import Shift, judged, stability
+from foretell.shadow.drift import Shift, population_stability_index, psi_size
 from foretell.versions.target import response_type
 from foretell_contract.errors import SetupError
 from grpc_server.changes.convergence import Servers
@@ -89,7 +89,7 @@ def test_people_are_told_the_same(root: Path) -> None:
     lines = told(root).splitlines()
     assert lines[0] == "iris: shadow 2 beside production 1"
     assert re.fullmatch(r"  10 rows of 10 calls, \S+ \S+ to \S+ \S+, 2 server processes", lines[1])
-    assert lines[2] == "  1 calls failed (INTERNAL 1), 8 were skipped for want of spare capacity"
+    assert lines[2] == "  1 calls failed (INTERNAL 1), 8 were skipped, because there was no spare capacity"
     assert lines[3] == "  60 % of the rows have the same label"
     table = "\n".join(lines[4:])
     assert re.search(r"probability\.setosa +0\.8 +0\.2 +-0\.2 +0\.346 +\S+ \(too few rows\)", table)
@@ -124,9 +124,9 @@ def test_features_that_were_not_kept_are_not_shown(tmp_path: Path) -> None:
     add_steady(tmp_path, 2)
     kept(tmp_path, call(7, 0.7, 0.2, features=False))
     assert json.loads(told(tmp_path, "--json"))["furthest"][0]["features"] is None
-    assert "not kept" in told(tmp_path)
+    assert "not recorded" in told(tmp_path)
     told(tmp_path, "--html", str(tmp_path / "page.html"))
-    assert "not kept" in (tmp_path / "page.html").read_text()
+    assert "not recorded" in (tmp_path / "page.html").read_text()
 
 
 def test_values_are_ordered_by_what_their_unit_is_worth(tmp_path: Path) -> None:
@@ -170,9 +170,9 @@ def test_the_shadow_on_record_is_told_of_and_others_when_they_are_named(root: Pa
     for arguments, pair in named.items():
         facts = json.loads(told(root, *arguments, "--json"))
         assert (facts["production"], facts["shadow"]) == pair
-    assert "kept as well: shadow 2 beside production 1, 10 rows" in told(root)
+    assert "also recorded: shadow 2 beside production 1, 10 rows" in told(root)
     assert refusal(root, "9") == (
-        "nothing is kept of a shadow 9 of iris; there is 2 beside production 1, 3 beside production 4, 2 beside production 4"
+        "no comparison of shadow 9 of iris is recorded, only 2 beside production 1, 3 beside production 4, 2 beside production 4"
     )
 
 
@@ -180,15 +180,15 @@ def test_where_there_is_nothing_to_tell_one_line_says_what_to_do(tmp_path: Path,
     assert refusal(tmp_path).startswith("no model 'iris' in ")
     add_steady(tmp_path, 2)
     assert refusal(tmp_path) == (
-        "iris has no shadow, and nothing is kept of an earlier one: start one with `foretell shadow iris VERSION`"
+        "iris has no shadow, and none is recorded: start one with `foretell shadow iris VERSION`"
     )
     promote(tmp_path, "1")
     change(tmp_path, lambda routes: routes.with_shadow("2", AUTHOR))
     assert refusal(tmp_path).startswith(
-        f"version 2 of iris is a shadow, but nothing is kept of it yet in {tmp_path / 'iris/.shadow'}"
+        f"version 2 of iris is the shadow, but no comparison is recorded yet in {tmp_path / 'iris/.shadow'}"
     )
     monkeypatch.setenv("FORETELL_SHADOW_MB", "0")
-    assert refusal(tmp_path) == "shadow_mb is 0, so nothing is kept of what the shadow of iris answers"
+    assert refusal(tmp_path) == "shadow_mb is 0, so the answers of the shadow of iris are not recorded: raise it"
 
 
 def test_the_index_is_that_of_the_textbook() -> None:
@@ -196,14 +196,14 @@ def test_the_index_is_that_of_the_textbook() -> None:
     production = np.arange(1000.0)
     shadow = np.where(production >= 900, production - 900, production)
     expected = (0.2 - 0.1) * math.log(0.2 / 0.1) + (1e-4 - 0.1) * math.log(1e-4 / 0.1)
-    assert stability(production, shadow) == pytest.approx(expected)
+    assert population_stability_index(production, shadow) == pytest.approx(expected)
 
 
 @given(NUMBERS)
 def test_what_has_not_moved_has_no_index_and_what_has_moved_has_one(numbers: list[float]) -> None:
     production = np.array(numbers)
-    assert stability(production, production) == pytest.approx(0, abs=1e-12)
-    assert stability(production, np.full(3, production.max() + 1)) > 0.1
+    assert population_stability_index(production, production) == pytest.approx(0, abs=1e-12)
+    assert population_stability_index(production, np.full(3, production.max() + 1)) > 0.1
 
 
 @settings(max_examples=30)
@@ -222,7 +222,7 @@ def test_figures_hold_whatever_the_numbers_are(numbers: list[float], chance: ran
     [(0.05, 10_000, "small"), (0.1, 10_000, "moderate"), (0.25, 10_000, "large"), (3.0, 180, "too few rows"), (0.0, 181, "small")],
 )
 def test_an_index_is_judged(psi: float, rows: int, word: str) -> None:
-    assert judged(psi, rows) == word
+    assert psi_size(psi, rows) == word
 
 
 @pytest.fixture(scope="module")
