@@ -48,6 +48,21 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
     """
     if problems := list(collisions(contract)):
         raise DeclarationError(*problems)
+    served_contract = ServedContract(contract, channel)
+    app = _fastapi(contract)
+    app.router.routes.extend(docs_pages(app.title))
+    app.include_router(pages(contract, channel, served_contract))
+    endpoints: dict[str, ASGIApp] = {}
+    for service, path, endpoint in _endpoints(contract, channel, settings):
+        endpoints[path] = endpoint
+        for route in (path, *api_kind.selector_paths(service, path).values()):
+            app.router.routes.append(Route(route, endpoint, methods=["POST"], include_in_schema=False))
+    app.router.routes.append(Route("/openapi.json", _document(app, contract, served_contract, api_kind)))
+    return Application(app, endpoints)
+
+
+def _fastapi(contract: Contract) -> FastAPI:
+    """The application without routes: FastAPI's own pages are off."""
     api = contract.api
     app = FastAPI(
         title=api.title,
@@ -58,22 +73,19 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
         redoc_url=None,
         openapi_url=None,
     )
-    app.router.routes.extend(docs_pages(api.title))
-    served_contract = ServedContract(contract, channel)
-    app.include_router(pages(contract, channel, served_contract))
-    endpoints: dict[str, ASGIApp] = {}
+    app.add_exception_handler(RequestRefused, _refused)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(Exception, _unexpected)
+    return app
+
+
+def _endpoints(contract: Contract, channel: Channel, settings: BridgeSettings) -> Iterator[tuple[Service, str, Endpoint]]:
+    """An endpoint for each path of the contract, under the path with and without a slash at its end."""
     for service, method, caller in _callers(contract, channel):
         for path in method.paths:
             endpoint = Endpoint(contract, method, caller, settings)
             for spelling in {path, f"{path.rstrip('/')}/"}:
-                endpoints[spelling] = endpoint
-                for route in (spelling, *api_kind.selector_paths(service, spelling).values()):
-                    app.router.routes.append(Route(route, endpoint, methods=["POST"], include_in_schema=False))
-    app.add_exception_handler(RequestRefused, _refused)
-    app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(Exception, _unexpected)
-    app.router.routes.append(Route("/openapi.json", _document(app, contract, served_contract, api_kind)))
-    return Application(app, endpoints)
+                yield service, spelling, endpoint
 
 
 def _document(

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from foretell_contract.contract import LIST_MODELS_RESPONSE, Contract
 from rest_bridge.channel import Channel
-from rest_bridge.json.codec import page_document
+from rest_bridge.json.codec import page_json
 from rest_bridge.json.grpc_to_http import failed_call
 from rest_bridge.json.request_problems import refusal
 from rest_bridge.openapi.refusal_responses import refusal_response
@@ -65,7 +65,7 @@ def pages(contract: Contract, channel: Channel, served_contract: ServedContract)
             listed = await served_contract.listed()
         except grpc.aio.AioRpcError as error:
             raise failed_call(error) from None
-        return Response(page_document(listed), media_type="application/json")
+        return Response(page_json(listed), media_type="application/json")
 
     @router.get("/contract", summary="Where to get the contract")
     async def contract_files() -> ContractFiles:

@@ -53,7 +53,7 @@ def request_example(message: Message) -> dict[str, Any]:
     return _message_writer(message.DESCRIPTOR, _plain_writer)(message)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
 
 
-def page_document(message: Message) -> bytes:
+def page_json(message: Message) -> bytes:
     """The message as the JSON text of one of the bridge's own pages: 64-bit integers as numbers, absent fields as null."""
     write = _message_writer(message.DESCRIPTOR, _plain_writer, nulls=True)  # type: ignore[arg-type]  # likewise
     return msgspec.json.encode(write(message))
