@@ -20,7 +20,7 @@ from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.rows.outputs import all_outputs
 from grpc_server.rows.targets import Target
 from grpc_server.runtimes.formats import format_table
-from grpc_server.runtimes.runtime import Runtime
+from grpc_server.runtimes.runtime import Runtime, estimator_of
 from grpc_server.store.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, RegistrySource, golden_dtype, read_golden
 from grpc_server.store.repository import Repository, sha256
 from grpc_server.store.training_values import TrainingValues
@@ -140,7 +140,7 @@ class _LoadedFile:
     def _dtypes(self, columns: tuple[str, ...], rows: tuple[GoldenRow, ...]) -> dict[str, Dtype]:
         """Types from the model's encoders, or else from the golden rows."""
         encoders = encoder_dtypes(self.runtime, columns)
-        if self.runtime.columns is None and getattr(self.runtime, "estimator", None) is not None:
+        if self.runtime.columns is None and estimator_of(self.runtime) is not None:
             # Trained on an array: each column is a number unless an encoder knows it as text.
             return {column: dtype for column, dtype in encoders.items() if dtype.is_text}
         if not rows:

@@ -17,7 +17,7 @@ from grpc_server.rows.mixed_rows import Dtype, Rows, placeholder_row
 from grpc_server.rows.outputs import Output, all_outputs, output_function
 from grpc_server.rows.targets import Target, output_name
 from grpc_server.runtimes.formats import format_table
-from grpc_server.runtimes.runtime import Runtime
+from grpc_server.runtimes.runtime import Runtime, estimator_of
 from grpc_server.store.manifest import GoldenRow, Manifest, Scalar, golden_rows
 from grpc_server.store.training_values import TrainingValues, observe
 
@@ -174,5 +174,5 @@ class _Inspection:
 
     def _check_class_names(self, runtime: Runtime) -> None:
         probabilities = sum(output.kind == "probability" for output in self._outputs)
-        if probabilities and not self._manifest.classes and getattr(runtime, "estimator", None) is None:
+        if probabilities and not self._manifest.classes and estimator_of(runtime) is None:
             raise ModelError(f"{self._file.name} does not name its {probabilities} classes: pass --classes x,y,z")

@@ -8,7 +8,7 @@ from foretell_contract.source.suggestion import did_you_mean
 from grpc_server.checks.training_data import Samples, read_samples
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype
-from grpc_server.runtimes.runtime import Runtime
+from grpc_server.runtimes.runtime import Runtime, estimator_of
 from grpc_server.store.manifest import Scalar
 
 
@@ -66,7 +66,7 @@ def training_columns(runtime: Runtime, data: Path | None, hints: ModelHints) -> 
 
 def encoder_dtypes(runtime: Runtime, columns: Sequence[str]) -> dict[str, Dtype]:
     """The types of those columns that the encoders and imputers of a scikit-learn model know; empty for another model."""
-    estimator = getattr(runtime, "estimator", None)
+    estimator = estimator_of(runtime)
     if estimator is None:
         return {}
     from grpc_server.runtimes.sklearn.training_dtypes import dtypes_of  # scikit-learn takes a second to import.
@@ -127,7 +127,7 @@ def _dtype_of_data(known: Dtype | None, in_data: Dtype, runtime: Runtime, number
 
 
 def _takes_texts(runtime: Runtime) -> bool:
-    estimator = getattr(runtime, "estimator", None)
+    estimator = estimator_of(runtime)
     if estimator is None:
         return False
     from grpc_server.runtimes.sklearn.estimator_input import takes_texts  # scikit-learn takes a second to import.
@@ -137,7 +137,7 @@ def _takes_texts(runtime: Runtime) -> bool:
 
 def _takes_frame(runtime: Runtime, names: Sequence[str]) -> bool:
     """Whether a scikit-learn model takes a data frame even for numbers alone."""
-    estimator = getattr(runtime, "estimator", None)
+    estimator = estimator_of(runtime)
     if estimator is None:
         return False
     from grpc_server.runtimes.sklearn.estimator_input import input_conversion  # scikit-learn takes a second to import.

@@ -1,7 +1,7 @@
 """The interface of a loaded model."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from grpc_server.rows.mixed_rows import Dtype, Rows
 from grpc_server.rows.outputs import Source
@@ -29,3 +29,8 @@ class Runtime(Protocol):
         `sample` is at least one row of these types, for trying the model. `classes` names the classes of a model that does not know
         them. Raises ModelUnloadable if the model cannot take such rows.
         """
+
+
+def estimator_of(runtime: Runtime) -> Any | None:
+    """The fitted estimator of a scikit-learn runtime; None for every other runtime. Imports nothing of scikit-learn."""
+    return getattr(runtime, "estimator", None)
