@@ -119,7 +119,7 @@ def test_bad_versions_are_refused_unnoticed_by_callers(tmp_path: Path, contract:
     add_steady(tmp_path, 1)
     promote(tmp_path, "1")
     bad: dict[str, Callable[[], str]] = {
-        "load": lambda: add(tmp_path, candidates.Loaded(candidates.segfault)),
+        "load": lambda: add(tmp_path, candidates.CallsOnLoad(candidates.segfault)),
         "golden": lambda: add(tmp_path, candidates.Steady(0.5), golden(0.4)),
     }
     with foretell(tmp_path) as running, load(running, contract) as received:

@@ -27,7 +27,7 @@ from grpc_server.versions.startup import open_served_model
 from tests.conftest import PROTOS
 from tests.support.iris import CLASSES, COLUMNS
 from tests.support.mlflow_registries import LocalRegistry, registry
-from tests.support.models.candidates import Loaded, add_steady, loader, promote, segfault
+from tests.support.models.candidates import CallsOnLoad, add_steady, loader, promote, segfault
 from tests.support.processes import ROOT, refused
 
 pytestmark = pytest.mark.slow
@@ -79,7 +79,7 @@ def crashing(good: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "crashing"
     shutil.copytree(good, folder)
     (model,) = folder.glob("model.*")
-    joblib.dump(Loaded(segfault), folder / "model.joblib")
+    joblib.dump(CallsOnLoad(segfault), folder / "model.joblib")
     about = folder / "MLmodel"
     about.write_text(about.read_text().replace(model.name, "model.joblib"))
     return folder

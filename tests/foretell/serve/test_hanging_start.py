@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.foretell.serve.test_serve_command import children
-from tests.support.models.candidates import Hanging, Loaded, add, hang, hold, wait
+from tests.support.models.candidates import CallsOnLoad, Hanging, add, hang, hang_after, hang_with_gil
 from tests.support.models.misbehaving import until_gone
 from tests.support.processes import ANY_PORT, ROOT, refused, starting, until
 
@@ -23,9 +23,9 @@ SETTINGS = {"protos": str(ROOT / "protos"), "grpc_address": ANY_PORT, "http_addr
 @pytest.mark.parametrize(
     ("command", "model", "gate", "seconds"),
     [
-        ("grpc_server", Loaded(hang), "load", "1"),
+        ("grpc_server", CallsOnLoad(hang), "load", "1"),
         ("foretell serve", Hanging(0.5), "contract", "5"),
-        ("foretell serve", Loaded(partial(hold, Path(os.devnull))), "load", "1"),
+        ("foretell serve", CallsOnLoad(partial(hang_with_gil, Path(os.devnull))), "load", "1"),
     ],
     ids=["server", "supervised", "holding-the-interpreter"],
 )
@@ -41,7 +41,7 @@ def test_slow_gate_is_named_in_one_line(tmp_path: Path, command: str, model: obj
 def hanging(folder: Path, command: str, how: Callable[[Path], None]) -> Iterator[subprocess.Popen[str]]:
     """A start whose model has begun to hang."""
     marker = folder / "hangs"
-    add(folder / "models", Loaded(partial(how, marker)))
+    add(folder / "models", CallsOnLoad(partial(how, marker)))
     with starting(
         *command.split(), **SETTINGS, models=str(folder / "models"), gate_seconds="3600", drain_seconds="1000"
     ) as started:
@@ -50,7 +50,7 @@ def hanging(folder: Path, command: str, how: Callable[[Path], None]) -> Iterator
 
 
 @pytest.mark.parametrize(
-    ("command", "how", "number"), [("grpc_server", wait, signal.SIGTERM), ("foretell serve", hold, signal.SIGINT)]
+    ("command", "how", "number"), [("grpc_server", hang_after, signal.SIGTERM), ("foretell serve", hang_with_gil, signal.SIGINT)]
 )
 def test_signal_ends_a_hanging_start(tmp_path: Path, command: str, how: Callable[[Path], None], number: int) -> None:
     with hanging(tmp_path, command, how) as started:
@@ -62,7 +62,7 @@ def test_signal_ends_a_hanging_start(tmp_path: Path, command: str, how: Callable
 
 
 def test_hanging_start_ends_with_its_supervisor(tmp_path: Path) -> None:
-    with hanging(tmp_path, "foretell serve", hold) as supervisor:
+    with hanging(tmp_path, "foretell serve", hang_with_gil) as supervisor:
         ((_, pid),) = children(supervisor)
         supervisor.kill()
         until_gone(pid)

@@ -91,7 +91,7 @@ def test_a_file_of_another_patch_is_added_and_the_patch_recorded(tmp_path: Path)
 
 
 def test_a_pickle_that_no_longer_loads_says_who_fitted_it(tmp_path: Path) -> None:
-    joblib.dump([Old("1.2.3"), candidates.Loaded(explode)], tmp_path / "model.joblib")
+    joblib.dump([Old("1.2.3"), candidates.CallsOnLoad(explode)], tmp_path / "model.joblib")
     with pytest.raises(
         ModelUnloadable, match=r"does not load \(AttributeError\): it was fitted with scikit-learn 1\.2\.3, so install"
     ):

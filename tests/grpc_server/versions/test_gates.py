@@ -30,15 +30,15 @@ FAULTS = {
     "not-a-number": (candidates.NotANumber(0.5), {}, "contract", "not finite"),
     "golden": (candidates.Steady(0.5), {"rows": golden(0.4)}, "golden", "gives setosa 0.500000 for golden row 1"),
     "slow": (candidates.Slow(0.5), {}, "warm-up", "s for a row, but max_row_seconds is 0.1"),
-    "exit": (candidates.Loaded(candidates.leave), {}, "load", r"fails \(SystemExit: enough\)"),
+    "exit": (candidates.CallsOnLoad(candidates.exit_quietly), {}, "load", r"fails \(SystemExit: enough\)"),
     "no-model": ({}, {}, "load", "dict is no fitted estimator that predicts or transforms rows of a known number of columns"),
 }
 
 
 FATAL = {
-    "crash-while-loading": (candidates.Loaded(candidates.segfault), "load", "ended its process by signal SIGSEGV"),
+    "crash-while-loading": (candidates.CallsOnLoad(candidates.segfault), "load", "ended its process by signal SIGSEGV"),
     "crash": (candidates.Crashing(0.5), "contract", "ended its process by signal SIGSEGV"),
-    "hang-while-loading": (candidates.Loaded(candidates.hang), "load", "took longer than gate_seconds, 5 s"),
+    "hang-while-loading": (candidates.CallsOnLoad(candidates.hang), "load", "took longer than gate_seconds, 5 s"),
     "hang": (candidates.Hanging(0.5), "contract", "took longer than gate_seconds, 5 s"),
     "golden": (candidates.Steady(0.5), "golden", "gives setosa 0.500000 for golden row 1, expected 0.400000"),
 }

@@ -23,7 +23,7 @@ from grpc_server.store.repository import Repository
 from grpc_server.workers.pool import Pool
 from grpc_server.workers.worker_handle import ModelRaised, NoWorker, RunFailed, WorkerEnded, WorkerHung
 from grpc_server.workers.worker_process import Origin
-from tests.support.models.misbehaving import Deed, Wayward, add, descendants, rows, until_gone
+from tests.support.models.misbehaving import Action, Misbehaving, add, descendants, rows, until_gone
 from tests.support.processes import until
 
 pytestmark = pytest.mark.slow
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Origin:
     root = tmp_path_factory.mktemp("pool") / "models"
     os.mkfifo(root.parent / "fifo")
-    digest = add(Repository(root), Wayward(str(root.parent / "fifo")))
+    digest = add(Repository(root), Misbehaving(str(root.parent / "fifo")))
     preload_formats(root)
     return Origin(root, "wayward", "1", digest)
 
@@ -47,7 +47,7 @@ def own(origin: Origin, tmp_path: Path) -> Origin:
 
 @contextmanager
 def pool_of(origin: Origin, *, workers: int = 1, seconds: float = 30.0, max_megabytes: int = 0) -> Iterator[Pool]:
-    pool = Pool(origin, rows(Deed.ANSWER), workers=workers, seconds=seconds, max_megabytes=max_megabytes)
+    pool = Pool(origin, rows(Action.ANSWER), workers=workers, seconds=seconds, max_megabytes=max_megabytes)
     try:
         yield pool
     finally:
@@ -61,20 +61,20 @@ def pool(origin: Origin) -> Iterator[Pool]:
         yield started
 
 
-def run(pool: Pool, *deeds: Deed) -> Matrix:
-    return pool.runners[0](rows(*deeds))
+def run(pool: Pool, *actions: Action) -> Matrix:
+    return pool.runners[0](rows(*actions))
 
 
-def failure(pool: Pool, *deeds: Deed) -> RunFailed | None:
+def failure(pool: Pool, *actions: Action) -> RunFailed | None:
     try:
-        run(pool, *deeds)
+        run(pool, *actions)
     except RunFailed as failed:
         return failed
     return None
 
 
 def pid(pool: Pool) -> int:
-    return int(run(pool, Deed.SAY_PID)[0, 0])
+    return int(run(pool, Action.ANSWER_PID)[0, 0])
 
 
 def until_whole(pool: Pool) -> None:
@@ -95,7 +95,7 @@ def is_worker(pid: int, origin: Origin) -> bool:
 
 def test_threads_get_their_own_answers(pool: Pool) -> None:
     def answers(runner: Any, start: int) -> bool:
-        return all(runner(rows(Deed.ANSWER, value=value)).tolist() == [[value, 1 - value]] for value in range(start, start + 200))
+        return all(runner(rows(Action.ANSWER, value=value)).tolist() == [[value, 1 - value]] for value in range(start, start + 200))
 
     assert len(pool.runners) == 2
     with ThreadPoolExecutor(4) as threads:
@@ -103,11 +103,11 @@ def test_threads_get_their_own_answers(pool: Pool) -> None:
 
 
 def test_lost_worker_is_replaced_without_spare(own: Origin) -> None:
-    pool = Pool(own, rows(Deed.ANSWER), workers=1, seconds=30.0, max_megabytes=0, spare=False)
+    pool = Pool(own, rows(Action.ANSWER), workers=1, seconds=30.0, max_megabytes=0, spare=False)
     try:
         lost = pid(pool)
         assert workers_of(own) == [lost]
-        assert isinstance(failure(pool, Deed.EXIT), WorkerEnded)
+        assert isinstance(failure(pool, Action.EXIT), WorkerEnded)
         assert pid(pool) != lost
     finally:
         pool.close(10.0)
@@ -116,7 +116,7 @@ def test_lost_worker_is_replaced_without_spare(own: Origin) -> None:
 def test_raising_model_keeps_its_worker(pool: Pool) -> None:
     before = pid(pool)
     with pytest.raises(ModelRaised, match="ValueError"):
-        run(pool, Deed.RAISE)
+        run(pool, Action.RAISE)
     assert pid(pool) == before
 
 
@@ -126,7 +126,7 @@ def test_lost_worker_is_replaced_every_time(pool: Pool) -> None:
         lost = pid(pool)
         seen.add(lost)
         with pytest.raises(WorkerEnded, match=r"worker \d+ of model 'wayward' version 1 ended during a run of 1 rows"):
-            run(pool, Deed.EXIT)
+            run(pool, Action.EXIT)
         assert pid(pool) != lost
     assert len(seen) == 2
 
@@ -144,8 +144,8 @@ def test_only_the_fatal_row_fails(pool: Pool) -> None:
     until_whole(pool)
     batcher = Batcher(pool.runners, max_rows=64, max_waiting=1_000)
     outcomes: list[RequestRows | Refusal] = []
-    for deed in [Deed.ANSWER, Deed.EXIT, Deed.ANSWER, Deed.ANSWER]:
-        batcher.submit(Job(rows(deed), Call("test", None), outcomes.append, lambda: None))
+    for action in [Action.ANSWER, Action.EXIT, Action.ANSWER, Action.ANSWER]:
+        batcher.submit(Job(rows(action), Call("test", None), outcomes.append, lambda: None))
     batcher.close(100)  # Starting the next worker takes long on a busy machine.
     answered = [outcome for outcome in outcomes if not isinstance(outcome, Refusal)]
     assert [np.asarray(outcome).tolist() for outcome in answered] == [[[0.25, 0.75]]] * 3
@@ -164,7 +164,7 @@ def test_leaking_worker_is_replaced(strict: Pool, caplog: pytest.LogCaptureFixtu
     until_whole(strict)  # A spare that comes later would be the next to run.
     first = pid(strict)
     for _ in range(8):
-        assert run(strict, Deed.HOARD).tolist() == [[0.25, 0.75]]
+        assert run(strict, Action.LEAK).tolist() == [[0.25, 0.75]]
     until(lambda: pid(strict) != first)
     until_gone(first)
     assert f"worker {first} of model 'wayward' version 1 takes more than 400 MB and is replaced" in caplog.text
@@ -175,7 +175,7 @@ def test_spare_replaces_hung_worker(strict: Pool, origin: Origin, caplog: pytest
     until_whole(strict)
     hung, before = pid(strict), workers_of(origin)
     with pytest.raises(WorkerHung, match=f"worker {hung} of model 'wayward' version 1 did not answer within 1 s"):
-        run(strict, Deed.HANG)
+        run(strict, Action.HANG)
     spare = pid(strict)
     assert spare != hung
     assert spare in before
@@ -185,7 +185,7 @@ def test_spare_replaces_hung_worker(strict: Pool, origin: Origin, caplog: pytest
 
 def test_too_low_memory_limit_is_refused(own: Origin) -> None:
     with pytest.raises(ModelError, match=r"^worker_max_mb is 5, but a worker of model 'own' version 1 takes \d+ MB"):
-        Pool(own, rows(Deed.ANSWER), workers=2, seconds=30.0, max_megabytes=5)
+        Pool(own, rows(Action.ANSWER), workers=2, seconds=30.0, max_megabytes=5)
     assert workers_of(own) == []
 
 
@@ -194,11 +194,11 @@ def test_pool_recovers_from_failed_starts(origin: Origin) -> None:
     whole = file.read_bytes()
     with pool_of(origin) as pool:
         file.write_bytes(b"")
-        while not isinstance(failed := failure(pool, Deed.EXIT), NoWorker):
+        while not isinstance(failed := failure(pool, Action.EXIT), NoWorker):
             pass
         assert re.match(r"no worker of model 'wayward' version 1: .*model.joblib is not as it was added", str(failed))
         file.write_bytes(whole)
-        while failure(pool, Deed.ANSWER):
+        while failure(pool, Action.ANSWER):
             pass
 
 
@@ -207,7 +207,7 @@ def test_lone_job_outlives_its_worker(own: Origin, fifo: Path) -> None:
     with pool_of(own) as pool:
         batcher = Batcher(pool.runners, max_rows=64, max_waiting=1_000)
         lost = pid(pool)
-        batcher.submit(Job(rows(Deed.WAIT), Call("test", None), outcomes.append, lambda: None))
+        batcher.submit(Job(rows(Action.WAIT), Call("test", None), outcomes.append, lambda: None))
         with fifo.open("wb"):  # Opens once the model reads.
             os.kill(lost, signal.SIGKILL)
         while not outcomes:
@@ -222,7 +222,7 @@ def test_lone_job_outlives_its_worker(own: Origin, fifo: Path) -> None:
 def waiting(pool: Pool, fifo: Path) -> Iterator[Future[Matrix]]:
     """A run that has begun and goes on to the end of the block."""
     with ThreadPoolExecutor(1) as thread:
-        answer = thread.submit(run, pool, Deed.WAIT)
+        answer = thread.submit(run, pool, Action.WAIT)
         with fifo.open("wb"):  # Opens once the model reads.
             yield answer
 
@@ -237,7 +237,7 @@ def test_close_waits_for_runs(own: Origin, fifo: Path) -> None:
         with waiting(pool, fifo) as answer:
             started = workers_of(own)
             closing = thread.submit(pool.close, 20.0)
-            while (failed := failure(pool, Deed.ANSWER)) is None:
+            while (failed := failure(pool, Action.ANSWER)) is None:
                 pass
             assert str(failed) == "no worker of model 'own' version 1: the pool is closed"
             assert not closing.done()

@@ -18,18 +18,18 @@ from grpc_server.workers.model_process import THREADS
 from grpc_server.workers.worker_handle import ModelRaised, WorkerEnded, WorkerHandle
 from grpc_server.workers.worker_process import Origin, load_version
 from tests.conftest import ROOT
-from tests.support.models.misbehaving import Deed, Explosive, Wayward, add, descendants, rows, until_gone
+from tests.support.models.misbehaving import Action, CallsOnLoad, Misbehaving, add, descendants, rows, until_gone
 
 pytestmark = pytest.mark.slow
 
-SAMPLE = rows(Deed.ANSWER)
+SAMPLE = rows(Action.ANSWER)
 SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Origin:
     root = tmp_path_factory.mktemp("worker") / "models"
-    digest = add(Repository(root), Wayward())
+    digest = add(Repository(root), Misbehaving())
     preload_formats(root)
     return Origin(root, "wayward", "1", digest)
 
@@ -45,34 +45,34 @@ def worker(origin: Origin) -> Iterator[WorkerHandle]:
 
 def test_worker_answers_as_the_model(worker: WorkerHandle) -> None:
     asked = np.random.default_rng(0).random((5_000, 2)) * [0, 1]
-    assert np.array_equal(worker.run(asked, SECONDS), Wayward().predict_proba(asked))
+    assert np.array_equal(worker.run(asked, SECONDS), Misbehaving().predict_proba(asked))
 
 
 def test_worker_has_its_thread_limit(worker: WorkerHandle) -> None:
-    assert worker.run(rows(Deed.SAY_THREADS), SECONDS)[0, 0] == 3
+    assert worker.run(rows(Action.ANSWER_THREADS), SECONDS)[0, 0] == 3
 
 
 @pytest.mark.parametrize(
-    ("deed", "says"),
+    ("action", "says"),
     [
-        (Deed.RAISE, "ValueError: \\udc80 no such flower\n"),
-        (Deed.RAISE_SYSTEM_EXIT, "SystemExit: enough\n"),
-        (Deed.RAISE_INTERRUPT, "KeyboardInterrupt\n"),
-        (Deed.RAISE_MEMORY_ERROR, "MemoryError\n"),
-        (Deed.FLATTEN, "the model answered 1 rows with shape (1,)"),
+        (Action.RAISE, "ValueError: \\udc80 no such flower\n"),
+        (Action.RAISE_SYSTEM_EXIT, "SystemExit: enough\n"),
+        (Action.RAISE_INTERRUPT, "KeyboardInterrupt\n"),
+        (Action.RAISE_MEMORY_ERROR, "MemoryError\n"),
+        (Action.FLATTEN, "the model answered 1 rows with shape (1,)"),
     ],
 )
-def test_worker_survives_what_a_model_raises(worker: WorkerHandle, deed: Deed, says: str) -> None:
+def test_worker_survives_what_a_model_raises(worker: WorkerHandle, action: Action, says: str) -> None:
     with pytest.raises(ModelRaised) as raised:
-        worker.run(rows(deed), SECONDS)
+        worker.run(rows(action), SECONDS)
     assert str(raised.value).endswith(says)
-    assert worker.run(rows(Deed.SAY_PID), SECONDS)[0, 0] == worker.pid
+    assert worker.run(rows(Action.ANSWER_PID), SECONDS)[0, 0] == worker.pid
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_worker_ignores_signals_for_the_server(worker: WorkerHandle, number: int) -> None:
     os.kill(worker.pid, number)
-    assert worker.run(rows(Deed.SAY_PID), SECONDS)[0, 0] == worker.pid
+    assert worker.run(rows(Action.ANSWER_PID), SECONDS)[0, 0] == worker.pid
 
 
 PRINTING = """
@@ -80,11 +80,11 @@ import sys
 from pathlib import Path
 from grpc_server.workers.worker_handle import WorkerHandle
 from grpc_server.workers.worker_process import Origin
-from tests.support.models.misbehaving import Deed, rows
+from tests.support.models.misbehaving import Action, rows
 
 worker = WorkerHandle(Origin(Path(sys.argv[1]), *sys.argv[2:]))
-worker.start(rows(Deed.ANSWER))
-worker.run(rows(Deed.PRINT), 30.0)
+worker.start(rows(Action.ANSWER))
+worker.run(rows(Action.PRINT), 30.0)
 worker.end()
 sys.exit(worker.wait())
 """
@@ -106,22 +106,22 @@ def test_dismissed_worker_ends_with_code_0(origin: Origin) -> None:
     worker.close()
 
 
-@pytest.mark.parametrize("deed", [None, Deed.EXIT])
-def test_models_children_end_with_the_worker(origin: Origin, deed: Deed | None) -> None:
+@pytest.mark.parametrize("action", [None, Action.EXIT])
+def test_models_children_end_with_the_worker(origin: Origin, action: Action | None) -> None:
     handle = WorkerHandle(origin)
     handle.start(SAMPLE)
-    started = int(handle.run(rows(Deed.START_PROCESS), SECONDS)[0, 0])
-    if deed is None:
+    started = int(handle.run(rows(Action.START_PROCESS), SECONDS)[0, 0])
+    if action is None:
         handle.end()
     else:
         with pytest.raises(WorkerEnded):
-            handle.run(rows(deed), SECONDS)
+            handle.run(rows(action), SECONDS)
     handle.wait()
     until_gone(started)
     handle.close()
 
 
-GOLDEN = b'{"features": {"deed": 0, "value": 0.25}, "probabilities": {"no": 0.5, "yes": 0.5}}'
+GOLDEN = b'{"features": {"action": 0, "value": 0.25}, "probabilities": {"no": 0.5, "yes": 0.5}}'
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ GOLDEN = b'{"features": {"deed": 0, "value": 0.25}, "probabilities": {"no": 0.5,
     ],
 )
 def test_worker_loads_only_what_was_verified(tmp_path: Path, golden: bytes, digest: str | None, says: str) -> None:
-    recorded = add(Repository(tmp_path / "models"), Wayward(), golden)
+    recorded = add(Repository(tmp_path / "models"), Misbehaving(), golden)
     with pytest.raises(ModelError, match=says):
         load_version(Origin(tmp_path / "models", "wayward", "1", digest or recorded))
 
@@ -150,7 +150,7 @@ def test_worker_loads_only_what_was_verified(tmp_path: Path, golden: bytes, dige
     ],
 )
 def test_exit_while_loading_is_refused(tmp_path: Path, ending: Any, says: str) -> None:
-    digest = add(Repository(tmp_path / "models"), Explosive(ending))
+    digest = add(Repository(tmp_path / "models"), CallsOnLoad(ending))
     handle = WorkerHandle(Origin(tmp_path / "models", "wayward", "1", digest))
     with pytest.raises(ModelError, match=says):
         handle.start(SAMPLE)
@@ -164,10 +164,10 @@ from typing import Any
 from grpc_server.workers.pool import Pool
 from grpc_server.workers.worker_process import Origin
 from tests.conftest import ROOT
-from tests.support.models.misbehaving import Deed, rows
+from tests.support.models.misbehaving import Action, rows
 
-pool = Pool(Origin(Path(sys.argv[1]), *sys.argv[2:]), rows(Deed.ANSWER), workers=2, seconds=600.0, max_megabytes=0)
-pool.runners[0](rows(Deed.PRINT, Deed.HANG))
+pool = Pool(Origin(Path(sys.argv[1]), *sys.argv[2:]), rows(Action.ANSWER), workers=2, seconds=600.0, max_megabytes=0)
+pool.runners[0](rows(Action.PRINT, Action.HANG))
 """
 
 

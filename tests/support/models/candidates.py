@@ -1,4 +1,4 @@
-"""Versions of an iris model for tests: those that answer say which one they are, the others each do one thing wrong."""
+"""Iris models for tests: versions that answer with their number, and versions with one fault each."""
 
 import itertools
 import json
@@ -32,7 +32,7 @@ AUTHOR = Attribution("kim", "a test", datetime(2026, 1, 2, tzinfo=UTC))
 
 
 class Steady:
-    """Answers every row alike: the probability of setosa tells which version it is. Those that are no more are added as ONNX."""
+    """Gives every row the same answer, whose probability of setosa identifies the version. Added as ONNX; subclasses as joblib."""
 
     classes_ = np.array(CLASSES)
     n_features_in_ = 4
@@ -45,7 +45,7 @@ class Steady:
 
 
 def graph(setosa: float) -> bytes:
-    """`Steady` in ONNX, which a process loads without the second that it takes to import scikit-learn."""
+    """`Steady` in ONNX, which a process loads without importing scikit-learn."""
     nothing = helper.make_tensor("nothing", TensorProto.DOUBLE, [4, 3], [0.0] * 12)
     answer = helper.make_tensor("answer", TensorProto.DOUBLE, [3], [setosa, 1 - setosa, 0.0])
     nodes = [
@@ -60,7 +60,7 @@ def graph(setosa: float) -> bytes:
 
 
 class Pickled(Steady):
-    """One that is bound to a version of scikit-learn."""
+    """Has an artifact that is bound to a version of scikit-learn."""
 
 
 class Slow(Steady):
@@ -103,8 +103,8 @@ class Backwards(Steady):
     classes_ = np.array(CLASSES[::-1])
 
 
-class Loaded:
-    """A pickle that calls a function when it is loaded."""
+class CallsOnLoad:
+    """Its pickle calls a function when it is loaded."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         self.call = call
@@ -121,19 +121,19 @@ def hang() -> None:
     threading.Event().wait()
 
 
-def hold(told: Path) -> None:
-    """Hang once there is a file, and let no other thread run."""
-    told.touch()
+def hang_with_gil(started: Path) -> None:
+    """Create a file, then hang without releasing the GIL."""
+    started.touch()
     sum(itertools.repeat(0))
 
 
-def wait(told: Path) -> None:
-    """Hang once there is a file."""
-    told.touch()
+def hang_after(started: Path) -> None:
+    """Create a file, then hang."""
+    started.touch()
     hang()
 
 
-def leave() -> None:
+def exit_quietly() -> None:
     raise SystemExit("enough")
 
 
@@ -149,7 +149,7 @@ def pickled(model: object) -> bytes:
 
 
 def add(root: Path, model: object, rows: bytes = b"", **facts: Any) -> str:
-    """Add without a look at it; the version."""
+    """Add a model without checks, with golden `rows` as JSON lines; the version. `facts` override the manifest's."""
     format_name, artifact = ("onnx", graph(model.setosa)) if type(model) is Steady else ("joblib", pickled(model))
     name = f"model.{format_name}"
     files = {name: artifact} | ({GOLDEN: rows} if rows else {})
@@ -163,7 +163,7 @@ def add(root: Path, model: object, rows: bytes = b"", **facts: Any) -> str:
 
 
 def add_steady(root: Path, count: int) -> None:
-    """Versions 1 to `count`; number n answers setosa with n / 100."""
+    """Add versions 1 to `count`; version n answers setosa with n / 100."""
     for number in range(1, count + 1):
         add(root, Steady(number / 100), golden(number / 100))
 

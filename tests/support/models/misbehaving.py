@@ -1,4 +1,4 @@
-"""A classifier that worker processes load in tests: the first column of a row says what it does, the second is its answer."""
+"""A classifier for tests of workers: the first column of a row is an action, the second its probability of `no`."""
 
 import itertools
 import os
@@ -19,15 +19,15 @@ from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.store.manifest import GOLDEN, Manifest
 from grpc_server.store.repository import Repository, sha256
 
-HOARD: list[bytes] = []
+LEAKED: list[bytes] = []
 
 
-class Deed(IntEnum):
-    """What a row may ask for."""
+class Action(IntEnum):
+    """What the model does for a row."""
 
     ANSWER = 0
-    SAY_PID = 1
-    SAY_THREADS = 2
+    ANSWER_PID = 1
+    ANSWER_THREADS = 2
     EXIT = 3
     HANG = 4
     RAISE = 5
@@ -35,14 +35,14 @@ class Deed(IntEnum):
     RAISE_INTERRUPT = 7
     RAISE_MEMORY_ERROR = 8
     FLATTEN = 9
-    HOARD = 10
+    LEAK = 10
     PRINT = 11
     WAIT = 12
     START_PROCESS = 13
 
 
-class Wayward:
-    """Answers, or does something else."""
+class Misbehaving:
+    """Answers, or does what the action of a row says."""
 
     classes_ = np.array(["no", "yes"])
     n_features_in_ = 2
@@ -53,43 +53,43 @@ class Wayward:
 
     def predict_proba(self, rows: Matrix) -> Matrix:
         answer = np.stack([rows[:, 1], 1 - rows[:, 1]], axis=1)
-        for deed in map(Deed, rows[:, 0].astype(int).tolist()):
-            answer = self.do(deed, answer)
+        for action in map(Action, rows[:, 0].astype(int).tolist()):
+            answer = self.do(action, answer)
         return answer
 
-    def do(self, deed: Deed, answer: Matrix) -> Matrix:
-        match deed:
-            case Deed.SAY_PID:
+    def do(self, action: Action, answer: Matrix) -> Matrix:
+        match action:
+            case Action.ANSWER_PID:
                 return np.full_like(answer, os.getpid())
-            case Deed.SAY_THREADS:
+            case Action.ANSWER_THREADS:
                 return np.full_like(answer, float(os.environ["OMP_NUM_THREADS"]))
-            case Deed.EXIT:
+            case Action.EXIT:
                 os._exit(3)
-            case Deed.HANG:
-                sum(itertools.repeat(0))  # Without letting another thread run, nor a signal handler of Python's.
-            case Deed.RAISE:
+            case Action.HANG:
+                sum(itertools.repeat(0))  # It releases the GIL for no other thread, and for no signal handler.
+            case Action.RAISE:
                 raise ValueError("\udc80 no such flower")
-            case Deed.RAISE_SYSTEM_EXIT:
+            case Action.RAISE_SYSTEM_EXIT:
                 sys.exit("enough")
-            case Deed.RAISE_INTERRUPT:
+            case Action.RAISE_INTERRUPT:
                 raise KeyboardInterrupt
-            case Deed.RAISE_MEMORY_ERROR:
+            case Action.RAISE_MEMORY_ERROR:
                 raise MemoryError
-            case Deed.FLATTEN:
+            case Action.FLATTEN:
                 return answer[:, 0]
-            case Deed.HOARD:
-                HOARD.append(b"x" * 40_000_000)
-            case Deed.PRINT:
+            case Action.LEAK:
+                LEAKED.append(b"x" * 40_000_000)
+            case Action.PRINT:
                 os.write(1, b"printed by a model\n")
-            case Deed.WAIT:
+            case Action.WAIT:
                 Path(self.fifo).read_bytes()
-            case Deed.START_PROCESS:
+            case Action.START_PROCESS:
                 return np.full_like(answer, subprocess.Popen(["sleep", "600"]).pid)
         return answer
 
 
-class Explosive:
-    """Has whoever unpickles it call a function."""
+class CallsOnLoad:
+    """Its pickle calls a function when it is loaded."""
 
     def __init__(self, call: tuple[Any, tuple[Any, ...]]) -> None:
         self.call = call
@@ -99,7 +99,7 @@ class Explosive:
 
 
 def until_gone(pid: int) -> None:
-    """Wait for the end of a process that need not be our child."""
+    """Wait for the end of a process, which need not be a child."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -111,7 +111,7 @@ def until_gone(pid: int) -> None:
 
 
 def descendants(pid: int) -> Iterator[int]:
-    """The processes that it has started, and those that they have."""
+    """Ids of the children of a process, and of theirs."""
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):  # It ends meanwhile.
             for child in map(int, children.read_text().split()):
@@ -119,12 +119,12 @@ def descendants(pid: int) -> Iterator[int]:
                 yield from descendants(child)
 
 
-def rows(*deeds: Deed, value: float = 0.25) -> Matrix:
-    return np.array([[deed, value] for deed in deeds], dtype=np.float64)
+def rows(*actions: Action, value: float = 0.25) -> Matrix:
+    return np.array([[action, value] for action in actions], dtype=np.float64)
 
 
 def add(repository: Repository, model: object, golden: bytes = b"") -> str:
-    """Add without a look at it; the digest of the artifact."""
+    """Add a model without checks; the digest of its artifact."""
     file = repository.root.parent / "model.joblib"
     joblib.dump(model, file)
     files = {"model.joblib": file.read_bytes()} | ({GOLDEN: golden} if golden else {})
@@ -133,7 +133,7 @@ def add(repository: Repository, model: object, golden: bytes = b"") -> str:
         artifact="model.joblib",
         files={name: sha256(data) for name, data in files.items()},
         libraries={},
-        columns=("deed", "value"),
+        columns=("action", "value"),
         classes=("no", "yes"),
         created=datetime.now(UTC),
     )
