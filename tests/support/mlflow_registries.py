@@ -63,9 +63,7 @@ def _make(uri: str) -> None:
 
     engine = sqlalchemy.create_engine(uri)
     for table in Base.metadata.tables.values():
-        table.indexes -= {
-            index for index in table.indexes if not index.columns
-        }  # SQLAlchemy 2.1 reads some indexes as empty.
+        table.indexes -= {index for index in table.indexes if not index.columns}  # SQLAlchemy 2.1 reads some indexes as empty.
     Base.metadata.create_all(engine)
     with engine.begin() as connection:
         config = _get_alembic_config(uri)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from tests.support.effort import tries
 from tests.support.generated_contracts import GeneratedMessage, messages
 from tests.support.servers.contract_server import serve_contracts
 from tests.support.servers.many_models import BridgedServer
+
+pytestmark = pytest.mark.slow
 
 CONTRACTS = 10
 

@@ -18,6 +18,8 @@ from tests.conftest import PROTOS
 from tests.support.contract_files import RESPONSE, SERVICE, features, write_contract
 from tests.support.processes import ROOT, refused
 
+pytestmark = pytest.mark.slow
+
 STRICTER = (
     "iris/v1/iris.proto:78: breaking: Features.sepal_length: double.lte 1 -> 0.5. Values that were accepted are now refused. "
     "Instead: serve the new contract as iris.v2 beside iris.v1."

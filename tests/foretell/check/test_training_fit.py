@@ -22,6 +22,8 @@ from grpc_server.store.repository import Bundle, Repository
 from grpc_server.store.training_values import ColumnValues, TrainingValues
 from tests.support.contract_files import WELL_KNOWN, write_contract
 
+pytestmark = pytest.mark.slow
+
 SERVICE = """
 // Answers.
 service TestService {

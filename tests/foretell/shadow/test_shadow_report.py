@@ -179,9 +179,7 @@ def test_the_shadow_on_record_is_told_of_and_others_when_they_are_named(root: Pa
 def test_where_there_is_nothing_to_tell_one_line_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(tmp_path).startswith("no model 'iris' in ")
     add_steady(tmp_path, 2)
-    assert refusal(tmp_path) == (
-        "iris has no shadow, and none is recorded: start one with `foretell shadow iris VERSION`"
-    )
+    assert refusal(tmp_path) == ("iris has no shadow, and none is recorded: start one with `foretell shadow iris VERSION`")
     promote(tmp_path, "1")
     change(tmp_path, lambda routes: routes.with_shadow("2", AUTHOR))
     assert refusal(tmp_path).startswith(

@@ -258,6 +258,7 @@ def single_rules(kind: str) -> list[dict[str, Any]]:
     return [*found, {"finite": True}] if kind in ("double", "float") else found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"repeated", "sfixed64", "int32"}))
 def test_accepted_values_agree_with_protovalidate(library: Library, kind: str) -> None:
     """All pairs of single rules. Without opaque rules, `<=` also finds every pair that protovalidate finds."""

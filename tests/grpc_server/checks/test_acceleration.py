@@ -37,6 +37,8 @@ from tests.conftest import PROTOS, ROOT
 from tests.support.iris import COLUMNS
 from tests.support.models.accelerated_iris import X, Y, add, golden_rows
 
+pytestmark = pytest.mark.slow
+
 CLASSIFIERS: dict[str, Any] = {
     each.__name__: each
     for each in (

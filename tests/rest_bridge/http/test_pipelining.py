@@ -54,6 +54,7 @@ async def test_upgrade_is_ignored(contract: Contract, parts: list[int], cut: int
         writer.close()
 
 
+@pytest.mark.slow
 async def test_thousand_pipelined_requests_keep_their_order(contract: Contract) -> None:
     numbered = [POST.replace(b"mine", b"%d" % number) for number in range(1000)]
     large = BODY + b" " * 100_000

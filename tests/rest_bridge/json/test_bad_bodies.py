@@ -169,6 +169,7 @@ def test_any_document_is_read_or_refused(contract: Contract, document: Any, numb
     assert found.count >= len(found.found)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=tries(80, 5000))
 @given(st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:

@@ -104,6 +104,7 @@ def bodies(draw: Any, *, batch: bool, sound: bool) -> str:
     return draw(objects(["rows"], st.just(f"[{','.join(rows)}]"), sound=sound))  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 @settings(max_examples=tries(80, 5000))
 @given(st.data())
 def test_fast_read_equals_slow_read(codecs: Codecs, data: st.DataObject) -> None:

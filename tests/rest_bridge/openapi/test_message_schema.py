@@ -62,6 +62,7 @@ def accepted(contract: Contract, message: Any, document: Any) -> bool:
     return not found.count and not contract.rules.violations(read)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=tries(6, 200), phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(fields(), min_size=20, max_size=20), st.lists(documents, min_size=30, max_size=30))
 def test_schema_agrees_with_the_validator(declared: list[str], tried: list[Any]) -> None:
