@@ -36,7 +36,7 @@ def bundle(tmp_path: Path) -> Bundle:
 
 
 def loaded(bundle: Bundle, contract: Contract) -> Model:
-    model = load_model(bundle, contract, contract.services[0], ServerSettings(), Gates(bundle.place))
+    model = load_model(bundle, contract, contract.services[0], ServerSettings(), Gates(bundle.title))
     model.batcher.close(10)
     return model
 
