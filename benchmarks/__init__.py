@@ -1,1 +1,4 @@
-"""What Foretell costs and what it is worth, measured against the app of the post that started it. `make bench` runs it."""
+"""Measures Foretell against baselines: `make bench`.
+
+"The post" is the blog post that Foretell started from. Its FastAPI app, in `post_app.py`, is the base of most comparisons.
+"""

@@ -18,17 +18,17 @@ PLOT = "growth.png"
 
 
 def main() -> None:
-    """Measure as the arguments say."""
+    """Measure with the arguments of the command line."""
     names = ", ".join(case.name for case in CASES)
     parser = parser_of("python -m benchmarks", "Measure Foretell against the baselines.")
-    parser.add_argument("--case", default="", metavar="TEXT", help=f"cases whose name holds TEXT: {names}")
+    parser.add_argument("--case", default="", metavar="TEXT", help=f"run cases whose name contains TEXT: {names}")
     parser.add_argument("--quick", action="store_true", help="one round of one second of the first case")
     given = parser.parse_args()
     if given.quick:
         given.rounds = given.seconds = 1
     cases = tuple(case for case in CASES if given.case in case.name)[: 1 if given.quick else None]
     if not cases:
-        parser.error(f"no case holds {given.case!r}: they are {names}")
+        parser.error(f"no case contains {given.case!r}: choose from {names}")
     measured = interruptible(lambda tell: measure(cases, partial(chosen, only=given.only), given.rounds, given.seconds, tell))
     given.out.mkdir(parents=True, exist_ok=True)
     drawn = plot.draw(measured.results, given.out / PLOT)
@@ -36,22 +36,24 @@ def main() -> None:
 
 
 def parser_of(name: str, says: str) -> argparse.ArgumentParser:
-    """The arguments that every run takes."""
+    """A parser with the arguments that all benchmarks share."""
     parser = argparse.ArgumentParser(prog=name, description=says)
     parser.add_argument("--rounds", type=int, choices=range(1, 21), default=3, metavar="N", help="rounds, 1 to 20 (default 3)")
-    parser.add_argument("--seconds", type=int, choices=range(1, 31), default=2, metavar="S", help="of each load (default 2)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="servers whose name holds TEXT, such as grpc")
-    parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="where to write (default: this folder)")
+    parser.add_argument(
+        "--seconds", type=int, choices=range(1, 31), default=2, metavar="S", help="seconds of each load (default 2)"
+    )
+    parser.add_argument("--only", default="", metavar="TEXT", help="run servers whose name contains TEXT, such as grpc")
+    parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="output folder (default: this folder)")
     return parser
 
 
 def command(target: str) -> str:
-    """What was typed."""
+    """The command line of this run."""
     return target + (f" ARGS={shlex.quote(' '.join(sys.argv[1:]))}" if sys.argv[1:] else "")
 
 
 def interruptible(run: Callable[[Callable[[str], None]], Measured]) -> Measured:
-    """Run with a clock on every line; end the process in one line where it cannot run or is stopped."""
+    """Run, printing progress with the elapsed seconds; exit with one line if h2load is missing or the run is interrupted."""
     if not load.available():
         sys.exit(load.MISSING)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -63,7 +65,7 @@ def interruptible(run: Callable[[Callable[[str], None]], Measured]) -> Measured:
 
 
 def finish(measured: Measured, file: Path, page: str) -> None:
-    """Write the page; exit code 1 where something failed, which the page then tells."""
+    """Write the page; exit with 1 if a turn failed, which the page lists."""
     file.write_text(page)
     print(f"wrote {file}")
     if measured.failures:

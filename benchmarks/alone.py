@@ -1,6 +1,6 @@
-"""The model without a server: `python -m benchmarks.alone SECONDS FILE...` prints seconds and CPU seconds a call, as JSON.
+"""Measures models without a server: `python -m benchmarks.alone SECONDS FILE...` prints seconds and CPU seconds per call, as JSON.
 
-Each file is a joblib of a format, a model in it, and the rows of one call.
+Each file is a joblib of three: a format, a model in that format, and the rows of one call.
 """
 
 import json
@@ -17,7 +17,7 @@ import joblib
 
 
 def prediction(format_name: str, model: Any, rows: Any) -> Callable[[], Any]:
-    """A call of the model on rows that lie ready as it takes them."""
+    """A call of the model on rows that are already in its input type."""
     if format_name == "estimator":
         return partial(model.predict_proba, rows)
     if format_name != "onnx":
@@ -26,7 +26,7 @@ def prediction(format_name: str, model: Any, rows: Any) -> Callable[[], Any]:
 
         runtime = format_table.load(format_name, model)
         return partial(runtime.sources([FLOAT64] * runtime.width, rows, ())[0].run, rows)
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # As Foretell has it.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # As Foretell sets it.
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -38,7 +38,7 @@ def prediction(format_name: str, model: Any, rows: Any) -> Callable[[], Any]:
 
 
 def measure(call: Callable[[], Any], seconds: float) -> tuple[float, float]:
-    """Median seconds and mean CPU seconds of a call, made for `seconds`, at least five times."""
+    """Median seconds and mean CPU seconds of a call, repeated for `seconds` and at least five times."""
     call()
     taken: list[float] = []
     cpu, end = time.process_time(), time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Servers that do nothing: the floors. `python -m benchmarks.bare sync|aio PORT` echoes bytes over gRPC; `app` is for uvicorn."""
+"""Servers without a model, as limits. `python -m benchmarks.bare sync|aio PORT` echoes bytes over gRPC; uvicorn runs `app`."""
 
 import asyncio
 import sys
@@ -19,7 +19,7 @@ _BODY = {"type": "http.response.body", "body": ANSWER}
 
 
 async def app(_scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
-    """Read the body, give the constant answer."""
+    """Read the body and send a constant answer."""
     while (await receive()).get("more_body"):
         pass
     await send(_HEAD)
@@ -31,7 +31,7 @@ class _Echo(grpc.GenericRpcHandler):
         self._handler: Any = grpc.unary_unary_rpc_method_handler(behaviour)
 
     def service(self, _details: Any) -> Any:
-        """The echo, whatever the method."""
+        """The echo, for every method."""
         return self._handler
 
 

@@ -1,4 +1,4 @@
-"""What Foretell is held to: each bar as data, and its verdict from what was measured."""
+"""The bars that Foretell must meet, as data, and their evaluation on measured results."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from benchmarks.workloads import ONNX, SKLEARN
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a measured value must reach, or must not pass."""
+    """Bounds of a measured value."""
 
     at_least: float | None = None
     at_most: float | None = None
     unit: str = "x"
 
     def met(self, value: float) -> bool:
-        """Whether the value keeps it."""
+        """Whether the value is within the bounds."""
         return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
 
     def __str__(self) -> str:
@@ -31,7 +31,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A figure of a server under a load."""
+    """A figure of one server under one load."""
 
     case: str
     server: str
@@ -39,29 +39,29 @@ class Cell:
     figure: str
 
     def by_round(self, results: Iterable[Result]) -> dict[int, float]:
-        """Its values by the number of the round; none where it was not measured."""
+        """Its values by round; empty if it was not measured."""
         place = (self.case, self.server, self.load)
         return {r.round: float(getattr(r.figures, self.figure)) for r in results if (r.case, r.server, r.load) == place}
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A figure over what it is compared with, round by round; with nothing to compare, the figure itself."""
+    """A figure divided by another of the same round, or the figure itself if `over` is empty."""
 
     says: str
     limit: Limit
     of: Cell
     over: tuple[Cell, ...] = ()
     joined: Callable[[Iterable[float]], float] = sum
-    """What becomes of several cells in `over`."""
+    """Joins several cells in `over` to one number."""
 
     @property
     def places(self) -> set[tuple[str, str]]:
-        """The cases and servers it is about."""
+        """The cases and servers that it needs."""
         return {(cell.case, cell.server) for cell in (self.of, *self.over)}
 
     def measured(self, results: list[Result]) -> float | None:
-        """The median over rounds; None where something that it needs was not measured."""
+        """The median over the rounds; None if a figure that it needs was not measured."""
         own = self.of.by_round(results)
         others = [cell.by_round(results) for cell in self.over]
         rounds = set(own).intersection(*others)
@@ -71,7 +71,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """The power with which the CPU of a request grows over the last two decades of a growth case."""
+    """The exponent with which the CPU of a request grows over the last two decades of a growth case."""
 
     says: str
     case: str
@@ -108,12 +108,12 @@ def _iris(server: str, figure: str, callers: int = 64, rows: int = 1) -> Cell:
 
 
 def _against(says: str, limit: Limit, server: str, other: str, figure: str = RATE, callers: int = 64, rows: int = 1) -> Ratio:
-    """A figure of iris against another server's."""
+    """A figure of iris against the same figure of another server."""
     return Ratio(says, limit, _iris(server, figure, callers, rows), (_iris(other, figure, callers, rows),))
 
 
 def _beside_model(says: str, most: float, server: str, kind: str) -> Ratio:
-    """CPU of the whole server for 1,000 rows against the model's own."""
+    """CPU of the server for 1,000 rows against the CPU of the model alone."""
     of, model = _iris(server, CPU, 1, 1_000), _iris(ALONE[kind], CPU, 1, 1_000)
     return Ratio(f"1,000 rows a request, {says}: CPU against the model alone", Limit(at_most=most), of, (model,))
 
@@ -186,17 +186,17 @@ BARS: tuple[Bar, ...] = (
         for says, server in (("gRPC, scikit-learn", GRPC), ("gRPC, ONNX", GRPC_ONNX), ("REST, scikit-learn", REST))
     ),
     *(
-        Growth(f"CPU of a request grows in proportion to its {what}, {door}: power over two decades", case, server)
+        Growth(f"CPU of a request grows in proportion to its {what}, {protocol}: power over two decades", case, server)
         for what, case in (("rows", ROWS), ("columns", COLUMNS))
-        for door, server in (("gRPC", GRPC), ("REST", REST))
+        for protocol, server in (("gRPC", GRPC), ("REST", REST))
     ),
     _only("ONNX only: processes that load scikit-learn", Limit(at_most=0, unit=""), GRPC_ONNX, "sklearn"),
     _only("ONNX only: start to first answer", Limit(at_most=0.8, unit=" s"), GRPC_ONNX, "start"),
     _only("ONNX only: RSS after 64 callers", Limit(at_most=110, unit=" MiB"), GRPC_ONNX, "rss_mib"),
     _against("gRPC, scikit-learn: RSS against the post's app", Limit(at_most=1.3), GRPC, POST, "rss_mib"),
     *(
-        _two_cores(f"{door}{layout}, {says}", least, f"foretell {door}{layout}{kind}")
-        for door, least in (("gRPC", 8), ("REST", 6))
+        _two_cores(f"{protocol}{layout}, {says}", least, f"foretell {protocol}{layout}{kind}")
+        for protocol, least in (("gRPC", 8), ("REST", 6))
         for layout in ("", ", every core")
         for says, kind in (("scikit-learn", ""), ("ONNX", ", ONNX"))
     ),

@@ -1,4 +1,4 @@
-"""What is compared: models, requests and callers. A new case is one entry of CASES."""
+"""The cases: which models are served, and how they are loaded. A new case is one entry of CASES."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,33 +11,33 @@ from benchmarks.workloads import ONNX, SKLEARN, TREES, Workload
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One request, sent again and again by a number of callers, each of whom waits for the answer."""
+    """One request, repeated by a number of callers, each of which waits for its answer."""
 
     workload: str
     rows: int
     callers: int
     probed: bool = False
-    """Whether the health of the server is asked for meanwhile."""
+    """Whether the server's health is checked at the same time."""
     both: bool = False
-    """Whether as many callers ask for the same at the server's other door meanwhile."""
+    """Whether as many callers send the same over the server's other protocol at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A comparison: what is served, and how it is loaded."""
+    """A comparison of servers on the same models under the same loads."""
 
     name: str
     says: str
     workloads: tuple[Callable[[], Workload], ...]
     loads: tuple[Load, ...]
     alone: tuple[tuple[str, str, int], ...] = ()
-    """Kinds of models, workloads and rows for which the model is called in process as well."""
+    """Kind of model, workload and rows of each measurement without a server."""
     base: str = POST
-    """The server that all others are compared to."""
+    """The server that others are compared with."""
     pinned: bool = True
-    """Whether server and load have a core each."""
+    """Whether server and load get one core each."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Variables for our servers, where the default settings would refuse the load."""
+    """Environment variables of our servers, if the default settings would refuse the load."""
 
 
 WIDTHS = (4, 20, 100, 500)
@@ -74,7 +74,7 @@ CASES = (
     ),
     Case(
         MIXED,
-        "iris, REST and gRPC at the same time, as many callers at each door",
+        "iris, REST and gRPC at the same time, as many callers over each",
         (workloads.iris,),
         tuple(Load("iris", 1, callers, both=True) for callers in (1, 16, 64)),
         base=ONE_PROCESS,
@@ -99,7 +99,7 @@ CASES = (
 
 
 def chosen(case: Case, only: str = "", servers: tuple[Server, ...] = SERVERS) -> tuple[Server, ...]:
-    """The servers of a case whose names hold `only`, and the one to which they are compared."""
+    """The servers of a case whose names contain `only`, and its base."""
     return tuple(
         server
         for server in servers

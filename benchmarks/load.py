@@ -1,6 +1,6 @@
-"""The load: h2load, for HTTP/1.1 and gRPC alike, so that a latency means the same on both doors.
+"""Loads a server with h2load, for HTTP/1.1 and gRPC, so that latencies are comparable.
 
-wrk is left out on purpose: it adds the requests that a slow answer kept it from sending to its latencies, and h2load does not.
+wrk is unsuitable: it corrects latencies for requests that a slow answer delayed, which h2load does not.
 """
 
 import re
@@ -12,22 +12,22 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.doors import Door, Request, WrongAnswer
 from benchmarks.process import LOAD_CORE, pinned
+from benchmarks.protocols import Request, WireProtocol, WrongAnswer
 
 MISSING = "h2load is missing: install the package nghttp2-client"
 
 CONNECTIONS = {1: 1, 4: 4, 16: 4, 64: 8}
-"""How many connections the callers share over gRPC. HTTP/1.1 has one each."""
+"""Connections that the callers share over gRPC; over HTTP/1.1 each has its own."""
 
 
 class NoAnswer(RuntimeError):
-    """Nothing came back while the load lasted."""
+    """No request was answered during the load."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What the callers saw."""
+    """Rates and latencies of the answered requests."""
 
     requests: int
     per_second: float
@@ -36,7 +36,7 @@ class Answered:
 
 
 _LONG, _FEWEST = 0.02, 3
-"""Seconds from which on requests are counted, and how many there are at least."""
+"""From this many seconds a request, a number of requests is sent instead of a duration; the least number."""
 
 
 def available() -> bool:
@@ -45,7 +45,7 @@ def available() -> bool:
 
 
 def call(
-    door: Door,
+    protocol: WireProtocol,
     port: int,
     request: Request,
     callers: int,
@@ -54,22 +54,22 @@ def call(
     core: int | None = LOAD_CORE,
     each: float = 0.0,
 ) -> Answered:
-    """Load a server for some seconds, from a core.
+    """Load a server for some seconds from one core.
 
-    `each` is what one request takes, roughly. Where it is long and the caller alone, requests are counted instead of seconds: else
-    the last one, which is under way when the time is up, would be worked on but not counted.
+    `each` is the approximate duration of a request in seconds. If it is long and there is one caller, a number of requests is sent
+    instead, because the server would also work on a last request that ends too late to count.
 
-    Raises NoAnswer, or WrongAnswer when a request failed or when what came back is not one `answer` a request in size: h2load
-    cannot read a gRPC status, but a refused call has no message.
+    Raises NoAnswer; and WrongAnswer if a request failed, or if the received bytes are not one `answer` per request: h2load cannot
+    read a gRPC status, but a refused call has no message.
     """
-    connections = callers if "--h1" in door.generator else CONNECTIONS[callers]
+    connections = callers if "--h1" in protocol.generator else CONNECTIONS[callers]
     counted = callers == 1 and each > _LONG
     span = f"--requests={max(_FEWEST, round(seconds / each))}" if counted else f"--duration={seconds:.0f}"
     with tempfile.TemporaryDirectory(prefix="foretell-load-") as folder:
         log, body = Path(folder) / "log", Path(folder) / "body"
-        body.write_bytes(door.frame(request.body))
+        body.write_bytes(protocol.frame(request.body))
         shape = [f"--clients={connections}", f"--max-concurrent-streams={callers // connections}", span]
-        command = [*pinned(core), "h2load", *shape, "--threads=1", f"--data={body}", f"--log-file={log}", *door.generator]
+        command = [*pinned(core), "h2load", *shape, "--threads=1", f"--data={body}", f"--log-file={log}", *protocol.generator]
         command.append(f"http://127.0.0.1:{port}{request.path}")
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 120, check=False)
         if done.returncode:
@@ -77,20 +77,20 @@ def call(
         if not log.stat().st_size:
             raise NoAnswer(f"{request.path} answered no request of {callers} callers in {seconds} s")
         latencies = np.loadtxt(log, usecols=2, ndmin=1) / 1000
-    requests = check(done.stdout, len(door.frame(answer)), callers)
+    requests = check(done.stdout, len(protocol.frame(answer)), callers)
     p50, p99 = np.percentile(latencies, [50, 99])
     took = latencies.sum() / 1000 if counted else seconds
     return Answered(requests, requests / took, float(p50), float(p99))
 
 
 def check(printed: str, size: int, callers: int) -> int:
-    """How many requests were answered, by what h2load printed. Raises WrongAnswer unless each was answered with `size` bytes."""
+    """Number of answered requests in the output of h2load. Raises WrongAnswer unless each answer has `size` bytes."""
     words = r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored.*?status codes: (\d+) 2xx.*?\((\d+)\) data"
     found = re.search(words, printed, re.DOTALL)
     if not found:
-        raise RuntimeError(f"h2load printed something new: {printed[-500:]}")
+        raise RuntimeError(f"cannot parse the output of h2load: {printed[-500:]}")
     done, succeeded, failed, errored, good, data = map(int, found.groups())
-    beyond = data - done * size  # Answers that were on their way at the end.
+    beyond = data - done * size  # Bytes of answers that arrived partly.
     if succeeded != done or failed or errored or not done <= good <= done + callers or not 0 <= beyond <= callers * size:
         raise WrongAnswer(f"{done} requests: {succeeded} succeeded, {data} bytes instead of {size} each: {printed[-500:]}")
     return done

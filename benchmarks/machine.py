@@ -1,4 +1,4 @@
-"""Where and with what it was measured."""
+"""Describes machine and versions of a measurement."""
 
 import os
 import platform
@@ -25,7 +25,7 @@ LIBRARIES = (
 
 
 def machine(command: str, rounds: str) -> str:
-    """A list in Markdown."""
+    """A Markdown list of command, date, machine, load and versions."""
     lines = [
         ("Command", f"`{command}`, {rounds}"),
         ("Date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),

@@ -1,4 +1,4 @@
-"""The growth curves as a picture."""
+"""Draws the growth curves."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ PANELS = {ROWS: "rows in one request (4 columns, SVC)", COLUMNS: "columns (1,000
 
 
 def draw(results: list[Result], file: Path) -> bool:
-    """Write the CPU of a request over what grows in it; False, and no file, where nothing was grown."""
+    """Plot the CPU of a request over its rows and columns; False, without a file, if no growth case was measured."""
     found = {name: [result for result in results if result.case == name] for name in PANELS}
     found = {name: part for name, part in found.items() if part}
     if not found:

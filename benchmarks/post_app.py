@@ -1,6 +1,6 @@
-"""The post's app as published, for any columns: `model.predict_proba` behind a FastAPI endpoint with pydantic models.
+"""The app of the post, generalised to any columns: `model.predict_proba` behind a FastAPI endpoint with pydantic models.
 
-Corrected: the text is not evaluated, and the fourth column is the fourth column. Added: an endpoint for a batch.
+Corrected: it does not evaluate text as code, and reads the fourth column from the fourth field. Added: an endpoint for batches.
 """
 
 import os
@@ -15,7 +15,7 @@ Scaled = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 def create_app() -> FastAPI:
-    """The app for the models in the folder that POST_APP_MODELS names."""
+    """An app that serves the models in the folder POST_APP_MODELS."""
     app = FastAPI(title="IRIS Classification", version="0.1")
     for file in Path(os.environ["POST_APP_MODELS"]).glob("*.joblib"):
         model, columns = joblib.load(file)

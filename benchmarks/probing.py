@@ -1,7 +1,7 @@
-"""Health checks beside a load: `python -m benchmarks.probing PORT` asks every few milliseconds until its input ends.
+"""Health checks during a load: `python -m benchmarks.probing PORT` checks every few milliseconds until its stdin ends.
 
-It prints `ready` after the first answer, and at the end the milliseconds of every check, as JSON. A check counts from when it was
-due, so that one that is held up by the check before it is not forgiven.
+It prints `ready` after the first answer, and at the end the milliseconds of every check, as JSON. A check is timed from when it was
+due, so a delay by the check before it counts.
 """
 
 import json
@@ -23,7 +23,7 @@ EVERY = 0.005
 
 
 def probe(port: int, ended: threading.Event) -> list[float]:
-    """Milliseconds of each check, one every EVERY seconds. Raises RuntimeError when the server does not serve."""
+    """Milliseconds of each check, one every EVERY seconds. Raises RuntimeError if the server is not SERVING."""
     taken: list[float] = []
     with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.enable_http_proxy", 0)]) as channel:
         check = health_pb2_grpc.HealthStub(channel).Check
@@ -34,14 +34,14 @@ def probe(port: int, ended: threading.Event) -> list[float]:
             due += EVERY
             time.sleep(max(0.0, due - time.perf_counter()))
             if check(health_pb2.HealthCheckRequest(), timeout=10).status != health_pb2.HealthCheckResponse.SERVING:
-                raise RuntimeError("the server says that it does not serve")
+                raise RuntimeError("the server is not SERVING")
             taken.append((time.perf_counter() - due) * 1000)
     return taken
 
 
 @contextmanager
 def probing(port: int, core: int | None) -> Iterator[list[float]]:
-    """Probe a server from a process of its own; when the block has ended, the list holds the milliseconds of every check."""
+    """Check a server's health from another process; after the block, the list has the milliseconds of every check."""
     taken: list[float] = []
     command = [*pinned(core), sys.executable, "-m", "benchmarks.probing", str(port)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -55,7 +55,7 @@ def probing(port: int, core: int | None) -> Iterator[list[float]]:
 
 
 def p99(taken: list[float]) -> float:
-    """Milliseconds within which 99 of 100 checks were answered."""
+    """99th percentile in milliseconds."""
     return float(np.percentile(taken, 99))
 
 

@@ -1,4 +1,4 @@
-"""How a server under test is started, watched and stopped, and on which core."""
+"""Starts a server under test on a core, waits for its first answer, and stops it."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.doors import Request
+from benchmarks.protocols import Request
 from benchmarks.servers import Server
 from benchmarks.tree import kill_tree
 from benchmarks.workloads import ROOT
@@ -22,21 +22,21 @@ STARTING, STOPPING = 90.0, 20.0
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that has answered."""
+    """A server that has answered once."""
 
     pid: int
     port: int
     started: float
-    """Seconds from its start to its first right answer."""
+    """Seconds from its start to its first correct answer."""
 
 
 @contextmanager
 def running(
     server: Server, folder: Path, request: Request, core: int | None = SERVER_CORE, settings: Mapping[str, str] | None = None
 ) -> Iterator[Running]:
-    """Start a server on a port of the loopback, free like the next, and wait for its answer to `request`; stop it at the end.
+    """Start a server on a free loopback port whose successor is free too, wait for its answer to `request`, and stop it at the end.
 
-    `settings` are variables of its environment. Raises RuntimeError when it does not start, WrongAnswer when it is wrong.
+    `settings` are environment variables. Raises RuntimeError if it does not start, WrongAnswer if its answer is wrong.
     """
     port = _free_port()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FORETELL_")}
@@ -49,7 +49,7 @@ def running(
             env=inherited | {"PYTHONPATH": str(ROOT), "POST_APP_MODELS": str(folder / "post")} | dict(settings or {}),
             stdout=out,
             stderr=out,
-            start_new_session=True,  # Ctrl-C is for the harness, which then stops the server.
+            start_new_session=True,  # Ctrl-C reaches only the benchmark, which then stops the server.
         )
     try:
         answer = _first_answer(server, process, port, request, log)
@@ -61,7 +61,7 @@ def running(
 
 
 def _free_port() -> int:
-    """A port that is free, as is the next."""
+    """A free port whose successor is free too."""
     while True:
         with socket.socket() as free, socket.socket() as other, suppress(OSError, OverflowError):
             free.bind(("127.0.0.1", 0))
@@ -71,12 +71,12 @@ def _free_port() -> int:
 
 
 def pinned(core: int | None) -> list[str]:
-    """The prefix that keeps a command to a core; nothing for None, or where there is one core only."""
+    """Command prefix that pins to a core; empty for None, or if there is only one core."""
     return ["taskset", "--cpu-list", str(CORES[core])] if core is not None and len(CORES) > 1 else []
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the server to stop, and kill it with all its processes where it does not, or where Ctrl-C comes once more."""
+    """Send SIGTERM; kill the process tree if it does not end in time, or at another Ctrl-C."""
     try:
         process.terminate()
         process.wait(STOPPING)
@@ -86,7 +86,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:
             kill_tree(process.pid)
             process.wait()
-        with suppress(ProcessLookupError):  # It should have ended all that it started; some servers leave their workers behind.
+        with suppress(ProcessLookupError):  # Some servers leave workers behind.
             os.killpg(process.pid, signal.SIGKILL)
 
 
@@ -95,6 +95,6 @@ def _first_answer(server: Server, process: subprocess.Popen[bytes], port: int, r
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError):
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return server.door.ask(port, request)
+            return server.protocol.send(port, request)
         time.sleep(0.01)
     raise RuntimeError(f"{server.name} did not start:\n{log.read_text(errors='replace')[-2000:]}")

@@ -1,4 +1,4 @@
-"""The report: the bars first, then medians over rounds, each with its ratio to the case's base in the same round."""
+"""Writes RESULTS.md: the bars, then medians over rounds with their ratios to the base of the case."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -31,10 +31,10 @@ ratios: the machine may be shared, and the same code may run twice as fast a min
 - Each turn starts a server, compares its answers with scikit-learn's (to nine decimals; to six where the model was converted),
   warms it up for a second, waits until it is idle, loads it, compares again, and stops it. Every single answer is counted and must
   have the right size. A turn in which one request fails gives no figures, and is listed.
-- The load is h2load for both doors. It is closed: each caller sends its next request when it has its answer. Over HTTP/1.1 each
+- The load is h2load for REST and gRPC. It is closed: each caller sends its next request when it has its answer. Over HTTP/1.1 each
   caller has a connection; over gRPC 16 callers share 4 and 64 share 8. p50 and p99 are of all its requests. One caller with
   requests above 20 ms sends a number of them, at least three, so that none is half done when the time is up. In the case `mixed`
-  REST and gRPC are loaded at the same time, and CPU and switches are those of a request at either door.
+  REST and gRPC are loaded at the same time, and CPU and switches are per request of either.
 - CPU and context switches are those of the server's whole process tree, and RSS is the sum of its processes' peaks up to that load.
   The start ends with the first right answer.
 - The model is the same object on both sides, and values are from 0 to 1, which both sides check. Settings are the default ones,
@@ -43,7 +43,7 @@ VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
 
 
 def report(measured: Measured, command: str, plot: str | None) -> str:
-    """The whole page, in Markdown."""
+    """The page in Markdown."""
     rounds = len({result.round for result in measured.results})
     parts = ["# How fast it is", machine(command, f"{rounds} round{'s' * (rounds != 1)}"), "## The bars", bars(BARS, measured)]
     parts += [failures(measured.failures)] if measured.failures else []
@@ -55,29 +55,28 @@ def report(measured: Measured, command: str, plot: str | None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def bars(asked: Iterable[Bar], measured: Measured) -> str:
-    """A line for each bar: wanted, measured, met."""
+def bars(wanted: Iterable[Bar], measured: Measured) -> str:
+    """A table of the bars: wanted, measured, met."""
     failed = {(failure.case, failure.server) for failure in measured.failures}
     lines = []
-    for bar in asked:
+    for bar in wanted:
         value = None if bar.places & failed else bar.measured(measured.results)
-        told = "" if value is None else f"{value:.4g}{bar.limit.unit}"
-        lines.append([bar.says, str(bar.limit), told, VERDICTS[None if value is None else bar.limit.met(value)]])
+        shown = "" if value is None else f"{value:.4g}{bar.limit.unit}"
+        lines.append([bar.says, str(bar.limit), shown, VERDICTS[None if value is None else bar.limit.met(value)]])
     head = "Medians over the rounds of ratios within one round. A bar whose servers are not all there, or failed, is not measured."
     return f"{head}\n\n{markdown(['bar', 'wanted', 'measured', 'met'], lines)}"
 
 
 def failures(failed: Iterable[Failure]) -> str:
-    """What went wrong."""
+    """A list of the failed turns."""
     lines = [f"- {failure.case}, round {failure.round + 1}, {failure.server}: {failure.why[:300]}" for failure in failed]
-    return (
-        "## What failed\n\nThese turns gave no figures; what else the tables say of these rows is from their other rounds.\n\n"
-        + "\n".join(lines)
+    return "## What failed\n\nThese turns gave no figures; the tables show these rows from their other rounds.\n\n" + "\n".join(
+        lines
     )
 
 
 def rows_of(servers: Iterable[Server], results: list[Result]) -> str:
-    """What each row is, in words."""
+    """A table of the rows and their descriptions."""
     seen = dict.fromkeys(result.server for result in results)
     rows = [[server.name, server.says] for server in servers if server.name in seen]
     alone = [[name, "the model in a process of its own on the server's core"] for name in seen if name in ALONE.values()]
@@ -85,7 +84,7 @@ def rows_of(servers: Iterable[Server], results: list[Result]) -> str:
 
 
 def case_of(case: Case, measured: Measured) -> list[str]:
-    """The section of a case; nothing where nothing was measured."""
+    """The section of a case; empty if nothing was measured."""
     found = [result for result in measured.results if result.case == case.name]
     if not found:
         return []
@@ -104,12 +103,12 @@ def case_of(case: Case, measured: Measured) -> list[str]:
 def says(load: Load) -> str:
     """A load in words."""
     return f"{_count(load.rows, 'row')} a request, {_count(load.callers, 'caller')}" + (
-        ", health checked meanwhile" if load.probed else ", and as many at the other door" if load.both else ""
+        ", health checked meanwhile" if load.probed else ", and as many over gRPC" if load.both else ""
     )
 
 
 def table(results: list[Result], load: Load, base: str) -> str:
-    """What each server did under one load."""
+    """A table of the servers under one load."""
     columns = COLUMNS | (PROBED if load.probed else {}) | (BOTH if load.both else {})
     rows = []
     for server in dict.fromkeys(result.server for result in results):
@@ -119,33 +118,33 @@ def table(results: list[Result], load: Load, base: str) -> str:
 
 
 def medians(results: Iterable[Result], server: str, load: Load, figure: str, base: str) -> tuple[float, float | None]:
-    """A figure of a server under a load: its median over rounds, and that of its ratios to the base in the same round."""
+    """Median of a figure over the rounds, and median of its ratios to the base in the same round."""
     own, other = _by_round(results, server, load, figure), _by_round(results, base, load, figure)
     ratios = [value / other[number] for number, value in own.items() if other.get(number)]
     return median(own.values()), median(ratios) if ratios else None
 
 
 def growing(results: list[Result], base: str) -> str:
-    """A growth case: latency and CPU of each server by what grows, and what each further row or column costs."""
+    """Tables of a growth case: latency and CPU by size, and the cost of each further row or column."""
     names = list(dict.fromkeys(result.server for result in results))
     grown = growth.sizes(results)
     costs = {name: _costs(results, name, grown) for name in names}
     cells = [[f"{size:,}", *(_grown(results, name, load, base) for name in names)] for load, size in grown.items()]
     span = growth.last_decades(grown.values())
     powers = [f"{growth.power(costs[name]):.2f}" if len(costs[name]) > 1 else "" for name in names]
-    cells.append([f"power with which CPU grows from {span[0]:,} to {span[-1]:,}", *powers])
+    cells.append([f"exponent with which CPU grows from {span[0]:,} to {span[-1]:,}", *powers])
     further = [
         [f"{low:,} to {high:,}", *(_further(costs[name], low, high) for name in names)] for low, high in pairwise(grown.values())
     ]
     return (
         f"p50 in ms / CPU in ms a request, and its ratio to the first:\n\n{markdown(['', *names], cells)}\n\n"
-        f"CPU in microseconds that each further one costs; alike in each line where cost grows in proportion, whatever a request "
-        f"costs by itself:\n\n{markdown(['', *names], further)}"
+        f"CPU in microseconds of each further one; equal in all lines if cost grows in proportion, whatever the fixed cost of "
+        f"a request:\n\n{markdown(['', *names], further)}"
     )
 
 
 def _costs(results: list[Result], server: str, grown: dict[Load, int]) -> dict[int, float]:
-    """CPU of a request in milliseconds by what grows, where it was measured."""
+    """Median CPU of a request in milliseconds by size."""
     found = {size: _by_round(results, server, load, "cpu") for load, size in grown.items()}
     return {size: median(by_round.values()) for size, by_round in found.items() if by_round}
 
@@ -165,7 +164,7 @@ def _further(costs: dict[int, float], low: int, high: int) -> str:
 
 
 def _alone(alone: list[Result], served: list[Result]) -> str:
-    """What the models take, and the CPU of a lone caller's request in multiples of that."""
+    """Duration of the models alone, and CPU of a lone caller's request in multiples of it."""
     loads = dict.fromkeys(result.load for result in alone)
     heads = ["microseconds a call", *(_count(load.rows, "row") for load in loads)]
     rows = [
@@ -200,6 +199,6 @@ def _count(number: int, thing: str) -> str:
 
 
 def markdown(heads: list[str], rows: list[list[str]]) -> str:
-    """A table."""
+    """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

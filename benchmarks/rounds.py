@@ -1,4 +1,4 @@
-"""Rounds: every server takes its turn in each, so that what the machine does meanwhile hits all of them alike."""
+"""Runs the rounds. Every server has a turn in each round, so that other load on the machine affects all alike."""
 
 import json
 import subprocess
@@ -15,40 +15,40 @@ import joblib
 
 from benchmarks import workloads
 from benchmarks.cases import Case, Load
-from benchmarks.doors import Door, Request, WrongAnswer
 from benchmarks.load import Answered, NoAnswer, call
 from benchmarks.probing import p99, probing
 from benchmarks.process import LOAD_CORE, SERVER_CORE, Running, pinned, running
+from benchmarks.protocols import Request, WireProtocol, WrongAnswer
 from benchmarks.servers import Server
 from benchmarks.tree import loaded, settle, usage
 from benchmarks.workloads import AUTO, ONNX, ROOT, SKLEARN, TREES, Workload
 from foretell_contract.errors import SetupError
 
 ALONE = {SKLEARN: "model alone", ONNX: "model alone, ONNX", TREES: "model alone, trees"}
-"""The rows without a server, by the kind of model."""
+"""Names of the rows without a server, by kind of model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one server did under one load."""
+    """Figures of one server under one load."""
 
     per_second: float
     p50_ms: float
     p99_ms: float
     cpu: float
-    """Seconds for 1,000 requests, of the whole process tree."""
+    """CPU seconds of the whole process tree per 1,000 requests."""
     switches: float = 0.0
-    """Context switches a request."""
+    """Context switches per request."""
     rss_mib: float = 0.0
     """Peak of the process tree so far."""
     start: float = 0.0
     """Seconds from start to first answer."""
     sklearn: int = 0
-    """Processes that have loaded scikit-learn."""
+    """Number of processes that have loaded scikit-learn."""
     health_p99_ms: float = 0.0
-    """Of the health checks meanwhile, where there were any."""
+    """Of the health checks at the same time; 0 without any."""
     other_per_second: float = 0.0
-    """At the other door meanwhile, where there were callers; `cpu` and `switches` are those of a request at either."""
+    """Over the other protocol at the same time; `cpu` and `switches` are then per request of either."""
     other_p99_ms: float = 0.0
 
 
@@ -65,7 +65,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A turn that gave no figures."""
+    """A turn without figures, and why."""
 
     round: int
     case: str
@@ -75,38 +75,38 @@ class Failure:
 
 @dataclass(slots=True)
 class Measured:
-    """Everything that was measured, and what could not be."""
+    """All results and failures of a run."""
 
     results: list[Result] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     picked: dict[str, dict[str, str]] = field(default_factory=dict)
-    """What `--accelerate auto` took, by case and model."""
+    """The format that `--accelerate auto` chose, by case and model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What the servers of a case find on disk, and the models in it."""
+    """The files of a case on disk, and its workloads."""
 
     case: Case
     folder: Path
     served: dict[str, Workload]
-    _requests: dict[tuple[Door, Load], Request] = field(default_factory=dict)
+    _requests: dict[tuple[WireProtocol, Load], Request] = field(default_factory=dict)
 
-    def request(self, door: Door, load: Load) -> Request:
-        """The request of a load as a door takes it."""
-        if (door, load) not in self._requests:
-            self._requests[door, load] = door.request(self.folder, self.served[load.workload], load.rows)
-        return self._requests[door, load]
+    def request(self, protocol: WireProtocol, load: Load) -> Request:
+        """The request of a load in a protocol."""
+        if (protocol, load) not in self._requests:
+            self._requests[protocol, load] = protocol.request(self.folder, self.served[load.workload], load.rows)
+        return self._requests[protocol, load]
 
     @property
     def cores(self) -> tuple[int | None, int | None]:
-        """The core of the server and that of the load."""
+        """The core of the server and the core of the load."""
         return (SERVER_CORE, LOAD_CORE) if self.case.pinned else (None, None)
 
 
 @contextmanager
 def stage(case: Case, servers: tuple[Server, ...]) -> Iterator[Stage]:
-    """Train the models of a case and write them into a temporary folder, as the servers and the models alone need them."""
+    """Train the models of a case and write them into a temporary folder, in all formats that its rows need."""
     kinds = {kind for kind, _, _ in case.alone} | {server.models for server in servers}
     with tempfile.TemporaryDirectory(prefix="foretell-bench-") as name:
         made = [make() for make in case.workloads]
@@ -120,19 +120,19 @@ def turn(server: Server, stage: Stage, seconds: float) -> Iterator[tuple[Load, F
     Raises WrongAnswer or RuntimeError.
     """
     loads = _loads(server, stage.case)
-    requests = {load: stage.request(server.door, load) for load in loads}
+    requests = {load: stage.request(server.protocol, load) for load in loads}
     with running(server, stage.folder, requests[loads[0]], stage.cores[0], stage.case.settings) as process:
-        asked = {load: _ask(server, process, request) for load, request in requests.items()}
-        others = {load: _ask_other(server, process, stage, load) for load in loads if load.both}
+        checked = {load: _checked(server, process, request) for load, request in requests.items()}
+        others = {load: _checked_other(server, process, stage, load) for load in loads if load.both}
         widest = max(loads, key=lambda load: (-load.rows, load.callers))
-        with suppress(NoAnswer):  # Of a cold server in its first second.
-            _call(stage, asked[widest], widest, 1)
+        with suppress(NoAnswer):  # A cold server may answer nothing in its first second.
+            _call(stage, checked[widest], widest, 1)
         settle(lambda: usage(process.pid).cpu_seconds)  # Ours starts a spare worker when it is ready.
         for load in loads:
-            _ask(server, process, requests[load])  # What the last load left behind is answered before it.
-            yield load, _figures(process, stage, asked[load], others.get(load), load, seconds)
+            _checked(server, process, requests[load])  # It is answered after what the last load left in the queue.
+            yield load, _figures(process, stage, checked[load], others.get(load), load, seconds)
         for request in requests.values():
-            _ask(server, process, request)
+            _checked(server, process, request)
 
 
 def _loads(server: Server, case: Case) -> tuple[Load, ...]:
@@ -140,43 +140,52 @@ def _loads(server: Server, case: Case) -> tuple[Load, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request, where it goes, and its right answer."""
+class _Checked:
+    """A request, its port and its correct answer."""
 
-    door: Door
+    protocol: WireProtocol
     port: int
     request: Request
     answer: bytes
     seconds: float
-    """Which it took."""
+    """Duration of one call."""
 
 
-def _ask(server: Server, process: Running, request: Request) -> _Asked:
+def _checked(server: Server, process: Running, request: Request) -> _Checked:
     start = time.perf_counter()
-    answer = server.door.ask(process.port, request)
+    answer = server.protocol.send(process.port, request)
     took = time.perf_counter() - start
     request.check(answer, server.bare and server.bare(request.body), server.tolerance)
-    return _Asked(server.door, process.port, request, answer, took)
+    return _Checked(server.protocol, process.port, request, answer, took)
 
 
-def _ask_other(server: Server, process: Running, stage: Stage, load: Load) -> _Asked:
-    """At the server's other door. Raises WrongAnswer."""
+def _checked_other(server: Server, process: Running, stage: Stage, load: Load) -> _Checked:
+    """Check the request over the server's other protocol. Raises WrongAnswer."""
     if server.other is None:
-        raise WrongAnswer(f"{server.name} has no other door")
-    there = replace(server, door=server.other)
-    return _ask(there, replace(process, port=process.port + 1), stage.request(server.other, load))
+        raise WrongAnswer(f"{server.name} has no other protocol")
+    there = replace(server, protocol=server.other)
+    return _checked(there, replace(process, port=process.port + 1), stage.request(server.other, load))
 
 
-def _call(stage: Stage, asked: _Asked, load: Load, seconds: float) -> Answered:
-    return call(asked.door, asked.port, asked.request, load.callers, seconds, asked.answer, core=stage.cores[1], each=asked.seconds)
+def _call(stage: Stage, checked: _Checked, load: Load, seconds: float) -> Answered:
+    return call(
+        checked.protocol,
+        checked.port,
+        checked.request,
+        load.callers,
+        seconds,
+        checked.answer,
+        core=stage.cores[1],
+        each=checked.seconds,
+    )
 
 
-def _figures(process: Running, stage: Stage, asked: _Asked, other: _Asked | None, load: Load, seconds: float) -> Figures:
+def _figures(process: Running, stage: Stage, checked: _Checked, other: _Checked | None, load: Load, seconds: float) -> Figures:
     watched: AbstractContextManager[list[float]] = probing(process.port, stage.cores[1]) if load.probed else nullcontext([])
     with watched as checks, ThreadPoolExecutor(1) as meanwhile:
         before = usage(process.pid)
         beside = meanwhile.submit(_call, stage, other, load, seconds) if other else None
-        done = _call(stage, asked, load, seconds)
+        done = _call(stage, checked, load, seconds)
         there = beside.result() if beside else Answered(0, 0.0, 0.0, 0.0)
         after = usage(process.pid)
     requests = done.requests + there.requests
@@ -196,7 +205,7 @@ def _figures(process: Running, stage: Stage, asked: _Asked, other: _Asked | None
 
 
 def alone(stage: Stage, seconds: float) -> Iterator[tuple[str, Load, Figures]]:
-    """The models in a process of their own on the server's core, without a server."""
+    """Measure the models without a server, in another process on the server's core."""
     files = []
     for kind, name, rows in stage.case.alone:
         workload = stage.served[name]
@@ -212,7 +221,7 @@ def alone(stage: Stage, seconds: float) -> Iterator[tuple[str, Load, Figures]]:
 def measure(
     cases: tuple[Case, ...], servers: Callable[[Case], tuple[Server, ...]], rounds: int, seconds: float, tell: Callable[[str], None]
 ) -> Measured:
-    """All rounds of all cases. A turn that goes wrong is a failure, and the others go on."""
+    """Run all rounds of all cases. A turn that fails is recorded, and the run goes on."""
     measured = Measured()
     for case in cases:
         with _failing(measured, 0, case.name, "every server", tell), stage(case, servers(case)) as ready:
@@ -233,7 +242,7 @@ def measure(
 
 @contextmanager
 def _failing(measured: Measured, number: int, case: str, server: str, tell: Callable[[str], None]) -> Iterator[None]:
-    """Keep what goes wrong as a failure."""
+    """Record an error as a failure."""
     try:
         yield
     except (WrongAnswer, SetupError, RuntimeError, OSError, subprocess.SubprocessError) as error:

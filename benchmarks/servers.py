@@ -1,4 +1,4 @@
-"""The servers under test, a row each. A new row is one entry of SERVERS."""
+"""The servers under test, one row each. A new row is one entry of SERVERS."""
 
 import sys
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.bare import ANSWER
-from benchmarks.doors import Door, GrpcDoor, HttpDoor
+from benchmarks.protocols import GrpcProtocol, HttpProtocol, WireProtocol
 from benchmarks.workloads import AUTO, ONNX, SKLEARN, TREES
 from foretell_lifecycle.grpc_polling import NO_EVENT_ENGINE
 
@@ -17,8 +17,8 @@ class Server:
 
     name: str
     says: str
-    """What the row is, in words."""
-    door: Door
+    """Description of the row."""
+    protocol: WireProtocol
     command: Callable[[Path, int], list[str]]
     """The arguments that start it, from the folder of `workloads.prepare` and a free port."""
     cases: tuple[str, ...]
@@ -26,24 +26,24 @@ class Server:
     models: str = SKLEARN
     """The kind of repository it serves from."""
     bare: Callable[[bytes], bytes] | None = None
-    """What a server without a model answers to a body; it is asked single rows only."""
+    """The answer of a server without a model to a body; it only gets single rows."""
     probed: bool = False
-    """Whether it takes part in loads beside which its health is checked."""
-    other: Door | None = None
-    """The door at the next port, where it has one."""
+    """Whether it takes part in loads with health checks."""
+    other: WireProtocol | None = None
+    """The protocol on the next port, if it has one."""
     tolerance: float = 1e-9
-    """How far a probability may be from scikit-learn's."""
+    """Largest allowed difference from scikit-learn's probabilities."""
 
 
 IRIS, FOREST, TWO_CORES, MIXED, ROWS, COLUMNS = "iris", "forest", "two-cores", "mixed", "growth-rows", "growth-columns"
 """The names of the cases."""
 
 POST, POST_TWICE = "post's app", "post's app, two workers"
-ONE_PROCESS = "foretell, both doors"
+ONE_PROCESS = "foretell, REST and gRPC"
 
 
 def module(*arguments: str) -> list[str]:
-    """A module of this Python."""
+    """The command of a module, with this interpreter."""
     return [sys.executable, "-m", *arguments]
 
 
@@ -62,7 +62,7 @@ def _echo(name: str, says: str, kind: str, *before: str) -> Server:
 
 
 def _grpc(name: str, says: str, cases: tuple[str, ...], models: str = SKLEARN, flags: str = "") -> Server:
-    """A gRPC server of ours by itself."""
+    """A gRPC server of ours without a bridge."""
 
     def command(folder: Path, port: int) -> list[str]:
         return module("grpc_server", *_places(folder, models, grpc=port), *flags.split())
@@ -70,18 +70,20 @@ def _grpc(name: str, says: str, cases: tuple[str, ...], models: str = SKLEARN, f
     return Server(name, says, GRPC, command, cases, models, probed=models == SKLEARN, tolerance=_tolerance(models))
 
 
-def _serve(name: str, says: str, cases: tuple[str, ...], models: str = SKLEARN, flags: str = "", *, door: Door) -> Server:
-    """`foretell serve`, asked at one of its doors."""
+def _serve(
+    name: str, says: str, cases: tuple[str, ...], models: str = SKLEARN, flags: str = "", *, protocol: WireProtocol
+) -> Server:
+    """`foretell serve`, loaded over one protocol."""
 
     def command(folder: Path, port: int) -> list[str]:
-        ports = {"grpc": 0, "http": port} if door is HTTP else {"grpc": port, "http": 0}
+        ports = {"grpc": 0, "http": port} if protocol is HTTP else {"grpc": port, "http": 0}
         return module("foretell", "serve", *_places(folder, models, **ports), *flags.split())
 
-    return Server(name, says, door, command, cases, models, tolerance=_tolerance(models))
+    return Server(name, says, protocol, command, cases, models, tolerance=_tolerance(models))
 
 
 def _both(name: str, says: str, flags: str = "") -> Server:
-    """`foretell serve`, asked at both doors at once; its figures are those of REST."""
+    """`foretell serve`, loaded over REST and gRPC at the same time; the figures are those of REST."""
 
     def command(folder: Path, port: int) -> list[str]:
         return module("foretell", "serve", *_places(folder, SKLEARN, http=port, grpc=port + 1), *flags.split())
@@ -90,7 +92,7 @@ def _both(name: str, says: str, flags: str = "") -> Server:
 
 
 def _places(folder: Path, models: str, **ports: int) -> list[str]:
-    addresses = [part for door, port in ports.items() for part in (f"--{door}-address", f"127.0.0.1:{port}")]
+    addresses = [part for name, port in ports.items() for part in (f"--{name}-address", f"127.0.0.1:{port}")]
     return ["--models", str(folder / models), "--protos", str(folder / "protos"), *addresses]
 
 
@@ -98,7 +100,7 @@ def _tolerance(models: str) -> float:
     return 1e-9 if models == SKLEARN else 1e-6  # What `--accelerate` promises.
 
 
-HTTP, GRPC = HttpDoor(), GrpcDoor()
+HTTP, GRPC = HttpProtocol(), GrpcProtocol()
 
 _IN_PLACE = ("env", f"GRPC_EXPERIMENTS={NO_EVENT_ENGINE}")
 
@@ -139,28 +141,28 @@ SERVERS = (
         "foretell REST",
         "`foretell serve`: one process, in which the bridge calls the server directly",
         (IRIS, FOREST, TWO_CORES, ROWS, COLUMNS),
-        door=HTTP,
+        protocol=HTTP,
     ),
     _serve(
         "foretell REST, two processes",
         "the bridge in a process of its own, calling over a Unix socket, `--bridge beside`",
         (IRIS,),
         flags="--bridge beside",
-        door=HTTP,
+        protocol=HTTP,
     ),
-    _serve("foretell REST, two processes, ONNX", "the same, with ONNX", (IRIS,), ONNX, "--bridge beside", door=HTTP),
+    _serve("foretell REST, two processes, ONNX", "the same, with ONNX", (IRIS,), ONNX, "--bridge beside", protocol=HTTP),
     _serve(
         "foretell gRPC, every core",
         "`foretell serve --processes auto`, asked over gRPC",
         (TWO_CORES,),
         flags="--processes auto",
-        door=GRPC,
+        protocol=GRPC,
     ),
-    _serve("foretell gRPC, every core, ONNX", "the same, with ONNX", (TWO_CORES,), ONNX, "--processes auto", door=GRPC),
-    _serve("foretell REST, every core", "the same, asked over REST", (TWO_CORES,), flags="--processes auto", door=HTTP),
-    _serve("foretell REST, every core, ONNX", "the same, with ONNX", (TWO_CORES,), ONNX, "--processes auto", door=HTTP),
+    _serve("foretell gRPC, every core, ONNX", "the same, with ONNX", (TWO_CORES,), ONNX, "--processes auto", protocol=GRPC),
+    _serve("foretell REST, every core", "the same, asked over REST", (TWO_CORES,), flags="--processes auto", protocol=HTTP),
+    _serve("foretell REST, every core, ONNX", "the same, with ONNX", (TWO_CORES,), ONNX, "--processes auto", protocol=HTTP),
     _both(ONE_PROCESS, "`foretell serve`, asked over REST and gRPC at once"),
-    _both("foretell, both doors, two processes", "the same with the bridge in a process of its own", "--bridge beside"),
-    _serve("foretell REST, ONNX", "the same, added with `--accelerate onnx`", (IRIS, TWO_CORES, ROWS), ONNX, door=HTTP),
-    _serve("foretell REST, auto", "the same, added with `--accelerate auto`", (FOREST,), AUTO, door=HTTP),
+    _both("foretell, REST and gRPC, two processes", "the same with the bridge in a process of its own", "--bridge beside"),
+    _serve("foretell REST, ONNX", "the same, added with `--accelerate onnx`", (IRIS, TWO_CORES, ROWS), ONNX, protocol=HTTP),
+    _serve("foretell REST, auto", "the same, added with `--accelerate auto`", (FOREST,), AUTO, protocol=HTTP),
 )

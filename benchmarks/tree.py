@@ -1,4 +1,4 @@
-"""What a process and its descendants have used."""
+"""CPU, context switches and memory of a process tree, from /proc."""
 
 import os
 import signal
@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LOOK_EVERY, _IDLE = 0.3, 0.01
-"""Seconds between two looks, and the CPU seconds meanwhile that are still called idle."""
+"""Seconds between two samples, and the CPU seconds between them that count as idle."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Of a whole tree, since its start."""
+    """Usage of a process tree since its start."""
 
     cpu_seconds: float
     switches: int
     """Context switches of all threads, voluntary or not."""
     peak_rss_mib: float
-    """The peaks of the processes, added up."""
+    """Sum of the peaks of its processes."""
 
 
 def usage(pid: int) -> Usage:
-    """What the tree below `pid` has used so far."""
+    """Usage of the tree of `pid` so far."""
     cpu, switches, peak = 0.0, 0, 0
     for folder in _tree(pid):
         cpu += time.clock_gettime(_clock(int(folder.name)))
@@ -34,14 +34,14 @@ def usage(pid: int) -> Usage:
 
 
 def _clock(pid: int) -> int:
-    """The clock of the CPU time of a process and all its threads; /proc counts in ticks, within which a few requests are done."""
-    return ~pid << 3 | 2  # As clock_getcpuclockid() makes it on Linux.
+    """CPU clock of a process with all its threads; the ticks of /proc are too coarse for a few requests."""
+    return ~pid << 3 | 2  # As clock_getcpuclockid() computes it on Linux.
 
 
 def settle(used: Callable[[], float], patience: float = 10.0) -> None:
-    """Wait until the CPU seconds that were used so far stay as they are, but not for ever.
+    """Wait until the CPU seconds stop growing, at most `patience` seconds.
 
-    What a server does for itself after its start, no request costs.
+    Work of a server after its start must not count as the cost of requests.
     """
     end, before = time.monotonic() + patience, used()
     while time.monotonic() < end:
@@ -53,12 +53,12 @@ def settle(used: Callable[[], float], patience: float = 10.0) -> None:
 
 
 def loaded(pid: int, library: str) -> int:
-    """How many processes of the tree below `pid` have compiled code of a Python package in memory."""
+    """Number of processes in the tree of `pid` that have mapped compiled code of a Python package."""
     return sum(f"/{library}/" in (folder / "maps").read_text() for folder in _tree(pid))
 
 
 def kill_tree(pid: int) -> None:
-    """Kill what is left of the tree."""
+    """Kill all processes of the tree."""
     for folder in _tree(pid):
         with suppress(ProcessLookupError):
             os.kill(int(folder.name), signal.SIGKILL)
@@ -80,6 +80,6 @@ def _tasks(folder: Path) -> list[Path]:
 def _sum(status: Path, *names: str) -> int:
     try:
         lines = [line.partition(":") for line in status.read_text().splitlines()]
-    except OSError:  # A thread that has ended since.
+    except OSError:  # The thread has ended.
         return 0
     return sum(int(value.split()[0]) for name, _, value in lines if name in names)

@@ -1,4 +1,4 @@
-"""What is served: trained models, their contracts, and the rows to send."""
+"""Workloads: trained models, their contracts, and rows to send."""
 
 import warnings
 from collections.abc import Iterable
@@ -25,22 +25,22 @@ MOST_ROWS = 100_000
 Matrix = NDArray[np.float64]
 
 SKLEARN, ONNX, TREES, AUTO = "sklearn", "onnx", "trees", "auto"
-"""How the models of a repository are kept: as they were trained, or as `--accelerate` converted them."""
+"""Kinds of repositories: models as trained, or as `--accelerate` converted them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workload:
-    """A trained classifier and the data to ask it about."""
+    """A trained classifier and data for requests."""
 
     name: str
     """Also the model's name and the contract's package."""
     columns: tuple[str, ...]
     estimator: Any
     data: Matrix
-    """All from 0 to 1, as the contract demands."""
+    """Values from 0 to 1, as the contract demands."""
 
     def rows(self, count: int) -> Matrix:
-        """The first `count` rows of the data, repeated where there are fewer."""
+        """The first `count` rows of the data, repeated if there are fewer."""
         return np.resize(self.data, (count, len(self.columns)))
 
     @property
@@ -55,7 +55,7 @@ class Workload:
 
 
 def iris() -> Workload:
-    """The post's own model. scikit-learn 1.11 takes it away; its replacement costs seven times as much a call."""
+    """The model of the post. scikit-learn 1.11 removes it; its replacement takes seven times as long per call."""
     data, target, names = _scaled(load_iris())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -63,7 +63,7 @@ def iris() -> Workload:
 
 
 def forest() -> Workload:
-    """A hundred trees on the thirty columns of the breast cancer data."""
+    """A random forest of 100 trees on the 30 columns of the breast cancer data."""
     bunch = load_breast_cancer()
     data, target, names = _scaled(bunch)
     estimator = RandomForestClassifier(100, random_state=0).fit(data, names[target])
@@ -71,7 +71,7 @@ def forest() -> Workload:
 
 
 def linear(width: int) -> Workload:
-    """A cheap model on `width` made-up columns: what is left is the cost of carrying them."""
+    """A cheap model on `width` generated columns, so that the cost of transporting them dominates."""
     made, target = make_classification(300, width, n_informative=4, n_redundant=0, random_state=0)
     data = _within(made)
     estimator = LogisticRegression().fit(data, np.array(["no", "yes"])[target])
@@ -83,12 +83,12 @@ def _scaled(bunch: Any) -> tuple[Matrix, Any, Any]:
 
 
 def _within(data: Any) -> Matrix:
-    scaled: Matrix = np.clip(minmax_scale(data), 0, 1)  # Rounding leaves some just above 1.
+    scaled: Matrix = np.clip(minmax_scale(data), 0, 1)  # Rounding puts some values just above 1.
     return scaled
 
 
 def prepare(folder: Path, workloads: Iterable[Workload], kinds: Iterable[str]) -> None:
-    """Write `protos` and a repository for each of `kinds` for Foretell, and `post` for the post's app, into `folder`."""
+    """Write into `folder`: `protos` and a repository per kind for Foretell, and `post` for the app of the post."""
     (folder / "post").mkdir(parents=True)
     workloads = tuple(workloads)
     for workload in workloads:
@@ -107,23 +107,23 @@ def prepare(folder: Path, workloads: Iterable[Workload], kinds: Iterable[str]) -
 
 
 def stored(folder: Path, kind: str, name: str) -> tuple[str, bytes]:
-    """Format and bytes of what a repository of `kind` serves under `name`."""
+    """Format and artifact of the model `name` in the repository of `kind`."""
     repository = Repository(folder / kind)
     bundle = repository.read(name, repository.latest(name))
     return bundle.manifest.format, bundle.artifact
 
 
 def _iris_contract() -> str:
-    """The contract in the repository, with more rows in a batch."""
+    """The iris contract of this project, with larger batches."""
     text = (ROOT / "protos/iris/v1/iris.proto").read_text()
     raised = text.replace("repeated.max_items = 10000\n", f"repeated.max_items = {MOST_ROWS}\n")
     if raised == text:
-        raise RuntimeError("the iris contract bounds its batches in other words than the benchmark knows")
+        raise RuntimeError("the iris contract has no `repeated.max_items = 10000` to raise")
     return raised
 
 
 def _contract(workload: Workload) -> str:
-    """The same shape and the same rules as the iris contract."""
+    """A contract with the methods and rules of the iris contract."""
     rules = "[(buf.validate.field).required = true, (buf.validate.field).double = { gte: 0, lte: 1 }]"
     features = "".join(f"  optional double {name} = {number} {rules};\n" for number, name in enumerate(workload.columns, 1))
     response = "".join(f"  double {name} = {number};\n" for number, name in enumerate(workload.fields, 1))

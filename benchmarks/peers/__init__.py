@@ -1,4 +1,4 @@
-"""Other model servers, beside Foretell: `make bench-peers`. Each has a virtual environment of its own, and is used as its docs say.
+"""Measures other model servers beside Foretell: `make bench-peers`. Each is used as its docs recommend.
 
-`<name>.txt` says what is installed, `<name>_server.py` is the whole server and runs in that environment alone.
+`<name>.txt` lists the packages of its virtual environment; `<name>_server.py` is the server, which runs only in that environment.
 """

@@ -16,7 +16,7 @@ OURS = ("foretell gRPC", "foretell gRPC, ONNX", "foretell REST", "foretell REST,
 
 
 def main() -> None:
-    """Measure as the arguments say."""
+    """Measure with the arguments of the command line."""
     given = parser_of("python -m benchmarks.peers", "Measure other model servers beside Foretell.").parse_args()
     always = {POST, *OURS}
     ours = tuple(replace(server, cases=(PEERS,)) for server in SERVERS if server.name in always)

@@ -1,4 +1,4 @@
-"""PEERS.md: what the peers did beside Foretell."""
+"""Writes PEERS.md: the figures of the peers and of Foretell."""
 
 from collections.abc import Iterator
 from importlib.metadata import distributions
@@ -46,7 +46,7 @@ def page(measured: Measured, case: Case, ours: tuple[str, ...], command: str) ->
 
 
 def bars(measured: Measured, case: Case, ours: tuple[str, ...]) -> Iterator[Ratio]:
-    """Each of our rows against the best peer of those that ran."""
+    """A bar for each of our rows: its rate against the best peer that ran."""
     failed = {failure.server for failure in measured.failures}
     ran = {result.server for result in measured.results} - failed
     peers = [server.name for _, server in ROWS if server.name in ran]

@@ -1,9 +1,9 @@
-"""The peers, a row each."""
+"""The peers, one row each."""
 
 from pathlib import Path
 
-from benchmarks.doors import Door
-from benchmarks.peers.doors import JsonDoor, V2GrpcDoor, v2_document, v2_probabilities
+from benchmarks.peers.peer_protocols import JsonProtocol, V2GrpcProtocol, v2_document, v2_probabilities
+from benchmarks.protocols import WireProtocol
 from benchmarks.servers import Server
 from benchmarks.workloads import ROOT
 
@@ -12,11 +12,13 @@ ENVIRONMENTS = ROOT / ".tools/peers"
 PEERS = "peers"
 """The name of the case."""
 
-V2 = JsonDoor("/v2/models/iris/infer", v2_document, v2_probabilities)
-KSERVE_V1 = JsonDoor("/v1/models/iris:predict", lambda rows: {"instances": rows.tolist()}, lambda document: document["predictions"])
-BENTO = JsonDoor("/predict", lambda rows: {"rows": rows.tolist()}, lambda document: document)
-LIT = JsonDoor("/predict", lambda rows: {"rows": rows.tolist()}, lambda document: document["probabilities"])
-V2_GRPC = V2GrpcDoor()
+V2 = JsonProtocol("/v2/models/iris/infer", v2_document, v2_probabilities)
+KSERVE_V1 = JsonProtocol(
+    "/v1/models/iris:predict", lambda rows: {"instances": rows.tolist()}, lambda document: document["predictions"]
+)
+BENTO = JsonProtocol("/predict", lambda rows: {"rows": rows.tolist()}, lambda document: document)
+LIT = JsonProtocol("/predict", lambda rows: {"rows": rows.tolist()}, lambda document: document["probabilities"])
+V2_GRPC = V2GrpcProtocol()
 
 
 def installed(peer: str) -> bool:
@@ -24,8 +26,8 @@ def installed(peer: str) -> bool:
     return (ENVIRONMENTS / f"{peer}.stamp").is_file()
 
 
-def _row(peer: str, name: str, says: str, door: Door, *arguments: str) -> Server:
-    """A peer; in `arguments`, MODEL, FOLDER and PORT are filled in."""
+def _row(peer: str, name: str, says: str, protocol: WireProtocol, *arguments: str) -> Server:
+    """A peer; MODEL, FOLDER and PORT in `arguments` are replaced by their values."""
 
     def command(folder: Path, port: int) -> list[str]:
         places = {"MODEL": str(folder / "iris.joblib"), "FOLDER": str(folder / peer), "PORT": str(port)}
@@ -33,7 +35,7 @@ def _row(peer: str, name: str, says: str, door: Door, *arguments: str) -> Server
         binaries = ENVIRONMENTS / peer / "bin"
         return ["env", "--unset=PYTHONPATH", *variables, str(binaries / arguments[0]), *(places.get(a, a) for a in arguments[1:])]
 
-    return Server(name, says, door, command, (PEERS,))
+    return Server(name, says, protocol, command, (PEERS,))
 
 
 def _bento(name: str, says: str, service: str) -> Server:
@@ -41,8 +43,8 @@ def _bento(name: str, says: str, service: str) -> Server:
     return _row("bentoml", name, says, BENTO, "bentoml", *served)
 
 
-def _script(peer: str, name: str, says: str, door: Door, *arguments: str) -> Server:
-    return _row(peer, name, says, door, "python", str(HERE / f"{peer}_server.py"), "MODEL", *arguments)
+def _script(peer: str, name: str, says: str, protocol: WireProtocol, *arguments: str) -> Server:
+    return _row(peer, name, says, protocol, "python", str(HERE / f"{peer}_server.py"), "MODEL", *arguments)
 
 
 ROWS: tuple[tuple[str, Server], ...] = (
@@ -93,4 +95,4 @@ ROWS: tuple[tuple[str, Server], ...] = (
     ("litserve", _script("litserve", "LitServe", "a LitAPI", LIT, "PORT", "1")),
     ("litserve", _script("litserve", "LitServe, batching", "batches of 64, no wait", LIT, "PORT", "64")),
 )
-"""Each with the environment that it needs."""
+"""Pairs of environment and server."""

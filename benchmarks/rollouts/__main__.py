@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import load
 from benchmarks.__main__ import HERE, command
-from benchmarks.doors import WrongAnswer
+from benchmarks.protocols import WrongAnswer
 from benchmarks.rollouts.cases import CASES, Plan, Results
 from benchmarks.rollouts.page import page
 from benchmarks.rollouts.stage import stage

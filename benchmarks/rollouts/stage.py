@@ -16,8 +16,8 @@ import grpc
 import joblib
 
 from benchmarks import workloads
-from benchmarks.doors import GrpcDoor, HttpDoor
 from benchmarks.process import running
+from benchmarks.protocols import GrpcProtocol, HttpProtocol
 from benchmarks.rollouts.traffic import GRPC_CALLERS, GRPC_CONNECTIONS, REST_CALLERS, Stream
 from benchmarks.servers import Server, module
 from benchmarks.workloads import SKLEARN, Workload
@@ -56,7 +56,10 @@ class Stage:
         self.log = folder / "server.log"
         self._repository = Repository(folder / SKLEARN)
         self._store = RouteTableFiles(self._repository)
-        doors = ((GrpcDoor(), grpc_port, GRPC_CALLERS, GRPC_CONNECTIONS), (HttpDoor(), http_port, REST_CALLERS, REST_CALLERS))
+        doors = (
+            (GrpcProtocol(), grpc_port, GRPC_CALLERS, GRPC_CONNECTIONS),
+            (HttpProtocol(), http_port, REST_CALLERS, REST_CALLERS),
+        )
         self.streams = tuple(self._stream(folder, *door) for door in doors)
         self._response = load(SHIPPED).message("foretell.v1.ListModelsResponse")
         self._channel = grpc.insecure_channel(f"127.0.0.1:{grpc_port}", [("grpc.enable_http_proxy", 0)])
@@ -124,7 +127,7 @@ class Stage:
 
     def _stream(self, folder: Path, door: Any, port: int, callers: int, connections: int) -> Stream:
         request = door.request(folder, self.workload, 1)
-        answer = door.ask(port, request)
+        answer = door.send(port, request)
         request.check(answer, None, 1e-9)
         return Stream(door, port, request, answer, callers, connections)
 
@@ -138,8 +141,8 @@ def stage() -> Iterator[Stage]:
         store = RouteTableFiles(Repository(folder / SKLEARN))
         author = Attribution("benchmark", "", datetime.now(UTC))
         store.change(workload.name, lambda routes: routes.promote("1", PRODUCTION, author))
-        server = Server("foretell", "`foretell serve`", GrpcDoor(), _command, ())
-        with running(server, folder, GrpcDoor().request(folder, workload, 1), None, _SETTINGS) as process:
+        server = Server("foretell", "`foretell serve`", GrpcProtocol(), _command, ())
+        with running(server, folder, GrpcProtocol().request(folder, workload, 1), None, _SETTINGS) as process:
             ready = Stage(folder, workload, process.port, _http_port(folder / "server.log"))
             try:
                 yield ready

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import load
-from benchmarks.doors import Door, Request
+from benchmarks.protocols import Request, WireProtocol
 
 GRPC_CALLERS, REST_CALLERS = 8, 4
 GRPC_CONNECTIONS = 4
@@ -23,7 +23,7 @@ _WARM_UP = 0.3
 class Stream:
     """One protocol of the server, and the load on it."""
 
-    door: Door
+    door: WireProtocol
     port: int
     request: Request
     answer: bytes

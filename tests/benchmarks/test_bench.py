@@ -12,8 +12,8 @@ import pytest
 from benchmarks import load, rounds, tree
 from benchmarks.alone import prediction
 from benchmarks.cases import CASES, Load
-from benchmarks.doors import WrongAnswer
 from benchmarks.process import running, stop
+from benchmarks.protocols import WrongAnswer
 from benchmarks.report import BOTH, COLUMNS, report
 from benchmarks.rounds import ALONE, Measured, Result, Stage
 from benchmarks.servers import IRIS, MIXED, ONE_PROCESS, POST, SERVERS, Server
@@ -70,7 +70,7 @@ def test_grpc_and_rest_are_loaded_together() -> None:
 
 
 def test_wrong_answer_stops_the_turn(stage: Stage) -> None:
-    request = stage.request(GRPC.door, ONE)
+    request = stage.request(GRPC.protocol, ONE)
     wrong = replace(request, expected=request.expected + 1e-6)
     with pytest.raises(WrongAnswer, match="is wrong"), running(GRPC, stage.folder, wrong):
         pass
@@ -78,7 +78,9 @@ def test_wrong_answer_stops_the_turn(stage: Stage) -> None:
 
 @with_h2load
 def test_failing_server_leaves_other_results() -> None:
-    broken = Server("broken", "", GRPC.door, lambda _folder, _port: [sys.executable, "-c", "raise SystemExit('no model')"], (IRIS,))
+    broken = Server(
+        "broken", "", GRPC.protocol, lambda _folder, _port: [sys.executable, "-c", "raise SystemExit('no model')"], (IRIS,)
+    )
     case = replace(CASE, loads=(ONE,), alone=())
     measured = rounds.measure((case,), lambda _case: (broken, ECHO), 1, 1, lambda _line: None)
     assert [(failure.server, "no model" in failure.why) for failure in measured.failures] == [("broken", True)]
@@ -90,9 +92,9 @@ def test_failing_server_leaves_other_results() -> None:
 
 @with_h2load
 def test_long_requests_of_one_caller_are_counted(stage: Stage) -> None:
-    request = stage.request(ECHO.door, ONE)
+    request = stage.request(ECHO.protocol, ONE)
     with running(ECHO, stage.folder, request) as process:
-        answered = load.call(ECHO.door, process.port, request, 1, 1, ECHO.door.ask(process.port, request), each=0.2)
+        answered = load.call(ECHO.protocol, process.port, request, 1, 1, ECHO.protocol.send(process.port, request), each=0.2)
     assert answered.requests == 5
     assert answered.per_second != 5  # The rate counts the time of the requests themselves.
 

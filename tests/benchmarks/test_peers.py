@@ -8,8 +8,8 @@ import pytest
 from benchmarks import workloads
 from benchmarks.cases import Load
 from benchmarks.peers.__main__ import CASE, OURS
-from benchmarks.peers.doors import JsonDoor, V2GrpcDoor, message, v2_document, v2_probabilities
 from benchmarks.peers.page import bars, page
+from benchmarks.peers.peer_protocols import JsonProtocol, V2GrpcProtocol, message, v2_document, v2_probabilities
 from benchmarks.peers.rows import HERE, PEERS, ROWS
 from benchmarks.rounds import Failure, Figures, Measured, Result
 from benchmarks.workloads import Workload
@@ -27,7 +27,7 @@ def made(server: str, per_second: float) -> Result:
 
 
 def test_json_tensors_hold_rows_and_probabilities(iris: Workload) -> None:
-    request = JsonDoor("/", v2_document, v2_probabilities).request(HERE, iris, 3)
+    request = JsonProtocol("/", v2_document, v2_probabilities).request(HERE, iris, 3)
     (sent,) = json.loads(request.body)["inputs"]
     assert np.array_equal(np.reshape(sent["data"], sent["shape"]), iris.rows(3))
     answer = {"outputs": [{"shape": [3, 3], "data": request.expected.ravel().tolist()}]}
@@ -36,7 +36,7 @@ def test_json_tensors_hold_rows_and_probabilities(iris: Workload) -> None:
 
 @pytest.mark.parametrize("raw", [True, False])
 def test_grpc_tensors_hold_rows_and_probabilities(iris: Workload, raw: bool) -> None:
-    request = V2GrpcDoor().request(HERE, iris, 3)
+    request = V2GrpcProtocol().request(HERE, iris, 3)
     sent = message("ModelInferRequest").FromString(request.body)
     assert np.array_equal(np.frombuffer(sent.raw_input_contents[0]).reshape(sent.inputs[0].shape), iris.rows(3))
     response = message("ModelInferResponse")()

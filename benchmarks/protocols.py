@@ -1,4 +1,4 @@
-"""One request as each door takes it, and a plain client that checks its answer against scikit-learn."""
+"""Builds requests for REST and gRPC, sends them with plain clients, and checks answers against scikit-learn."""
 
 import http.client
 import json
@@ -19,22 +19,22 @@ SECONDS = 60.0
 
 
 class WrongAnswer(Exception):
-    """A server answered something else than the model does."""
+    """A server refused a call, or its answer differs from the model's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Bytes to send, and what must come back."""
+    """Bytes to send, and the expected answer."""
 
     path: str
     body: bytes
     rows: Callable[[bytes], list[list[float]]]
-    """Reads an answer."""
+    """Reads the probabilities from an answer."""
     expected: Any
-    """What the model itself says."""
+    """Probabilities of the model itself, shape (rows, classes)."""
 
     def check(self, answer: bytes, bare: bytes | None, tolerance: float) -> None:
-        """Raise WrongAnswer unless the answer is `bare`, or without it the model's own probabilities within `tolerance`."""
+        """Raise WrongAnswer unless the answer equals `bare` or, if that is None, the model's probabilities within `tolerance`."""
         if bare is not None:
             if answer != bare:
                 raise WrongAnswer(f"{self.path} answered {answer[:80]!r} instead of {bare[:80]!r}")
@@ -47,31 +47,31 @@ class Request:
             raise WrongAnswer(f"{self.path} is wrong: the first row is {rows[:1].tolist()}, not {self.expected[:1].tolist()}")
 
 
-class Door(Protocol):
-    """A way to ask a server."""
+class WireProtocol(Protocol):
+    """How a server is called: encoding, framing and a client."""
 
     generator: tuple[str, ...]
-    """What h2load has to know about it."""
+    """Arguments of h2load for this protocol."""
 
     def request(self, folder: Path, workload: Workload, count: int) -> Request:
-        """`count` rows: one as it is, more as a batch."""
+        """A request of `count` rows: one alone, more as a batch."""
 
     def frame(self, body: bytes) -> bytes:
-        """A request or an answer as it stands on the wire."""
+        """The bytes of a request or an answer on the wire."""
 
-    def ask(self, port: int, request: Request) -> bytes:
-        """The answer, without its frame. Raises OSError while nobody is ready to answer, WrongAnswer for a refusal."""
+    def send(self, port: int, request: Request) -> bytes:
+        """Send one request; returns the unframed answer. Raises OSError while the server is not ready, else WrongAnswer."""
 
 
-class HttpDoor:
+class HttpProtocol:
     """JSON over HTTP/1.1."""
 
     generator: tuple[str, ...] = ("--h1", "--header=content-type: application/json")
     unready = b""
-    """What is in an answer that says, by another status than 503, that the server is not ready yet."""
+    """Text of an answer that means "not ready" although its status is not 503."""
 
     def request(self, _folder: Path, workload: Workload, count: int) -> Request:
-        """See Door."""
+        """See WireProtocol."""
         rows = [dict(zip(workload.columns, row, strict=True)) for row in workload.rows(count).tolist()]
         path = ("" if workload.name == "iris" else f"/{workload.name}") + ("/predict" if count == 1 else "/predict/batch")
         body = json.dumps(rows[0] if count == 1 else {"rows": rows}).encode()
@@ -83,11 +83,11 @@ class HttpDoor:
         return Request(path, body, read, workload.estimator.predict_proba(workload.rows(count)))
 
     def frame(self, body: bytes) -> bytes:
-        """See Door."""
+        """See WireProtocol."""
         return body
 
-    def ask(self, port: int, request: Request) -> bytes:
-        """See Door."""
+    def send(self, port: int, request: Request) -> bytes:
+        """See WireProtocol."""
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
         try:
             connection.request("POST", request.path, request.body, {"content-type": "application/json"})
@@ -102,13 +102,13 @@ class HttpDoor:
         return answer
 
 
-class GrpcDoor:
+class GrpcProtocol:
     """Unary gRPC calls, without TLS."""
 
     generator: tuple[str, ...] = ("--header=content-type: application/grpc", "--header=te: trailers")
 
     def request(self, folder: Path, workload: Workload, count: int) -> Request:
-        """See Door: one row to Predict, more to PredictBatch."""
+        """One row to Predict, more to PredictBatch."""
         method = _methods(folder / "protos")[f"{workload.package}.{'Predict' if count == 1 else 'PredictBatch'}"]
         rows = [dict(zip(workload.columns, row, strict=True)) for row in workload.rows(count).tolist()]
         message = method.request(**(rows[0] if count == 1 else {"rows": rows}))
@@ -120,11 +120,11 @@ class GrpcDoor:
         return Request(method.path, message.SerializeToString(), read, workload.estimator.predict_proba(workload.rows(count)))
 
     def frame(self, body: bytes) -> bytes:
-        """See Door: not compressed, its length, itself."""
+        """A length-prefixed message: the flag for no compression, the length, the message."""
         return b"\0" + len(body).to_bytes(4, "big") + body
 
-    def ask(self, port: int, request: Request) -> bytes:
-        """See Door."""
+    def send(self, port: int, request: Request) -> bytes:
+        """See WireProtocol."""
         options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
         with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
             try:
