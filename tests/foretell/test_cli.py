@@ -1,4 +1,4 @@
-"""The command line: help, adding, and start-ups that refuse in one line."""
+"""The command line: help, `add`, and starts that are refused in one line."""
 
 import json
 import re
@@ -32,13 +32,13 @@ def test_help_names_every_command() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    """What the import costs is what a person waits for at every `--help`."""
+    """Every `--help` waits for the imports."""
     heavy = ("sklearn", "numpy", "grpc", "fastapi", "pydantic", "google", "asyncio")
     script = f"import sys, foretell.cli; print([name for name in {heavy!r} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
-def test_add_says_what_it_did_and_why(trained: Path, tmp_path: Path) -> None:
+def test_add_reports_version_and_format(trained: Path, tmp_path: Path) -> None:
     arguments = ["add", str(trained / "model.joblib"), "--name", "iris", "--models", str(tmp_path)]
     arguments += ["--columns", ", ".join(COLUMNS), "--golden", str(trained / "golden.jsonl")]
     done = CliRunner().invoke(app, arguments)
@@ -58,8 +58,8 @@ def test_add_refuses_in_one_line(trained: Path, tmp_path: Path) -> None:
     assert str(done.exception) == f"cannot read {tmp_path / 'nowhere'}: No such file or directory"
 
 
-class Stage:
-    """A folder with a contract and a repository, to be spoilt."""
+class Project:
+    """A folder with a valid contract and repository, for tests to break."""
 
     def __init__(self, root: Path, trained: Path) -> None:
         self.root, self.trained = root, trained
@@ -93,19 +93,19 @@ class Stage:
         add_model(Repository(self.models), self.root / "three.joblib", "iris", COLUMNS[:3])
 
 
-def spoil_artifact(stage: Stage) -> None:
-    path = stage.models / "iris/1/model.joblib"
+def break_artifact(project: Project) -> None:
+    path = project.models / "iris/1/model.joblib"
     path.write_bytes(path.read_bytes()[:-1] + b"\x00")
 
 
-def picky_example(stage: Stage) -> None:
+def picky_example(project: Project) -> None:
     """The example is inside the bounds, but the answer to it breaks a rule of the response."""
     line = "double setosa_probability = 1 [\n    (buf.validate.field).double.gte = 0"
-    stage.edit(line, line + ".5")
-    stage.edit("(buf.validate.field).double.example = 0.01", "(buf.validate.field).double.example = 0.51")
+    project.edit(line, line + ".5")
+    project.edit("(buf.validate.field).double.example = 0.01", "(buf.validate.field).double.example = 0.51")
 
 
-BY_A_PROCESS = [
+IN_A_PROCESS = [
     pytest.param(
         lambda s: s.settings.update(drain_seconds="soon"),
         "settings: drain_seconds: Input should be a valid number",
@@ -123,19 +123,19 @@ BY_A_PROCESS = [
         r"the contract does not compile: \S+iris\.proto:\d+",
         id="syntax",
     ),
-    pytest.param(Stage.two_classes, "virginica_probability matches no class of the model", id="classes"),
+    pytest.param(Project.two_classes, "virginica_probability matches no class of the model", id="classes"),
 ]
-BY_THE_SAME_CODE = [
+IN_THIS_PROCESS = [
     pytest.param(lambda s: s.contract.unlink(), "no contract", id="no-contract"),
     pytest.param(lambda s: (s.models / "iris").rename(s.root / "gone"), "no model 'iris' in .*: add one with", id="no-model"),
     pytest.param(lambda s: (s.models / "iris/1/model.joblib").unlink(), "model.joblib cannot be read", id="no-artifact"),
-    pytest.param(spoil_artifact, r"model.joblib is not as it was added \(its SHA-256 differs\)", id="altered"),
+    pytest.param(break_artifact, r"model.joblib is not as it was added \(its SHA-256 differs\)", id="altered"),
     pytest.param(
         lambda s: s.add(("sepal_length", "sepal_width", "petal_length", "petal_widht")),
         'Features.petal_width matches no column of the model; did you mean "petal_widht"?',
         id="column-name",
     ),
-    pytest.param(Stage.three_columns, "petal_width matches no column of the model", id="column-count"),
+    pytest.param(Project.three_columns, "petal_width matches no column of the model", id="column-count"),
     pytest.param(
         lambda s: s.edit("double.example = 0.2", "double.example = 1.2"),
         "the example 1.2 of iris.v1.Features.sepal_length breaks the contract's own rule double.gte_lte",
@@ -158,37 +158,33 @@ BY_THE_SAME_CODE = [
 ]
 
 
-def refusal(stage: Stage, spoil: Callable[[Stage], object], start: Callable[..., tuple[int, str]]) -> str:
-    """What a start says, in one line, of a stage that is spoilt."""
-    spoil(stage)
-    settings = {"protos": str(stage.protos), "models": str(stage.models), "grpc_address": ANY_PORT, "http_address": ANY_PORT}
-    code, stderr = start(**settings | stage.settings)
+def refusal(project: Project, breakage: Callable[[Project], object], start: Callable[..., tuple[int, str]]) -> str:
+    """The one-line error of a start after `breakage`."""
+    breakage(project)
+    settings = {"protos": str(project.protos), "models": str(project.models), "grpc_address": ANY_PORT, "http_address": ANY_PORT}
+    code, stderr = start(**settings | project.settings)
     assert code == 2, stderr
     assert len(stderr.splitlines()) == 1, stderr
     return stderr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("spoil", "says"), BY_A_PROCESS)
-def test_a_start_up_that_cannot_work_is_refused_in_one_line(
-    tmp_path: Path, trained: Path, spoil: Callable[[Stage], object], says: str
-) -> None:
-    stderr = refusal(Stage(tmp_path, trained), spoil, partial(refused, "foretell", "serve"))
+@pytest.mark.parametrize(("breakage", "says"), IN_A_PROCESS)
+def test_start_is_refused_in_one_line(tmp_path: Path, trained: Path, breakage: Callable[[Project], object], says: str) -> None:
+    stderr = refusal(Project(tmp_path, trained), breakage, partial(refused, "foretell", "serve"))
     assert re.match(f"foretell: .*{says}", stderr), stderr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("spoil", "says"), BY_THE_SAME_CODE)
-def test_whatever_else_cannot_work_is_refused_by_the_same_code(
-    tmp_path: Path, trained: Path, spoil: Callable[[Stage], object], says: str
-) -> None:
-    stderr = refusal(Stage(tmp_path, trained), spoil, partial(refused_here, server_and_bridge.serve))
+@pytest.mark.parametrize(("breakage", "says"), IN_THIS_PROCESS)
+def test_serve_refuses_in_one_line(tmp_path: Path, trained: Path, breakage: Callable[[Project], object], says: str) -> None:
+    stderr = refusal(Project(tmp_path, trained), breakage, partial(refused_here, server_and_bridge.serve))
     assert re.match(f"foretell: .*{says}", stderr), stderr
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", ["grpc_address", "http_address"])
-def test_a_port_that_is_taken_is_refused_with_what_to_change(models: Path, setting: str) -> None:
+def test_taken_port_is_refused_with_fix(models: Path, setting: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -201,7 +197,7 @@ def test_a_port_that_is_taken_is_refused_with_what_to_change(models: Path, setti
 
 
 @pytest.mark.slow
-def test_settings_come_from_a_file_too_and_unknown_names_in_it_are_refused(tmp_path: Path, models: Path) -> None:
+def test_settings_file_refuses_unknown_names(tmp_path: Path, models: Path) -> None:
     file = tmp_path / "foretell.toml"
     file.write_text(f'models = "{models}"\nprotos = "{PROTOS}"\nhttp_adress = "127.0.0.1:0"\n')
     code, stderr = refused("foretell", "serve", config=str(file))
@@ -216,7 +212,7 @@ def test_settings_come_from_a_file_too_and_unknown_names_in_it_are_refused(tmp_p
 
 
 @pytest.mark.slow
-def test_a_contract_that_no_bridge_can_carry_is_refused(tmp_path: Path, models: Path) -> None:
+def test_contract_without_json_form_is_refused(tmp_path: Path, models: Path) -> None:
     protos = write_contract(
         tmp_path, 'import "google/protobuf/field_mask.proto";', SERVICE, features("google.protobuf.FieldMask x"), RESPONSE
     )

@@ -1,4 +1,4 @@
-"""`foretell shadow-report`: what it makes of what servers have kept, and what it says where they have kept nothing."""
+"""`foretell shadow-report`: figures from the logs of servers, the page, and errors without logs."""
 
 import json
 import math
@@ -31,7 +31,7 @@ HEAD = Head("1", "2", COLUMNS, ("label", "probability.setosa"))
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200)
 
 
-def told(root: Path, *arguments: str) -> str:
+def report(root: Path, *arguments: str) -> str:
     result = CliRunner().invoke(app, ["shadow-report", "iris", *arguments, "--models", str(root)])
     assert result.exit_code == 0, result.output
     return result.stdout
@@ -43,8 +43,8 @@ def refusal(root: Path, *arguments: str) -> str:
     return str(result.exception)
 
 
-def kept(root: Path, *lines: Compared | Failed, head: Head = HEAD) -> None:
-    """Written by a process of its own, as far as a reader can tell."""
+def record(root: Path, *lines: Compared | Failed, head: Head = HEAD) -> None:
+    """Writes a log as a server process does."""
     log = ShadowLog(root / "iris" / ".shadow", head.shadow, 10**6)
     for line in lines:
         log.append(head, line)
@@ -59,15 +59,15 @@ def call(number: int, ours: float, theirs: float, *, features: bool = True, skip
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two versions; of the second as a shadow two processes have kept ten calls and a failure."""
+    """Two versions, and logs of two processes with ten calls and a failure of the second as shadow."""
     add_steady(tmp_path, 2)
-    kept(tmp_path, *(call(number, 0.1 * number, 0.1 * number) for number in range(6)), Failed(1e9, "INTERNAL", 4))
-    kept(tmp_path, *(call(number, 0.1 * number, 1 - 0.1 * number, skipped=1) for number in range(6, 10)))
+    record(tmp_path, *(call(number, 0.1 * number, 0.1 * number) for number in range(6)), Failed(1e9, "INTERNAL", 4))
+    record(tmp_path, *(call(number, 0.1 * number, 1 - 0.1 * number, skipped=1) for number in range(6, 10)))
     return tmp_path
 
 
-def test_the_figures_are_those_of_all_processes_together(root: Path) -> None:
-    facts = json.loads(told(root, "--json"))
+def test_figures_cover_all_processes(root: Path) -> None:
+    facts = json.loads(report(root, "--json"))
     assert (facts["production"], facts["shadow"], facts["processes"]) == ("1", "2", 2)
     assert (facts["calls"], facts["rows"], facts["skipped_calls"], facts["failed_calls"]) == (10, 10, 8, {"INTERNAL": 1})
     assert facts["agreement"] == 0.6
@@ -85,8 +85,8 @@ def test_the_figures_are_those_of_all_processes_together(root: Path) -> None:
     assert facts["furthest"][0]["shadow"] == {"label": "virginica", "probability.setosa": pytest.approx(0.1)}
 
 
-def test_people_are_told_the_same(root: Path) -> None:
-    lines = told(root).splitlines()
+def test_text_shows_same_figures(root: Path) -> None:
+    lines = report(root).splitlines()
     assert lines[0] == "iris: shadow 2 beside production 1"
     assert re.fullmatch(r"  10 rows of 10 calls, \S+ \S+ to \S+ \S+, 2 server processes", lines[1])
     assert lines[2] == "  1 calls failed (INTERNAL 1), 8 were skipped, because there was no spare capacity"
@@ -97,8 +97,8 @@ def test_people_are_told_the_same(root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_page_is_one_file_that_loads_nothing_and_believes_no_feature(root: Path, tmp_path: Path) -> None:
-    told(root, "--html", str(tmp_path / "page.html"))
+def test_page_is_self_contained_and_escaped(root: Path, tmp_path: Path) -> None:
+    report(root, "--html", str(tmp_path / "page.html"))
     page = (tmp_path / "page.html").read_text()
     assert page.count("<svg") == 2
     assert "&lt;b&gt;&amp;" in page
@@ -110,7 +110,7 @@ def test_the_page_is_one_file_that_loads_nothing_and_believes_no_feature(root: P
 
 
 @pytest.mark.slow
-def test_without_the_extra_the_page_is_refused_with_the_cure(root: Path) -> None:
+def test_missing_extra_is_named(root: Path) -> None:
     script = (
         "import sys; sys.modules['jinja2'] = None\nfrom foretell.cli import main\n"
         f"sys.argv = ['foretell', 'shadow-report', 'iris', '--models', {str(root)!r}, '--html', 'page.html']\nmain()"
@@ -120,17 +120,17 @@ def test_without_the_extra_the_page_is_refused_with_the_cure(root: Path) -> None
 
 
 @pytest.mark.slow
-def test_features_that_were_not_kept_are_not_shown(tmp_path: Path) -> None:
+def test_unrecorded_features_are_not_shown(tmp_path: Path) -> None:
     add_steady(tmp_path, 2)
-    kept(tmp_path, call(7, 0.7, 0.2, features=False))
-    assert json.loads(told(tmp_path, "--json"))["furthest"][0]["features"] is None
-    assert "not recorded" in told(tmp_path)
-    told(tmp_path, "--html", str(tmp_path / "page.html"))
+    record(tmp_path, call(7, 0.7, 0.2, features=False))
+    assert json.loads(report(tmp_path, "--json"))["furthest"][0]["features"] is None
+    assert "not recorded" in report(tmp_path)
+    report(tmp_path, "--html", str(tmp_path / "page.html"))
     assert "not recorded" in (tmp_path / "page.html").read_text()
 
 
-def test_values_are_ordered_by_what_their_unit_is_worth(tmp_path: Path) -> None:
-    """A euro is much where all prices are alike, and little where they differ by thousands."""
+def test_values_are_ranked_by_spread(tmp_path: Path) -> None:
+    """A difference of 1 counts more in a value with a small spread."""
     add_steady(tmp_path, 2)
     head = Head("1", "2", ("x",), ("value.cents", "value.years"))
     chance = random.Random(0)
@@ -139,44 +139,44 @@ def test_values_are_ordered_by_what_their_unit_is_worth(tmp_path: Path) -> None:
         Compared(1e9 + number, f"call{number}", [list(row)], [[row[0] + 900 * (number == 3), row[1] + 20 * (number == 5)]])
         for number, row in enumerate(rows)
     ]
-    kept(tmp_path, *lines, head=head)
-    facts = json.loads(told(tmp_path, "--json"))
+    record(tmp_path, *lines, head=head)
+    facts = json.loads(report(tmp_path, "--json"))
     assert [row["request_id"] for row in facts["furthest"]] == ["call5", "call3"]
     assert (facts["agreement"], facts["labels"]) == (None, {})
     assert facts["numbers"]["value.cents"]["largest"] == pytest.approx(900)
     assert facts["latency"] == {"production": {}, "shadow": {}}
 
 
-def test_where_a_model_says_words_only_the_rows_are_those_with_other_words(tmp_path: Path) -> None:
+def test_label_only_models_list_differing_rows(tmp_path: Path) -> None:
     add_steady(tmp_path, 2)
     lines = [Compared(1e9, f"call{number}", [["a"]], [["b" if number == 4 else "a"]], 0.1, 0.1) for number in range(9)]
-    kept(tmp_path, *lines, head=Head("1", "2", ("x",), ("label",)))
-    facts = json.loads(told(tmp_path, "--json"))
+    record(tmp_path, *lines, head=Head("1", "2", ("x",), ("label",)))
+    facts = json.loads(report(tmp_path, "--json"))
     assert [row["request_id"] for row in facts["furthest"]] == ["call4"]
-    told(tmp_path, "--html", str(tmp_path / "page.html"))
+    report(tmp_path, "--html", str(tmp_path / "page.html"))
 
 
-def test_the_shadow_on_record_is_told_of_and_others_when_they_are_named(root: Path) -> None:
-    kept(root, call(100, 0.5, 0.5), head=Head("4", "3", HEAD.features, HEAD.outputs))
-    kept(root, call(101, 0.5, 0.5), head=Head("4", "2", HEAD.features, HEAD.outputs))
+def test_present_shadow_is_the_default(root: Path) -> None:
+    record(root, call(100, 0.5, 0.5), head=Head("4", "3", HEAD.features, HEAD.outputs))
+    record(root, call(101, 0.5, 0.5), head=Head("4", "2", HEAD.features, HEAD.outputs))
     named = {
         (): ("4", "3"),
         ("3",): ("4", "3"),
         ("2",): ("4", "2"),
         ("2", "--against", "1"): ("1", "2"),
     }
-    assert json.loads(told(root, "--json"))["shadow"] == "2"  # Which was compared last.
+    assert json.loads(report(root, "--json"))["shadow"] == "2"  # The last one compared.
     change(root, lambda routes: routes.with_shadow("3", AUTHOR))
     for arguments, pair in named.items():
-        facts = json.loads(told(root, *arguments, "--json"))
+        facts = json.loads(report(root, *arguments, "--json"))
         assert (facts["production"], facts["shadow"]) == pair
-    assert "also recorded: shadow 2 beside production 1, 10 rows" in told(root)
+    assert "also recorded: shadow 2 beside production 1, 10 rows" in report(root)
     assert refusal(root, "9") == (
         "no comparison of shadow 9 of iris is recorded, only 2 beside production 1, 3 beside production 4, 2 beside production 4"
     )
 
 
-def test_where_there_is_nothing_to_tell_one_line_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_comparison_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refusal(tmp_path).startswith("no model 'iris' in ")
     add_steady(tmp_path, 2)
     assert refusal(tmp_path) == ("iris has no shadow, and none is recorded: start one with `foretell shadow iris VERSION`")
@@ -189,8 +189,8 @@ def test_where_there_is_nothing_to_tell_one_line_says_what_to_do(tmp_path: Path,
     assert refusal(tmp_path) == "shadow_mb is 0, so the answers of the shadow of iris are not recorded: raise it"
 
 
-def test_the_index_is_that_of_the_textbook() -> None:
-    """Ten tenths of production, of which the shadow has twice as many in the first and none in the last."""
+def test_psi_matches_its_definition() -> None:
+    """The shadow has twice the share of the first tenth of production, and nothing in the last."""
     production = np.arange(1000.0)
     shadow = np.where(production >= 900, production - 900, production)
     expected = (0.2 - 0.1) * math.log(0.2 / 0.1) + (1e-4 - 0.1) * math.log(1e-4 / 0.1)
@@ -198,7 +198,7 @@ def test_the_index_is_that_of_the_textbook() -> None:
 
 
 @given(NUMBERS)
-def test_what_has_not_moved_has_no_index_and_what_has_moved_has_one(numbers: list[float]) -> None:
+def test_psi_is_zero_without_shift(numbers: list[float]) -> None:
     production = np.array(numbers)
     assert population_stability_index(production, production) == pytest.approx(0, abs=1e-12)
     assert population_stability_index(production, np.full(3, production.max() + 1)) > 0.1
@@ -206,7 +206,7 @@ def test_what_has_not_moved_has_no_index_and_what_has_moved_has_one(numbers: lis
 
 @settings(max_examples=30)
 @given(NUMBERS, st.randoms(use_true_random=False))
-def test_figures_hold_whatever_the_numbers_are(numbers: list[float], chance: random.Random) -> None:
+def test_figures_hold_for_any_numbers(numbers: list[float], chance: random.Random) -> None:
     production, shadow = np.array(numbers), np.array(chance.sample(numbers, len(numbers)))
     shift = Shift.of(production, shadow)
     assert 0 <= abs(shift.bias) <= shift.mean * (1 + 1e-9) + 1e-6
@@ -219,13 +219,13 @@ def test_figures_hold_whatever_the_numbers_are(numbers: list[float], chance: ran
     ("psi", "rows", "word"),
     [(0.05, 10_000, "small"), (0.1, 10_000, "moderate"), (0.25, 10_000, "large"), (3.0, 180, "too few rows"), (0.0, 181, "small")],
 )
-def test_an_index_is_judged(psi: float, rows: int, word: str) -> None:
+def test_psi_is_put_into_words(psi: float, rows: int, word: str) -> None:
     assert psi_size(psi, rows) == word
 
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two server processes whose shadow was asked through both, and then told to stop."""
+    """The repository after two server processes have compared a shadow and stopped."""
     root = tmp_path_factory.mktemp("models")
     add_steady(root, 1)
     promote(root, "1")
@@ -233,8 +233,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with foretell(root, "--processes", "2", shadow_features="false") as running:
         routes = change(root, lambda routes: routes.with_shadow(shadow, AUTHOR))
         servers = Servers(root / ".control", running.grpc, response_type())
-        verdict = servers.wait_for("iris", routes.generation, shadow, lambda gate: None)
-        assert (verdict.outcome, len(verdict.servers)) == ("served", 2)
+        convergence = servers.wait_for("iris", routes.generation, shadow, lambda gate: None)
+        assert (convergence.outcome, len(convergence.servers)) == ("served", 2)
         followed: set[str] = set()
         while len(followed) < 2:  # Each new connection may reach either process.
             httpx2.post(f"{running.http}/predict", json=EXAMPLE).raise_for_status()
@@ -244,8 +244,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_servers_keep_what_their_shadow_answers(compared: Path) -> None:
-    facts = json.loads(told(compared, "--json"))
+def test_servers_record_shadow_answers(compared: Path) -> None:
+    facts = json.loads(report(compared, "--json"))
     assert (facts["production"], facts["shadow"], facts["processes"], facts["agreement"]) == ("1", "2", 2, 0)
     assert facts["numbers"]["probability.setosa"]["bias"] == pytest.approx(0.89)
     assert facts["calls"] > 1

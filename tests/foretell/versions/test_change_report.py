@@ -1,4 +1,4 @@
-"""`foretell promote`, `rollback`, `retire` and `history`: on a repository alone, and beside a server that follows."""
+"""Route changes and `foretell history` on the command line, with and without a running server."""
 
 import json
 import re
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 class Command:
-    """The command line on one repository, beside a server or none."""
+    """The command line on one repository, with a server at `target` or none."""
 
     def __init__(self, root: Path, target: str) -> None:
         self.root = root
@@ -42,7 +42,7 @@ class Command:
         return result
 
     def refusal(self, *arguments: str) -> str:
-        """What is said on stderr, in one line."""
+        """The error text of a refused command."""
         result = self(*arguments, fails=True)
         assert isinstance(result.exception, SetupError), result.exception
         return str(result.exception)
@@ -61,14 +61,14 @@ def alone(tmp_path: Path) -> Command:
 
 @pytest.fixture(scope="module")
 def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
-    """Two versions and a server; each test leaves both as they were but for the record."""
+    """Two versions and a server, shared by tests that change only the route table."""
     root = tmp_path_factory.mktemp("models")
     add_steady(root, 2)
     with grpc_server(root, gate_seconds="30") as (_process, address):
         yield Command(root, address)
 
 
-def test_a_promotion_tells_of_each_gate_and_is_on_record(alone: Command) -> None:
+def test_promotion_prints_each_gate(alone: Command) -> None:
     result = alone("promote", "iris", "1", "--why", "rehearsal")
     gates = [line.split()[:2] for line in result.stdout.splitlines()[:5]]
     assert gates == [[gate, "passed"] for gate in ("digest", "load", "contract", "golden", "warm-up")]
@@ -78,7 +78,7 @@ def test_a_promotion_tells_of_each_gate_and_is_on_record(alone: Command) -> None
     assert (change.why, change.before, change.after) == ("rehearsal", "2", "1")
 
 
-def test_a_version_that_does_not_pass_is_refused_and_nothing_changes(alone: Command) -> None:
+def test_refused_promotion_changes_nothing(alone: Command) -> None:
     version = add(alone.root, candidates.Steady(0.5), golden(0.4))
     assert alone.refusal("promote", "iris", version) == (
         "model 'iris' version 3 gives setosa 0.500000 for golden row 1, expected 0.400000; "
@@ -87,7 +87,7 @@ def test_a_version_that_does_not_pass_is_refused_and_nothing_changes(alone: Comm
     assert not (alone.root / "iris" / ROUTES).exists()
 
 
-def test_the_history_is_told_with_the_last_change_first(alone: Command) -> None:
+def test_history_shows_last_change_first(alone: Command) -> None:
     assert "iris has no route table yet" in alone("history", "iris").stderr
     alone("promote", "iris", "1", "--no-check", "--no-wait", "--why", "first")
     alone("promote", "iris", "2", "--no-check", "--no-wait", "--alias", "staging")
@@ -95,8 +95,8 @@ def test_the_history_is_told_with_the_last_change_first(alone: Command) -> None:
     alone("retire", "iris", "1", "--no-wait")
     head, _line, *lines = alone("history", "iris").stdout.splitlines()
     assert cells(head) == ["generation", "when", "who", "what", "alias", "from", "to", "share", "why"]
-    told = [[cell for number, cell in enumerate(cells(line)) if number not in (1, 2)] for line in lines]
-    assert told == [
+    rows = [[cell for number, cell in enumerate(cells(line)) if number not in (1, 2)] for line in lines]
+    assert rows == [
         ["4", "retire", "1"],
         ["3", "rollback", "production", "1", "2", "too early"],
         ["2", "promote", "staging", "2"],
@@ -105,7 +105,7 @@ def test_the_history_is_told_with_the_last_change_first(alone: Command) -> None:
     assert RouteTable.model_validate_json(alone("history", "iris", "--json").stdout) == alone.routes
 
 
-def test_the_models_on_disk_are_listed_with_their_aliases(alone: Command) -> None:
+def test_models_on_disk_show_aliases(alone: Command) -> None:
     alone("promote", "iris", "1", "--no-check", "--no-wait")
     alone("shadow", "iris", "2", "--no-check", "--no-wait")
     *lines, last = alone("models").stdout.splitlines()[2:]
@@ -136,17 +136,17 @@ def test_the_models_on_disk_are_listed_with_their_aliases(alone: Command) -> Non
         (("history", "../iris"), "'../iris' is no name for a model"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(alone: Command, arguments: tuple[str, ...], says: str) -> None:
+def test_impossible_change_is_refused_in_one_line(alone: Command, arguments: tuple[str, ...], says: str) -> None:
     assert alone.refusal(*arguments).startswith(says.replace("MODELS", str(alone.root)))
     assert not (alone.root / "iris" / ROUTES).exists()
 
 
-def test_a_refusal_is_one_line_on_stderr(alone: Command) -> None:
+def test_refusal_is_one_line_on_stderr(alone: Command) -> None:
     code, stderr = refused("foretell", "rollback", "iris", "--models", str(alone.root))
     assert (code, stderr.count("\n"), stderr.startswith("foretell: production has no earlier version")) == (2, 1, True)
 
 
-def test_a_running_server_follows_and_says_so(beside: Command) -> None:
+def test_running_server_follows_change(beside: Command) -> None:
     result = beside("promote", "iris", "1")
     assert result.stdout.splitlines()[-2:] == [
         "production of iris is version 1 (generation 1)",
@@ -165,7 +165,7 @@ def test_a_running_server_follows_and_says_so(beside: Command) -> None:
     assert [cells(line)[1] for line in beside("models").stdout.splitlines()[2:]] == ["2"]
 
 
-def test_a_canary_answers_its_share_until_it_is_ended(beside: Command) -> None:
+def test_canary_is_listed_until_its_end(beside: Command) -> None:
     beside("promote", "iris", "2", "--no-check")
     assert beside("canary", "iris", "1", "--share", "5%").stdout.splitlines()[-2].startswith("version 1 of iris answers 5 % of the")
     lines = [cells(line)[:3] for line in beside("models").stdout.splitlines()[2:]]
@@ -178,21 +178,21 @@ def test_a_canary_answers_its_share_until_it_is_ended(beside: Command) -> None:
     assert beside.routes.canary is None
 
 
-def test_a_shadow_is_compared_until_it_is_ended(beside: Command, contract: Contract) -> None:
+def test_shadow_is_compared_until_its_end(beside: Command, contract: Contract) -> None:
     beside("promote", "iris", "2", "--no-check")
     assert beside("shadow", "iris", "1").stdout.splitlines()[-2].startswith("version 1 of iris is the shadow of production")
     method = contract.services[0].methods[0]
     with grpc.insecure_channel(beside.target) as channel:
         channel.unary_unary(method.path)(method.request(**EXAMPLE).SerializeToString())
-    told = beside("models").stdout.splitlines()
+    listed = beside("models").stdout.splitlines()
     counted = r"1 rows compared, 100 % agree; largest shift \S+, mean \S+; .*"
-    assert re.fullmatch(rf"iris: shadow 1: (no rows are compared yet|{counted})", told[-1])
+    assert re.fullmatch(rf"iris: shadow 1: (no rows are compared yet|{counted})", listed[-1])
     beside("shadow", "iris", "1", "--end")
     assert beside.routes.shadow is None
     assert beside.refusal("shadow", "iris", "1", "--end") == "version 1 of iris is not the shadow: there is none"
 
 
-def test_what_the_server_refuses_is_undone_and_told(beside: Command) -> None:
+def test_server_refusal_undoes_the_change(beside: Command) -> None:
     beside("promote", "iris", "2", "--no-check")
     generation = beside.routes.generation
     version = add(beside.root, candidates.Crashing(0.5))
@@ -204,7 +204,7 @@ def test_what_the_server_refuses_is_undone_and_told(beside: Command) -> None:
     assert f"iris: version {version} was refused at the gate contract" in listed.stderr
 
 
-def test_a_server_of_another_repository_is_told_apart(alone: Command, beside: Command) -> None:
+def test_server_of_other_repository_is_unfollowed(alone: Command, beside: Command) -> None:
     elsewhere = Command(alone.root, beside.target)
     for _ in range(20):
         elsewhere("promote", "iris", "1", "--no-check", "--no-wait")

@@ -1,4 +1,4 @@
-"""The control service on its Unix sockets, over TCP and over REST, and what commands make of the servers that they find there."""
+"""The control service on Unix sockets, TCP and REST, and commands that find servers by these sockets."""
 
 import json
 import os
@@ -37,8 +37,8 @@ def control() -> Contract:
     return load_control()
 
 
-class Served(NamedTuple):
-    """Two processes that follow a repository of two versions, and where they are controlled."""
+class ControlledServer(NamedTuple):
+    """Two server processes of a repository with two versions, and their control addresses."""
 
     root: Path
     address: str
@@ -47,13 +47,13 @@ class Served(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlledServer]:
     root = tmp_path_factory.mktemp("models")
     add_steady(root, 2)
     with foretell(root, "--processes", "2", "--control", "127.0.0.1:0", "--control-http", "127.0.0.1:0") as running:
         grpc_line, rest_line = [line.split()[1] for line in running.banner.splitlines() if line.startswith("  control ")]
         with httpx2.Client(base_url=rest_line.removesuffix("/docs"), timeout=60) as http:
-            yield Served(root, grpc_line, http, running.process)
+            yield ControlledServer(root, grpc_line, http, running.process)
 
 
 def ask(control: Contract, address: str, method: str, **fields: Any) -> Any:
@@ -69,7 +69,7 @@ def command(root: Path, *arguments: str) -> Result:
     return CliRunner().invoke(app, [*arguments, *options])
 
 
-def test_all_processes_give_the_verdict_of_a_command(served: Served) -> None:
+def test_command_waits_for_all_processes(served: ControlledServer) -> None:
     root = served.root
     result = command(root, "promote", "iris", "1", "--no-check", "--json")
     told = json.loads(result.stdout)
@@ -82,7 +82,7 @@ def test_all_processes_give_the_verdict_of_a_command(served: Served) -> None:
     assert json.loads(command(root, "models", "--json").stdout)["models"][0]["version"] == "1"
 
 
-def test_a_program_changes_what_answers_over_tcp_and_over_a_socket(served: Served, control: Contract) -> None:
+def test_control_works_over_tcp_and_socket(served: ControlledServer, control: Contract) -> None:
     root, address = served.root, served.address
     changed = ask(control, address, "Promote", name="iris", version="2", wish={"who": "ci", "why": "May"})
     assert (changed.outcome, changed.aliases["production"], len(changed.servers)) == ("served", "2", 2)
@@ -108,8 +108,8 @@ def test_a_program_changes_what_answers_over_tcp_and_over_a_socket(served: Serve
         ("Promote", {"name": "iris", "version": "2", "wish": {"generation": 0}}, grpc.StatusCode.ABORTED, 409),
     ],
 )
-def test_what_cannot_be_is_refused_with_its_status_by_both_doors(
-    served: Served, control: Contract, method: str, fields: dict[str, Any], code: grpc.StatusCode, status: int
+def test_refusals_match_over_grpc_and_rest(
+    served: ControlledServer, control: Contract, method: str, fields: dict[str, Any], code: grpc.StatusCode, status: int
 ) -> None:
     before = RouteTableFiles(Repository(served.root)).read("iris")
     with pytest.raises(grpc.RpcError) as refusal:
@@ -121,7 +121,7 @@ def test_what_cannot_be_is_refused_with_its_status_by_both_doors(
     assert RouteTableFiles(Repository(served.root)).read("iris") == before
 
 
-def test_a_program_hears_of_each_gate_on_the_way(served: Served, control: Contract) -> None:
+def test_apply_streams_each_gate(served: ControlledServer, control: Contract) -> None:
     (service,) = control.services
     (apply,) = [each for each in service.methods if each.name == "Apply"]
     wishes: list[Any] = [{"promote": {"name": "iris", "version": "1", "alias": "trial"}}, {}]
@@ -140,7 +140,7 @@ def test_a_program_hears_of_each_gate_on_the_way(served: Served, control: Contra
     assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
 
 
-def test_a_change_over_rest_is_waited_for_and_on_record(served: Served) -> None:
+def test_rest_change_waits_for_servers(served: ControlledServer) -> None:
     changed = served.http.post(
         "/control/promote", json={"name": "iris", "version": "2", "alias": "trial", "wish": {"who": "ci", "no_check": True}}
     )
@@ -156,14 +156,14 @@ def test_a_change_over_rest_is_waited_for_and_on_record(served: Served) -> None:
     }
 
 
-def test_the_call_in_the_docs_is_answered(served: Served) -> None:
+def test_documented_call_works(served: ControlledServer) -> None:
     (shown,) = re.findall(r"`(curl [^`]+)`", (ROOT / "docs/guides/go-live.md").read_text())
     command = shlex.split(shown.replace("http://127.0.0.1:9001", str(served.http.base_url).rstrip("/")))
     done = subprocess.run([*command, "--silent", "--show-error"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["done"] == "production of iris is version 2"
 
 
-def test_the_gate_that_refuses_is_told_over_rest(served: Served) -> None:
+def test_rest_refusal_names_the_gate(served: ControlledServer) -> None:
     version = add(served.root, candidates.Steady(0.5), candidates.golden(0.4))
     refusal = served.http.post("/control/promote", json={"name": "iris", "version": version})
     (problem,) = refusal.json()["detail"]
@@ -185,7 +185,7 @@ def test_the_gate_that_refuses_is_told_over_rest(served: Served) -> None:
         pytest.param({"host": "[::1]:1"}, 404, id="six"),
     ],
 )
-def test_a_page_of_another_site_changes_and_reads_nothing(served: Served, headers: dict[str, str], status: int) -> None:
+def test_cross_site_requests_are_refused(served: ControlledServer, headers: dict[str, str], status: int) -> None:
     answer = served.http.post(
         "/control/rollback", content='{"name": "rose"}', headers={"content-type": "application/json"} | headers
     )
@@ -194,7 +194,7 @@ def test_a_page_of_another_site_changes_and_reads_nothing(served: Served, header
     assert not [name for name in answer.headers if name.startswith("access-control-")]
 
 
-def test_control_over_rest_has_a_document_and_docs_of_its_own(served: Served, control: Contract) -> None:
+def test_control_has_own_openapi_and_docs(served: ControlledServer, control: Contract) -> None:
     document = served.http.get("/openapi.json").json()
     (service,) = control.services
     verbs = {path for method in service.methods for path in method.paths}
@@ -208,7 +208,7 @@ def test_control_over_rest_has_a_document_and_docs_of_its_own(served: Served, co
     assert {model["name"] for model in served.http.get("/models").json()["models"]} == {"iris"}
 
 
-def test_the_process_of_control_over_rest_comes_back_on_its_port(served: Served) -> None:
+def test_killed_control_bridge_restarts_on_port(served: ControlledServer) -> None:
     (killed,) = [pid for module, pid in children(served.process) if module == "foretell.serve.control_bridge"]
     os.kill(killed, signal.SIGKILL)
     until(lambda: not alive(killed))
@@ -222,7 +222,7 @@ def test_the_process_of_control_over_rest_comes_back_on_its_port(served: Served)
     until(ready)
 
 
-def test_the_sockets_are_their_owner_s_and_each_process_has_one(served: Served) -> None:
+def test_each_process_has_private_socket(served: ControlledServer) -> None:
     folder = served.root / ".control"
     found = peers.running(folder)
     assert len(found) == 2
@@ -230,7 +230,7 @@ def test_the_sockets_are_their_owner_s_and_each_process_has_one(served: Served) 
     assert {stat.S_IMODE(peer.socket.stat().st_mode) for peer in found} == {0o600}
 
 
-def test_what_a_dead_server_left_is_no_server(tmp_path: Path) -> None:
+def test_files_of_dead_server_are_ignored(tmp_path: Path) -> None:
     folder = tmp_path / "control"
     with peers.claim_socket(folder) as (_socket, lock):
         peers.announce(lock, "the first")
@@ -252,7 +252,7 @@ def test_what_a_dead_server_left_is_no_server(tmp_path: Path) -> None:
         ({"control_clients": Path("ca.pem")}, "control_clients is for encrypted calls: set tls_certificate and tls_key too"),
     ],
 )
-def test_control_is_not_open_to_a_network_without_tls(settings: dict[str, Any], says: str) -> None:
+def test_control_beyond_loopback_needs_tls(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(SetupError) as refused:
         ServeSettings(**settings).check_control()
     assert str(refused.value).startswith(says)

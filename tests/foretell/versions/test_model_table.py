@@ -1,4 +1,4 @@
-"""`foretell models`: what a server hosts, what a repository holds, and where nobody answers."""
+"""`foretell models`: of a server, of a repository, and with an address that does not answer."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def listed(*arguments: str, **environment: str) -> Result:
 
 
 def without(nowhere: str) -> dict[str, str]:
-    """What says that the only server is at `nowhere`."""
+    """Environment in which commands find a server only at `nowhere`."""
     return {"FORETELL_GRPC_ADDRESS": nowhere, "FORETELL_CONTROL": "off"}
 
 
@@ -49,7 +49,7 @@ def nowhere() -> Iterator[str]:
         yield f"127.0.0.1:{silent.getsockname()[1]}"
 
 
-def test_what_a_server_hosts_is_listed_with_its_placement_and_cost(in_processes: Foretell) -> None:
+def test_server_models_show_placement_and_cost(in_processes: Foretell) -> None:
     head, _line, *lines = listed("--target", in_processes.grpc).stdout.splitlines()
     assert cells(head) == ["name", "version", "aliases", "format", "services", "placement", "workers", "1 row", "64 rows"]
     (line,) = lines
@@ -58,7 +58,7 @@ def test_what_a_server_hosts_is_listed_with_its_placement_and_cost(in_processes:
     assert httpx2.post(f"{in_processes.http}/predict", json=EXAMPLE).json()["setosa_probability"] < 0.1
 
 
-def test_a_server_in_line_is_listed_with_one_worker(running: Foretell) -> None:
+def test_inline_model_has_one_worker(running: Foretell) -> None:
     (model,) = json.loads(listed("--target", running.grpc, "--json").stdout)["models"]
     assert (model["name"], model["placement"], model["workers"]) == ("iris", "PLACEMENT_INLINE", 1)
     assert min(model["cost"].values()) > 0
@@ -69,7 +69,7 @@ def test_a_server_in_line_is_listed_with_one_worker(running: Foretell) -> None:
     }
 
 
-def test_without_a_server_the_versions_on_disk_are_listed(models: Path, nowhere: str) -> None:
+def test_versions_on_disk_without_server(models: Path, nowhere: str) -> None:
     result = listed("--models", str(models), **without(nowhere))
     assert result.stderr == f"no server answers at {nowhere}; these are the versions in {models}\n"
     assert [cells(line) for line in result.stdout.splitlines()[2:]] == [["iris", "1", "joblib"]]
@@ -78,19 +78,19 @@ def test_without_a_server_the_versions_on_disk_are_listed(models: Path, nowhere:
     assert "placement" not in model
 
 
-def test_an_empty_repository_and_no_server_are_said(tmp_path: Path, nowhere: str) -> None:
+def test_empty_repository_without_server_is_reported(tmp_path: Path, nowhere: str) -> None:
     (tmp_path / "not a model").mkdir()
     assert json.loads(listed("--models", str(tmp_path), "--json", **without(nowhere)).stdout) == {"models": []}
     result = listed("--models", str(tmp_path), **without(nowhere))
     assert (result.stdout, result.stderr) == ("", f"no server answers at {nowhere}; there is no version in {tmp_path}\n")
 
 
-def test_a_target_where_nobody_answers_is_refused_in_one_line(nowhere: str) -> None:
+def test_silent_target_is_refused_in_one_line(nowhere: str) -> None:
     code, stderr = refused("foretell", "models", "--json", "--target", nowhere)
     assert (code, stderr) == (2, f"foretell: no server answers at {nowhere}\n")
 
 
-def test_a_server_of_another_kind_is_refused_in_one_line(models: Path) -> None:
+def test_foreign_server_is_refused_in_one_line(models: Path) -> None:
     other = grpc.server(ThreadPoolExecutor(1))
     port = other.add_insecure_port("127.0.0.1:0")
     other.start()

@@ -1,4 +1,4 @@
-"""Commands on a server elsewhere: through its control service, encrypted, and by whom the server lets in."""
+"""Commands with --target: through a remote control service with TLS and client certificates."""
 
 import json
 import os
@@ -30,8 +30,8 @@ SERVER = "localhost:0"
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """A server of which only addresses and certificates are known, and its repository, for the test to look at."""
+class RemoteServer:
+    """Addresses and certificates of a server, and its repository for assertions."""
 
     root: Path
     control: str
@@ -41,7 +41,7 @@ class Elsewhere:
 
     @property
     def ours(self) -> list[str]:
-        """Flags of a caller whom the server knows."""
+        """Flags of a client with a certificate that the server trusts."""
         folder = self.certificates
         return ["--roots", f"{folder}/roots.pem", "--certificate", f"{folder}/ci.pem", "--key", f"{folder}/ci.key"]
 
@@ -51,7 +51,7 @@ class Elsewhere:
 
 
 @pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RemoteServer]:
     root, folder = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("certificates")
     add_steady(root, 2)
     authority = trustme.CA()
@@ -66,7 +66,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
     arguments = ["--control", SERVER, "--control-http", SERVER, "--grpc-address", SERVER]
     with foretell(root, *arguments, control_clients=f"{folder}/roots.pem", **encryption) as running:
         control, docs = [line.split()[1] for line in running.banner.splitlines() if line.startswith("  control ")]
-        yield Elsewhere(root, control, docs.removesuffix("/docs"), running.grpc, folder)
+        yield RemoteServer(root, control, docs.removesuffix("/docs"), running.grpc, folder)
 
 
 def run(*arguments: str, **environment: str) -> Result:
@@ -80,7 +80,7 @@ def refusal(*arguments: str, **environment: str) -> str:
     return str(result.exception)
 
 
-def test_every_command_works_on_a_server_elsewhere(elsewhere: Elsewhere) -> None:
+def test_every_command_works_remotely(elsewhere: RemoteServer) -> None:
     there = ["--target", elsewhere.control, *elsewhere.ours]
     promoted = run("promote", "iris", "1", "--why", "rehearsal", *there).stdout.splitlines()
     assert promoted[:5] == [f"  {gate:<9} passed" for gate in ("digest", "load", "contract", "golden", "warm-up")]
@@ -108,7 +108,7 @@ def test_every_command_works_on_a_server_elsewhere(elsewhere: Elsewhere) -> None
     assert stale == "the route table of iris is at generation 7, not 1: see `foretell history iris`"
 
 
-def test_a_server_that_is_gone_in_the_middle_leaves_its_caller_a_way_to_know(tmp_path: Path) -> None:
+def test_killed_server_leaves_a_hint(tmp_path: Path) -> None:
     add_steady(tmp_path, 1)
     promote(tmp_path, "1")
     version = add(tmp_path, candidates.Hanging(0.5))
@@ -120,11 +120,11 @@ def test_a_server_that_is_gone_in_the_middle_leaves_its_caller_a_way_to_know(tmp
             assert asking.stdout.readline() == "  digest    passed\n"
             ((_, pid),) = children(running.process)
             os.kill(pid, signal.SIGKILL)
-            _, told = asking.communicate()
-    assert told == f"foretell: {control} stopped answering during the change: check with `foretell history` whether it was made\n"
+            _, stderr = asking.communicate()
+    assert stderr == f"foretell: {control} stopped answering during the change: check with `foretell history` whether it was made\n"
 
 
-def test_the_control_service_over_rest_knows_its_callers_too(elsewhere: Elsewhere) -> None:
+def test_rest_control_requires_client_certificate(elsewhere: RemoteServer) -> None:
     import ssl
 
     trusting = ssl.create_default_context(cafile=elsewhere.certificates / "roots.pem")
@@ -136,7 +136,7 @@ def test_the_control_service_over_rest_knows_its_callers_too(elsewhere: Elsewher
     assert history["generation"] == str(elsewhere.routes.generation)
 
 
-def test_who_may_not_or_cannot_call_is_told_what_to_change(elsewhere: Elsewhere, tmp_path: Path) -> None:
+def test_failed_connections_name_the_fix(elsewhere: RemoteServer, tmp_path: Path) -> None:
     target, folder = elsewhere.control, elsewhere.certificates
     there = ["history", "iris", "--target", target]
     assert refusal(*there) == f"{target} takes encrypted calls only: add --roots FILE, or --tls"
@@ -156,8 +156,8 @@ def test_who_may_not_or_cannot_call_is_told_what_to_change(elsewhere: Elsewhere,
     )
 
 
-def test_beside_an_encrypted_port_without_sockets_commands_say_what_they_need(elsewhere: Elsewhere) -> None:
-    """Such as those on the machine of a server with `control = off`."""
+def test_tls_port_without_sockets_needs_roots(elsewhere: RemoteServer) -> None:
+    """As on the machine of a server with `control = off`."""
     asking = {"FORETELL_GRPC_ADDRESS": elsewhere.grpc, "FORETELL_CONTROL": "off", "FORETELL_MODELS": str(elsewhere.root)}
     says = f"{elsewhere.grpc} takes encrypted calls only: add --roots FILE, or --tls"
     assert refusal("models", **asking) == says
@@ -168,7 +168,7 @@ def test_beside_an_encrypted_port_without_sockets_commands_say_what_they_need(el
     assert json.loads(run("promote", "iris", "2", "--no-check", "--json", *roots, **asking).stdout)["server"] == "served"
 
 
-def test_commands_on_the_machine_of_an_encrypted_server_need_nothing(elsewhere: Elsewhere) -> None:
+def test_local_commands_need_no_certificates(elsewhere: RemoteServer) -> None:
     here = {"FORETELL_GRPC_ADDRESS": ANY_PORT, "FORETELL_MODELS": str(elsewhere.root)}
     assert json.loads(run("models", "--json", **here).stdout)["models"][0]["version"] == "2"
     assert json.loads(run("promote", "iris", "2", "--no-check", "--json", **here).stdout)["server"] == "served"

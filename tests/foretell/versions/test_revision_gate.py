@@ -1,4 +1,4 @@
-"""The gate `revision` on running servers: a version made for a looser contract, where a tighter one is served."""
+"""The revision gate: a version made for a looser contract than the served one."""
 
 import json
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ SAYS = "model 'iris' version 1 was made for another revision of the contract, wh
 FIX = "serve the change as a new package beside the old one, or add the model again for the contract as it is"
 
 
-class Served:
-    """A server of one folder of contracts, with version 1 for the looser contract and version 2 for the tighter one."""
+class RevisionServer:
+    """A server with version 1 for the looser contract and version 2 for the tighter one."""
 
     def __init__(self, root: Path, protos: Path, control: str) -> None:
         self.root, self._protos = root, protos
@@ -43,7 +43,7 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, **packages: str) -> Iterator[Served]:
+def serving(folder: Path, **packages: str) -> Iterator[RevisionServer]:
     loose, tight, root = write(folder / "loose", v1=IRIS), write(folder / "tight", v1=TIGHTER), folder / "models"
     for number, protos in enumerate((loose, tight), 1):
         artifact = folder / "model.onnx"
@@ -52,16 +52,16 @@ def serving(folder: Path, **packages: str) -> Iterator[Served]:
     protos = write(folder / "served", **packages)
     with foretell(root, "--protos", str(protos), "--control-http", "127.0.0.1:0") as running:
         (line,) = [line for line in running.banner.splitlines() if line.startswith("  control ")]
-        yield Served(root, protos, line.split()[1].removesuffix("/docs"))
+        yield RevisionServer(root, protos, line.split()[1].removesuffix("/docs"))
 
 
 @pytest.fixture(scope="module")
-def tightened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def tightened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RevisionServer]:
     with serving(tmp_path_factory.mktemp("tightened"), v1=TIGHTER) as served:
         yield served
 
 
-def test_a_version_for_a_looser_contract_is_refused_before_anything_changes(tightened: Served) -> None:
+def test_looser_contract_is_refused_before_change(tightened: RevisionServer) -> None:
     refused = tightened.promote()
     assert refused.stdout.splitlines() == ["  digest    passed", "  revision  refused"]
     assert isinstance(refused.exception, SetupError)
@@ -72,7 +72,7 @@ def test_a_version_for_a_looser_contract_is_refused_before_anything_changes(tigh
     assert tightened.generation == 0
 
 
-def test_the_server_refuses_it_where_nobody_did_before(tightened: Served) -> None:
+def test_server_refuses_unchecked_version(tightened: RevisionServer) -> None:
     refused = tightened.promote("--no-check")
     assert isinstance(refused.exception, SetupError)
     assert f"refused version 1 at the gate revision: {SAYS}" in str(refused.exception)
@@ -81,14 +81,14 @@ def test_the_server_refuses_it_where_nobody_did_before(tightened: Served) -> Non
     assert [model["version"] for model in listed["models"]] == ["2"]
 
 
-def test_so_does_the_control_service_and_names_the_gate(tightened: Served) -> None:
+def test_control_service_names_revision_gate(tightened: RevisionServer) -> None:
     answer = httpx2.post(f"{tightened.control}/control/promote", json={"name": "iris", "version": "1"}, timeout=60)
     (problem,) = answer.json()["detail"]
     assert (answer.status_code, problem["ctx"]) == (400, {"gate": "revision"})
     assert problem["msg"].startswith(SAYS)
 
 
-def test_it_is_served_where_the_change_is_a_package_of_its_own(tmp_path: Path) -> None:
+def test_new_package_lets_version_pass(tmp_path: Path) -> None:
     second = TIGHTER.replace("iris.v1", "iris.v2").replace('post: "/', 'post: "/v2/')
     with serving(tmp_path, v1=IRIS, v2=second) as beside:
         told = json.loads(beside.promote("--json").stdout)

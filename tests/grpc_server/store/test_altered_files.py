@@ -1,4 +1,4 @@
-"""Files that were altered since they were added, or run code when they are loaded: refused before they can."""
+"""Altered files and files that run code on loading are refused before they are loaded."""
 
 import io
 import json
@@ -50,7 +50,7 @@ def set_columns(path: Path, **change: object) -> None:
         pytest.param(lambda v: set_columns(v / MANIFEST, surprise=1), "is not a manifest", id="unknown-entry"),
     ],
 )
-def test_a_damaged_version_is_refused(trained: Path, repository: Repository, damage: Callable[[Path], object], says: str) -> None:
+def test_damaged_version_is_refused(trained: Path, repository: Repository, damage: Callable[[Path], object], says: str) -> None:
     golden = (trained / "golden.jsonl").read_bytes()
     add_model(repository, trained / "model.joblib", "iris", COLUMNS, golden)
     damage(repository.root / "iris/1")
@@ -104,10 +104,10 @@ def as_skops() -> bytes:
         ("model.trees", None, "trees"),
     ],
 )
-def test_no_flip_of_a_single_bit_goes_unnoticed(
+def test_every_flipped_bit_is_detected(
     tmp_path: Path, repository: Repository, file: str, made: Callable[[], bytes] | None, accelerated: str
 ) -> None:
-    """A version of each format: whichever of its bits turns, nothing comes out that could be loaded."""
+    """In a version of each format, reading fails after any bit was flipped."""
     if made:
         (tmp_path / file).write_bytes(made())
         add_model(repository, tmp_path / file, "m", ("a", "b"), classes=("no", "yes") if file == "model.onnx" else ())
@@ -130,8 +130,8 @@ def test_no_flip_of_a_single_bit_goes_unnoticed(
     repository.read("m", "1")
 
 
-class Canary:
-    """A pickle that leaves a file behind when it is loaded."""
+class TouchOnLoad:
+    """A pickle that creates a file when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -141,11 +141,11 @@ class Canary:
 
 
 @pytest.mark.slow
-def test_an_exchanged_joblib_file_is_refused_before_it_can_run(trained: Path, repository: Repository, tmp_path: Path) -> None:
+def test_replaced_joblib_file_never_runs(trained: Path, repository: Repository, tmp_path: Path) -> None:
     add_model(repository, trained / "model.joblib", "iris", COLUMNS)
     canary = tmp_path / "canary"
     payload = tmp_path / "payload.joblib"
-    joblib.dump(Canary(canary), payload)
+    joblib.dump(TouchOnLoad(canary), payload)
     joblib.load(payload)
     assert canary.exists(), "the payload must work, or the test proves nothing"
     canary.unlink()
@@ -158,11 +158,11 @@ def test_an_exchanged_joblib_file_is_refused_before_it_can_run(trained: Path, re
     assert not canary.exists()
 
 
-def test_a_skops_file_with_foreign_types_is_refused_without_running_them(tmp_path: Path, repository: Repository) -> None:
+def test_skops_file_with_untrusted_types_is_refused(tmp_path: Path, repository: Repository) -> None:
     file = tmp_path / "foreign.skops"
-    file.write_bytes(skops.io.dumps({"run": Canary(tmp_path / "canary")}))
+    file.write_bytes(skops.io.dumps({"run": TouchOnLoad(tmp_path / "canary")}))
     with pytest.raises(
-        ModelUnloadable, match=r"types that skops does not trust: .*Canary: save it with joblib, if you trust them$"
+        ModelUnloadable, match=r"types that skops does not trust: .*TouchOnLoad: save it with joblib, if you trust them$"
     ):
         add_model(repository, file, "foreign", ("a",))
     assert not (tmp_path / "canary").exists()

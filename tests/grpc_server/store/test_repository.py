@@ -1,4 +1,4 @@
-"""Versions on disk: added whole, counted up, and told apart."""
+"""The repository: atomic and concurrent adding, version numbers, and names."""
 
 import os
 import subprocess
@@ -13,27 +13,27 @@ from grpc_server.store.repository import Repository
 from tests.support.models.yes_or_no import add_yes
 
 
-def test_versions_count_up_and_the_latest_is_by_number(logistic: Path, repository: Repository) -> None:
+def test_latest_version_is_by_number(logistic: Path, repository: Repository) -> None:
     for number in range(1, 11):
         assert add_yes(repository, logistic).version == str(number)
     assert repository.latest("yes") == "10"
     assert repository.versions("yes")[:2] == ["1", "2"]
 
 
-def test_folders_that_only_look_like_versions_are_none(logistic: Path, repository: Repository) -> None:
+def test_other_folders_are_no_versions(logistic: Path, repository: Repository) -> None:
     add_yes(repository, logistic)
     for name in ("01", "0", "-1", "\u0663", "2x"):
         (repository.root / "yes" / name).mkdir()
     assert repository.versions("yes") == ["1"]
 
 
-def test_a_repository_that_cannot_be_written_is_named(logistic: Path, tmp_path: Path) -> None:
+def test_unwritable_repository_is_named(logistic: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match=r"cannot write to .*/file/yes: "):
         add_yes(Repository(tmp_path / "file"), logistic)
 
 
-def test_writers_at_the_same_time_each_get_a_version_of_their_own(logistic: Path, repository: Repository) -> None:
+def test_concurrent_writers_get_own_versions(logistic: Path, repository: Repository) -> None:
     with ThreadPoolExecutor(8) as pool:
         added = list(pool.map(lambda _: add_yes(repository, logistic).version, range(16)))
     assert sorted(map(int, added)) == list(range(1, 17))
@@ -43,7 +43,7 @@ def test_writers_at_the_same_time_each_get_a_version_of_their_own(logistic: Path
 
 
 @pytest.mark.slow
-def test_a_writer_that_dies_leaves_nothing_that_could_be_served(repository: Repository, logistic: Path) -> None:
+def test_killed_writer_leaves_no_version(repository: Repository, logistic: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path; from grpc_server.store import durable, repository as r\n"
         "from grpc_server.checks.add_model import add_model\n"
@@ -57,14 +57,14 @@ def test_a_writer_that_dies_leaves_nothing_that_could_be_served(repository: Repo
 
 
 @pytest.mark.parametrize("name", ["", "Iris", "../iris", "a/b", "a..b", ".hidden", "a" * 65, "iris\n", "a b"])
-def test_a_name_that_could_leave_the_folder_is_refused(repository: Repository, name: str) -> None:
+def test_unsafe_model_name_is_refused(repository: Repository, name: str) -> None:
     with pytest.raises(
         ModelError, match=r"'.*' is no name for a model: use lower-case letters, digits, '\.', '_' and '-', at most 64$"
     ):
         repository.versions(name)
 
 
-def test_a_missing_model_and_a_missing_version_are_told_apart(repository: Repository, logistic: Path) -> None:
+def test_missing_model_differs_from_missing_version(repository: Repository, logistic: Path) -> None:
     with pytest.raises(ModelNotFound, match=r"no model 'yes' in .*: add one with `foretell add FILE --name yes`"):
         repository.latest("yes")
     add_yes(repository, logistic)

@@ -1,4 +1,4 @@
-"""The record of one model: what each change makes of it, and how far back a rollback goes."""
+"""Route tables: the result of each change, and how far back a rollback goes."""
 
 from datetime import UTC, datetime
 
@@ -21,7 +21,7 @@ def promoted(*versions: str, routes: RouteTable | None = None) -> RouteTable:
     return routes
 
 
-def test_a_promotion_is_the_next_generation_and_on_record() -> None:
+def test_promotion_makes_next_generation() -> None:
     routes = RouteTable().promote("3", PRODUCTION, AUTHOR, before="2").promote("4", "staging", AUTHOR)
     assert (routes.generation, routes.aliases, routes.serving_versions) == (2, {"production": "3", "staging": "4"}, ("3", "4"))
     assert routes.model_dump(mode="json")["history"][0] == {
@@ -38,7 +38,7 @@ def test_a_promotion_is_the_next_generation_and_on_record() -> None:
     assert RouteTable.model_validate_json(routes.model_dump_json()) == routes
 
 
-def test_rollbacks_go_further_back_each_time_and_never_forward() -> None:
+def test_rollbacks_go_back_step_by_step() -> None:
     routes = promoted("1", "2", "3")
     for expected in ("2", "1"):
         routes = routes.rollback(PRODUCTION, AUTHOR)
@@ -48,32 +48,32 @@ def test_rollbacks_go_further_back_each_time_and_never_forward() -> None:
     assert promoted("5", routes=routes).rollback(PRODUCTION, AUTHOR).aliases[PRODUCTION] == "1"
 
 
-def test_the_first_promotion_can_be_rolled_back_to_what_was_served_without_a_record() -> None:
+def test_first_promotion_can_be_rolled_back() -> None:
     routes = RouteTable().promote("3", PRODUCTION, AUTHOR, before="2").rollback(PRODUCTION, AUTHOR)
     assert routes.aliases == {PRODUCTION: "2"}
 
 
-def test_a_second_promotion_of_the_same_version_asks_again_and_is_no_place_to_go_back_to() -> None:
+def test_repeated_promotion_is_no_rollback_target() -> None:
     routes = promoted("1", "2", "2")
     assert routes.last_named_in("2") == 3
     assert routes.rollback(PRODUCTION, AUTHOR).aliases[PRODUCTION] == "1"
 
 
-def test_aliases_are_rolled_back_each_on_its_own() -> None:
+def test_aliases_roll_back_independently() -> None:
     routes = promoted("1", "2").promote("3", "staging", AUTHOR).promote("4", "staging", AUTHOR)
     assert routes.rollback("staging", AUTHOR).aliases == {PRODUCTION: "2", "staging": "3"}
     with pytest.raises(ChangeRefused, match="shadowy has no earlier version"):
         routes.rollback("shadowy", AUTHOR)
 
 
-def test_a_retired_version_has_no_name_and_is_skipped_by_rollbacks_until_it_is_promoted_again() -> None:
+def test_rollback_skips_retired_version() -> None:
     routes = promoted("1", "2", "3").promote("2", "staging", AUTHOR).with_canary("2", 0.5, AUTHOR).retire("2", AUTHOR)
     assert (routes.serving_versions, routes.retired, routes.canary) == (("3",), ("2",), None)
     assert routes.rollback(PRODUCTION, AUTHOR).aliases == {PRODUCTION: "1"}
     assert promoted("2", routes=routes).retired == ()
 
 
-def test_production_and_what_is_retired_already_cannot_be_retired() -> None:
+def test_production_and_retired_cannot_be_retired() -> None:
     routes = promoted("1", "2")
     with pytest.raises(ChangeRefused, match="version 2 is production: promote another one first"):
         routes.retire("2", AUTHOR)
@@ -81,7 +81,7 @@ def test_production_and_what_is_retired_already_cannot_be_retired() -> None:
         routes.retire("1", AUTHOR).retire("1", AUTHOR)
 
 
-def test_a_canary_is_on_record_until_it_is_ended_or_becomes_production() -> None:
+def test_canary_lasts_until_end_or_promotion() -> None:
     routes = promoted("1").with_canary("2", 0.05, AUTHOR)
     assert (routes.canary, routes.serving_versions, routes.last_named_in("2")) == (Canary(version="2", share=0.05), ("1", "2"), 2)
     assert routes.promote("3", PRODUCTION, AUTHOR).canary == routes.canary
@@ -99,7 +99,7 @@ def test_a_canary_is_on_record_until_it_is_ended_or_becomes_production() -> None
             refused()
 
 
-def test_a_shadow_is_on_record_until_it_is_ended_or_becomes_production() -> None:
+def test_shadow_lasts_until_end_or_promotion() -> None:
     routes = promoted("1").with_shadow("2", AUTHOR)
     assert (routes.shadow, routes.serving_versions, routes.last_named_in("2")) == ("2", ("1",), 2)
     assert routes.promote("2", PRODUCTION, AUTHOR).shadow is None
@@ -111,7 +111,7 @@ def test_a_shadow_is_on_record_until_it_is_ended_or_becomes_production() -> None
             refused()
 
 
-def test_the_history_is_bounded_and_can_still_be_rolled_back() -> None:
+def test_bounded_history_allows_rollback() -> None:
     routes = promoted(*(str(1 + number % 2) for number in range(MOST_CHANGES + 10)))
     assert len(routes.history) == MOST_CHANGES
     assert routes.generation == MOST_CHANGES + 10
@@ -130,7 +130,7 @@ def test_the_history_is_bounded_and_can_still_be_rolled_back() -> None:
         {"unknown": 1},
     ],
 )
-def test_what_is_no_record_is_refused(change: dict[str, object]) -> None:
+def test_invalid_route_table_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         RouteTable.model_validate(promoted("1").model_dump() | change)
 
@@ -147,7 +147,7 @@ STEPS = st.lists(
 
 @settings(max_examples=tries(30, 2000), deadline=None)
 @given(STEPS)
-def test_whatever_is_done_names_are_kept_and_rollbacks_undo_promotions(steps: list[tuple[str, str, str]]) -> None:
+def test_random_changes_keep_invariants(steps: list[tuple[str, str, str]]) -> None:
     routes = RouteTable()
     for what, version, alias in steps:
         before = routes

@@ -1,4 +1,4 @@
-"""A model that another scikit-learn trained: refused with the fix wherever it comes in, unless that is allowed."""
+"""Models trained with another scikit-learn: refused by `add`, at the gates and at a start, unless allowed."""
 
 from importlib.metadata import version
 from io import BytesIO
@@ -36,7 +36,7 @@ OLD = {"libraries": {"scikit-learn": "1.2.3"}}
 
 
 class Old(LogisticRegression):
-    """Pickles as a LogisticRegression that another version fitted."""
+    """Pickles as a LogisticRegression fitted by another version."""
 
     def __init__(self, fitted_with: str) -> None:
         self.fitted_with = fitted_with
@@ -60,7 +60,7 @@ def saved(folder: Path, fitted_with: str, suffix: str = ".joblib") -> Path:
     ("recorded", "passes"),
     [(HERE, True), (PATCH, True), (f"{MAJOR}.{MINOR}rc1", False), (f"{MAJOR}.0.1", False), (f"0.{MINOR}.0", False), (None, True)],
 )
-def test_a_patch_is_no_skew_and_anything_more_is(recorded: str | None, passes: bool) -> None:
+def test_only_patch_versions_may_differ(recorded: str | None, passes: bool) -> None:
     libraries = {"numpy": "1.0.0"} | ({"scikit-learn": recorded} if recorded else {})
     for format_name in ("joblib", "skops"):
         if passes:
@@ -73,7 +73,7 @@ def test_a_patch_is_no_skew_and_anything_more_is(recorded: str | None, passes: b
 
 
 @pytest.mark.parametrize("suffix", [".joblib", ".skops"])
-def test_a_file_is_refused_when_it_is_added_unless_that_is_allowed(tmp_path: Path, suffix: str) -> None:
+def test_skewed_file_needs_permission_to_add(tmp_path: Path, suffix: str) -> None:
     repository = Repository(tmp_path / "models")
     file = saved(tmp_path, "1.2.3", suffix)
     with pytest.raises(ModelUnloadable, match=FIX):
@@ -84,13 +84,13 @@ def test_a_file_is_refused_when_it_is_added_unless_that_is_allowed(tmp_path: Pat
     assert (manifest.format, manifest.libraries["scikit-learn"]) == ("skops", "1.2.3")
 
 
-def test_a_file_of_another_patch_is_added_and_the_patch_recorded(tmp_path: Path) -> None:
+def test_patch_version_is_recorded(tmp_path: Path) -> None:
     repository = Repository(tmp_path / "models")
     add_model(repository, saved(tmp_path, PATCH), "iris", COLUMNS)
     assert repository.manifest("iris", "1").libraries["scikit-learn"] == PATCH
 
 
-def test_a_pickle_that_no_longer_loads_says_who_fitted_it(tmp_path: Path) -> None:
+def test_unloadable_pickle_names_its_scikit_learn(tmp_path: Path) -> None:
     joblib.dump([Old("1.2.3"), candidates.CallsOnLoad(explode)], tmp_path / "model.joblib")
     with pytest.raises(
         ModelUnloadable, match=r"does not load \(AttributeError\): it was fitted with scikit-learn 1\.2\.3, so install"
@@ -103,7 +103,7 @@ def explode() -> None:
 
 
 @pytest.mark.slow
-def test_a_promotion_is_refused_at_the_gate_and_production_answers_on(tmp_path: Path, contract: Contract) -> None:
+def test_skewed_promotion_is_refused_at_gate(tmp_path: Path, contract: Contract) -> None:
     candidates.add_steady(tmp_path, 1)
     promote(tmp_path, "1")
     skewed = candidates.add(tmp_path, candidates.Pickled(0.5), **OLD)
@@ -118,7 +118,7 @@ def test_a_promotion_is_refused_at_the_gate_and_production_answers_on(tmp_path: 
                 assert "model 'iris' version 2 was trained with scikit-learn 1.2.3" in served.last_refusal.reason
 
 
-def test_a_start_is_refused_in_one_line_and_check_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_and_check_refuse_skew_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     candidates.add(tmp_path, candidates.Pickled(0.5), **OLD)
     settings = {"models": str(tmp_path), "protos": str(Path("protos").resolve()), "grpc_address": "127.0.0.1:0"}
     code, stderr = refused("grpc_server", **settings)

@@ -1,4 +1,4 @@
-"""A server that is killed at any step of a rollout serves the last record when it is back."""
+"""A server killed at any step of a rollout serves the last written route table after a restart."""
 
 import os
 import re
@@ -31,19 +31,19 @@ threading.Event().wait(60)
 """
 
 
-PLACES = ("tried", "loaded", "before-flip", "after-flip", "before-close")
+FAILPOINTS = ("tried", "loaded", "before-flip", "after-flip", "before-close")
 
 
-def test_every_place_where_a_process_may_die_is_tried() -> None:
+def test_every_failpoint_is_tested() -> None:
     code = "".join(path.read_text() for path in (ROOT / "grpc_server").rglob("*.py"))
-    assert set(re.findall(r'failpoint\("([^"]+)"\)', code)) == {*PLACES, *WRITING}
+    assert set(re.findall(r'failpoint\("([^"]+)"\)', code)) == {*FAILPOINTS, *WRITING}
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_what_was_written_is_served_wherever_the_server_was_killed(tmp_path: Path, contract: Contract, place: str) -> None:
+@pytest.mark.parametrize("failpoint", FAILPOINTS)
+def test_killed_server_restarts_with_written_routes(tmp_path: Path, contract: Contract, failpoint: str) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
-    environment = os.environ | {"FORETELL_FAILPOINT": place, "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"FORETELL_FAILPOINT": failpoint, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", ROLL_OUT, str(tmp_path)], env=environment, cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     served = open_served_model(loader(tmp_path, contract))

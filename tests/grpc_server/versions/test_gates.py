@@ -1,4 +1,4 @@
-"""The gates before a version answers: each fault is refused by its own, and production answers on whatever a version does there."""
+"""The gates: each fault of a version is refused by the right one, and production answers on meanwhile."""
 
 import logging
 from pathlib import Path
@@ -45,7 +45,7 @@ FATAL = {
 
 
 @pytest.mark.parametrize(("model", "facts", "gate", "says"), FAULTS.values(), ids=FAULTS)
-def test_each_fault_is_refused_by_its_own_gate(
+def test_each_fault_is_refused_by_own_gate(
     tmp_path: Path, contract: Contract, model: object, facts: dict[str, Any], gate: str, says: str
 ) -> None:
     version = add(tmp_path, model, **facts)
@@ -55,7 +55,7 @@ def test_each_fault_is_refused_by_its_own_gate(
 
 
 @pytest.mark.parametrize(("model", "gate", "says"), FATAL.values(), ids=FATAL)
-def test_whatever_a_version_does_at_a_gate_production_answers_on(
+def test_production_survives_fatal_candidates(
     tmp_path: Path, contract: Contract, model: object, gate: str, says: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     add_steady(tmp_path, 1)
@@ -69,7 +69,7 @@ def test_whatever_a_version_does_at_a_gate_production_answers_on(
         assert (production_of(served), served.routing.production.generation, versions_in_memory(served)) == ("1", 1, ["1"])
 
 
-def test_a_file_that_was_altered_is_refused_by_its_digest(tmp_path: Path, contract: Contract) -> None:
+def test_altered_file_fails_digest_gate(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
     (tmp_path / "iris/2/model.onnx").write_bytes(b"else")
@@ -79,7 +79,7 @@ def test_a_file_that_was_altered_is_refused_by_its_digest(tmp_path: Path, contra
         assert served.last_refusal.gate == "digest"
 
 
-def test_a_refused_version_is_tried_again_only_when_it_is_asked_for_again(tmp_path: Path, contract: Contract) -> None:
+def test_refused_version_waits_for_new_change(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 1)
     promote(tmp_path, "1")
     broken = tmp_path / "iris/2/model.onnx"
@@ -97,7 +97,7 @@ def test_a_refused_version_is_tried_again_only_when_it_is_asked_for_again(tmp_pa
         assert (production_of(served), served.routing.production.generation) == ("2", 4)
 
 
-def test_a_rollback_need_not_wait_for_a_version_that_hangs_at_a_gate(tmp_path: Path, contract: Contract) -> None:
+def test_rollback_overtakes_hanging_candidate(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
     with opened(tmp_path, contract) as served:

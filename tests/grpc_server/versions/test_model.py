@@ -1,4 +1,4 @@
-"""The gates between a verified bundle and a model that answers, and the binding by name."""
+"""Loading a verified bundle: binding by name, and the refusal of models that do not match the contract or manifest."""
 
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def served_contract(tmp_path: Path, *parts: str) -> Contract:
 
 
 @pytest.mark.parametrize("order", [(A, B), (B, A)])
-def test_columns_and_classes_are_bound_by_name_whatever_their_order(tmp_path: Path, bundle: Bundle, order: tuple[str, ...]) -> None:
+def test_columns_and_classes_bind_by_name(tmp_path: Path, bundle: Bundle, order: tuple[str, ...]) -> None:
     response = "message Response { double yes_probability = 1; double no_probability = 2; }"
     binding = loaded(bundle, served_contract(tmp_path, features(*order), response)).bindings["Predict"]
     request: Any = binding.method.request
@@ -55,7 +55,7 @@ def test_columns_and_classes_are_bound_by_name_whatever_their_order(tmp_path: Pa
     assert (answer.no_probability, answer.yes_probability) == (0.1, 0.9)
 
 
-def test_names_that_differ_are_bound_by_options(tmp_path: Path, bundle: Bundle) -> None:
+def test_options_bind_different_names(tmp_path: Path, bundle: Bundle) -> None:
     contract = served_contract(
         tmp_path,
         features(A.replace("double a [", 'double first [(foretell.v1.column) = "a", '), B),
@@ -75,7 +75,7 @@ def test_integers_and_bools_become_numbers(tmp_path: Path) -> None:
     assert binding.model_rows([request(a=-3, b=True), request()]).tolist() == [[-3.0, 1.0], [0.0, 0.0]]
 
 
-def test_a_single_column_is_a_matrix_too(tmp_path: Path) -> None:
+def test_single_column_makes_a_matrix(tmp_path: Path) -> None:
     contract = served_contract(tmp_path, features(A), RESPONSE)
     binding = MethodBinding(contract, contract.services[0].methods[0], ("a",), ("no", "yes"))
     request: Any = binding.method.request
@@ -144,19 +144,19 @@ def test_a_single_column_is_a_matrix_too(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_model_and_a_contract_that_disagree_are_refused(tmp_path: Path, bundle: Bundle, parts: list[str], says: str) -> None:
+def test_model_must_match_contract(tmp_path: Path, bundle: Bundle, parts: list[str], says: str) -> None:
     contract = served_contract(tmp_path, *parts)
     with pytest.raises(ModelMismatch) as refused:
         loaded(bundle, contract)
     assert says in str(refused.value)
 
 
-def test_a_model_that_fails_on_the_contracts_example_is_refused(tmp_path: Path) -> None:
+def test_model_must_answer_contract_example(tmp_path: Path) -> None:
     class Picky(LogisticRegression):
         def predict_proba(self, rows: Any) -> Any:
             raise ValueError("not this one")
 
-    import skops  # noqa: F401  # loaded before, so that only the model below matters
+    import skops  # noqa: F401  # Imported before the model below.
 
     from grpc_server.checks.contract_agreement import check_example
     from tests.support.fakes import FakeRuntime
@@ -178,10 +178,8 @@ def test_a_model_that_fails_on_the_contracts_example_is_refused(tmp_path: Path) 
         ({"targets": (Target("u", ("no", "yes")), Target("v", ("no", "yes")))}, "predicts 1 target, its manifest names 2"),
     ],
 )
-def test_a_manifest_that_speaks_of_another_model_is_refused(
-    tmp_path: Path, bundle: Bundle, change: dict[str, Any], says: str
-) -> None:
-    lying = Bundle("test", "1", bundle.manifest.model_copy(update=change), bundle.artifact, ())
+def test_manifest_must_match_model(tmp_path: Path, bundle: Bundle, change: dict[str, Any], says: str) -> None:
+    altered = Bundle("test", "1", bundle.manifest.model_copy(update=change), bundle.artifact, ())
     with pytest.raises(ModelMismatch) as refused:
-        loaded(lying, served_contract(tmp_path, features(A, B), RESPONSE))
+        loaded(altered, served_contract(tmp_path, features(A, B), RESPONSE))
     assert says in str(refused.value)

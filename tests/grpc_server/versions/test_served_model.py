@@ -1,4 +1,4 @@
-"""One model that follows its record: what is promoted answers, what is not named goes, and nothing else changes what is served."""
+"""A served model applies its route table: promotions, rollbacks, warm and retired versions, unreadable files."""
 
 import contextlib
 import random
@@ -19,7 +19,7 @@ from tests.support.models.candidates import add, add_steady, loader, promote, ro
 from tests.support.servers.served_models import opened, production_of, promote_and_settle, versions_in_memory, wait_until_settled
 
 
-def test_without_a_record_the_newest_version_answers_and_stays(tmp_path: Path, contract: Contract) -> None:
+def test_newest_version_stays_without_route_table(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     with opened(tmp_path, contract) as served:
         assert (production_of(served), served.routing.production.generation) == ("2", 0)
@@ -32,9 +32,7 @@ def test_without_a_record_the_newest_version_answers_and_stays(tmp_path: Path, c
 
 
 @pytest.mark.parametrize("placement", ["inline", "process"])
-def test_a_promotion_answers_once_it_is_through_the_gates_and_a_rollback_at_once(
-    tmp_path: Path, contract: Contract, placement: str
-) -> None:
+def test_promotion_waits_for_gates_but_rollback_not(tmp_path: Path, contract: Contract, placement: str) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
     with opened(tmp_path, contract, placement=placement, workers="1") as served:
@@ -48,21 +46,21 @@ def test_a_promotion_answers_once_it_is_through_the_gates_and_a_rollback_at_once
         assert (production_of(served), served.routing.production.generation, served.rollout) == ("1", 3, None)
 
 
-def test_a_version_is_announced_before_the_first_call_can_reach_it(tmp_path: Path, contract: Contract) -> None:
-    """Else its first rows would wait until somebody looks for rows again."""
+def test_listener_hears_before_first_call(tmp_path: Path, contract: Contract) -> None:
+    """Otherwise the scheduler would miss the version's first rows."""
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
     with opened(tmp_path, contract, keep_warm=0) as served:
-        seen: list[tuple[str, list[str]]] = []
-        served.on_change = lambda: seen.append((production_of(served), versions_in_memory(served)))
+        states: list[tuple[str, list[str]]] = []
+        served.on_change = lambda: states.append((production_of(served), versions_in_memory(served)))
         promote(tmp_path, "2")
         served.refresh()
         until(served, lambda: versions_in_memory(served) == ["2"])
-        assert ("1", ["1", "2"]) in seen
-        assert seen[-1] == ("2", ["2"])
+        assert ("1", ["1", "2"]) in states
+        assert states[-1] == ("2", ["2"])
 
 
-def test_the_last_versions_are_kept_warm_and_those_before_are_closed(tmp_path: Path, contract: Contract) -> None:
+def test_only_last_versions_stay_warm(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 3)
     promote(tmp_path, "1")
     with opened(tmp_path, contract, keep_warm=1) as served:
@@ -72,7 +70,7 @@ def test_the_last_versions_are_kept_warm_and_those_before_are_closed(tmp_path: P
         assert versions_in_memory(served) == sorted(served.routing.versions) == ["2", "3"]
 
 
-def test_a_retired_version_is_not_kept(tmp_path: Path, contract: Contract) -> None:
+def test_retired_version_is_unloaded(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
     with opened(tmp_path, contract) as served:
@@ -82,7 +80,7 @@ def test_a_retired_version_is_not_kept(tmp_path: Path, contract: Contract) -> No
         until(served, lambda: versions_in_memory(served) == ["2"])
 
 
-def test_a_record_that_cannot_be_read_leaves_what_is_served(tmp_path: Path, contract: Contract) -> None:
+def test_unreadable_route_table_changes_nothing(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
     with opened(tmp_path, contract) as served:
@@ -99,7 +97,7 @@ def test_a_record_that_cannot_be_read_leaves_what_is_served(tmp_path: Path, cont
         open_served_model(loader(tmp_path, contract))
 
 
-def test_a_record_that_cannot_be_read_for_a_moment_is_followed_after_it(tmp_path: Path, contract: Contract) -> None:
+def test_temporary_read_error_is_retried(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
     with opened(tmp_path, contract) as served:
@@ -115,7 +113,7 @@ def test_a_record_that_cannot_be_read_for_a_moment_is_followed_after_it(tmp_path
         assert (served.routes.generation, served.read_error) == (2, "")
 
 
-def test_a_record_restored_from_a_copy_asks_again_for_what_was_refused(tmp_path: Path, contract: Contract) -> None:
+def test_restored_route_table_retries_refused_versions(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
     record = tmp_path / "iris" / ROUTES
@@ -138,7 +136,7 @@ STORMS, CHANGES = tries(8, 32), tries(3, 12)
 
 
 @pytest.mark.timeout(600)
-def test_a_storm_of_changes_ends_in_what_the_last_record_says(tmp_path: Path, contract: Contract) -> None:
+def test_concurrent_changes_converge_to_last_routes(tmp_path: Path, contract: Contract) -> None:
     """Threads add, promote, roll back and retire at random while the model is refreshed, loaded and closed all the time."""
     add_steady(tmp_path, 4)
     promote(tmp_path, "1")

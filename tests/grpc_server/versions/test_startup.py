@@ -1,4 +1,4 @@
-"""The start of a served: it serves the newest version on record that gets through, and tries no other again."""
+"""The start of a served model: fallback from a refused production, and trials of unproven versions only."""
 
 import shutil
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from tests.support.servers.served_models import opened, production_of, promote_a
 pytestmark = pytest.mark.slow
 
 
-def test_a_start_that_must_refuse_production_serves_the_version_before(tmp_path: Path, contract: Contract) -> None:
+def test_refused_production_falls_back_at_start(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 3)
     for version in "123":
         promote(tmp_path, version)
@@ -36,7 +36,7 @@ def test_a_start_that_must_refuse_production_serves_the_version_before(tmp_path:
         open_served_model(loader(tmp_path, contract))
 
 
-def test_a_start_without_the_files_of_production_serves_the_version_before(tmp_path: Path, contract: Contract) -> None:
+def test_missing_production_falls_back_at_start(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     for version in "12":
         promote(tmp_path, version)
@@ -49,10 +49,10 @@ def test_a_start_without_the_files_of_production_serves_the_version_before(tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gate"), [(candidates.Crashing, "contract"), (candidates.Hanging, "contract")])
-def test_a_start_outlives_a_production_that_has_never_answered(
+def test_start_survives_untested_fatal_production(
     tmp_path: Path, contract: Contract, kind: type[candidates.Steady], gate: str
 ) -> None:
-    """As after a server was killed while it tried what was put on record unchecked."""
+    """As after a server was killed during the trial of a version promoted with --no-check."""
     add_steady(tmp_path, 1)
     promote(tmp_path, "1")
     promote(tmp_path, add(tmp_path, kind(0.5)))
@@ -69,7 +69,7 @@ class Untried(Loader):
         pytest.fail(f"version {version} is tried")
 
 
-def test_what_has_answered_is_not_tried_again_at_a_start(tmp_path: Path, contract: Contract) -> None:
+def test_start_skips_trial_of_proven_version(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     promote(tmp_path, "1")
     with opened(tmp_path, contract) as served:

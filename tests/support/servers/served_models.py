@@ -1,4 +1,4 @@
-"""A served that follows the record of an iris model, and what a test sees of it."""
+"""Opens a served iris model, changes its route table, and reads its state."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ def wait_until_settled(served: ServedModel) -> None:
 
 
 def promote_and_settle(served: ServedModel, root: Path, version: str) -> None:
-    """Promote a version, and wait until it is through the gates, or refused."""
+    """Promotes a version and waits until the gates have passed or refused it."""
     promote(root, version)
     served.refresh()
     wait_until_settled(served)
