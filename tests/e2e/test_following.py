@@ -82,7 +82,7 @@ def test_production_follows_the_alias(tmp_path: Path, registry: LocalRegistry, g
         ((_, pid),) = [child for child in children(running.process) if child[0] == "foretell.mlflow.follow_process"]
         os.kill(pid, signal.SIGKILL)
         until(lambda: log.read_text().count("there is no registry") == 2, 60)
-        assert "mlflow is ready again" in log.read_text()
+        until(lambda: "mlflow is ready again" in log.read_text())
         assert version(running) == "1"
         registry.come_back()
         until(lambda: log.read_text().count("models:/petals@champion is followed again") == 1, 60)
