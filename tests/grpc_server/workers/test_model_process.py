@@ -47,7 +47,7 @@ def parent(pid: int) -> int:
 
 
 def test_one_fork_server_starts_all_processes() -> None:
-    with started() as first, started() as second:
+    with started() as first, started(sleep) as second:
         assert parent(first.pid) == parent(second.pid)
         with pytest.raises(TimeoutError):
             first.wait(0.01)
