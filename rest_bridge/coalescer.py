@@ -6,12 +6,16 @@ sent at once.
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 
 import grpc
 from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.rows.fast_bounds import FastBounds
 from foretell_contract.rows.row_layout import RowLayout
+from foretell_contract.rows.wire import DELIMITED, tag, varint
 from foretell_contract.rules.rules import VALID, Rules
 from foretell_contract.service import Method
 from foretell_lifecycle.lone_request import LoneRequestDetector
@@ -19,7 +23,6 @@ from foretell_lifecycle.request_id import request_id
 from rest_bridge.caller import Answer, Caller
 from rest_bridge.http.shared_timer import SharedTimer
 from rest_bridge.http.version_selector import NO_SELECTOR, VersionSelector
-from rest_bridge.json.repeated_items import RepeatedItems
 
 MAX_ROWS = 512
 """Most requests in one batch; below the rows that the server gives to the model at once."""
@@ -31,22 +34,18 @@ _MAYBE_ONE_ROW = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, gr
 """Statuses of a batch that one row may have caused: its rows are sent again one by one."""
 
 
+@dataclass(slots=True, eq=False)
 class QueuedRow:
     """One request, from its arrival to its answer."""
 
-    __slots__ = ("answer", "deadline", "identity", "message", "selector", "task")
-
-    def __init__(
-        self, message: bytes, deadline: float, identity: str, selector: VersionSelector, answer: asyncio.Future[Answer]
-    ) -> None:
-        self.message = message
-        self.deadline = deadline
-        """On the loop's clock."""
-        self.identity = identity
-        self.selector = selector
-        self.answer = answer
-        self.task: asyncio.Task[None] | None = None
-        """The task that sends this row alone, if it is sent alone."""
+    message: bytes
+    deadline: float
+    """On the loop's clock."""
+    identity: str
+    selector: VersionSelector
+    answer: asyncio.Future[Answer]
+    task: asyncio.Task[None] | None = None
+    """The task that sends this row alone, if it is sent alone."""
 
 
 class Coalescer:
@@ -57,8 +56,10 @@ class Coalescer:
         self._pending = 0
         self._unary = unary
         self._batch = batch
-        self._request = RepeatedItems(batch_method.request, batch_method.input.fields[0])
-        self._response = RepeatedItems(batch_method.response, batch_method.output.fields[0])
+        self._rows = batch_method.input.fields[0]
+        self._answers = batch_method.output.fields[0]
+        self._response = batch_method.response
+        self._answer_layout = RowLayout.of(batch_method.answer)
         self._rules = rules
         self._row = GetMessageClass(batch_method.features)
         self._layout = RowLayout.of(batch_method.features)
@@ -156,22 +157,39 @@ class Coalescer:
     async def _send_batch(self, rows: list[QueuedRow]) -> None:
         seconds = _seconds_to(max(row.deadline for row in rows))
         try:
-            batch = self._request.join([row.message for row in rows])
-            answer = await self._batch(batch, seconds, request_id(None), rows[0].selector)
+            answer = await self._batch(_join(self._rows.number, rows), seconds, request_id(None), rows[0].selector)
         except grpc.aio.AioRpcError as error:
             if error.code() not in _MAYBE_ONE_ROW:
                 raise
             await asyncio.gather(*map(self._send_row, rows))
             return
         # The list is complete before the first row is settled: a batch with a wrong number of answers fails as a whole.
-        for row, message in list(zip(rows, self._response.split(answer.message), strict=True)):
+        for row, message in list(zip(rows, self._split(answer.message), strict=True)):
             _settle(row, Answer(message, answer.headers))
+
+    def _split(self, batch: bytes) -> list[bytes]:
+        """The serialised answers of a serialised batch, parsed only if it is not canonical. Raises DecodeError."""
+        split = self._answer_layout.split(batch, self._answers) if self._answer_layout is not None else None
+        if split is None:
+            answers = getattr(self._response.FromString(batch), self._answers.name)
+            split = [answer.SerializeToString() for answer in answers]
+        return split
 
     async def _send_row(self, row: QueuedRow) -> None:
         try:
             _settle(row, await self._unary(row.message, _seconds_to(row.deadline), row.identity, row.selector))
         except Exception as error:
             _settle(row, error)
+
+
+def _join(number: int, rows: Iterable[QueuedRow]) -> bytes:
+    """The serialised batch, whose field `number` repeats the rows."""
+    return b"".join([part for row in rows for part in (_head(number, len(row.message)), row.message)])
+
+
+@lru_cache(maxsize=1024)
+def _head(number: int, length: int) -> bytes:
+    return tag(number, DELIMITED) + varint(length)
 
 
 def _seconds_to(deadline: float) -> float:
