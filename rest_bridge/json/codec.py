@@ -17,12 +17,12 @@ from foretell_contract.fields import Kind, is_map, is_nested, is_wrapper, kind_o
 from foretell_contract.rules.rules import Rules
 from foretell_contract.source.suggestion import did_you_mean
 from rest_bridge.json.request_problems import Loc, RequestProblem, RequestProblems
-from rest_bridge.json.scalars import INTEGERS, Read, Write, reader, writer
+from rest_bridge.json.scalars import INTEGERS, Read, Write, is_decimal, reader, writer
 from rest_bridge.json.strict_json import RepeatedNames
 
 ValueWriter = Callable[[FieldDescriptor], Write]
 
-_ZEROS = {Kind.NUMBER: 0.0, Kind.INTEGER: 0, Kind.BOOL: False, Kind.TEXT: "", Kind.ENUM: 0, Kind.BYTES: b""}
+_ZEROS: dict[Kind | None, Any] = {Kind.NUMBER: 0.0, Kind.INTEGER: 0, Kind.BOOL: False, Kind.TEXT: "", Kind.ENUM: 0, Kind.BYTES: b""}
 """Placeholders for unreadable items of a list, which keep the indices of the others; {} for a message."""
 
 
@@ -129,8 +129,7 @@ def _single_reader(field: FieldDescriptor, rules: Rules) -> Read:
 
 
 def _zero(field: FieldDescriptor) -> Any:
-    kind = kind_of(field)
-    return _ZEROS.get(kind, {}) if kind and field.message_type is None else {}
+    return {} if field.message_type is not None else _ZEROS[kind_of(field)]
 
 
 def _list_reader(single: Read, zero: Any, max_count: int | None, *, rows: bool) -> Read:
@@ -176,24 +175,18 @@ def _key_reader(key: FieldDescriptor) -> Read:
     kind = kind_of(key)
     if kind is Kind.TEXT:
         return reader(key)
+    least, most = INTEGERS.get(key.cpp_type, (0, 0))
+    form = "true or false" if kind is Kind.BOOL else "a whole number"
 
     def read(name: Any, loc: Loc, problems: RequestProblems) -> Any:
         if kind is Kind.BOOL and name in ("false", "true"):
             return name == "true"
-        number = int(name) if kind is Kind.INTEGER and len(name) <= 20 and _is_decimal(name) else None
-        if number is None or not INTEGERS[key.cpp_type][0] <= number <= INTEGERS[key.cpp_type][1]:
-            problems.add(
-                RequestProblem("map_key", loc, "the key must be " + ("true or false" if kind is Kind.BOOL else "a whole number"))
-            )
-            return None
-        return number
+        if kind is Kind.INTEGER and is_decimal(name) and least <= int(name) <= most:
+            return int(name)
+        problems.add(RequestProblem("map_key", loc, f"the key must be {form}"))
+        return None
 
     return read
-
-
-def _is_decimal(name: str) -> bool:
-    digits = name.removeprefix("-")
-    return digits.isascii() and digits.isdecimal() and str(int(name)) == name
 
 
 def _item(single: Read, value: Any, zero: Any, loc: Loc, problems: RequestProblems) -> Any:

@@ -79,6 +79,11 @@ def writer(field: FieldDescriptor) -> Write:
     return lambda value: value
 
 
+def is_decimal(text: str) -> bool:
+    """Whether the text is a whole number in canonical form, no longer than the longest 64-bit integer."""
+    return len(text) <= _MAX_DIGITS and _DECIMAL.fullmatch(text) is not None
+
+
 def _float_reader(largest: float) -> Read:
     def read(value: Any, loc: Loc, problems: RequestProblems) -> float | None:
         if type(value) is not float and type(value) is not int:  # bool is an int to isinstance
@@ -97,7 +102,7 @@ def _integer_reader(least: int, most: int, *, texts: bool) -> Read:
 
     def read(value: Any, loc: Loc, problems: RequestProblems) -> int | None:
         given = value
-        if texts and type(value) is str and len(value) <= _MAX_DIGITS and _DECIMAL.fullmatch(value):
+        if texts and type(value) is str and is_decimal(value):
             value = int(value)
         if type(value) is float and math.isfinite(value) and value.is_integer():
             value = int(value)  # JSON does not tell 1.0 from 1
@@ -131,13 +136,6 @@ def _enum_reader(enum: EnumDescriptor) -> Read:
     return read
 
 
-def _read_bool(value: Any, loc: Loc, problems: RequestProblems) -> bool | None:
-    if type(value) is not bool:
-        problems.add(RequestProblem("bool_type", loc, "must be true or false", value))
-        return None
-    return value
-
-
 def _read_text(value: Any, loc: Loc, problems: RequestProblems) -> str | None:
     if type(value) is not str:
         problems.add(RequestProblem("string_type", loc, "must be a string", value))
@@ -150,28 +148,11 @@ def _read_text(value: Any, loc: Loc, problems: RequestProblems) -> str | None:
     return value
 
 
-def _read_bytes(value: Any, loc: Loc, problems: RequestProblems) -> bytes | None:
-    if type(value) is str and _BASE64.fullmatch(value):
-        return base64.b64decode(value)
-    problems.add(RequestProblem("bytes_base64", loc, "must be base64 with its padding, as in RFC 4648", value))
-    return None
+def _bytes(value: Any) -> bytes | None:
+    return base64.b64decode(value) if type(value) is str and _BASE64.fullmatch(value) else None
 
 
-def _read_time(value: Any, loc: Loc, problems: RequestProblems) -> Any:
-    parsed = _parsed(Timestamp(), value, _TIME)
-    if parsed is None:
-        problems.add(RequestProblem("timestamp_format", loc, "must be a time by RFC 3339 such as 2026-01-31T12:00:00Z", value))
-    return parsed
-
-
-def _read_duration(value: Any, loc: Loc, problems: RequestProblems) -> Any:
-    parsed = _parsed(Duration(), value, _DURATION)
-    if parsed is None:
-        problems.add(RequestProblem("duration_format", loc, "must be a number of seconds such as 1.5s", value))
-    return parsed
-
-
-def _parsed(into: Any, value: Any, form: re.Pattern[str]) -> dict[str, int] | None:
+def _parsed(into: Any, form: re.Pattern[str], value: Any) -> dict[str, int] | None:
     if type(value) is not str or not form.fullmatch(value):
         return None
     try:
@@ -181,10 +162,28 @@ def _parsed(into: Any, value: Any, form: re.Pattern[str]) -> dict[str, int] | No
     return {"seconds": into.seconds, "nanos": into.nanos}
 
 
+def _reader(parse: Callable[[Any], Any], kind: str, msg: str) -> Read:
+    """Adds a problem of this kind for a value that `parse` returns None for."""
+
+    def read(value: Any, loc: Loc, problems: RequestProblems) -> Any:
+        parsed = parse(value)
+        if parsed is None:
+            problems.add(RequestProblem(kind, loc, msg, value))
+        return parsed
+
+    return read
+
+
 _READERS: dict[Kind | None, Read] = {
-    Kind.BOOL: _read_bool,
+    Kind.BOOL: _reader(lambda value: value if type(value) is bool else None, "bool_type", "must be true or false"),
     Kind.TEXT: _read_text,
-    Kind.BYTES: _read_bytes,
-    Kind.TIME: _read_time,
-    Kind.DURATION: _read_duration,
+    Kind.BYTES: _reader(_bytes, "bytes_base64", "must be base64 with its padding, as in RFC 4648"),
+    Kind.TIME: _reader(
+        lambda value: _parsed(Timestamp(), _TIME, value),
+        "timestamp_format",
+        "must be a time by RFC 3339 such as 2026-01-31T12:00:00Z",
+    ),
+    Kind.DURATION: _reader(
+        lambda value: _parsed(Duration(), _DURATION, value), "duration_format", "must be a number of seconds such as 1.5s"
+    ),
 }
