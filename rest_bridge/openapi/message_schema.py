@@ -106,11 +106,6 @@ class Schemas:
         return self.of(message_of(field), form, ruled=False)
 
 
-def message_schema(contract: Contract, message: Descriptor, form: Form) -> Schema:
-    """See Schemas.of."""
-    return Schemas(contract).of(message, form)
-
-
 def messages_within(message: Descriptor) -> Iterator[Descriptor]:
     """The message and the messages of its fields, to any depth, that have schemas of their own."""
     yield message

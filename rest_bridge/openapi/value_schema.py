@@ -9,7 +9,7 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from foretell_contract.fields import Kind, enum_of, kind_of, value_field
 from foretell_contract.rules.rules import FieldRules
-from rest_bridge.json.scalars import DECIMAL, INTEGERS, LARGEST, LONG, TIME, writer
+from rest_bridge.json.scalars import DECIMAL, INTEGERS, LARGEST, LONG, TIME, Write, writer
 
 Schema = dict[str, Any]
 
@@ -56,9 +56,9 @@ def value_schema(field: FieldDescriptor, rules: FieldRules, form: Form, *, zero_
     if kind is Kind.ENUM:
         return _enum(enum_of(inner), rules, form, zero_free=zero_free, zero_is_absent=zero_is_absent)
     if kind is Kind.TEXT:
-        return _zero_or(_text(rules, zero_is_absent=zero_is_absent), {"type": "string"}, "", zero_free=zero_free)
+        return _empty_or(_text(rules, zero_is_absent=zero_is_absent), zero_free=zero_free)
     if kind is Kind.BYTES:
-        return _zero_or(_bytes(rules, zero_is_absent=zero_is_absent), {"type": "string"}, "", zero_free=zero_free)
+        return _empty_or(_bytes(rules, zero_is_absent=zero_is_absent), zero_free=zero_free)
     if kind is Kind.TIME:
         return {"type": "string", "format": "date-time", "pattern": f"^{TIME}$"}
     return {"type": "string", "pattern": _DURATION}
@@ -71,10 +71,9 @@ def key_schema(key: FieldDescriptor, rules: FieldRules) -> Schema:
         return {"enum": ["false", "true"]}
     if kind is Kind.TEXT:
         return {} if rules.ignored else _text(rules, zero_is_absent=False)
-    schema: Schema = {"pattern": f"^(?:{DECIMAL})$"}
     if not rules.ignored and "in" in rules.values:
-        schema = {"enum": [str(value) for value in rules.values["in"]]}
-    return schema
+        return {"enum": [str(value) for value in rules.values["in"]]}
+    return {"pattern": f"^(?:{DECIMAL})$"}
 
 
 def is_set(field: FieldDescriptor) -> Schema:
@@ -91,8 +90,7 @@ def is_set(field: FieldDescriptor) -> Schema:
 
 def as_json(field: FieldDescriptor, value: Any, form: Form) -> Any:
     """An example value of a field as JSON."""
-    is_number = kind_of(field) is Kind.INTEGER and form is not Form.RESPONSE
-    return value if is_number else writer(field)(value)
+    return value if kind_of(field) is Kind.INTEGER and form is not Form.RESPONSE else writer(field)(value)
 
 
 def describe(rules: FieldRules) -> str:
@@ -145,15 +143,15 @@ def _bounds(rules: FieldRules) -> Schema:
     return schema | _listed(rules)
 
 
-def _listed(rules: FieldRules) -> Schema:
+def _listed(rules: FieldRules, to_json: Write = lambda value: value) -> Schema:
     """The rules that list values: const, in, not_in."""
     schema: Schema = {}
     if "const" in rules.values:
-        schema["const"] = rules.values["const"]
+        schema["const"] = to_json(rules.values["const"])
     if "in" in rules.values:
-        schema["enum"] = list(rules.values["in"])
+        schema["enum"] = list(map(to_json, rules.values["in"]))
     if "not_in" in rules.values:
-        schema["not"] = {"enum": list(rules.values["not_in"])}
+        schema["not"] = {"enum": list(map(to_json, rules.values["not_in"]))}
     return schema
 
 
@@ -224,13 +222,7 @@ def _bytes(rules: FieldRules, *, zero_is_absent: bool) -> Schema:
     low = max([values[name] for name in ("min_len", "len") if name in values] + [1 if rules.required and zero_is_absent else 0])
     high = min([values[name] for name in ("max_len", "len") if name in values], default=None)
     schema: Schema = {"type": "string", "contentEncoding": "base64", "pattern": f"^(?:{_base64(low, high)})$"}
-    if "const" in values:
-        schema["const"] = base64.b64encode(values["const"]).decode()
-    if "in" in values:
-        schema["enum"] = [base64.b64encode(value).decode() for value in values["in"]]
-    if "not_in" in values:
-        schema["not"] = {"enum": [base64.b64encode(value).decode() for value in values["not_in"]]}
-    return schema
+    return schema | _listed(rules, lambda value: base64.b64encode(value).decode())
 
 
 def _base64(low: int, high: int | None) -> str:
@@ -244,5 +236,5 @@ def _base64(low: int, high: int | None) -> str:
     return "|".join(forms) or "(?!)"
 
 
-def _zero_or(ruled: Schema, plain: Schema, zero_value: Any, *, zero_free: bool) -> Schema:
-    return plain | {"anyOf": [{"const": zero_value}, ruled]} if zero_free and ruled != plain else ruled
+def _empty_or(ruled: Schema, *, zero_free: bool) -> Schema:
+    return {"type": "string", "anyOf": [{"const": ""}, ruled]} if zero_free and ruled != {"type": "string"} else ruled

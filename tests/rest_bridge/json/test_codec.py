@@ -12,7 +12,7 @@ from rest_bridge.json.codec import Codec, request_example
 from rest_bridge.json.grpc_to_http import locate
 from rest_bridge.json.request_problems import RequestProblems
 from rest_bridge.json.strict_json import read_document
-from rest_bridge.openapi.message_schema import Schemas, message_schema
+from rest_bridge.openapi.message_schema import Schemas
 from rest_bridge.openapi.value_schema import Form
 from tests.support.contract_files import RESPONSE, SERVICE, WELL_KNOWN, write_contract
 
@@ -173,7 +173,7 @@ def test_violation_is_located_in_the_document(contract: Contract, path: str, rul
 
 def test_examples_differ_by_direction(contract: Contract) -> None:
     message = contract.services[0].methods[0].input
-    request, response = (message_schema(contract, message, form) for form in (Form.REQUEST, Form.RESPONSE))
+    request, response = (Schemas(contract).of(message, form) for form in (Form.REQUEST, Form.RESPONSE))
     assert (request["properties"]["long"]["examples"], response["properties"]["long"]["examples"]) == ([3], ["3"])
     assert request["examples"][0] | response["examples"][0] | {"long": 0} == response["examples"][0] | {"long": 0}
     assert (request["examples"][0]["long"], response["examples"][0]["long"]) == (3, "3")
@@ -201,7 +201,7 @@ def test_ignored_rules_are_not_in_the_schema(tmp_path: Path) -> None:
         message Features { In inside = 1 [(buf.validate.field).ignore = IGNORE_ALWAYS]; In ruled = 2; }
     """
     contract = load(write_contract(tmp_path, SERVICE, RESPONSE, parts))
-    shown = message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST)["properties"]
+    shown = Schemas(contract).of(contract.services[0].methods[0].input, Form.REQUEST)["properties"]
     (free, _null) = shown["inside"]["anyOf"]
     assert "required" not in free
     assert "exclusiveMinimum" not in str(free)
@@ -211,7 +211,7 @@ def test_ignored_rules_are_not_in_the_schema(tmp_path: Path) -> None:
 def test_rule_may_fail_on_an_empty_message(tmp_path: Path) -> None:
     field = 'int64 x = 1 [(buf.validate.field) = {required: true, cel: {id: "a", message: "no", expression: "1 / this > 0"}}];'
     contract = load(write_contract(tmp_path, SERVICE, RESPONSE, f"message Features {{ {field} optional double y = 2; }}"))
-    assert message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST)["required"] == ["x"]
+    assert Schemas(contract).of(contract.services[0].methods[0].input, Form.REQUEST)["required"] == ["x"]
 
 
 @pytest.mark.parametrize(
@@ -227,5 +227,5 @@ def test_rules_on_times_are_described(tmp_path: Path, rules: str, words: str) ->
     kind = rules.partition(":")[0].capitalize()
     field = f"google.protobuf.{kind} x = 1 [(buf.validate.field) = {{{rules}}}]; double y = 2;"
     contract = load(write_contract(tmp_path, WELL_KNOWN, SERVICE, RESPONSE, f"message Features {{ {field} }}"))
-    schema = message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST)
+    schema = Schemas(contract).of(contract.services[0].methods[0].input, Form.REQUEST)
     assert schema["properties"]["x"]["description"] == words

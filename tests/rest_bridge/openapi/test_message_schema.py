@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from foretell_contract.contract import Contract, load
 from rest_bridge.json.codec import Codec
 from rest_bridge.json.request_problems import RequestProblems
-from rest_bridge.openapi.message_schema import message_schema
+from rest_bridge.openapi.message_schema import Schemas
 from rest_bridge.openapi.value_schema import Form
 from tests.support.contract_files import RESPONSE, SERVICE, write_contract
 from tests.support.effort import tries
@@ -72,7 +72,7 @@ def test_schema_agrees_with_the_validator(declared: list[str], tried: list[Any])
         contract = load(write_contract(Path(folder), SERVICE, features, RESPONSE, *messages))
     for number, field in enumerate(declared):
         message = contract.message(f"test.v1.M{number}").DESCRIPTOR
-        schema = message_schema(contract, message, Form.REQUEST)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
+        schema = Schemas(contract).of(message, Form.REQUEST)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
         Draft202012Validator.check_schema(schema)
         validator = Draft202012Validator(schema)
         for document in tried:
@@ -83,7 +83,7 @@ def test_schema_agrees_with_the_validator(declared: list[str], tried: list[Any])
 
 def test_batch_schema_bounds_its_rows(contract: Contract) -> None:
     batch, row = contract.services[0].methods[1].input, contract.services[0].methods[0].input
-    schema = message_schema(contract, batch, Form.REQUEST)
+    schema = Schemas(contract).of(batch, Form.REQUEST)
     rows = schema["properties"]["rows"]
     assert (rows["minItems"], rows["maxItems"]) == (1, 10_000)
     assert rows["items"] == {"$ref": f"#/components/schemas/{row.full_name}"}
@@ -91,7 +91,7 @@ def test_batch_schema_bounds_its_rows(contract: Contract) -> None:
 
 
 def test_field_has_comment_bounds_and_examples(contract: Contract) -> None:
-    schema = message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST)
+    schema = Schemas(contract).of(contract.services[0].methods[0].input, Form.REQUEST)
     shown = schema["properties"]["petal_width"]
     assert shown["description"].startswith("Width of the petal, min-max scaled")
     assert {name: shown[name] for name in ("type", "minimum", "maximum", "examples")} == {
@@ -105,7 +105,7 @@ def test_field_has_comment_bounds_and_examples(contract: Contract) -> None:
 
 
 def test_response_requires_all_fields(contract: Contract) -> None:
-    schema = message_schema(contract, contract.services[0].methods[0].output, Form.RESPONSE)
+    schema = Schemas(contract).of(contract.services[0].methods[0].output, Form.RESPONSE)
     assert schema["required"] == ["setosa_probability", "versicolor_probability", "virginica_probability"]
     assert schema["additionalProperties"] is False
 
@@ -139,7 +139,7 @@ def test_cel_rules_are_described(tmp_path: Path) -> None:
         }
     """
     contract = load(write_contract(tmp_path, SERVICE, message, RESPONSE))
-    schema = message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST)
+    schema = Schemas(contract).of(contract.services[0].methods[0].input, Form.REQUEST)
     assert schema["description"] == "One row.\n\nx must be prime"
     assert schema["properties"]["x"]["description"] == "A number.\n\nx must be odd"
 
@@ -149,7 +149,7 @@ def lengths(tmp_path_factory: pytest.TempPathFactory) -> tuple[Codec, Draft20201
     features = 'import "google/protobuf/duration.proto"; message Features { google.protobuf.Duration x = 1; }'
     contract = load(write_contract(tmp_path_factory.mktemp("lengths"), features, SERVICE, RESPONSE))
     method = contract.services[0].methods[0]
-    return Codec(method.input, contract.rules), Draft202012Validator(message_schema(contract, method.input, Form.REQUEST))
+    return Codec(method.input, contract.rules), Draft202012Validator(Schemas(contract).of(method.input, Form.REQUEST))
 
 
 @given(
@@ -168,7 +168,7 @@ def test_durations_are_accepted_up_to_10000_years(lengths: tuple[Codec, Draft202
 def test_ignored_false_is_allowed(tmp_path: Path) -> None:
     field = "message Features { bool a = 1 [(buf.validate.field) = {bool: {const: true}, ignore: IGNORE_IF_ZERO_VALUE}]; }"
     contract = load(write_contract(tmp_path, SERVICE, field, RESPONSE))
-    validator = Draft202012Validator(message_schema(contract, contract.services[0].methods[0].input, Form.REQUEST))
+    validator = Draft202012Validator(Schemas(contract).of(contract.services[0].methods[0].input, Form.REQUEST))
     assert validator.is_valid({"a": False})
     assert validator.is_valid({"a": True})
     assert not validator.is_valid({"a": 0})
