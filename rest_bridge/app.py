@@ -12,7 +12,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from foretell_contract.contract import Contract
 from foretell_contract.errors import DeclarationError
 from foretell_contract.service import Method, Service, Shape
-from foretell_lifecycle.request_id import request_id
 from rest_bridge.caller import Caller, Unary
 from rest_bridge.channel import Channel
 from rest_bridge.coalescer import Coalescer
@@ -27,21 +26,7 @@ from rest_bridge.served_contract import ServedContract
 from rest_bridge.settings import BridgeSettings
 
 
-class Application:
-    """The FastAPI application behind a table of its endpoints: FastAPI's own routing costs more than an endpoint."""
-
-    def __init__(self, fastapi: FastAPI, endpoints: Mapping[str, ASGIApp]) -> None:
-        self._fastapi = fastapi
-        self._endpoints = endpoints
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """See the ASGI specification."""
-        posted = scope["type"] == "http" and scope["method"] == "POST"
-        endpoint = self._endpoints.get(scope["path"]) if posted else None
-        return (endpoint or self._fastapi)(scope, receive, send)
-
-
-def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *, api_kind: ApiKind = PREDICTIONS) -> Application:
+def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *, api_kind: ApiKind = PREDICTIONS) -> ASGIApp:
     """The application: one endpoint for each path of the contract, the fixed pages, the docs.
 
     Raises DeclarationError if a path of the contract is one of the bridge's own.
@@ -58,7 +43,18 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
         for route in (path, *api_kind.selector_paths(service, path).values()):
             app.router.routes.append(Route(route, endpoint, methods=["POST"], include_in_schema=False))
     app.router.routes.append(Route("/openapi.json", _document(app, contract, served_contract, api_kind)))
-    return Application(app, endpoints)
+    return _routed(endpoints, app)
+
+
+def _routed(endpoints: Mapping[str, ASGIApp], fastapi: FastAPI) -> ASGIApp:
+    """FastAPI behind a table of the endpoints: its own routing costs more than an endpoint."""
+
+    def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        posted = scope["type"] == "http" and scope["method"] == "POST"
+        endpoint = endpoints.get(scope["path"]) if posted else None
+        return (endpoint or fastapi)(scope, receive, send)
+
+    return application
 
 
 def _fastapi(contract: Contract) -> FastAPI:
@@ -136,5 +132,4 @@ async def _http_exception(request: Request, error: Any) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    given = request.headers.get("x-request-id")
-    return failure(f"{request.method} {request.url.path[:200]!r} (request {request_id(given)})", error).response()
+    return failure(request.scope, error).response()

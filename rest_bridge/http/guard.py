@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,9 +15,10 @@ PAGE_POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self'; scrip
 """Content-Security-Policy of HTML pages. It keeps requests on this machine, such as ReDoc's for its logo."""
 
 
-def failure(what: str, error: Exception) -> RequestRefused:
+def failure(scope: Scope, error: Exception) -> RequestRefused:
     """Log the error with its trace under a new incident id; return the refusal, which names only that id."""
     incident = secrets.token_hex(6)
+    what = f"{scope['method']} {scope['path'][:200]!r} (request {_request_id(scope)})"
     logger.error("incident %s: %s", incident, what, exc_info=error)
     return refusal(500, "internal", f"internal error; quote incident {incident} to the operator")
 
@@ -56,14 +56,13 @@ class Guard:
             await unavailable.response()(scope, receive, guarded)
         except Exception as error:
             if not started:  # Otherwise FastAPI has already answered and logged it.
-                what = f"{scope['method']} {scope['path'][:200]!r} (request {request_id(_given_id(scope))})"
-                await failure(what, error).response()(scope, receive, guarded)
+                await failure(scope, error).response()(scope, receive, guarded)
 
     def _add_headers(self, message: Message, scope: Scope) -> None:
         headers = message["headers"]
         names = dict(headers)
         if b"x-request-id" not in names:
-            headers.append((b"x-request-id", request_id(_given_id(scope)).encode()))
+            headers.append((b"x-request-id", _request_id(scope).encode()))
         if b"x-content-type-options" not in names:
             headers.append((b"x-content-type-options", b"nosniff"))
         if names.get(b"content-type", b"").startswith(b"text/html") and b"content-security-policy" not in names:
@@ -72,8 +71,6 @@ class Guard:
             headers.append((b"connection", b"close"))
 
 
-def _given_id(scope: Scope) -> Any:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            return value.decode("latin-1")
-    return None
+def _request_id(scope: Scope) -> str:
+    given = (value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id")
+    return request_id(next(given, None))

@@ -81,7 +81,8 @@ class Schemas:
         return schema
 
     def _shape(self, field: FieldDescriptor, rules: FieldRules, form: Form, *, grouped: bool) -> Schema:
-        zero_free = _zero_is_free(field, rules, grouped=grouped)
+        # Zero is exempt from the rules of a field that cannot tell it from a missing value.
+        zero_free = not field.has_presence and (rules.zero_ignored or grouped) and not rules.required
         if is_map(field):
             return self._map(field, rules, form, zero_free=zero_free)
         if field.is_repeated:
@@ -137,11 +138,6 @@ def _nullable(field: FieldDescriptor, form: Form, required: list[str]) -> bool:
     if form is Form.PAGE:
         return field.has_presence
     return form is Form.REQUEST and field.name not in required
-
-
-def _zero_is_free(field: FieldDescriptor, rules: FieldRules, *, grouped: bool) -> bool:
-    """Whether zero is exempt from the rules, in a field that cannot tell zero from a missing value."""
-    return not field.has_presence and (rules.zero_ignored or grouped) and not rules.required
 
 
 def _counts(rules: FieldRules, of: str, word: str) -> Schema:

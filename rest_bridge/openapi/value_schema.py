@@ -156,10 +156,11 @@ def _listed(rules: FieldRules, to_json: Write = lambda value: value) -> Schema:
 
 
 def _enum(enum: EnumDescriptor, rules: FieldRules, form: Form, *, zero_free: bool, zero_is_absent: bool) -> Schema:
+    values = rules.values
+
     def allowed(number: int) -> bool:
         if number == 0 and zero_is_absent and (rules.required or zero_free):
             return not rules.required
-        values = rules.values
         return (
             number == values.get("const", number)
             and number in values.get("in", (number,))
@@ -169,20 +170,18 @@ def _enum(enum: EnumDescriptor, rules: FieldRules, form: Form, *, zero_free: boo
     names = [str(value.name) for value in enum.values if allowed(value.number)]
     if form is not Form.REQUEST:
         return {"type": "string", "enum": names}
-    closed = enum.is_closed or any(name in rules.values for name in ("const", "in", "defined_only"))
-    if closed:
-        listed = rules.values.get("in") or ((rules.values["const"],) if "const" in rules.values else ())
-        open_numbers = () if rules.values.get("defined_only") or enum.is_closed else listed
-        numbers = sorted(
-            {value.number for value in enum.values if allowed(value.number)}
-            | {number for number in open_numbers if allowed(number)}
-        )
-        if zero_free and zero_is_absent and not rules.required:
-            numbers = sorted({0, *numbers})
-        return {"enum": [*names, *numbers]} if names or numbers else {"not": {}}
+    listed = [*values.get("in", ()), *([values["const"]] if "const" in values else [])]
+    if enum.is_closed or listed or "defined_only" in values:
+        numbers = {value.number for value in enum.values}
+        if not (enum.is_closed or values.get("defined_only")):
+            numbers.update(listed)
+        if zero_free and zero_is_absent:
+            numbers.add(0)
+        accepted = [*names, *sorted(filter(allowed, numbers))]
+        return {"enum": accepted} if accepted else {"not": {}}
     least, most = INTEGERS[FieldDescriptor.CPPTYPE_INT32]
     number: Schema = {"type": "integer", "minimum": least, "maximum": most}
-    excluded = [value for value in rules.values.get("not_in", ()) if not (value == 0 and zero_free and zero_is_absent)]
+    excluded = [value for value in values.get("not_in", ()) if not (value == 0 and zero_free and zero_is_absent)]
     excluded += [0] if rules.required and zero_is_absent else []
     if excluded:
         number["not"] = {"enum": excluded}
@@ -192,10 +191,9 @@ def _enum(enum: EnumDescriptor, rules: FieldRules, form: Form, *, zero_free: boo
 def _text(rules: FieldRules, *, zero_is_absent: bool) -> Schema:
     values = rules.values
     schema: Schema = {"type": "string"} | _listed(rules)
-    low = [values[name] for name in ("min_len", "len") if name in values] + ([1] if rules.required and zero_is_absent else [])
-    high = [values[name] for name in ("max_len", "len") if name in values]
-    schema |= {"minLength": max(low)} if low else {}
-    schema |= {"maxLength": min(high)} if high else {}
+    low, high = _lengths(rules, zero_is_absent=zero_is_absent)
+    schema |= {"minLength": low} if low else {}
+    schema |= {"maxLength": high} if high is not None else {}
     patterns = [values["pattern"]] if "pattern" in values else []
     patterns += [f"^{_literal(values['prefix'])}"] if "prefix" in values else []
     patterns += [f"{_literal(values['suffix'])}$"] if "suffix" in values else []
@@ -212,15 +210,20 @@ def _text(rules: FieldRules, *, zero_is_absent: bool) -> Schema:
     return schema
 
 
+def _lengths(rules: FieldRules, *, zero_is_absent: bool) -> tuple[int, int | None]:
+    """The least and the largest length of a text or bytes; None if it is unbounded."""
+    values = rules.values
+    low = max([values[name] for name in ("min_len", "len") if name in values] + [1 if rules.required and zero_is_absent else 0])
+    return low, min([values[name] for name in ("max_len", "len") if name in values], default=None)
+
+
 def _literal(text: str) -> str:
     """A regular expression that matches this text only, in the syntax that all dialects share."""
     return "".join(f"\\{c}" if c in r"\^$.|?*+()[]{}/" else c for c in text)
 
 
 def _bytes(rules: FieldRules, *, zero_is_absent: bool) -> Schema:
-    values = rules.values
-    low = max([values[name] for name in ("min_len", "len") if name in values] + [1 if rules.required and zero_is_absent else 0])
-    high = min([values[name] for name in ("max_len", "len") if name in values], default=None)
+    low, high = _lengths(rules, zero_is_absent=zero_is_absent)
     schema: Schema = {"type": "string", "contentEncoding": "base64", "pattern": f"^(?:{_base64(low, high)})$"}
     return schema | _listed(rules, lambda value: base64.b64encode(value).decode())
 
