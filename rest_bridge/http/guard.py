@@ -59,7 +59,7 @@ class Guard:
                 await failure(scope, error).response()(scope, receive, guarded)
 
     def _add_headers(self, message: Message, scope: Scope) -> None:
-        headers = message["headers"]
+        headers = message["headers"] = [*message["headers"]]  # A copy: a fixed page answers with the same list each time.
         names = dict(headers)
         if b"x-request-id" not in names:
             headers.append((b"x-request-id", _request_id(scope).encode()))

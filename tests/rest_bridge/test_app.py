@@ -41,6 +41,13 @@ async def test_pages_answer_head_and_ignore_ranges(contract: Contract, path: str
         assert (await http.get(path, headers={"range": "bytes=abc"})).status_code == 200
 
 
+async def test_fixed_page_echoes_each_request_id(contract: Contract) -> None:
+    http, _ = client(contract, lambda _: answered(contract))
+    async with http:
+        responses = [await http.get("/docs", headers={"x-request-id": identity}) for identity in ("a", "b")]
+    assert [page.headers["x-request-id"] for page in responses] == ["a", "b"]
+
+
 async def test_request_that_outlives_the_drain_is_refused(contract: Contract) -> None:
     called = asyncio.Event()
 
