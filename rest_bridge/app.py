@@ -21,8 +21,7 @@ from rest_bridge.json.request_problems import RequestRefused, refusal
 from rest_bridge.openapi.docs_pages import docs_pages
 from rest_bridge.openapi.document import PREDICTIONS, ApiKind, openapi
 from rest_bridge.openapi.reserved_paths import collisions
-from rest_bridge.pages import pages
-from rest_bridge.served_contract import ServedContract
+from rest_bridge.pages import ServedContract, pages
 from rest_bridge.settings import BridgeSettings
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from foretell_contract.service import Method
 from rest_bridge.channel import Channel, ChannelCall
-from rest_bridge.http.version_selector import NO_SELECTOR, VersionSelector
+from rest_bridge.http.request_headers import NO_SELECTOR, VersionSelector
 
 _MODEL_HEADERS = ("model-name", "model-version", "model-generation")
 

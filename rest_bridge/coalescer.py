@@ -21,8 +21,8 @@ from foretell_contract.service import Method
 from foretell_lifecycle.lone_request import LoneRequestDetector
 from foretell_lifecycle.request_id import request_id
 from rest_bridge.caller import Answer, Caller
+from rest_bridge.http.request_headers import NO_SELECTOR, VersionSelector
 from rest_bridge.http.shared_timer import SharedTimer
-from rest_bridge.http.version_selector import NO_SELECTOR, VersionSelector
 
 MAX_ROWS = 512
 """Most requests in one batch; below the rows that the server gives to the model at once."""

@@ -12,12 +12,10 @@ from foretell_contract.contract import Contract
 from foretell_contract.service import Method
 from foretell_lifecycle.request_id import request_id
 from rest_bridge.caller import Caller, model_headers
-from rest_bridge.http.body import read_body
-from rest_bridge.http.deadline import timeout
+from rest_bridge.http.body import WHOLE_ANSWER, SendWhole, read_body
 from rest_bridge.http.disconnect import Disconnect
-from rest_bridge.http.scope_extensions import WHOLE_ANSWER, SendWhole
+from rest_bridge.http.request_headers import timeout, version_selector
 from rest_bridge.http.shared_timer import SharedTimer
-from rest_bridge.http.version_selector import version_selector
 from rest_bridge.json.codec import Codec
 from rest_bridge.json.grpc_to_http import refused_call
 from rest_bridge.json.number_row_codec import number_row_codec

@@ -5,17 +5,18 @@ from typing import Any
 
 import grpc
 from fastapi import APIRouter
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
-from foretell_contract.contract import LIST_MODELS_RESPONSE, Contract
+from foretell_contract.contract import LIST_MODELS_RESPONSE, MODEL_SERVICE, Contract
 from rest_bridge.channel import Channel
 from rest_bridge.json.codec import page_json
 from rest_bridge.json.grpc_to_http import failed_call
 from rest_bridge.json.request_problems import refusal
+from rest_bridge.openapi.docs_pages import fixed
 from rest_bridge.openapi.refusal_responses import refusal_response
-from rest_bridge.served_contract import ServedContract
 
 _MODELS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{LIST_MODELS_RESPONSE}"}}}}
@@ -37,6 +38,30 @@ class ContractFiles(BaseModel):
     """Paths of the `.proto` files."""
     descriptor_set: str
     """Path of the compiled FileDescriptorSet, imports and comments included."""
+
+
+class ServedContract:
+    """The contract without the services that have no model, for the docs pages. Use it on one event loop."""
+
+    def __init__(self, contract: Contract, channel: Channel) -> None:
+        self._contract = self._last_served = contract
+        self._list_models = channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
+        self._response = contract.message(LIST_MODELS_RESPONSE)
+
+    async def listed(self) -> Any:
+        """The server's models, a foretell.v1.ListModelsResponse. Raises grpc.aio.AioRpcError, or DecodeError."""
+        return self._response.FromString(await self._list_models(b"", timeout=_SECONDS))
+
+    async def contract(self) -> Contract:
+        """The services that the server lists now, else those of its last list that had any, else all."""
+        try:
+            listed = await self.listed()
+        except (grpc.aio.AioRpcError, DecodeError):
+            return self._last_served
+        served = self._contract.restricted_to({model.name for model in listed.models})
+        if served.services:
+            self._last_served = served
+        return self._last_served
 
 
 def pages(contract: Contract, channel: Channel, served_contract: ServedContract) -> APIRouter:
@@ -83,24 +108,13 @@ def pages(contract: Contract, channel: Channel, served_contract: ServedContract)
 
     for name, text in contract.sources.items():
         router.add_api_route(
-            f"/contract/{name}", _source(text), summary=f"The text of {name}", response_class=PlainTextResponse, name=name
+            f"/contract/{name}",
+            fixed(PlainTextResponse(text)),
+            summary=f"The text of {name}",
+            response_class=PlainTextResponse,
+            name=name,
         )
     for name, image in contract.images.items():
-        router.add_api_route(f"/contract/{name}", _image(name, image), include_in_schema=False)
+        page = fixed(Response(image, media_type=guess_type(name)[0]))
+        router.add_api_route(f"/contract/{name}", page, include_in_schema=False)
     return router
-
-
-def _source(text: str) -> Any:
-    async def source() -> PlainTextResponse:
-        return PlainTextResponse(text)
-
-    return source
-
-
-def _image(name: str, image: bytes) -> Any:
-    kind, _ = guess_type(name)
-
-    async def picture() -> Response:
-        return Response(image, media_type=kind)
-
-    return picture

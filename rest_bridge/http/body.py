@@ -1,13 +1,21 @@
-"""Reads the JSON body of a request, within bounds of size and time."""
+"""Bodies of requests, within bounds of size and time, and the keys by which our Connection hands over whole bodies."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from rest_bridge.http.scope_extensions import WHOLE_BODY
 from rest_bridge.json.request_problems import RequestRefused, refusal
+
+WHOLE_BODY = "foretell.body"
+"""The body, if all of it had arrived before the application was called."""
+
+WHOLE_ANSWER = "foretell.answer"
+"""A SendWhole, under the same condition."""
+
+SendWhole = Callable[[Iterable[tuple[bytes, bytes]], bytes], bool]
+"""Sends status 200 with these headers and this body in one write. False if the application must send it by ASGI instead."""
 
 _JSON = "application/json"
 _CLOSE = {"connection": "close"}

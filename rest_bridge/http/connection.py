@@ -15,6 +15,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from foretell_lifecycle.request_id import request_id
+from rest_bridge.http.body import WHOLE_ANSWER, WHOLE_BODY
 from rest_bridge.http.head_bounds import (
     FRAMING_TOO_LARGE,
     HEAD_BYTES,
@@ -23,7 +24,6 @@ from rest_bridge.http.head_bounds import (
     HEAD_TOO_SLOW,
     MALFORMED,
 )
-from rest_bridge.http.scope_extensions import WHOLE_ANSWER, WHOLE_BODY
 from rest_bridge.json.request_problems import refusal
 
 _FRAMING = 8

@@ -1,11 +1,14 @@
-"""The outermost ASGI layer: answers unexpected errors, adds headers to every response, closes connections in a drain."""
+"""ASGI layers around an application: Guard, the outermost of every listener, and `loopback_only` for local clients."""
 
 import asyncio
 import logging
 import secrets
+from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from foretell_lifecycle import address
 from foretell_lifecycle.request_id import request_id
 from rest_bridge.json.request_problems import RequestRefused, refusal
 
@@ -69,6 +72,37 @@ class Guard:
             headers.append((b"content-security-policy", PAGE_POLICY.encode()))
         if self.draining and names.get(b"connection") != b"close":
             headers.append((b"connection", b"close"))
+
+
+def loopback_only(app: ASGIApp) -> ASGIApp:
+    """Accepts requests whose `Host` is a loopback name and whose `Origin`, if any, is the same host.
+
+    A page of another site can make a browser post to this listener. It can also point its own host name at our address (DNS
+    rebinding), and then read the responses as well.
+    """
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        refused = _foreign(dict(scope["headers"])) if scope["type"] == "http" else None
+        await (app if refused is None else refused.response())(scope, receive, send)
+
+    return checked
+
+
+def _foreign(headers: Mapping[bytes, bytes]) -> RequestRefused | None:
+    host, origin = (headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin"))
+    if not address.is_loopback(_host_name(host)):
+        msg = "must be localhost or a loopback address: this listener serves its own machine only"
+        return refusal(403, "host", msg, ["header", "host"])
+    if origin and origin.partition("://")[2] != host:
+        return refusal(403, "origin", "must be this host: pages of other sites may not call it", ["header", "origin"])
+    return None
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _request_id(scope: Scope) -> str:

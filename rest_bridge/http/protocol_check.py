@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from rest_bridge.http.scope_extensions import WHOLE_ANSWER, WHOLE_BODY
+from rest_bridge.http.body import WHOLE_ANSWER, WHOLE_BODY
 
 logger = logging.getLogger(__name__)
 

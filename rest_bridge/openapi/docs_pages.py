@@ -3,7 +3,7 @@
 Their files come from the package fastapi-standalone-docs. No script is inline, so the Content-Security-Policy allows none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from html import escape
 
 from starlette.requests import Request
@@ -52,14 +52,16 @@ _START = """SwaggerUIBundle({
 def docs_pages(title: str) -> Iterator[BaseRoute]:
     """The two pages about the API of this title, and their files."""
     policy = {"content-security-policy": _REDOC_POLICY}
-    yield _fixed("/docs", HTMLResponse(_PAGE.format(title=escape(f"{title} - Swagger UI"), content=_SWAGGER)))
-    yield _fixed("/redoc", HTMLResponse(_PAGE.format(title=escape(f"{title} - ReDoc"), content=_REDOC), headers=policy))
-    yield _fixed("/docs/start.js", Response(_START, media_type="text/javascript"))
+    yield Route("/docs", fixed(HTMLResponse(_PAGE.format(title=escape(f"{title} - Swagger UI"), content=_SWAGGER))))
+    yield Route("/redoc", fixed(HTMLResponse(_PAGE.format(title=escape(f"{title} - ReDoc"), content=_REDOC), headers=policy)))
+    yield Route("/docs/start.js", fixed(Response(_START, media_type="text/javascript")))
     yield Mount("/docs/files", StaticFiles(packages=[("fastapi_standalone_docs", "static")]))
 
 
-def _fixed(path: str, response: Response) -> Route:
+def fixed(response: Response) -> Callable[[Request], Awaitable[Response]]:
+    """The handler of a page whose response is always the same."""
+
     async def page(_request: Request) -> Response:
         return response
 
-    return Route(path, page)
+    return page

@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from foretell_contract.contract import LIST_MODELS_RESPONSE, Contract
 from foretell_contract.examples.example import example
 from foretell_contract.service import Method, Service
-from rest_bridge.http.version_selector import selector_paths
+from rest_bridge.http.request_headers import selector_paths
 from rest_bridge.json.codec import request_example
 from rest_bridge.openapi.message_schema import Schemas, messages_within
 from rest_bridge.openapi.refusal_examples import PAGES, broken_contract, no_version, wrong_method

@@ -13,8 +13,7 @@ from foretell_contract.errors import ContractError
 from rest_bridge.app import create_app
 from rest_bridge.http.guard import Guard
 from rest_bridge.openapi.reserved_paths import is_own
-from rest_bridge.pages import pages
-from rest_bridge.served_contract import ServedContract
+from rest_bridge.pages import ServedContract, pages
 from rest_bridge.settings import BridgeSettings
 from tests.support.contract_files import RESPONSE, features, write_contract
 from tests.support.iris import EXAMPLE

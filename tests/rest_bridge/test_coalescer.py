@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from foretell_contract.contract import Contract
 from rest_bridge.caller import Answer
 from rest_bridge.coalescer import MAX_CALLS, MAX_ROWS, Coalescer
-from rest_bridge.http.version_selector import NO_SELECTOR, VersionSelector
+from rest_bridge.http.request_headers import NO_SELECTOR, VersionSelector
 from tests.support.effort import tries
 from tests.support.iris import EXAMPLE
 from tests.support.servers.fake_channel import rpc_error
