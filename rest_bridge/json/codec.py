@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -17,10 +16,8 @@ from foretell_contract.fields import Kind, is_map, is_nested, is_wrapper, kind_o
 from foretell_contract.rules.rules import Rules
 from foretell_contract.source.suggestion import did_you_mean
 from rest_bridge.json.request_problems import Loc, RequestProblem, RequestProblems
-from rest_bridge.json.scalars import INTEGERS, Read, Write, is_decimal, reader, writer
+from rest_bridge.json.scalars import INTEGERS, Form, Read, Write, is_decimal, reader, writer
 from rest_bridge.json.strict_json import RepeatedNames
-
-ValueWriter = Callable[[FieldDescriptor], Write]
 
 _ZEROS: dict[Kind | None, Any] = {Kind.NUMBER: 0.0, Kind.INTEGER: 0, Kind.BOOL: False, Kind.TEXT: "", Kind.ENUM: 0, Kind.BYTES: b""}
 """Placeholders for unreadable items of a list, which keep the indices of the others; {} for a message."""
@@ -33,7 +30,7 @@ class Codec:
         """Raises ContractError for a field that cannot travel as JSON."""
         self._class = GetMessageClass(message)
         self._read = _message_reader(message, rules)
-        self._write = _message_writer(message, writer)
+        self._write = _message_writer(message, Form.RESPONSE)
 
     def read(self, document: Any, problems: RequestProblems) -> Message:
         """The message of a document. Parts that do not fit are added to `problems` and left out."""
@@ -48,19 +45,14 @@ class Codec:
         return json.dumps(self._write(message), allow_nan=False, separators=(",", ":")).encode()
 
 
+def document(message: Message, form: Form) -> dict[str, Any]:
+    """The document of a message in any form, zero values included."""
+    return _message_writer(message.DESCRIPTOR, form)(message)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
+
+
 def request_example(message: Message) -> dict[str, Any]:
-    """The message as people write a request: 64-bit integers as numbers, absent fields left out."""
-    return _message_writer(message.DESCRIPTOR, _plain_writer)(message)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
-
-
-def page_json(message: Message) -> bytes:
-    """The message as the JSON text of one of the bridge's own pages: 64-bit integers as numbers, absent fields as null."""
-    write = _message_writer(message.DESCRIPTOR, _plain_writer, nulls=True)  # type: ignore[arg-type]  # likewise
-    return msgspec.json.encode(write(message))
-
-
-def _plain_writer(field: FieldDescriptor) -> Write:
-    return (lambda value: value) if kind_of(field) is Kind.INTEGER else writer(field)
+    """The message as people write a request."""
+    return document(message, Form.REQUEST)
 
 
 def _message_reader(message: Descriptor, rules: Rules) -> Read:
@@ -199,35 +191,35 @@ def _item(single: Read, value: Any, zero: Any, loc: Loc, problems: RequestProble
     return zero if read is None else read
 
 
-def _message_writer(message: Descriptor, of_value: ValueWriter, *, nulls: bool = False) -> Callable[[Any], dict[str, Any]]:
-    parts = [(field.name, _field_writer(field, of_value, nulls=nulls), field.has_presence) for field in message.fields]
+def _message_writer(message: Descriptor, form: Form) -> Callable[[Any], dict[str, Any]]:
+    parts = [(field.name, _field_writer(field, form), field.has_presence) for field in message.fields]
 
     def write(value: Any) -> dict[str, Any]:
         document = {}
         for name, part, optional in parts:
             if not optional or value.HasField(name):
                 document[name] = part(getattr(value, name))
-            elif nulls:
+            elif form is Form.PAGE:
                 document[name] = None
         return document
 
     return write
 
 
-def _field_writer(field: FieldDescriptor, of_value: ValueWriter, *, nulls: bool) -> Write:
+def _field_writer(field: FieldDescriptor, form: Form) -> Write:
     if is_map(field):
-        single = _single_writer(map_entry(field)[1], of_value, nulls=nulls)
+        single = _single_writer(map_entry(field)[1], form)
         return lambda pairs: {_key(key): single(pairs[key]) for key in sorted(pairs)}
-    single = _single_writer(field, of_value, nulls=nulls)
+    single = _single_writer(field, form)
     if field.is_repeated:
         return lambda values: [single(value) for value in values]
     return single
 
 
-def _single_writer(field: FieldDescriptor, of_value: ValueWriter, *, nulls: bool) -> Write:
+def _single_writer(field: FieldDescriptor, form: Form) -> Write:
     if is_nested(field):
-        return _message_writer(message_of(field), of_value, nulls=nulls)
-    plain = of_value(field)
+        return _message_writer(message_of(field), form)
+    plain = writer(field, form)
     if is_wrapper(field):
         return lambda wrapper: plain(wrapper.value)
     return plain

@@ -9,6 +9,7 @@ import base64
 import math
 import re
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
@@ -25,6 +26,15 @@ Read = Callable[[Any, Loc, RequestProblems], Any]
 """JSON value to constructor argument; None, and a problem added, if the value does not fit."""
 
 Write = Callable[[Any], Any]
+
+
+class Form(Enum):
+    """The body that a schema describes; each has its own JSON for 64-bit integers and absent fields."""
+
+    REQUEST = "an absent field is missing or null; a 64-bit integer is a number or a text"
+    RESPONSE = "an absent field is missing; a 64-bit integer is a text"
+    PAGE = "an absent field is null; a 64-bit integer is a number"
+
 
 INTEGERS = {
     FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
@@ -63,11 +73,11 @@ def reader(field: FieldDescriptor) -> Read:
     raise DeclarationError(error(field.full_name, reason, "declare it as another type"))
 
 
-def writer(field: FieldDescriptor) -> Write:
+def writer(field: FieldDescriptor, form: Form) -> Write:
     """The writer of such a value: from the attribute of a message to JSON."""
     inner = value_field(field)
     kind = kind_of(field)
-    if kind is Kind.INTEGER and inner.cpp_type in LONG:
+    if kind is Kind.INTEGER and inner.cpp_type in LONG and form is Form.RESPONSE:
         return str
     if kind is Kind.ENUM:
         names = {number: str(value.name) for number, value in enum_of(inner).values_by_number.items()}

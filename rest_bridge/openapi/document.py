@@ -12,6 +12,7 @@ from foretell_contract.examples.example import example
 from foretell_contract.service import Method, Service
 from rest_bridge.http.request_headers import selector_paths
 from rest_bridge.json.codec import request_example
+from rest_bridge.json.scalars import Form
 from rest_bridge.openapi.message_schema import Schemas, messages_within
 from rest_bridge.openapi.refusal_examples import PAGES, broken_contract, no_version, wrong_method
 from rest_bridge.openapi.refusal_responses import (
@@ -25,7 +26,6 @@ from rest_bridge.openapi.refusal_responses import (
     Part,
     refusal_response,
 )
-from rest_bridge.openapi.value_schema import Form
 
 _HEADERS: Part = {
     "x-request-id": REQUEST_ID,

@@ -15,8 +15,9 @@ from foretell_contract.examples.example import example
 from foretell_contract.fields import is_map, is_nested, map_entry, message_of
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import NO_RULES, FieldRules
-from rest_bridge.json.codec import Codec, request_example
-from rest_bridge.openapi.value_schema import Form, Schema, as_json, describe, is_set, key_schema, value_schema
+from rest_bridge.json.codec import document
+from rest_bridge.json.scalars import Form, writer
+from rest_bridge.openapi.value_schema import Schema, describe, is_set, key_schema, value_schema
 
 
 class Schemas:
@@ -63,8 +64,7 @@ class Schemas:
             schema["allOf"] = exclusive
         shown = example(message, contract.rules) if form is not Form.PAGE else None
         if shown is not None:
-            codec = Codec(message, contract.rules)
-            schema["examples"] = [request_example(shown) if form is Form.REQUEST else codec.document(shown)]
+            schema["examples"] = [document(shown, form)]
         return schema
 
     def _field(self, field: FieldDescriptor, form: Form, *, nullable: bool, ruled: bool, grouped: bool) -> Schema:
@@ -77,7 +77,7 @@ class Schemas:
         if description:
             schema = schema | {"description": description}
         if rules.examples:
-            schema = schema | {"examples": [as_json(field, value, form) for value in rules.examples]}
+            schema = schema | {"examples": list(map(writer(field, form), rules.examples))}
         return schema
 
     def _shape(self, field: FieldDescriptor, rules: FieldRules, form: Form, *, grouped: bool) -> Schema:

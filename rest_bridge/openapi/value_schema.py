@@ -2,24 +2,15 @@
 
 import base64
 import math
-from enum import Enum
 from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from foretell_contract.fields import Kind, enum_of, kind_of, value_field
 from foretell_contract.rules.rules import FieldRules
-from rest_bridge.json.scalars import DECIMAL, INTEGERS, LARGEST, LONG, TIME, Write, writer
+from rest_bridge.json.scalars import DECIMAL, INTEGERS, LARGEST, LONG, TIME, Form, Write
 
 Schema = dict[str, Any]
-
-
-class Form(Enum):
-    """The body that a schema describes; each has its own JSON for 64-bit integers and absent fields."""
-
-    REQUEST = "an absent field is missing or null; a 64-bit integer is a number or a text"
-    RESPONSE = "an absent field is missing; a 64-bit integer is a text"
-    PAGE = "an absent field is null; a 64-bit integer is a number"
 
 
 _KEYWORDS = {"gt": "exclusiveMinimum", "gte": "minimum", "lt": "exclusiveMaximum", "lte": "maximum"}
@@ -86,11 +77,6 @@ def is_set(field: FieldDescriptor) -> Schema:
     if kind_of(field) is Kind.TEXT:
         zeros.remove("0")
     return {"not": {"enum": zeros}}
-
-
-def as_json(field: FieldDescriptor, value: Any, form: Form) -> Any:
-    """An example value of a field as JSON."""
-    return value if kind_of(field) is Kind.INTEGER and form is not Form.RESPONSE else writer(field)(value)
 
 
 def describe(rules: FieldRules) -> str:

@@ -11,9 +11,9 @@ from foretell_contract.rules.rules import Violation
 from rest_bridge.json.codec import Codec, request_example
 from rest_bridge.json.grpc_to_http import locate
 from rest_bridge.json.request_problems import RequestProblems
+from rest_bridge.json.scalars import Form
 from rest_bridge.json.strict_json import read_document
 from rest_bridge.openapi.message_schema import Schemas
-from rest_bridge.openapi.value_schema import Form
 from tests.support.contract_files import RESPONSE, SERVICE, WELL_KNOWN, write_contract
 
 FEATURES = """

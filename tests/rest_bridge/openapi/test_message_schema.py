@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 from foretell_contract.contract import Contract, load
 from rest_bridge.json.codec import Codec
 from rest_bridge.json.request_problems import RequestProblems
+from rest_bridge.json.scalars import Form
 from rest_bridge.openapi.message_schema import Schemas
-from rest_bridge.openapi.value_schema import Form
 from tests.support.contract_files import RESPONSE, SERVICE, write_contract
 from tests.support.effort import tries
 from tests.support.iris import EXAMPLE
