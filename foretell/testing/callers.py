@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from foretell.testing.case import Reply, ReportedProblem, broken_rule
+from foretell.testing.case import BrokenRule, Reply, broken_rule
 from foretell_contract.errors import SetupError
 from foretell_contract.service import Method, Shape
 from grpc_server.transport.tls import Trust
@@ -65,21 +65,18 @@ def _refusal(call: Any) -> Reply:
         if key == "grpc-status-details-bin":
             status.ParseFromString(value)
     code, text = call.code(), call.details() or ""
-    if code is not grpc.StatusCode.INVALID_ARGUMENT:
-        return Reply(code.name, text=text)
-    return Reply(code.name, problems=_problems(status, text), text=text)
+    is_invalid = code is grpc.StatusCode.INVALID_ARGUMENT
+    return Reply(code.name, problems=_problems(status, text) if is_invalid else (), text=text)
 
 
-def _problems(status: Status, text: str) -> tuple[ReportedProblem, ...]:
-    info, bad = _detail(status, ErrorInfo()), _detail(status, BadRequest())
-    if bad is not None and bad.field_violations:
-        return tuple(ReportedProblem(broken_rule(each.field, each.reason), each.description) for each in bad.field_violations)
-    return (ReportedProblem(broken_rule("", info.reason.lower()), text),) if info is not None else ()
-
-
-def _detail(status: Status, detail: Any) -> Any:
-    """The detail of this type; None without one."""
-    return next((detail for packed in status.details if packed.Is(detail.DESCRIPTOR) and packed.Unpack(detail)), None)
+def _problems(status: Status, text: str) -> tuple[tuple[BrokenRule, str], ...]:
+    info, bad = ErrorInfo(), BadRequest()
+    for detail in status.details:
+        detail.Unpack(info)
+        detail.Unpack(bad)
+    if bad.field_violations:
+        return tuple((broken_rule(each.field, each.reason), each.description) for each in bad.field_violations)
+    return ((broken_rule("", info.reason.lower()), text),) if info.reason else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ class HttpResponse:
 
     @property
     def document(self) -> Any:
-        """The body, if it is JSON; else None."""
+        """The body if it is JSON, else None."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -130,7 +127,7 @@ class RestCaller:
             return self._request(verb, path, body)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Closes the connection."""
         self._connection.close()
 
     def _request(self, verb: str, path: str, body: bytes | None) -> HttpResponse:
@@ -145,9 +142,9 @@ def rest_reply(response: HttpResponse) -> Reply:
     version = response.headers.get("model-version", "")
     start = response.body[:500].decode("utf-8", "replace")
     listed = document.get("detail") if isinstance(document, dict) else None
-    problems: tuple[ReportedProblem, ...] = ()
+    problems: tuple[tuple[BrokenRule, str], ...] = ()
     if response.status == http.client.UNPROCESSABLE_ENTITY and isinstance(listed, list):
-        problems = tuple(ReportedProblem(broken_rule(each["loc"][1:], each["type"]), each["msg"]) for each in listed)
+        problems = tuple((broken_rule(each["loc"][1:], each["type"]), each["msg"]) for each in listed)
     return Reply(str(response.status), (), problems, start, document, version)
 
 

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
-from foretell_contract.rules.rules import Violation
 from foretell_contract.service import Method
 
 _STEP = re.compile(r"[^.\[\]\"]+")
@@ -31,21 +30,6 @@ def broken_rule(path: str | Iterable[str | int], rule: str) -> BrokenRule:
     return BrokenRule(tuple(part.lower() if part in ("True", "False") else part for part in parts), rule)
 
 
-def broken_rules(violations: Iterable[Violation]) -> frozenset[BrokenRule]:
-    """The rules that protovalidate reports as broken."""
-    return frozenset(broken_rule(violation.field, violation.rule) for violation in violations)
-
-
-@dataclass(frozen=True, slots=True)
-class GoldenAnswer:
-    """The expected answer to a golden row."""
-
-    fields: dict[str, Any]
-    """The recorded fields, as arguments of the message's constructor."""
-    version: str
-    """The version of the model whose golden row it is."""
-
-
 @dataclass(frozen=True, slots=True)
 class Case:
     """A request, and the result that gRPC and REST must give alike."""
@@ -54,9 +38,7 @@ class Case:
     path: str
     """The field under test, such as `address.zip`; empty for the whole request."""
     name: str
-    """Such as `above-max`."""
     why: str
-    """What the case shows, in words."""
     messages: tuple[bytes, ...] = ()
     """The gRPC messages: one, or several for a stream; empty if no protobuf message can express the request."""
     body: bytes | None = None
@@ -69,7 +51,10 @@ class Case:
     """Rows whose answers must be the same in separate calls."""
     row_method: Method | None = None
     """The method for those separate calls."""
-    golden: GoldenAnswer | None = None
+    golden: dict[str, Any] | None = None
+    """The recorded fields of the answer to a golden row, as arguments of the message's constructor."""
+    golden_version: str = ""
+    """The version of the model whose golden row it is."""
     defect: str = ""
     """Why the contract does not say how to treat this request; the check then fails."""
 
@@ -80,28 +65,19 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class ReportedProblem:
-    """A broken rule and its message, as the server reports them."""
-
-    rule: BrokenRule
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class Reply:
     """What the server replied to a request over gRPC or REST."""
 
     status: str
     """`OK`, the name of a gRPC status, or the number of an HTTP status."""
     answers: tuple[Message, ...] = ()
-    problems: tuple[ReportedProblem, ...] = ()
-    """The broken rules, if the request was refused as invalid."""
+    problems: tuple[tuple[BrokenRule, str], ...] = ()
+    """The broken rules and their messages, if the request was refused as invalid."""
     text: str = ""
     """The details of a gRPC status, or the start of an HTTP body."""
     document: Any = None
     """The body over REST, if it is JSON."""
     version: str = ""
-    """The version of the model that answered."""
 
     @property
     def answered(self) -> bool:
@@ -111,7 +87,7 @@ class Reply:
     @property
     def broken(self) -> frozenset[BrokenRule]:
         """The rules that the server reports as broken."""
-        return frozenset(problem.rule for problem in self.problems)
+        return frozenset(rule for rule, _ in self.problems)
 
     def __str__(self) -> str:
         if self.answered:
@@ -131,7 +107,6 @@ class CheckResult:
     replies: dict[str, str] = field(default_factory=dict)
     """The reply by transport: `gRPC`, `REST`."""
     failures: tuple[str, ...] = ()
-    """Each difference from what the contract demands."""
     skipped: str = ""
     """Why the check did not run."""
 

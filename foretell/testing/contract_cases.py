@@ -8,8 +8,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from foretell.testing.case import BrokenRule, Case, broken_rule, broken_rules
-from foretell.testing.malformed_requests import MalformedRequest, malformed_requests, with_unknown_field
+from foretell.testing.case import BrokenRule, Case, broken_rule
+from foretell.testing.malformed_requests import malformed_requests, with_unknown_field
 from foretell.testing.row_variations import RowVariation, row_variations
 from foretell_contract.contract import Contract
 from foretell_contract.examples.valid_row import valid_row
@@ -34,10 +34,11 @@ def contract_cases(contract: Contract, service: Service) -> Iterator[Case]:
     for method in sorted(service.methods, key=lambda method: method.shape is not Shape.ROW):
         features = method.features.full_name
         row = valid_row(method.features, contract.rules)
-        builder = _CaseBuilder(contract, method, row_methods.get(features))
         if row is None:
-            yield builder.without_valid_row()
+            defect = "no row was found that keeps every rule: give each field an example in the contract"
+            yield Case(method, "", "example", "a row that keeps every rule", defect=defect)
             continue
+        builder = _CaseBuilder(contract, method, row_methods.get(features))
         if method.shape is Shape.ROW or features not in covered:
             covered.add(features)
             yield from builder.rows(row)
@@ -54,11 +55,6 @@ class _CaseBuilder:
     row_method: Method | None
     """The method that takes the same rows one at a time."""
 
-    def without_valid_row(self) -> Case:
-        """The single case of a method for which no valid row was found: it fails."""
-        defect = "no row was found that keeps every rule: give each field an example in the contract"
-        return Case(self.method, "", "example", "a row that keeps every rule", defect=defect)
-
     def rows(self, row: Message) -> Iterator[Case]:
         """Variations of `row`, and requests that are not rows."""
         done: set[tuple[str, str]] = set()
@@ -70,7 +66,7 @@ class _CaseBuilder:
         yield self._bytes_case("unknown-number", "a field number that the contract does not have", unknown, "unknown_field")
         yield self._bytes_case("no-message", "bytes that are no message", b"\xff", "malformed_message")
         if self.method.shape is Shape.ROW and self.method.paths:
-            yield from map(self._malformed_case, malformed_requests(row))
+            yield from malformed_requests(self.method, row)
 
     def batches(self, row: Message) -> Iterator[Case]:
         """The number of rows, the index of an invalid row, and the same answers as for single rows."""
@@ -97,7 +93,8 @@ class _CaseBuilder:
 
     def _valid_variations(self, row: Message, most: int = 8) -> list[Message]:
         variations = row_variations(row, self.contract.rules)
-        valid = [each.row for each in variations if _is_finite(each) and not self._breaks([each.row])]
+        finite = [each.row for each in variations if all(map(math.isfinite, numbers(each.row)))]
+        valid = [row for row in finite if not self._breaks([row])]
         return valid[: min(most, self._max_rows() or most)]
 
     def _invalid_variation(self, row: Message) -> RowVariation | None:
@@ -107,7 +104,7 @@ class _CaseBuilder:
         """A case whose expected result is protovalidate's. With `alone`, the rows are also sent one at a time."""
         facts: dict[str, Any] = {
             "messages": tuple(each.SerializeToString() for each in self._messages(rows)),
-            "body": self._body(rows) if self.method.paths else None,
+            "body": json_body(self.method, self._request(rows)),
         }
         if alone and self.row_method is not None:
             facts |= {"rows": tuple(row.SerializeToString() for row in rows), "row_method": self.row_method}
@@ -117,19 +114,15 @@ class _CaseBuilder:
             facts["defect"] = f"a rule of the contract fails on it: {' '.join(str(error).split())}"
         return Case(self.method, path, name, why, **facts)
 
-    def _malformed_case(self, request: MalformedRequest) -> Case:
-        breaks, more = frozenset([request.broken]), request.may_break_more
-        return Case(self.method, request.path, request.name, request.why, body=request.body, breaks=breaks, may_break_more=more)
-
     def _bytes_case(self, name: str, why: str, message: bytes, rule: str) -> Case:
         return Case(self.method, "", name, why, messages=(message,), breaks=frozenset([broken_rule("", rule)]))
 
     def _breaks(self, rows: Sequence[Message]) -> frozenset[BrokenRule]:
         """The rules that a request of these rows breaks; for a stream, those of the first invalid row, which ends it."""
         for message in self._messages(rows):
-            verdict = self.contract.rules.validate(message, self.method.rows, _MAX_VIOLATIONS)
-            if verdict.violations:
-                return broken_rules(verdict.violations)
+            violations = self.contract.rules.validate(message, self.method.rows, _MAX_VIOLATIONS).violations
+            if violations:
+                return frozenset(broken_rule(each.field, each.rule) for each in violations)
         return frozenset()
 
     def _messages(self, rows: Sequence[Message]) -> Sequence[Message]:
@@ -138,16 +131,13 @@ class _CaseBuilder:
     def _request(self, rows: Sequence[Message]) -> Message:
         return self.method.request(**{self.method.rows.name: rows}) if self.method.rows else rows[0]
 
-    def _body(self, rows: Sequence[Message]) -> bytes | None:
-        """The request as JSON; None if a number is not finite, which JSON cannot express."""
-        try:
-            return json.dumps(request_example(self._request(rows)), allow_nan=False).encode()
-        except ValueError:
-            return None
 
-
-def _is_finite(variation: RowVariation) -> bool:
-    return all(math.isfinite(number) for number in numbers(variation.row))
+def json_body(method: Method, request: Message) -> bytes | None:
+    """The request as JSON; None if the method has no REST path, or a number is not finite, which JSON cannot express."""
+    try:
+        return json.dumps(request_example(request), allow_nan=False).encode() if method.paths else None
+    except ValueError:
+        return None
 
 
 def numbers(message: Any) -> Iterator[float]:

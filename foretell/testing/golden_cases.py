@@ -1,13 +1,11 @@
 """Builds cases from the golden rows in the repository."""
 
-import json
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from foretell.testing.case import Case, GoldenAnswer
+from foretell.testing.case import Case
+from foretell.testing.contract_cases import json_body
 from foretell_contract.contract import Contract
 from foretell_contract.fields import Kind, enum_of, is_map, is_wrapper, map_entry
 from foretell_contract.labels import default_labels, match_labels
@@ -16,17 +14,16 @@ from foretell_contract.service import Method, Service, Shape
 from grpc_server.checks.contract_agreement import bind
 from grpc_server.checks.manifest_agreement import checked_sources
 from grpc_server.errors import ModelError
-from grpc_server.rows.answer_mapping import AnswerMapping
+from grpc_server.rows.mixed_rows import Dtype
 from grpc_server.rows.outputs import all_outputs
 from grpc_server.rows.targets import outputs_by_name
 from grpc_server.runtimes.formats import format_table
-from grpc_server.store.manifest import GoldenRow, Manifest, Scalar
+from grpc_server.store.manifest import GoldenRow, Scalar
 from grpc_server.store.repository import Bundle, Repository
 from grpc_server.store.route_table import PRODUCTION
 from grpc_server.store.route_table_files import RouteTableFiles
-from rest_bridge.json.codec import request_example
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NANOSECONDS = Dtype("datetime64[ns]")
 
 
 def golden_cases(contract: Contract, service: Service, repository: Repository) -> Iterator[Case]:
@@ -49,12 +46,11 @@ class _GoldenCaseBuilder:
         with warnings.catch_warnings(action="ignore"):  # scikit-learn warns about rows without column names.
             runtime = format_table.load(manifest.format, bundle.artifact)
             sources = checked_sources(runtime, manifest, bundle.golden, bundle.title)
-        self._answers: AnswerMapping = bind(contract, service, manifest, sources)[method.name].answers
+        self._answers = bind(contract, service, manifest, sources)[method.name].answers
         self._names = outputs_by_name(all_outputs(sources), manifest.all_targets)
-        self._manifest: Manifest = manifest
-        self._method, self._version = method, bundle.version
+        self._manifest, self._method, self._version = manifest, method, bundle.version
         self._leaves = leaves(method.features, contract.rules, contract.options)
-        self._columns = _Columns(contract, manifest)
+        self._options = contract.options
 
     def case(self, number: int, row: GoldenRow) -> Case:
         """The case of golden row `number`, counted from 1."""
@@ -63,18 +59,15 @@ class _GoldenCaseBuilder:
             message = self._method.request(**self._features(row))
         except (ModelError, ValueError, TypeError) as error:
             return Case(self._method, "", name, why, defect=f"golden row {number} does not fit the contract: {error}")
-        try:
-            body = json.dumps(request_example(message), allow_nan=False).encode() if self._method.paths else None
-        except ValueError:
-            body = None
-        golden = GoldenAnswer(self._expected(row), self._version)
-        return Case(self._method, "", name, why, messages=(message.SerializeToString(),), body=body, golden=golden)
+        messages, body = (message.SerializeToString(),), json_body(self._method, message)
+        golden = self._expected(row)
+        return Case(self._method, "", name, why, messages, body, golden=golden, golden_version=self._version)
 
     def _features(self, row: GoldenRow) -> dict[str, Any]:
         """The row as constructor arguments of the request message."""
         found: dict[str, Any] = {}
         for leaf in self._leaves:
-            value = self._columns.field_value(leaf, [row.features[column] for column in leaf.columns])
+            value = self._field_value(leaf, [row.features[column] for column in leaf.columns])
             if value is not None:
                 inner = found
                 for field in leaf.parents:
@@ -95,15 +88,7 @@ class _GoldenCaseBuilder:
             return float(self._manifest.all_targets[output.target].classes.index(str(value)))
         return float(value)
 
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Turns the columns of a row back into the fields of a message."""
-
-    contract: Contract
-    manifest: Manifest
-
-    def field_value(self, leaf: Leaf, values: list[Scalar | None]) -> Any:
+    def _field_value(self, leaf: Leaf, values: list[Scalar | None]) -> Any:
         """The field as a constructor argument; None if every column is missing."""
         if all(value is None for value in values):
             return None
@@ -128,10 +113,9 @@ class _Columns:
         return {Kind.BOOL: bool, Kind.INTEGER: int, Kind.NUMBER: float}[leaf.kind](value)
 
     def _enum_number(self, leaf: Leaf, column: str, label: str) -> int:
-        enum, dtype = enum_of(leaf.value), self.manifest.dtypes.get(column)
+        enum, dtype = enum_of(leaf.value), self._manifest.dtypes.get(column)
         categories = [str(each) for each in dtype.categories or ()] if dtype is not None else []
-        options = self.contract.options
-        labels = match_labels(enum, categories, options).by_number if categories else default_labels(enum, options)
+        labels = match_labels(enum, categories, self._options).by_number if categories else default_labels(enum, self._options)
         number = next((number for number, each in labels.items() if each == label), None)
         if number is None:
             raise ValueError(f"{leaf.path} has no enum value for {label!r}")
@@ -139,12 +123,7 @@ class _Columns:
 
 
 def _time(kind: Kind, value: Scalar) -> dict[str, int]:
-    if isinstance(value, str):
-        moment = datetime.fromisoformat(value)
-        since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
-        seconds, rest = divmod(since, timedelta(seconds=1))
-        return {"seconds": seconds, "nanos": rest // timedelta(microseconds=1) * 1000}
-    nanoseconds = round(float(value) * 10**9)
+    nanoseconds = int(_NANOSECONDS.from_json(value) or 0)
     sign = -1 if kind is Kind.DURATION and nanoseconds < 0 else 1
-    seconds, nanos = divmod(abs(nanoseconds) if sign < 0 else nanoseconds, 10**9)
+    seconds, nanos = divmod(sign * nanoseconds, 10**9)
     return {"seconds": sign * seconds, "nanos": sign * nanos}

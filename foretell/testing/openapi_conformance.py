@@ -71,7 +71,7 @@ class OpenApiConformance:
         problem = next(self._problems(content, sent), None)
         if reply.answered and problem is not None:
             yield f"OpenAPI: the schema refuses a request that is answered: {problem}"
-        rules = [each.rule.rule for each in reply.problems]
+        rules = [broken.rule for broken, _ in reply.problems]
         if problem is None and any(map(_IN_SCHEMA.fullmatch, rules)):
             yield f"OpenAPI: the schema accepts a request that is refused with {', '.join(rules)}"
 
@@ -94,18 +94,16 @@ class OpenApiConformance:
 
 def _strict_document(body: bytes | None) -> Any:
     """The document in a body that is JSON without NaN and duplicate names; else None."""
-    duplicate = False
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal duplicate
-        duplicate = duplicate or len(dict(pairs)) < len(pairs)
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a name occurs twice")
         return dict(pairs)
 
     def constant(name: str) -> Any:
         raise ValueError(name)
 
     try:
-        document = json.loads(body or b"", object_pairs_hook=unique, parse_constant=constant)
+        return json.loads(body or b"", object_pairs_hook=unique, parse_constant=constant)
     except ValueError:
         return None
-    return None if duplicate else document

@@ -51,8 +51,8 @@ class Verifier:
         replies = self._replies(case)
         result = replace(result, replies={transport: _reply_text(reply) for transport, reply in replies.items()})
         version = next(filter(None, (reply.version for reply in replies.values())), "")
-        if case.golden is not None and version and version != case.golden.version:
-            return replace(result, skipped=f"it is a golden row of version {case.golden.version}, but version {version} answers")
+        if case.golden is not None and version and version != case.golden_version:
+            return replace(result, skipped=f"it is a golden row of version {case.golden_version}, but version {version} answers")
         return replace(result, failures=tuple(self._failures(case, replies)))
 
     def _replies(self, case: Case) -> dict[str, Reply]:
@@ -94,7 +94,7 @@ class Verifier:
         if not all(map(math.isfinite, numbers(answer))):
             yield "the answer holds a number that is not finite"
         if case.golden is not None:
-            yield from _golden_differences(case.golden.fields, answer)
+            yield from _golden_differences(case.golden, answer)
 
     def _differs_alone(self, case: Case, row_method: Method, together: Reply) -> Iterator[str]:
         """Differences between the answers to rows sent together and to the same rows sent one at a time."""
@@ -134,7 +134,7 @@ def _differences(grpc: Reply, rest: Reply) -> Iterator[str]:
         if found:
             yield f"gRPC and REST differ: {found}"
     elif set(grpc.problems) != set(rest.problems):
-        texts = [sorted(f"{each.rule}: {each.message}" for each in reply.problems) for reply in (grpc, rest)]
+        texts = [sorted(f"{rule}: {message}" for rule, message in reply.problems) for reply in (grpc, rest)]
         yield f"gRPC and REST differ: gRPC reports {texts[0]}, REST {texts[1]}"
     if grpc.version and rest.version and grpc.version != rest.version:
         yield f"gRPC and REST differ: version {grpc.version} answers over gRPC, version {rest.version} over REST"
@@ -175,7 +175,13 @@ def _rule_list(case: Case) -> str:
 
 
 def _expected(case: Case) -> str:
-    return f"a refusal with {_rule_list(case)}" if case.breaks else "the golden row's answer" if case.golden else "an answer"
+    return (
+        f"a refusal with {_rule_list(case)}"
+        if case.breaks
+        else "the golden row's answer"
+        if case.golden is not None
+        else "an answer"
+    )
 
 
 def _sent(case: Case) -> str:
