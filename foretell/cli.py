@@ -222,12 +222,12 @@ def diff(
 
     REV is a Git revision: `foretell diff main protos`.
     """
-    from foretell.check.diff_report import show
+    from foretell.check.diff_report import FORMS
     from foretell.check.diff_sides import folder, sides
     from foretell_contract.diff.diff import diff
 
     findings = diff(*sides(old, new))
-    show(findings, form, folder(new))
+    FORMS[form](findings, folder(new))
     if any(finding.breaks for finding in findings):
         raise typer.Exit(1)
 
@@ -242,10 +242,10 @@ def check(
     ] = "text",
 ) -> None:
     """List all problems of the contracts and their models. Exit code 1 if one of them is an error."""
-    from foretell.check.check_command import check, show
+    from foretell.check.check_command import FORMS, check
 
     found = check(protos, models, model)
-    show(found, form, protos)
+    FORMS[form](found, protos)
     if any(each.is_error for each in found):
         raise typer.Exit(1)
 

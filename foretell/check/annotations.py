@@ -9,23 +9,15 @@ from rich.text import Text
 
 from foretell_contract.source.source_locations import SourceLocation
 
-_UNBOUNDED = 1_000_000
-"""Columns when the output is not a terminal: no line is wrapped."""
+
+def console() -> Console:
+    """A console on stdout; it wraps lines on a terminal only."""
+    return Console(markup=False, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
-class Lines:
-    """Prints to stdout; wraps lines on a terminal only."""
-
-    def __init__(self) -> None:
-        self._console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else _UNBOUNDED)
-
-    def message(self, location: SourceLocation, level: str, style: str, sentence: str) -> None:
-        """Prints `location: level: sentence`, the level in a style of Rich."""
-        self._console.print(Text.assemble((f"{location}: ", "bold"), (level, style), f": {sentence}"))
-
-    def summary(self, text: str) -> None:
-        """Prints the last line."""
-        self._console.print(text)
+def show_message(out: Console, location: SourceLocation, level: str, style: str, sentence: str) -> None:
+    """Prints `location: level: sentence`, the level in a style of Rich."""
+    out.print(Text.assemble((f"{location}: ", "bold"), (level, style), f": {sentence}"))
 
 
 def annotate(level: str, folder: Path, location: SourceLocation, title: str, sentence: str) -> None:

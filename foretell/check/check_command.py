@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from foretell.check.annotations import Lines, annotate
+from foretell.check.annotations import annotate, console, show_message
 from foretell.check.training_fit import training_problems
 from foretell_contract.contract import Contract
 from foretell_contract.errors import DeclarationError, SetupError
@@ -96,18 +96,13 @@ def _changed_libraries(service: Service, bundle: Bundle, settings: ServerSetting
             )
 
 
-def show(found: Found, form: str, folder: Path) -> None:
-    """Prints problems in one of the FORMS; `folder` holds the contracts."""
-    FORMS[form](found, folder)
-
-
 def _text(found: Found, _folder: Path) -> None:
-    lines = Lines()
+    out = console()
     for each in found:
-        lines.message(each.location, each.problem.severity.value, _STYLES[each.problem.severity], each.sentence)
+        show_message(out, each.location, each.problem.severity.value, _STYLES[each.problem.severity], each.sentence)
     counts = Counter(each.problem.severity for each in found)
     totals = [f"{counts[severity]} {severity.value}{'s' * (counts[severity] != 1)}" for severity in Severity if counts[severity]]
-    lines.summary(", ".join(totals) or "Nothing is wrong.")
+    out.print(", ".join(totals) or "Nothing is wrong.")
 
 
 def _json(found: Found, _folder: Path) -> None:
@@ -132,4 +127,4 @@ def _github(found: Found, folder: Path) -> None:
 
 
 FORMS: dict[str, Callable[[Found, Path], None]] = {"text": _text, "json": _json, "github": _github}
-"""Printers by the value of `--format`."""
+"""Printers by the value of `--format`; they take the folder of the contracts."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from foretell.check.annotations import Lines, annotate
+from foretell.check.annotations import annotate, console, show_message
 from foretell_contract.diff.finding import Finding, Impact
 
 _STYLES = {Impact.SAFE: "green", Impact.WARNING: "yellow", Impact.BREAKING: "bold red", Impact.NEW_VERSION: "bold red"}
@@ -27,22 +27,14 @@ _NOTHING = "No difference that callers could notice."
 Findings = Sequence[Finding]
 
 
-def show(findings: Findings, form: str, folder: Path | None) -> None:
-    """Prints findings in one of the FORMS; `folder` holds the new files, for annotations."""
-    FORMS[form](findings, folder)
-
-
-def _text(findings: Findings, _folder: Path | None) -> None:
-    lines = Lines()
+def show_text(findings: Findings, _folder: Path | None = None) -> None:
+    """Prints a line for each finding."""
+    out = console()
     for finding in findings:
-        lines.message(finding.location, finding.impact.value, _STYLES[finding.impact], finding.sentence)
-    lines.summary(_summary(findings))
-
-
-def _summary(findings: Findings) -> str:
+        show_message(out, finding.location, finding.impact.value, _STYLES[finding.impact], finding.sentence)
     counts = Counter(finding.impact for finding in findings)
     totals = [f"{counts[impact]} {impact.value}" for impact in reversed(Impact) if counts[impact]]
-    return f"{len(findings)} difference{'s' * (len(findings) != 1)}: {', '.join(totals)}" if totals else _NOTHING
+    out.print(f"{len(findings)} difference{'s' * (len(findings) != 1)}: {', '.join(totals)}" if totals else _NOTHING)
 
 
 def _json(findings: Findings, _folder: Path | None) -> None:
@@ -69,7 +61,7 @@ def _github(findings: Findings, folder: Path | None) -> None:
 
 
 def _markdown(findings: Findings, _folder: Path | None) -> None:
-    typer.echo("\n\n".join(_sections(findings)) if findings else _NOTHING)
+    typer.echo("\n\n".join(_sections(findings)) or _NOTHING)
 
 
 def _sections(findings: Findings) -> Iterator[str]:
@@ -91,9 +83,9 @@ def _code(text: str) -> str:
 
 
 FORMS: dict[str, Callable[[Findings, Path | None], None]] = {
-    "text": _text,
+    "text": show_text,
     "json": _json,
     "github": _github,
     "markdown": _markdown,
 }
-"""Printers by the value of `--format`."""
+"""Printers by the value of `--format`; they take the folder of the new files, for annotations."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import typer
 from pydantic import ValidationError
 
-from foretell.check.diff_report import show
+from foretell.check.diff_report import show_text
 from foretell.init.init_options import InitOptions
 from foretell_contract.contract import Contract
 from foretell_contract.diff.diff import diff
@@ -39,7 +39,7 @@ def report_changes(before: Contract, after: Contract) -> None:
     """Prints the differences between two contracts that callers notice."""
     findings = diff(before, after)
     typer.echo("\nchanges for callers:")
-    show(findings, "text", None)
+    show_text(findings)
     if any(finding.breaks for finding in findings):
         typer.echo("To avoid these, restore the old file and give this model a package of its own with --package.")
 

@@ -101,6 +101,7 @@ class RestCaller:
 
     def __init__(self, url: str, roots: Path | None) -> None:
         """Raises SetupError if `url` is not an HTTP address or the roots cannot be read."""
+        self.url = url
         parts = urlsplit(url if "//" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SetupError(f"{url!r} is not a REST address: write http://HOST:PORT")

@@ -1,6 +1,5 @@
 """Compares requests and replies over REST with the server's OpenAPI document."""
 
-import importlib.util
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -9,8 +8,6 @@ from typing import Any
 from foretell.testing.case import Case, Reply
 from foretell_contract.service import Method
 
-MISSING = "jsonschema is not installed: pip install 'foretell[test]'"
-
 _TYPES = r"double|float|bool|enum|repeated|map|[su]?int(32|64)|s?fixed(32|64)"
 _TEXTS = r"(string|bytes)\.(min_len|max_len|len|in|not_in|const|prefix|suffix|contains|not_contains)"
 _JSON_RULES = (
@@ -18,11 +15,6 @@ _JSON_RULES = (
 )
 _IN_SCHEMA = re.compile(rf"required|({_TYPES})\..*|{_TEXTS}|{_JSON_RULES}|message\.oneof")
 """Rules that a JSON Schema can express: not those on times, and not those in CEL."""
-
-
-def available() -> bool:
-    """Whether jsonschema is installed."""
-    return importlib.util.find_spec("jsonschema") is not None
 
 
 class OpenApiConformance:
@@ -43,7 +35,7 @@ class OpenApiConformance:
         for path in (path for method in methods for path in method.paths):
             if "post" not in self._document.get("paths", {}).get(path, {}):
                 yield f"/openapi.json has no POST {path}"
-        for name, schema in self._schemas().items():
+        for name, schema in self._document.get("components", {}).get("schemas", {}).items():
             try:
                 Draft202012Validator.check_schema(schema)
             except SchemaError as error:
@@ -74,9 +66,6 @@ class OpenApiConformance:
         rules = [broken.rule for broken, _ in reply.problems]
         if problem is None and any(map(_IN_SCHEMA.fullmatch, rules)):
             yield f"OpenAPI: the schema accepts a request that is refused with {', '.join(rules)}"
-
-    def _schemas(self) -> dict[str, Any]:
-        return self._document.get("components", {}).get("schemas", {})  # type: ignore[no-any-return]
 
     def _problems(self, content: Any, document: Any) -> Iterator[str]:
         """Where a document does not fit the JSON schema of `content`."""

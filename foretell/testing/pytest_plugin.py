@@ -5,6 +5,7 @@ pytest loads this module in every project where Foretell is installed, so it imp
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from foretell.testing.case import CheckResult
-    from foretell.testing.suite import Check, CheckSuite, SuiteOptions
+    from foretell.testing.suite import Check, CheckSuite
     from foretell.testing.verifier import Verifier
 
 _PATHS = {"protos": "contracts", "models": "models", "roots": "certificates to trust"}
@@ -40,17 +41,18 @@ class _Plugin:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._stack = ExitStack()
-        self._verifier: Verifier | None = None
         self._suite: CheckSuite | None = None
 
     @pytest.hookimpl(tryfirst=True)  # Before -k and -m select.
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
         """Appends a test for each check."""
-        from foretell.testing.suite import CheckSuite
+        from foretell.testing.suite import CheckSuite, SuiteOptions
         from foretell_contract.errors import SetupError
 
+        names = ("model", "target", "rest", "protos", "models", "roots", "tls")
+        options = SuiteOptions(*(self._config.getoption(f"foretell_{name}") for name in names))
         try:
-            self._suite = CheckSuite(self._options())
+            self._suite = CheckSuite(options)
             added: list[Any] = [_Item.from_parent(session, name=each.id, check=each, plugin=self) for each in self._suite.checks()]
         except SetupError as error:
             raise pytest.UsageError(f"--foretell: {error}") from None
@@ -63,18 +65,11 @@ class _Plugin:
         """Stops the server, if one was started."""
         self._stack.close()
 
+    @cached_property
     def verifier(self) -> "Verifier":
-        """The verifier of all checks; the first call starts the server."""
-        if self._verifier is None:
-            assert self._suite is not None  # noqa: S101  # Items are only made with a suite.
-            self._verifier = self._stack.enter_context(self._suite.connect())
-        return self._verifier
-
-    def _options(self) -> "SuiteOptions":
-        from foretell.testing.suite import SuiteOptions
-
-        names = ("model", "target", "rest", "protos", "models", "roots", "tls")
-        return SuiteOptions(*(self._config.getoption(f"foretell_{name}") for name in names))
+        """The verifier of all checks; its first use starts the server."""
+        assert self._suite is not None  # noqa: S101  # Items are only made with a suite.
+        return self._stack.enter_context(self._suite.connect())
 
 
 class _Failed(Exception):
@@ -82,8 +77,6 @@ class _Failed(Exception):
 
 
 class _Item(pytest.Item):
-    """One check."""
-
     def __init__(self, *, check: "Check", plugin: _Plugin, **facts: Any) -> None:
         super().__init__(nodeid=f"foretell::{check.id}", **facts)
         self._check = check
@@ -91,7 +84,7 @@ class _Item(pytest.Item):
 
     def runtest(self) -> None:
         """Runs the check against the server."""
-        result = self._check.run(self._plugin.verifier())
+        result = self._check.run(self._plugin.verifier)
         if result.failures:
             raise _Failed("\n".join(_lines(result)))
         if result.skipped:
@@ -111,7 +104,7 @@ class _Item(pytest.Item):
 
 
 def _lines(result: "CheckResult") -> Iterator[str]:
-    from foretell.testing.test_report import details
+    from foretell.testing.test_command import details
 
     yield result.why
     yield from (f"  {title:<9}{text}" for title, text in details(result))

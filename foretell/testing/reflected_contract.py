@@ -1,6 +1,6 @@
 """Reads the contract of a running server by gRPC server reflection."""
 
-from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from typing import Any
 
 import grpc
@@ -25,10 +25,10 @@ def reflected_contract(channel: grpc.Channel, target: str) -> tuple[Contract, fr
     """
     try:
         files, names = _files(channel)
-        return load_set(FileDescriptorSet(file=_sorted_by_imports(files))), names
+        order = TopologicalSorter({name: files[name].dependency for name in sorted(files)}).static_order()
+        return load_set(FileDescriptorSet(file=[files[name] for name in order])), names
     except grpc.RpcError as error:
-        call: Any = error  # grpcio raises the call itself.
-        raise SetupError(_reason(target, call.code(), call.details() or "")) from None
+        raise SetupError(_reason(target, error)) from None
     except ContractError as error:
         raise SetupError(f"cannot read the contract of the server at {target}: {error}") from None
 
@@ -41,10 +41,10 @@ def served_services(channel: grpc.Channel) -> frozenset[str]:
         return frozenset()
 
 
-def _reason(target: str, code: grpc.StatusCode, details: str) -> str:
-    if code is grpc.StatusCode.UNIMPLEMENTED:
+def _reason(target: str, call: Any) -> str:
+    if call.code() is grpc.StatusCode.UNIMPLEMENTED:
         return f"the server at {target} has no server reflection: set `reflection` on, or pass --protos"
-    return f"no gRPC server answers at {target}: {code.name} ({details.partition(';')[0][:200]})"
+    return f"no gRPC server answers at {target}: {call.code().name} ({(call.details() or '').partition(';')[0][:200]})"
 
 
 def _files(channel: grpc.Channel) -> tuple[dict[str, FileDescriptorProto], frozenset[str]]:
@@ -78,18 +78,3 @@ def _ask(channel: grpc.Channel, requests: list[Any]) -> list[Any]:
         if answer.HasField("error_response"):
             raise SetupError(f"the server does not describe its whole contract: {answer.error_response.error_message[:200]}")
     return answers
-
-
-def _sorted_by_imports(files: dict[str, FileDescriptorProto]) -> Iterator[FileDescriptorProto]:
-    """The files, each after the files that it imports."""
-    done: set[str] = set()
-
-    def with_imports(name: str) -> Iterator[FileDescriptorProto]:
-        if name not in done:
-            done.add(name)
-            for each in files[name].dependency:
-                yield from with_imports(each)
-            yield files[name]
-
-    for name in sorted(files):
-        yield from with_imports(name)

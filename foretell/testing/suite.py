@@ -2,15 +2,17 @@
 
 import http.client
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from foretell.testing.callers import GrpcCaller, RestCaller, open_channel
-from foretell.testing.case import Case, CheckResult
+from foretell.testing.case import CheckResult
 from foretell.testing.contract_cases import contract_cases
 from foretell.testing.golden_cases import golden_cases
-from foretell.testing.openapi_conformance import MISSING, OpenApiConformance, available
+from foretell.testing.openapi_conformance import OpenApiConformance
 from foretell.testing.reflected_contract import reflected_contract, served_services
 from foretell.testing.server_under_test import start_server
 from foretell.testing.verifier import Verifier
@@ -22,6 +24,7 @@ from grpc_server.store.repository import Repository
 OPENAPI = "openapi"
 """Id of the check of the OpenAPI document as a whole."""
 
+_NO_JSONSCHEMA = "jsonschema is not installed: pip install 'foretell[test]'"
 _NO_REST = "no REST address was given: pass --rest"
 _NO_MODELS = "golden rows are in the repository of the models: pass --models to try them on a server elsewhere"
 
@@ -31,11 +34,10 @@ class SuiteOptions:
     """What to test."""
 
     model: str | None = None
-    """Only the services of this model."""
+    """Only the services of this model; None for all."""
     target: str | None = None
     """The gRPC server, HOST:PORT; None to start one."""
     rest: str | None = None
-    """The REST address of the target."""
     protos: Path | None = None
     """Folder of the contracts; None for the target's own, by reflection, or else the folder `protos`."""
     models: Path | None = None
@@ -43,7 +45,6 @@ class SuiteOptions:
     roots: Path | None = None
     """Certificates to trust, PEM; the target then takes encrypted calls."""
     tls: bool = False
-    """Whether the target takes encrypted calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class CheckSuite:
         if options.target is None and options.rest is not None:
             raise SetupError("--rest needs --target: pass the address of the gRPC server too")
         self._options = options
+        self._protos, self._models = options.protos or Path("protos"), options.models or Path("models")
         self.contract, served = self._load_contract()
         wanted = [service for service in self.contract.services if options.model in (None, service.model)]
         self.services = [service for service in wanted if options.model or served is None or service.full_name in served]
@@ -78,7 +80,7 @@ class CheckSuite:
         yield Check(OPENAPI, self._openapi)
         for service in self.services:
             for case in contract_cases(self.contract, service):
-                yield Check(case.id, _verify(case))
+                yield Check(case.id, partial(Verifier.verify, case=case))
             yield from self._golden_checks(service)
         where = f"the server at {self._options.target} does not have it" if self._options.target else f"no model in {self._models}"
         for service in self._not_served:
@@ -95,23 +97,11 @@ class CheckSuite:
         with ExitStack() as stack:
             target, url = options.target, options.rest
             if target is None:
-                server = stack.enter_context(start_server(self._protos, self._models))
-                target, url, self.log = server.grpc, server.rest, server.log
+                target, url, self.log = stack.enter_context(start_server(self._protos, self._models))
             channel = stack.enter_context(open_channel(target, options.roots, tls=options.tls))
-            rest = RestCaller(url, options.roots) if url is not None else None
-            openapi = None
-            if rest is not None:
-                stack.callback(rest.close)
-                openapi = OpenApiConformance(_openapi_document(rest, str(url))) if available() else None
+            rest = stack.enter_context(closing(RestCaller(url, options.roots))) if url is not None else None
+            openapi = OpenApiConformance(_openapi_document(rest)) if rest is not None and find_spec("jsonschema") else None
             yield Verifier(self.contract, GrpcCaller(channel), rest, openapi)
-
-    @property
-    def _protos(self) -> Path:
-        return self._options.protos or Path("protos")
-
-    @property
-    def _models(self) -> Path:
-        return self._options.models or Path("models")
 
     def _load_contract(self) -> tuple[Contract, frozenset[str] | None]:
         """The contract, and the names of its served services: None if none is, or the server does not tell."""
@@ -131,28 +121,24 @@ class CheckSuite:
             yield _skipped(replace(result, skipped=_NO_MODELS))
             return
         found = list(golden_cases(self.contract, service, Repository(self._models)))
-        yield from (Check(case.id, _verify(case)) for case in found)
+        yield from (Check(case.id, partial(Verifier.verify, case=case)) for case in found)
         if not found:
             yield _skipped(replace(result, skipped=f"the production version of model {service.model!r} has no golden rows"))
 
     def _openapi(self, verifier: Verifier) -> CheckResult:
         result = CheckResult(OPENAPI, "the document describes every method", "GET /openapi.json", "an OpenAPI 3.1 document")
         if verifier.openapi is None:
-            return replace(result, skipped=_NO_REST if verifier.rest is None else MISSING)
+            return replace(result, skipped=_NO_REST if verifier.rest is None else _NO_JSONSCHEMA)
         methods = [method for service in self.services for method in service.methods]
         return replace(result, failures=tuple(verifier.openapi.of_document(methods)))
-
-
-def _verify(case: Case) -> Callable[[Verifier], CheckResult]:
-    return lambda verifier: verifier.verify(case)
 
 
 def _skipped(result: CheckResult) -> Check:
     return Check(result.id, lambda _verifier: result)
 
 
-def _openapi_document(rest: RestCaller, url: str) -> object:
+def _openapi_document(rest: RestCaller) -> object:
     try:
         return rest.request("GET", "/openapi.json").document
     except (OSError, http.client.HTTPException) as error:
-        raise SetupError(f"no REST server answers at {url}: {error}") from None
+        raise SetupError(f"no REST server answers at {rest.url}: {error}") from None
