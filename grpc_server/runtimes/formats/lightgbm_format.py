@@ -6,7 +6,6 @@ A row takes a third of its time in the Python package. The numbers are the same 
 import ctypes
 import json
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 
@@ -55,21 +54,21 @@ class LightgbmRuntime:
 
     def __init__(self, artifact: bytes) -> None:
         """Raises ModelUnloadable for bytes that hold no booster, or one trained on categories."""
-        self._library = _library()
-        self._booster, self._single_row = _HANDLE(), _HANDLE()
-        self._library.call("LGBM_BoosterLoadModelFromString", artifact, ctypes.byref(_INT()), ctypes.byref(self._booster))
-        self._library.free_with(self, "LGBM_BoosterFree", self._booster)
+        self._library = NativeLibrary("lightgbm", "LGBM_GetLastError", _SIGNATURES)
+        written = ctypes.byref(_INT())
+        self._booster = self._library.create(self, "LGBM_BoosterLoadModelFromString", "LGBM_BoosterFree", artifact, written)
         parameters = _parameters(artifact)
         _refuse_categories(parameters)
-        self.width, self._outputs = self._count("LGBM_BoosterGetNumFeature"), self._count("LGBM_BoosterGetNumClasses")
+        self.width = self._library.number("LGBM_BoosterGetNumFeature", self._booster)
+        self._outputs = self._library.number("LGBM_BoosterGetNumClasses", self._booster)
         names = self._column_names()
         self.columns = None if names == tuple(f"Column_{index}" for index in range(self.width)) else names
         self._kind = _KINDS.get(parameters.get("objective", "").partition(" ")[0], "value")
         self.classes, _ = boosted_outputs.classes_of(self._kind, 1)
         self._options = f"num_threads={threads()} verbosity=-1".encode()
         settings = _NORMAL, 0, _ALL_ITERATIONS, _FLOAT64, self.width, self._options
-        self._library.call("LGBM_BoosterPredictForMatSingleRowFastInit", self._booster, *settings, ctypes.byref(self._single_row))
-        self._library.free_with(self, "LGBM_FastConfigFree", self._single_row)
+        functions = "LGBM_BoosterPredictForMatSingleRowFastInit", "LGBM_FastConfigFree"
+        self._single_row = self._library.create(self, *functions, self._booster, *settings)
         self._length = _LONG()
 
     def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes = ()) -> tuple[Source, ...]:  # noqa: ARG002
@@ -91,22 +90,12 @@ class LightgbmRuntime:
             self._library.call("LGBM_BoosterPredictForMat", self._booster, rows.ctypes.data, *settings, *written)
         return answers
 
-    def _count(self, function: str) -> int:
-        number = _INT()
-        self._library.call(function, self._booster, ctypes.byref(number))
-        return number.value
-
     def _column_names(self) -> tuple[str, ...]:
         buffers = [ctypes.create_string_buffer(_MAX_NAME_BYTES) for _ in range(self.width)]
         addresses = (_HANDLE * self.width)(*map(ctypes.addressof, buffers))
         sizes = ctypes.byref(_INT()), _MAX_NAME_BYTES, ctypes.byref(ctypes.c_size_t())
         self._library.call("LGBM_BoosterGetFeatureNames", self._booster, self.width, *sizes, addresses)
         return tuple(buffer.value.decode() for buffer in buffers)
-
-
-def load(artifact: bytes) -> LightgbmRuntime:
-    """The booster in a text file. Raises ModelUnloadable."""
-    return LightgbmRuntime(artifact)
 
 
 def _parameters(artifact: bytes) -> dict[str, str]:
@@ -128,8 +117,3 @@ def _refuse_categories(parameters: dict[str, str]) -> None:
             f"{len(categories)} columns hold categories of pandas, whose codes a lightgbm file leaves to its caller",
             "encode them in training, or add the estimator as joblib",
         )
-
-
-@cache
-def _library() -> NativeLibrary:
-    return NativeLibrary("lightgbm", "LGBM_GetLastError", _SIGNATURES)

@@ -40,9 +40,18 @@ class NativeLibrary:
             text = _CODE_LOCATION.sub("", self._last_error().decode("utf-8", "replace"))
             raise ModelUnloadable(f"{self._package}: {' '.join(text.split())[:200]}")
 
-    def free_with(self, owner: object, function: str, handle: ctypes.c_void_p) -> None:
-        """Call `function` with `handle` when `owner` is garbage-collected."""
-        weakref.finalize(owner, getattr(self._library, function), handle)
+    def create(self, owner: object, create: str, free: str, *arguments: object) -> ctypes.c_void_p:
+        """The handle that `create` writes to its last argument; `free` takes it when `owner` is garbage-collected."""
+        handle = ctypes.c_void_p()
+        self.call(create, *arguments, ctypes.byref(handle))
+        weakref.finalize(owner, getattr(self._library, free), handle)
+        return handle
+
+    def number(self, function: str, handle: ctypes.c_void_p, kind: type[ctypes.c_int | ctypes.c_uint64] = ctypes.c_int) -> int:
+        """The number that `function` writes to its last argument."""
+        found = kind()
+        self.call(function, handle, ctypes.byref(found))
+        return found.value
 
 
 def _library_file(package: str) -> Path:

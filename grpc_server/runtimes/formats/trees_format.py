@@ -5,7 +5,6 @@ Serving them imports nothing of scikit-learn. The Python package would import sc
 
 import ctypes
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,16 +50,12 @@ class TreesRuntime:
 
     def __init__(self, artifact: bytes) -> None:
         """Raises ModelUnloadable for bytes that hold no trees, or trees that are no regressor and give no probabilities."""
-        self._library = _library()
-        self._model, self._config = _HANDLE(), _HANDLE()
-        self._library.call("TreeliteDeserializeModelFromBytes", artifact, len(artifact), ctypes.byref(self._model))
-        self._library.free_with(self, "TreeliteFreeModel", self._model)
-        self._library.call("TreeliteGTILParseConfig", _CONFIG, ctypes.byref(self._config))
-        self._library.free_with(self, "TreeliteGTILDeleteConfig", self._config)
+        self._library = NativeLibrary("treelite", "TreeliteGetLastError", _SIGNATURES)
+        size = len(artifact)
+        self._model = self._library.create(self, "TreeliteDeserializeModelFromBytes", "TreeliteFreeModel", artifact, size)
+        self._config = self._library.create(self, "TreeliteGTILParseConfig", "TreeliteGTILDeleteConfig", _CONFIG)
         self._dtype = self._number_type()
-        width = ctypes.c_int()
-        self._library.call("TreeliteQueryNumFeature", self._model, ctypes.byref(width))
-        self.width = width.value
+        self.width = self._library.number("TreeliteQueryNumFeature", self._model)
         self._class_counts = self._header("num_class", ctypes.c_int32)
         (task,) = self._header("task_type", ctypes.c_uint8)
         if task not in (_REGRESSOR, *_CLASSIFIERS):
@@ -123,11 +118,6 @@ class TreesRuntime:
         return list(ctypes.cast(field.buf, ctypes.POINTER(item))[: field.nitem])
 
 
-def load(artifact: bytes) -> TreesRuntime:
-    """The ensemble in a treelite checkpoint. Raises ModelUnloadable."""
-    return TreesRuntime(artifact)
-
-
 def _likeliest(probabilities: list[Matrix]) -> Matrix:
     """Index of the likeliest class of each target, shape (rows, targets)."""
     return np.column_stack([each.argmax(1) for each in probabilities]).astype(np.float64)
@@ -135,8 +125,3 @@ def _likeliest(probabilities: list[Matrix]) -> Matrix:
 
 def _labels_and_probabilities(probabilities: list[Matrix]) -> Matrix:
     return np.hstack((_likeliest(probabilities), *probabilities))
-
-
-@cache
-def _library() -> NativeLibrary:
-    return NativeLibrary("treelite", "TreeliteGetLastError", _SIGNATURES)

@@ -6,7 +6,6 @@ A row takes a third of its time in the Python package. The numbers are the same 
 import ctypes
 import json
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -58,12 +57,15 @@ class XgboostRuntime:
 
     def __init__(self, artifact: bytes) -> None:
         """Raises ModelUnloadable for bytes that hold no booster, or a booster that cannot be served."""
-        self._library = _library()
-        self._booster, self._proxy = _HANDLE(), _HANDLE()
-        self._load(artifact)
-        count = _COUNT()
-        self._library.call("XGBoosterGetNumFeature", self._booster, ctypes.byref(count))
-        self.width = count.value
+        if not artifact:  # The library ends the process for an empty buffer.
+            raise ModelUnloadable("the xgboost artifact is empty", "save the booster again")
+        self._library = NativeLibrary("xgboost", "XGBGetLastError", _SIGNATURES)
+        self._booster = self._library.create(self, "XGBoosterCreate", "XGBoosterFree", None, 0)
+        self._library.call("XGBoosterLoadModelFromBuffer", self._booster, artifact, len(artifact))
+        self._library.call("XGBoosterSetParam", self._booster, b"nthread", str(threads()).encode())
+        # Without a proxy, each prediction makes one, which takes longer than the prediction.
+        self._proxy = self._library.create(self, "XGProxyDMatrixCreate", "XGDMatrixFree")
+        self.width = self._library.number("XGBoosterGetNumFeature", self._booster, _COUNT)
         self.columns = tuple(self._texts("feature_name")) or None
         self._refuse_categories()
         learner = self._learner()
@@ -77,15 +79,6 @@ class XgboostRuntime:
         self._result = ctypes.POINTER(ctypes.c_float)()
         classes, self.targets = boosted_outputs.classes_of(self._kind, self._targets)
         self.classes = self._class_names() if classes is None else classes
-
-    def _load(self, artifact: bytes) -> None:
-        self._library.call("XGBoosterCreate", None, 0, ctypes.byref(self._booster))
-        self._library.free_with(self, "XGBoosterFree", self._booster)
-        self._library.call("XGBoosterLoadModelFromBuffer", self._booster, artifact, len(artifact))
-        self._library.call("XGBoosterSetParam", self._booster, b"nthread", str(threads()).encode())
-        # Without a proxy, each prediction makes one, which takes longer than the prediction.
-        self._library.call("XGProxyDMatrixCreate", ctypes.byref(self._proxy))
-        self._library.free_with(self, "XGDMatrixFree", self._proxy)
 
     def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes = ()) -> tuple[Source, ...]:  # noqa: ARG002
         """See Runtime."""
@@ -164,13 +157,6 @@ class XgboostRuntime:
                 )
 
 
-def load(artifact: bytes) -> XgboostRuntime:
-    """The booster in a file. Raises ModelUnloadable."""
-    if not artifact:  # The library ends the process for an empty buffer.
-        raise ModelUnloadable("the xgboost artifact is empty", "save the booster again")
-    return XgboostRuntime(artifact)
-
-
 def _refuse_linear(learner: Any) -> None:
     if learner["learner_train_param"]["booster"] == "gblinear":
         fix = "train with gbtree or dart, or add the estimator as joblib"
@@ -183,8 +169,3 @@ def _kind(objective: str) -> Kind:
             return kind
     known = ", ".join(begin + "*" * begin.endswith((":", "soft")) for begin, _ in _KINDS)
     raise ModelUnloadable(f"the xgboost objective {objective} is none of {known}", "train with one of them")
-
-
-@cache
-def _library() -> NativeLibrary:
-    return NativeLibrary("xgboost", "XGBGetLastError", _SIGNATURES)
