@@ -12,9 +12,8 @@ import numpy as np
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype, Matrix, Rows
 from grpc_server.rows.outputs import Source
-from grpc_server.runtimes.formats import boosted_outputs
-from grpc_server.runtimes.formats.boosted_outputs import Kind
 from grpc_server.runtimes.formats.native_library import NativeLibrary, check_numbers, check_width, threads
+from grpc_server.runtimes.formats.tree_outputs import Kind, boosted_sources, classes_of
 from grpc_server.runtimes.runtime import Classes
 
 _KINDS: dict[str, Kind] = {
@@ -64,7 +63,7 @@ class LightgbmRuntime:
         names = self._column_names()
         self.columns = None if names == tuple(f"Column_{index}" for index in range(self.width)) else names
         self._kind = _KINDS.get(parameters.get("objective", "").partition(" ")[0], "value")
-        self.classes, _ = boosted_outputs.classes_of(self._kind, 1)
+        self.classes, _ = classes_of(self._kind, 1)
         self._options = f"num_threads={threads()} verbosity=-1".encode()
         settings = _NORMAL, 0, _ALL_ITERATIONS, _FLOAT64, self.width, self._options
         functions = "LGBM_BoosterPredictForMatSingleRowFastInit", "LGBM_FastConfigFree"
@@ -74,7 +73,7 @@ class LightgbmRuntime:
     def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes = ()) -> tuple[Source, ...]:  # noqa: ARG002
         """See Runtime."""
         check_numbers("LightGBM", dtypes)
-        return boosted_outputs.sources(self._kind, self._predict, self._outputs, 1)
+        return boosted_sources(self._kind, self._predict, self._outputs, 1)
 
     def _predict(self, rows: Matrix) -> Matrix:
         """Shape (rows, outputs)."""

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype, Matrix, Rows
-from grpc_server.rows.outputs import Source, outputs_per_target, probability_outputs
+from grpc_server.rows.outputs import Source, outputs_per_target
 from grpc_server.runtimes.formats.native_library import NativeLibrary, check_width
+from grpc_server.runtimes.formats.tree_outputs import both_classes, classifier_sources
 from grpc_server.runtimes.runtime import Classes
 
 _HANDLE = ctypes.c_void_p
@@ -65,27 +66,16 @@ class TreesRuntime:
             self._check_probabilities()
 
     def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes = ()) -> tuple[Source, ...]:  # noqa: ARG002
-        """See Runtime. The label of a classifier is its likeliest class."""
-        targets = len(self._class_counts)
+        """See Runtime."""
         if self.classes == ():
-            return (Source(outputs_per_target("value", targets), self._values),)
-        probabilities = probability_outputs([max(count, 2) for count in self._class_counts])
-        labels = outputs_per_target("label", targets)
-        return (
-            Source(probabilities, lambda rows: np.hstack(self._probabilities(rows))),
-            Source(labels, lambda rows: _likeliest(self._probabilities(rows))),
-            Source(labels + probabilities, lambda rows: _labels_and_probabilities(self._probabilities(rows))),
-        )
-
-    def _values(self, rows: Matrix) -> Matrix:
-        """Shape (rows, targets)."""
-        return self._predict(rows)[:, :, 0]
+            return (Source(outputs_per_target("value", len(self._class_counts)), lambda rows: self._predict(rows)[:, :, 0]),)
+        return classifier_sources([max(count, 2) for count in self._class_counts], self._probabilities)
 
     def _probabilities(self, rows: Matrix) -> list[Matrix]:
         """For each target, shape (rows, classes)."""
         answers = self._predict(rows)
         by_target = (answers[:, target, :count] for target, count in enumerate(self._class_counts))
-        return [each if each.shape[1] > 1 else np.hstack((1 - each, each)) for each in by_target]
+        return [each if each.shape[1] > 1 else both_classes(each) for each in by_target]
 
     def _predict(self, rows: Matrix) -> NDArray[np.float64]:
         """Shape (rows, targets, classes), with the number of classes of the target that has most."""
@@ -116,12 +106,3 @@ class TreesRuntime:
         field = _HeaderField()
         self._library.call("TreeliteGetHeaderField", self._model, name.encode(), ctypes.byref(field))
         return list(ctypes.cast(field.buf, ctypes.POINTER(item))[: field.nitem])
-
-
-def _likeliest(probabilities: list[Matrix]) -> Matrix:
-    """Index of the likeliest class of each target, shape (rows, targets)."""
-    return np.column_stack([each.argmax(1) for each in probabilities]).astype(np.float64)
-
-
-def _labels_and_probabilities(probabilities: list[Matrix]) -> Matrix:
-    return np.hstack((_likeliest(probabilities), *probabilities))

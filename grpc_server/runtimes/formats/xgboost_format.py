@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype, Matrix, Rows
 from grpc_server.rows.outputs import Source
-from grpc_server.runtimes.formats import boosted_outputs
-from grpc_server.runtimes.formats.boosted_outputs import Kind
 from grpc_server.runtimes.formats.native_library import NativeLibrary, check_numbers, check_width, threads
+from grpc_server.runtimes.formats.tree_outputs import Kind, boosted_sources, classes_of
 from grpc_server.runtimes.runtime import Classes
 
 CLASSES = "foretell.classes"
@@ -77,7 +76,7 @@ class XgboostRuntime:
         self._options = self._prediction_options(_MARGIN if self._gives_labels else _NORMAL)
         self._shape, self._dimensions = ctypes.POINTER(_COUNT)(), _COUNT()
         self._result = ctypes.POINTER(ctypes.c_float)()
-        classes, self.targets = boosted_outputs.classes_of(self._kind, self._targets)
+        classes, self.targets = classes_of(self._kind, self._targets)
         self.classes = self._class_names() if classes is None else classes
 
     def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes = ()) -> tuple[Source, ...]:  # noqa: ARG002
@@ -85,7 +84,7 @@ class XgboostRuntime:
         check_numbers("XGBoost", dtypes)
         width = self._predict(np.zeros((1, self.width))).shape[1]
         run = self._probabilities_of_margins if self._gives_labels else self._predict
-        return boosted_outputs.sources(self._kind, run, width, self._targets)
+        return boosted_sources(self._kind, run, width, self._targets)
 
     def _predict(self, rows: Matrix) -> NDArray[np.float32]:
         """Shape (rows, numbers)."""
