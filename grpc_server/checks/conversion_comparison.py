@@ -1,5 +1,6 @@
 """Compares conversions of a scikit-learn model with the model itself, by their answers to the same rows and by their speed."""
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -8,15 +9,14 @@ from timeit import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from grpc_server.checks.disagreement import disagreement
-from grpc_server.checks.golden_rows import check_golden
-from grpc_server.checks.manifest_agreement import check_manifest, checked_sources
+from grpc_server.checks.manifest_agreement import GOLDEN_TOLERANCE, check_golden, check_manifest, checked_sources
 from grpc_server.checks.probe_rows import ColumnRanges, probe_rows
 from grpc_server.errors import ModelError, ModelMismatch, exception_text
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
-from grpc_server.rows.targets import outputs_by_name
+from grpc_server.rows.targets import output_name, outputs_by_name
 from grpc_server.runtimes.conversions import conversion_table
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime
@@ -125,7 +125,7 @@ class ConversionComparison:
         outputs = [output for output in self._outputs if output in given]
         rows, expected = self._compared
         expected = expected[:, [self._outputs.index(output) for output in outputs]]
-        return disagreement(self._manifest, outputs, rows, expected, output_function(sources, outputs)(rows))
+        return _disagreement(self._manifest, outputs, rows, expected, output_function(sources, outputs)(rows))
 
     @cached_property
     def _compared(self) -> tuple[Matrix, Matrix]:
@@ -157,3 +157,65 @@ class ConversionComparison:
         """Time of one row times time of 64 rows, in seconds squared, so that neither dominates."""
         predict = output_function(sources, [output for output in self._outputs if output in self._needed])
         return prod(min(repeat(partial(predict, self._compared[0][:count]), number=3, repeat=7)) for count in (1, 64))
+
+
+def _disagreement(manifest: Manifest, outputs: Sequence[Output], rows: Matrix, expected: Matrix, answers: Matrix) -> str | None:
+    """The number of rows that disagree, and the values on the worst of them; None if all agree.
+
+    `expected` and `answers` have shape (rows, outputs). Labels must be equal, and so must the class of the highest probability of
+    each target. Other numbers may differ by GOLDEN_TOLERANCE; a value may differ by GOLDEN_TOLERANCE of itself if it exceeds 1, and
+    by GOLDEN_TOLERANCE of the largest value of its output if none reaches 1.
+    """
+    off = np.abs(answers - expected) / _tolerance(outputs, expected)
+    off[np.isnan(off)] = np.inf
+    within = off.max(1) <= 1
+    reordered = [(indices, _likeliest_differs(indices, expected, answers)) for indices in _probabilities_by_target(outputs)]
+    wrong = ~within | np.any([rows_of_target for _, rows_of_target in reordered], axis=0) if reordered else ~within
+    if not wrong.any():
+        return None
+    row = int(np.where(wrong, off.max(1), -1.0).argmax())
+    values = ", ".join(f"{column}={value!r}" for column, value in zip(manifest.columns, rows[row].tolist(), strict=True))
+    start = f"{wrong.sum()} of {len(wrong)} rows, most at {values}: it gives "
+    if not within[row]:
+        return start + _both_values(manifest, outputs, int(off[row].argmax()), expected[row], answers[row])
+    indices = next(indices for indices, rows_of_target in reordered if rows_of_target[row])
+    likeliest, instead = (indices[int(each[row, indices].argmax())] for each in (expected, answers))
+    both = _both_values(manifest, outputs, instead, expected[row], answers[row])
+    return f"{start}{both}, so that {_short_name(manifest, outputs[likeliest])} is no longer the likeliest"
+
+
+def _tolerance(outputs: Sequence[Output], expected: Matrix) -> Matrix:
+    """Largest difference allowed, shape (rows, outputs)."""
+    sizes = np.abs(expected)
+    least = np.minimum(sizes.max(0), 1.0)
+    is_value = np.array([output.kind == "value" for output in outputs])
+    return GOLDEN_TOLERANCE * np.where(is_value, np.maximum(sizes, np.where(least > 0, least, 1.0)), 1.0)
+
+
+def _probabilities_by_target(outputs: Sequence[Output]) -> list[list[int]]:
+    """For each target, the indices of its probabilities among the outputs."""
+    indices: dict[int, list[int]] = {}
+    for index, output in enumerate(outputs):
+        if output.kind == "probability":
+            indices.setdefault(output.target, []).append(index)
+    return list(indices.values())
+
+
+def _likeliest_differs(indices: list[int], expected: Matrix, answers: Matrix) -> NDArray[np.bool_]:
+    """For each row, whether another class is the likeliest, shape (rows,)."""
+    differs: NDArray[np.bool_] = expected[:, indices].argmax(1) != answers[:, indices].argmax(1)
+    return differs
+
+
+def _both_values(manifest: Manifest, outputs: Sequence[Output], index: int, expected: Matrix, answer: Matrix) -> str:
+    output = outputs[index]
+    given, original = float(answer[index]), float(expected[index])
+    name = _short_name(manifest, output)
+    if output.kind == "label":
+        classes = manifest.all_targets[output.target].classes
+        return f"the {name} {classes[int(given)]!r}, the original {classes[int(original)]!r}"
+    return f"{name} {given:.9g}, the original {original:.9g}"
+
+
+def _short_name(manifest: Manifest, output: Output) -> str:
+    return output_name(output, manifest.all_targets).removeprefix("probability.")

@@ -1,17 +1,24 @@
-"""Whether a loaded model has the columns, classes and targets that its manifest records.
+"""Whether a loaded model agrees with its manifest and golden rows.
 
 `place` names the model in messages, such as "model 'iris' version 3".
 """
 
 from collections.abc import Iterator, Sequence
 
-from foretell_contract.problem import error
-from grpc_server.checks.golden_rows import check_golden_columns
+from foretell_contract.problem import Problem, error
+from foretell_contract.source.suggestion import did_you_mean
 from grpc_server.errors import ADD_AGAIN, ModelMismatch
 from grpc_server.rows.mixed_rows import placeholder_row
-from grpc_server.rows.outputs import Source, all_outputs
+from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
+from grpc_server.rows.targets import outputs_by_name
 from grpc_server.runtimes.runtime import Runtime
-from grpc_server.store.manifest import GoldenRow, Manifest, golden_rows
+from grpc_server.store.manifest import GoldenRow, Manifest, Scalar, golden_rows
+
+GOLDEN_TOLERANCE = 1e-6
+"""Largest difference between a number and its golden value: far below any decision of a caller, far above rounding."""
+
+_EXPECT_IT = "if the new value is right, add the model again with golden rows that expect it"
+_REMOVE_IT = "remove it from the golden rows, and add the model again"
 
 
 def check_manifest(runtime: Runtime, manifest: Manifest, place: str) -> None:
@@ -41,10 +48,25 @@ def unchecked_sources(runtime: Runtime, manifest: Manifest, golden: Sequence[Gol
 
     Raises ModelMismatch for golden rows of other columns, and ModelUnloadable from the runtime.
     """
-    check_golden_columns(manifest, golden, place)
+    _check_golden_columns(manifest, golden, place)
     dtypes = manifest.column_dtypes
     sample = golden_rows(golden[:1], manifest) if golden else placeholder_row(dtypes)
     return runtime.sources(dtypes, sample, [target.classes for target in manifest.all_targets])
+
+
+def check_golden(sources: Sequence[Source], manifest: Manifest, golden: Sequence[GoldenRow], place: str) -> None:
+    """Compare the model's outputs with the recorded ones: labels exactly, numbers within GOLDEN_TOLERANCE.
+
+    A number above 1 may differ by GOLDEN_TOLERANCE of itself. `sources` are the `checked_sources` of these rows. Raises
+    ModelMismatch with each output that the model lacks, the first row that differs, and how many do.
+    """
+    offers = outputs_by_name(all_outputs(sources), manifest.all_targets)
+    problems = list(_missing_outputs(offers, golden, place))
+    differences = list(_golden_differences(sources, offers, manifest, golden))
+    if differences:
+        problems.append(error("", f"{place} {differences[0]}{_count(len(differences), golden)}", _EXPECT_IT))
+    if problems:
+        raise ModelMismatch.of(problems)
 
 
 def _differences(runtime: Runtime, manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -74,3 +96,57 @@ def _class_differences(runtime: Runtime, manifest: Manifest) -> Iterator[tuple[s
 
 def _list(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
+
+
+def _check_golden_columns(manifest: Manifest, golden: Sequence[GoldenRow], place: str) -> None:
+    """Raises ModelMismatch if a golden row has other columns than the manifest, or the older `probabilities` of other classes."""
+    wrong = [number for number, row in enumerate(golden, 1) if not _has_columns(row, manifest)]
+    if wrong:
+        reason = f"golden row {wrong[0]} does not name exactly the columns and classes of {place}{_count(len(wrong), golden)}"
+        raise ModelMismatch(reason, f"name {', '.join(manifest.columns)} in each row, and add the model again")
+
+
+def _has_columns(row: GoldenRow, manifest: Manifest) -> bool:
+    classes = set(row.probabilities)
+    return set(row.features) == set(manifest.columns) and (not classes or classes == set(manifest.classes))
+
+
+def _missing_outputs(offers: dict[str, Output], golden: Sequence[GoldenRow], place: str) -> Iterator[Problem]:
+    """One problem for each output that golden rows expect and the model lacks, with the first such row."""
+    first_rows: dict[str, int] = {}
+    for number, row in enumerate(golden, 1):
+        for name in row.expected:
+            first_rows.setdefault(name, number)
+    for name, number in first_rows.items():
+        if name not in offers:
+            yield error("", f"golden row {number}: {place} gives no output {name!r}{did_you_mean(name, offers)}", _REMOVE_IT)
+
+
+def _golden_differences(
+    sources: Sequence[Source], offers: dict[str, Output], manifest: Manifest, golden: Sequence[GoldenRow]
+) -> Iterator[str]:
+    """The first difference of each golden row that has one."""
+    names = [name for name in dict.fromkeys(name for row in golden for name in row.expected) if name in offers]
+    if not names:
+        return
+    values = output_function(sources, [offers[name] for name in names])(golden_rows(golden, manifest)).tolist()
+    for number, (row, given) in enumerate(zip(golden, values, strict=True), 1):
+        outputs = {name: value for name, value in zip(names, given, strict=True) if name in row.expected}
+        found = (_difference(number, name, offers[name], value, row.expected[name], manifest) for name, value in outputs.items())
+        yield from list(filter(None, found))[:1]
+
+
+def _difference(number: int, name: str, output: Output, value: float, expected: Scalar, manifest: Manifest) -> str | None:
+    """The difference between one output of a golden row and its recorded value; None within the tolerance."""
+    if output.kind == "label":
+        label = manifest.all_targets[output.target].classes[int(value)]
+        return None if label == str(expected) else f"gives the {name} {label!r} for golden row {number}, expected {expected!r}"
+    if isinstance(expected, str):
+        return f"gives a number as {name} for golden row {number}, expected {expected!r}"
+    if abs(value - expected) <= GOLDEN_TOLERANCE * max(1.0, abs(expected)):
+        return None
+    return f"gives {name.removeprefix('probability.')} {value:.6f} for golden row {number}, expected {expected:.6f}"
+
+
+def _count(failing: int, golden: Sequence[GoldenRow]) -> str:
+    return f" ({failing} of {len(golden)} golden rows fail)" if failing > 1 else ""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from foretell_contract.contract import Contract
 from foretell_contract.rows.columns import Leaf, leaves
 from foretell_contract.rules.rules import FieldRules
-from grpc_server.checks.golden_rows import GOLDEN_TOLERANCE
+from grpc_server.checks.manifest_agreement import GOLDEN_TOLERANCE
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.store.manifest import GoldenRow

@@ -14,8 +14,7 @@ from foretell_contract.problem import Problem
 from foretell_contract.service import Service
 from grpc_server.checks.contract_agreement import bind, check_example
 from grpc_server.checks.gates import Gate, Gates
-from grpc_server.checks.golden_rows import check_golden
-from grpc_server.checks.manifest_agreement import check_manifest, checked_sources
+from grpc_server.checks.manifest_agreement import check_golden, check_manifest, checked_sources
 from grpc_server.errors import Mismatches, ModelMismatch
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import Matrix, Rows, placeholder_row

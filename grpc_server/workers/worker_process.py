@@ -17,8 +17,7 @@ import numpy as np
 
 from foretell_contract.errors import SetupError
 from foretell_lifecycle.platform import lower_priority, name_process
-from grpc_server.checks.golden_rows import check_golden
-from grpc_server.checks.manifest_agreement import check_manifest, checked_sources
+from grpc_server.checks.manifest_agreement import check_golden, check_manifest, checked_sources
 from grpc_server.errors import ArtifactAltered
 from grpc_server.rows.mixed_rows import Matrix, Rows
 from grpc_server.rows.outputs import Output, output_function
