@@ -1,7 +1,7 @@
 """Replaces a scikit-learn classifier or regressor by a faster conversion that agrees with it."""
 
 import warnings
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from foretell_contract.contract import Contract
 from grpc_server.checks.contract_agreement import bind
@@ -11,27 +11,29 @@ from grpc_server.checks.probe_rows import column_ranges
 from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.rows.outputs import Output, Source, all_outputs
 from grpc_server.rows.targets import outputs_by_name
+from grpc_server.runtimes.runtime import Runtime, estimator_of
 from grpc_server.store.manifest import GoldenRow, Manifest
-
-if TYPE_CHECKING:  # It imports scikit-learn.
-    from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime
 
 Acceleration = Literal["onnx", "trees", "auto"]
 
 
 def accelerate(
     acceleration: Acceleration,
-    original: "EstimatorRuntime",
+    original: Runtime,
     manifest: Manifest,
     golden: tuple[GoldenRow, ...],
     contract: Contract | None,
     name: str,
+    place: str,
 ) -> tuple[Accelerated | None, str]:
     """The conversion to serve instead of `original`, and why; None if "auto" finds none that agrees and is faster.
 
     The contract's services of the model `name` set the outputs that a conversion must give and the range of its rows. Raises
-    ModelError if the conversion that another choice names cannot be made, or does not agree.
+    ModelError for a model that is not scikit-learn's, called `place` in messages, and if the conversion that another choice names
+    cannot be made or does not agree.
     """
+    if estimator_of(original) is None:
+        raise ModelError(f"{place} is no scikit-learn model: only those can be accelerated, so leave out --accelerate")
     try:
         with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
             columns = _number_columns(manifest)
@@ -54,7 +56,7 @@ def _number_columns(manifest: Manifest) -> tuple[str, ...]:
 
 
 def _needed_outputs(
-    original: "EstimatorRuntime", manifest: Manifest, golden: tuple[GoldenRow, ...], contract: Contract | None, name: str
+    original: Runtime, manifest: Manifest, golden: tuple[GoldenRow, ...], contract: Contract | None, name: str
 ) -> set[Output]:
     """The outputs in the contract's responses, or all outputs of the model without a contract that fits.
 

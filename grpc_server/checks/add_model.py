@@ -12,7 +12,6 @@ from foretell_contract.diff.contract_revision import contract_revision
 from grpc_server.checks.acceleration import Acceleration, accelerate
 from grpc_server.checks.conversion_comparison import Accelerated
 from grpc_server.checks.manifest_agreement import check_golden, check_manifest, checked_sources, unchecked_sources
-from grpc_server.checks.model_file import StoredModel, stored_model
 from grpc_server.checks.training_columns import encoder_dtypes
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype
@@ -74,10 +73,11 @@ def add_model(
     Raises ModelError, and adds nothing, if the model cannot be served, does not give its golden outputs, or its conversion does
     not agree with it.
     """
-    loaded = _LoadedFile(file, stored_model(file, format_name))
+    loaded = _LoadedFile(file, format_name)
     check_skew(loaded.stored.format, loaded.libraries, file.name, allowed=allow_version_skew)
     rows = read_golden(golden)
-    files = _files(loaded.stored, golden, contract_revision(contract, name) if contract else b"")
+    optional = {GOLDEN: golden, CONTRACT: contract_revision(contract, name) if contract else b""}
+    files = {loaded.stored.file: loaded.stored.artifact} | {entry: content for entry, content in optional.items() if content}
     manifest = loaded.manifest(columns, classes, dtypes or {}, rows, files, source)
     check_manifest(loaded.runtime, manifest, file.name)
     with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
@@ -86,7 +86,7 @@ def add_model(
     manifest = manifest.model_copy(update={"training": observed(manifest)})
     reason = loaded.stored.reason
     if acceleration:
-        faster, outcome = _accelerated(acceleration, loaded.runtime, manifest, rows, contract, name, file)
+        faster, outcome = accelerate(acceleration, loaded.runtime, manifest, rows, contract, name, file.name)
         reason = f"{reason}; {outcome}"
         if faster:
             manifest = _served_by(faster, manifest)
@@ -94,19 +94,45 @@ def add_model(
     return Added(repository.add(name, manifest, files), manifest.format, reason)
 
 
+@dataclass(frozen=True, slots=True)
+class _StoredModel:
+    """A model as the repository stores it."""
+
+    format: str
+    file: str
+    artifact: bytes
+    reason: str
+    """Why it has this format."""
+    sklearn_version: str = ""
+    """Version of scikit-learn that trained the model, if that is not the installed one and the artifact does not record it."""
+
+
+def _stored_model(file: Path, format_name: str) -> _StoredModel:
+    """A joblib file as skops if skops can hold the model, and any other file as it is."""
+    data = format_table.read(file)
+    format_name = format_table.format_of(file, data, format_name)
+    if format_name != "joblib":
+        return _StoredModel(format_name, f"model{file.suffix}", data, f"it is {format_name} already")
+    from grpc_server.runtimes.formats import joblib_format, skops_format  # scikit-learn takes a second to import.
+
+    estimator, sklearn_version = joblib_format.load_estimator(data)
+    encoded, reason = skops_format.dump(estimator)
+    if encoded is None:
+        return _StoredModel("joblib", "model.joblib", data, f"{reason}; its digest is recorded", sklearn_version)
+    return _StoredModel("skops", "model.skops", encoded, reason, sklearn_version)
+
+
 class _LoadedFile:
     """The model of a file, loaded from the bytes that the repository will store."""
 
-    def __init__(self, file: Path, stored: StoredModel) -> None:
-        self._file, self.stored = file, stored
-        self.runtime = format_table.load(stored.format, stored.artifact)
-
-    @property
-    def libraries(self) -> dict[str, str]:
-        """Versions by distribution: the installed ones, but for scikit-learn the one that trained the model."""
-        sklearn_version = self.stored.sklearn_version or getattr(self.runtime, "sklearn_version", "")
-        installed = format_table.format_named(self.stored.format).versions
-        return installed | ({"scikit-learn": sklearn_version} if sklearn_version else {})
+    def __init__(self, file: Path, format_name: str) -> None:
+        self._file = file
+        self.stored = _stored_model(file, format_name)
+        self.runtime = format_table.load(self.stored.format, self.stored.artifact)
+        self.libraries = format_table.format_named(self.stored.format).versions
+        trained_with = self.stored.sklearn_version or getattr(self.runtime, "sklearn_version", "")
+        if trained_with:
+            self.libraries["scikit-learn"] = trained_with
 
     def manifest(
         self,
@@ -118,7 +144,9 @@ class _LoadedFile:
         source: RegistrySource | None,
     ) -> Manifest:
         """The manifest of a model of one target. Raises ModelError if columns or classes have no names."""
-        columns = self._columns(columns)
+        cause = "" if self.stored.format == "onnx" else " (it was fitted on a plain array)"
+        unnamed = f"its {self.runtime.width} columns{cause}"
+        columns = _distinct(self._file, columns or self.runtime.columns, unnamed, "--columns a,b,c")
         known = self._dtypes(columns, rows) | dict(dtypes)
         return Manifest(
             format=self.stored.format,
@@ -132,10 +160,6 @@ class _LoadedFile:
             created=datetime.now(UTC),
         )
 
-    def _columns(self, columns: tuple[str, ...]) -> tuple[str, ...]:
-        cause = "" if self.stored.format == "onnx" else " (it was fitted on a plain array)"
-        return _distinct(self._file, columns or self.runtime.columns, f"its {self.runtime.width} columns{cause}", "--columns a,b,c")
-
     def _dtypes(self, columns: tuple[str, ...], rows: tuple[GoldenRow, ...]) -> dict[str, Dtype]:
         """Types from the model's encoders, or else from the golden rows."""
         encoders = encoder_dtypes(self.runtime, columns)
@@ -145,11 +169,6 @@ class _LoadedFile:
         if not rows:
             return encoders
         return {column: golden_dtype([row.features.get(column) for row in rows]) for column in columns} | encoders
-
-
-def _files(stored: StoredModel, golden: bytes, revision: bytes) -> dict[str, bytes]:
-    optional = {GOLDEN: golden, CONTRACT: revision}
-    return {stored.file: stored.artifact} | {name: content for name, content in optional.items() if content}
 
 
 def _classes(file: Path, classes: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -180,23 +199,6 @@ def _with_targets(
     classes = runtime.targets or ((manifest.classes,) * count)
     targets = tuple(Target(name, of) for name, of in zip(named, classes, strict=True))
     return manifest.model_copy(update={"targets": targets, "classes": () if count > 1 else manifest.classes})
-
-
-def _accelerated(
-    acceleration: Acceleration,
-    runtime: Runtime,
-    manifest: Manifest,
-    rows: tuple[GoldenRow, ...],
-    contract: Contract | None,
-    name: str,
-    file: Path,
-) -> tuple[Accelerated | None, str]:
-    """See `accelerate`. Raises ModelError for a model that is not scikit-learn's."""
-    from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime  # scikit-learn takes a second to import.
-
-    if not isinstance(runtime, EstimatorRuntime):
-        raise ModelError(f"{file.name} is no scikit-learn model: only those can be accelerated, so leave out --accelerate")
-    return accelerate(acceleration, runtime, manifest, rows, contract, name)
 
 
 def _served_by(faster: Accelerated, manifest: Manifest) -> Manifest:

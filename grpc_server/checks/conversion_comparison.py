@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from math import prod
 from timeit import repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,8 @@ from grpc_server.rows.outputs import Output, Source, all_outputs, output_functio
 from grpc_server.rows.targets import output_name, outputs_by_name
 from grpc_server.runtimes.conversions import conversion_table
 from grpc_server.runtimes.formats import format_table
-from grpc_server.runtimes.runtime import Runtime
+from grpc_server.runtimes.runtime import Runtime, estimator_of
 from grpc_server.store.manifest import GoldenRow, Manifest, golden_rows
-
-if TYPE_CHECKING:  # It imports scikit-learn.
-    from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime
 
 COMPARED_KINDS = frozenset({"probability", "label", "value"})
 """Kinds of outputs that conversions give."""
@@ -46,14 +43,14 @@ class ConversionComparison:
 
     def __init__(
         self,
-        original: "EstimatorRuntime",
+        original: Runtime,
         manifest: Manifest,
         golden: tuple[GoldenRow, ...],
         ranges: ColumnRanges,
         needed: AbstractSet[Output] = frozenset(),
     ) -> None:
         """A conversion must give the outputs in `needed`; if that is empty, all that can be compared."""
-        self._manifest, self._golden, self._ranges, self._estimator = manifest, golden, ranges, original.estimator
+        self._manifest, self._golden, self._ranges, self._estimator = manifest, golden, ranges, estimator_of(original)
         self._sources = checked_sources(original, manifest, golden, "the model")
         self._outputs = tuple(output for output in all_outputs(self._sources) if output.kind in COMPARED_KINDS)
         """Outputs that are compared if a conversion gives them."""
@@ -105,7 +102,9 @@ class ConversionComparison:
         """
         check_manifest(runtime, self._manifest, name)
         sources = self._sources_of(runtime, name)
-        self._check_outputs(sources, name)
+        missing = tuple(sorted(self._needed.difference(all_outputs(sources))))
+        if missing:
+            raise ModelMismatch(f"{name} gives no {', '.join(outputs_by_name(missing, self._manifest.all_targets))}")
         try:
             check_golden(sources, self._manifest, self._golden, name)
         except ModelMismatch as mismatch:
@@ -113,12 +112,6 @@ class ConversionComparison:
         found = self._disagreement(sources)
         if found:
             raise ModelMismatch(f"{name} disagrees on {found}")
-
-    def _check_outputs(self, sources: tuple[Source, ...], name: str) -> None:
-        missing = tuple(sorted(self._needed.difference(all_outputs(sources))))
-        if missing:
-            names = ", ".join(outputs_by_name(missing, self._manifest.all_targets))
-            raise ModelMismatch(f"{name} gives no {names}")
 
     def _disagreement(self, sources: tuple[Source, ...]) -> str | None:
         given = all_outputs(sources)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from grpc_server.checks.model_file import read
 from grpc_server.checks.training_columns import Column, ModelHints, training_columns
 from grpc_server.errors import ModelError, exception_text
 from grpc_server.rows.mixed_rows import Dtype, Rows, placeholder_row
@@ -61,7 +60,7 @@ def inspect_model(file: Path, data: Path | None, hints: ModelHints) -> ModelDesc
 
     Raises ModelError for a model that cannot be served, and for data that the model was not trained on.
     """
-    artifact = read(file)
+    artifact = format_table.read(file)
     runtime = format_table.load(format_table.format_of(file, artifact, hints.format), artifact)
     columns, named = training_columns(runtime, data, hints)
     with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.

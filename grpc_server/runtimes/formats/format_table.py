@@ -13,6 +13,14 @@ from grpc_server.runtimes.formats.format import GROUP, Format
 from grpc_server.runtimes.runtime import Runtime
 
 
+def read(file: Path) -> bytes:
+    """The bytes of a model's file. Raises ModelError if it cannot be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {file}: {error.strerror}") from None
+
+
 def format_of(file: Path, data: bytes, format_name: str = "") -> str:
     """Name of the format of a file with the bytes `data`: `format_name` if given, else the one that recognises it.
 
