@@ -4,13 +4,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from typing import Any, Protocol, TypeAlias
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
+from foretell_contract.rows.unknown_fields import UnknownFields
+from foretell_contract.rules.rules import Rules
 from grpc_server.calls.call import Call, Metadata
-from grpc_server.calls.incident import failure
-from grpc_server.calls.refusal import MalformedMessage, Refusal
+from grpc_server.calls.refusal import MOST_VIOLATIONS, InvalidFeatures, MalformedMessage, Refusal, failure
 
 logger = logging.getLogger(__name__)
 
@@ -87,3 +90,13 @@ def parse(request_type: type[Message], request: bytes) -> Message:
         return request_type.FromString(request)
     except DecodeError:
         raise MalformedMessage(f"the request is not a {request_type.DESCRIPTOR.full_name} message") from None
+
+
+def check(message: Message, rules: Rules, unknown_fields: UnknownFields, rows: FieldDescriptor | None = None) -> None:
+    """Raise InvalidFeatures for broken rules and unknown fields. `rows` is the field that holds the rows of a batch."""
+    verdict = rules.validate(message, rows, MOST_VIOLATIONS)
+    if verdict.list_refused and rows is not None:
+        message.ClearField(rows.name)  # A message holds millions: the search for unknown fields would take a second.
+    violations = [*verdict.violations, *islice(unknown_fields.violations(message), MOST_VIOLATIONS)]
+    if violations:
+        raise InvalidFeatures(violations, verdict.unjudged_rows)

@@ -7,19 +7,15 @@ Knows no event loop and no gRPC context: a job's callback may come from any thre
 
 import logging
 from collections.abc import Callable
-from itertools import islice
 from typing import Any, TypeAlias
 
-from google.protobuf.message import Message
-
 from foretell_contract.rows.unknown_fields import UnknownFields
-from foretell_contract.rules.rules import Rules, Violation
+from foretell_contract.rules.rules import Rules
 from grpc_server.calls.admission import Admission
 from grpc_server.calls.batcher import Job
 from grpc_server.calls.call import Call
-from grpc_server.calls.handler import Answer, Reply, parse
-from grpc_server.calls.incident import failure
-from grpc_server.calls.refusal import MOST_VIOLATIONS, DeadlinePassed, Draining, Failure, InvalidFeatures, Refusal
+from grpc_server.calls.handler import Answer, Reply, check, parse
+from grpc_server.calls.refusal import MOST_VIOLATIONS, DeadlinePassed, Draining, Failure, InvalidFeatures, Refusal, failure
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import NumberRows
 
@@ -62,7 +58,7 @@ class Predictor:
         rows = self._binding.fast_rows(request)
         if rows is None:
             message = parse(self._binding.method.request, request)
-            self._check(message)
+            check(message, self._rules, self._unknown_fields, self._binding.method.rows)
             rows = self._binding.model_rows(self._binding.row_messages(message))
         if call.deadline is not None and call.expired:
             raise DeadlinePassed("the deadline passed before the model ran")
@@ -87,32 +83,13 @@ class Predictor:
             raise
         return job
 
-    def _check(self, message: Message) -> None:
-        rows = self._binding.method.rows
-        verdict = self._rules.validate(message, rows, MOST_VIOLATIONS)
-        if verdict.list_refused and rows is not None:
-            message.ClearField(rows.name)  # A message holds millions: the search for unknown fields would take a second.
-        violations = [*verdict.violations, *islice(self._unknown_fields.violations(message), MOST_VIOLATIONS)]
-        if violations:
-            raise _invalid(violations, verdict.unjudged_rows)
-
     def _explained(self, refusal: Refusal, rows: Any) -> Refusal:
         """INVALID_ARGUMENT instead of INTERNAL if the model failed on numbers too large for it, which the contract allows."""
         violations = self._binding.out_of_range(rows) if isinstance(refusal, Failure) else []
-        return _invalid(violations[:MOST_VIOLATIONS]) if violations else refusal
+        return InvalidFeatures(violations[:MOST_VIOLATIONS]) if violations else refusal
 
     def _respond(self, outputs: NumberRows, call: Call) -> Answer:
         try:
             return self._binding.encode(outputs)
         except Exception as error:
             return failure(logger, f"the response of {self._binding.method.full_name}", call, error)
-
-
-def _invalid(violations: list[Violation], unjudged_rows: int = 0) -> InvalidFeatures:
-    return InvalidFeatures(_summary(violations), violations, unjudged_rows)
-
-
-def _summary(violations: list[Violation], most: int = 3) -> str:
-    shown = [f"{v.field}: {v.message}" if v.field else v.message for v in violations[:most]]
-    more = len(violations) - len(shown)
-    return "; ".join(shown) + (f" (and {more} more)" if more else "")

@@ -1,41 +1,33 @@
-"""Refusals: the ways in which a call ends without a response, one class each, with its gRPC status.
+"""Refusals: the ways in which a call ends without a response, one class each, with its gRPC status; the log of server errors."""
 
-Refusal
-├── InvalidFeatures     INVALID_ARGUMENT      rules are broken; carries the violations
-├── MalformedMessage    INVALID_ARGUMENT      the bytes are not a message of the method's type
-├── Overloaded          RESOURCE_EXHAUSTED    the queue of the model is full
-├── Draining            UNAVAILABLE           the server is stopping
-├── ModelUnavailable    UNAVAILABLE           the model has no worker process, and none can be started
-├── DeadlinePassed      DEADLINE_EXCEEDED     the deadline passed before the model ran
-├── UnknownVersion      NOT_FOUND             the server has no such version or alias
-├── VersionLoading      UNAVAILABLE           the version is not loaded yet
-├── UnknownModel        NOT_FOUND             the repository has no such model, or no such version of it
-├── ChangeImpossible    FAILED_PRECONDITION   a route change that is not possible, or a version that a gate refuses
-├── ChangeConflict      ABORTED               another change came first
-├── UnknownService      NOT_FOUND             the server has no such service
-├── UnknownMethod       UNIMPLEMENTED         the server has no such method
-└── Failure             INTERNAL              an error of the server; the log has its trace under the incident
-"""
-
+import logging
+import secrets
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
-import grpc
+from grpc import StatusCode
 
 from foretell_contract.rules.rules import Violation
+from grpc_server.calls.call import Call
 
 MOST_VIOLATIONS = 50
 """Violations after which the search for more ends."""
+
+_MOST_QUOTED = 3
+"""Violations that the message of a refusal quotes."""
 
 
 class Refusal(Exception):
     """A call that ends without a response. The message goes to the caller: no file paths, no text of libraries, no values."""
 
-    code: ClassVar[grpc.StatusCode]
+    code: ClassVar[StatusCode]
     reason: ClassVar[str]
     """The `reason` of the ErrorInfo detail: the kind of error, for programs."""
-    retry_after: ClassVar[float | None] = None
+    retry_after: ClassVar[float | None]
     """Seconds after which a retry may succeed; None if it cannot."""
+
+    def __init_subclass__(cls, code: StatusCode, reason: str, retry_after: float | None = None) -> None:
+        cls.code, cls.reason, cls.retry_after = code, reason, retry_after
 
     def __init__(self, message: str, *, facts: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -50,113 +42,76 @@ class Refusal(Exception):
         return self
 
 
-class InvalidFeatures(Refusal):
+class InvalidFeatures(Refusal, code=StatusCode.INVALID_ARGUMENT, reason="INVALID_FEATURES"):
     """Rules of the contract are broken."""
 
-    code = grpc.StatusCode.INVALID_ARGUMENT
-    reason = "INVALID_FEATURES"
-
-    def __init__(self, message: str, violations: Sequence[Violation], unjudged_rows: int) -> None:
+    def __init__(self, violations: Sequence[Violation], unjudged_rows: int = 0) -> None:
+        quoted = [f"{v.field}: {v.message}" if v.field else v.message for v in violations[:_MOST_QUOTED]]
+        more = f" (and {len(violations) - _MOST_QUOTED} more)" if len(violations) > _MOST_QUOTED else ""
         facts = {"violations": str(len(violations))}
         if unjudged_rows:
             facts["unjudged_rows"] = str(unjudged_rows)
-        super().__init__(message, facts=facts)
+        super().__init__("; ".join(quoted) + more, facts=facts)
         self.violations = tuple(violations)
 
 
-class MalformedMessage(Refusal):
+class MalformedMessage(Refusal, code=StatusCode.INVALID_ARGUMENT, reason="MALFORMED_MESSAGE"):
     """The bytes are not a message of the method's type."""
 
-    code = grpc.StatusCode.INVALID_ARGUMENT
-    reason = "MALFORMED_MESSAGE"
 
-
-class Overloaded(Refusal):
+class Overloaded(Refusal, code=StatusCode.RESOURCE_EXHAUSTED, reason="OVERLOADED", retry_after=1.0):
     """The queue of the model is full."""
 
-    code = grpc.StatusCode.RESOURCE_EXHAUSTED
-    reason = "OVERLOADED"
-    retry_after = 1.0
 
-
-class Draining(Refusal):
+class Draining(Refusal, code=StatusCode.UNAVAILABLE, reason="DRAINING", retry_after=1.0):
     """The server is stopping: it finishes accepted calls and takes no new ones."""
 
-    code = grpc.StatusCode.UNAVAILABLE
-    reason = "DRAINING"
-    retry_after = 1.0
 
-
-class ModelUnavailable(Refusal):
+class ModelUnavailable(Refusal, code=StatusCode.UNAVAILABLE, reason="MODEL_UNAVAILABLE", retry_after=1.0):
     """The model has no worker process, and none can be started."""
 
-    code = grpc.StatusCode.UNAVAILABLE
-    reason = "MODEL_UNAVAILABLE"
-    retry_after = 1.0
 
-
-class DeadlinePassed(Refusal):
+class DeadlinePassed(Refusal, code=StatusCode.DEADLINE_EXCEEDED, reason="DEADLINE_PASSED"):
     """The deadline passed before the model ran."""
 
-    code = grpc.StatusCode.DEADLINE_EXCEEDED
-    reason = "DEADLINE_PASSED"
 
-
-class UnknownVersion(Refusal):
+class UnknownVersion(Refusal, code=StatusCode.NOT_FOUND, reason="UNKNOWN_VERSION"):
     """The server has no such version or alias."""
 
-    code = grpc.StatusCode.NOT_FOUND
-    reason = "UNKNOWN_VERSION"
 
-
-class VersionLoading(Refusal):
+class VersionLoading(Refusal, code=StatusCode.UNAVAILABLE, reason="VERSION_LOADING", retry_after=1.0):
     """The version is not loaded yet."""
 
-    code = grpc.StatusCode.UNAVAILABLE
-    reason = "VERSION_LOADING"
-    retry_after = 1.0
 
-
-class UnknownModel(Refusal):
+class UnknownModel(Refusal, code=StatusCode.NOT_FOUND, reason="UNKNOWN_MODEL"):
     """The repository has no such model, or no such version of it."""
 
-    code = grpc.StatusCode.NOT_FOUND
-    reason = "UNKNOWN_MODEL"
 
-
-class ChangeImpossible(Refusal):
+class ChangeImpossible(Refusal, code=StatusCode.FAILED_PRECONDITION, reason="CHANGE_IMPOSSIBLE"):
     """A route change that is not possible, or a version that a gate refuses."""
 
-    code = grpc.StatusCode.FAILED_PRECONDITION
-    reason = "CHANGE_IMPOSSIBLE"
 
-
-class ChangeConflict(Refusal):
+class ChangeConflict(Refusal, code=StatusCode.ABORTED, reason="CHANGE_CONFLICT"):
     """Another change came first."""
 
-    code = grpc.StatusCode.ABORTED
-    reason = "CHANGE_CONFLICT"
 
-
-class UnknownService(Refusal):
+class UnknownService(Refusal, code=StatusCode.NOT_FOUND, reason="UNKNOWN_SERVICE"):
     """The server has no such service."""
 
-    code = grpc.StatusCode.NOT_FOUND
-    reason = "UNKNOWN_SERVICE"
 
-
-class UnknownMethod(Refusal):
+class UnknownMethod(Refusal, code=StatusCode.UNIMPLEMENTED, reason="UNKNOWN_METHOD"):
     """The server has no such method."""
 
-    code = grpc.StatusCode.UNIMPLEMENTED
-    reason = "UNKNOWN_METHOD"
 
-
-class Failure(Refusal):
-    """An error of the server."""
-
-    code = grpc.StatusCode.INTERNAL
-    reason = "INTERNAL"
+class Failure(Refusal, code=StatusCode.INTERNAL, reason="INTERNAL"):
+    """An error of the server; the log has its trace under the incident."""
 
     def __init__(self, incident: str) -> None:
         super().__init__(f"internal error; quote incident {incident} to the operator", facts={"incident": incident})
+
+
+def failure(logger: logging.Logger, what: str, call: Call, error: BaseException) -> Failure:
+    """Log `error` with its trace; the refusal that names the incident. `what` begins the log line."""
+    incident = secrets.token_hex(6)
+    logger.error("incident %s: %s (request %s)", incident, what, call.request_id, exc_info=error)
+    return Failure(incident)

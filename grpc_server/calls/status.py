@@ -30,7 +30,7 @@ def rpc_status(refusal: Refusal) -> Status:
     if isinstance(refusal, InvalidFeatures):
         details.append(_bad_request(refusal.violations))
     if refusal.retry_after is not None:
-        details.append(RetryInfo(retry_delay=Duration(nanos=0, seconds=int(refusal.retry_after))))
+        details.append(RetryInfo(retry_delay=Duration(seconds=int(refusal.retry_after))))
     status = Status(code=refusal.code.value[0], message=refusal.message)
     for detail in details:
         packed = Any()

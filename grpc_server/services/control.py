@@ -5,16 +5,14 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from foretell_contract.contract import Contract
 from foretell_contract.rows.unknown_fields import UnknownFields
 from foretell_contract.service import Method, Shape
 from grpc_server.calls.call import Call
-from grpc_server.calls.handler import Answer, Handler, Kind, Last, Reply, parse
-from grpc_server.calls.incident import failure
-from grpc_server.calls.refusal import MOST_VIOLATIONS, ChangeConflict, ChangeImpossible, InvalidFeatures, Refusal, UnknownModel
+from grpc_server.calls.handler import Answer, Handler, Kind, Last, Reply, check, parse
+from grpc_server.calls.refusal import ChangeConflict, ChangeImpossible, Refusal, UnknownModel, failure
 from grpc_server.changes.convergence import Servers
 from grpc_server.changes.route_changes import ChangeProgress, ChangeRequest, ChangeResult, RouteChanger
 from grpc_server.errors import GenerationConflict, ModelError, ModelNotFound
@@ -50,16 +48,15 @@ class Control:
                 yield Handler(method.path, kind, partial(self._answer, method))
 
     def _answer(self, method: Method, request: bytes, call: Call, reply: Reply) -> None:
-        # A daemon, so that a stopping server does not wait for gates.
-        threading.Thread(target=self._run, args=(method, request, call, reply), name="control", daemon=True).start()
+        def run() -> None:
+            reply(self._outcome(method, request, call, reply))
 
-    def _run(self, method: Method, request: bytes, call: Call, reply: Reply) -> None:
-        reply(self._outcome(method, request, call, reply))
+        threading.Thread(target=run, name="control", daemon=True).start()  # A stopping server does not wait for gates.
 
     def _outcome(self, method: Method, request: bytes, call: Call, reply: Reply) -> Answer:
         try:
             message: Any = parse(method.request, request)
-            self._check(method, message)
+            check(message, self.contract.rules, UnknownFields(method.input))
             if method.name == "History":
                 return _bytes(self._history(method, message))
             if method.name != "Apply":
@@ -73,13 +70,6 @@ class Control:
             return _refusal(error)
         except Exception as error:
             return failure(logger, method.full_name, call, error)
-
-    def _check(self, method: Method, message: Any) -> None:
-        verdict = self.contract.rules.validate(message, None, MOST_VIOLATIONS)
-        violations = [*verdict.violations, *islice(UnknownFields(method.input).violations(message), MOST_VIOLATIONS)]
-        if violations:
-            text = "; ".join(f"{violation.field}: {violation.message}" for violation in violations[:3])
-            raise InvalidFeatures(text, violations, verdict.unjudged_rows)
 
     def _change(self, name: str, request: Any, progress: ChangeProgress) -> dict[str, Any]:
         """The fields of a Changed message."""
