@@ -11,7 +11,7 @@ from grpc_server.calls.call import Call, Metadata, read_call
 from grpc_server.calls.handler import Answer, Handler, Pending
 from grpc_server.calls.refusal import Refusal, UnknownMethod
 from grpc_server.calls.status import details_metadata
-from grpc_server.transport.event_loop import InlineScheduler, LoopThread
+from grpc_server.transport.event_loop import CallLoop
 from grpc_server.transport.transport import InlineModels
 from rest_bridge.http.shared_timer import SharedTimer
 
@@ -23,9 +23,8 @@ class LocalChannel:
     """
 
     def __init__(self, handlers: Iterable[Handler], models: InlineModels, max_message_bytes: int) -> None:
-        self.home = LoopThread()
+        self.home = CallLoop(models)
         self.deadlines: SharedTimer[LocalCall] = SharedTimer(LocalCall.check_deadline)
-        self.run_models_soon = InlineScheduler(models, self.home.loop).run_soon
         self._handlers = {handler.path: handler for handler in handlers}
         self._max_message_bytes = max_message_bytes
 
@@ -73,7 +72,7 @@ class LocalCall:
     def start(self, request: bytes) -> None:
         """Give the request to its handler, which may reply before this returns."""
         pending = self._handler.answer(request, self._call, self._reply)
-        self._channel.run_models_soon()
+        self._channel.home.run_models_soon()
         if not self._response.done():
             self._pending = pending
             self._channel.deadlines.add(self, self._channel.home.loop)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import grpc
 from grpc_health.v1 import health, health_pb2
 
 from grpc_server.calls.call import Call
@@ -14,7 +13,7 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
 class Health:
-    """The health of every service: grpcio's servicer, and the method List, which it does not implement. Safe for threads."""
+    """The health of every service: grpcio's servicer for Watch. Safe for threads."""
 
     def __init__(self) -> None:
         self._servicer = health.HealthServicer()
@@ -39,45 +38,39 @@ class Health:
         ]
 
     def _check(self, request: Any) -> Any:
-        context = _Context()
-        response = self._servicer.Check(request, context)
-        if context.code is not None:
+        status = self._statuses.get(request.service)
+        if status is None:
             raise UnknownService("no service of this name is served here")
-        return response
+        return health_pb2.HealthCheckResponse(status=status)
 
     def _list(self, _request: Any) -> Any:
         statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._statuses.items()}
         return health_pb2.HealthListResponse(statuses=statuses)
 
-    def _watch(self, request: bytes, _call: Call, reply: Reply) -> "_Context | None":
+    def _watch(self, request: bytes, _call: Call, reply: Reply) -> "_OpenWatch | None":
         def send(response: Any) -> None:
             if response is not None:  # None asks to close the stream, which its caller has closed.
                 reply(response.SerializeToString())
 
-        context = _Context()
+        watch = _OpenWatch()
         try:
-            self._servicer.Watch(parse(health_pb2.HealthCheckRequest, request), context, send)
+            self._servicer.Watch(parse(health_pb2.HealthCheckRequest, request), watch, send)
         except Refusal as refusal:
             reply(refusal)
             return None
-        return context
+        return watch
 
 
-class _Context:
-    """The part of grpcio's context that its health servicer uses; pending while a watch is open."""
+class _OpenWatch:
+    """For grpcio's servicer, the context of a watch; for the transport, a pending request."""
 
-    def __init__(self) -> None:
-        self.code: grpc.StatusCode | None = None
-        self._callback: Callable[[], None] | None = None
-
-    def set_code(self, code: grpc.StatusCode) -> None:
-        self.code = code
+    _callback: Callable[[], None] | None = None
 
     def add_callback(self, callback: Callable[[], None]) -> None:
         self._callback = callback
 
     def cancel(self) -> None:
-        """See Pending."""
+        """See Pending; a second call does nothing."""
         if self._callback is not None:
             self._callback()
             self._callback = None

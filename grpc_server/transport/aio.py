@@ -11,7 +11,7 @@ from grpc_server.calls.call import Call, read_call
 from grpc_server.calls.handler import WINDOW, Answer, Handler, Kind, Last
 from grpc_server.calls.refusal import Refusal
 from grpc_server.calls.status import details_metadata
-from grpc_server.transport.event_loop import InlineScheduler, LoopThread
+from grpc_server.transport.event_loop import CallLoop
 from grpc_server.transport.transport import InlineModels
 
 # In quotes: only the type stubs know these as generic.
@@ -36,7 +36,7 @@ class AioTransport:
 
     async def start(self, handlers: Iterable[Handler], models: InlineModels) -> None:
         """See Transport."""
-        self._server.add_generic_rpc_handlers((_HandlersByPath(handlers, _CallLoop(models)),))
+        self._server.add_generic_rpc_handlers((_HandlersByPath(handlers, CallLoop(models)),))
         await self._server.start()
 
     async def stop(self, seconds: float) -> None:
@@ -44,20 +44,10 @@ class AioTransport:
         await self._server.stop(seconds)
 
 
-class _CallLoop(LoopThread):
-    """The event loop of the calls, which also runs inline models."""
-
-    __slots__ = ("run_models_soon",)
-
-    def __init__(self, models: InlineModels) -> None:
-        super().__init__()
-        self.run_models_soon = InlineScheduler(models, self.loop).run_soon
-
-
 class _HandlersByPath(grpc.GenericRpcHandler):
     """Handlers over raw bytes, found by path."""
 
-    def __init__(self, handlers: Iterable[Handler], home: _CallLoop) -> None:
+    def __init__(self, handlers: Iterable[Handler], home: CallLoop) -> None:
         self._handlers = {handler.path: _method_handler(handler, home) for handler in handlers}
 
     def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
@@ -65,7 +55,7 @@ class _HandlersByPath(grpc.GenericRpcHandler):
         return self._handlers.get(str(details.method))
 
 
-def _method_handler(handler: Handler, home: _CallLoop) -> "grpc.RpcMethodHandler[bytes, bytes]":
+def _method_handler(handler: Handler, home: CallLoop) -> "grpc.RpcMethodHandler[bytes, bytes]":
     if handler.kind is Kind.UNARY:
         return grpc.unary_unary_rpc_method_handler(partial(_unary, handler, home))
     if handler.kind is Kind.STREAM:
@@ -73,7 +63,7 @@ def _method_handler(handler: Handler, home: _CallLoop) -> "grpc.RpcMethodHandler
     return grpc.unary_stream_rpc_method_handler(partial(_watch, handler, home))
 
 
-async def _unary(handler: Handler, home: _CallLoop, request: bytes, context: Context) -> bytes:
+async def _unary(handler: Handler, home: CallLoop, request: bytes, context: Context) -> bytes:
     call = _read_call(context)
     exchange = _Exchange(handler, home, request, call)
     try:
@@ -87,7 +77,7 @@ async def _unary(handler: Handler, home: _CallLoop, request: bytes, context: Con
     return answer
 
 
-async def _stream(handler: Handler, home: _CallLoop, requests: AsyncIterator[bytes], context: Context) -> None:
+async def _stream(handler: Handler, home: CallLoop, requests: AsyncIterator[bytes], context: Context) -> None:
     """Read ahead by at most WINDOW messages, answer in order, end at the first refusal."""
     call = _read_call(context)
     places = asyncio.Semaphore(WINDOW)
@@ -121,7 +111,7 @@ async def _stream(handler: Handler, home: _CallLoop, requests: AsyncIterator[byt
         call.end()
 
 
-async def _watch(handler: Handler, home: _CallLoop, request: bytes, context: Context) -> None:
+async def _watch(handler: Handler, home: CallLoop, request: bytes, context: Context) -> None:
     call = _read_call(context)
     answers: asyncio.Queue[Answer] = asyncio.Queue()
     pending = handler.answer(request, call, partial(home.run, answers.put_nowait))
@@ -142,7 +132,7 @@ async def _watch(handler: Handler, home: _CallLoop, request: bytes, context: Con
 class _Exchange:
     """One request with the future of its answer."""
 
-    def __init__(self, handler: Handler, home: _CallLoop, request: bytes, call: Call) -> None:
+    def __init__(self, handler: Handler, home: CallLoop, request: bytes, call: Call) -> None:
         self.answer: asyncio.Future[Answer] = home.loop.create_future()
         self._pending = handler.answer(request, call, partial(home.run, self._settle))
         home.run_models_soon()
