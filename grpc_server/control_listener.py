@@ -7,16 +7,15 @@ from contextlib import ExitStack, asynccontextmanager
 
 from foretell_contract.contract import CONTROL_SERVICE, MODEL_SERVICE, load_control
 from foretell_contract.errors import SetupError
-from foretell_lifecycle import address
-from grpc_server.calls.handler import Handler
 from grpc_server.changes import peers
 from grpc_server.changes.convergence import Servers
-from grpc_server.server import Server
+from grpc_server.server import Server, listen
 from grpc_server.services.control import Control
 from grpc_server.services.health import Health
 from grpc_server.services.model_list import list_models_handler
 from grpc_server.services.reflection import reflection_handlers
 from grpc_server.settings import UNAUTHENTICATED, ServerSettings
+from grpc_server.transport.choose import create_second_transport
 from grpc_server.transport.tls import server_credentials
 from grpc_server.transport.transport import NoInlineModels, Transport
 from grpc_server.versions.registry import Registry
@@ -37,27 +36,13 @@ async def serve_control(settings: ServerSettings, registry: Registry, server: Se
         yield ""
         return
     contract = load_control()
+    services = [CONTROL_SERVICE, MODEL_SERVICE]
     with ExitStack() as stack:
-        transport = server.second_transport([("grpc.so_reuseport", int(settings.share_ports))])
-        socket = lock = None
-        try:
-            socket, lock = stack.enter_context(peers.claim_socket(settings.control_folder))
-            transport.add_port(stack.enter_context(peers.address(socket)))
-            os.chmod(socket, 0o600)
-        except (OSError, RuntimeError) as error:
-            reason = getattr(error, "strerror", None) or "not a folder for sockets"
-            if settings.control.startswith("unix:"):
-                raise SetupError(f"no control socket in {settings.control_folder}: {reason}") from None
-            logger.warning("no control socket in %s (%s): commands use the gRPC port instead", settings.control_folder, reason)
-            lock = None
-        tcp_address = _listen(transport, settings) if settings.control_address else ""
-        health, services = Health(), [CONTROL_SERVICE, MODEL_SERVICE]
-        for service in services:
-            health.set_serving(service)
-        response_type = contract.message("foretell.v1.ListModelsResponse")
-        control = Control(contract, settings, Servers(settings.control_folder, grpc_address, response_type))
-        handlers: list[Handler] = [*control.handlers(), list_models_handler(registry)]
-        handlers += health.handlers()
+        transport = create_second_transport(server.transport, [("grpc.so_reuseport", int(settings.share_ports))])
+        lock = _listen_on_socket(transport, settings, stack)
+        tcp_address = _listen_on_tcp(transport, settings) if settings.control_address else ""
+        servers = Servers(settings.control_folder, grpc_address, contract.message("foretell.v1.ListModelsResponse"))
+        handlers = [*Control(contract, settings, servers).handlers(), list_models_handler(registry), *Health(services).handlers()]
         if settings.reflection:
             handlers += reflection_handlers(services, contract.pool)
         await transport.start(handlers, NoInlineModels())
@@ -69,13 +54,24 @@ async def serve_control(settings: ServerSettings, registry: Registry, server: Se
             await transport.stop(_STOP_SECONDS)
 
 
-def _listen(transport: Transport, settings: ServerSettings) -> str:
-    address.listen(settings.control_address, "--control", shared=settings.share_ports).close()
+def _listen_on_socket(transport: Transport, settings: ServerSettings, stack: ExitStack) -> int | None:
+    """The lock of the control socket, which the stack releases; None without a socket."""
     try:
-        credentials = server_credentials(settings.tls_certificate, settings.tls_key, settings.control_clients)
-        port = transport.add_port(settings.control_address, credentials)
-    except RuntimeError:
-        raise SetupError(f"cannot listen on {settings.control_address}: choose another --control") from None
+        socket, lock = stack.enter_context(peers.claim_socket(settings.control_folder))
+        transport.add_port(stack.enter_context(peers.address(socket)))
+        os.chmod(socket, 0o600)
+        return lock
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or "not a folder for sockets"
+        if settings.control.startswith("unix:"):
+            raise SetupError(f"no control socket in {settings.control_folder}: {reason}") from None
+        logger.warning("no control socket in %s (%s): commands use the gRPC port instead", settings.control_folder, reason)
+        return None
+
+
+def _listen_on_tcp(transport: Transport, settings: ServerSettings) -> str:
+    credentials = server_credentials(settings.tls_certificate, settings.tls_key, settings.control_clients)
+    bound = listen(transport, settings.control_address, "--control", shared=settings.share_ports, credentials=credentials)
     if settings.tls_certificate and not settings.control_clients:
         logger.warning("control on %s %s", settings.control_address, UNAUTHENTICATED)
-    return address.join(address.split(settings.control_address)[0], port)
+    return bound

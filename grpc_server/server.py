@@ -14,7 +14,7 @@ from grpc_server.services.health import Health
 from grpc_server.services.model_list import list_models_handler
 from grpc_server.services.reflection import reflection_handlers
 from grpc_server.settings import ServerSettings
-from grpc_server.transport.choose import create_second_transport, create_transport
+from grpc_server.transport.choose import create_transport
 from grpc_server.transport.tls import server_credentials
 from grpc_server.transport.transport import Transport
 from grpc_server.versions.registry import Registry
@@ -30,58 +30,56 @@ UNAVAILABLE (grpc issue 41785), which clients do not retry."""
 class Server:
     """One gRPC server. Use it once, on one event loop: bind, start, stop."""
 
+    _health: Health
+    _registry: Registry
+
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
-        self._transport = create_transport(settings.shell, _options(settings))
-        self._health = Health()
-        self._registry: Registry | None = None
+        self.transport = create_transport(settings.shell, _options(settings))
 
     def bind(self) -> str:
         """Listen on the ports; the TCP address. Raises SetupError if it cannot."""
-        host, port = address.split(self._settings.grpc_address)
-        address.listen(
-            self._settings.grpc_address, "--grpc-address", shared=self._settings.share_ports
-        ).close()  # Raises with the reason, which grpcio does not give.
-        credentials = server_credentials(self._settings.tls_certificate, self._settings.tls_key)
-        bound = self._add_port(address.join(host, port), credentials)
-        if self._settings.grpc_socket:
-            self._add_port(f"unix:{self._settings.grpc_socket}")
-            os.chmod(self._settings.grpc_socket, 0o600)
-        return address.join(host, bound)
-
-    def second_transport(self, options: list[tuple[str, int]]) -> Transport:
-        """A transport for other ports and no models. Start it after this server and stop it before."""
-        return create_second_transport(self._transport, options)
-
-    def _add_port(self, target: str, credentials: grpc.ServerCredentials | None = None) -> int:
-        try:
-            return self._transport.add_port(target, credentials)
-        except RuntimeError:
-            raise SetupError(f"cannot listen on {target}: it is taken, or not an address of this machine") from None
+        given = self._settings
+        credentials = server_credentials(given.tls_certificate, given.tls_key)
+        bound = listen(self.transport, given.grpc_address, "--grpc-address", shared=given.share_ports, credentials=credentials)
+        if given.grpc_socket:
+            _add_port(self.transport, f"unix:{given.grpc_socket}")
+            os.chmod(given.grpc_socket, 0o600)
+        return bound
 
     async def start(self, registry: Registry) -> list[Handler]:
         """Take calls; the handlers, for a channel in this process."""
         services = [model.service.full_name for model in registry.models] + [MODEL_SERVICE]
+        self._health, self._registry = Health(services), registry
         handlers = [*registry.handlers(), list_models_handler(registry), *self._health.handlers()]
         if self._settings.reflection:
             handlers += reflection_handlers(services, registry.contract.pool)
-        for service in services:
-            self._health.set_serving(service)
-        self._registry = registry
         gc.freeze()  # Models and contract stay: keep the garbage collector from scanning them.
         registry.follow()  # First, so that a call for a version that is loading gets VERSION_LOADING, not UNKNOWN_VERSION.
-        await self._transport.start(handlers, registry)
+        await self.transport.start(handlers, registry)
         return handlers
 
     async def stop(self) -> None:
         """Drain: refuse new calls with UNAVAILABLE, finish accepted ones, close the ports."""
         self._health.set_stopping()
-        if self._registry is not None:
-            self._registry.admission.close()
-            await asyncio.to_thread(self._registry.admission.wait, self._settings.drain_seconds, _QUIET_SECONDS)
-        await self._transport.stop(_STOP_SECONDS)
-        if self._registry is not None:
-            await asyncio.to_thread(self._registry.close, _STOP_SECONDS)
+        self._registry.admission.close()
+        await asyncio.to_thread(self._registry.admission.wait, self._settings.drain_seconds, _QUIET_SECONDS)
+        await self.transport.stop(_STOP_SECONDS)
+        await asyncio.to_thread(self._registry.close, _STOP_SECONDS)
+
+
+def listen(transport: Transport, given: str, setting: str, *, shared: bool, credentials: grpc.ServerCredentials | None) -> str:
+    """Listen on HOST:PORT `given`, the value of `setting`; the bound address. Raises SetupError if it cannot."""
+    host, port = address.split(given)
+    address.listen(given, setting, shared=shared).close()  # Raises with the reason, which grpcio does not give.
+    return address.join(host, _add_port(transport, address.join(host, port), credentials))
+
+
+def _add_port(transport: Transport, target: str, credentials: grpc.ServerCredentials | None = None) -> int:
+    try:
+        return transport.add_port(target, credentials)
+    except RuntimeError:
+        raise SetupError(f"cannot listen on {target}: it is taken, or not an address of this machine") from None
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:

@@ -1,6 +1,6 @@
 """The health service, `grpc.health.v1` (https://github.com/grpc/grpc/blob/master/doc/health-checking.md)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from grpc_health.v1 import health, health_pb2
@@ -9,20 +9,16 @@ from grpc_server.calls.call import Call
 from grpc_server.calls.handler import Handler, Kind, Reply, immediate, parse
 from grpc_server.calls.refusal import Refusal, UnknownService
 
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-
 
 class Health:
     """The health of every service: grpcio's servicer for Watch. Safe for threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, services: Iterable[str]) -> None:
+        """Report `services` as SERVING."""
         self._servicer = health.HealthServicer()
-        self._statuses = {"": _SERVING}
-
-    def set_serving(self, service: str) -> None:
-        """Report a service as SERVING."""
-        self._statuses[service] = _SERVING
-        self._servicer.set(service, _SERVING)
+        self._statuses = dict.fromkeys(["", *services], health_pb2.HealthCheckResponse.SERVING)
+        for service, status in self._statuses.items():
+            self._servicer.set(service, status)
 
     def set_stopping(self) -> None:
         """Report every service as NOT_SERVING, for good."""

@@ -62,14 +62,14 @@ class Trust:
     def problem(self, target: str, error: Any) -> str:
         """The TLS problem behind the grpc.RpcError of a call to HOST:PORT, and its fix; empty if TLS is not the problem."""
         details = str(error.details())
-        encrypted = _encrypted(target)
+        encrypted = _is_encrypted(target)
         if self.credentials() is None:
             return f"{target} takes encrypted calls only: add --roots FILE, or --tls" if encrypted else ""
         if "CERTIFICATE_VERIFY_FAILED" in details or "Hostname Verification" in details:
             return f"{target} has an untrusted certificate, or one for another name: add --roots FILE with its issuer"
         if encrypted:
             return f"{target} closed the encrypted connection: add --certificate FILE --key FILE if it requires them"
-        return f"{target} takes unencrypted calls only: leave out --roots and --tls" if _listens(target) else ""
+        return "" if encrypted is None else f"{target} takes unencrypted calls only: leave out --roots and --tls"
 
 
 UNENCRYPTED = Trust()
@@ -107,26 +107,19 @@ def _roots(file: Path | None) -> bytes | None:
         raise SetupError(f"cannot read {file}: {error.strerror}") from None
 
 
-def _encrypted(target: str) -> bool:
-    """Whether a TLS handshake at HOST:PORT succeeds, with any certificate."""
+def _is_encrypted(target: str) -> bool | None:
+    """Whether a TLS handshake at HOST:PORT succeeds, with any certificate; None if nothing listens there."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     try:
         server = address.split(target)
-        with (
-            socket.create_connection(server, _SECONDS) as connection,
-            context.wrap_socket(connection, server_hostname=server[0]),
-        ):
-            return True
-    except (OSError, SetupError, ValueError):
-        return False
-
-
-def _listens(target: str) -> bool:
-    try:
-        with socket.create_connection(address.split(target), _SECONDS):
-            return True
+        connection = socket.create_connection(server, _SECONDS)
     except (OSError, SetupError):
+        return None
+    try:
+        with connection, context.wrap_socket(connection, server_hostname=server[0]):
+            return True
+    except (OSError, ValueError):
         return False
