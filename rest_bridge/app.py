@@ -33,8 +33,8 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
     if problems := list(collisions(contract)):
         raise DeclarationError(*problems)
     served_contract = ServedContract(contract, channel)
-    app = _fastapi(contract)
-    app.router.routes.extend(docs_pages(app.title))
+    app = _fastapi()
+    app.router.routes.extend(docs_pages(contract.api.title))
     app.include_router(pages(contract, channel, served_contract))
     endpoints: dict[str, ASGIApp] = {}
     for service, path, endpoint in _endpoints(contract, channel, settings):
@@ -56,18 +56,9 @@ def _routed(endpoints: Mapping[str, ASGIApp], fastapi: FastAPI) -> ASGIApp:
     return application
 
 
-def _fastapi(contract: Contract) -> FastAPI:
+def _fastapi() -> FastAPI:
     """The application without routes: FastAPI's own pages are off."""
-    api = contract.api
-    app = FastAPI(
-        title=api.title,
-        version=api.version or "0",
-        description=api.description,
-        redirect_slashes=False,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-    )
+    app = FastAPI(redirect_slashes=False, openapi_url=None)
     app.add_exception_handler(RequestRefused, _refused)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _unexpected)
@@ -76,10 +67,10 @@ def _fastapi(contract: Contract) -> FastAPI:
 
 def _endpoints(contract: Contract, channel: Channel, settings: BridgeSettings) -> Iterator[tuple[Service, str, Endpoint]]:
     """An endpoint for each path of the contract, under the path with and without a slash at its end."""
-    for service, method, caller in _callers(contract, channel):
-        for path in method.paths:
-            endpoint = Endpoint(contract, method, caller, settings)
-            for spelling in {path, f"{path.rstrip('/')}/"}:
+    for service in contract.services:
+        for method in (method for method in service.methods if method.paths):
+            endpoint = Endpoint(contract, method, _caller(contract, channel, service, method), settings)
+            for spelling in {spelling for path in method.paths for spelling in (path, f"{path.rstrip('/')}/")}:
                 yield service, spelling, endpoint
 
 
@@ -98,14 +89,9 @@ def _document(
     return document
 
 
-def _callers(contract: Contract, channel: Channel) -> Iterator[tuple[Service, Method, Caller]]:
-    for service in contract.services:
-        for method in service.methods:
-            unary, batch = Unary(channel, method), _batch_method(service, method)
-            if batch is None:
-                yield service, method, unary
-            else:
-                yield service, method, Coalescer(unary, Unary(channel, batch), batch, contract.rules)
+def _caller(contract: Contract, channel: Channel, service: Service, method: Method) -> Caller:
+    unary, batch = Unary(channel, method), _batch_method(service, method)
+    return unary if batch is None else Coalescer(unary, Unary(channel, batch), batch, contract.rules)
 
 
 def _batch_method(service: Service, method: Method) -> Method | None:

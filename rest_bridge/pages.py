@@ -18,7 +18,7 @@ from rest_bridge.json.grpc_to_http import failed_call
 from rest_bridge.json.request_problems import refusal
 from rest_bridge.json.scalars import Form
 from rest_bridge.openapi.docs_pages import fixed
-from rest_bridge.openapi.refusal_responses import refusal_response
+from rest_bridge.openapi.refusals import refusal_response
 
 _MODELS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{LIST_MODELS_RESPONSE}"}}}}

@@ -15,15 +15,8 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from foretell_lifecycle.request_id import request_id
+from rest_bridge.http import head_bounds
 from rest_bridge.http.body import WHOLE_ANSWER, WHOLE_BODY
-from rest_bridge.http.head_bounds import (
-    FRAMING_TOO_LARGE,
-    HEAD_BYTES,
-    HEAD_SECONDS,
-    HEAD_TOO_LARGE,
-    HEAD_TOO_SLOW,
-    MALFORMED,
-)
 from rest_bridge.json.request_problems import refusal
 
 _FRAMING = 8
@@ -43,7 +36,7 @@ class Connection(HttpToolsProtocol):
     uvicorn has none of these bounds. It also reads on after each response, however many requests are queued.
     """
 
-    head_seconds = HEAD_SECONDS
+    head_seconds = head_bounds.HEAD_SECONDS
 
     draining = False
     """Whether the next response is the connection's last."""
@@ -92,7 +85,7 @@ class Connection(HttpToolsProtocol):
         self._stop_timer()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()  # uvicorn leaves this timer on a connection that is reset.
-        self._flow.resume = _do_nothing  # Breaks the reference cycle, so that no garbage collection is needed.
+        self._flow.resume = lambda: None  # Breaks the reference cycle, so that no garbage collection is needed.
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -144,7 +137,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """See httptools: the last byte of a head."""
         self._in_head, self._in_body = False, True
-        if (self._read > HEAD_BYTES or self._timer is not None) and self._head_so_far() > HEAD_BYTES:
+        if (self._read > head_bounds.HEAD_BYTES or self._timer is not None) and self._head_so_far() > head_bounds.HEAD_BYTES:
             self._head_too_large = True
             raise ValueError  # Stops the parser; `_parse` calls send_400_response.
         self._stop_timer()
@@ -181,7 +174,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's text is in another form
         """Refuse data that is not HTTP, or a head that is too large."""
-        self._refuse(*(HEAD_TOO_LARGE if self._head_too_large else MALFORMED))
+        self._refuse(*(head_bounds.HEAD_TOO_LARGE if self._head_too_large else head_bounds.MALFORMED))
 
     def _send_whole(self, cycle: RequestResponseCycle, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
         if self.flow.write_paused or cycle.disconnected or cycle.response_started:
@@ -204,16 +197,16 @@ class Connection(HttpToolsProtocol):
             self._head = self._head_so_far() if self._message_ended else self._read
         else:
             self._head += self._read
-        if self._head > HEAD_BYTES:
-            self._refuse(*HEAD_TOO_LARGE)
+        if self._head > head_bounds.HEAD_BYTES:
+            self._refuse(*head_bounds.HEAD_TOO_LARGE)
 
     def _bound_framing(self, began_in_body: bool) -> None:
         if not began_in_body:
             self._framing = 0
             return
         self._framing = max(0, self._framing + self._read - self._body - _FRAMING * self._body)
-        if self._framing > HEAD_BYTES:
-            self._refuse(*FRAMING_TOO_LARGE)
+        if self._framing > head_bounds.HEAD_BYTES:
+            self._refuse(*head_bounds.FRAMING_TOO_LARGE)
 
     def _without_upgrade(self) -> bytes:
         """The head without its `Upgrade` header: a server may ignore an upgrade and answer in HTTP/1.1 (RFC 9110, 7.8).
@@ -239,7 +232,7 @@ class Connection(HttpToolsProtocol):
         if self.flow.read_paused:  # The rest of the head may be in the kernel's buffer: the delay is ours.
             self._start_timer()
         elif self._in_head:
-            self._refuse(*HEAD_TOO_SLOW)
+            self._refuse(*head_bounds.HEAD_TOO_SLOW)
         else:
             self.transport.close()
 
@@ -269,7 +262,3 @@ class _Flow(FlowControl):
         """See FlowControl."""
         if self.read_paused and not self._pipeline:
             self.resume()
-
-
-def _do_nothing() -> None:
-    pass

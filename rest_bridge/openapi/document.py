@@ -14,27 +14,30 @@ from rest_bridge.http.request_headers import selector_paths
 from rest_bridge.json.codec import request_example
 from rest_bridge.json.scalars import Form
 from rest_bridge.openapi.message_schema import Schemas, messages_within
-from rest_bridge.openapi.refusal_examples import PAGES, broken_contract, no_version, wrong_method
-from rest_bridge.openapi.refusal_responses import (
+from rest_bridge.openapi.refusals import (
     ANY_REFUSAL,
     CHANGE_REFUSALS,
+    CONTROL,
     PAGE_REFUSALS,
-    PREDICTION_REFUSALS,
+    PAGES,
     PROBLEM,
     REFUSAL,
+    REFUSALS,
     REQUEST_ID,
+    USUAL,
     Part,
+    broken_contract,
+    no_version,
     refusal_response,
+    text_header,
+    wrong_method,
 )
 
 _HEADERS: Part = {
     "x-request-id": REQUEST_ID,
-    "model-name": {"description": "Name of the model that answered.", "schema": {"type": "string"}},
-    "model-version": {"description": "Version of the model that answered.", "schema": {"type": "string"}},
-    "model-generation": {
-        "description": "Generation of the route table by which that version answers; 0 if there is no route table.",
-        "schema": {"type": "string"},
-    },
+    "model-name": text_header("Name of the model that answered."),
+    "model-version": text_header("Version of the model that answered."),
+    "model-generation": text_header("Generation of the route table by which that version answers; 0 if there is no route table."),
 }
 _SELECTORS: dict[str, Part] = {
     "version": {
@@ -72,7 +75,9 @@ class ApiKind:
     headers: Part
     """Headers of that response."""
     refusals: Mapping[int, str]
-    """A description for each status; empty for the usual one."""
+    """A description for each status."""
+    examples: Mapping[int, Part]
+    """An example for most statuses."""
     selects_version: bool
     """Whether a request may select the version of the model."""
 
@@ -86,15 +91,16 @@ class ApiKind:
         return selector_paths(service.model, path) if self.selects_version else {}
 
     def refusal(self, status: int, shown: Part | None = None) -> Part:
-        """The entry of `responses`, with an example other than the usual one if `shown` is given."""
-        return refusal_response(status, self.refusals.get(status, ""), shown)
+        """The entry of `responses`; `shown` replaces the example of this kind."""
+        return refusal_response(status, self.refusals[status], shown or self.examples[status])
 
 
-PREDICTIONS = ApiKind("The prediction.", _HEADERS, dict.fromkeys(PREDICTION_REFUSALS, ""), selects_version=True)
+PREDICTIONS = ApiKind("The prediction.", _HEADERS, REFUSALS, USUAL, selects_version=True)
 CHANGES = ApiKind(
     "The outcome of the change, or the history.",
     {"x-request-id": REQUEST_ID},
-    dict.fromkeys(PREDICTION_REFUSALS, "") | CHANGE_REFUSALS,
+    REFUSALS | CHANGE_REFUSALS,
+    USUAL | CONTROL,
     selects_version=False,
 )
 

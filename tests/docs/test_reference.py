@@ -14,7 +14,7 @@ from foretell.settings import ServeSettings
 from foretell_lifecycle.settings import ProcessSettings
 from grpc_server.calls.refusal import Refusal
 from grpc_server.settings import ServerSettings
-from rest_bridge.openapi.refusal_responses import CHANGE_REFUSALS, REFUSALS
+from rest_bridge.openapi.refusals import CHANGE_REFUSALS, REFUSALS
 from rest_bridge.settings import BridgeSettings
 from tests.support.doc_pages import TEXTS, rows
 from tests.support.processes import ROOT

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from rest_bridge.openapi.refusal_responses import PREDICTION_REFUSALS
+from rest_bridge.openapi.refusals import REFUSALS
 from tests.conftest import PROTOS
 from tests.support.effort import THOROUGH, tries
 from tests.support.iris import CLASSES, COLUMNS
@@ -95,7 +95,7 @@ def test_document_follows_the_contract(document: Any) -> None:
 def test_every_refusal_has_one_schema(document: Any) -> None:
     for path in (path for path in document["paths"] if "predict" in path):
         responses = document["paths"][path]["post"]["responses"]
-        assert set(responses) == {"200", "default", *map(str, PREDICTION_REFUSALS)}
+        assert set(responses) == {"200", "default", *map(str, REFUSALS)}
         for status, response in responses.items():
             name = response["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
             assert name == (document_name(path) if status == "200" else "Refusal")
