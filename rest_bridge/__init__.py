@@ -1,5 +1,5 @@
 """The thin FastAPI bridge: JSON in, gRPC out, and docs from the contract.
 
 May import `foretell_lifecycle` and `foretell_contract`. From the top down: `serving`, `app`, `endpoint`, openapi, `coalescer`,
-`caller`, `channel`, http, json, `settings`.
+`channel`, http, json, `settings`.
 """

@@ -12,8 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from foretell_contract.contract import Contract
 from foretell_contract.errors import DeclarationError
 from foretell_contract.service import Method, Service, Shape
-from rest_bridge.caller import Caller, Unary
-from rest_bridge.channel import Channel
+from rest_bridge.channel import Caller, Channel, Unary
 from rest_bridge.coalescer import Coalescer
 from rest_bridge.endpoint import Endpoint
 from rest_bridge.http.guard import failure

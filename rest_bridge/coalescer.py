@@ -20,7 +20,7 @@ from foretell_contract.rules.rules import VALID, Rules
 from foretell_contract.service import Method
 from foretell_lifecycle.lone_request import LoneRequestDetector
 from foretell_lifecycle.request_id import request_id
-from rest_bridge.caller import Answer, Caller
+from rest_bridge.channel import Answer, Caller
 from rest_bridge.http.request_headers import NO_SELECTOR, VersionSelector
 from rest_bridge.http.shared_timer import SharedTimer
 

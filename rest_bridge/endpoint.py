@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from foretell_contract.contract import Contract
 from foretell_contract.service import Method
 from foretell_lifecycle.request_id import request_id
-from rest_bridge.caller import Caller, model_headers
+from rest_bridge.channel import Caller, model_headers
 from rest_bridge.http.body import WHOLE_ANSWER, SendWhole, read_body
 from rest_bridge.http.disconnect import Disconnect
 from rest_bridge.http.request_headers import timeout, version_selector

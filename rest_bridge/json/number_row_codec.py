@@ -19,6 +19,7 @@ from foretell_contract.rules.rules import Rules
 from rest_bridge.json.scalars import LARGEST
 
 _NUMBERS: Any = {kind: Annotated[float, msgspec.Meta(ge=-largest, le=largest)] for kind, largest in LARGEST.items()}
+_encode = msgspec.json.Encoder().encode
 
 
 class NumberRowCodec(Protocol):
@@ -49,7 +50,6 @@ class _RowCodec:
         self._layout = layout
         self._struct = struct
         self._decode = msgspec.json.Decoder(struct).decode
-        self._encode = msgspec.json.Encoder().encode
 
     def read(self, body: bytes) -> bytes | None:
         try:
@@ -60,7 +60,7 @@ class _RowCodec:
 
     def write(self, data: bytes) -> bytes | None:
         row = self._layout.row(data)
-        return self._encode(self._struct(*row)) if row is not None and isfinite(sum(row)) else None
+        return _encode(self._struct(*row)) if row is not None and isfinite(sum(row)) else None
 
 
 class _BatchCodec:
@@ -71,7 +71,6 @@ class _BatchCodec:
         self._counts = range(sys.maxsize) if counts is None else counts
         self._batch = _struct({rows.name: list[struct]})
         self._decode = msgspec.json.Decoder(self._batch).decode
-        self._encode = msgspec.json.Encoder().encode
 
     def read(self, body: bytes) -> bytes | None:
         try:
@@ -88,7 +87,7 @@ class _BatchCodec:
         matrix = self._layout.decode_batch(data, self._rows)
         if matrix is None or not np.isfinite(matrix).all():
             return None
-        return self._encode(self._batch(list(starmap(self._struct, matrix.tolist()))))
+        return _encode(self._batch(list(starmap(self._struct, matrix.tolist()))))
 
 
 def _struct(fields: dict[str, Any]) -> Any:

@@ -48,11 +48,12 @@ LONG = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
 LARGEST = {FieldDescriptor.CPPTYPE_DOUBLE: 1.7976931348623157e308, FieldDescriptor.CPPTYPE_FLOAT: 3.4028234663852886e38}
 
 DECIMAL = r"0|-?[1-9][0-9]*"
-BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
-DURATION = r"-?[0-9]{1,12}(?:\.[0-9]{1,9})?s"
 
-_DECIMAL, _BASE64, _TIME, _DURATION = map(re.compile, (DECIMAL, BASE64, TIME, DURATION))
+_DECIMAL = re.compile(DECIMAL)
+_TIME = re.compile(TIME)
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_DURATION = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,9})?s")
 _MAX_DIGITS = 20
 """Characters of the longest 64-bit integer."""
 

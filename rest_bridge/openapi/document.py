@@ -13,31 +13,17 @@ from foretell_contract.service import Method, Service
 from rest_bridge.http.request_headers import selector_paths
 from rest_bridge.json.codec import request_example
 from rest_bridge.json.scalars import Form
+from rest_bridge.openapi import refusals
 from rest_bridge.openapi.message_schema import Schemas, messages_within
-from rest_bridge.openapi.refusals import (
-    ANY_REFUSAL,
-    CHANGE_REFUSALS,
-    CONTROL,
-    PAGE_REFUSALS,
-    PAGES,
-    PROBLEM,
-    REFUSAL,
-    REFUSALS,
-    REQUEST_ID,
-    USUAL,
-    Part,
-    broken_contract,
-    no_version,
-    refusal_response,
-    text_header,
-    wrong_method,
-)
+from rest_bridge.openapi.refusals import Part
 
 _HEADERS: Part = {
-    "x-request-id": REQUEST_ID,
-    "model-name": text_header("Name of the model that answered."),
-    "model-version": text_header("Version of the model that answered."),
-    "model-generation": text_header("Generation of the route table by which that version answers; 0 if there is no route table."),
+    "x-request-id": refusals.REQUEST_ID,
+    "model-name": refusals.text_header("Name of the model that answered."),
+    "model-version": refusals.text_header("Version of the model that answered."),
+    "model-generation": refusals.text_header(
+        "Generation of the route table by which that version answers; 0 if there is no route table."
+    ),
 }
 _SELECTORS: dict[str, Part] = {
     "version": {
@@ -74,7 +60,7 @@ class ApiKind:
     """Description of the response with status 200."""
     headers: Part
     """Headers of that response."""
-    refusals: Mapping[int, str]
+    descriptions: Mapping[int, str]
     """A description for each status."""
     examples: Mapping[int, Part]
     """An example for most statuses."""
@@ -92,15 +78,15 @@ class ApiKind:
 
     def refusal(self, status: int, shown: Part | None = None) -> Part:
         """The entry of `responses`; `shown` replaces the example of this kind."""
-        return refusal_response(status, self.refusals[status], shown or self.examples[status])
+        return refusals.refusal_response(status, self.descriptions[status], shown or self.examples[status])
 
 
-PREDICTIONS = ApiKind("The prediction.", _HEADERS, REFUSALS, USUAL, selects_version=True)
+PREDICTIONS = ApiKind("The prediction.", _HEADERS, refusals.REFUSALS, refusals.USUAL, selects_version=True)
 CHANGES = ApiKind(
     "The outcome of the change, or the history.",
-    {"x-request-id": REQUEST_ID},
-    REFUSALS | CHANGE_REFUSALS,
-    USUAL | CONTROL,
+    {"x-request-id": refusals.REQUEST_ID},
+    refusals.REFUSALS | refusals.CHANGE_REFUSALS,
+    refusals.USUAL | refusals.CONTROL,
     selects_version=False,
 )
 
@@ -123,7 +109,7 @@ def openapi(app: FastAPI, contract: Contract, api_kind: ApiKind = PREDICTIONS) -
     components = document.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         components.pop(name, None)
-    components |= {"Refusal": REFUSAL, "Problem": PROBLEM} | _components(contract, schemas)
+    components |= {"Refusal": refusals.REFUSAL, "Problem": refusals.PROBLEM} | _components(contract, schemas)
     document["paths"] = _endpoints(contract, schemas, api_kind) | _pages(document.get("paths", {}), contract, api_kind)
     return document
 
@@ -157,27 +143,26 @@ def _endpoints(contract: Contract, schemas: Schemas, api_kind: ApiKind) -> Part:
 
 
 def _pages(paths: Part, contract: Contract, api_kind: ApiKind) -> Part:
-    """The paths that FastAPI describes, with the bridge's refusals."""
-    statuses = PAGE_REFUSALS + ((403,) if 403 in api_kind.refusals else ())
-    examples = PAGES | {405: wrong_method("POST")}
-    pages = {path: page for path, page in paths.items() if _is_documented(path, contract)}
+    """The paths that FastAPI describes, with the bridge's refusals; not the sources of contracts whose services are left out."""
+    statuses = refusals.PAGE_REFUSALS + ((403,) if 403 in api_kind.descriptions else ())
+    examples = refusals.PAGES | {405: refusals.wrong_method("POST")}
+    pages = {
+        path: page
+        for path, page in paths.items()
+        if not path.startswith("/contract/") or path.removeprefix("/contract/") in contract.sources
+    }
     for operation in (operation for page in pages.values() for operation in page.values()):
         operation["responses"] |= {str(status): api_kind.refusal(status, examples.get(status)) for status in statuses}
-        operation["responses"]["default"] = ANY_REFUSAL
+        operation["responses"]["default"] = refusals.ANY_REFUSAL
     return pages
-
-
-def _is_documented(path: str, contract: Contract) -> bool:
-    """Whether the page is documented: not if it is the source of a contract whose services are left out."""
-    return not path.startswith("/contract/") or path.removeprefix("/contract/") in contract.sources
 
 
 def _operation(contract: Contract, schemas: Schemas, service: Service, method: Method, number: int, api_kind: ApiKind) -> Part:
     comment = contract.comment(method.full_name)
     shown = example(method.input, contract.rules)
     answer = {"schema": schemas.reference(method.output, Form.RESPONSE)}
-    refusals = {405: wrong_method("GET"), 422: broken_contract(contract, method)}
-    refusals |= {404: no_version(service.model)} if api_kind.selects_version else {}
+    examples = {405: refusals.wrong_method("GET"), 422: refusals.broken_contract(contract, method)}
+    examples |= {404: refusals.no_version(service.model)} if api_kind.selects_version else {}
     summary = comment.partition(". ")[0].partition(".\n")[0].replace("\n", " ").removesuffix(".")
     return {
         "tags": [method.service],
@@ -195,8 +180,8 @@ def _operation(contract: Contract, schemas: Schemas, service: Service, method: M
         "responses": {
             "200": {"description": api_kind.success, "headers": api_kind.headers, "content": {"application/json": answer}}
         }
-        | {str(status): api_kind.refusal(status, refusals.get(status)) for status in sorted(api_kind.refusals)}
-        | {"default": ANY_REFUSAL},
+        | {str(status): api_kind.refusal(status, examples.get(status)) for status in sorted(api_kind.descriptions)}
+        | {"default": refusals.ANY_REFUSAL},
     }
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foretell_contract.contract import Contract
-from rest_bridge.caller import Answer
+from rest_bridge.channel import Answer
 from rest_bridge.coalescer import MAX_CALLS, MAX_ROWS, Coalescer
 from rest_bridge.http.request_headers import NO_SELECTOR, VersionSelector
 from tests.support.effort import tries
