@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any
 
 from foretell_contract.service import Method
@@ -12,13 +13,12 @@ from grpc_server.calls.batcher import Job
 from grpc_server.calls.call import Call
 from grpc_server.calls.handler import parse
 from grpc_server.calls.predictor import Observer
-from grpc_server.calls.refusal import DeadlinePassed, Draining, Refusal
+from grpc_server.calls.refusal import Draining, Refusal
 from grpc_server.loading.model import Model
 from grpc_server.loading.version import Version
 from grpc_server.rows.mixed_rows import NumberRows, RequestRows
 from grpc_server.shadow.duty_cycle import DutyCycle
 from grpc_server.shadow.readable_outputs import LABELS, ReadableOutputs, Value, kind_of, values
-from grpc_server.shadow.shadow_comparison import ShadowComparison
 from grpc_server.shadow.shadow_log import Compared, Failed, Head, ShadowLog
 
 logger = logging.getLogger(__name__)
@@ -32,11 +32,30 @@ _MOST_BYTES = 4 * 1024 * 1024
 _MOST_ROWS = 256
 """Rows of one call that are compared: the first ones."""
 
-_RUN_SECONDS = 86_400.0
-"""Longest time that one answer is waited for: a run that hangs is ended before, by `worker_seconds`."""
-
 _FLUSH_SECONDS = 1.0
 """Longest time for which compared answers wait to be written."""
+
+
+@dataclass(slots=True)
+class ShadowComparison:
+    """How the answers of a shadow compare with those of production."""
+
+    compared: int = 0
+    """Rows."""
+    agreeing: int = 0
+    """Rows with equal labels; if a model gives none, the most probable class is its label."""
+    largest_shift: float = 0.0
+    """Largest difference of a number, such as a probability."""
+    total_shift: float = 0.0
+    """Sum over the rows of the largest difference in each."""
+    seconds: float = 0.0
+    """Time of all answers of the shadow."""
+    answered: int = 0
+    """Calls."""
+    failed: int = 0
+    """Calls that production answered and the shadow refused."""
+    left_out: int = 0
+    """Calls that were skipped because the queue was full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,38 +92,34 @@ class Shadow:
         self._skipped = 0
         """Calls skipped since the last line of the log."""
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"shadow of {version.name}", daemon=True)
         self._thread.start()
 
-    def watch(self, path: str, request: bytes, call: Call, production: Version) -> Observer | None:
-        """The function that queues a copy of the call when it gets the outputs of `production`; None if the queue is full."""
-        with self._changed:
-            if self._skips(request):
-                return None
+    def watch(self, path: str, request: bytes, call: Call, production: Version) -> Observer:
+        """The function that queues a copy of the call when it gets the outputs of `production`."""
         start = time.perf_counter()
 
         def queue(outputs: NumberRows) -> None:
-            seconds = time.perf_counter() - start
+            copy = _Copy(path, request, call.request_id, production, outputs, time.perf_counter() - start)
             with self._changed:
-                if not self._skips(request):
-                    self._queue.append(_Copy(path, request, call.request_id, production, outputs, seconds))
+                if self._has_room(request):
+                    self._queue.append(copy)
                     self._bytes += len(request)
                     self._changed.notify()
+                else:
+                    self.comparison.left_out += 1
+                    self._skipped += 1
 
         return queue
 
-    def _skips(self, request: bytes) -> bool:
-        """Whether the queue has no room for the call, which is then counted."""
-        full = len(self._queue) >= _MOST_QUEUED or bool(self._queue and self._bytes + len(request) > _MOST_BYTES)
-        self.comparison.left_out += full
-        self._skipped += full
-        return full
+    def _has_room(self, request: bytes) -> bool:
+        return not self._queue or (len(self._queue) < _MOST_QUEUED and self._bytes + len(request) <= _MOST_BYTES)
 
     def close(self) -> None:
         """Stop after the call under way. The caller closes the version."""
         with self._changed:
-            self._closed = True
+            self._closed.set()
             self._changed.notify_all()
 
     def wait(self, seconds: float) -> None:
@@ -112,42 +127,37 @@ class Shadow:
         self._thread.join(seconds)
 
     def _run(self) -> None:
-        cycle, written = DutyCycle(), time.monotonic()
+        cycle, flushed = DutyCycle(), time.monotonic()
         try:
-            while not self._closed:
+            while not self._closed.is_set():
                 copy = self._next()
                 if copy is not None:
                     start = time.monotonic()
                     self._compare(copy)
-                    self._rest(cycle.rest(time.monotonic() - start))
-                if self._log.pending and time.monotonic() - written > _FLUSH_SECONDS:
+                    self._closed.wait(cycle.rest(time.monotonic() - start))
+                if time.monotonic() - flushed > _FLUSH_SECONDS:
                     self._log.flush()
-                    written = time.monotonic()
+                    flushed = time.monotonic()
         except Draining:
             pass  # The version is closed.
         finally:
             self._log.close()
 
     def _next(self) -> _Copy | None:
-        """The next call; None after a second without one while there is something to write."""
+        """Wait for the next call; None after `close`, or after a second without one while there is something to write."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._closed, _FLUSH_SECONDS if self._log.pending else None)
-            if not self._queue or self._closed:
+            self._changed.wait_for(lambda: self._queue or self._closed.is_set(), _FLUSH_SECONDS if self._log.pending else None)
+            if not self._queue or self._closed.is_set():
                 return None
             copy = self._queue.popleft()
             self._bytes -= len(copy.request)
             return copy
 
-    def _rest(self, seconds: float) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed, seconds)
-
     def _compare(self, copy: _Copy) -> None:
         """Raises Draining if the version is closed."""
-        model, method = self._methods[copy.path]
         pairing = self._pairing(copy)
         try:
-            self._answer(copy, model, method, pairing)
+            self._log.append(pairing.head, self._compared(copy, pairing))
         except Draining:
             raise
         except Exception as error:  # One call that cannot be compared must not end the comparison.
@@ -157,33 +167,30 @@ class Shadow:
             reason = error.reason if isinstance(error, Refusal) else "INTERNAL"
             self._log.append(pairing.head, Failed(time.time(), reason, self._take_skipped()))
 
-    def _answer(self, copy: _Copy, model: Model, method: Method, pairing: "_Pairing") -> None:
+    def _compared(self, copy: _Copy, pairing: "_Pairing") -> Compared:
         start = time.perf_counter()
-        binding = model.bindings[method.name]
+        binding = pairing.model.bindings[pairing.method.name]
         rows = binding.fast_rows(copy.request)
         if rows is None:
-            rows = binding.model_rows(binding.row_messages(parse(method.request, copy.request)))
+            rows = binding.model_rows(binding.row_messages(parse(pairing.method.request, copy.request)))
         whole = isinstance(rows, tuple) or len(rows) <= _MOST_ROWS
         first = rows if isinstance(rows, tuple) or whole else rows[:_MOST_ROWS]
-        outputs = _outputs(model, first, copy.request_id)
+        outputs = _outputs(pairing.model, first, copy.request_id)
         seconds = time.perf_counter() - start
         self.comparison.answered += 1
         self.comparison.seconds += seconds
         production, shadow = pairing.rows(copy.outputs if whole else copy.outputs[:_MOST_ROWS], outputs)
         for one, other in zip(production, shadow, strict=True):
             self._count(pairing, one, other)
-        self._log.append(
-            pairing.head,
-            Compared(
-                time.time(),
-                copy.request_id,
-                production,
-                shadow,
-                copy.seconds if whole else None,
-                seconds if whole else None,
-                values(first) if self._features else None,
-                self._take_skipped(),
-            ),
+        return Compared(
+            time.time(),
+            copy.request_id,
+            production,
+            shadow,
+            copy.seconds if whole else None,
+            seconds if whole else None,
+            values(first) if self._features else None,
+            self._take_skipped(),
         )
 
     def _pairing(self, copy: _Copy) -> "_Pairing":
@@ -211,7 +218,7 @@ class _Pairing:
     """The outputs that production and the shadow both have in the answers of one method."""
 
     def __init__(self, production: Version, model: Model, method: Method) -> None:
-        self.production = production
+        self.production, self.model, self.method = production, model, method
         answering = {each.service.full_name: each for each in production.models}[model.service.full_name]
         bindings = [each.bindings[method.name] for each in (answering, model)]
         self._production, self._shadow = (ReadableOutputs(binding.outputs, binding.targets) for binding in bindings)
@@ -227,16 +234,9 @@ class _Pairing:
 
 def _outputs(model: Model, rows: RequestRows, request_id: str) -> NumberRows:
     """The outputs of a model for rows; blocks. Raises Refusal, such as Draining if the model is closed."""
-    outcomes: list[NumberRows | Refusal] = []
-    answered = threading.Event()
-
-    def done(outcome: NumberRows | Refusal) -> None:
-        outcomes.append(outcome)
-        answered.set()
-
-    model.batcher.submit(Job(rows, Call(request_id, time.monotonic() + _RUN_SECONDS), done, answered.set))
-    answered.wait(_RUN_SECONDS)
-    outcome = outcomes[0] if outcomes else DeadlinePassed("the shadow does not answer")
+    answer: SimpleQueue[NumberRows | Refusal] = SimpleQueue()
+    model.batcher.submit(Job(rows, Call(request_id, None), answer.put, lambda: None))
+    outcome = answer.get()  # A run that hangs is ended by `worker_seconds`.
     if isinstance(outcome, Refusal):
         raise outcome
     return outcome

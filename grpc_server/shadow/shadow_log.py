@@ -33,12 +33,11 @@ _MOST_SEGMENTS = 256
 
 
 class Head(msgspec.Struct, tag="head", tag_field="line", frozen=True):
-    """The meaning of the lines after it: the first line of a segment, repeated whenever something changes."""
+    """The meaning of the lines after it: the first line of a segment, repeated whenever something changes or is flushed."""
 
     production: str
-    """Version."""
     shadow: str
-    """Version."""
+    """Versions."""
     features: tuple[str, ...]
     """Columns of a row, in the shadow's order."""
     outputs: tuple[str, ...]
@@ -90,35 +89,35 @@ class ShadowLog:
         """`most_bytes` bounds all segments in `folder` together; 0 turns the log off."""
         self._folder = folder
         self._most_bytes = most_bytes
+        self._segment_bytes = most_bytes // _SEGMENTS
         self._name = f"{shadow}-{secrets.token_hex(4)}{_SUFFIX}"
-        self._pending: list[tuple[Head, bytes]] = []
-        self._file: int | None = None
-        self._left = 0
-        """Bytes until the segment is full."""
+        self.pending = bytearray()
+        """Lines to flush."""
         self._head: Head | None = None
-        """The last one in the segment."""
+        """The last one of `pending`."""
+        self._file: int | None = None
         self._failing = False
-        """Whether the last flush failed."""
 
     def append(self, head: Head, line: Line) -> None:
-        """Keep a line in memory until the next `flush`; `head` gives its meaning."""
-        if self._most_bytes:
-            self._pending.append((head, _ENCODE(line) + b"\n"))
-
-    @property
-    def pending(self) -> bool:
-        """Whether there are lines to flush."""
-        return bool(self._pending)
+        """Keep a line for the next `flush`, which is at once if they fill a segment; `head` gives its meaning."""
+        if not self._most_bytes:
+            return
+        if head != self._head:
+            self.pending += _ENCODE(head) + b"\n"
+            self._head = head
+        self.pending += _ENCODE(line) + b"\n"
+        if len(self.pending) > self._segment_bytes:
+            self.flush()
 
     def flush(self) -> None:
         """Write the lines. Lines that cannot be written are lost; the first of several failures is logged."""
-        pending, self._pending = self._pending, []
+        if not self.pending:
+            return
+        lines, self.pending, self._head = self.pending, bytearray(), None
         try:
             self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
             with _locked(self._folder):
-                space = _Space(self._folder, self._most_bytes)
-                for head, line in pending:
-                    self._write(space, head, line)
+                self._write(lines)
             self._failing = False
         except OSError as error:
             if not self._failing:
@@ -128,50 +127,38 @@ class ShadowLog:
 
     def close(self) -> None:
         """Flush, and close the segment."""
-        if self._pending:
-            self.flush()
+        self.flush()
         self._end_segment()
 
-    def _write(self, space: "_Space", head: Head, line: bytes) -> None:
-        above = _ENCODE(head) + b"\n"
-        space.reserve(len(above) + len(line))
-        data = line if head == self._head else above + line
-        if (
-            self._file is None or len(data) > self._left or not os.fstat(self._file).st_nlink
-        ):  # Another process may have deleted it.
-            self._end_segment()
-            self._file = os.open(
-                self._folder / f"{time.time_ns():020d}-{self._name}", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o640
-            )
-            self._left = max(self._most_bytes // _SEGMENTS, len(above) + len(line))
-            data = above + line
-        if os.write(self._file, data) < len(data):
+    def _write(self, lines: bytearray) -> None:
+        _make_room(self._folder, len(lines), self._most_bytes)
+        if os.write(self._segment_for(len(lines)), lines) < len(lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._head = head
-        self._left -= len(data)
 
     def _end_segment(self) -> None:
-        self._head = None
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
+    def _segment_for(self, count: int) -> int:
+        """The open segment, or a new one if it is full or another process has deleted it."""
+        if self._file is not None:
+            status = os.fstat(self._file)
+            if status.st_nlink and status.st_size + count <= self._segment_bytes:
+                return self._file
+            self._end_segment()
+        path = self._folder / f"{time.time_ns():020d}-{self._name}"
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o640)
+        return self._file
 
-class _Space:
-    """The bytes of all segments. Valid while the lock is held."""
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._segments = _segments(folder)
-        self._taken = sum(path.stat().st_size for path in self._segments)
-
-    def reserve(self, count: int) -> None:
-        """Delete the oldest segments until so many more bytes fit."""
-        while self._segments and (self._taken + count > self._most_bytes or len(self._segments) > _MOST_SEGMENTS):
-            oldest = self._segments.pop(0)
-            self._taken -= oldest.stat().st_size
-            oldest.unlink()
-        self._taken += count
+def _make_room(folder: Path, count: int, most_bytes: int) -> None:
+    """Delete the oldest segments until so many more bytes fit."""
+    sizes = {path: path.stat().st_size for path in _segments(folder)}
+    while sizes and (sum(sizes.values()) + count > most_bytes or len(sizes) > _MOST_SEGMENTS):
+        oldest = next(iter(sizes))
+        oldest.unlink()
+        del sizes[oldest]
 
 
 def read(folder: Path, shadow: str | None = None) -> Iterator[tuple[str, Head, Line]]:
