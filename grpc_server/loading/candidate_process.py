@@ -6,7 +6,6 @@ A line for each gate that the version comes to, and a last one with the costs or
 import contextlib
 import json
 import socket
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -36,7 +35,6 @@ def main(line: socket.socket, name: str, version: str, settings: dict[str, Any],
     A version that `returns` has been served before and skips REVISION.
     """
     name_process(f"trial {name}")
-    warnings.filterwarnings("ignore", message="X does not have valid feature names")
     import_format(Path(settings["models"]), name, version)
     lower_priority(LOADING_NICE)
 

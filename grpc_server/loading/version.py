@@ -1,22 +1,12 @@
 """A version of a model in memory: the models that answer its services, and their predictors."""
 
 import threading
-from typing import Protocol
 
 from foretell_contract.rules.rules import Rules
 from grpc_server.calls.admission import Admission
-from grpc_server.calls.batcher import Job
 from grpc_server.calls.call import Call
-from grpc_server.calls.handler import Reply
-from grpc_server.calls.predictor import Observer, Predictor
+from grpc_server.calls.predictor import Predictor
 from grpc_server.loading.model import Model
-
-
-class Predict(Protocol):
-    """The function that answers the calls of one method."""
-
-    def __call__(self, request: bytes, call: Call, reply: Reply, observe: Observer | None = None) -> Job | None:
-        """See Predictor.predict."""
 
 
 class Version:
@@ -25,8 +15,8 @@ class Version:
     def __init__(self, models: list[Model], rules: Rules, admission: Admission) -> None:
         self.models = models
         self.name, self.version = models[0].name, models[0].version
-        self.predict: dict[str, Predict] = {
-            method.path: Predictor(model.bindings[method.name], model.batcher.submit, rules, admission).predict
+        self.predictors = {
+            method.path: Predictor(model.bindings[method.name], model.batcher.submit, rules, admission)
             for model in models
             for method in model.service.methods
         }

@@ -33,7 +33,7 @@ _MOST_SEGMENTS = 256
 
 
 class Head(msgspec.Struct, tag="head", tag_field="line", frozen=True):
-    """The meaning of the lines after it: the first line of a segment, repeated whenever something changes or is flushed."""
+    """The meaning of the lines after it: the first line of each flush, repeated whenever something changes."""
 
     production: str
     shadow: str

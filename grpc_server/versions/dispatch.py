@@ -39,7 +39,7 @@ class Dispatcher:
                 copy = routing.shadow.watch(self._path, request, call, target.version)
         call.model = target.facts
         try:
-            return target.predict[self._path](request, call, reply, copy)
+            return target.version.predictors[self._path].predict(request, call, reply, copy)
         except Retired:
             return self.answer(request, call, reply)  # The routing changed after it was read.
 
@@ -55,7 +55,7 @@ class StreamDispatcher:
         """See Handler."""
         try:
             target: RoutingTarget = call.pinned or self._pin(call)
-            return target.predict[self._path](request, call, reply)
+            return target.version.predictors[self._path].predict(request, call, reply)
         except Refusal as refusal:
             reply(refusal)
         except Retired:  # A version with streams retires only with the server.

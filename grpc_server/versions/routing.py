@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 from grpc_server.calls.call import ALIAS, ROUTING_KEY, VERSION, Call, Metadata
 from grpc_server.calls.refusal import UnknownVersion, VersionLoading
-from grpc_server.loading.version import Predict, Version
+from grpc_server.loading.version import Version
 from grpc_server.shadow.shadow import Shadow
 from grpc_server.store.route_table import PRODUCTION
 
@@ -20,8 +20,6 @@ class RoutingTarget:
 
     version: Version
     generation: int
-    predict: Mapping[str, Predict] = field(init=False)
-    """By the path of the method."""
     facts: Metadata = field(init=False)
     """Trailing metadata of its replies."""
 
@@ -29,7 +27,6 @@ class RoutingTarget:
         version = self.version
         facts = (("model-name", version.name), ("model-version", version.version), ("model-generation", str(self.generation)))
         object.__setattr__(self, "facts", facts)
-        object.__setattr__(self, "predict", version.predict)
 
     def unpin(self, call: Call) -> None:
         """See Version."""

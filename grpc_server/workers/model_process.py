@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from multiprocessing import connection
@@ -153,6 +154,7 @@ def _main(target: Callable[..., None], line: socket.socket, arguments: Sequence[
     gc.freeze()  # Else a collection would copy the pages that are shared with the fork server.
     _limit_threads(threads)
     log_to_stderr()
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
     target(line, *arguments)
     sys.stdout.flush()
     os._exit(0)  # Finalising the interpreter would take longer than the rest, or wait for a model's threads.

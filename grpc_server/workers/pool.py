@@ -53,7 +53,8 @@ class Pool:
         self._threads = ONE_THREAD if origin.low_priority else _share(workers)
         self._changed = threading.Condition()
         self._workers: set[WorkerHandle] = set()
-        self._idle: list[WorkerHandle] = []
+        self.idle: list[WorkerHandle] = []
+        """Workers that wait for a run, the spare among them."""
         self._busy: set[WorkerHandle] = set()
         self._refused: Exception | None = None
         """Why the last start failed; None after a start that succeeded."""
@@ -64,11 +65,6 @@ class Pool:
         if spare:
             self._add_keeper()
 
-    @property
-    def idle(self) -> int:
-        """Workers that wait for a run, the spare among them."""
-        return len(self._idle)
-
     def close(self, seconds: float) -> None:
         """Take no more runs, finish those under way, end all workers; what is left after `seconds` is killed."""
         end = time.monotonic() + seconds
@@ -77,7 +73,7 @@ class Pool:
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._busy, seconds)
             for worker in self._workers:
-                if worker in self._idle:
+                if worker in self.idle:
                     worker.end()
                 else:
                     worker.kill()
@@ -101,10 +97,10 @@ class Pool:
 
     def _take(self) -> WorkerHandle:
         with self._changed:
-            self._changed.wait_for(lambda: self._idle or self._closed or (self._refused and not self._workers))
-            if self._closed or not self._idle:
+            self._changed.wait_for(lambda: self.idle or self._closed or (self._refused and not self._workers))
+            if self._closed or not self.idle:
                 raise NoWorker(f"no worker of {self._origin}: {self._refused or 'the pool is closed'}")
-            worker = self._idle.pop()  # The one that ran last: its memory is in the caches, and the spare stays fresh.
+            worker = self.idle.pop()  # The one that ran last: its memory is in the caches, and the spare stays fresh.
             self._busy.add(worker)
             return worker
 
@@ -112,11 +108,11 @@ class Pool:
         outgrown = self._outgrown(worker)
         with self._changed:
             self._busy.remove(worker)
-            if outgrown and self._idle:
+            if outgrown and self.idle:
                 logger.info("%s takes more than %d MB and is replaced", worker.name, self._max_megabytes)
                 worker.end()
             elif not worker.lost:
-                self._idle.append(worker)
+                self.idle.append(worker)
             self._changed.notify_all()
 
     def _outgrown(self, worker: WorkerHandle) -> bool:
@@ -126,7 +122,7 @@ class Pool:
         for _ in range(workers):
             self._add_keeper()
         with self._changed:
-            self._changed.wait_for(lambda: len(self._idle) == workers or self._refused)
+            self._changed.wait_for(lambda: len(self.idle) == workers or self._refused)
             refused = self._refused
             self._started = not refused
         if refused:
@@ -167,7 +163,7 @@ class Pool:
             self._check_memory(worker)
             with self._changed:
                 self._refused = None
-                self._idle.append(worker)
+                self.idle.append(worker)
                 self._changed.notify_all()
             code = worker.wait()
             if not self._closed and not worker.dismissed:
@@ -178,8 +174,8 @@ class Pool:
             with self._changed:
                 self._changed.wait_for(lambda: worker not in self._busy)
                 self._workers.remove(worker)
-                if worker in self._idle:
-                    self._idle.remove(worker)
+                if worker in self.idle:
+                    self.idle.remove(worker)
             worker.close()
 
     def _check_memory(self, worker: WorkerHandle) -> None:

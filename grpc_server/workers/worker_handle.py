@@ -9,7 +9,6 @@ from foretell_lifecycle.platform import resident_bytes
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import Matrix, Rows
 from grpc_server.workers import worker_process
-from grpc_server.workers.cost import Cost
 from grpc_server.workers.model_process import ONE_THREAD, ModelProcess
 from grpc_server.workers.wire_frame import receive, send
 from grpc_server.workers.worker_process import Origin
@@ -19,18 +18,11 @@ _START_SECONDS = 60.0
 
 
 class RunFailed(Exception):
-    """A run gave no answer. The text is for the log: it holds whatever the model has raised.
-
-    RunFailed
-    ├── ModelRaised   the model raised; the worker is as good as before
-    ├── WorkerEnded   the worker ended during the run
-    ├── WorkerHung    the run took too long
-    └── NoWorker      there is no worker, and none can be started
-    """
+    """A run gave no answer. The text is for the log: it holds whatever the model has raised."""
 
 
 class ModelRaised(RunFailed):
-    """The model raised; the text ends with the type and the text of its exception."""
+    """The model raised, and the worker is as good as before; the text ends with the type and the text of its exception."""
 
 
 class WorkerEnded(RunFailed):
@@ -45,13 +37,12 @@ class NoWorker(RunFailed):
     """There is no worker, and none can be started."""
 
 
-class WorkerHandle:
+class WorkerHandle(ModelProcess):
     """One worker. One thread at a time may `start` or `run` it; any thread may `end` or `kill` it."""
 
     def __init__(self, origin: Origin, threads: Mapping[str, str] = ONE_THREAD) -> None:
         """Start the process; `threads` limits its numerical libraries, see ModelProcess. Raises OSError."""
-        self._process = ModelProcess(worker_process.main, origin, threads=threads)
-        self.pid = self._process.pid
+        super().__init__(worker_process.main, origin, threads=threads)
         self.name = f"worker {self.pid} of {origin}"
         self.runs = 0
         self.dismissed = False
@@ -59,17 +50,16 @@ class WorkerHandle:
         self.lost = False
         """Whether it was killed, perhaps only to make sure of its end: it must get no more rows."""
 
-    def start(self, sample: Rows) -> Cost:
-        """Wait until the model is loaded and warmed up with `sample`; what a run costs there. Raises ModelError."""
+    def start(self, sample: Rows) -> None:
+        """Wait until the model is loaded and warmed up with `sample`. Raises ModelError."""
         try:
-            ((one_row, batch),) = self._exchange(sample, _START_SECONDS).tolist()
+            self._exchange(sample, _START_SECONDS)
         except ModelRaised as refusal:
             raise ModelError(str(refusal)) from None
         except WorkerHung:
             raise ModelError(f"{self.name} was not ready after {_START_SECONDS:.0f} s") from None
         except WorkerEnded:
             raise ModelError(f"{self.name} ended with code {self.wait()} while it started") from None
-        return Cost(one_row, batch)
 
     def run(self, rows: Rows, seconds: float) -> Matrix:
         """The model's outputs for `rows`. Raises ModelRaised, or else kills the worker and raises WorkerEnded or WorkerHung."""
@@ -78,9 +68,9 @@ class WorkerHandle:
 
     def _exchange(self, rows: Rows, seconds: float) -> Matrix:
         try:
-            self._process.line.settimeout(seconds)
-            send(self._process.line, rows)
-            answer = receive(self._process.line)
+            self.line.settimeout(seconds)
+            send(self.line, rows)
+            answer = receive(self.line)
         except BaseException as error:
             self.kill()  # Half a frame may be on its way: nothing that comes after it would make sense.
             if isinstance(error, TimeoutError):
@@ -100,17 +90,9 @@ class WorkerHandle:
         """Have the process end once it has answered."""
         self.dismissed = True
         with contextlib.suppress(OSError):  # The other end may be gone.
-            self._process.line.shutdown(socket.SHUT_WR)
+            self.line.shutdown(socket.SHUT_WR)
 
     def kill(self) -> None:
         """Kill the process and what it has started. A run that is under way raises WorkerEnded."""
         self.lost = True
-        self._process.kill()
-
-    def wait(self) -> int:
-        """Wait for the end; the exit code."""
-        return self._process.wait()
-
-    def close(self) -> None:
-        """Kill the process if it still runs, and release its descriptors."""
-        self._process.close()
+        super().kill()

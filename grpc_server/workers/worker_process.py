@@ -1,17 +1,16 @@
 """The worker process: it loads one model, then answers each frame of rows with a frame, until the line closes.
 
-The first frame is for warming up; its answer is the cost of a run. Any other answer is a matrix, or a text with the reason why not.
+The first frame is for warming up; its answer is an empty matrix. Any other answer is a matrix, or a text with the reason why not.
 """
 
 import contextlib
 import logging
 import socket
 import traceback
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -38,8 +37,6 @@ A candidate takes 0.3 s of CPU time, so its trial ends within 2 s. At nice 19 it
 had the same p99.
 """
 
-Predict: TypeAlias = Callable[[Any], Matrix]
-
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -63,7 +60,6 @@ class Origin:
 def main(line: socket.socket, origin: Origin) -> None:
     """Run the process until the other end of `line` closes."""
     name_process(f"worker {origin.name}")
-    warnings.filterwarnings("ignore", message="X does not have valid feature names")
     import_format(origin.root, origin.name, origin.version)
     if origin.low_priority:
         lower_priority(LOADING_NICE)
@@ -77,7 +73,7 @@ def import_format(models: Path, name: str, version: str) -> None:
         format_table.loader_of(Repository(models).manifest(name, version).format)
 
 
-def load_version(origin: Origin) -> Predict:
+def load_version(origin: Origin) -> Callable[[Any], Matrix]:
     """Load and check a version; the function that gives its outputs.
 
     Raises ArtifactAltered if the version is not the one that the server has verified, else ModelError.
@@ -103,8 +99,8 @@ def _serve(line: socket.socket, origin: Origin) -> None:
         logger.exception("while loading")
         send(line, f"{type(error).__name__} while a worker loaded the model; the log has the trace")
         return
-    cost = measure(predict, sample)
-    send(line, np.array([[cost.one_row, cost.batch]]))
+    measure(predict, sample)
+    send(line, np.empty((0, 0)))
     if origin.low_priority:
         lower_priority()
     while True:
@@ -115,7 +111,7 @@ def _receive(line: socket.socket) -> Rows:
     return cast("Rows", receive(line))  # The server sends no text.
 
 
-def _answer(predict: Predict, rows: Rows) -> Matrix | str:
+def _answer(predict: Callable[[Any], Matrix], rows: Rows) -> Matrix | str:
     try:
         outputs = predict(rows)
         return outputs if outputs.ndim == 2 else f"the model answered {len(rows)} rows with shape {outputs.shape}"

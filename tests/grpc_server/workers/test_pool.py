@@ -79,7 +79,7 @@ def pid(pool: Pool) -> int:
 
 def until_whole(pool: Pool) -> None:
     """Another test may have taken the spare."""
-    until(lambda: pool.idle > len(pool.runners))
+    until(lambda: len(pool.idle) > len(pool.runners))
 
 
 def workers_of(origin: Origin) -> list[int]:
