@@ -1,10 +1,9 @@
 """The trial of a version in a candidate process, as the server sees it: limited in time at each gate."""
 
 import json
-import select
 import signal
-import time
 from collections.abc import Callable
+from io import BufferedReader
 from typing import Any
 
 from foretell_contract.contract import Contract
@@ -44,7 +43,6 @@ class CandidateTrial:
         self._gate_seconds = settings.gate_seconds
         self._tell = tell
         self._gate: Gate | None = None
-        self._received = b""
         preload_formats(settings.models)
         arguments = (name, version, settings.model_dump(mode="json"), contract.descriptor_set, returns)
         try:
@@ -55,7 +53,8 @@ class CandidateTrial:
     def run(self) -> list[Cost]:
         """Wait for the result: the cost of a run for each service that the version answers. Raises ModelError with its gate."""
         try:
-            return self._result()
+            with self._process.line.makefile("rb") as reports:
+                return self._result(reports)
         except ModelError as error:
             error.gate = error.gate or self._gate or Gate.LOAD
             raise
@@ -66,10 +65,10 @@ class CandidateTrial:
         """Kill the process and what it has started; `run` then raises ModelError."""
         self._process.kill()
 
-    def _result(self) -> list[Cost]:
+    def _result(self, reports: BufferedReader) -> list[Cost]:
         limit, seconds = f"{_START_SECONDS:g} s", _START_SECONDS
         while True:
-            report = self._next(limit, seconds)
+            report = self._next(reports, limit, seconds)
             if "costs" in report:
                 return [Cost(*costs) for costs in report["costs"]]
             if "refused" in report:
@@ -80,22 +79,15 @@ class CandidateTrial:
             self._tell(self._gate)
             limit, seconds = f"gate_seconds, {self._gate_seconds:g} s", self._gate_seconds
 
-    def _next(self, limit: str, seconds: float) -> dict[str, Any]:
-        """The next report. Raises ModelMismatch if there is none within so many seconds."""
-        end = time.monotonic() + seconds
-        while b"\n" not in self._received:
-            if not select.select([self._process.line], [], [], max(0.0, end - time.monotonic()))[0]:
-                raise ModelMismatch(f"{self._place} took longer than {limit}")
-            self._receive()
-        line, _, self._received = self._received.partition(b"\n")
-        report: dict[str, Any] = json.loads(line)
-        return report
-
-    def _receive(self) -> None:
-        received = self._process.line.recv(65536)
-        if not received:
+    def _next(self, reports: BufferedReader, limit: str, seconds: float) -> Any:
+        self._process.line.settimeout(seconds)
+        try:
+            line = reports.readline()
+        except TimeoutError:
+            raise ModelMismatch(f"{self._place} took longer than {limit}") from None
+        if not line.endswith(b"\n"):
             raise ModelMismatch(f"{self._place} {self._end()}")
-        self._received += received
+        return json.loads(line)
 
     def _end(self) -> str:
         try:

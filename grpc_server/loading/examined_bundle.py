@@ -33,7 +33,6 @@ class ExaminedBundle:
     """A bundle that fits its contract, and answers its golden rows."""
 
     bundle: Bundle
-    service: Service
     bindings: dict[str, MethodBinding]
     """By the name of the method."""
     outputs: tuple[Output, ...]
@@ -105,9 +104,7 @@ def _bound(bundle: Bundle, contract: Contract, service: Service, sources: Sequen
     outputs = tuple(output for output in all_outputs(sources) if output in needed)
     for binding in bindings.values():
         binding.use_outputs(outputs)
-    return ExaminedBundle(
-        bundle, service, bindings, outputs, output_function(sources, outputs), _sample(bundle, bindings, contract)
-    )
+    return ExaminedBundle(bundle, bindings, outputs, output_function(sources, outputs), _sample(bundle, bindings, contract))
 
 
 def _check_examples(examined: ExaminedBundle, contract: Contract) -> None:

@@ -1,19 +1,22 @@
-"""From a version on disk to a version in memory."""
+"""From a version on disk to a version in memory, inline or in worker processes that load it again."""
 
 from collections.abc import Callable, Sequence
 
 from foretell_contract.contract import Contract
 from foretell_contract.service import Service
 from grpc_server.calls.admission import Admission
+from grpc_server.calls.batcher import Batcher
 from grpc_server.checks.gates import Gate, Gates
 from grpc_server.errors import ModelError
 from grpc_server.loading.candidate_trial import CandidateTrial
-from grpc_server.loading.load_model import load_model
-from grpc_server.loading.model import Model
-from grpc_server.loading.version import Version
+from grpc_server.loading.examined_bundle import ExaminedBundle, examine, measured
+from grpc_server.loading.preload import preload_formats
+from grpc_server.loading.version import Model, Version
 from grpc_server.settings import ServerSettings
-from grpc_server.store.repository import Repository
-from grpc_server.workers.cost import Cost
+from grpc_server.store.repository import Bundle, Repository
+from grpc_server.workers.cost import Cost, Placement, cores, placement
+from grpc_server.workers.pool import Pool
+from grpc_server.workers.worker_process import Origin
 
 
 class Loader:
@@ -48,3 +51,46 @@ class Loader:
                 model.close(0.0)
             raise
         return Version(models, self._contract.rules, Admission() if as_shadow else self._admission)
+
+
+def load_model(
+    bundle: Bundle,
+    contract: Contract,
+    service: Service,
+    settings: ServerSettings,
+    gates: Gates,
+    cost: Cost | None = None,
+    *,
+    as_shadow: bool = False,
+) -> Model:
+    """Pass a verified bundle through the gates from LOAD to WARM_UP, for one service.
+
+    `cost` is what a candidate process has measured; without it, the model is measured here. A shadow runs in a single worker of
+    low priority, whatever it costs. Raises ModelError; no process is then left.
+    """
+    examined = examine(bundle, contract, service, settings, gates)
+    if cost is None:
+        with gates(Gate.WARM_UP):
+            cost = measured(examined, settings)
+    placed = Placement.PROCESS if as_shadow else placement(cost, settings.placement)
+    pool = None
+    if placed is Placement.PROCESS:
+        with gates(Gate.WARM_UP):
+            pool = _pool(examined, settings, as_shadow=as_shadow)
+    runners = pool.runners if pool else [examined.predict]
+    batcher = Batcher(runners, max_rows=settings.max_batch_rows, max_waiting=settings.max_queue_rows, inline=pool is None)
+    facts = (bundle.name, bundle.version, bundle.manifest, service, examined.bindings)
+    return Model(*facts, batcher, cost, placed, len(runners), pool)
+
+
+def _pool(examined: ExaminedBundle, settings: ServerSettings, *, as_shadow: bool) -> Pool:
+    preload_formats(settings.models)
+    bundle = examined.bundle
+    return Pool(
+        Origin(settings.models, bundle.name, bundle.version, bundle.manifest.digest, examined.outputs, low_priority=as_shadow),
+        examined.sample,
+        workers=1 if as_shadow else cores() if settings.workers == "auto" else settings.workers,
+        seconds=settings.worker_seconds,
+        max_megabytes=settings.worker_max_mb,
+        spare=not as_shadow,  # No caller waits for a shadow.
+    )

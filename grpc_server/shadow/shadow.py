@@ -14,8 +14,7 @@ from grpc_server.calls.call import Call
 from grpc_server.calls.handler import parse
 from grpc_server.calls.predictor import Observer
 from grpc_server.calls.refusal import Draining, Refusal
-from grpc_server.loading.model import Model
-from grpc_server.loading.version import Version
+from grpc_server.loading.version import Model, Version
 from grpc_server.rows.mixed_rows import NumberRows, RequestRows
 from grpc_server.shadow.duty_cycle import DutyCycle
 from grpc_server.shadow.readable_outputs import LABELS, ReadableOutputs, Value, kind_of, values

@@ -11,7 +11,7 @@ from grpc_server.calls.batcher import Batcher
 from grpc_server.calls.handler import Handler, Kind
 from grpc_server.errors import ModelError
 from grpc_server.loading.loader import Loader
-from grpc_server.loading.model import Model
+from grpc_server.loading.version import Model
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Repository
 from grpc_server.versions.dispatch import Dispatcher, StreamDispatcher

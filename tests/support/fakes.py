@@ -14,8 +14,7 @@ from foretell_contract.contract import Contract
 from grpc_server.calls.admission import Admission
 from grpc_server.calls.batcher import Batcher
 from grpc_server.loading.loader import Loader
-from grpc_server.loading.model import Model
-from grpc_server.loading.version import Version
+from grpc_server.loading.version import Model, Version
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import Dtype, Matrix, Rows
 from grpc_server.rows.outputs import Source, probability_source

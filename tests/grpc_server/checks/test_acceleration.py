@@ -30,7 +30,7 @@ from foretell_contract.contract import Contract
 from grpc_server.checks.add_model import add_model
 from grpc_server.checks.gates import Gates
 from grpc_server.errors import ArtifactAltered, ModelError, ModelMismatch
-from grpc_server.loading.load_model import load_model
+from grpc_server.loading.loader import load_model
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Repository
 from tests.conftest import PROTOS, ROOT

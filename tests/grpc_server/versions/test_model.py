@@ -12,8 +12,8 @@ from foretell_contract.contract import Contract, load
 from grpc_server.checks.add_model import add_model
 from grpc_server.checks.gates import Gates
 from grpc_server.errors import ModelMismatch
-from grpc_server.loading.load_model import load_model
-from grpc_server.loading.model import Model
+from grpc_server.loading.loader import load_model
+from grpc_server.loading.version import Model
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.targets import Target
 from grpc_server.settings import ServerSettings

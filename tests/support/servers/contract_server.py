@@ -14,7 +14,7 @@ from foretell_contract.fields import Kind
 from foretell_contract.rows.columns import leaves
 from foretell_contract.service import Service
 from grpc_server.calls.batcher import Batcher
-from grpc_server.loading.model import Model
+from grpc_server.loading.version import Model
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype, Rows
 from grpc_server.rows.outputs import Output
