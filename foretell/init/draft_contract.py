@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from foretell.check.training_range import FIELD
-from foretell.init.draft_features import DraftedFeature, PackageNames, draft_feature, sentence_case
-from foretell.init.draft_response import DraftedResponse, draft_response
+from foretell.init.draft_features import DraftedEnum, PackageNames, draft_feature, sentence_case
+from foretell.init.draft_response import ResponseDraft
 from foretell_contract.source.proto_text import Block, Line, Literal, file_text, quoted
 from foretell_contract.source.spelling import Names, pascal, snake
 from grpc_server.checks.inspect_model import ModelDescription
@@ -32,42 +32,35 @@ class ContractDraft:
     """A drafted contract, not yet written to a file."""
 
     package: str
-    features: tuple[DraftedFeature, ...]
-    response: DraftedResponse
+    features: tuple[tuple[Line, DraftedEnum | None], ...]
+    response: ResponseDraft
     path: str
     """The REST path for single rows."""
 
     @property
     def text(self) -> str:
         """The text of the `.proto` file."""
-        enums = [feature.enum for feature in self.features if feature.enum] + self.response.enums
-        lines = [feature.line for feature in self.features]
+        enums = [enum for _, enum in self.features if enum] + self.response.enums
+        lines = [line for line, _ in self.features]
         imports = {_TIMES[kind] for line in lines for kind in _TIMES if line.declared.startswith(f"{kind} ")}
         parts: list[Block | Literal] = [
-            self._api,
+            Literal("option (foretell.v1.api) =", [("title", quoted(sentence_case(self._name))), ("version", quoted("0.1"))]),
             self._service,
             Block("Features is one row: exactly the columns the model was trained on.", "message Features", lines),
             Block("Response is the answer to one row.", "message Response", self.response.lines),
             *(enum.block for enum in enums),
             *_BATCHES,
         ]
-        return file_text(self._comment, self.package, (*_IMPORTS, *imports), parts)
+        columns = f"{len(lines)} column{'s' * (len(lines) != 1)}"
+        comment = (
+            f"Predictions of the model {self._name} from {columns}.\n\nThe contract is served over gRPC and over REST, with the "
+            "same rules and the same messages in every refusal."
+        )
+        return file_text(comment, self.package, (*_IMPORTS, *imports), parts)
 
     @property
     def _name(self) -> str:
         return self.package.split(".")[-2]
-
-    @property
-    def _comment(self) -> str:
-        columns = f"{len(self.features)} column{'s' * (len(self.features) != 1)}"
-        return (
-            f"Predictions of the model {self._name} from {columns}.\n\nThe contract is served over gRPC and over REST, with the "
-            "same rules and the same messages in every refusal."
-        )
-
-    @property
-    def _api(self) -> Literal:
-        return Literal("option (foretell.v1.api) =", [("title", quoted(sentence_case(self._name))), ("version", quoted("0.1"))])
 
     @property
     def _service(self) -> Block:
@@ -118,9 +111,8 @@ _BATCHES = (
 def draft_contract(
     model: ModelDescription, package: str, path: str, target_name: str, class_names: dict[str, str]
 ) -> ContractDraft:
-    """A contract for a model; `draft_response` describes the last two parameters."""
-    package_names, names = PackageNames(), Names()
-    package_names.reserve(pascal(package.split(".")[-2], "model") + "Service")
+    """A contract for a model; `ResponseDraft` describes the last two parameters."""
+    package_names, names = PackageNames([pascal(package.split(".")[-2], "model") + "Service"]), Names()
     features = tuple(draft_feature(column, number, names, package_names) for number, column in enumerate(model.columns, 1))
-    response = draft_response(model, snake(target_name, "label") if target_name else "", class_names, package_names)
+    response = ResponseDraft(model, snake(target_name, "label") if target_name else "", class_names, package_names)
     return ContractDraft(package, features, response, path)

@@ -27,6 +27,10 @@ _HUGE = 2**62
 """The bounds around a larger integer may not fit into 64 bits."""
 
 
+ENUM_RULES: list[Option] = [(f"{FIELD}.enum.defined_only", "true"), (f"{FIELD}.enum.not_in", "0")]
+"""Rules that accept only the named values, without the unspecified one."""
+
+
 class PackageNames:
     """The names of types and enum values in one package, which must differ."""
 
@@ -36,10 +40,6 @@ class PackageNames:
         taken = ("Features", "Response", "FeaturesBatch", "ResponseBatch", *types, *(str(enum.name) for enum in enums))
         self._types = Names(taken, joint="")
         self._values = Names(str(value.name) for enum in enums for value in enum.values)
-
-    def reserve(self, name: str) -> None:
-        """Keeps a name from being given to a type."""
-        self._types.take(name)
 
     def enum(self, name: str, comment: str, labels: dict[str, str]) -> "DraftedEnum":
         """An enum named after `name`, with a value for each label; `labels` maps the model's labels to names for callers."""
@@ -61,22 +61,9 @@ class DraftedEnum:
     values: dict[str, str]
     block: Block
 
-    @property
-    def rules(self) -> list[Option]:
-        """Rules that accept only the named values, without the unspecified one."""
-        return [(f"{FIELD}.enum.defined_only", "true"), (f"{FIELD}.enum.not_in", "0")]
-
     def example(self, label: str) -> Option:
         """An example: the value for this label."""
         return f"{FIELD}.enum.example", str(list(self.values).index(label) + 1)
-
-
-@dataclass(frozen=True, slots=True)
-class DraftedFeature:
-    """A field, and its enum, if it needs one."""
-
-    line: Line
-    enum: DraftedEnum | None = None
 
 
 def value_line(name: str, number: int, label: str, display: str, prefix: str) -> Line:
@@ -91,23 +78,19 @@ def sentence_case(name: str) -> str:
     return words[:1].upper() + words[1:] or "A value without a name"
 
 
-def draft_feature(column: Column, number: int, names: Names, package: PackageNames) -> DraftedFeature:
-    """The field of a column, with this field number."""
+def draft_feature(column: Column, number: int, names: Names, package: PackageNames) -> tuple[Line, DraftedEnum | None]:
+    """The field of a column, with this field number, and its enum, if it needs one."""
     name = names.take(snake(column.name, "column"))
     kind, what, rules, enum, bounds = _kind(column, package)
-    comment = f"{sentence_case(column.name)}, {what}." + "".join(f" {sentence}" for sentence in _range_sentences(bounds))
-    gaps = sum(value is None for value in column.values)
+    comment = f"{sentence_case(column.name)}, {what}."
+    if bounds:
+        comment += f" {bounds.sentence} {bounds.accepted}".rstrip()
     if column.nullable:
-        comment += f" May be missing, as in {gaps:,} of {len(column.values):,} rows."
+        comment += f" May be missing, as in {column.values.count(None):,} of {len(column.values):,} rows."
     options: list[Option] = [("(foretell.v1.column)", quoted(column.name))] if column.name != name else []
     options += [] if column.nullable else [(f"{FIELD}.required", "true")]
     presence = "" if kind.startswith("google.") else "optional "
-    line = Line(comment, f"{presence}{kind} {name} = {number}", (*options, *rules))
-    return DraftedFeature(line, enum)
-
-
-def _range_sentences(bounds: Range | None) -> list[str]:
-    return [sentence for sentence in (bounds.sentence, bounds.accepted) if sentence] if bounds else []
+    return Line(comment, f"{presence}{kind} {name} = {number}", (*options, *rules)), enum
 
 
 _Kind = tuple[str, str, list[Option], DraftedEnum | None, Range | None]
@@ -143,20 +126,17 @@ def _number(column: Column, kind: str, values: list[Any]) -> _Kind:
 def _time(column: Column) -> _Kind:
     moments = [seconds(str(value)) for value in column.values if value is not None]
     bounds = range_of("timestamp", moments or [0.0, 0.0])
-    rules = [*bounds.options]
-    if moments:
-        rules.append((f"{FIELD}.timestamp.example", f"{{seconds: {int(seconds(str(column.example)))}}}"))
+    rules = [*bounds.options, *_example(column, "timestamp")]
     what = "a timestamp" if moments else f"a timestamp. {bounds.accepted.removesuffix('.')}"
     return "google.protobuf.Timestamp", what, rules, None, bounds if moments else None
 
 
 def _duration(column: Column) -> _Kind:
     lengths = [float(value) for value in column.values if value is not None]
-    if not lengths or column.example is None:
+    if not lengths:
         return "google.protobuf.Duration", "a duration; its range is unknown", [], None, None
     bounds = range_of("duration", lengths)
-    rules = [*bounds.options, (f"{FIELD}.duration.example", f"{{seconds: {int(float(column.example))}}}")]
-    return "google.protobuf.Duration", "a duration", rules, None, bounds
+    return "google.protobuf.Duration", "a duration", [*bounds.options, *_example(column, "duration")], None, bounds
 
 
 def _text(column: Column, package: PackageNames) -> _Kind:
@@ -168,7 +148,7 @@ def _text(column: Column, package: PackageNames) -> _Kind:
         comment = f"{sentence_case(column.name)}: the values that the model was trained on."
         enum = package.enum(column.name, comment, {label: label for label in labels})
         example = [enum.example(str(column.example))] if str(column.example) in enum.values else []
-        return enum.name, f"one of {len(labels)} values", [*enum.rules, *example], enum, None
+        return enum.name, f"one of {len(labels)} values", [*ENUM_RULES, *example], enum, None
     return _free_text(column, known, found)
 
 
@@ -184,10 +164,13 @@ def _free_text(column: Column, known: list[str], found: list[str]) -> _Kind:
 
 
 def _example(column: Column, kind: str) -> list[Option]:
-    value = column.example
-    if value is None:
-        return []
+    return [(f"{FIELD}.{kind}.example", literal(column.example, kind))] if column.example is not None else []
+
+
+def literal(value: Any, kind: str) -> str:
+    """A value of a column as an option has it; `kind` is the group of `buf.validate` rules."""
     if kind == "string":
-        return [(f"{FIELD}.string.example", quoted(str(value)))]
-    example = bool(value) if kind == "bool" else int(value) if kind == "int64" else float(value)
-    return [(f"{FIELD}.{kind}.example", number_text(example))]
+        return quoted(str(value))
+    if kind in ("timestamp", "duration"):
+        return f"{{seconds: {int(seconds(str(value)) if kind == 'timestamp' else value)}}}"
+    return number_text(bool(value) if kind == "bool" else int(value) if kind == "int64" else float(value))

@@ -1,10 +1,9 @@
 """Drafts the fields of `Response` from the outputs of a model."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from foretell.check.training_range import FIELD
-from foretell.init.draft_features import FEW, DraftedEnum, PackageNames, sentence_case
+from foretell.init.draft_features import ENUM_RULES, FEW, DraftedEnum, PackageNames, sentence_case
 from foretell_contract.labels import PROBABILITY_SUFFIX
 from foretell_contract.source.proto_text import Line, Option, number_text, quoted
 from foretell_contract.source.spelling import Names, snake
@@ -31,33 +30,21 @@ _LISTS = {
 }
 
 
-@dataclass
-class DraftedResponse:
+class ResponseDraft:
     """The fields of a response, in order, and their enums."""
 
-    lines: list[Line] = field(default_factory=list)
-    enums: list[DraftedEnum] = field(default_factory=list)
-    classes: dict[str, Line] = field(default_factory=dict)
-    """The field with the probability of each class, for a model with one target."""
-
-
-def draft_response(
-    model: ModelDescription, target_name: str, class_names: dict[str, str], package: PackageNames
-) -> DraftedResponse:
-    """The response of a model. `target_name` names its only target; `class_names` has other names for its classes."""
-    drafter = _ResponseDrafter(model, target_name, class_names, package)
-    for index, target in enumerate(model.targets):
-        drafter.add_target(index, target)
-    return drafter.response
-
-
-class _ResponseDrafter:
     def __init__(self, model: ModelDescription, target_name: str, class_names: dict[str, str], package: PackageNames) -> None:
-        self.response = DraftedResponse()
+        """`target_name` names the only target of `model`; `class_names` has other names for its classes."""
         self._model, self._target_name, self._class_names, self._package = model, target_name, class_names, package
         self._names = Names()
+        self.lines: list[Line] = []
+        self.enums: list[DraftedEnum] = []
+        self.classes: dict[str, Line] = {}
+        """The field with the probability of each class, for a model with one target."""
+        for index, target in enumerate(model.targets):
+            self._add_target(index, target)
 
-    def add_target(self, index: int, target: Target) -> None:
+    def _add_target(self, index: int, target: Target) -> None:
         outputs = [output for output in self._model.outputs if output.target == index]
         kinds = list(dict.fromkeys(output.kind for output in outputs))
         if "label" in kinds:
@@ -75,7 +62,7 @@ class _ResponseDrafter:
 
     def _add(self, comment: str, kind: str, name: str, *options: Option) -> None:
         name = self._names.take(name)
-        self.response.lines.append(Line(comment, f"{kind} {name} = {len(self.response.lines) + 1}", options))
+        self.lines.append(Line(comment, f"{kind} {name} = {len(self.lines) + 1}", options))
 
     def _label(self, index: int, target: Target) -> None:
         name = snake(target.name or self._target_name or "label", "label")
@@ -105,9 +92,9 @@ class _ResponseDrafter:
 
     def _labels_enum(self, name: str, class_names: dict[str, str], answer: Scalar | None) -> None:
         enum = self._package.enum(name, f"{sentence_case(name)}: the classes that the model predicts.", class_names)
-        self.response.enums.append(enum)
+        self.enums.append(enum)
         example = [enum.example(str(answer))] if answer is not None else []
-        self._add(f"The {name.replace('_', ' ')} that the model predicts.", enum.name, name, *enum.rules, *example)
+        self._add(f"The {name.replace('_', ' ')} that the model predicts.", enum.name, name, *ENUM_RULES, *example)
 
     def _probabilities(self, index: int, target: Target) -> None:
         if len(target.classes) > FEW:
@@ -129,7 +116,7 @@ class _ResponseDrafter:
         options = [] if implied else [(f"{_OUTPUT}.probability_of", quoted(label)), *_of(target)]
         rules = [(f"{FIELD}.double.gte", "0"), (f"{FIELD}.double.lte", "1")]
         self._add(f"Probability of {about}.", "double", f"{name}{PROBABILITY_SUFFIX}", *options, *rules, *self._example(output))
-        self.response.classes[label] = self.response.lines[-1]
+        self.classes[label] = self.lines[-1]
 
     def _in_words(self, target: Target, class_name: str) -> str:
         """The class, with its target if the name alone says little, such as `yes` or `3`."""
@@ -158,7 +145,8 @@ class _ResponseDrafter:
 
     def _example(self, output: Output) -> list[Option]:
         answer = self._model.answer.get(output_name(output, self._model.targets))
-        return [(f"{FIELD}.double.example", number_text(_short(float(answer))))] if answer is not None else []
+        # Two digits are enough for an example.
+        return [(f"{FIELD}.double.example", number_text(float(f"{float(answer):.2g}")))] if answer is not None else []
 
     def _output_option(self, target: Target, name: str, quantity: str) -> list[Option]:
         """The option `output`, unless the name of the field implies it."""
@@ -170,8 +158,3 @@ class _ResponseDrafter:
 def _of(target: Target) -> Iterator[Option]:
     if target.name:
         yield f"{_OUTPUT}.target", quoted(target.name)
-
-
-def _short(value: float) -> float:
-    """The value to two digits, for an example."""
-    return float(f"{value:.2g}")

@@ -65,15 +65,19 @@ def _is_untouched_draft(options: InitOptions, path: str, class_names: dict[str, 
 @contextmanager
 def _write_or_restore(file: Path, text: str) -> Iterator[None]:
     """Writes the file; restores it if the `with` block raises."""
-    before = file.read_text(encoding="utf-8") if file.exists() else None
-    _write(file, text)
+    before = file.read_bytes() if file.exists() else None
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ContractError(f"cannot write {file}: {error.strerror}") from None
     try:
         yield
     except BaseException:
         if before is None:
             file.unlink()
         else:
-            _write(file, before)
+            file.write_bytes(before)
         raise
 
 
@@ -106,14 +110,6 @@ def _free_path(options: InitOptions, before: Contract | None) -> str:
     choices = [f"/{name}/predict", f"/{name}/{version}/predict", f"/{options.package.replace('.', '/')}/predict"]
     free = [path for path in choices if path not in taken and f"{path}/batch" not in taken]
     return free[0] if free else choices[-1]
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ContractError(f"cannot write {file}: {error.strerror}") from None
 
 
 def _add(options: InitOptions, model: ModelDescription, contract: Contract, repository: Repository) -> Added:

@@ -55,10 +55,16 @@ def _model_notes(options: InitOptions, model: ModelDescription) -> Iterator[str]
 
 
 def _show_call(method: Method, contract: Contract) -> None:
+    """Prints a call of the method at the address on which `foretell serve` will take REST requests."""
     row = example(method.input, contract.rules)
-    if row is not None:
-        body = shlex.quote(json.dumps(request_example(row), ensure_ascii=False))
-        typer.echo(f"  curl -s http://{_http_address()}{method.paths[0]} -H 'content-type: application/json' -d {body}")
+    if row is None:
+        return
+    try:
+        address = BridgeSettings().http_address
+    except ValidationError as error:
+        raise settings_error(error) from None
+    body = shlex.quote(json.dumps(request_example(row), ensure_ascii=False))
+    typer.echo(f"  curl -s http://{address}{method.paths[0]} -H 'content-type: application/json' -d {body}")
 
 
 def _flag(name: str, value: object) -> str:
@@ -67,11 +73,3 @@ def _flag(name: str, value: object) -> str:
 
 def _counted(items: Sequence[object], noun: str) -> str:
     return f"{len(items)} {noun}{'s' * (len(items) != 1)}"
-
-
-def _http_address() -> str:
-    """The address on which `foretell serve` will take REST requests."""
-    try:
-        return BridgeSettings().http_address
-    except ValidationError as error:
-        raise settings_error(error) from None

@@ -12,8 +12,8 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto
 
 from foretell.check.training_range import Range, range_in_comment, range_of
-from foretell.init.draft_features import PackageNames, draft_feature, value_line
-from foretell.init.draft_response import DraftedResponse
+from foretell.init.draft_features import PackageNames, draft_feature, literal, value_line
+from foretell.init.draft_response import ResponseDraft
 from foretell_contract.contract import Contract
 from foretell_contract.errors import SetupError
 from foretell_contract.fields import Kind, enum_of
@@ -21,7 +21,7 @@ from foretell_contract.labels import is_unspecified, match_labels, probability_c
 from foretell_contract.rows.columns import Leaf, Spread, leaves
 from foretell_contract.service import Service
 from foretell_contract.source.edit_file import FileEdit
-from foretell_contract.source.proto_text import Line, comment_lines, number_text, quoted
+from foretell_contract.source.proto_text import Block, Line, comment_lines, quoted
 from foretell_contract.source.spelling import Names, snake, upper
 from grpc_server.checks.inspect_model import ModelDescription
 from grpc_server.checks.training_columns import Column
@@ -52,8 +52,8 @@ class ContractUpdate:
         self.notes: list[str] = []
         """What the author should look at."""
 
-    def text(self, response: DraftedResponse, class_names: dict[str, str]) -> str:
-        """The updated text of the file; `response` is a draft for the new model, `class_names` as in `draft_response`.
+    def text(self, response: ResponseDraft, class_names: dict[str, str]) -> str:
+        """The updated text of the file; `response` is a draft for the new model, `class_names` as in `ResponseDraft`.
 
         Raises SetupError for a change that only the author can make.
         """
@@ -65,7 +65,7 @@ class ContractUpdate:
             self._note_missing_fields(response)
         return self._edit.result
 
-    def _note_missing_fields(self, response: DraftedResponse) -> None:
+    def _note_missing_fields(self, response: ResponseDraft) -> None:
         """With several targets, new fields are left to the author."""
         drafted = [line.declared.split()[1] for line in response.lines]
         missing = [name for name in drafted if name not in self._answer.fields_by_name]
@@ -91,25 +91,25 @@ class ContractUpdate:
                     f"{leaf.field.full_name} fills the column {gone!r}, which the model no longer has: change it by hand"
                 )
             else:
-                self._reserve(leaf.field)
+                self._reserve(leaf.field.full_name, leaf.field.number)
         self._append_columns([column for column in self._model.columns if column.name not in matched])
 
     def _append_columns(self, columns: Sequence[Column]) -> None:
         names = Names((*self._features.fields_by_name, *_reserved_names(self._features)))
         package = PackageNames(self._features.file.message_types_by_name, self._features.file.enum_types_by_name.values())
         for number, column in enumerate(columns, _next_number(self._features)):
-            drafted = draft_feature(column, number, names, package)
+            line, enum = draft_feature(column, number, names, package)
             for kind in ("Timestamp", "Duration"):
-                if drafted.line.declared.startswith(f"google.protobuf.{kind} "):
+                if line.declared.startswith(f"google.protobuf.{kind} "):
                     self._edit.require(f"google/protobuf/{kind.lower()}.proto")
-            self._edit.append(self._features.full_name, "\n" + _text(drafted.line))
-            if drafted.enum:
-                self._edit.add("\n" + "\n".join(drafted.enum.block.lines()) + "\n")
+            self._edit.append(self._features.full_name, "\n" + _text(line))
+            if enum:
+                self._edit.add("\n" + _text(enum.block))
 
     def _note_nullable(self, leaf: Leaf, column: Column) -> None:
         """`required` is a promise to callers, so only the author removes it."""
         if column.nullable and self._contract.rules.of(leaf.field).required:
-            gaps = sum(value is None for value in column.values)
+            gaps = column.values.count(None)
             self.notes.append(
                 f"{leaf.field.full_name} is required, but is missing in {gaps:,} of {len(column.values):,} rows, and the model "
                 "answers such rows: remove `required` if callers may leave it out too"
@@ -152,11 +152,9 @@ class ContractUpdate:
     def _replace_example(self, leaf: Leaf, now: Range, column: Column) -> None:
         """Replaces the first example if the new bounds refuse it."""
         low, high = now.bounds
-        place = self._rule(leaf.field, now.kind, "example", 0)
         examples = [getattr(value, "seconds", value) for value in leaf.rules.examples[:1]]
-        if place and examples and not low <= examples[0] <= high:
-            name, _, _ = self._edit.text(*place).partition("=")
-            self._edit.replace(*place, f"{name}= {_literal(column.example, now.kind)}")
+        if examples and not low <= examples[0] <= high:
+            self._set_example(leaf.field, now.kind, literal(column.example, now.kind))
 
     def _note_excluded_data(self, leaf: Leaf, now: Range) -> None:
         """The author's own bounds stay; a note says if they exclude training data."""
@@ -187,8 +185,8 @@ class ContractUpdate:
             changed = _wrapped(changed)
         self._edit.replace(start, end, changed)
 
-    def _reserve(self, field: FieldDescriptor) -> None:
-        self._edit.replace_statement(field.full_name, _RESERVED.format(field.number, field.name))
+    def _reserve(self, full_name: str, number: int) -> None:
+        self._edit.replace_statement(full_name, _RESERVED.format(number, full_name.rpartition(".")[2]))
 
     def _update_label_enums(self, class_names: dict[str, str]) -> None:
         classes = self._model.targets[0].classes
@@ -196,19 +194,19 @@ class ContractUpdate:
             if field.enum_type is not None and classes and not field.is_repeated:
                 self._update_enum(field, classes, class_names, complete=True)
 
-    def _update_probabilities(self, response: DraftedResponse) -> None:
+    def _update_probabilities(self, response: ResponseDraft) -> None:
         """Reserves the fields of lost classes, and appends fields for new ones if each class has a field."""
         classes = self._model.targets[0].classes
         fields = {label: field for field in self._answer.fields if (label := self._class_of(field, response)) is not None}
         for label, field in fields.items():
             if label not in classes:
-                self._reserve(field)
+                self._reserve(field.full_name, field.number)
         missing = {label: line for label, line in response.classes.items() if fields and label not in fields}
         names = Names((*self._answer.fields_by_name, *_reserved_names(self._answer)))
         for number, (label, line) in enumerate(missing.items(), _next_number(self._answer)):
             self._edit.append(self._answer.full_name, "\n" + _text(_probability_line(line, label, number, names)))
 
-    def _class_of(self, field: FieldDescriptor, response: DraftedResponse) -> str | None:
+    def _class_of(self, field: FieldDescriptor, response: ResponseDraft) -> str | None:
         """The class whose probability a field holds, known to the model or not; None for other fields."""
         output = self._contract.options.get(field, "foretell.v1.output")
         if output is not None and output.WhichOneof("kind") == "probability_of":
@@ -236,18 +234,19 @@ class ContractUpdate:
             self._edit.append(enum.full_name, _text(value_line(name, number, label, text, prefix)))
             numbers.append(number)
         if complete:
-            self._reserve_values(enum, [value for value in found.without_label if not is_unspecified(value)])
-            self._replace_enum_example(field, numbers)
+            for value in found.without_label:
+                if not is_unspecified(value):
+                    self._reserve(f"{enum.full_name}.{value.name}", value.number)
+            examples = self._contract.rules.of(field).examples
+            if examples and examples[0] not in numbers:
+                self._set_example(field, "enum", str(numbers[0]))
 
-    def _reserve_values(self, enum: EnumDescriptor, values: Sequence[Any]) -> None:
-        for value in values:
-            self._edit.replace_statement(f"{enum.full_name}.{value.name}", _RESERVED.format(value.number, value.name))
-
-    def _replace_enum_example(self, field: FieldDescriptor, numbers: Sequence[int]) -> None:
-        place = self._rule(field, "enum", "example", 0)
-        if place and self._contract.rules.of(field).examples[0] not in numbers:
+    def _set_example(self, field: FieldDescriptor, kind: str, text: str) -> None:
+        """Replaces the first example of a field, if it is in the file."""
+        place = self._rule(field, kind, "example", 0)
+        if place:
             name, _, _ = self._edit.text(*place).partition("=")
-            self._edit.replace(*place, f"{name}= {numbers[0]}")
+            self._edit.replace(*place, f"{name}= {text}")
 
 
 def _probability_line(line: Line, label: str, number: int, names: Names) -> Line:
@@ -268,18 +267,12 @@ def _wrapped(comment: str) -> str:
     return "".join(f"{line}\n" for line in comment_lines(paragraphs, indent))
 
 
-def _text(line: Line) -> str:
+def _text(line: Line | Block) -> str:
     return "\n".join(line.lines()) + "\n"
 
 
 def _option_texts(known: Range) -> list[str]:
     return [" = ".join(option) for option in known.options]
-
-
-def _literal(value: Any, kind: str) -> str:
-    if kind == "duration":
-        return f"{{seconds: {int(value)}}}"
-    return f"{{seconds: {int(seconds(str(value)))}}}" if kind == "timestamp" else number_text(value)
 
 
 def _proto(descriptor: Any) -> Any:
@@ -294,9 +287,7 @@ def _reserved_names(descriptor: Any) -> list[str]:
 
 def _next_number(descriptor: Any) -> int:
     """A number above every present and reserved one."""
-    proto = _proto(descriptor)
-    if isinstance(descriptor, EnumDescriptor):
-        numbers = [*(value.number for value in proto.value), *(each.end for each in proto.reserved_range)]
-    else:  # The end of a message's reserved range is exclusive.
-        numbers = [0, *(field.number for field in proto.field), *(each.end - 1 for each in proto.reserved_range)]
-    return 1 + int(max(numbers))
+    proto, is_enum = _proto(descriptor), isinstance(descriptor, EnumDescriptor)
+    numbers: list[int] = [each.number for each in (proto.value if is_enum else proto.field)]
+    numbers += [each.end - (not is_enum) for each in proto.reserved_range]  # The end is exclusive in a message only.
+    return 1 + max(numbers, default=0)
