@@ -8,7 +8,7 @@ the caller then parses with protobuf. Every protobuf parser reads what is encode
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from struct import Struct
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -89,63 +89,52 @@ class _Records:
         masks = [(b"\0" if place and place % 2 == 0 else b"\xff") * len(part) for place, part in enumerate(known)]
         self._template = np.frombuffer(b"".join(known), np.uint8)
         self._mask = np.frombuffer(b"".join(masks), np.uint8)
-        self._runs = list(_runs(len(head), tags, codes))
         self._head = len(head)
         self._fields = len(tags)
+        self._type = _record_type(len(head), tags, codes)
+        _, *self._runs = self._type.names or ()
 
     def decode(self, data: bytes) -> Matrix | None:
-        size = len(self._template)
-        count = len(data) // size
-        if not self._fits(data, count):
+        if not self._fits(data):
             return None
-        matrix = np.empty((count, self._fields))
+        matrix = np.empty((len(data) // len(self._template), self._fields))
         with np.errstate(invalid="ignore"):  # A signalling NaN becomes a quiet one, as in protobuf.
-            for run in self._runs:
-                matrix[:, run.columns] = run.of(data, count, size)
+            for columns, values in self._values(data):
+                matrix[:, columns] = values
         return matrix
 
     def split(self, data: bytes) -> list[bytes] | None:
         size = len(self._template)
-        if not self._fits(data, len(data) // size):
-            return None
-        return [data[start + self._head : start + size] for start in range(0, len(data), size)]
-
-    def _fits(self, data: bytes, count: int) -> bool:
-        """Whether the data is exactly `count` records."""
-        if len(data) != count * len(self._template):
-            return False
-        records = np.ndarray((count, len(self._template)), np.uint8, data)
-        return not ((records & self._mask) != self._template).any()
+        return [data[start + self._head : start + size] for start in range(0, len(data), size)] if self._fits(data) else None
 
     def encode(self, matrix: Matrix) -> bytes:
         data = bytearray(self._template.tobytes() * len(matrix))
         with np.errstate(over="ignore", invalid="ignore"):
-            for run in self._runs:
-                run.of(data, len(matrix), len(self._template))[...] = matrix[:, run.columns]
+            for columns, values in self._values(data):
+                values[...] = matrix[:, columns]
         return bytes(data)
 
+    def _fits(self, data: bytes) -> bool:
+        count, rest = divmod(len(data), len(self._template))
+        records = np.ndarray((count, len(self._template)), np.uint8, data)
+        return not rest and not ((records & self._mask) != self._template).any()
 
-class _Run:
-    """Neighbouring columns of one type and one tag length: a strided view of the records."""
-
-    def __init__(self, columns: slice, code: str, offset: int, stride: int) -> None:
-        self.columns = columns
-        self._type = np.dtype(f"<{code}")
-        self._offset = offset
-        self._stride = stride
-
-    def of(self, data: bytes | bytearray, count: int, size: int) -> NDArray[np.floating]:
-        """A view of the values in `count` records of `size` bytes, shape (count, columns of the run)."""
-        shape = (count, self.columns.stop - self.columns.start)
-        return np.ndarray(shape, self._type, data, self._offset if count else 0, (size, self._stride))
+    def _values(self, data: bytes | bytearray) -> Iterator[tuple[slice, NDArray[np.floating]]]:
+        """Each run of columns, and a view of its values, shape (rows, columns)."""
+        records = np.ndarray(len(data) // self._type.itemsize, self._type, data)
+        column = 0
+        for run in self._runs:
+            values = records[run]["value"]
+            yield slice(column, column + values.shape[1]), values
+            column += values.shape[1]
 
 
-def _runs(offset: int, tags: Sequence[bytes], codes: Sequence[str]) -> Iterator[_Run]:
-    column = 0
-    for (width, code), group in groupby((len(mark), code) for mark, code in zip(tags, codes, strict=True)):
-        length, stride = len(list(group)), width + _SIZES[code]
-        yield _Run(slice(column, column + length), code, offset + width, stride)
-        column, offset = column + length, offset + length * stride
+def _record_type(head: int, tags: Sequence[bytes], codes: Sequence[str]) -> np.dtype[np.void]:
+    """The head, then an array of tags and values for each run of fields of one type and one tag length."""
+    runs: list[Any] = [("head", f"V{head}")]
+    for (width, code), run in groupby((len(mark), code) for mark, code in zip(tags, codes, strict=True)):
+        runs.append((f"run {len(runs)}", [("tag", f"V{width}"), ("value", f"<{code}")], (len(list(run)),)))
+    return np.dtype(runs)
 
 
 def _is_fixed(field: FieldDescriptor) -> bool:
