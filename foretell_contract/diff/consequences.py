@@ -2,19 +2,23 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from foretell_contract.diff.finding import Impact, Side
 
 _VERSION = "serve the new contract as {next} beside {package}"
+_DEPRECATE = "keep it and mark it deprecated; or " + _VERSION
+_KEEP_NAME = "keep the name; or " + _VERSION
+_KEEP_NUMBER = "keep the number; or " + _VERSION
 
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """Impact of a kind of change on one side, the reason, and an alternative if there is one."""
+    """Impact of a kind of change on one side, the reason, and an alternative; empty if nothing needs to be done."""
 
     impact: Impact
     reason: str
-    alternative: str = ""
+    alternative: str = _VERSION
 
 
 def consequence(rule: str, sides: Iterable[Side]) -> Consequence:
@@ -24,50 +28,45 @@ def consequence(rule: str, sides: Iterable[Side]) -> Consequence:
     return max(candidates or [request], key=lambda candidate: candidate.impact.severity)
 
 
-def _safe(reason: str) -> Consequence:
-    return Consequence(Impact.SAFE, reason)
-
-
-def _warning(reason: str, alternative: str = "") -> Consequence:
-    return Consequence(Impact.WARNING, reason, alternative)
-
-
-def _breaking(reason: str, alternative: str = _VERSION) -> Consequence:
-    return Consequence(Impact.BREAKING, reason, alternative)
-
-
-def _new_version(reason: str, alternative: str = _VERSION) -> Consequence:
-    return Consequence(Impact.NEW_VERSION, reason, alternative)
-
-
 def _both(found: Consequence) -> tuple[Consequence, Consequence]:
     return found, found
 
 
+_safe = partial(Consequence, Impact.SAFE, alternative="")
+_warning = partial(Consequence, Impact.WARNING, alternative="")
+_breaking = partial(Consequence, Impact.BREAKING)
+_new_version = partial(Consequence, Impact.NEW_VERSION)
+
+_REMOVED = _both(_breaking("its callers get UNIMPLEMENTED, and 404 over REST", "keep it, and mark it deprecated"))
+_NOT_CALLED = _both(_safe("nobody calls it yet"))
+_DOCS_ONLY = _both(_safe("only the docs change"))
 _REFUSED = _breaking("requests that were accepted are now refused")
+_VALUES_REFUSED = _breaking("values that were accepted are now refused")
 _RULES_KEPT = _safe("answers still keep the old rules")
 _RULES_LOST = _breaking("answers may now break rules that callers rely on")
 _ACCEPTED = _safe("every request that was accepted still is")
 _UNPROVEN = _breaking("it is not certain that every request that was accepted still is")
+_ANSWERS_UNPROVEN = _breaking("it is not certain that answers still keep the old rules")
 _OMITTED = _breaking("callers that omit it are now refused")
 _READS_AS_ZERO = _breaking("a missing value now reads as 0")
 _ZERO_READS_AS_MISSING = _breaking("callers with older stubs do not send 0, which now counts as missing")
 _ZERO_REFUSED = _breaking("a real 0 is now refused as missing")
 _MAY_BE_ZERO = _breaking("it may now be 0")
 _MAY_BE_MISSING = _breaking("it may now be missing")
+_IGNORED = _safe("callers that do not know it ignore it")
 _ALWAYS_THERE = _safe("every answer now has it")
 
 CONSEQUENCES: dict[str, tuple[Consequence, Consequence]] = {  # By id of the change: in requests, and in responses.
     # Packages, services, methods.
-    "package.added": _both(_safe("nobody calls it yet")),
+    "package.added": _NOT_CALLED,
     "package.removed": _both(
         _breaking("its callers get UNIMPLEMENTED, and 404 over REST", "serve both until nobody calls {package}")
     ),
-    "service.added": _both(_safe("nobody calls it yet")),
-    "service.removed": _both(_breaking("its callers get UNIMPLEMENTED, and 404 over REST", "keep it, and mark it deprecated")),
+    "service.added": _NOT_CALLED,
+    "service.removed": _REMOVED,
     "service.model": _both(_warning("another model may answer the same request differently; only its author can tell")),
-    "method.added": _both(_safe("nobody calls it yet")),
-    "method.removed": _both(_breaking("its callers get UNIMPLEMENTED, and 404 over REST", "keep it, and mark it deprecated")),
+    "method.added": _NOT_CALLED,
+    "method.removed": _REMOVED,
     "method.input": _both(_new_version("callers send the old message")),
     "method.output": _both(_new_version("callers expect the old message")),
     "method.shape": _both(_new_version("callers use the old shape", "add a method of the new shape beside this one")),
@@ -81,28 +80,23 @@ CONSEQUENCES: dict[str, tuple[Consequence, Consequence]] = {  # By id of the cha
     "undeprecated": _both(_safe("callers need not migrate")),
     # Fields.
     "field.removed": (
-        _breaking("callers that send it are refused", "keep it and mark it deprecated; or " + _VERSION),
-        _breaking("callers that read it find no value", "keep it and mark it deprecated; or " + _VERSION),
+        _breaking("callers that send it are refused", _DEPRECATE),
+        _breaking("callers that read it find no value", _DEPRECATE),
     ),
     "field.number.free": _both(
-        _warning("a later field could reuse the number, and old callers would misread it", "reserve the number")
+        _warning("a later field could reuse the number, and old callers would misread it", alternative="reserve the number")
     ),
     "field.number.reused": _both(_new_version("values of old callers are misread", "give the new field an unused number")),
     "field.renamed": (
-        _breaking(
-            "JSON with the old name is refused, and code that uses the old name no longer compiles", "keep the name; or " + _VERSION
-        ),
-        _breaking("JSON no longer has the old name, and code that uses it no longer compiles", "keep the name; or " + _VERSION),
+        _breaking("JSON with the old name is refused, and code that uses the old name no longer compiles", _KEEP_NAME),
+        _breaking("JSON no longer has the old name, and code that uses it no longer compiles", _KEEP_NAME),
     ),
-    "field.renumbered": _both(_new_version("old callers encode it under the old number", "keep the number; or " + _VERSION)),
+    "field.renumbered": _both(_new_version("old callers encode it under the old number", _KEEP_NUMBER)),
     "field.type": _both(_new_version("old callers encode the old type", "add a field beside it; or " + _VERSION)),
-    "field.json_name": _both(_breaking("its name in JSON changes", "keep the name; or " + _VERSION)),
+    "field.json_name": _both(_breaking("its name in JSON changes", _KEEP_NAME)),
     "field.oneof": _both(_new_version("of several fields in a oneof, only the last one sent counts")),
-    "field.added": (_safe("callers may omit it"), _safe("callers that do not know it ignore it")),
-    "field.added.required": (
-        _breaking("callers that do not know it are refused", "make it optional; or " + _VERSION),
-        _safe("callers that do not know it ignore it"),
-    ),
+    "field.added": (_safe("callers may omit it"), _IGNORED),
+    "field.added.required": (_breaking("callers that do not know it are refused", "make it optional; or " + _VERSION), _IGNORED),
     "field.added.oneof": (
         _safe("callers may keep using the other fields"),
         _breaking("callers that switch on the oneof do not know it"),
@@ -121,34 +115,32 @@ CONSEQUENCES: dict[str, tuple[Consequence, Consequence]] = {  # By id of the cha
     "presence.optional.nonzero": (_OMITTED, _ALWAYS_THERE),
     "presence.optional.required": (_OMITTED, _ALWAYS_THERE),
     "presence.required.plain": (
-        _warning("every request that was accepted still is, but a missing value now reads as 0", "keep it `optional`"),
+        _warning("every request that was accepted still is, but a missing value now reads as 0", alternative="keep it `optional`"),
         _breaking("callers with older stubs read a 0 as missing"),
     ),
     "presence.required.nonzero": (_ZERO_REFUSED, _RULES_KEPT),
     "presence.required.optional": (_safe("callers may now omit it"), _MAY_BE_MISSING),
     # Standard rules, by the values that they accept now and before.
     "values.same": _both(_safe("the same values are accepted")),
-    "values.narrower": (_breaking("values that were accepted are now refused"), _RULES_KEPT),
+    "values.narrower": (_VALUES_REFUSED, _RULES_KEPT),
     "values.wider": (_ACCEPTED, _RULES_LOST),
-    "values.apart": (_breaking("values that were accepted are now refused"), _RULES_LOST),
-    "values.unproven": (_UNPROVEN, _breaking("it is not certain that answers still keep the old rules")),
+    "values.apart": (_VALUES_REFUSED, _RULES_LOST),
+    "values.unproven": (_UNPROVEN, _ANSWERS_UNPROVEN),
     # CEL rules, and rules on oneofs.
     "rule.added": (_REFUSED, _RULES_KEPT),
     "rule.removed": (_ACCEPTED, _RULES_LOST),
-    "rule.changed": (_UNPROVEN, _breaking("it is not certain that answers still keep the old rules")),
-    "rule.id": _both(_warning("callers that check the id of a violation see another one", "keep the id")),
+    "rule.changed": (_UNPROVEN, _ANSWERS_UNPROVEN),
+    "rule.id": _both(_warning("callers that check the id of a violation see another one", alternative="keep the id")),
     "rule.words": _both(_safe("only the text of the violation changes")),
-    "example": _both(_safe("only the docs change")),
+    "example": _DOCS_ONLY,
     # Enums.
     "value.added": (_safe("callers need not send it"), _breaking("callers that switch on the values do not know it")),
     "value.removed": (
-        _breaking("callers that send it are refused, or read as another value", "keep it and mark it deprecated; or " + _VERSION),
+        _breaking("callers that send it are refused, or read as another value", _DEPRECATE),
         _safe("answers no longer contain it; new stubs lack its name"),
     ),
-    "value.renamed": _both(
-        _breaking("its name in JSON changes, and code that uses the old name no longer compiles", "keep the name; or " + _VERSION)
-    ),
-    "value.renumbered": _both(_new_version("old callers encode the old number", "keep the number; or " + _VERSION)),
+    "value.renamed": _both(_breaking("its name in JSON changes, and code that uses the old name no longer compiles", _KEEP_NAME)),
+    "value.renumbered": _both(_new_version("old callers encode the old number", _KEEP_NUMBER)),
     "value.label": (
         _warning("the model receives another label; only the author can tell whether it means the same"),
         _warning("it stands for another label of the model; only the author can tell whether it means the same"),
@@ -156,6 +148,6 @@ CONSEQUENCES: dict[str, tuple[Consequence, Consequence]] = {  # By id of the cha
     # Comments and titles.
     "comment.quantities": _both(_warning("it may mean another unit or range; only the author can tell")),
     "comment.meaning": _both(_warning("it may mean something else; only the author can tell")),
-    "comment.words": _both(_safe("only the docs change")),
-    "api": _both(_safe("only the docs change")),
+    "comment.words": _DOCS_ONLY,
+    "api": _DOCS_ONLY,
 }
