@@ -1,5 +1,6 @@
 """Classifies the fields of a message: which kind of value a field holds, and in which form."""
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import cast
 
@@ -39,6 +40,21 @@ _KINDS = {
     FieldDescriptor.CPPTYPE_BOOL: Kind.BOOL,
     FieldDescriptor.CPPTYPE_ENUM: Kind.ENUM,
 }
+
+
+IMPORTED = ("google.", "buf.")
+"""Prefixes of the full names of messages and enums that are no contract's own."""
+
+
+def messages_within(message: Descriptor, found: dict[str, Descriptor] | None = None) -> Iterable[Descriptor]:
+    """A message and all messages in its fields, at any depth, each once."""
+    found = {} if found is None else found
+    if message.full_name not in found:
+        found[message.full_name] = message
+        for field in message.fields:
+            if field.message_type is not None:
+                messages_within(field.message_type, found)
+    return found.values()
 
 
 def kind_of(field: FieldDescriptor) -> Kind | None:

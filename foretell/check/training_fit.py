@@ -1,7 +1,7 @@
 """Compares the rules of a contract with the training data of its model: values they exclude, and bounds far beyond it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from foretell_contract.fields import FLOAT_TYPES, Kind, enum_of
 from foretell_contract.labels import match_labels
 from foretell_contract.problem import Problem, warning
 from foretell_contract.rows.columns import Leaf, Spread, leaves
-from foretell_contract.rules.accepted_values import LINES, Accepted, accepted
+from foretell_contract.rules.accepted_values import LINES, Accepted, accepted, plain_values
 from foretell_contract.service import Service
 from foretell_contract.source.proto_text import quoted
 from grpc_server.store.repository import Bundle
@@ -80,7 +80,7 @@ class _TrainingComparison:
             yield warning(name, f"the rules of {name} exclude texts of {self.source}, such as {excluded[0]!r}", _WIDEN)
 
     def _range_problems(self, leaf: Leaf, found: Range) -> Iterator[Problem]:
-        name, rules = leaf.field.full_name, accepted(leaf.rules.kind, _in_nanoseconds(leaf.rules.values), leaf.value)
+        name, rules = leaf.field.full_name, accepted(leaf.rules.kind, plain_values(leaf.rules.values), leaf.value)
         if any(rules.takes(_in_rule_units(value, leaf)) is False for value in (found.low, found.high)):
             yield warning(name, f"the bounds of {name} exclude some of {self.source} ({found.span})", _WIDEN)
         far = self._far(rules, found) if self.whole and found.kind != "timestamp" and leaf.kind is not Kind.BOOL else ""
@@ -119,14 +119,3 @@ def _in_rule_units(value: float, leaf: Leaf) -> Any:
     if leaf.value.cpp_type == FieldDescriptor.CPPTYPE_FLOAT:
         return float(np.float32(value))
     return value if leaf.value.cpp_type in FLOAT_TYPES or not value.is_integer() else int(value)
-
-
-def _in_nanoseconds(rules: Mapping[str, Any]) -> dict[str, Any]:
-    """The rules with times in nanoseconds."""
-    return {name: _nanoseconds(value) for name, value in rules.items()}
-
-
-def _nanoseconds(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple(map(_nanoseconds, value))
-    return value.seconds * 10**9 + value.nanos if hasattr(value, "nanos") else value

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 
 from foretell_contract.diff.finding import ContractChange
 
@@ -19,13 +20,14 @@ _UNIT = r"""
 _QUANTITY = re.compile(rf"(?<![\w.])(?:{_NUMBER}|{_UNIT})(?!\w)|{_NUMBER}|(?<=\d)(?:{_UNIT})(?!\w)", re.VERBOSE)
 
 
-def comment_changed(old: str, new: str, name: str, message: str, *, carries_meaning: bool) -> ContractChange | None:
-    """The change of one comment; None if only line breaks differ. `carries_meaning`: the comment says what a value means."""
+def comment_changed(old: str, new: str, name: str, message: str = "") -> Iterator[ContractChange]:
+    """A change of one comment, unless only line breaks differ. With a `message`, the comment says what a value in it means."""
     if old.split() == new.split():
-        return None
+        return
     before, after = (Counter(map(str.strip, _QUANTITY.findall(text.lower()))) for text in (old, new))
     if old and new and before != after:
         removed, added = (", ".join((a - b).elements()) or "none" for a, b in ((before, after), (after, before)))
-        return ContractChange("comment.quantities", name, f"numbers or units in the comment: {removed} -> {added}", message)
-    what = "comment reworded" if old and new else "comment added" if new else "comment removed"
-    return ContractChange("comment.meaning" if carries_meaning and old and new else "comment.words", name, what, message)
+        yield ContractChange("comment.quantities", name, f"numbers or units in the comment: {removed} -> {added}", message)
+    else:
+        what = "comment reworded" if old and new else "comment added" if new else "comment removed"
+        yield ContractChange("comment.meaning" if message and old and new else "comment.words", name, what, message)

@@ -20,10 +20,9 @@ from foretell_contract.diff.finding import ContractChange, Finding, Side
 from foretell_contract.diff.message_changes import enum_changed, message_changed
 from foretell_contract.diff.service_changes import services_changed
 from foretell_contract.errors import ContractError
+from foretell_contract.fields import IMPORTED, messages_within
 from foretell_contract.service import Service
 from foretell_contract.source.source_locations import SourceLocation, source_locations
-
-_IMPORTED = ("google.", "buf.")
 
 
 def read_set(serialised: bytes) -> FileDescriptorSet:
@@ -50,21 +49,21 @@ def diff(old: Contract, new: Contract) -> tuple[Finding, ...]:
     if not (_has_comments(old, both) and _has_comments(new, both)):
         found = [change for change in found if not change.rule.startswith("comment.")]
     assess = _Assessor(old, new, {name: sides for name, (_, sides) in was.items()})
-    return tuple(sorted(map(assess, dict.fromkeys(found)), key=lambda finding: finding.location))
+    return tuple(sorted(map(assess.finding, dict.fromkeys(found)), key=lambda finding: finding.location))
 
 
 class _Assessor:
-    """Turns changes into findings: adds location, package and consequence."""
-
     def __init__(self, old: Contract, new: Contract, sides: dict[str, set[Side]]) -> None:
         """`sides` has the sides of each message and enum of `old` by full name."""
-        self._before, self._after = source_locations(old.descriptor_set), source_locations(new.descriptor_set)
-        self._packages = {file.package for side in (old, new) for file in FileDescriptorSet.FromString(side.descriptor_set).file}
+        sets = [side.descriptor_set for side in (old, new)]
+        self._before, self._after = map(source_locations, sets)
+        self._packages = {file.package: file.name for data in sets for file in reversed(FileDescriptorSet.FromString(data).file)}
         self._sides = sides
 
-    def __call__(self, change: ContractChange) -> Finding:
+    def finding(self, change: ContractChange) -> Finding:
         means = consequence(change.rule, self._sides.get(change.message, set()))
-        package = self._package(change.name)
+        within = [package for package in self._packages if f"{change.name}.".startswith(f"{package}.")]
+        package = max(within, key=len, default="")
         alternative = means.alternative.format(package=package, next=_next(package))
         location = self._location(change)
         return Finding(location, package, change.name, change.rule, change.text, means.impact, means.reason, alternative)
@@ -74,20 +73,10 @@ class _Assessor:
             for name in (change.name, change.message, change.name.rpartition(".")[0]):
                 if name in known:
                     return known[name]
-        files = (
-            location
-            for known in (self._after, self._before)
-            for name, location in known.items()
-            if self._package(name) == change.name
-        )
-        return SourceLocation(next(files, SourceLocation(change.name)).file)
-
-    def _package(self, name: str) -> str:
-        return max((package for package in self._packages if f"{name}.".startswith(f"{package}.")), key=len, default="")
+        return SourceLocation(self._packages[change.name])
 
 
 def _services(contract: Contract) -> dict[str, list[Service]]:
-    """The services of each package."""
     found: dict[str, list[Service]] = {}
     for service in contract.services:
         found.setdefault(service.package, []).append(service)
@@ -102,19 +91,12 @@ def _reached(services: dict[str, list[Service]], packages: list[str]) -> dict[st
     found: dict[str, tuple[_Type, set[Side]]] = {}
     for method in (method for package in packages for service in services[package] for method in service.methods):
         for side, top in ((Side.REQUEST, method.input), (Side.RESPONSE, method.output)):
-            for reached in _nested_types(top):
-                found.setdefault(reached.full_name, (reached, set()))[1].add(side)
+            for message in messages_within(top):
+                types: list[_Type] = [message, *(field.enum_type for field in message.fields if field.enum_type is not None)]
+                for reached in types:
+                    if not reached.full_name.startswith(IMPORTED):
+                        found.setdefault(reached.full_name, (reached, set()))[1].add(side)
     return found
-
-
-def _nested_types(message: _Type) -> Iterator[_Type]:
-    """A message and the types of its fields, recursively; no message of a contract contains itself."""
-    if message.full_name.startswith(_IMPORTED):
-        return
-    yield message
-    for field in message.fields if isinstance(message, Descriptor) else ():
-        inner = field.message_type or field.enum_type
-        yield from _nested_types(inner) if inner is not None else ()
 
 
 def _type_changed(was: _Type, now: _Type, old: Contract, new: Contract) -> Iterator[ContractChange]:
@@ -131,21 +113,18 @@ def _type_changed(was: _Type, now: _Type, old: Contract, new: Contract) -> Itera
 
 def _package_docs_changed(package: str, old: Contract, new: Contract) -> Iterator[ContractChange]:
     """Changes of title and version, and of the comments of files, services and methods."""
-    kept = _services_and_methods(new)
-    names = [name for name in _services_and_methods(old) if name in kept and name.startswith(f"{package}.")]
-    yield from _comments_changed(names, old, new)
+    kept = _services_and_methods(package, new)
+    yield from _comments_changed([name for name in _services_and_methods(package, old) if name in kept], old, new)
     (title, comment), (new_title, new_comment) = (_title_and_comment(contract, package) for contract in (old, new))
     if title != new_title:
         yield ContractChange("api", package, f'title and version "{title}" -> "{new_title}"')
-    change = comment_changed(comment, new_comment, package, "", carries_meaning=False)
-    yield from [change] if change else []
+    yield from comment_changed(comment, new_comment, package)
 
 
 def _title_and_comment(contract: Contract, package: str) -> tuple[str, str]:
-    """Titles and versions of a package's files, and the comments at their tops."""
     services = [contract.pool.FindServiceByName(service.full_name) for service in _services(contract)[package]]
     files = {service.file.name: service.file for service in services}
-    apis = [contract.options.all_set(file).get("foretell.v1.api") for file in files.values()]
+    apis = [contract.options.get(file, "foretell.v1.api") for file in files.values()]
     titles = [f"{api.title} {api.version}".strip() for api in apis if api is not None]
     return ", ".join(titles), "\n".join(map(contract.comment, files))
 
@@ -156,18 +135,14 @@ def _has_comments(contract: Contract, packages: list[str]) -> bool:
     return any(name.startswith(within) for name in contract.comments)
 
 
-def _services_and_methods(contract: Contract) -> list[str]:
-    """Full names of all services and methods."""
-    methods = [method.full_name for service in contract.services for method in service.methods]
-    return [service.full_name for service in contract.services] + methods
+def _services_and_methods(package: str, contract: Contract) -> list[str]:
+    services = _services(contract)[package]
+    return [service.full_name for service in services] + [method.full_name for service in services for method in service.methods]
 
 
 def _comments_changed(names: Iterable[str], old: Contract, new: Contract, message: str = "") -> Iterator[ContractChange]:
-    """Changes of comments. With `message`, the names are its fields or values, whose comments say what a value means."""
     for name in names:
-        change = comment_changed(old.comment(name), new.comment(name), name, message, carries_meaning=bool(message))
-        if change is not None:
-            yield change
+        yield from comment_changed(old.comment(name), new.comment(name), name, message)
 
 
 def _next(package: str) -> str:

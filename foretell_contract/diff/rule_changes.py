@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from foretell_contract.contract import Contract
 from foretell_contract.diff.finding import ContractChange
-from foretell_contract.rules.accepted_values import Accepted, accepted
+from foretell_contract.rules.accepted_values import Accepted, accepted, plain_value
 
 _ONE_OF = "oneof {"
 _NESTED = ("items", "keys", "values")
@@ -56,7 +55,7 @@ class DeclaredRules:
             if field.is_extension:
                 found[f"[{field.full_name}]"] = f"{value}{self._meaning(field)}"
             elif field.name not in ("example", *_NESTED) and (value is not False or field.name in ("const", "strict")):
-                found[field.name] = tuple(map(_plain, value)) if field.is_repeated else _plain(value)
+                found[field.name] = tuple(map(plain_value, value)) if field.is_repeated else plain_value(value)
         if self.rules is not None and len(UnknownFieldSet(self.group or self.rules)):
             found["(unknown)"] = (self.group or self.rules).SerializeToString(deterministic=True)
         return found
@@ -64,7 +63,7 @@ class DeclaredRules:
     def examples(self) -> tuple[Any, ...]:
         """The examples of the field."""
         has = self.kind and "example" in self.group.DESCRIPTOR.fields_by_name
-        return tuple(map(_plain, self.group.example)) if has else ()
+        return tuple(map(plain_value, self.group.example)) if has else ()
 
     def nested(self, name: str) -> "DeclaredRules":
         """The rules on the items of a list, or on the keys or values of a map."""
@@ -86,28 +85,8 @@ class DeclaredRules:
         return "".join(f" {option}" for option in self.contract.options.all_set(rule).values())
 
 
-class Nanoseconds(int):
-    """A point in time or a duration in a rule."""
-
-    def __str__(self) -> str:
-        seconds, nanos = divmod(self, 10**9)
-        return f"{seconds}.{nanos:09}".rstrip("0").rstrip(".") + "s"
-
-
-def _plain(value: Any) -> Any:
-    """A rule's value as a plain Python value, because messages of two pools are never equal."""
-    if not isinstance(value, Message):
-        return value
-    timed = value.DESCRIPTOR.full_name in ("google.protobuf.Duration", "google.protobuf.Timestamp")
-    return Nanoseconds(value.seconds * 10**9 + value.nanos) if timed else _text(value)  # type: ignore[attr-defined]
-
-
-def values_changed(old: DeclaredRules, new: DeclaredRules, name: str, message: str) -> Iterator[ContractChange]:
-    """Changes of the standard rules, down to the items of lists and maps."""
-    yield from _values(old, new, name, message, "")
-
-
-def _values(old: DeclaredRules, new: DeclaredRules, name: str, message: str, within: str) -> Iterator[ContractChange]:
+def values_changed(old: DeclaredRules, new: DeclaredRules, name: str, message: str, within: str = "") -> Iterator[ContractChange]:
+    """Changes of the standard rules, down to the items of lists and maps; `within` names the rules around them."""
     kind = old.kind or new.kind
     before, after = old.values(), new.values()
     if old.kind and new.kind and old.kind != new.kind:
@@ -125,7 +104,7 @@ def _values(old: DeclaredRules, new: DeclaredRules, name: str, message: str, wit
     yield from rules_changed(old.rules, new.rules, name, message, within)
     for nested in _NESTED:
         if any(side.kind and nested in side.group.DESCRIPTOR.fields_by_name for side in (old, new)):
-            yield from _values(old.nested(nested), new.nested(nested), name, message, f"{within}{kind}.{nested}.")
+            yield from values_changed(old.nested(nested), new.nested(nested), name, message, f"{within}{kind}.{nested}.")
 
 
 def _relation(old: DeclaredRules, new: DeclaredRules, kind: str) -> str:

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
 
 from foretell_contract.fields import Kind, enum_of, kind_of, value_field
-from foretell_contract.rules.accepted_values import LINES, accepted
+from foretell_contract.rules.accepted_values import LINES, accepted, plain_values
 from foretell_contract.rules.intervals import COUNTS, Intervals, Line, Number
 from foretell_contract.rules.rules import FieldRules
 
@@ -47,7 +46,7 @@ class BoundaryValue:
 
 def boundary_values(field: FieldDescriptor, rules: FieldRules) -> list[BoundaryValue]:
     """Distinct boundary values of the field, or of one value of its list or map; `rules` are those of the single value."""
-    values = {} if rules.ignored else {name: _plain(value) for name, value in rules.values.items()}
+    values = {} if rules.ignored else plain_values(rules.values)
     found: dict[Any, BoundaryValue] = {}
     for boundary in _all(field, rules, values):
         found.setdefault(repr(boundary.value), boundary)
@@ -142,13 +141,3 @@ _LENGTHS = {"min": "shortest", "max": "longest", "below-min": "too-short", "abov
 def _resized(text: Any, length: int) -> Any:
     """The text cut to a length, or extended by its last letter."""
     return (text + (text[-1:] or (b"a" if isinstance(text, bytes) else "a")) * length)[:length]
-
-
-def _plain(value: Any) -> Any:
-    """A rule's value with times as nanoseconds."""
-    if isinstance(value, tuple):
-        return tuple(_plain(each) for each in value)
-    if isinstance(value, Message) and {"seconds", "nanos"} <= {field.name for field in value.DESCRIPTOR.fields}:
-        timed: Any = value
-        return timed.seconds * 10**9 + timed.nanos
-    return value

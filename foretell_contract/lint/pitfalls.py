@@ -1,12 +1,11 @@
 """Finds declarations that can be served but rarely mean what their author intended. Each is reported once."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from foretell_contract.contract import Contract
-from foretell_contract.fields import Kind, is_map, is_nested, kind_of, message_of
+from foretell_contract.fields import IMPORTED, Kind, is_map, kind_of, messages_within
 from foretell_contract.problem import Problem, error, warning
 from foretell_contract.rules.rules import NO_RULES, FieldRules
 
@@ -15,7 +14,6 @@ _ZEROS = {Kind.NUMBER: "0", Kind.INTEGER: "0", Kind.BOOL: "false", Kind.TEXT: "a
 """The value that a missing one reads as. Enums have `..._UNSPECIFIED` for it."""
 
 _EXCLUDES_EMPTY = {"len", "min_len", "in", "const", "pattern"}
-_IMPORTED = ("google.", "buf.")
 
 
 def pitfalls(contract: Contract) -> list[Problem]:
@@ -27,22 +25,28 @@ def pitfalls(contract: Contract) -> list[Problem]:
 
 def missing_docs(contract: Contract) -> list[Problem]:
     """Missing comments and missing examples."""
-    found = [_uncommented(name) for name in _documented(contract) if not contract.comment(name)]
+    fix = "add one above it: what it is, and in which unit"
+    found = [warning(name, f"{name} has no comment", fix) for name in _documented(contract) if not contract.comment(name)]
     for row in _rows(contract).values():
         found += [_without_example(field) for field in row.fields if _wants_example(field, contract.rules.of(field))]
     return found
 
 
 def _rows(contract: Contract) -> dict[str, Descriptor]:
-    """The messages of features and the messages inside them, by full name."""
-    found: dict[str, Descriptor] = {}
-    left = [method.features for service in contract.services for method in service.methods]
-    while left:
-        row = left.pop()
-        if row.full_name not in found:
-            found[row.full_name] = row
-            left += [message_of(field) for field in row.fields if is_nested(field)]
-    return found
+    return _own_messages(method.features for service in contract.services for method in service.methods)
+
+
+def _messages(contract: Contract) -> dict[str, Descriptor]:
+    methods = [method for service in contract.services for method in service.methods]
+    return _own_messages(side for method in methods for side in (method.input, method.output))
+
+
+def _own_messages(tops: Iterable[Descriptor]) -> dict[str, Descriptor]:
+    """The contract's own messages at any depth, by full name."""
+    found = {message.full_name: message for top in tops for message in messages_within(top)}
+    return {
+        name: message for name, message in found.items() if not name.startswith(IMPORTED) and not message.GetOptions().map_entry
+    }
 
 
 def _field(field: FieldDescriptor, rules: FieldRules) -> Iterator[Problem]:
@@ -79,10 +83,6 @@ def _incomplete_cel(message: Descriptor, contract: Contract) -> Iterator[Problem
             yield error(name, reason, "write it as `cel` with an `id` and a `message`")
 
 
-def _uncommented(name: str) -> Problem:
-    return warning(name, f"{name} has no comment", "add one above it: what it is, and in which unit")
-
-
 def _without_example(field: FieldDescriptor) -> Problem:
     return warning(field.full_name, f"{field.full_name} has no example", "add one; the docs then show a call that works")
 
@@ -104,18 +104,3 @@ def _documented(contract: Contract) -> Iterator[str]:
         enums |= {field.enum_type.full_name: field.enum_type for field in message.fields if field.enum_type is not None}
     for name, enum in enums.items():
         yield from (name, *(f"{name}.{value.name}" for value in enum.values))
-
-
-def _messages(contract: Contract) -> dict[str, Descriptor]:
-    """The contract's own messages that callers send or receive, by full name."""
-    found: dict[str, Descriptor] = {}
-    left: list[Any] = [
-        side for service in contract.services for method in service.methods for side in (method.output, method.input)
-    ]
-    while left:
-        message = left.pop()
-        if message.full_name in found or message.full_name.startswith(_IMPORTED) or message.GetOptions().map_entry:
-            continue
-        found[message.full_name] = message
-        left += [field.message_type for field in message.fields if field.message_type is not None]
-    return found

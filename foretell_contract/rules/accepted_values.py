@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 
 from foretell_contract.rules.intervals import (
     BOOLS,
@@ -109,6 +110,30 @@ class Accepted:
 
     def _counted(self, what: str) -> Intervals:
         return self.counts.get(what, Intervals.everything(COUNTS))
+
+
+class Nanoseconds(int):
+    """A point in time or a duration in a rule."""
+
+    def __str__(self) -> str:
+        seconds, nanos = divmod(self, 10**9)
+        return f"{seconds}.{nanos:09}".rstrip("0").rstrip(".") + "s"
+
+
+def plain_value(value: Any) -> Any:
+    """A rule's value without messages: times as Nanoseconds, other messages as text. Messages of two pools are never equal."""
+    if isinstance(value, tuple):
+        return tuple(map(plain_value, value))
+    if not isinstance(value, Message):
+        return value
+    timed: Any = value
+    is_time = value.DESCRIPTOR.full_name in ("google.protobuf.Duration", "google.protobuf.Timestamp")
+    return Nanoseconds(timed.seconds * 10**9 + timed.nanos) if is_time else " ".join(str(value).split())
+
+
+def plain_values(rules: Mapping[str, Any]) -> dict[str, Any]:
+    """Rules by name, without messages in their values."""
+    return {name: plain_value(value) for name, value in rules.items()}
 
 
 def accepted(kind: str, rules: Mapping[str, Any], field: FieldDescriptor) -> Accepted:

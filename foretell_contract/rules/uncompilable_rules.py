@@ -11,6 +11,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 
 from foretell_contract.custom_options import CustomOptions
 from foretell_contract.errors import ContractError
+from foretell_contract.fields import messages_within
 from foretell_contract.rules.rules import Rules
 from foretell_contract.source.compiler import is_contract
 
@@ -29,7 +30,7 @@ def uncompilable(message: Descriptor, rules: Rules) -> Iterator[tuple[str, str]]
 
 def _one_by_one(message: Descriptor) -> Iterator[tuple[str, str]]:
     files = _with_imports(message.file, {}).values()
-    for part in _nested_messages(message, set()):
+    for part in messages_within(message):
         for name in (part.full_name, *(field.full_name for field in part.fields)):
             pool = _pool(files, name)
             try:
@@ -45,16 +46,6 @@ def _with_imports(file: FileDescriptor, found: dict[str, FileDescriptor]) -> dic
             _with_imports(each, found)
     found[file.name] = file
     return found
-
-
-def _nested_messages(message: Descriptor, seen: set[str]) -> Iterator[Descriptor]:
-    """A message and all messages in its fields, each once."""
-    if message.full_name not in seen:
-        seen.add(message.full_name)
-        yield message
-        for field in message.fields:
-            if field.message_type is not None:
-                yield from _nested_messages(field.message_type, seen)
 
 
 def _pool(files: Iterable[FileDescriptor], kept: str) -> DescriptorPool:
