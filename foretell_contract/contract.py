@@ -30,14 +30,10 @@ from foretell_contract.source.compiler import (
 )
 
 MODEL_SERVICE = "foretell.v1.ModelService"
-"""The service that lists the models of a server. Every loaded contract knows it."""
-
 LIST_MODELS_RESPONSE = "foretell.v1.ListModelsResponse"
-"""The message with which that service replies."""
+"""The service that lists the models of a server, and its response. Every loaded contract knows both."""
 
 CONTROL_SERVICE = "foretell.v1.ControlService"
-"""The service that adds versions and moves aliases."""
-
 CONTROL = "foretell/v1/control.proto"
 
 _IMAGE_SUFFIXES = {".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"}
@@ -59,7 +55,6 @@ class Contract:
     comments: dict[str, str]
     """Comment text by full name of a service, method, message, field, enum or value."""
     sources: dict[str, str]
-    """Text of each `.proto` file of the folder, by its name."""
     images: dict[str, bytes]
     """Image files beside the contracts, by name; the Markdown of comments may show them."""
     descriptor_set: bytes

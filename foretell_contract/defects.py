@@ -20,7 +20,7 @@ def defects(services: Sequence[Service], rules: Rules) -> Iterator[Problem]:
     yield from _collisions(methods)
     messages = {side.full_name: side for method in methods for side in (method.input, method.output)}
     rows = {row.full_name: row for method in methods for row in (method.features, method.answer)}
-    found = list(dict.fromkeys(problem for message in messages.values() for problem in _uncompilable(message, rules)))
+    found = list(dict.fromkeys(problem for message in messages.values() for problem in uncompilable(message, rules)))
     found = found or [problem for row in rows.values() for problem in _invalid_examples(row, rules)]
     yield from found or dict.fromkeys(problem for message in messages.values() for problem in _invalid_message(message, rules))
 
@@ -33,15 +33,6 @@ def _collisions(methods: Sequence[Method]) -> Iterator[Problem]:
             if owner != method.full_name:
                 reason = f"the REST path {path} belongs to both {owner} and {method.full_name}"
                 yield error(method.full_name, reason, "give one of them another path in google.api.http")
-
-
-def _uncompilable(message: Descriptor, rules: Rules) -> Iterator[Problem]:
-    for name, reason in uncompilable(message, rules):
-        yield error(
-            name,
-            f"a rule of {name} cannot be compiled: {reason}",
-            "use rules of the field's type, and CEL expressions that compile",
-        )
 
 
 def _invalid_examples(row: Descriptor, rules: Rules) -> Iterator[Problem]:

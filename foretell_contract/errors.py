@@ -17,7 +17,6 @@ class ContractError(SetupError):
     """The contract cannot be served."""
 
     def __init__(self, reason: str, fix: str = "") -> None:
-        """Join `reason` and `fix` to the text of the error."""
         super().__init__(f"{reason}: {fix}" if fix else reason)
         self.reason, self.fix = reason, fix
 
@@ -26,7 +25,6 @@ class DeclarationError(ContractError):
     """One or more declarations of the contract cannot be served."""
 
     def __init__(self, *problems: Problem) -> None:
-        """Keep all problems; the text lists them in order."""
         self.problems = problems
         super().__init__("; ".join(map(str, problems)))
 
@@ -35,6 +33,5 @@ class ProtocError(ContractError):
     """The `.proto` files do not compile."""
 
     def __init__(self, messages: list[str], most: int = 3) -> None:
-        """Keep protoc's messages, each with file and line; the text quotes the first `most` of them."""
         self.messages = messages
         super().__init__(f"the contract does not compile: {'; '.join(messages[:most]) or 'protoc gave no reason'}")

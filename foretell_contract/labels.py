@@ -22,7 +22,6 @@ class Labels:
     """Which value of an enum stands for which label, and what is left over on both sides."""
 
     by_number: dict[int, str]
-    """The label of each matched value."""
     without_value: tuple[str, ...]
     """Labels for which the enum has no value, in the order of the model."""
     without_label: tuple[EnumValueDescriptor, ...]

@@ -21,7 +21,6 @@ class Problem:
     name: str
     """Full name of the service, method, message or field; empty for the contract as a whole."""
     reason: str
-    """What is wrong, with the name in the text."""
     fix: str
 
     def __str__(self) -> str:

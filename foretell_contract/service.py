@@ -41,9 +41,7 @@ class Method:
     input: Descriptor
     output: Descriptor
     request: type[Message]
-    """Class of `input`."""
     response: type[Message]
-    """Class of `output`."""
     rows: FieldDescriptor | None
     """The repeated field of a batch request; None for the other shapes."""
     answers: FieldDescriptor | None
@@ -81,7 +79,6 @@ class Service:
     model: str
     """Name of the model that answers: `foretell.v1.model`, else the package without its version, such as `iris`."""
     file: str
-    """Name of the `.proto` file that defines it."""
 
     @property
     def package(self) -> str:

@@ -16,7 +16,8 @@ from foretell_contract.fields import FLOAT_TYPES, Kind, enum_of
 from foretell_contract.labels import match_labels
 from foretell_contract.problem import Problem, warning
 from foretell_contract.rows.columns import Leaf, Spread, leaves
-from foretell_contract.rules.accepted_values import LINES, Accepted, accepted, plain_values
+from foretell_contract.rules.accepted_values import Accepted, accepted, plain_values
+from foretell_contract.rules.intervals import LINES
 from foretell_contract.service import Service
 from foretell_contract.source.proto_text import quoted
 from grpc_server.store.repository import Bundle

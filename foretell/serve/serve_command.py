@@ -14,7 +14,7 @@ from foretell.serve.process_layout import tiers
 from foretell.serve.supervisor import Supervisor
 from foretell.settings import ServeSettings
 from foretell_contract.errors import SetupError
-from foretell_contract.source.suggestion import did_you_mean
+from foretell_contract.source.spelling import did_you_mean
 from foretell_lifecycle import address
 from foretell_lifecycle.process import log_to_stderr
 from foretell_lifecycle.settings import settings_error

@@ -39,24 +39,20 @@ class ContractChange:
     name: str
     """Full name of what changed."""
     text: str
-    """What changed, from what to what."""
     message: str = ""
     """Full name of the message or enum around it, which decides the side; empty for services, methods and packages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference and its impact on callers of the old contract."""
+    """One ContractChange and its impact on callers of the old contract."""
 
     location: SourceLocation
     """In the new contract; for a removed declaration, the scope around it, else its old place."""
     package: str
     name: str
-    """Full name of what changed."""
     rule: str
-    """Id of the kind of change, such as "field.removed"."""
     change: str
-    """What changed, from what to what."""
     impact: Impact
     reason: str
     alternative: str = ""
@@ -64,7 +60,7 @@ class Finding:
 
     @property
     def breaks(self) -> bool:
-        """Whether callers of the old contract fail, or get answers that they do not expect."""
+        """Whether callers fail, or get answers that they do not expect."""
         return self.impact in (Impact.BREAKING, Impact.NEW_VERSION)
 
     @property

@@ -9,7 +9,6 @@ from foretell_contract.diff.message_changes import deprecation
 from foretell_contract.service import Method, Service
 
 _RETRY_SAFETY = {"IDEMPOTENCY_UNKNOWN": 0, "IDEMPOTENT": 1, "NO_SIDE_EFFECTS": 2}
-"""How safe it is to retry a call, by idempotency level."""
 
 
 def services_changed(old: list[Service], new: list[Service], before: Contract, after: Contract) -> Iterator[ContractChange]:

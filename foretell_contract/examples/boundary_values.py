@@ -12,8 +12,8 @@ import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 
 from foretell_contract.fields import Kind, enum_of, kind_of, value_field
-from foretell_contract.rules.accepted_values import LINES, accepted, plain_values
-from foretell_contract.rules.intervals import COUNTS, Intervals, Line, Number
+from foretell_contract.rules.accepted_values import accepted, plain_values
+from foretell_contract.rules.intervals import COUNTS, LINES, Intervals, Line, Number
 from foretell_contract.rules.rules import FieldRules
 
 _TYPES = {getattr(FieldDescriptor, f"TYPE_{name.upper()}"): name for name in LINES if name not in ("duration", "timestamp")}
@@ -24,8 +24,8 @@ _CALENDAR = {
 }
 """Least and most nanoseconds of a valid Timestamp or Duration."""
 
-_FOREIGN = "foretell"
-"""A text that no contract lists."""
+FOREIGN_TEXT = "foretell"
+"""A text that no contract lists and no model was trained with."""
 
 _MOST_PARTS = 3
 _MOST_LISTED = 8
@@ -117,7 +117,7 @@ def _time(kind: Kind, nanoseconds: Number) -> dict[str, int]:
 def _texts(values: Mapping[str, Any], rules: FieldRules, field: FieldDescriptor) -> Iterator[BoundaryValue]:
     octets = field.type == FieldDescriptor.TYPE_BYTES
     empty: Any = b"" if octets else ""
-    foreign: Any = _FOREIGN.encode() if octets else _FOREIGN
+    foreign: Any = FOREIGN_TEXT.encode() if octets else FOREIGN_TEXT
     known = accepted("bytes" if octets else "string", values if rules.kind in ("string", "bytes") else {}, field)
     listed = list(values.get("in", ()))[:_MOST_LISTED] + ([values["const"]] if "const" in values else [])
     yield from (

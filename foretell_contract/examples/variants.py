@@ -7,14 +7,12 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from foretell_contract.examples.boundary_values import FOREIGN_TEXT
 from foretell_contract.examples.example import field_example
 from foretell_contract.examples.row_mutations import with_value, without_key
 from foretell_contract.fields import Kind, enum_of, is_in_oneof, is_map, is_nested, kind_of
 from foretell_contract.labels import is_unspecified
 from foretell_contract.rules.rules import Rules
-
-_FOREIGN = "foretell"
-"""A text that no model was trained with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +54,16 @@ def _candidates(row: Message, part: Any, parents: tuple[str, ...], rules: Rules)
 
 
 def _unusual(row: Message, field: FieldDescriptor, parents: tuple[str, ...], path: str) -> Iterator[Variant]:
-    if field.is_repeated:
+    if field.is_repeated or field.message_type is not None:
         return
-    kind = kind_of(field)
-    if kind is Kind.ENUM and field.message_type is None:
-        for value in enum_of(field).values:
-            if is_unspecified(value):
-                yield Variant(
-                    with_value(row, parents, field.name, 0), path, f"may be {value.name}", "exclude it with `enum.not_in = 0`"
-                )
-    if kind is Kind.TEXT and field.message_type is None:
-        yield Variant(with_value(row, parents, field.name, _FOREIGN), path, "may be any text", "list what it may be in `string.in`")
+    if kind_of(field) is Kind.ENUM:
+        for value in filter(is_unspecified, enum_of(field).values):
+            unspecified = with_value(row, parents, field.name, 0)
+            yield Variant(unspecified, path, f"may be {value.name}", "exclude it with `enum.not_in = 0`")
+    if kind_of(field) is Kind.TEXT:
+        foreign = with_value(row, parents, field.name, FOREIGN_TEXT)
+        yield Variant(foreign, path, "may be any text", "list what it may be in `string.in`")
 
 
 def _fix(field: FieldDescriptor) -> str:
-    if is_map(field):
-        return "demand all keys with `map.min_pairs`"
-    return "make it `required`"
+    return "demand all keys with `map.min_pairs`" if is_map(field) else "make it `required`"

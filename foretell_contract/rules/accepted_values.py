@@ -14,32 +14,7 @@ import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from foretell_contract.rules.intervals import (
-    BOOLS,
-    COUNTS,
-    DOUBLES,
-    FLOATS,
-    INT32,
-    INT64,
-    INTEGERS,
-    UINT32,
-    UINT64,
-    Intervals,
-    Line,
-)
-
-LINES: dict[str, Line] = {
-    "double": DOUBLES,
-    "float": FLOATS,
-    **dict.fromkeys(("int32", "sint32", "sfixed32", "enum"), INT32),
-    **dict.fromkeys(("int64", "sint64", "sfixed64"), INT64),
-    **dict.fromkeys(("uint32", "fixed32"), UINT32),
-    **dict.fromkeys(("uint64", "fixed64"), UINT64),
-    "bool": BOOLS,
-    "duration": INTEGERS,
-    "timestamp": INTEGERS,
-}
-"""The kinds of rules on numbers. Durations and timestamps are counted in nanoseconds."""
+from foretell_contract.rules.intervals import COUNTS, LINES, Intervals, Line
 
 _LARGEST = {"double": sys.float_info.max, "float": float(np.finfo(np.float32).max)}
 

@@ -23,10 +23,6 @@ class Line:
     """Returns the neighbour of its first argument in the direction of the second."""
 
 
-def _double(value: float, towards: float) -> float:
-    return math.nextafter(value, towards)
-
-
 def _float(value: float, towards: float) -> float:
     return float(np.nextafter(np.float32(value), np.float32(towards)))
 
@@ -35,13 +31,23 @@ def _integer(value: Number, towards: float) -> Number:
     return value + (1 if towards > 0 else -1)
 
 
-DOUBLES = Line(-math.inf, math.inf, _double)
-FLOATS = Line(-math.inf, math.inf, _float)
-INTEGERS = Line(-math.inf, math.inf, _integer)
 COUNTS = Line(0, math.inf, _integer)
-INT32, INT64 = (Line(-(2**bits), 2**bits - 1, _integer) for bits in (31, 63))
-UINT32, UINT64 = (Line(0, 2**bits - 1, _integer) for bits in (32, 64))
-BOOLS = Line(0, 1, _integer)
+_INTEGERS = Line(-math.inf, math.inf, _integer)
+_INT32, _INT64 = (Line(-(2**bits), 2**bits - 1, _integer) for bits in (31, 63))
+_UINT32, _UINT64 = (Line(0, 2**bits - 1, _integer) for bits in (32, 64))
+
+LINES = {
+    "double": Line(-math.inf, math.inf, math.nextafter),
+    "float": Line(-math.inf, math.inf, _float),
+    **dict.fromkeys(("int32", "sint32", "sfixed32", "enum"), _INT32),
+    **dict.fromkeys(("int64", "sint64", "sfixed64"), _INT64),
+    **dict.fromkeys(("uint32", "fixed32"), _UINT32),
+    **dict.fromkeys(("uint64", "fixed64"), _UINT64),
+    "bool": Line(0, 1, _integer),
+    "duration": _INTEGERS,
+    "timestamp": _INTEGERS,
+}
+"""The kinds of rules on numbers. Durations and timestamps are counted in nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)

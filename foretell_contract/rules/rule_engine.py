@@ -21,7 +21,6 @@ class RuleEngineError(SetupError):
     """The installed protovalidate and protobuf-py do not work together."""
 
     def __init__(self, reason: object) -> None:
-        """`reason` is the error, or the wrong result."""
         installed = f"protovalidate {version('protovalidate')} and protobuf-py {version('protobuf-py')}"
         super().__init__(f"{installed} cannot check rules together ({reason}): pip install -U protovalidate protobuf-py")
 

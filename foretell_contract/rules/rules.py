@@ -23,9 +23,7 @@ class Violation:
     field: str
     """Path of the value in the request, such as `rows[1].petal_width`; empty for a rule on the whole message."""
     rule: str
-    """Id of the rule, such as `double.gte_lte`."""
     message: str
-    """The rule in words, for the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,6 @@ class FieldRules:
 
 
 NO_RULES = FieldRules(False, False, False, "", {}, (), ())
-"""For a field without rules."""
 
 
 class Rules:

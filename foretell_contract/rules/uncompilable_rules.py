@@ -12,23 +12,29 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from foretell_contract.custom_options import CustomOptions
 from foretell_contract.errors import ContractError
 from foretell_contract.fields import messages_within
+from foretell_contract.problem import Problem, error
 from foretell_contract.rules.rules import Rules
 from foretell_contract.source.compiler import is_contract
 
 
-def uncompilable(message: Descriptor, rules: Rules) -> Iterator[tuple[str, str]]:
-    """Full name of each field or message in `message`, however deep, whose rules do not compile, and the reason."""
+def uncompilable(message: Descriptor, rules: Rules) -> Iterator[Problem]:
+    """One for each field or message in `message`, however deep, whose rules do not compile."""
     first = None
     try:
         if rules.compile(message):
             return
     except ContractError as invalid:
-        first = message.full_name, str(invalid)
+        first = _problem(message.full_name, invalid)
     found = list(_one_by_one(message))
     yield from found or ([first] if first else [])
 
 
-def _one_by_one(message: Descriptor) -> Iterator[tuple[str, str]]:
+def _problem(name: str, invalid: ContractError) -> Problem:
+    fix = "use rules of the field's type, and CEL expressions that compile"
+    return error(name, f"a rule of {name} cannot be compiled: {invalid}", fix)
+
+
+def _one_by_one(message: Descriptor) -> Iterator[Problem]:
     files = _with_imports(message.file, {}).values()
     for part in messages_within(message):
         for name in (part.full_name, *(field.full_name for field in part.fields)):
@@ -36,7 +42,7 @@ def _one_by_one(message: Descriptor) -> Iterator[tuple[str, str]]:
             try:
                 Rules(CustomOptions(pool)).compile(pool.FindMessageTypeByName(part.full_name))
             except ContractError as invalid:
-                yield name, str(invalid)
+                yield _problem(name, invalid)
 
 
 def _with_imports(file: FileDescriptor, found: dict[str, FileDescriptor]) -> dict[str, FileDescriptor]:

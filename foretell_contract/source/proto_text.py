@@ -37,11 +37,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A message, an enum, or a part of a service."""
+    """A message, an enum, or a part of a service. The head is such as `message Features`."""
 
     comment: str
     head: str
-    """Such as `message Features`."""
     members: Sequence["Line | Block | Literal"]
     packed: bool = False
     """Whether to leave out the empty lines between members."""
@@ -59,10 +58,9 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """An option of a file or method whose value is a message."""
+    """An option of a file or method whose value is a message. The head is such as `option (google.api.http) =`."""
 
     head: str
-    """Such as `option (google.api.http) =`."""
     entries: Sequence[Option]
 
     def lines(self, indent: str = "") -> Iterator[str]:

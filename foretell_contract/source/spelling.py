@@ -1,9 +1,10 @@
-"""Turns names of columns, classes and targets into valid names for a contract."""
+"""Turns names of columns, classes and targets into valid names for a contract, and suggests names for misspelt ones."""
 
 import keyword
 import re
 import unicodedata
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])")
 _ENUM_WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z0-9])(?=[A-Z](?![A-Z0-9_]|$))")
@@ -59,3 +60,19 @@ class Names:
 
 def _key(name: str) -> str:
     return name.replace("_", "").lower()
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean "petal_width"?` for the known name closest to `name`; empty if none is close.
+
+    lowerCamel is always close to its snake_case.
+    """
+    close = closest(name, known)
+    return f'; did you mean "{close}"?' if close else ""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The known name closest to `name`; empty if none is close."""
+    snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name[:100])
+    close = get_close_matches(snake, list(known), n=1, cutoff=0.6)
+    return close[0] if close else ""

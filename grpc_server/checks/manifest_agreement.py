@@ -6,7 +6,7 @@
 from collections.abc import Iterator, Sequence
 
 from foretell_contract.problem import Problem, error
-from foretell_contract.source.suggestion import did_you_mean
+from foretell_contract.source.spelling import did_you_mean
 from grpc_server.errors import ADD_AGAIN, ModelMismatch
 from grpc_server.rows.mixed_rows import placeholder_row
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function

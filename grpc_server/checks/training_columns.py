@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from foretell_contract.source.suggestion import did_you_mean
+from foretell_contract.source.spelling import did_you_mean
 from grpc_server.checks.training_data import Samples, read_samples
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype

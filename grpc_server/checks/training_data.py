@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foretell_contract.source.suggestion import did_you_mean
+from foretell_contract.source.spelling import did_you_mean
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.store.manifest import Manifest, Scalar

@@ -17,7 +17,7 @@ from foretell_contract.labels import default_labels, match_labels, short_name
 from foretell_contract.problem import Problem, error
 from foretell_contract.rows.columns import Leaf, Spread, leaves
 from foretell_contract.source.proto_text import quoted
-from foretell_contract.source.suggestion import closest, did_you_mean
+from foretell_contract.source.spelling import closest, did_you_mean
 from grpc_server.errors import ModelMismatch
 from grpc_server.rows.mixed_rows import PER_SECOND, Dtype, Rows, Table, rows_from_columns
 

@@ -11,7 +11,7 @@ from foretell_contract.fields import is_map
 from foretell_contract.labels import PROBABILITY_SUFFIX, probability_class
 from foretell_contract.problem import Problem, error
 from foretell_contract.source.proto_text import quoted
-from foretell_contract.source.suggestion import closest, did_you_mean
+from foretell_contract.source.spelling import closest, did_you_mean
 from grpc_server.errors import ModelMismatch, field_mismatch
 from grpc_server.rows.outputs import KINDS, Output
 from grpc_server.rows.targets import Target

@@ -14,7 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.fields import Kind, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of
 from foretell_contract.rules.rules import Rules
-from foretell_contract.source.suggestion import did_you_mean
+from foretell_contract.source.spelling import did_you_mean
 from rest_bridge.json.request_problems import Loc, RequestProblem, RequestProblems
 from rest_bridge.json.scalars import INTEGERS, Form, Read, Write, is_decimal, reader, writer
 from rest_bridge.json.strict_json import RepeatedNames

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foretell_contract.rules.intervals import COUNTS, DOUBLES, FLOATS, INT32, UINT32, Intervals, Line
+from foretell_contract.rules.intervals import COUNTS, LINES, Intervals, Line
+
+DOUBLES, FLOATS, INT32, UINT32 = (LINES[kind] for kind in ("double", "float", "int32", "uint32"))
 
 AFTER_ONE = float(np.nextafter(np.float32(1), np.float32(2)))
 

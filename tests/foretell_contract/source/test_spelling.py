@@ -2,7 +2,7 @@
 
 import pytest
 
-from foretell_contract.source.suggestion import did_you_mean
+from foretell_contract.source.spelling import did_you_mean
 from tests.support.iris import COLUMNS
 
 
