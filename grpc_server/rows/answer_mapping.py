@@ -36,46 +36,31 @@ class AnswerMapping:
 
     def __init__(self, contract: Contract, message: Descriptor, targets: Sequence[Target], outputs: Sequence[Output]) -> None:
         """Raises ModelMismatch with every field that no output fills, and every class on which contract and model disagree."""
-        self.fields = tuple(_FieldMapper(contract, message, targets, tuple(outputs)).fields)
-        needed = {output for field in self.fields for output in field.outputs}
-        self.outputs = tuple(output for output in outputs if output in needed)
-        """The outputs that the message needs, in the order of the model."""
-        self.is_numbers = all(field.is_number for field in self.fields)
-        """Whether every field holds a single output unchanged."""
-
-
-def message_builder(fields: Sequence[AnswerField], outputs: Sequence[Output]) -> Callable[[Sequence[float]], dict[str, Any]]:
-    """A function from one row of `outputs` to the constructor arguments of a message."""
-    steps = [(field.name, [outputs.index(output) for output in field.outputs], field.value) for field in fields]
-
-    def build(row: Sequence[float]) -> dict[str, Any]:
-        return {name: value([row[index] for index in indices]) for name, indices, value in steps}
-
-    return build
-
-
-class _FieldMapper:
-    """Maps the fields of one response, and collects every problem on the way."""
-
-    def __init__(self, contract: Contract, message: Descriptor, targets: Sequence[Target], outputs: tuple[Output, ...]) -> None:
-        self._contract, self._targets, self._outputs = contract, targets, outputs
+        self._contract, self._targets, self._outputs = contract, targets, tuple(outputs)
         self._problems: list[Problem] = []
         self._resolver = FieldResolver(contract, targets, outputs, self._problems)
         self._owners: dict[Output, str] = {}
         """The field that holds the probability of a class."""
         self._has_all_classes = self._has_class_fields = False
         """Whether one field covers all classes, and whether a field holds the probability of one class."""
-        self.fields = self._message_fields(message, None)
+        self.fields = tuple(self._message_fields(message, None))
         self._check_classes(message)
         if self._problems:
             raise ModelMismatch.of(self._problems)
+        needed = {output for field in self.fields for output in field.outputs}
+        self.outputs = tuple(output for output in outputs if output in needed)
+        """The outputs that the message needs, in the order of the model."""
+        self.is_numbers = all(field.is_number for field in self.fields)
+        """Whether every field holds a single output unchanged."""
 
     def _message_fields(self, message: Descriptor, target: int | None) -> list[AnswerField]:
         mapped = []
         for field in message.fields:
             try:
-                source = None if _is_message(field) else self._resolver.of(field, target)
-                mapped.append(self._field(field, source) if source else self._nested(field, target))
+                if field.message_type is not None and not field.is_repeated:
+                    mapped.append(self._nested(field, target))
+                else:
+                    mapped.append(self._field(field, self._resolver.of(field, target)))
             except ModelMismatch as mismatch:
                 self._problems += mismatch.problems
         return mapped
@@ -237,5 +222,11 @@ class _FieldMapper:
                 self._problems.append(error(message.full_name, reason, fix))
 
 
-def _is_message(field: FieldDescriptor) -> bool:
-    return field.message_type is not None and not field.is_repeated
+def message_builder(fields: Sequence[AnswerField], outputs: Sequence[Output]) -> Callable[[Sequence[float]], dict[str, Any]]:
+    """A function from one row of `outputs` to the constructor arguments of a message."""
+    steps = [(field.name, [outputs.index(output) for output in field.outputs], field.value) for field in fields]
+
+    def build(row: Sequence[float]) -> dict[str, Any]:
+        return {name: value([row[index] for index in indices]) for name, indices, value in steps}
+
+    return build

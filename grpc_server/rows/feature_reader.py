@@ -137,7 +137,8 @@ def _reader(leaf: Leaf, dtypes: Sequence[Dtype], contract: Contract, problems: l
             return (nothing if value is None else value,)
 
         return one
-    octets, keyed, wrapped = leaf.spread is Spread.OCTETS, leaf.spread is Spread.KEYS, _wraps_items(leaf)
+    octets, keyed = leaf.spread is Spread.OCTETS, leaf.spread is Spread.KEYS
+    wrapped = is_wrapper(map_entry(leaf.field)[1] if is_map(leaf.field) else leaf.field)
 
     def many(message: Any) -> Sequence[Any]:
         values = raw(message)
@@ -152,10 +153,6 @@ def _reader(leaf: Leaf, dtypes: Sequence[Dtype], contract: Contract, problems: l
         return [nothing if value is None else value for nothing, value in zip(missing, converted, strict=True)]
 
     return many
-
-
-def _wraps_items(leaf: Leaf) -> bool:
-    return is_wrapper(map_entry(leaf.field)[1] if is_map(leaf.field) else leaf.field)
 
 
 def _field_value(leaf: Leaf) -> Callable[[Any], Any]:
@@ -179,7 +176,8 @@ def _field_value(leaf: Leaf) -> Callable[[Any], Any]:
 
 def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, problems: list[Problem]) -> Convert:
     """From a protobuf value to one for the column; appends to `problems` what the column cannot hold."""
-    holds = f"but the model's column {column!r} holds {_held(dtype)}"
+    held, declared = _described(dtype)
+    holds = f"but the model's column {column!r} holds {held}"
     misfit = f"{leaf.path} is {leaf.kind.value}, {holds}"
     if leaf.spread is Spread.OCTETS:
         if not dtype.is_number:
@@ -187,34 +185,30 @@ def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, probl
             problems.append(error(leaf.field.full_name, reason, "remove the rule on its length, or declare another type"))
         return _same
     if leaf.kind in (Kind.TIME, Kind.DURATION):
-        return _time(leaf, column, dtype, problems, misfit)
+        same_kind = not dtype.unit or dtype.is_duration == (leaf.kind is Kind.DURATION)
+        if dtype.is_text or not same_kind or dtype.name in ("bool", "category"):
+            problems.append(error(leaf.field.full_name, misfit, f"declare it as {declared}"))
+        return _time(leaf, column, dtype, problems)
     if leaf.kind is Kind.ENUM and dtype.is_text:
         return _label(leaf, column, dtype, contract, problems)
     fits = dtype.is_text if leaf.kind in (Kind.TEXT, Kind.BYTES) else dtype.is_number
     if not fits:
-        problems.append(error(leaf.field.full_name, misfit, f"declare it as {_declared(dtype)}"))
+        problems.append(error(leaf.field.full_name, misfit, f"declare it as {declared}"))
     return _same
 
 
-def _held(dtype: Dtype) -> str:
+def _described(dtype: Dtype) -> tuple[str, str]:
+    """What a column holds, and the type of its field."""
     if dtype.unit:
-        return "durations" if dtype.is_duration else "timestamps"
-    return "text" if dtype.is_text else "numbers"
-
-
-def _declared(dtype: Dtype) -> str:
-    if dtype.unit:
-        return "google.protobuf.Duration" if dtype.is_duration else "google.protobuf.Timestamp"
-    return "a string or an enum" if dtype.is_text else "a number"
+        return ("durations", "google.protobuf.Duration") if dtype.is_duration else ("timestamps", "google.protobuf.Timestamp")
+    return ("text", "a string or an enum") if dtype.is_text else ("numbers", "a number")
 
 
 def _same(value: Any) -> Any:
     return value
 
 
-def _time(leaf: Leaf, column: str, dtype: Dtype, problems: list[Problem], misfit: str) -> Convert:
-    if dtype.is_text or (dtype.unit and dtype.is_duration != (leaf.kind is Kind.DURATION)) or dtype.name in ("bool", "category"):
-        problems.append(error(leaf.field.full_name, misfit, f"declare it as {_declared(dtype)}"))
+def _time(leaf: Leaf, column: str, dtype: Dtype, problems: list[Problem]) -> Convert:
     if not dtype.unit:
         return lambda time: time.seconds + time.nanos / 1e9
     if dtype.unit == "ns" and not _within_nanoseconds(leaf):
@@ -228,13 +222,12 @@ def _time(leaf: Leaf, column: str, dtype: Dtype, problems: list[Problem], misfit
 def _within_nanoseconds(leaf: Leaf) -> bool:
     """Whether the rules keep every time within 64-bit nanoseconds."""
     values = leaf.rules.values
-    if "const" in values:
+    if "const" in values or "within" in values:
         return True
     low = [values[name].seconds for name in ("gt", "gte") if name in values]
     high = [values[name].seconds for name in ("lt", "lte") if name in values]
-    near = "within" in values or "lt_now" in values
-    enough = bool(low) and min(low) > _NANOSECONDS_FROM and (near or (bool(high) and max(high) < _NANOSECONDS_TO))
-    return enough or "within" in values
+    is_past = "lt_now" in values or max(high, default=_NANOSECONDS_TO) < _NANOSECONDS_TO
+    return is_past and min(low, default=_NANOSECONDS_FROM) > _NANOSECONDS_FROM
 
 
 def _label(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, problems: list[Problem]) -> Convert:

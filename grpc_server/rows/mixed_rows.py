@@ -90,12 +90,9 @@ class Dtype:
         if self.name == "bool" and not missing:
             return np.array(values, np.bool_)
         held = np.empty(len(values), object)
-        held[:] = [self._missing_value if value is None else value for value in values] if missing else values
+        nothing = np.nan if self.missing == "nan" else None
+        held[:] = [nothing if value is None else value for value in values] if missing else values
         return held
-
-    @property
-    def _missing_value(self) -> float | None:
-        return np.nan if self.missing == "nan" else None
 
     def accepts_json(self, value: bool | int | float | str | None) -> bool:
         """Whether the column can hold this value of a JSON document."""

@@ -97,12 +97,9 @@ class FieldResolver:
 
     def _class(self, field: FieldDescriptor, target: int, name: str, option: str) -> int:
         classes = self._targets[target].classes
-        if name in classes:
-            return classes.index(name)
-        self._no_class(field, name, classes, option)
-        return NO_CLASS
+        return classes.index(name) if name in classes else self._no_class(field, name, classes, option)
 
-    def _no_class(self, field: FieldDescriptor, name: str, classes: Sequence[str], option: str = "probability_of") -> None:
+    def _no_class(self, field: FieldDescriptor, name: str, classes: Sequence[str], option: str = "probability_of") -> int:
         meant = closest(name, classes)
         self.suggested.add(meant)
         hint = f'; did you mean "{meant}"?' if meant else ""
@@ -110,6 +107,7 @@ class FieldResolver:
         if meant:
             fix = f"name it after that class, or set (foretell.v1.output).{option} = {quoted(meant)}"
         self._problems.append(error(field.full_name, f"{field.full_name} matches no class of the model{hint}", fix))
+        return NO_CLASS
 
     def _by_name(self, field: FieldDescriptor, target: int | None) -> FieldSource | None:
         name, index = str(field.name), target or 0
@@ -128,9 +126,7 @@ class FieldResolver:
         if len(self._targets) == 1 or target is not None:
             classes = self._targets[target or 0].classes
             item = _class_index(name, classes)
-            if item is None:
-                self._no_class(field, name, classes)
-            return FieldSource("probability", target or 0, NO_CLASS if item is None else item)
+            return FieldSource("probability", target or 0, self._no_class(field, name, classes) if item is None else item)
         for index, each in enumerate(self._targets):
             if name == each.name:
                 return FieldSource("probability", index, each.positive)  # Without a class that means yes: that of the label.
