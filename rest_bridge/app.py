@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from foretell_contract.contract import Contract
 from foretell_contract.errors import DeclarationError
 from foretell_contract.service import Method, Service, Shape
-from rest_bridge.channel import Caller, Channel, Unary
+from rest_bridge.channel import Caller, Channel, unary_caller
 from rest_bridge.coalescer import Coalescer
 from rest_bridge.endpoint import Endpoint
 from rest_bridge.http.guard import failure
@@ -89,8 +89,8 @@ def _document(
 
 
 def _caller(contract: Contract, channel: Channel, service: Service, method: Method) -> Caller:
-    unary, batch = Unary(channel, method), _batch_method(service, method)
-    return unary if batch is None else Coalescer(unary, Unary(channel, batch), batch, contract.rules)
+    unary, batch = unary_caller(channel, method), _batch_method(service, method)
+    return unary if batch is None else Coalescer(unary, unary_caller(channel, batch), batch, contract.rules)
 
 
 def _batch_method(service: Service, method: Method) -> Method | None:

@@ -1,13 +1,13 @@
 """The channel to the model server, and the calls that the bridge makes on it, with serialised messages."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import grpc
 
 from foretell_contract.service import Method
-from rest_bridge.http.request_headers import NO_SELECTOR, VersionSelector
+from rest_bridge.http.request_headers import VersionSelector
 
 _MODEL_HEADERS = ("model-name", "model-version", "model-generation")
 
@@ -58,29 +58,28 @@ class Answer(NamedTuple):
     """The headers that name the model, in ASGI's form."""
 
 
-class Caller(Protocol):
-    """Calls one method. Cancelling the task cancels the call."""
+Caller: TypeAlias = Callable[[bytes, float, str, VersionSelector], Awaitable[Answer]]
+"""Sends a message to one method, with a timeout in seconds, a request id and the selected version.
 
-    async def __call__(self, message: bytes, seconds: float, identity: str, selector: VersionSelector = NO_SELECTOR) -> Answer:
-        """The answer of the selected version. `identity` is the request id. Raises grpc.aio.AioRpcError."""
+Cancelling the task cancels the call. Raises grpc.aio.AioRpcError.
+"""
 
 
-class Unary:
+def unary_caller(channel: Channel, method: Method) -> Caller:
     """A Caller that makes one call for each message."""
+    start = channel.unary_unary(method.path)
 
-    def __init__(self, channel: Channel, method: Method) -> None:
-        self._call = channel.unary_unary(method.path)
-
-    async def __call__(self, message: bytes, seconds: float, identity: str, selector: VersionSelector = NO_SELECTOR) -> Answer:
-        """See Caller."""
-        call: ChannelCall = self._call(message, timeout=seconds, metadata=(("x-request-id", identity), *selector))
+    async def call(message: bytes, seconds: float, identity: str, selector: VersionSelector) -> Answer:
+        started: ChannelCall = start(message, timeout=seconds, metadata=(("x-request-id", identity), *selector))
         try:
-            answer = await call
+            answer = await started
         except asyncio.CancelledError:
-            call.cancel()
+            started.cancel()
             raise
-        headers = model_headers(await call.trailing_metadata())
+        headers = model_headers(await started.trailing_metadata())
         return Answer(answer, tuple((name.encode(), value.encode()) for name, value in headers))
+
+    return call
 
 
 def model_headers(metadata: Iterable[tuple[str, Any]] | None) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from foretell_contract.service import Method
 from foretell_lifecycle.lone_request import LoneRequestDetector
 from foretell_lifecycle.request_id import request_id
 from rest_bridge.channel import Answer, Caller
-from rest_bridge.http.request_headers import NO_SELECTOR, VersionSelector
+from rest_bridge.http.request_headers import VersionSelector
 from rest_bridge.http.shared_timer import SharedTimer
 
 MAX_ROWS = 512
@@ -70,7 +70,7 @@ class Coalescer:
         self._in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, message: bytes, seconds: float, identity: str, selector: VersionSelector = NO_SELECTOR) -> Answer:
+    async def __call__(self, message: bytes, seconds: float, identity: str, selector: VersionSelector) -> Answer:
         """See Caller.
 
         A row that breaks a rule is sent alone: the server words its refusal, and no batch fails because of it. Rows with different

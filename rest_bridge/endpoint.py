@@ -21,7 +21,7 @@ from rest_bridge.json.grpc_to_http import refused_call
 from rest_bridge.json.number_row_codec import number_row_codec
 from rest_bridge.json.request_problems import RequestRefused
 from rest_bridge.json.strict_json import read_document
-from rest_bridge.json.strict_message import StrictReader
+from rest_bridge.json.strict_message import strict_reader
 from rest_bridge.settings import BridgeSettings
 
 _HEADERS = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
@@ -37,7 +37,7 @@ class Endpoint:
         self._contract = contract
         self._method = method
         self._settings = settings
-        self._strict = StrictReader(contract, method)
+        self._strict = strict_reader(contract, method)
         self._response = Codec(method.output, contract.rules)
         self._fast_request = number_row_codec(method.input, method.rows, contract.rules)
         self._fast_response = number_row_codec(method.output, method.answers, contract.rules)
@@ -87,7 +87,7 @@ class Endpoint:
 
     def _read(self, body: bytes) -> bytes:
         message = self._fast_request.read(body) if self._fast_request is not None else None
-        return message if message is not None else self._strict.read(read_document(body)).SerializeToString()
+        return message if message is not None else self._strict(read_document(body)).SerializeToString()
 
     def _write(self, message: bytes) -> bytes:
         text = self._fast_response.write(message) if self._fast_response is not None else None

@@ -25,8 +25,6 @@ _FRAMING = 8
 PIECE = 16_384
 """Bytes parsed at once. No more is read while requests from them are queued."""
 
-_OK = b"HTTP/1.1 200 OK\r\n"
-
 _DISCARD: deque[tuple[bytes, bytes]] = deque(maxlen=0)
 
 
@@ -179,7 +177,7 @@ class Connection(HttpToolsProtocol):
     def _send_whole(self, cycle: RequestResponseCycle, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
         if self.flow.write_paused or cycle.disconnected or cycle.response_started:
             return False
-        lines = [_OK, *[b"%b: %b\r\n" % header for header in headers], b"content-length: %d\r\n" % len(body)]
+        lines = [b"HTTP/1.1 200 OK\r\n", *[b"%b: %b\r\n" % header for header in headers], b"content-length: %d\r\n" % len(body)]
         if self.draining or not cycle.keep_alive:
             cycle.keep_alive = False
             lines.append(b"connection: close\r\n")

@@ -6,7 +6,7 @@ It handles bodies that are certainly valid and leaves all others to the Codec, w
 import sys
 from itertools import chain, starmap
 from math import isfinite
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -22,17 +22,7 @@ _NUMBERS: Any = {kind: Annotated[float, msgspec.Meta(ge=-largest, le=largest)] f
 _encode = msgspec.json.Encoder().encode
 
 
-class NumberRowCodec(Protocol):
-    """Reads and writes one message type. Thread-safe."""
-
-    def read(self, body: bytes) -> bytes | None:
-        """The serialised message that the Codec would read from this JSON text; None if the Codec must read it."""
-
-    def write(self, data: bytes) -> bytes | None:
-        """JSON text with the names and numbers that the Codec would write; None if the Codec must write it."""
-
-
-def number_row_codec(message: Descriptor, rows: FieldDescriptor | None, rules: Rules) -> NumberRowCodec | None:
+def number_row_codec(message: Descriptor, rows: FieldDescriptor | None, rules: Rules) -> "NumberRowCodec | None":
     """The fast codec of a row of numbers, or of a message whose only field `rows` repeats such rows.
 
     None for a row without a RowLayout, and for one whose fields are not declared in the order of their numbers.
@@ -88,6 +78,10 @@ class _BatchCodec:
         if matrix is None or not np.isfinite(matrix).all():
             return None
         return _encode(self._batch(list(starmap(self._struct, matrix.tolist()))))
+
+
+NumberRowCodec: TypeAlias = _RowCodec | _BatchCodec
+"""Thread-safe. `read` turns JSON text into a serialised message, `write` the reverse; both return None if the Codec must do it."""
 
 
 def _struct(fields: dict[str, Any]) -> Any:

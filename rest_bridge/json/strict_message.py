@@ -1,5 +1,6 @@
 """JSON documents to messages, with every problem of a document reported at once, broken rules included."""
 
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import Message
@@ -12,30 +13,28 @@ from rest_bridge.json.grpc_to_http import locate
 from rest_bridge.json.request_problems import MAX_PROBLEMS, RequestProblem, RequestProblems, RequestRefused
 
 
-class StrictReader:
-    """Reads the requests of one method. Thread-safe."""
+def strict_reader(contract: Contract, method: Method) -> Callable[[Any], Message]:
+    """Reads the requests of a method; thread-safe. Raises ContractError for a field that cannot travel as JSON.
 
-    def __init__(self, contract: Contract, method: Method) -> None:
-        """Raises ContractError for a field that cannot travel as JSON."""
-        self._contract = contract
-        self._method = method
-        self._codec = Codec(method.input, contract.rules)
+    The reader raises RequestRefused for a document that does not fit, with all problems, broken rules included.
+    """
+    codec = Codec(method.input, contract.rules)
 
-    def read(self, document: Any) -> Message:
-        """The message. Raises RequestRefused for a document that does not fit, with all problems, broken rules included."""
+    def read(document: Any) -> Message:
         problems = RequestProblems()
-        message = self._codec.read(document, problems)
-        if problems.count:
-            unreadable = {problem.loc for problem in problems.found}
-            verdict = (
-                VALID if problems.full else self._contract.rules.validate(message, self._method.rows, MAX_PROBLEMS - problems.count)
-            )
-            for problem in locate(verdict.violations, self._contract, self._method.input, document):
-                if not _follows(problem, unreadable):
-                    problems.add(problem)
-            unjudged = max(problems.unjudged_rows, verdict.unjudged_rows)
-            raise RequestRefused(422, problems.found, count=problems.count, unjudged_rows=unjudged)
-        return message
+        message = codec.read(document, problems)
+        if not problems.count:
+            return message
+        unreadable = {problem.loc for problem in problems.found}
+        left = MAX_PROBLEMS - problems.count
+        verdict = VALID if problems.full else contract.rules.validate(message, method.rows, left)
+        for problem in locate(verdict.violations, contract, method.input, document):
+            if not _follows(problem, unreadable):
+                problems.add(problem)
+        unjudged = max(problems.unjudged_rows, verdict.unjudged_rows)
+        raise RequestRefused(422, problems.found, count=problems.count, unjudged_rows=unjudged)
+
+    return read
 
 
 def _follows(problem: RequestProblem, unreadable: set[tuple[str | int, ...]]) -> bool:

@@ -11,7 +11,7 @@ from foretell_contract.service import Method
 from rest_bridge.http.head_bounds import HEAD_TOO_LARGE, HEAD_TOO_SLOW, MALFORMED
 from rest_bridge.json.codec import request_example
 from rest_bridge.json.request_problems import RequestRefused
-from rest_bridge.json.strict_message import StrictReader
+from rest_bridge.json.strict_message import strict_reader
 
 Part = dict[str, Any]
 
@@ -147,7 +147,7 @@ def broken_contract(contract: Contract, method: Method) -> Part | None:
     changed = {misspelt if each == name else each: value for each, value in row.items()}
     changed |= _out_of_bounds(contract, method, [each for each in row if each != name])
     try:
-        StrictReader(contract, method).read({method.rows.name: [changed]} if method.rows else changed)
+        strict_reader(contract, method)({method.rows.name: [changed]} if method.rows else changed)
     except RequestRefused as refused:
         return refused.body
     return None
