@@ -62,6 +62,12 @@ def _shares(numbers: Numbers, edges: Numbers) -> Numbers:
     return np.maximum(counts / len(numbers), _EMPTY)
 
 
+def shift_cells(shift: Shift, rows: int) -> list[str]:
+    """The figures of a number, rounded: largest, mean, bias, RMSE and PSI."""
+    figures = [f"{value:.3g}" for value in (shift.largest, shift.mean, shift.bias, shift.rmse)]
+    return [*figures, f"{shift.psi:.3f} ({psi_size(shift.psi, rows)})"]
+
+
 def psi_size(psi: float, rows: int) -> str:
     """An index in words; with few rows, chance alone moves it that far."""
     if 2 * (BINS - 1) / rows >= MODERATE:

@@ -3,10 +3,9 @@
 import heapq
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from foretell.shadow.drift import Numbers, Shift
 from grpc_server.shadow.readable_outputs import LABELS, kind_of
 from grpc_server.shadow.shadow_log import Compared, Failed, Head, read
+from grpc_server.store.route_table import percent
 
 MOST_ROWS = 20
 """Rows of a report: those that differ most."""
@@ -32,18 +32,12 @@ class ComparedRow:
     shadow: dict[str, str | float]
 
 
-def _floats() -> "array[float]":
-    return array("d")
-
-
 @dataclass(slots=True)
 class AnswerPairs:
     """Recorded calls that two versions answered, and statistics over them."""
 
     production: str
-    """Version."""
     shadow: str
-    """Version."""
     calls: int = 0
     """Calls that both answered."""
     rows: int = 0
@@ -54,17 +48,15 @@ class AnswerPairs:
     failed: Counter[str] = field(default_factory=Counter)
     """Calls that the shadow did not answer, by reason."""
     writers: set[str] = field(default_factory=set)
-    """Identifiers of the server processes."""
     first: float = np.inf
     last: float = -np.inf
     """Seconds since the epoch."""
     labels: dict[str, Counter[tuple[str, str]]] = field(default_factory=lambda: defaultdict(Counter))
     """Counts of pairs of labels, production's first, by the name of the output."""
     _numbers: dict[str, tuple["array[float]", "array[float]"]] = field(default_factory=dict)
-    _seconds: tuple["array[float]", "array[float]"] = field(default_factory=lambda: (_floats(), _floats()))
+    _seconds: tuple["array[float]", "array[float]"] = field(default_factory=lambda: (array("d"), array("d")))
     _heaps: dict[str, list[tuple[float, int, ComparedRow]]] = field(default_factory=lambda: defaultdict(list))
     """For each output, a heap of the rows in which it differs most."""
-    _order: Iterator[int] = field(default_factory=count)
 
     @property
     def numbers(self) -> dict[str, tuple[Numbers, Numbers]]:
@@ -109,7 +101,7 @@ class AnswerPairs:
             self._take_row(head, line, place, ours, theirs)
 
     def _take_row(self, head: Head, line: Compared, place: int, ours: list[str | float], theirs: list[str | float]) -> None:
-        alike, order = True, next(self._order)
+        alike = True
         labels_only = all(kind_of(name) in LABELS for name in head.outputs)
         for name, one, other in zip(head.outputs, ours, theirs, strict=True):
             if kind_of(name) in LABELS:
@@ -117,30 +109,41 @@ class AnswerPairs:
                 alike = alike and one == other
                 difference = float(labels_only and one != other)  # Otherwise the numbers measure the difference.
             else:
-                both = self._numbers.setdefault(name, (_floats(), _floats()))
+                both = self._numbers.setdefault(name, (array("d"), array("d")))
                 both[0].append(float(one))
                 both[1].append(float(other))
                 difference = abs(float(one) - float(other))
             heap = self._heaps[name]
             if difference and (len(heap) < MOST_ROWS or difference > heap[0][0]):
                 push = heapq.heappush if len(heap) < MOST_ROWS else heapq.heapreplace
-                push(heap, (difference, order, _row(head, line, place, ours, theirs)))
+                push(heap, (difference, self.rows, _row(head, line, place, ours, theirs)))
         self.rows += 1
         self.agreeing += alike
 
 
-def gather(folder: Path, shadow: str | None) -> list[AnswerPairs]:
-    """Reads all recorded pairs of versions, or those with one shadow, ordered by their last call.
-
-    Raises ModelError for an unreadable log.
-    """
+def gather(folder: Path) -> list[AnswerPairs]:
+    """Reads all recorded pairs of versions, ordered by their last call. Raises ModelError for an unreadable log."""
     found: dict[tuple[str, str], AnswerPairs] = {}
-    for writer, head, line in read(folder, shadow):
+    for writer, head, line in read(folder):
         key = (head.production, head.shadow)
         if key not in found:
             found[key] = AnswerPairs(*key)
         found[key].take(writer, head, line)
     return sorted(found.values(), key=lambda pairs: pairs.last)
+
+
+def summary(pairs: AnswerPairs) -> list[str]:
+    """The first lines of a report."""
+    processes = f"{len(pairs.writers)} server process{'es' * (len(pairs.writers) != 1)}"
+    times = " to ".join(moment(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S") for seconds in (pairs.first, pairs.last))
+    failed = f" ({', '.join(f'{reason} {calls:,}' for reason, calls in pairs.failed.most_common())})" if pairs.failed else ""
+    lines = [
+        f"{pairs.rows:,} rows of {pairs.calls:,} calls, {times}, {processes}",
+        f"{pairs.failed.total():,} calls failed{failed}, {pairs.skipped:,} were skipped, because there was no spare capacity",
+    ]
+    if pairs.labels and pairs.rows:
+        lines.append(f"{percent(pairs.agreeing / pairs.rows)} of the rows have the same label")
+    return lines
 
 
 def moment(seconds: float) -> datetime:

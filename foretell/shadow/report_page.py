@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from foretell.shadow.drift import Numbers, psi_size
-from foretell.shadow.pairs import AnswerPairs, percentiles
-from foretell.shadow.summary import shift_cells, summary
+from foretell.shadow.drift import Numbers, psi_size, shift_cells
+from foretell.shadow.pairs import AnswerPairs, percentiles, summary
 from foretell_contract.errors import SetupError
 
 try:

@@ -9,8 +9,8 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from foretell.shadow.pairs import AnswerPairs, ComparedRow, gather, moment, percentiles
-from foretell.shadow.summary import shift_cells, summary
+from foretell.shadow.drift import shift_cells
+from foretell.shadow.pairs import AnswerPairs, ComparedRow, gather, moment, percentiles, summary
 from foretell.versions.model_table import show
 from grpc_server.errors import ModelError
 from grpc_server.settings import ServerSettings
@@ -49,7 +49,7 @@ def _chosen(settings: ServerSettings, name: str, version: str | None, against: s
     repository = Repository(settings.models)
     repository.latest(name)
     present = RouteTableFiles(repository).read(name).shadow
-    everything = gather(shadow_log_folder(settings, name), None)
+    everything = gather(shadow_log_folder(settings, name))
     found = [pairs for pairs in everything if pairs.calls or pairs.failed]
     wanted = version or (present if any(pairs.shadow == present for pairs in found) or not found else found[-1].shadow)
     fitting = [pairs for pairs in found if pairs.shadow == wanted and against in (None, pairs.production)]
@@ -77,15 +77,14 @@ def _no_pairs(
 
 def facts(name: str, pairs: AnswerPairs) -> dict[str, Any]:
     """The report as JSON values."""
-    both = (pairs.production, pairs.shadow)
     timed = {
         role: dict(zip(("p50_ms", "p99_ms"), percentiles(seconds, (50, 99)), strict=False))
         for role, seconds in zip(("production", "shadow"), pairs.seconds, strict=True)
     }
     return {
         "name": name,
-        "production": both[0],
-        "shadow": both[1],
+        "production": pairs.production,
+        "shadow": pairs.shadow,
         "from": moment(pairs.first).isoformat(),
         "to": moment(pairs.last).isoformat(),
         "processes": len(pairs.writers),
@@ -114,7 +113,7 @@ def _print(name: str, pairs: AnswerPairs) -> None:
 
 
 def _table(*titles: str, right: int = 0) -> Table:
-    """A table whose last `right` columns are aligned to the right."""
+    """The last `right` columns are aligned to the right."""
     table = Table(box=SIMPLE_HEAD, show_edge=False)
     for place, title in enumerate(titles):
         table.add_column(title, justify="right" if place >= len(titles) - right else "left")

@@ -161,15 +161,13 @@ def _make_room(folder: Path, count: int, most_bytes: int) -> None:
         del sizes[oldest]
 
 
-def read(folder: Path, shadow: str | None = None) -> Iterator[tuple[str, Head, Line]]:
-    """Lines of all shadows, or of one version, each with the id of its writer; the oldest segment first.
+def read(folder: Path) -> Iterator[tuple[str, Head, Line]]:
+    """Lines of all shadows, each with the id of its writer; the oldest segment first.
 
     Skips a line that a crash has cut short. Raises ModelError for a segment that cannot be read.
     """
     for path in _segments(folder):
-        _when, version, writer = path.name.removesuffix(_SUFFIX).split("-")
-        if shadow not in (None, version):
-            continue
+        writer = path.name.removesuffix(_SUFFIX).rpartition("-")[2]
         try:
             lines = path.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:  # A writer has deleted it meanwhile.
