@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from foretell.mlflow.model_source import unpack_folder
@@ -17,30 +16,21 @@ from foretell_contract.errors import SetupError
 from foretell_lifecycle.platform import kill_when_closed
 from foretell_lifecycle.process import log_to_stderr
 from grpc_server.errors import ModelError, Unwritable, exception_text
+from grpc_server.settings import ServerSettings
 from grpc_server.store.manifest import RegistrySource
 
 _SECONDS = 600.0
-"""Timeout of adding a model."""
 
 
-@dataclass(frozen=True, slots=True)
-class AddRequest:
-    """Arguments of the process."""
+def add_in_process(name: str, folder: Path, source: RegistrySource, settings: ServerSettings) -> str:
+    """Adds the model in a folder that MLflow saved, and returns its version, within ten minutes.
 
-    folder: str
-    """A folder as MLflow saves a model."""
-    name: str
-    source: dict[str, str]
-    protos: str
-    models: str
-    allow_version_skew: bool
-
-
-def add_in_process(request: AddRequest) -> str:
-    """Adds the model and returns its version, within ten minutes. Raises ModelError for a refused model, or Unwritable."""
+    Raises ModelError for a refused model, or Unwritable.
+    """
+    arguments = name, str(folder), source.model_dump(), str(settings.protos), str(settings.models), settings.allow_version_skew
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        command = [sys.executable, "-m", "foretell.mlflow.add_process", json.dumps(asdict(request)), str(theirs.fileno())]
+        command = [sys.executable, "-m", "foretell.mlflow.add_process", json.dumps(arguments), str(theirs.fileno())]
         try:
             done = subprocess.run(
                 command,
@@ -63,23 +53,23 @@ def add_in_process(request: AddRequest) -> str:
     raise (Unwritable if facts["unwritable"] else ModelError)(facts["refused"])
 
 
-def main(request: AddRequest) -> dict[str, object]:
+def main(name: str, folder: str, source: dict[str, str], protos: str, models: str, skew: bool) -> dict[str, object]:
     """The result for the parent process, as JSON: `version`, or `refused` and `unwritable`."""
     from grpc_server.checks.add_model import add_model
     from grpc_server.store.repository import Repository
 
     try:
-        contract = load(Path(request.protos))
-        with unpack_folder(Path(request.folder)) as found:
+        contract = load(Path(protos))
+        with unpack_folder(Path(folder)) as found:
             added = add_model(
-                Repository(Path(request.models)),
+                Repository(Path(models)),
                 found.file,
-                request.name,
+                name,
                 tuple(found.columns),
                 outputs=found.outputs,
                 contract=contract,
-                allow_version_skew=request.allow_version_skew,
-                source=RegistrySource(**request.source),
+                allow_version_skew=skew,
+                source=RegistrySource(**source),
             )
     except SetupError as error:
         return {"refused": str(error), "unwritable": isinstance(error, Unwritable)}
@@ -93,5 +83,5 @@ if __name__ == "__main__":
         lifeline.set_inheritable(False)
         kill_when_closed(lifeline)
         log_to_stderr()
-        facts = main(AddRequest(**json.loads(sys.argv[1])))
+        facts = main(*json.loads(sys.argv[1]))
         print(f"\n{json.dumps(facts)}", flush=True)  # noqa: T201  # A model may print an unfinished line.

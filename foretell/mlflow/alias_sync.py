@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from foretell.mlflow.add_process import AddRequest, add_in_process
-from foretell.mlflow.follow_setting import FollowSetting
-from foretell.mlflow.mlflow_registry import MlflowRegistry, RegisteredVersion, RegistryError
+from foretell.mlflow.add_process import add_in_process
+from foretell.mlflow.address import FollowSetting
+from foretell.mlflow.mlflow_registry import MlflowRegistry, RegistryError
 from foretell.settings import ServeSettings
 from foretell_contract.errors import SetupError
 from foretell_lifecycle.failpoint import failpoint
@@ -21,6 +21,7 @@ from grpc_server.changes.convergence import Servers
 from grpc_server.changes.route_changes import ChangeRequest, RouteChanger
 from grpc_server.errors import ModelError, Unwritable
 from grpc_server.store.alias_sync_state import AliasSyncFile, AliasSyncState, SyncOutcome
+from grpc_server.store.manifest import RegistrySource
 from grpc_server.store.repository import Repository
 from grpc_server.store.route_table import PRODUCTION, RouteTable
 from grpc_server.store.route_table_files import RouteTableFiles
@@ -82,24 +83,27 @@ class AliasSync:
 
         Does not wait for the gates: the servers that start with the version decide.
         """
-        registered = registry.resolve(self._address)
-        started = self._apply(registry, registered, self._promote_unchecked)
+        source = registry.resolve(self._address)
+        started = self._apply(registry, source, self._promote_unchecked)
         if started.outcome == "refused":
-            raise ModelError(f"{registered.source.address} cannot be served: {started.reason}")
+            raise ModelError(f"{source.address} cannot be served: {started.reason}")
 
     def poll(self, registry: MlflowRegistry) -> None:
         """Applies the address if it has moved. Logs a persistent failure once, and its end."""
         try:
             if not self.try_lead():
                 return
-            registered = registry.resolve(self._address)
+            source = registry.resolve(self._address)
             state = self._state_file.read()
-            if not self._is_done(state, registered):
-                self._apply(registry, registered, self._promote)
+            handled = (state.address, state.source) if state and state.outcome != "started" else None
+            if handled != (str(self._address), source):
+                self._apply(registry, source, self._promote)
         except SetupError as error:
             self.log_failure(error)
-        else:
-            self._log_recovery()
+            return
+        if self._last_error is not None:
+            self._last_error = None
+            logger.info("%s is followed again", self._address)
 
     def log_failure(self, error: SetupError) -> None:
         """Logs an error, unless the last one had the same type."""
@@ -107,31 +111,21 @@ class AliasSync:
             self._last_error = type(error)
             logger.error("%s; model %s keeps its version, and the registry is polled again", error, self._name)
 
-    def _log_recovery(self) -> None:
-        if self._last_error is not None:
-            self._last_error = None
-            logger.info("%s is state again", self._address)
-
-    def _is_done(self, state: AliasSyncState | None, registered: RegisteredVersion) -> bool:
-        if state is None or (state.address, state.source) != (str(self._address), registered.source):
-            return False
-        return state.outcome != "started"
-
-    def _apply(self, registry: MlflowRegistry, registered: RegisteredVersion, promote: _Promote) -> AliasSyncState:
+    def _apply(self, registry: MlflowRegistry, source: RegistrySource, promote: _Promote) -> AliasSyncState:
         """Adds a registry version, unless it was added, and promotes it. Raises SetupError for a failure that may pass."""
         routes, earlier = self._route_tables.read(self._name), self._state_file.read()
-        started = self._new_state(registered, routes)
+        address, generation, now = str(self._address), routes.generation, datetime.now(UTC)
+        started = AliasSyncState(address=address, source=source, outcome="started", generation=generation, when=now)
         try:
-            version = self._version_of(registered) or self._fetch(registry, registered)
+            version = self._version_of(source) or self._fetch(registry, source)
         except (RegistryError, Unwritable):
             raise
         except ModelError as error:
             return self._refused(started, str(error))
         started = started.model_copy(update={"version": version})
-        is_production = routes.aliases.get(PRODUCTION) == version
         if earlier and earlier.outcome == "started" and (earlier.source, earlier.version) == (started.source, version):
             return self._resume(earlier, version, routes, promote)
-        if is_production:
+        if routes.aliases.get(PRODUCTION) == version:
             return self._done(started, "promoted")
         self._state_file.write(started)
         failpoint("follow-started")
@@ -156,15 +150,6 @@ class AliasSync:
             self._changer(earlier, check=False, wait=False).rollback(PRODUCTION)
         return self._refused(earlier, convergence.text)
 
-    def _new_state(self, registered: RegisteredVersion, routes: RouteTable) -> AliasSyncState:
-        return AliasSyncState(
-            address=str(self._address),
-            source=registered.source,
-            outcome="started",
-            generation=routes.generation,
-            when=datetime.now(UTC),
-        )
-
     def _promote_unchecked(self, started: AliasSyncState, version: str) -> AliasSyncState:
         self._changer(started, check=False, wait=False).promote(version, PRODUCTION)
         return started
@@ -185,19 +170,16 @@ class AliasSync:
         request = ChangeRequest(started.address, f"it names {started.source.address}", check=check, wait=wait)
         return RouteChanger(self._name, self._settings, self._servers, request)
 
-    def _version_of(self, registered: RegisteredVersion) -> str | None:
+    def _version_of(self, source: RegistrySource) -> str | None:
         """The version in the repository that was added from it, if any."""
         for version in reversed(self._repository.versions(self._name)):
-            if self._repository.manifest(self._name, version).source == registered.source:
+            if self._repository.manifest(self._name, version).source == source:
                 return version
         return None
 
-    def _fetch(self, registry: MlflowRegistry, registered: RegisteredVersion) -> str:
-        settings, source = self._settings, registered.source
+    def _fetch(self, registry: MlflowRegistry, source: RegistrySource) -> str:
         with tempfile.TemporaryDirectory(dir=self._scratch) as folder:
-            downloaded = str(registry.download(registered, Path(folder)))
-            folders = str(settings.protos), str(settings.models)
-            version = add_in_process(AddRequest(downloaded, self._name, source.model_dump(), *folders, settings.allow_version_skew))
+            version = add_in_process(self._name, registry.download(source, Path(folder)), source, self._settings)
         logger.info("added %s version %s, which is %s", self._name, version, source.address)
         return version
 

@@ -5,19 +5,19 @@ version to serve, and waits for the registry only if a model has none.
 """
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 from pydantic_settings import CliApp
 
+from foretell.mlflow.address import FollowSetting, follow_settings
 from foretell.mlflow.alias_sync import AliasSync
-from foretell.mlflow.follow_setting import FollowSetting, follow_settings
 from foretell.mlflow.mlflow_registry import MlflowRegistry, RegistryError, check_installed
 from foretell.settings import ServeSettings
 from foretell_contract.contract import Contract, load
@@ -99,28 +99,19 @@ def _check_services(follows: Sequence[FollowSetting], contract: Contract, protos
 
 async def _in_daemon_thread(function: Callable[[], None]) -> None:
     """Runs a function in a daemon thread, so that it does not delay the end of the process. Raises its errors."""
-    loop = asyncio.get_running_loop()
-    over: asyncio.Future[None] = loop.create_future()
-
-    def end(error: BaseException | None) -> None:
-        if over.done():
-            return
-        if error is None:
-            over.set_result(None)
-        else:
-            over.set_exception(error)
+    ended: Future[None] = Future()
 
     def work() -> None:
-        error: BaseException | None = None
+        ended.set_running_or_notify_cancel()
         try:
             function()
-        except Exception as caught:
-            error = caught
-        with contextlib.suppress(RuntimeError):  # The loop is closed.
-            loop.call_soon_threadsafe(end, error)
+        except Exception as error:
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
 
     threading.Thread(target=work, daemon=True).start()
-    await over
+    await asyncio.wrap_future(ended)
 
 
 if __name__ == "__main__":

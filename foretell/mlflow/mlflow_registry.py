@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,15 +33,6 @@ class RegistryError(SetupError):
     """The registry does not answer, or has no such version."""
 
 
-@dataclass(frozen=True, slots=True)
-class RegisteredVersion:
-    """A version in the registry."""
-
-    name: str
-    version: str
-    source: RegistrySource
-
-
 class MlflowRegistry:
     """Resolves addresses and downloads models. Blocking, for one thread."""
 
@@ -56,7 +46,7 @@ class MlflowRegistry:
         with self._mlflow_errors("the client"):
             self._client = self._mlflow.MlflowClient()
 
-    def resolve(self, address: Address) -> RegisteredVersion:
+    def resolve(self, address: Address) -> RegistrySource:
         """The version that an address names now. Raises RegistryError."""
         self._check_exists()
         with self._mlflow_errors(str(address)):
@@ -65,23 +55,19 @@ class MlflowRegistry:
             raise RegistryError(f"{address} names no version in the registry {self._shown}")
         if found.status != "READY":
             raise RegistryError(f"version {found.version} of {address.name} is {found.status} in the registry {self._shown}")
-        version = str(found.version)
         facts = f"{found.source} {found.run_id} {found.creation_timestamp}"
         identity = hashlib.sha256(facts.encode()).hexdigest()[:16]  # Hashed, since the location of an artifact may be confidential.
-        return RegisteredVersion(
-            address.name, version, RegistrySource(address=str(Address(address.name, version=version)), id=identity)
-        )
+        return RegistrySource(address=str(Address(address.name, version=str(found.version))), id=identity)
 
     @property
     def _shown(self) -> str:
         """The registry's URI without user and password."""
         return _without_credentials(self._registry)
 
-    def download(self, registered: RegisteredVersion, into: Path) -> Path:
+    def download(self, source: RegistrySource, into: Path) -> Path:
         """Downloads a version into a folder; returns its folder there. Raises RegistryError."""
-        address = registered.source.address
-        with self._mlflow_errors(address):
-            return Path(self._mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(into)))
+        with self._mlflow_errors(source.address):
+            return Path(self._mlflow.artifacts.download_artifacts(artifact_uri=source.address, dst_path=str(into)))
 
     def _check_exists(self) -> None:
         """Raises RegistryError for a missing SQLite file, which MLflow would create."""
@@ -94,9 +80,7 @@ class MlflowRegistry:
             return self._client.get_model_version_by_alias(address.name, address.alias)
         if address.version.isdecimal():
             return self._client.get_model_version(address.name, address.version)
-        newest = self._client.get_registered_model(
-            address.name
-        ).latest_versions  # One a stage, in registries that still have stages.
+        newest = self._client.get_registered_model(address.name).latest_versions  # One a stage, in registries that have stages.
         return max(newest, key=lambda version: int(version.version), default=None)
 
     @contextmanager
@@ -133,5 +117,4 @@ def _imported() -> Any:
 
 
 def _without_credentials(text: str) -> str:
-    """Removes user and password from the URIs in a text."""
     return _CREDENTIALS.sub("//", text)

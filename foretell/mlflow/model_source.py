@@ -18,13 +18,12 @@ class ModelSource:
 
     file: Path
     columns: dict[str, Dtype] = field(default_factory=dict)
-    """Types of the inputs by name, from the signature; empty without one."""
+    """Types of the inputs by name."""
     optional: frozenset[str] = frozenset()
     """Inputs that may be missing."""
     outputs: tuple[str, ...] = ()
-    """Names of the outputs, from the signature; empty without one."""
     source: RegistrySource | None = None
-    """The registry version, for a model from a registry."""
+    """For a model from a registry."""
 
 
 def name_for(location: str, name: str) -> str:
@@ -42,8 +41,8 @@ def open_source(location: str) -> Iterator[ModelSource]:
             from foretell.mlflow.mlflow_registry import MlflowRegistry
 
             registry, folder = MlflowRegistry(), Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="foretell-")))
-            registered = registry.resolve(Address.parse(location))
-            yield stack.enter_context(unpack_folder(registry.download(registered, folder), registered.source))
+            source = registry.resolve(Address.parse(location))
+            yield stack.enter_context(unpack_folder(registry.download(source, folder), source))
         elif Path(location).is_dir():
             yield stack.enter_context(unpack_folder(Path(location)))
         else:

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from foretell.mlflow.follow_setting import follow_settings
+from foretell.mlflow.address import follow_settings
 from foretell.settings import ServeSettings
 from foretell_contract.errors import SetupError
 from foretell_lifecycle.platform import LONGEST_SOCKET_PATH

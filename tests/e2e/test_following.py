@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
 from foretell.cli import app
-from foretell.mlflow.follow_setting import follow_settings
+from foretell.mlflow.address import follow_settings
 from foretell_contract.errors import SetupError
 from grpc_server.store.alias_sync_state import AliasSyncFile
 from grpc_server.store.repository import Repository

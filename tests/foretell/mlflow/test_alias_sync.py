@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from foretell.mlflow.address import follow_settings
 from foretell.mlflow.alias_sync import AliasSync
-from foretell.mlflow.follow_setting import follow_settings
 from foretell.mlflow.mlflow_registry import MlflowRegistry
 from foretell.settings import ServeSettings
 from foretell.versions.target import response_type
