@@ -4,7 +4,7 @@ import json
 import os
 import pwd
 from collections.abc import Callable
-from typing import Protocol
+from typing import TypeAlias
 
 import typer
 
@@ -13,31 +13,14 @@ from foretell.versions.remote_control import RemoteChanger
 from foretell.versions.target import servers_for, settings_for, trust
 from grpc_server.changes.route_changes import ChangeProgress, ChangeRequest, ChangeResult, RouteChanger
 
-
-class Changer(Protocol):
-    """Makes a route change; see RouteChanger. Each method raises SetupError if the change is refused."""
-
-    def promote(self, version: str, alias: str) -> ChangeResult:
-        """Points an alias at a version."""
-
-    def canary(self, version: str, share: float) -> ChangeResult:
-        """Gives a version a share of the calls; 0 ends it."""
-
-    def shadow(self, version: str, *, end: bool) -> ChangeResult:
-        """Makes a version the shadow of production, or ends that."""
-
-    def rollback(self, alias: str) -> ChangeResult:
-        """Points an alias at its version before."""
-
-    def retire(self, version: str) -> ChangeResult:
-        """Removes a version from all aliases."""
+Changer: TypeAlias = RouteChanger | RemoteChanger
 
 
 def change(name: str, options: ChangeOptions, make: Callable[[Changer], ChangeResult]) -> None:
     """Makes one change of the model `name` and prints the result. Raises SetupError if it is refused."""
     check = not (isinstance(options, GatedChangeOptions) and options.no_check)
     request = ChangeRequest(_user(), options.why, options.generation, check, wait=not options.no_wait)
-    result = _change_remotely(name, options, request, make) if options.target else _change_here(name, options, request, make)
+    result = _make_change(name, options, request, make)
     convergence = result.convergence
     if options.as_json:
         facts = {"name": name, "generation": result.generation, "aliases": dict(result.aliases), "server": convergence.outcome}
@@ -48,23 +31,15 @@ def change(name: str, options: ChangeOptions, make: Callable[[Changer], ChangeRe
         typer.echo(convergence.text, err=convergence.outcome != "served")
 
 
-def _change_here(
+def _make_change(
     name: str, options: ChangeOptions, request: ChangeRequest, make: Callable[[Changer], ChangeResult]
 ) -> ChangeResult:
     settings = settings_for(options)
-    return make(RouteChanger(name, settings, servers_for(settings, options), request, _progress(options)))
-
-
-def _change_remotely(
-    name: str, options: ChangeOptions, request: ChangeRequest, make: Callable[[Changer], ChangeResult]
-) -> ChangeResult:
-    settings_for(options)
-    with RemoteChanger(str(options.target), trust(options), name, request, _progress(options)) as changer:
-        return make(changer)
-
-
-def _progress(options: ChangeOptions) -> ChangeProgress:
-    return ChangeProgress() if options.as_json else _PrintedProgress()
+    progress = ChangeProgress() if options.as_json else _PrintedProgress()
+    if options.target:
+        with RemoteChanger(options.target, trust(options), name, request, progress) as changer:
+            return make(changer)
+    return make(RouteChanger(name, settings, servers_for(settings, options), request, progress))
 
 
 class _PrintedProgress(ChangeProgress):

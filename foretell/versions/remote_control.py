@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from foretell_contract.contract import load_control
 from foretell_contract.errors import SetupError
-from grpc_server.changes.convergence import Convergence, Servers
+from grpc_server.changes.convergence import Convergence, open_channel
 from grpc_server.changes.route_changes import MOST_REASON, ChangeProgress, ChangeRequest, ChangeResult
 from grpc_server.store.route_table import HistoryEntry, RouteTable
 from grpc_server.transport.tls import Trust
@@ -25,11 +25,10 @@ class ControlClient:
 
     def __init__(self, target: str, trust: Trust) -> None:
         """Raises SetupError for unreadable certificates."""
-        contract = load_control()
         self._target = target
-        self._servers = Servers(None, target, contract.message("foretell.v1.ListModelsResponse"), trust)
-        self._methods = {method.name: method for service in contract.services for method in service.methods}
-        self._channel = self._servers.channel()
+        self._trust = trust
+        self._methods = {method.name: method for service in load_control().services for method in service.methods}
+        self._channel = open_channel(target, trust)
 
     def __enter__(self) -> Self:
         return self
@@ -37,13 +36,8 @@ class ControlClient:
     def __exit__(self, *_: object) -> None:
         self._channel.close()
 
-    def call(self, method_name: str, /, **fields: Any) -> Any:
-        """The last response of a method. Raises SetupError with the server's details, or if no server answers."""
-        *_, last = self.stream(method_name, **fields)
-        return last
-
     def stream(self, method_name: str, /, **fields: Any) -> Iterator[Any]:
-        """All responses of a method. Raises SetupError as `call`."""
+        """All responses of a method. Raises SetupError with the server's details, or if no server answers."""
         method = self._methods[method_name]
         request: Message = method.request(**fields)
         call: Any = self._channel.unary_stream(method.path)  # A single response is a stream of one.
@@ -67,12 +61,12 @@ class ControlClient:
                 "or leave out --target to change the local repository"
             )
         if code in _GONE:
-            return self._servers.trouble(error) or f"no control service answers at {self._target}"
+            return self._trust.problem(self._target, error) or f"no control service answers at {self._target}"
         return str(error.details())
 
     def routes(self, name: str) -> RouteTable:
         """The route table of a model. Raises SetupError for an unknown model."""
-        answer = self.call("History", name=name)
+        *_, answer = self.stream("History", name=name)
         canary = {"version": answer.canary, "share": answer.canary_share} if answer.canary else None
         facts = {"generation": answer.generation, "aliases": dict(answer.aliases), "canary": canary}
         history = tuple(_history_entry(change) for change in answer.changes)

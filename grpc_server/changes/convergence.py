@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -35,7 +35,6 @@ class Convergence:
     outcome: ConvergenceOutcome
     """`unfollowed` if a server reads another repository, or has not read the change in time."""
     text: str
-    """The outcome for people."""
     servers: tuple[str, ...] = ()
     """Names of the servers that serve the change."""
     gate: str = ""
@@ -51,8 +50,8 @@ class Servers:
     def __init__(self, folder: Path | None, target: str, response_type: type[Message], trust: Trust = UNENCRYPTED) -> None:
         """`response_type` is the class of foretell.v1.ListModelsResponse; `trust` is for the calls to `target`."""
         self._folder = folder
-        self._target = target
-        self._trust = trust
+        self.target = target
+        self.trust = trust
         self.response_type = response_type
 
     def wait_for(self, name: str, generation: int, version: str | None, on_gate: Callable[[str], None]) -> Convergence:
@@ -62,10 +61,10 @@ class Servers:
         """
         with self._connect() as servers:
             waits = [_ServerWait(server, name, generation, version) for server in servers]
-            start = time.monotonic()
+            pending, end = waits, time.monotonic() + _SECONDS
             gates: list[str] = []
-            while any([wait.poll(late=time.monotonic() > start + _SECONDS) for wait in waits]):  # noqa: C419  # Polls every server.
-                for gate in (wait.gate for wait in waits):
+            while pending := [wait for wait in pending if wait.poll(late=time.monotonic() > end)]:
+                for gate in (wait.gate for wait in pending):
                     if gate and gate not in gates:
                         gates.append(gate)
                         on_gate(gate)
@@ -75,7 +74,7 @@ class Servers:
         if failures:
             return failures[0]
         if not results:
-            return Convergence("no server", f"no server answers at {self._target}: the next one to start serves this")
+            return Convergence("no server", f"no server answers at {self.target}: the next one to start serves this")
         followers = [server for result in results for server in result.servers]
         follows = "follows" if len(followers) == 1 else "follow"
         return Convergence("served", f"{' and '.join(followers)} {follows} generation {generation}", tuple(followers))
@@ -93,22 +92,15 @@ class Servers:
         with ExitStack() as opened:
             found = peers.running(self._folder) if self._folder else []
             yield [
-                _Server(peer.name, opened.enter_context(_channel(opened.enter_context(peers.address(peer.socket)))), self, peer)
+                _Server(peer.name, opened.enter_context(open_channel(opened.enter_context(peers.address(peer.socket)))), self, peer)
                 for peer in found
-            ] or [_Server(f"the server at {self._target}", opened.enter_context(self.channel()), self)]
-
-    def channel(self) -> grpc.Channel:
-        """A channel to the target."""
-        credentials = self._trust.credentials()
-        return _channel(self._target) if credentials is None else grpc.secure_channel(self._target, credentials, _OPTIONS)
-
-    def trouble(self, error: grpc.RpcError) -> str:
-        """See Trust."""
-        return self._trust.problem(self._target, error)
+            ] or [_Server(f"the server at {self.target}", opened.enter_context(open_channel(self.target, self.trust)), self)]
 
 
-def _channel(address: str) -> grpc.Channel:
-    return grpc.insecure_channel(address, _OPTIONS)
+def open_channel(target: str, trust: Trust = UNENCRYPTED) -> grpc.Channel:
+    """A channel to a server. Raises SetupError for unreadable certificates."""
+    credentials = trust.credentials()
+    return grpc.secure_channel(target, credentials, _OPTIONS) if credentials else grpc.insecure_channel(target, _OPTIONS)
 
 
 @dataclass(slots=True)
@@ -132,7 +124,7 @@ class _Server:
             return self.servers.response_type.FromString(call(b"", timeout=_SECONDS))
         except grpc.RpcError as error:
             if error.code() in _AWAY:
-                trouble = "" if self.peer else self.servers.trouble(error)
+                trouble = "" if self.peer else self.servers.trust.problem(self.servers.target, error)
                 if trouble:
                     raise SetupError(trouble) from None
                 return None
@@ -145,7 +137,7 @@ class _Server:
 
 @dataclass(slots=True)
 class _ServerWait:
-    """Waits until one server has applied a route change."""
+    """The wait until one server has applied a route change."""
 
     server: _Server
     model: str
@@ -154,24 +146,21 @@ class _ServerWait:
     gate: str = ""
     """The gate at which the version is on this server."""
     result: Convergence | None = None
-    over: bool = field(default=False, init=False)
 
     def poll(self, *, late: bool) -> bool:
         """Calls the server once; returns whether to poll again. If it is `late`, a server on an older generation is unfollowed."""
-        if not self.over:
-            try:
-                answer = self.server.list_models()
-            except SetupError as error:  # The change is durable all the same.
-                self.result, self.over = Convergence("unfollowed", str(error)), True
-                return False
-            self.result = self._silent(late) if answer is None else self._evaluate(answer, late)
-            self.over = self.result is not None or (answer is None and self.server.gone)
-        return not self.over
-
-    def _silent(self, late: bool) -> Convergence | None:
-        if late and not self.server.gone:
-            return Convergence("unfollowed", f"{self.server.name} does not answer")
-        return None
+        try:
+            answer = self.server.list_models()
+        except SetupError as error:  # The change is durable all the same.
+            self.result = Convergence("unfollowed", str(error))
+            return False
+        if answer is not None:
+            self.result = self._evaluate(answer, late)
+        elif self.server.gone:
+            return False
+        elif late:
+            self.result = Convergence("unfollowed", f"{self.server.name} does not answer")
+        return self.result is None
 
     def _evaluate(self, answer: Any, late: bool) -> Convergence | None:
         name = self.server.name

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from foretell_lifecycle.platform import short_path
 
-_MOST = 4096
-"""Servers of one repository."""
+_MOST_SERVERS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Peer:
 def claim_socket(folder: Path) -> Iterator[tuple[Path, int]]:
     """A free socket path and the locked descriptor for `announce`, until the end of the block. Raises OSError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for number in range(1, _MOST):
+    for number in range(1, _MOST_SERVERS):
         lock = os.open(folder / f"{number}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if not _try_lock(lock, fcntl.LOCK_EX):
@@ -39,7 +38,7 @@ def claim_socket(folder: Path) -> Iterator[tuple[Path, int]]:
             return
         finally:
             os.close(lock)
-    raise OSError(f"more than {_MOST} servers in {folder}")
+    raise OSError(f"more than {_MOST_SERVERS} servers in {folder}")
 
 
 def announce(lock: int, name: str) -> None:

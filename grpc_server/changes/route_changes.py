@@ -40,10 +40,9 @@ class ChangeResult:
     """A durable change, and what running servers did with it."""
 
     generation: int
-    """Generation of the route table after the change."""
     aliases: Mapping[str, str]
     done: str
-    """The change in words, such as `production of iris is version 2`."""
+    """Such as `production of iris is version 2`."""
     convergence: Convergence
 
 
