@@ -49,16 +49,11 @@ def serve(
     bridge: Annotated[
         str | None,
         typer.Option(
-            metavar="inside|beside",
-            help="Run the REST bridge inside the gRPC server's process, or beside it.  [default: inside]",
+            metavar="inside|beside", help="Run the REST bridge inside the gRPC server's process, or beside it.  [default: inside]"
         ),
     ] = None,
     placement: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|inline|process",
-            help="Where models run; auto: by their cost.  [default: auto]",
-        ),
+        str | None, typer.Option(metavar="auto|inline|process", help="Where models run; auto: by their cost.  [default: auto]")
     ] = None,
     control: Annotated[
         str | None,
@@ -105,8 +100,7 @@ def add(
     columns: Columns = "",
     classes: Classes = "",
     targets: Annotated[
-        str,
-        typer.Option(metavar="T,U,V", help="Targets in the order of the output, if the model predicts several."),
+        str, typer.Option(metavar="T,U,V", help="Targets in the order of the output, if the model predicts several.")
     ] = "",
     golden: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Golden rows: rows with their expected outputs, one JSON object a line.")
