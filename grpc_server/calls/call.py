@@ -31,7 +31,7 @@ class Call:
     model: Metadata = ()
     """Name, version and generation of the model that replies, once that is known."""
     pinned: Any = None
-    """The version that a stream holds until it has `ended`."""
+    """The routing target whose version a stream holds until it has `ended`."""
     ended: bool = False
 
     @property
@@ -43,7 +43,7 @@ class Call:
         """Release what a stream holds, from any thread; transports call it for streams only. A second call does nothing."""
         self.ended = True
         if self.pinned is not None:
-            self.pinned.unpin(self)
+            self.pinned.version.unpin(self)
 
 
 def read_call(metadata: Iterable[tuple[str, str | bytes]], seconds: float | None) -> Call:

@@ -52,7 +52,7 @@ def _list_models(registry: Registry) -> Message:
 
 
 def _add_served_model(response: Any, served: ServedModel) -> None:
-    with served.locked():
+    with served.lock:
         routing = served.routing
         following = response.following.add()
         _describe_routes(following, served)

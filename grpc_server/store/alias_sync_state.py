@@ -11,8 +11,6 @@ from grpc_server.store.manifest import RegistrySource
 from grpc_server.store.repository import Repository
 from grpc_server.store.route_table import Version
 
-FOLLOWED = "followed.json"
-
 SyncOutcome: TypeAlias = Literal["started", "promoted", "refused"]
 
 
@@ -24,12 +22,10 @@ class AliasSyncState(BaseModel):
     address: str
     """The followed address, such as `models:/iris@champion`."""
     source: RegistrySource
-    """The registry version that the address named."""
     version: Version | None = None
     """Its version in the repository; None if it was refused before it was added."""
     outcome: SyncOutcome
     reason: str = ""
-    """Reason of a refusal."""
     generation: int = Field(ge=0)
     """Generation of the route table at the start."""
     when: datetime
@@ -39,7 +35,7 @@ class AliasSyncFile:
     """`followed.json` of one model. A write is durable before it returns."""
 
     def __init__(self, repository: Repository, name: str) -> None:
-        self._path = repository.folder(name) / FOLLOWED
+        self._path = repository.folder(name) / "followed.json"
 
     def read(self) -> AliasSyncState | None:
         """The state; None without a file. Raises StateUnreadable."""

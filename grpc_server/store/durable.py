@@ -41,7 +41,8 @@ def replace(path: Path, data: bytes) -> None:
             os.fchmod(file.fileno(), 0o644)  # The server may run as another user.
             file.flush()
             # The kernel's mtime moves in ticks: two files of one tick would share it, and perhaps their inode number.
-            mtime = max(time.time_ns(), _mtime(path) + _STEP)
+            earlier = path.stat().st_mtime_ns if path.exists() else 0
+            mtime = max(time.time_ns(), earlier + _STEP)
             os.utime(file.fileno(), ns=(mtime, mtime))
             failpoint("record-written")
             os.fsync(file.fileno())
@@ -52,11 +53,3 @@ def replace(path: Path, data: bytes) -> None:
     failpoint("record-replaced")
     sync(path.parent)
     failpoint("record-durable")
-
-
-def _mtime(path: Path) -> int:
-    """In nanoseconds; 0 without a file."""
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0

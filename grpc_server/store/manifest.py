@@ -31,7 +31,6 @@ class RegistrySource(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     address: str
-    """Such as `models:/iris/3`."""
     id: str
     """Digest that differs between versions of one address, in different registries or after one was deleted."""
 
@@ -42,7 +41,6 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: str
-    """Name of the format of the artifact, such as "skops"."""
     artifact: str
     """File name of the served model."""
     original: str | None = None
@@ -52,15 +50,14 @@ class Manifest(BaseModel):
     libraries: dict[str, str]
     """Versions at the time of adding, by distribution name; for scikit-learn, the version that fitted the model."""
     columns: tuple[str, ...] = Field(min_length=1)
-    """Names of the training columns, in training order."""
+    """In training order."""
     dtypes: dict[str, Dtype] = {}
-    """Types of the training columns other than float64, by name."""
+    """Types of the columns other than float64, by name."""
     classes: tuple[str, ...] = ()
     """Class names in the order of the model's output; empty for a model without classes or with several targets."""
     targets: tuple[Target, ...] = ()
     """Targets in the order of the model's output, if there are several."""
     training: TrainingValues | None = None
-    """Ranges and values of the training data, if it was given when the model was added."""
     source: RegistrySource | None = None
     created: datetime
 
@@ -71,18 +68,13 @@ class Manifest(BaseModel):
             raise ValueError("a file name contains a folder")
         return files
 
-    @field_validator("columns", "classes")
+    @field_validator("columns", "classes", "targets")
     @classmethod
-    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(names)) < len(names):
+    def _distinct(cls, named: tuple[str | Target, ...]) -> tuple[str | Target, ...]:
+        names = {each.name if isinstance(each, Target) else each for each in named}
+        if len(names) < len(named):
             raise ValueError("a name occurs twice")
-        return names
-
-    @field_validator("targets")
-    @classmethod
-    def _distinct_targets(cls, targets: tuple[Target, ...]) -> tuple[Target, ...]:
-        cls._distinct(tuple(target.name for target in targets))
-        return targets
+        return named
 
     @property
     def column_dtypes(self) -> tuple[Dtype, ...]:
@@ -121,15 +113,13 @@ class GoldenRow(BaseModel):
 
 def golden_rows(golden: Sequence[GoldenRow], manifest: Manifest) -> Rows:
     """The features of golden rows as model input. Raises ModelMismatch for a value that its column cannot hold."""
+    dtypes = dict(zip(manifest.columns, manifest.column_dtypes, strict=True))
     for number, row in enumerate(golden, 1):
-        for column, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
+        for column, dtype in dtypes.items():
             if not dtype.accepts_json(row.features[column]):
                 reason = f"golden row {number}: {column} is {row.features[column]!r}, but the column is {dtype.name}"
                 raise ModelMismatch(reason, f"write {_example_of(dtype)} there, and add the model again")
-    columns = [
-        [dtype.from_json(row.features[column]) for row in golden]
-        for column, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True)
-    ]
+    columns = [[dtype.from_json(row.features[column]) for row in golden] for column, dtype in dtypes.items()]
     return rows_from_columns(columns, manifest.column_dtypes)
 
 

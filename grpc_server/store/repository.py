@@ -5,7 +5,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +54,11 @@ class Repository:
 
     def folder(self, name: str) -> Path:
         """The folder of a model, existing or not. Raises ModelError for an invalid name."""
-        return self.root / _checked(name)
+        if not _NAME.fullmatch(name) or ".." in name:
+            raise ModelError(
+                f"{name[:80]!r} is no name for a model", "use lower-case letters, digits, '.', '_' and '-', at most 64"
+            )
+        return self.root / name
 
     def versions(self, name: str) -> list[str]:
         """Versions of a model, oldest first; empty for an unknown model."""
@@ -92,6 +96,21 @@ class Repository:
         golden = read_golden(files.get(GOLDEN, b""))
         return Bundle(name, version, manifest, files[manifest.artifact], golden, files.get(CONTRACT, b""))
 
+    def passed_gates(self, name: str, version: str) -> bool:
+        """Whether a server has loaded the version before: its next start then needs no trial. Raises ModelError without it."""
+        return self._passed_file(name, version).exists()
+
+    def remember_passed(self, name: str, version: str) -> None:
+        """Notes for `passed_gates`. Does nothing if the repository is read-only or the version was removed."""
+        with suppress(OSError, ModelError):
+            file = self._passed_file(name, version)
+            file.parent.mkdir(exist_ok=True)
+            file.touch()
+
+    def _passed_file(self, name: str, version: str) -> Path:
+        digest = self.manifest(name, version).digest  # A removed version's number can be given again.
+        return self.folder(name) / ".proven" / f"{version}-{digest}"
+
     def add(self, name: str, manifest: Manifest, files: dict[str, bytes]) -> str:
         """Writes the next version durably and returns its number. A crash leaves all of it or nothing.
 
@@ -99,18 +118,15 @@ class Repository:
         """
         folder = self.folder(name)
         try:
-            return self._write(name, folder, manifest, files)
+            folder.mkdir(parents=True, exist_ok=True)
+            with _staging(folder) as staged:
+                for file, data in (*files.items(), (MANIFEST, manifest.model_dump_json(indent=2).encode())):
+                    durable.write(staged / file, data)
+                durable.sync(staged)
+                version = self._publish(name, staged)
+                durable.sync(folder)
         except OSError as error:
             raise Unwritable(f"cannot write to {folder}: {error.strerror}") from None
-
-    def _write(self, name: str, folder: Path, manifest: Manifest, files: dict[str, bytes]) -> str:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _staging(folder) as staged:
-            for file, data in (*files.items(), (MANIFEST, manifest.model_dump_json(indent=2).encode())):
-                durable.write(staged / file, data)
-            durable.sync(staged)
-            version = self._publish(name, staged)
-            durable.sync(folder)
         return version
 
     def _publish(self, name: str, staged: Path) -> str:
@@ -134,12 +150,6 @@ def _staging(folder: Path) -> Iterator[Path]:
         yield staged
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-
-
-def _checked(name: str) -> str:
-    if not _NAME.fullmatch(name) or ".." in name:
-        raise ModelError(f"{name[:80]!r} is no name for a model", "use lower-case letters, digits, '.', '_' and '-', at most 64")
-    return name
 
 
 def _bytes(path: Path) -> bytes:

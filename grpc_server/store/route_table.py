@@ -47,7 +47,6 @@ class HistoryEntry(_Document):
     why: str
     what: Verb
     alias: Alias | None = None
-    """The alias that moved, if any."""
     before: Version | None = Field(default=None, alias="from")
     after: Version | None = Field(default=None, alias="to")
     share: float | None = Field(default=None, ge=0, le=1)
@@ -120,7 +119,7 @@ class RouteTable(_Document):
         """
         check_alias(alias)
         before = self.aliases.get(alias, before)
-        changes: dict[str, Any] = {"aliases": self.aliases | {alias: version}, "retired": self._retired_without(version)}
+        changes: dict[str, Any] = {"aliases": self.aliases | {alias: version}}
         if alias == PRODUCTION:
             changes |= self._canary_and_shadow_without(version)  # Production needs no trial.
         return self._next(author, "promote", alias=alias, before=before, after=version, changes=changes)
@@ -132,7 +131,7 @@ class RouteTable(_Document):
         if self.aliases.get(PRODUCTION) == version:
             raise ChangeRefused(f"version {version} is {PRODUCTION}: it answers all calls already")
         before = self.canary.version if self.canary else None
-        changes = {"canary": Canary(version=version, share=share), "retired": self._retired_without(version)}
+        changes = {"canary": Canary(version=version, share=share)}
         return self._next(author, "canary", before=before, after=version, share=share, changes=changes)
 
     def without_canary(self, author: Attribution) -> "RouteTable":
@@ -165,15 +164,11 @@ class RouteTable(_Document):
         canary = None if self.canary and self.canary.version == version else self.canary
         return {"canary": canary, "shadow": None if self.shadow == version else self.shadow}
 
-    def _retired_without(self, version: str) -> tuple[str, ...]:
-        return tuple(retired for retired in self.retired if retired != version)
-
     def with_shadow(self, version: str, author: Attribution) -> "RouteTable":
         """Makes `version` the shadow. Raises ChangeRefused if it is production."""
         if self.aliases.get(PRODUCTION) == version:
             raise ChangeRefused(f"version {version} is {PRODUCTION}: it would be compared with itself")
-        changes = {"shadow": version, "retired": self._retired_without(version)}
-        return self._next(author, "shadow", before=self.shadow, after=version, changes=changes)
+        return self._next(author, "shadow", before=self.shadow, after=version, changes={"shadow": version})
 
     def without_shadow(self, author: Attribution) -> "RouteTable":
         """Ends the shadow. Raises ChangeRefused if there is none."""
@@ -196,7 +191,9 @@ class RouteTable(_Document):
         step = {"generation": generation, "what": what, "alias": alias, "from": before, "to": after, "share": share}
         change = HistoryEntry.model_validate(step | {"who": author.author, "why": author.reason, "when": author.when})
         history = (*self.history, change)[-MOST_CHANGES:]
-        return RouteTable.model_validate(dict(self) | changes | {"generation": generation, "history": history})
+        retired = tuple(retired for retired in self.retired if retired != after)
+        changes = {"retired": retired} | changes | {"generation": generation, "history": history}
+        return RouteTable.model_validate(dict(self) | changes)
 
 
 def check_alias(alias: str) -> None:

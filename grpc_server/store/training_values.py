@@ -36,15 +36,12 @@ class TrainingValues(BaseModel):
 
     rows: int = Field(gt=0)
     columns: dict[str, ColumnValues]
-    """By column name."""
 
 
 def observe(columns: Mapping[str, Values], dtypes: Mapping[str, Dtype]) -> TrainingValues:
     """Summarizes columns of equal length; a column without an entry in `dtypes` holds numbers."""
-    rows = len(next(iter(columns.values())))
-    return TrainingValues(
-        rows=rows, columns={name: _summary(values, dtypes.get(name, FLOAT64)) for name, values in columns.items()}
-    )
+    summaries = {name: _summary(values, dtypes.get(name, FLOAT64)) for name, values in columns.items()}
+    return TrainingValues(rows=len(next(iter(columns.values()))), columns=summaries)
 
 
 def seconds(text: str) -> float:

@@ -1,25 +1,18 @@
 """Handlers of one method that send each call to the version that the routing selects."""
 
-from typing import Protocol
-
 from grpc_server.calls.batcher import Job
 from grpc_server.calls.call import Call
 from grpc_server.calls.handler import Reply
 from grpc_server.calls.predictor import Retired
 from grpc_server.calls.refusal import Draining, Refusal
-from grpc_server.versions.routing import Routing, RoutingTarget
-
-
-class RoutingSource(Protocol):
-    """Has the present routing of one model."""
-
-    routing: Routing
+from grpc_server.versions.routing import RoutingTarget
+from grpc_server.versions.served_model import ServedModel
 
 
 class Dispatcher:
     """Handles a unary method: the version selected when the call arrives answers it, also if the routing changes meanwhile."""
 
-    def __init__(self, served: RoutingSource, path: str) -> None:
+    def __init__(self, served: ServedModel, path: str) -> None:
         self._served = served
         self._path = path
 
@@ -27,7 +20,7 @@ class Dispatcher:
         """See Handler."""
         routing = self._served.routing
         copy = None
-        if call.choice is None and routing.production_only:
+        if call.choice is None and routing.canary is None and routing.shadow is None:
             target = routing.production
         else:
             try:
@@ -47,7 +40,7 @@ class Dispatcher:
 class StreamDispatcher:
     """Handles a streaming method: the version of the first message answers the whole stream and stays loaded until its end."""
 
-    def __init__(self, served: RoutingSource, path: str) -> None:
+    def __init__(self, served: ServedModel, path: str) -> None:
         self._served = served
         self._path = path
 
@@ -69,5 +62,5 @@ class StreamDispatcher:
         call.pinned = target
         call.model = target.facts
         if call.ended:
-            target.unpin(call)
+            target.version.unpin(call)
         return target

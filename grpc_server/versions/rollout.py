@@ -34,7 +34,6 @@ class Rollout:
     """Generation of the route table that named the version."""
     as_shadow: bool
     gate: Gate | None = None
-    """The gate it is at; None before the first."""
     trial: CandidateTrial | None = None
     stopped: bool = False
     """Whether the route table no longer names the version."""

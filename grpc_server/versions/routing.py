@@ -28,10 +28,6 @@ class RoutingTarget:
         facts = (("model-name", version.name), ("model-version", version.version), ("model-generation", str(self.generation)))
         object.__setattr__(self, "facts", facts)
 
-    def unpin(self, call: Call) -> None:
-        """See Version."""
-        self.version.unpin(call)
-
 
 @dataclass(frozen=True, slots=True)
 class CanarySplit:
@@ -62,11 +58,6 @@ class Routing:
     """Aliases and versions on their way through the gates."""
     canary: CanarySplit | None = None
     shadow: Shadow | None = None
-    production_only: bool = field(init=False)
-    """Whether there is neither a canary nor a shadow."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "production_only", self.canary is None and self.shadow is None)
 
     @classmethod
     def single(cls, version: Version, generation: int) -> "Routing":

@@ -3,8 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from foretell_lifecycle.failpoint import failpoint
 from grpc_server.checks.gates import Gate, Gates
@@ -14,7 +13,6 @@ from grpc_server.loading.version import Version
 from grpc_server.shadow.shadow import Shadow
 from grpc_server.shadow.shadow_log import ShadowLog, shadow_log_folder
 from grpc_server.store.alias_sync_state import AliasSyncFile
-from grpc_server.store.gate_cache import GateCache
 from grpc_server.store.repository import Repository
 from grpc_server.store.route_table import PRODUCTION, RouteTable
 from grpc_server.store.route_table_files import RouteTableFiles, Stamp
@@ -47,13 +45,13 @@ class ServedModel:
         """All versions in memory, with those that still drain."""
         self.on_change: Callable[[], None] = lambda: None
         """Called after each change of `versions`, from any thread: before a new one gets calls, after an old one got its last."""
+        self.lock = threading.RLock()
+        """While a thread holds it, the attributes above fit together. Keep it short."""
         self._loader = loader
-        repository = Repository(loader.settings.models)
-        self.alias_sync = AliasSyncFile(repository, self.name)
-        self._route_tables = RouteTableFiles(repository)
-        self._gate_cache = GateCache(repository, self.name)
+        self._repository = Repository(loader.settings.models)
+        self.alias_sync = AliasSyncFile(self._repository, self.name)
+        self._route_tables = RouteTableFiles(self._repository)
         self._stamp = _NEVER_READ
-        self._lock = threading.RLock()
         self._failed = {refused.version: refused} if refused else {}
         self._warm = {first.version: first}
         """Versions that calls can select, by number."""
@@ -62,12 +60,6 @@ class ServedModel:
         self._draining: list[Version] = []
         self._shadow: Shadow | None = None
         self._closed = False
-
-    @contextmanager
-    def locked(self) -> Iterator["ServedModel"]:
-        """Holds the lock, so that the attributes fit together within the block. Keep it short."""
-        with self._lock:
-            yield self
 
     def refresh(self) -> None:
         """Applies the route table if its file changed; from one thread. Loading and closing run in threads of their own."""
@@ -83,7 +75,7 @@ class ServedModel:
             self.read_error = str(error)
             return
         self._stamp = stamp
-        with self._lock:
+        with self.lock:
             if routes.generation < self.routes.generation:
                 self._forget_refusals()
             self.routes, self.read_error = routes, ""
@@ -98,7 +90,7 @@ class ServedModel:
 
     def close(self, seconds: float) -> None:
         """Answers queued rows and ends threads and workers, waiting up to `seconds` for each."""
-        with self._lock:
+        with self.lock:
             self._closed = True
             if self.rollout is not None:
                 self.rollout.stop()
@@ -166,14 +158,8 @@ class ServedModel:
         failpoint("before-flip")
         self.routing = routing
         failpoint("after-flip")
-        took = (time.perf_counter() - start) * 1000
-        logger.info(
-            "%s: version %s answers from now on (generation %d, after %.2f ms)",
-            self.name,
-            after.version.version,
-            after.generation,
-            took,
-        )
+        facts = self.name, after.version.version, after.generation, (time.perf_counter() - start) * 1000
+        logger.info("%s: version %s answers from now on (generation %d, after %.2f ms)", *facts)
         return surplus
 
     def _canary_split(self) -> CanarySplit | None:
@@ -208,7 +194,7 @@ class ServedModel:
             logger.exception("%s: the rollout of version %s failed", self.name, rollout.version)
             error = ModelError(f"{type(caught).__name__} in the rollout; the server's log has the trace")
             error.gate = rollout.gate or Gate.DIGEST
-        with self._lock:
+        with self.lock:
             start = time.perf_counter()
             self.rollout = None
             if loaded is not None:
@@ -220,16 +206,13 @@ class ServedModel:
     def _accept(self, rollout: Rollout, loaded: Version) -> None:
         """Keeps a loaded version if the route table still names it."""
         if rollout.as_shadow and rollout.version == self.routes.shadow and not self._closed:
-            self._shadow = self._shadow_of(loaded)
+            settings = self._loader.settings
+            log = ShadowLog(shadow_log_folder(settings, self.name), loaded.version, settings.shadow_mb * 2**20)
+            self._shadow = Shadow(loaded, log, features=settings.shadow_features)
         elif not rollout.as_shadow and rollout.version in self.routes.serving_versions and not self._closed:
             self._warm[rollout.version] = loaded
         else:
             self._drain(loaded)
-
-    def _shadow_of(self, version: Version) -> Shadow:
-        settings = self._loader.settings
-        log = ShadowLog(shadow_log_folder(settings, self.name), version.version, settings.shadow_mb * 2**20)
-        return Shadow(version, log, features=settings.shadow_features)
 
     def _drain(self, version: Version) -> None:
         self._draining.append(version)
@@ -248,25 +231,18 @@ class ServedModel:
         failpoint("tried")
         loaded = self._loader.load(rollout.version, gates, costs, as_shadow=rollout.as_shadow)
         failpoint("loaded")
-        self._gate_cache.add(rollout.version)
+        self._repository.remember_passed(self.name, rollout.version)
         return loaded
 
     def _record_refusal(self, rollout: Rollout, error: ModelError) -> None:
         refused = FailedRollout.of(rollout.version, rollout.generation, error)
         self._failed[rollout.version] = self.last_refusal = refused
-        serving = self.routing.production.version.version
-        logger.error(
-            "%s: version %s is refused at the gate %s: %s; version %s answers on",
-            self.name,
-            refused.version,
-            refused.gate,
-            refused.reason,
-            serving,
-        )
+        facts = self.name, refused.version, refused.gate, refused.reason, self.routing.production.version.version
+        logger.error("%s: version %s is refused at the gate %s: %s; version %s answers on", *facts)
 
     def _close(self, version: Version) -> None:
         failpoint("before-close")
         version.close(_DRAIN_SECONDS, for_streams=True)
-        with self._lock:
+        with self.lock:
             self._draining.remove(version)
             self._publish_versions()

@@ -8,7 +8,6 @@ from typing import TypeAlias
 from grpc_server.checks.gates import Gate, Gates
 from grpc_server.errors import ModelError
 from grpc_server.loading.loader import Loader
-from grpc_server.store.gate_cache import GateCache
 from grpc_server.store.repository import Repository
 from grpc_server.store.route_table import PRODUCTION
 from grpc_server.store.route_table_files import RouteTableFiles
@@ -34,14 +33,13 @@ def open_served_model(loader: Loader, on_gate: GateListener = lambda _title, _ga
     first_choice = routes.aliases.get(PRODUCTION) or repository.latest(loader.name)
     refused: list[FailedRollout] = []
     errors: list[ModelError] = []
-    passed = GateCache(repository, loader.name)
-    *others, last = (first_choice, *routes.rollback_targets(PRODUCTION))
-    for version in (*others, last):
+    candidates = (first_choice, *routes.rollback_targets(PRODUCTION))
+    for version in candidates:
         costs: Sequence[Cost] = ()
         title = f"model {loader.name!r} version {version}"
         on_gate(title, None)
         try:
-            if version in others and not passed.has(version):
+            if version != candidates[-1] and not repository.passed_gates(loader.name, version):
                 costs = loader.trial(version, lambda _gate: None, returns=True).run()
             first = loader.load(version, Gates(title, partial(on_gate, title)), costs)
         except ModelError as error:
@@ -49,7 +47,7 @@ def open_served_model(loader: Loader, on_gate: GateListener = lambda _title, _ga
             errors.append(error)
             refused.append(FailedRollout.of(version, routes.generation, error))
             continue
-        passed.add(version)
+        repository.remember_passed(loader.name, version)
         for one in refused:
             logger.error("%s: version %s is refused at the gate %s: %s", loader.name, one.version, one.gate, one.reason)
         return ServedModel(loader, first, routes, refused[0] if refused else None)

@@ -52,7 +52,7 @@ async def wait_for_generation(stub: Stub, generation: int) -> None:
     (served,) = stub.registry.served_models
 
     def settled() -> bool:
-        with served.locked():
+        with served.lock:
             return served.routes.generation == generation and served.rollout is None
 
     await asyncio.to_thread(until, served, settled)
@@ -137,7 +137,8 @@ async def test_shadow_gets_copies_and_is_compared(root: Path) -> None:
                 assert comparison.left_out > 0
         candidates.change(root, lambda routes: routes.without_shadow(candidates.AUTHOR))
         await wait_for_generation(stub, 4)
-        assert served.routing.production_only
+        assert served.routing.canary is None
+        assert served.routing.shadow is None
         await asyncio.to_thread(until, served, lambda: len(served.versions) == 1)
 
 

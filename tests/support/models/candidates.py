@@ -195,7 +195,7 @@ def until(served: ServedModel, condition: Callable[[], bool]) -> None:
         event.set()
 
     def holds() -> bool:
-        with served.locked():
+        with served.lock:
             return condition()
 
     served.on_change = changed
