@@ -98,7 +98,7 @@ def retire(name: Name, version: ModelVersion, options: ChangeOptions) -> None:
 @expand_options
 def history(name: Name, options: TargetOptions) -> None:
     """Show the route changes of a model: who, when and why."""
-    from foretell.versions.history import show_history
+    from foretell.versions.model_table import show_history
 
     show_history(name, options)
 

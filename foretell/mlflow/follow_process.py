@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import cache, partial
 from pathlib import Path
 
 from pydantic_settings import CliApp
@@ -30,41 +31,31 @@ _STAND_BY_SECONDS = 0.2
 _JITTER = 0.2
 
 
-class FollowLoop:
-    """Polls the registry for the alias syncs of this process. Blocking, for one thread: first `start`, then `run`."""
+_registry = cache(MlflowRegistry)
+"""The client of this process, made at its first use; a failure is not cached."""
 
-    def __init__(self, syncs: Sequence[AliasSync], seconds: float) -> None:
-        self._syncs = syncs
-        self._seconds = seconds
-        self._registry: MlflowRegistry | None = None
 
-    def start(self) -> None:
-        """Returns once each model has a version to serve. Raises SetupError if the registry has no usable version."""
-        for sync in self._syncs:
-            while not sync.has_version() and not sync.try_lead():
-                time.sleep(_STAND_BY_SECONDS)  # Another process adds one.
-            if not sync.has_version():
-                sync.start(self._connected())
+def start(syncs: Sequence[AliasSync]) -> None:
+    """Blocks until each model has a version to serve. Raises SetupError if the registry has no usable version."""
+    for sync in syncs:
+        while not sync.has_version() and not sync.try_lead():
+            time.sleep(_STAND_BY_SECONDS)  # Another process adds one.
+        if not sync.has_version():
+            sync.start(_registry())
 
-    def run(self) -> None:
-        """Polls forever."""
-        random = secrets.SystemRandom()
-        while True:
-            self._poll()
-            time.sleep(self._seconds * random.uniform(1 - _JITTER, 1 + _JITTER))  # Spreads the polls of many servers.
 
-    def _poll(self) -> None:
-        for sync in self._syncs:
+def poll_forever(syncs: Sequence[AliasSync], seconds: float) -> None:
+    """Polls the registry about every `seconds`."""
+    random = secrets.SystemRandom()
+    while True:
+        for sync in syncs:
             try:
-                registry = self._connected()
+                registry = _registry()
             except RegistryError as error:
                 sync.log_failure(error)
             else:
                 sync.poll(registry)
-
-    def _connected(self) -> MlflowRegistry:
-        self._registry = self._registry or MlflowRegistry()
-        return self._registry
+        time.sleep(seconds * random.uniform(1 - _JITTER, 1 + _JITTER))  # Spreads the polls of many servers.
 
 
 async def follow(launcher: Launcher) -> None:
@@ -77,10 +68,9 @@ async def follow(launcher: Launcher) -> None:
     kind = contract.message("foretell.v1.ListModelsResponse")
     with tempfile.TemporaryDirectory(prefix="foretell-") as scratch:
         syncs = [AliasSync(each, settings, kind, Path(scratch)) for each in follows]
-        loop = FollowLoop(syncs, settings.follow_seconds)
-        await launcher.wait_if_supervised(_in_daemon_thread(loop.start))
+        await launcher.wait_if_supervised(_in_daemon_thread(partial(start, syncs)))
         launcher.announce({"follows": [str(each) for each in follows]}, f"following {', '.join(map(str, follows))}")
-        ended = asyncio.create_task(_in_daemon_thread(loop.run))
+        ended = asyncio.create_task(_in_daemon_thread(partial(poll_forever, syncs, settings.follow_seconds)))
         stopped = asyncio.create_task(launcher.wait_for_stop())
         done, _ = await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
         for task in done:

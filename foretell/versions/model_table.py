@@ -1,4 +1,4 @@
-"""`foretell models`: the models of a running server, or the versions of a repository."""
+"""`foretell models` and `foretell history`: tables of models and route changes, of a running server or a repository."""
 
 import json
 import sys
@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from foretell.options import TargetOptions
-from foretell.versions.target import servers_for, settings_for
+from foretell.versions.remote_control import ControlClient
+from foretell.versions.target import servers_for, settings_for, trust
 from foretell_contract.errors import SetupError
 from grpc_server.services.model_list import aliases_of, describe
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_table import percent
+from grpc_server.store.route_table import RouteTable, percent
 from grpc_server.store.route_table_files import RouteTableFiles
 
 _UNBOUNDED = 10_000
@@ -111,6 +112,32 @@ def _print(models: list[dict[str, Any]]) -> None:
 
 def _canary(model: dict[str, Any]) -> list[str]:
     return [f"{percent(model['canary_share'])} as canary"] if "canary_share" in model else []
+
+
+def show_history(name: str, options: TargetOptions) -> None:
+    """Prints the route changes, the last first. Raises SetupError for an unknown model or an invalid route table."""
+    routes = _route_table(name, options)
+    if options.as_json:
+        typer.echo(routes.model_dump_json(indent=2))
+    elif routes.history:
+        table = Table("generation", "when", "who", "what", "alias", "from", "to", "share", "why", box=SIMPLE_HEAD, show_edge=False)
+        for change in reversed(routes.history):
+            when = change.when.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+            share = "" if change.share is None else percent(change.share)
+            moved = [change.alias or "", change.before or "", change.after or "", share]
+            table.add_row(str(change.generation), when, change.who, change.what, *moved, change.why)
+        show(table)
+    else:
+        typer.echo(f"{name} has no route table yet: a server makes its newest version production when it starts", err=True)
+
+
+def _route_table(name: str, options: TargetOptions) -> RouteTable:
+    repository = Repository(settings_for(options).models)
+    if options.target:
+        with ControlClient(options.target, trust(options)) as client:
+            return client.routes(name)
+    repository.latest(name)
+    return RouteTableFiles(repository).read(name)
 
 
 def show(table: Table) -> None:

@@ -33,14 +33,12 @@ def settings_for(options: TargetOptions) -> ServerSettings:
 
 def servers_for(settings: ServerSettings, options: TargetOptions) -> Servers:
     """The servers that a command calls: the target, or else those of the repository."""
-    if options.target:
-        return Servers(None, options.target, response_type(), trust(options))
-    folder = None if settings.control == "off" else settings.control_folder
-    return Servers(folder, settings.grpc_address, response_type(), trust(options))
+    folder = None if options.target or settings.control == "off" else settings.control_folder
+    return Servers(folder, options.target or settings.grpc_address, response_type(), trust(options))
 
 
 def response_type() -> type[Message]:
-    """The class of foretell.v1.ListModelsResponse. Compiles its contract at each call, in milliseconds."""
+    """The class of foretell.v1.ListModelsResponse. Compiles its contract at each call."""
     return load_control().message("foretell.v1.ListModelsResponse")
 
 
