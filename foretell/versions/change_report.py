@@ -11,7 +11,7 @@ import typer
 from foretell.options import ChangeOptions, GatedChangeOptions
 from foretell.versions.remote_control import RemoteChanger
 from foretell.versions.target import servers_for, settings_for, trust
-from grpc_server.changes.route_changes import ChangeProgress, ChangeRequest, ChangeResult, RouteChanger
+from grpc_server.changes.route_changes import ChangeRequest, ChangeResult, GateStage, RouteChanger
 
 Changer: TypeAlias = RouteChanger | RemoteChanger
 
@@ -35,24 +35,19 @@ def _make_change(
     name: str, options: ChangeOptions, request: ChangeRequest, make: Callable[[Changer], ChangeResult]
 ) -> ChangeResult:
     settings = settings_for(options)
-    progress = ChangeProgress() if options.as_json else _PrintedProgress()
+    on_progress = _print_nothing if options.as_json else _print_progress
     if options.target:
-        with RemoteChanger(options.target, trust(options), name, request, progress) as changer:
+        with RemoteChanger(options.target, trust(options), name, request, on_progress) as changer:
             return make(changer)
-    return make(RouteChanger(name, settings, servers_for(settings, options), request, progress))
+    return make(RouteChanger(name, settings, servers_for(settings, options), request, on_progress))
 
 
-class _PrintedProgress(ChangeProgress):
-    """Prints one line a gate."""
+def _print_progress(stage: GateStage, gate: str) -> None:
+    typer.echo(f"  the server is at the gate {gate}" if stage == "reached" else f"  {gate:<9} {stage}")
 
-    def passed(self, gate: str) -> None:
-        typer.echo(f"  {gate:<9} passed")
 
-    def refused(self, gate: str) -> None:
-        typer.echo(f"  {gate:<9} refused")
-
-    def reached(self, gate: str) -> None:
-        typer.echo(f"  the server is at the gate {gate}")
+def _print_nothing(_stage: GateStage, _gate: str) -> None:
+    """For a command that prints JSON only."""
 
 
 def _user() -> str:

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from foretell_contract.contract import load_control
 from foretell_contract.errors import SetupError
 from grpc_server.changes.convergence import Convergence, open_channel
-from grpc_server.changes.route_changes import MOST_REASON, ChangeProgress, ChangeRequest, ChangeResult
+from grpc_server.changes.route_changes import MOST_REASON, ChangeRequest, ChangeResult, ProgressListener
 from grpc_server.store.route_table import HistoryEntry, RouteTable
 from grpc_server.transport.tls import Trust
 
@@ -78,9 +78,9 @@ class ControlClient:
 class RemoteChanger(ControlClient):
     """Makes route changes on the server; see RouteChanger."""
 
-    def __init__(self, target: str, trust: Trust, name: str, request: ChangeRequest, progress: ChangeProgress) -> None:
+    def __init__(self, target: str, trust: Trust, name: str, request: ChangeRequest, on_progress: ProgressListener) -> None:
         super().__init__(target, trust)
-        self._progress = progress
+        self._on_progress = on_progress
         self._name = name
         self._wish: dict[str, Any] = {"who": request.author, "why": request.reason[:MOST_REASON]}
         self._wish |= {"generation": request.generation, "no_check": not request.check, "no_wait": not request.wait}
@@ -106,10 +106,9 @@ class RemoteChanger(ControlClient):
         return self._change("retire", version=version)
 
     def _change(self, kind: str, **fields: Any) -> ChangeResult:
-        report = {"passed": self._progress.passed, "refused": self._progress.refused, "reached": self._progress.reached}
         for answer in self.stream("Apply", **{kind: {"name": self._name, "wish": self._wish, **fields}}):
-            if answer.passage.stage in report:
-                report[answer.passage.stage](answer.passage.gate)
+            if answer.HasField("passage"):
+                self._on_progress(answer.passage.stage, answer.passage.gate)
         if not answer.HasField("changed"):
             raise SetupError(f"{self._target} did not report the result: check it with `foretell history {self._name}`")
         changed = answer.changed

@@ -15,8 +15,7 @@ from foretell_contract.errors import SetupError
 from grpc_server.changes import peers
 from grpc_server.transport.tls import UNENCRYPTED, Trust
 
-_INTERVAL = 0.1
-"""Seconds between two polls of a server."""
+_POLL_SECONDS = 0.1
 
 _SECONDS = 5.0
 """Time in which a server must have read a changed route table; also the timeout of each call."""
@@ -30,15 +29,13 @@ ConvergenceOutcome: TypeAlias = Literal["served", "refused", "unfollowed", "no s
 
 @dataclass(frozen=True, slots=True)
 class Convergence:
-    """What the running servers did with a route change."""
+    """What the running servers did with a route change: the names of those that serve it, or the gate that refused it."""
 
     outcome: ConvergenceOutcome
     """`unfollowed` if a server reads another repository, or has not read the change in time."""
     text: str
     servers: tuple[str, ...] = ()
-    """Names of the servers that serve the change."""
     gate: str = ""
-    """The gate that refused it."""
 
 
 NOT_WAITED = Convergence("not waited for", "")
@@ -68,7 +65,7 @@ class Servers:
                     if gate and gate not in gates:
                         gates.append(gate)
                         on_gate(gate)
-                time.sleep(_INTERVAL)
+                time.sleep(_POLL_SECONDS)
         results = [wait.result for wait in waits if wait.result is not None]
         failures = [result for outcome in ("refused", "unfollowed") for result in results if result.outcome == outcome]
         if failures:
@@ -144,7 +141,6 @@ class _ServerWait:
     generation: int
     version: str | None
     gate: str = ""
-    """The gate at which the version is on this server."""
     result: Convergence | None = None
 
     def poll(self, *, late: bool) -> bool:

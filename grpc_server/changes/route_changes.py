@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias
+from functools import partial
+from typing import Literal, TypeAlias
 
 from foretell_contract.contract import load
 from grpc_server.changes.convergence import NOT_WAITED, Convergence, Servers
@@ -14,6 +15,10 @@ from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Repository
 from grpc_server.store.route_table import PRODUCTION, Attribution, RouteTable, check_alias, percent
 from grpc_server.store.route_table_files import RouteTableFiles
+
+GateStage: TypeAlias = Literal["passed", "refused", "reached"]
+ProgressListener: TypeAlias = Callable[[GateStage, str], None]
+"""Called with a gate: this process passed or refused the version there, or it has reached the gate of a running server."""
 
 _Edit: TypeAlias = Callable[[RouteTable, Attribution], RouteTable]
 
@@ -32,7 +37,6 @@ class ChangeRequest:
     check: bool = True
     """Whether the version must pass the gates here before the change."""
     wait: bool = True
-    """Whether to wait until running servers have applied the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +50,22 @@ class ChangeResult:
     convergence: Convergence
 
 
-class ChangeProgress:
-    """Callbacks of a running change; here they do nothing."""
-
-    def passed(self, gate: str) -> None:
-        """The version passed a gate of this process."""
-
-    def refused(self, gate: str) -> None:
-        """A gate of this process refused the version."""
-
-    def reached(self, gate: str) -> None:
-        """The version is at a gate of a running server."""
-
-
 class RouteChanger:
     """Makes one change of the route table of one model. Blocking; use an object once."""
 
     def __init__(
-        self, name: str, settings: ServerSettings, servers: Servers, request: ChangeRequest, progress: ChangeProgress | None = None
+        self,
+        name: str,
+        settings: ServerSettings,
+        servers: Servers,
+        request: ChangeRequest,
+        on_progress: ProgressListener = lambda _stage, _gate: None,
     ) -> None:
         self._name = name
         self._settings = settings
         self._servers = servers
         self._request = request
-        self._progress = progress or ChangeProgress()
+        self._on_progress = on_progress
         self._repository = Repository(settings.models)
         self._route_tables = RouteTableFiles(self._repository)
 
@@ -159,24 +155,24 @@ class RouteChanger:
 
         def on_gate(gate: Gate) -> None:
             for before in gates[-1:]:
-                self._progress.passed(before)
+                self._on_progress("passed", before)
             gates.append(gate)
 
         try:
             CandidateTrial(self._name, version, load(self._settings.protos), self._settings, on_gate).run()
         except ModelError as error:
             for last in gates[-1:]:
-                self._progress.refused(last)
+                self._on_progress("refused", last)
             refusal = type(error)(f"{error} (gate {error.gate}; nothing has changed)")
             refusal.gate = error.gate
             raise refusal from None
         for last in gates[-1:]:
-            self._progress.passed(last)
+            self._on_progress("passed", last)
 
     def _converge(self, routes: RouteTable, version: str | None) -> Convergence:
         if not self._request.wait:
             return NOT_WAITED
-        return self._servers.wait_for(self._name, routes.generation, version, self._progress.reached)
+        return self._servers.wait_for(self._name, routes.generation, version, partial(self._on_progress, "reached"))
 
     def _undo(self, routes: RouteTable, edit: _Edit) -> str:
         """Undoes a change unless the route table was changed since; returns the result in words."""

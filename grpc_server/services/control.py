@@ -14,7 +14,7 @@ from grpc_server.calls.call import Call
 from grpc_server.calls.handler import Answer, Handler, Kind, Last, Reply, check, parse
 from grpc_server.calls.refusal import ChangeConflict, ChangeImpossible, Refusal, UnknownModel, failure
 from grpc_server.changes.convergence import Servers
-from grpc_server.changes.route_changes import ChangeProgress, ChangeRequest, ChangeResult, RouteChanger
+from grpc_server.changes.route_changes import ChangeRequest, ChangeResult, GateStage, ProgressListener, RouteChanger
 from grpc_server.errors import GenerationConflict, ModelError, ModelNotFound
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Repository
@@ -60,9 +60,13 @@ class Control:
             if method.name == "History":
                 return _bytes(self._history(method, message))
             if method.name != "Apply":
-                return _bytes(method.response(**self._change(method.name, message, ChangeProgress())))
+                return _bytes(method.response(**self._change(method.name, message)))
             kind = message.WhichOneof("change")
-            changed = self._change(kind.capitalize(), getattr(message, kind), _ProgressReplies(method.response, reply))
+
+            def on_progress(stage: GateStage, gate: str) -> None:
+                reply(_bytes(method.response(passage={"gate": gate, "stage": stage})))
+
+            changed = self._change(kind.capitalize(), getattr(message, kind), on_progress)
             return Last(_bytes(method.response(changed=changed)))
         except Refusal as refusal:
             return refusal
@@ -71,14 +75,14 @@ class Control:
         except Exception as error:
             return failure(logger, method.full_name, call, error)
 
-    def _change(self, name: str, request: Any, progress: ChangeProgress) -> dict[str, Any]:
+    def _change(self, name: str, request: Any, on_progress: ProgressListener = lambda _stage, _gate: None) -> dict[str, Any]:
         """The fields of a Changed message."""
         options = request.wish
         generation = options.generation if options.HasField("generation") else None
         change = ChangeRequest(
             f"{options.who or 'somebody'} (control)", options.why, generation, check=not options.no_check, wait=not options.no_wait
         )
-        changed = _CHANGES[name](RouteChanger(request.name, self.settings, self.servers, change, progress), request)
+        changed = _CHANGES[name](RouteChanger(request.name, self.settings, self.servers, change, on_progress), request)
         facts = {"generation": changed.generation, "done": changed.done, "aliases": dict(changed.aliases)}
         convergence = changed.convergence
         return facts | {"outcome": convergence.outcome, "verdict": convergence.text, "servers": convergence.servers}
@@ -94,26 +98,6 @@ class Control:
             fields = change.model_dump(exclude={"when"}, exclude_none=True)
             response.changes.add(**fields).when.FromDatetime(change.when)
         return response
-
-
-class _ProgressReplies(ChangeProgress):
-    """Sends each step of a change as a response of a watch."""
-
-    def __init__(self, response: type[Any], reply: Reply) -> None:
-        self._response = response
-        self._reply = reply
-
-    def passed(self, gate: str) -> None:
-        self._send(gate, "passed")
-
-    def refused(self, gate: str) -> None:
-        self._send(gate, "refused")
-
-    def reached(self, gate: str) -> None:
-        self._send(gate, "reached")
-
-    def _send(self, gate: str, stage: str) -> None:
-        self._reply(_bytes(self._response(passage={"gate": gate, "stage": stage})))
 
 
 def _bytes(message: Any) -> bytes:
