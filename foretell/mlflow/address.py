@@ -17,7 +17,6 @@ class Address:
 
     name: str
     alias: str = ""
-    """Empty if `version` is set."""
     version: str = ""
     """A number or `latest`; empty if `alias` is set."""
 

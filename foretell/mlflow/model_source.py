@@ -14,16 +14,13 @@ from grpc_server.store.manifest import RegistrySource
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model as a file, valid within the block of `open_source`, and what MLflow's signature says of it."""
+    """A model as a file, valid within the block of `open_source`, with the names in MLflow's signature, as in SavedModel."""
 
     file: Path
     columns: dict[str, Dtype] = field(default_factory=dict)
-    """Types of the inputs by name."""
     optional: frozenset[str] = frozenset()
-    """Inputs that may be missing."""
     outputs: tuple[str, ...] = ()
     source: RegistrySource | None = None
-    """For a model from a registry."""
 
 
 def name_for(location: str, name: str) -> str:

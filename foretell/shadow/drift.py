@@ -21,18 +21,17 @@ MODERATE, LARGE = 0.1, 0.25
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """Differences of a shadow's numbers from production's, in the unit of the numbers."""
+    """Differences of a shadow's numbers from production's, in the unit of the numbers.
+
+    The largest and the mean absolute difference, the mean of the shadow minus that of production, the root of the mean squared
+    difference, and the population stability index.
+    """
 
     largest: float
-    """Largest absolute difference."""
     mean: float
-    """Mean absolute difference."""
     bias: float
-    """Mean of the shadow minus mean of production."""
     rmse: float
-    """Root mean squared difference."""
     psi: float
-    """Population stability index."""
 
     @classmethod
     def of(cls, production: Numbers, shadow: Numbers) -> "Shift":

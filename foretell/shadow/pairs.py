@@ -27,7 +27,6 @@ class ComparedRow:
     when: datetime
     request_id: str
     features: dict[str, Any] | None
-    """None if they are not recorded."""
     production: dict[str, str | float]
     shadow: dict[str, str | float]
 
@@ -39,7 +38,6 @@ class AnswerPairs:
     production: str
     shadow: str
     calls: int = 0
-    """Calls that both answered."""
     rows: int = 0
     agreeing: int = 0
     """Rows with the same labels."""
@@ -56,7 +54,6 @@ class AnswerPairs:
     _numbers: dict[str, tuple["array[float]", "array[float]"]] = field(default_factory=dict)
     _seconds: tuple["array[float]", "array[float]"] = field(default_factory=lambda: (array("d"), array("d")))
     _heaps: dict[str, list[tuple[float, int, ComparedRow]]] = field(default_factory=lambda: defaultdict(list))
-    """For each output, a heap of the rows in which it differs most."""
 
     @property
     def numbers(self) -> dict[str, tuple[Numbers, Numbers]]:

@@ -2,10 +2,8 @@
 
 import hashlib
 import re
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +117,9 @@ class Repository:
         folder = self.folder(name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with _staging(folder) as staged:
+            with tempfile.TemporaryDirectory(prefix=".adding-", dir=folder, ignore_cleanup_errors=True) as temporary:
+                staged = Path(temporary)
+                staged.chmod(0o755)  # The server may run as another user.
                 for file, data in (*files.items(), (MANIFEST, manifest.model_dump_json(indent=2).encode())):
                     durable.write(staged / file, data)
                 durable.sync(staged)
@@ -139,17 +139,6 @@ class Repository:
                     raise
                 continue  # Another process took this number meanwhile.
             return version
-
-
-@contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside the versions, removed at the end of the block unless it was renamed to a version."""
-    staged = Path(tempfile.mkdtemp(prefix=".adding-", dir=folder))
-    staged.chmod(0o755)  # The server may run as another user.
-    try:
-        yield staged
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
 
 
 def _bytes(path: Path) -> bytes:

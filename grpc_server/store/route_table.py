@@ -40,7 +40,6 @@ class HistoryEntry(_Document):
     """One route change. Its attributes have the names of the file's keys, except `before` and `after`, which are keywords there."""
 
     generation: int = Field(ge=1)
-    """Generation of the route table after the change."""
     when: datetime
     who: str
     """A user of the operating system, or a name given to the control service."""

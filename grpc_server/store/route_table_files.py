@@ -2,8 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -54,15 +53,22 @@ class RouteTableFiles:
         Holds the writers' lock meanwhile. Raises what `edit` raises, or ModelError if the file cannot be read or written; the file
         is then unchanged.
         """
-        with self._locked(name):
-            before = self.read(name)
-            after = edit(before)
-            if after.generation != before.generation + 1:
-                raise GenerationConflict(
-                    f"the route table of {name} is at generation {before.generation}, not {after.generation - 1}: read it again"
-                )
-            durable.replace(self._path(name), after.model_dump_json(indent=2).encode() + b"\n")
-            return after
+        folder = self._repository.folder(name)
+        try:
+            with (folder / _LOCK).open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                before = self.read(name)
+                after = edit(before)
+                if after.generation != before.generation + 1:
+                    raise GenerationConflict(
+                        f"the route table of {name} is at generation {before.generation}, not {after.generation - 1}: read it again"
+                    )
+                durable.replace(folder / ROUTES, after.model_dump_json(indent=2).encode() + b"\n")
+        except FileNotFoundError:
+            raise ChangeRefused(f"there is no model {name!r} in {self._repository.root}: add one first") from None
+        except OSError as error:
+            raise Unwritable(f"cannot write to {folder}: {error.strerror}") from None
+        return after
 
     def replace(self, name: str, routes: RouteTable) -> None:
         """Compare and set: writes `routes` if the file holds the generation before. Raises GenerationConflict, or as `change`."""
@@ -70,15 +76,3 @@ class RouteTableFiles:
 
     def _path(self, name: str) -> Path:
         return self._repository.folder(name) / ROUTES
-
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        folder = self._repository.folder(name)
-        try:
-            with (folder / _LOCK).open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
-        except FileNotFoundError:
-            raise ChangeRefused(f"there is no model {name!r} in {self._repository.root}: add one first") from None
-        except OSError as error:
-            raise Unwritable(f"cannot write to {folder}: {error.strerror}") from None

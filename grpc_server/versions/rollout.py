@@ -31,7 +31,6 @@ class Rollout:
 
     version: str
     generation: int
-    """Generation of the route table that named the version."""
     as_shadow: bool
     gate: Gate | None = None
     trial: CandidateTrial | None = None

@@ -1,10 +1,10 @@
 """Which loaded version answers a call for one model: by version, by alias, or by a canary's share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 
-from grpc_server.calls.call import ALIAS, ROUTING_KEY, VERSION, Call, Metadata
+from grpc_server.calls.call import ALIAS, ROUTING_KEY, VERSION, Call
 from grpc_server.calls.refusal import UnknownVersion, VersionLoading
 from grpc_server.loading.version import Version
 from grpc_server.shadow.shadow import Shadow
@@ -14,19 +14,13 @@ _MOST_LISTED = 20
 """Names that a refusal lists at most."""
 
 
-@dataclass(frozen=True, slots=True)
 class RoutingTarget:
-    """A loaded version and the generation of the route table that routes calls to it."""
+    """A loaded version, the generation of the route table that routes calls to it, and the metadata of its replies."""
 
-    version: Version
-    generation: int
-    facts: Metadata = field(init=False)
-    """Trailing metadata of its replies."""
-
-    def __post_init__(self) -> None:
-        version = self.version
-        facts = (("model-name", version.name), ("model-version", version.version), ("model-generation", str(self.generation)))
-        object.__setattr__(self, "facts", facts)
+    def __init__(self, version: Version, generation: int) -> None:
+        self.version = version
+        self.generation = generation
+        self.facts = (("model-name", version.name), ("model-version", version.version), ("model-generation", str(generation)))
 
 
 @dataclass(frozen=True, slots=True)

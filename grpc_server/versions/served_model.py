@@ -36,7 +36,6 @@ class ServedModel:
         self.services = loader.services
         self.routing = Routing.single(first, routes.generation)
         self.routes = routes
-        """The route table as last read."""
         self.read_error = ""
         """Why the route table cannot be read; empty if it can."""
         self.rollout: Rollout | None = None
