@@ -6,9 +6,8 @@ A line for each gate that the version comes to, and a last one with the costs or
 import contextlib
 import json
 import socket
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
@@ -26,8 +25,6 @@ from grpc_server.workers.worker_process import LOADING_NICE, import_format
 _MOST_FINDINGS = 3
 """Breaking changes that a refusal lists."""
 
-Report: TypeAlias = Callable[[dict[str, Any]], None]
-
 
 def main(line: socket.socket, name: str, version: str, settings: dict[str, Any], contract: bytes, returns: bool) -> None:
     """Run the process: `settings` are ServerSettings as JSON, `contract` is a serialized FileDescriptorSet.
@@ -44,7 +41,8 @@ def main(line: socket.socket, name: str, version: str, settings: dict[str, Any],
     with contextlib.suppress(ConnectionError):  # The server has stopped the trial.
         try:
             parsed = ServerSettings.model_validate(settings), load_set(FileDescriptorSet.FromString(contract))
-            costs = _try_version(name, version, *parsed, report, returns=returns)
+            gates = Gates(f"model {name!r} version {version}", lambda gate: report({"gate": gate}))
+            costs = _try_version(name, version, *parsed, gates, returns=returns)
         except ModelError as error:
             report({"refused": str(error), "gate": error.gate})
         except BaseException as error:  # A model may raise anything, SystemExit too.
@@ -54,10 +52,9 @@ def main(line: socket.socket, name: str, version: str, settings: dict[str, Any],
 
 
 def _try_version(
-    name: str, version: str, settings: ServerSettings, contract: Contract, report: Report, *, returns: bool
+    name: str, version: str, settings: ServerSettings, contract: Contract, gates: Gates, *, returns: bool
 ) -> list[Cost]:
     """The cost of a run for each service that the version answers. Raises ModelError."""
-    gates = Gates(f"model {name!r} version {version}", lambda gate: report({"gate": gate}))
     with gates(Gate.DIGEST):
         bundle = Repository(settings.models).read(name, version)
     if bundle.contract and not returns:  # Its callers are no worse off than before if it returns.

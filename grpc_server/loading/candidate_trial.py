@@ -31,17 +31,17 @@ class CandidateTrial:
         version: str,
         contract: Contract,
         settings: ServerSettings,
-        tell: Callable[[Gate], None],
+        on_gate: Callable[[Gate], None],
         *,
         returns: bool = False,
     ) -> None:
-        """Start the process; `tell` is called at each gate. A version that `returns` has been served before and skips REVISION.
+        """Start the process; `on_gate` is called at each gate. A version that `returns` has been served before and skips REVISION.
 
         Raises ModelError if the process cannot be started.
         """
         self._place = f"model {name!r} version {version}"
         self._gate_seconds = settings.gate_seconds
-        self._tell = tell
+        self._on_gate = on_gate
         self._gate: Gate | None = None
         preload_formats(settings.models)
         arguments = (name, version, settings.model_dump(mode="json"), contract.descriptor_set, returns)
@@ -76,7 +76,7 @@ class CandidateTrial:
                 refusal.gate = report["gate"]
                 raise refusal
             self._gate = Gate(report["gate"])
-            self._tell(self._gate)
+            self._on_gate(self._gate)
             limit, seconds = f"gate_seconds, {self._gate_seconds:g} s", self._gate_seconds
 
     def _next(self, reports: BufferedReader, limit: str, seconds: float) -> Any:

@@ -1,6 +1,7 @@
 """From a version on disk to a version in memory, inline or in worker processes that load it again."""
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 
 from foretell_contract.contract import Contract
 from foretell_contract.service import Service
@@ -29,9 +30,9 @@ class Loader:
         self._contract = contract
         self._admission = admission
 
-    def trial(self, version: str, tell: Callable[[Gate], None], *, returns: bool) -> CandidateTrial:
+    def trial(self, version: str, on_gate: Callable[[Gate], None], *, returns: bool) -> CandidateTrial:
         """A trial of a version in a candidate process. Raises ModelError if the process cannot be started."""
-        return CandidateTrial(self.name, version, self._contract, self.settings, tell, returns=returns)
+        return CandidateTrial(self.name, version, self._contract, self.settings, on_gate, returns=returns)
 
     def load(self, version: str, gates: Gates, costs: Sequence[Cost] = (), *, as_shadow: bool = False) -> Version:
         """Pass a version through all gates but REVISION.
@@ -43,8 +44,7 @@ class Loader:
             bundle = Repository(self.settings.models).read(self.name, version)
         models: list[Model] = []
         try:
-            for index, service in enumerate(self.services):
-                cost = costs[index] if costs else None
+            for service, cost in zip(self.services, costs or repeat(None), strict=False):
                 models.append(load_model(bundle, self._contract, service, self.settings, gates, cost, as_shadow=as_shadow))
         except ModelError:
             for model in models:

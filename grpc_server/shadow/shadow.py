@@ -88,8 +88,8 @@ class Shadow:
         self._queue: deque[_Copy] = deque()
         self._bytes = 0
         """Of the requests in the queue."""
-        self._skipped = 0
-        """Calls skipped since the last line of the log."""
+        self._logged_left_out = 0
+        """Skipped calls that the log counts already."""
         self._changed = threading.Condition()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"shadow of {version.name}", daemon=True)
@@ -108,7 +108,6 @@ class Shadow:
                     self._changed.notify()
                 else:
                     self.comparison.left_out += 1
-                    self._skipped += 1
 
         return queue
 
@@ -195,14 +194,13 @@ class Shadow:
     def _pairing(self, copy: _Copy) -> "_Pairing":
         found = self._pairings.get(copy.path)
         if found is None or found.production is not copy.production:
-            model, method = self._methods[copy.path]
-            found = self._pairings[copy.path] = _Pairing(copy.production, model, method)
+            found = self._pairings[copy.path] = _Pairing(copy.production, *self._methods[copy.path])
         return found
 
     def _take_skipped(self) -> int:
-        with self._changed:
-            skipped, self._skipped = self._skipped, 0
-            return skipped
+        """Calls skipped since the last line of the log."""
+        before, self._logged_left_out = self._logged_left_out, self.comparison.left_out
+        return self._logged_left_out - before
 
     def _count(self, pairing: "_Pairing", production: list[Value], shadow: list[Value]) -> None:
         numbers = zip(production[pairing.labels :], shadow[pairing.labels :], strict=True)

@@ -12,7 +12,6 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -116,7 +115,8 @@ class ShadowLog:
         lines, self.pending, self._head = self.pending, bytearray(), None
         try:
             self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-            with _locked(self._folder):
+            with (self._folder / _LOCK).open("ab") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
                 self._write(lines)
             self._failing = False
         except OSError as error:
@@ -192,13 +192,3 @@ def _decoded(line: bytes) -> Head | Line | None:
 
 def _segments(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{_SUFFIX}"))
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o640)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,6 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from multiprocessing import connection
 from typing import Any
 
@@ -34,16 +33,6 @@ _LOCK = threading.RLock()
 _RUNNING: set["ModelProcess"] = set()
 
 
-def preload(modules: Sequence[str]) -> None:
-    """Name the modules that the fork server imports when it starts; it starts with the first process.
-
-    Each process then begins with these modules, instead of importing scikit-learn for one or two seconds. A module that begins
-    threads must not be among them.
-    """
-    if _FORKS:
-        _CONTEXT.set_forkserver_preload(["grpc_server.workers.forkserver_setup", *modules])
-
-
 class ModelProcess:
     """A process that runs `target(line, *arguments)`. The kernel kills it, and what it has started, when this process ends.
 
@@ -63,7 +52,6 @@ class ModelProcess:
         self.pid = self._process.pid or 0
         self._code: int | None = None
         _RUNNING.add(self)
-        _kill_at_exit()
 
     def wait(self, seconds: float | None = None) -> int:
         """The exit code, or the negative number of the signal that ended the process. Raises TimeoutError.
@@ -132,13 +120,9 @@ def _without_main() -> Iterator[None]:
         vars(main).update(hidden)
 
 
-@cache
-def _kill_at_exit() -> None:
-    """Register a handler that runs before multiprocessing's own, which waits for each process that still runs."""
-    atexit.register(_kill_all)
-
-
+@atexit.register
 def _kill_all() -> None:
+    """Runs before multiprocessing's own handler, registered by the imports above, which waits for each process that still runs."""
     for process in list(_RUNNING):
         process.kill()
 
