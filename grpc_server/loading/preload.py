@@ -8,8 +8,7 @@ from grpc_server.errors import ModelError
 from grpc_server.runtimes.formats.format_table import format_named
 from grpc_server.store.repository import Repository
 
-_MODULES = ("grpc_server.workers.forkserver_setup", "grpc_server.workers.worker_process", "grpc_server.loading.candidate_process")
-"""In the order in which they are imported."""
+_PROCESSES = ("grpc_server.workers.worker_process", "grpc_server.loading.candidate_process")
 
 
 def preload_formats(models: Path) -> None:
@@ -17,7 +16,8 @@ def preload_formats(models: Path) -> None:
 
     Each process then begins with these modules, instead of importing scikit-learn for one or two seconds.
     """
-    multiprocessing.set_forkserver_preload([*_MODULES, *sorted(_loaders(Repository(models)))])
+    loaders = sorted(_loaders(Repository(models)))
+    multiprocessing.set_forkserver_preload(["grpc_server.workers.forkserver_setup", *_PROCESSES, *loaders])
 
 
 def _loaders(repository: Repository) -> set[str]:

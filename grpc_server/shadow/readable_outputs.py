@@ -27,11 +27,8 @@ class ReadableOutputs:
     def __init__(self, given: Sequence[Output], targets: Sequence[Target]) -> None:
         """`given` are the columns of the model's outputs, in their order."""
         self._columns = dict(_columns(given, tuple(targets)))
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the outputs, labels first."""
-        return sorted(self._columns, key=lambda name: kind_of(name) not in LABELS)
+        self.names = sorted(self._columns, key=lambda name: kind_of(name) not in LABELS)
+        """Labels first."""
 
     def rows(self, outputs: Any, names: Sequence[str]) -> list[list[Value]]:
         """The outputs `names` of each row, from the model's outputs of shape (rows, columns)."""

@@ -1,11 +1,9 @@
 """The log of a shadow: answers of production and the shadow on disk, bounded in bytes, for reports.
 
-Each server process writes its own segments, files with a JSON document on each line. A full segment is closed and the next one
-created; the oldest segments of a model are deleted when the bound is reached. Writers hold a file lock, so any number of processes
-keeps to the bound.
+Each server process writes its own segments, files with a JSON document on each line. The oldest segments of a
+model are deleted when the bound is reached. Writers hold a file lock, so any number of processes keeps to the bound.
 """
 
-import errno
 import fcntl
 import logging
 import os
@@ -29,6 +27,8 @@ _SEGMENTS = 16
 
 _MOST_SEGMENTS = 256
 """Limits the number of files if many short-lived processes write."""
+
+_NO_SEGMENT = Path()
 
 
 class Head(msgspec.Struct, tag="head", tag_field="line", frozen=True):
@@ -94,7 +94,7 @@ class ShadowLog:
         """Lines to flush."""
         self._head: Head | None = None
         """The last one of `pending`."""
-        self._file: int | None = None
+        self._segment = _NO_SEGMENT
         self._failing = False
 
     def append(self, head: Head, line: Line) -> None:
@@ -123,42 +123,24 @@ class ShadowLog:
             if not self._failing:
                 logger.warning("the shadow's answers are lost: cannot write to %s: %s", self._folder, error.strerror)
             self._failing = True
-            self._end_segment()  # It may end in half a line.
-
-    def close(self) -> None:
-        """Flush, and close the segment."""
-        self.flush()
-        self._end_segment()
+            self._segment = _NO_SEGMENT  # It may end in half a line.
 
     def _write(self, lines: bytearray) -> None:
-        _make_room(self._folder, len(lines), self._most_bytes)
-        if os.write(self._segment_for(len(lines)), lines) < len(lines):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def _end_segment(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-    def _segment_for(self, count: int) -> int:
-        """The open segment, or a new one if it is full or another process has deleted it."""
-        if self._file is not None:
-            status = os.fstat(self._file)
-            if status.st_nlink and status.st_size + count <= self._segment_bytes:
-                return self._file
-            self._end_segment()
-        path = self._folder / f"{time.time_ns():020d}-{self._name}"
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o640)
-        return self._file
+        sizes = _make_room(self._folder, len(lines), self._most_bytes)
+        if self._segment not in sizes or sizes[self._segment] + len(lines) > self._segment_bytes:  # Another process may delete it.
+            self._segment = self._folder / f"{time.time_ns():020d}-{self._name}"
+        with open(self._segment, "ab", opener=lambda path, flags: os.open(path, flags, 0o640)) as file:
+            file.write(lines)
 
 
-def _make_room(folder: Path, count: int, most_bytes: int) -> None:
-    """Delete the oldest segments until so many more bytes fit."""
+def _make_room(folder: Path, count: int, most_bytes: int) -> dict[Path, int]:
+    """Delete the oldest segments until so many more bytes fit; the sizes of the others."""
     sizes = {path: path.stat().st_size for path in _segments(folder)}
     while sizes and (sum(sizes.values()) + count > most_bytes or len(sizes) > _MOST_SEGMENTS):
         oldest = next(iter(sizes))
         oldest.unlink()
         del sizes[oldest]
+    return sizes
 
 
 def read(folder: Path) -> Iterator[tuple[str, Head, Line]]:

@@ -170,7 +170,6 @@ class Pool:
                 logger.error("%s ended with code %d; another is started", worker.name, code)
         finally:
             worker.kill()
-            worker.wait()
             with self._changed:
                 self._changed.wait_for(lambda: worker not in self._busy)
                 self._workers.remove(worker)

@@ -48,7 +48,7 @@ def record(root: Path, *lines: Compared | Failed, head: Head = HEAD) -> None:
     log = ShadowLog(root / "iris" / ".shadow", head.shadow, 10**6)
     for line in lines:
         log.append(head, line)
-    log.close()
+    log.flush()
 
 
 def call(number: int, ours: float, theirs: float, *, features: bool = True, skipped: int = 0) -> Compared:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from grpc_server.shadow.duty_cycle import DutyCycle
+from grpc_server.shadow.shadow import DutyCycle
 
 
 @pytest.mark.parametrize(("busy", "rest"), [(0.0, 0.0), (0.25, 0.5), (1.0, 2.0), (8.0, 2.0)])

@@ -36,7 +36,7 @@ def test_lines_are_read_with_head_and_writer(tmp_path: Path) -> None:
         log.append(OTHER, Failed(2e9, "OVERLOADED", 5))
         log.flush()
         log.append(OTHER, compared(number + 10))
-        log.close()
+        log.flush()
     found = list(read(tmp_path / "deep"))
     assert [head for _, head, _ in found] == [HEAD, OTHER, OTHER] * 3
     assert [line for _, _, line in found][:3] == [compared(0), Failed(2e9, "OVERLOADED", 5), compared(10)]
@@ -55,7 +55,7 @@ def test_bound_keeps_the_last_lines(tmp_path_factory: pytest.TempPathFactory, wi
         log.flush()
         assert size_of(folder) <= max(bound, width + 600)
     for log in logs:
-        log.close()
+        log.flush()
     if widths:
         assert compared(len(widths) - 1, widths[-1]) in lines_in(folder)
 
@@ -66,7 +66,7 @@ def write_many(folder: Path, writer: int) -> None:
         log.append(HEAD, compared(1000 * writer + number, 40))
         if number % 7 == 0:
             log.flush()
-    log.close()
+    log.flush()
 
 
 def test_processes_share_the_bound(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_broken_lines_are_skipped(tmp_path: Path) -> None:
     log = ShadowLog(tmp_path, "2", 100_000)
     for number in range(3):
         log.append(HEAD, compared(number))
-    log.close()
+    log.flush()
     (segment,) = tmp_path.glob("*.jsonl")
     head, first, second, third = segment.read_bytes().splitlines(keepends=True)
     segment.write_bytes(head + first + b'{"line":"else"}\n' + second + third[:-5])
@@ -106,14 +106,14 @@ def test_unwritable_folder_is_logged_once(tmp_path: Path, caplog: pytest.LogCapt
     ]
     (tmp_path / "taken").unlink()
     log.append(HEAD, compared(3))
-    log.close()
+    log.flush()
     assert lines_in(tmp_path / "taken") == [compared(3)]
 
 
 def test_bound_of_zero_writes_nothing(tmp_path: Path) -> None:
     log = ShadowLog(tmp_path / "none", "2", 0)
     log.append(HEAD, compared(1))
-    log.close()
+    log.flush()
     assert not (tmp_path / "none").exists()
 
 
