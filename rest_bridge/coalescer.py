@@ -77,20 +77,15 @@ class Coalescer:
         selectors never share a batch.
         """
         self._pending += 1
+        at_once = self._pending == 1 and self.lone_requests.likely
         try:
-            if self._pending == 1 and self.lone_requests.likely:
-                return await self._call_at_once(message, seconds, identity, selector)
-            if not self._is_valid(message):
+            if at_once or not self._is_valid(message):
                 return await self._unary(message, seconds, identity, selector)
             return await self._call_from_queue(message, seconds, identity, selector)
         finally:
+            if at_once:
+                self.lone_requests.note(self._pending == 1)
             self._pending -= 1
-
-    async def _call_at_once(self, message: bytes, seconds: float, identity: str, selector: VersionSelector) -> Answer:
-        try:
-            return await self._unary(message, seconds, identity, selector)
-        finally:
-            self.lone_requests.note(self._pending == 1)
 
     async def _call_from_queue(self, message: bytes, seconds: float, identity: str, selector: VersionSelector) -> Answer:
         loop = self._loop = self._loop or asyncio.get_running_loop()

@@ -56,11 +56,8 @@ def failed_call(error: grpc.aio.AioRpcError) -> RequestRefused:
     info, retry = _detail(status, ErrorInfo), _detail(status, RetryInfo)
     code = error.code()
     http = HTTP_STATUS.get(code, 500)
-    text = (
-        status.message
-        if info is not None
-        else _TEXTS.get(code, "internal error" if http == 500 else "the model server refused the call")
-    )
+    unknown = "internal error" if http == 500 else "the model server refused the call"
+    text = status.message if info is not None else _TEXTS.get(code, unknown)
     headers = {"retry-after": _RETRY_AFTER[http]} if http in _RETRY_AFTER else {}
     if retry is not None:
         headers["retry-after"] = str(max(1, retry.retry_delay.seconds))

@@ -25,10 +25,8 @@ class Schemas:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        requests = [
-            message for service in contract.services for method in service.methods for message in messages_within(method.input)
-        ]
-        self._requested = {message.full_name for message in requests}
+        methods = [method for service in contract.services for method in service.methods]
+        self._requested = {message.full_name for method in methods for message in messages_within(method.input)}
         self._several_packages = len({service.package for service in contract.services}) > 1
 
     def name(self, message: Descriptor, form: Form) -> str:

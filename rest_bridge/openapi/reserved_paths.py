@@ -5,10 +5,7 @@ from collections.abc import Iterator
 from foretell_contract.contract import Contract
 from foretell_contract.problem import Problem, error
 
-_OWN = {
-    *("/docs", "/redoc", "/openapi.json"),
-    *("/healthz", "/readyz", "/models", "/contract", "/contract.binpb"),
-}
+_OWN = {"/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/models", "/contract", "/contract.binpb"}
 
 
 def is_own(path: str, contract: Contract) -> bool:
