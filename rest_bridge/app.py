@@ -48,8 +48,7 @@ def _routed(endpoints: Mapping[str, ASGIApp], fastapi: FastAPI) -> ASGIApp:
     """FastAPI behind a table of the endpoints: its own routing costs more than an endpoint."""
 
     def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        posted = scope["type"] == "http" and scope["method"] == "POST"
-        endpoint = endpoints.get(scope["path"]) if posted else None
+        endpoint = endpoints.get(scope["path"]) if scope["method"] == "POST" else None
         return (endpoint or fastapi)(scope, receive, send)
 
     return application

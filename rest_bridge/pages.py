@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from foretell_contract.contract import LIST_MODELS_RESPONSE, MODEL_SERVICE, Contract
 from rest_bridge.channel import Channel
-from rest_bridge.json.codec import document
+from rest_bridge.json.codec import document_of
 from rest_bridge.json.grpc_to_http import failed_call
 from rest_bridge.json.request_problems import refusal
 from rest_bridge.json.scalars import Form
@@ -92,7 +92,7 @@ def pages(contract: Contract, channel: Channel, served_contract: ServedContract)
             listed = await served_contract.listed()
         except grpc.aio.AioRpcError as error:
             raise failed_call(error) from None
-        return Response(msgspec.json.encode(document(listed, Form.PAGE)), media_type="application/json")
+        return Response(msgspec.json.encode(document_of(listed, Form.PAGE)), media_type="application/json")
 
     @router.get("/contract", summary="Where to get the contract")
     async def contract_files() -> ContractFiles:

@@ -35,9 +35,6 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         started = False
 
         async def guarded(message: Message) -> None:
@@ -82,7 +79,7 @@ def loopback_only(app: ASGIApp) -> ASGIApp:
     """
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
-        refused = _foreign(dict(scope["headers"])) if scope["type"] == "http" else None
+        refused = _foreign(dict(scope["headers"]))
         await (app if refused is None else refused.response())(scope, receive, send)
 
     return checked

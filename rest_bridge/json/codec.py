@@ -36,23 +36,19 @@ class Codec:
         """The message of a document. Parts that do not fit are added to `problems` and left out."""
         return self._class(**(self._read(document, ("body",), problems) or {}))
 
-    def document(self, message: Message) -> dict[str, Any]:
-        """The document of a message, zero values included."""
-        return self._write(message)
-
     def write(self, message: Message) -> bytes:
         """The JSON text of a message, zero values included."""
         return json.dumps(self._write(message), allow_nan=False, separators=(",", ":")).encode()
 
 
-def document(message: Message, form: Form) -> dict[str, Any]:
+def document_of(message: Message, form: Form) -> dict[str, Any]:
     """The document of a message in any form, zero values included."""
     return _message_writer(message.DESCRIPTOR, form)(message)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
 
 
 def request_example(message: Message) -> dict[str, Any]:
     """The message as people write a request."""
-    return document(message, Form.REQUEST)
+    return document_of(message, Form.REQUEST)
 
 
 def _message_reader(message: Descriptor, rules: Rules) -> Read:

@@ -15,7 +15,7 @@ from foretell_contract.examples.example import example
 from foretell_contract.fields import is_map, is_nested, map_entry, message_of
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import NO_RULES, FieldRules
-from rest_bridge.json.codec import document
+from rest_bridge.json.codec import document_of
 from rest_bridge.json.scalars import Form, writer
 from rest_bridge.openapi.value_schema import Schema, describe, is_set, key_schema, value_schema
 
@@ -43,12 +43,10 @@ class Schemas:
         contract = self._contract
         required = _required(contract, message, form, ruled=ruled)
         grouped = _grouped(contract, message) if ruled else set()
-        properties = {
-            field.name: self._field(
-                field, form, nullable=_nullable(field, form, required), ruled=ruled, grouped=field.name in grouped
-            )
-            for field in message.fields
-        }
+        properties = {}
+        for field in message.fields:
+            nullable = field.has_presence if form is Form.PAGE else form is Form.REQUEST and field.name not in required
+            properties[field.name] = self._field(field, form, nullable=nullable, ruled=ruled, grouped=field.name in grouped)
         schema: Schema = {"type": "object", "title": message.full_name if self._several_packages else message.name}
         rule_texts = contract.rules.cel_messages(message) if ruled else ()
         description = "\n\n".join(filter(None, (contract.comment(message.full_name), *rule_texts)))
@@ -62,7 +60,7 @@ class Schemas:
             schema["allOf"] = exclusive
         shown = example(message, contract.rules) if form is not Form.PAGE else None
         if shown is not None:
-            schema["examples"] = [document(shown, form)]
+            schema["examples"] = [document_of(shown, form)]
         return schema
 
     def _field(self, field: FieldDescriptor, form: Form, *, nullable: bool, ruled: bool, grouped: bool) -> Schema:
@@ -130,12 +128,6 @@ def _refused_if_absent(contract: Contract, message: Descriptor) -> list[str]:
     except EvaluationError:  # A CEL rule that fails on an empty message may hold on a real one.
         return [field.name for field in message.fields if contract.rules.of(field).required]
     return [name for name in dict.fromkeys(violation.field for violation in violations) if name in fields]
-
-
-def _nullable(field: FieldDescriptor, form: Form, required: list[str]) -> bool:
-    if form is Form.PAGE:
-        return field.has_presence
-    return form is Form.REQUEST and field.name not in required
 
 
 def _counts(rules: FieldRules, of: str, word: str) -> Schema:

@@ -8,7 +8,7 @@ from google.protobuf import json_format
 
 from foretell_contract.contract import Contract, load
 from foretell_contract.rules.rules import Violation
-from rest_bridge.json.codec import Codec, request_example
+from rest_bridge.json.codec import Codec, document_of, request_example
 from rest_bridge.json.grpc_to_http import locate
 from rest_bridge.json.request_problems import RequestProblems
 from rest_bridge.json.scalars import Form
@@ -83,8 +83,8 @@ def test_values_are_read_as_by_protojson(codec: Codec, contract: Contract, docum
     assert problems.found == []
     assert message == json_format.ParseDict(document, contract.services[0].methods[0].request())
     (name,) = document
-    assert codec.document(message)[name] == written
-    assert codec.read(codec.document(message), problems) == message
+    assert document_of(message, Form.RESPONSE)[name] == written
+    assert codec.read(document_of(message, Form.RESPONSE), problems) == message
 
 
 @pytest.mark.parametrize("name", ["long", "flag", "text", "data", "color", "at", "wrapped", "items", "shares", "inside", "left"])
