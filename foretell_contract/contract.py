@@ -15,7 +15,7 @@ from foretell_contract.api_info import ApiInfo, merged, read_api_info
 from foretell_contract.custom_options import CustomOptions
 from foretell_contract.defects import defects
 from foretell_contract.errors import ContractError
-from foretell_contract.problem import Problem
+from foretell_contract.problem import Problem, one_line
 from foretell_contract.rules.rules import Rules
 from foretell_contract.service import Service, read_service
 from foretell_contract.source.comments import comments
@@ -136,7 +136,7 @@ def _pool(compiled: FileDescriptorSet) -> DescriptorPool:
         try:
             pool.AddSerializedFile(file.SerializeToString())
         except TypeError as error:
-            raise ContractError(f"{file.name} cannot be read from the descriptor set: {' '.join(str(error).split())}") from None
+            raise ContractError(f"{file.name} cannot be read from the descriptor set: {one_line(error)}") from None
     return pool
 
 

@@ -27,6 +27,11 @@ class Problem:
         return f"{self.reason}; {self.fix}" if self.fix else self.reason
 
 
+def one_line(value: object) -> str:
+    """The text of a message or error, on one line."""
+    return " ".join(str(value).split())
+
+
 def error(name: str, reason: str, fix: str) -> Problem:
     """A problem that must be solved."""
     return Problem(Severity.ERROR, name, reason, fix)

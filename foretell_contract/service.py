@@ -12,7 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 from foretell_contract.custom_options import CustomOptions
 from foretell_contract.errors import DeclarationError
 from foretell_contract.fields import is_nested
-from foretell_contract.problem import Problem, error
+from foretell_contract.problem import Problem, error, one_line
 
 _OWN_PACKAGE = "foretell.v1."
 
@@ -160,12 +160,8 @@ def _paths(method: MethodDescriptor, http: Any) -> Iterator[str]:
         return
     for rule in (http, *http.additional_bindings):
         if rule.WhichOneof("pattern") != "post" or rule.body != "*" or not rule.post.startswith("/") or "{" in rule.post:
-            reason = f"{method.full_name} has a REST path that cannot be served: {_one_line(rule)}"
+            pattern = str(rule).partition("additional_bindings")[0]
+            reason = f"{method.full_name} has a REST path that cannot be served: {one_line(pattern)}"
             fix = 'set google.api.http to `post: "/path"` without variables, and `body: "*"`'
             raise DeclarationError(error(method.full_name, reason, fix))
         yield rule.post.rstrip("/") or "/"
-
-
-def _one_line(rule: Any) -> str:
-    """The pattern and body of an HTTP rule, in the text format of protobuf."""
-    return " ".join(str(rule).partition("additional_bindings")[0].split())

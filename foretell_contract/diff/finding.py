@@ -30,6 +30,10 @@ class Impact(Enum):
         return list(Impact).index(self)
 
 
+RuleAndText = tuple[str, str]
+"""Rule and text of a ContractChange."""
+
+
 @dataclass(frozen=True, slots=True)
 class ContractChange:
     """One difference between two contracts, without its impact."""

@@ -1,15 +1,16 @@
 """Finds changes of the messages and enums that callers send and receive."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto
 
 from foretell_contract.contract import Contract
-from foretell_contract.diff.finding import ContractChange
+from foretell_contract.diff.finding import ContractChange, RuleAndText
 from foretell_contract.diff.rule_changes import DeclaredRules, rules_changed, values_changed
 from foretell_contract.labels import label_change, probability_class
+from foretell_contract.problem import one_line
 
 _TYPES = {
     getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower() for name in dir(FieldDescriptor) if name.startswith("TYPE_")
@@ -19,52 +20,60 @@ _COLUMN, _OUTPUT, _RULES = "foretell.v1.column", "foretell.v1.output", "buf.vali
 
 def message_changed(old: Descriptor, new: Descriptor, before: Contract, after: Contract) -> Iterator[ContractChange]:
     """Changes of one message, its fields and its rules."""
-    name = old.full_name
-    yield from deprecation(old, new, name, name)
-    yield from rules_changed(before.rules.declared("message", old), after.rules.declared("message", new), name, name)
+    message = old.full_name
+    rules = rules_changed(before.rules.declared("message", old), after.rules.declared("message", new))
+    yield from changes(message, (*deprecation(old, new), *rules), message)
     for oneof in new.oneofs:
         was = before.rules.declared("oneof", old.oneofs_by_name[oneof.name]) if oneof.name in old.oneofs_by_name else None
-        yield from rules_changed(was, after.rules.declared("oneof", oneof), oneof.full_name, name)
+        yield from changes(oneof.full_name, rules_changed(was, after.rules.declared("oneof", oneof)), message)
     pairs = dict(_pairs(old, new))
     for field in old.fields:
         if field.name in pairs:
-            yield from _field(field, pairs[field.name], before, after)
+            yield from changes(pairs[field.name].full_name, _field_changed(field, pairs[field.name], before, after), message)
         else:
             yield from _removed(field, new)
-    kept = {field.name for field in pairs.values()}
     for field in new.fields:
-        if field.name not in kept:
-            yield from _added(field, old, DeclaredRules(field, after.rules.declared("field", field), after))
+        if field not in pairs.values():
+            rule, text = _added(field, old, DeclaredRules(field, after.rules.declared("field", field), after))
+            yield ContractChange(rule, field.full_name, text, message)
 
 
 def enum_changed(old: EnumDescriptor, new: EnumDescriptor, before: Contract, after: Contract) -> Iterator[ContractChange]:
     """Changes of one enum."""
-    name = old.full_name
     for value in old.values:
         same, taken = new.values_by_name.get(value.name), new.values_by_number.get(value.number)
-        if same is not None and same.number != value.number:
-            yield ContractChange("value.renumbered", _value(same), f"number {value.number} -> {same.number}", name)
-        elif same is None and taken is not None and taken.name not in old.values_by_name:
-            yield ContractChange("value.renamed", _value(taken), f"renamed from {value.name}", name)
-        elif same is None:
-            yield ContractChange("value.removed", _value(value), f"value {value.number} removed", name)
+        if same is not None:
+            yield from changes(_value(same), _value_changed(value, same, before, after), old.full_name)
+        elif taken is not None and taken.name not in old.values_by_name:
+            yield ContractChange("value.renamed", _value(taken), f"renamed from {value.name}", old.full_name)
         else:
-            yield from deprecation(value, same, _value(value), name)
-            labels = label_change(value, same, before.options, after.options)
-            if labels is not None:
-                yield ContractChange("value.label", _value(value), f'label "{labels[0]}" -> "{labels[1]}"', name)
+            yield ContractChange("value.removed", _value(value), f"value {value.number} removed", old.full_name)
     for value in new.values:
         if value.name not in old.values_by_name and value.number not in old.values_by_number:
-            yield ContractChange("value.added", _value(value), f"value {value.number} added", name)
+            yield ContractChange("value.added", _value(value), f"value {value.number} added", old.full_name)
 
 
-def deprecation(old: Any, new: Any, name: str, message: str) -> Iterator[ContractChange]:
+def _value_changed(old: Any, new: Any, before: Contract, after: Contract) -> Iterator[RuleAndText]:
+    if old.number != new.number:
+        yield "value.renumbered", f"number {old.number} -> {new.number}"
+        return
+    yield from deprecation(old, new)
+    labels = label_change(old, new, before.options, after.options)
+    if labels is not None:
+        yield "value.label", f'label "{labels[0]}" -> "{labels[1]}"'
+
+
+def changes(name: str, found: Iterable[RuleAndText], message: str = "") -> Iterator[ContractChange]:
+    """The changes of one declaration; `message` is the message or enum around it."""
+    for rule, text in found:
+        yield ContractChange(rule, name, text, message)
+
+
+def deprecation(old: Any, new: Any) -> Iterator[RuleAndText]:
     """A change of the option `deprecated`."""
     was, now = old.GetOptions().deprecated, new.GetOptions().deprecated
     if was != now:
-        yield ContractChange(
-            "deprecated" if now else "undeprecated", name, "deprecated" if now else "no longer deprecated", message
-        )
+        yield ("deprecated", "deprecated") if now else ("undeprecated", "no longer deprecated")
 
 
 def _pairs(old: Descriptor, new: Descriptor) -> Iterator[tuple[str, FieldDescriptor]]:
@@ -78,27 +87,26 @@ def _pairs(old: Descriptor, new: Descriptor) -> Iterator[tuple[str, FieldDescrip
                 yield field.name, taken
 
 
-def _field(old: FieldDescriptor, new: FieldDescriptor, before: Contract, after: Contract) -> Iterator[ContractChange]:
-    name, message = new.full_name, old.full_name.rpartition(".")[0]
+def _field_changed(old: FieldDescriptor, new: FieldDescriptor, before: Contract, after: Contract) -> Iterator[RuleAndText]:
     if old.name != new.name:
-        yield ContractChange("field.renamed", name, f"renamed from {old.name}", message)
+        yield "field.renamed", f"renamed from {old.name}"
     elif old.json_name != new.json_name:
-        yield ContractChange("field.json_name", name, f"JSON name {old.json_name} -> {new.json_name}", message)
+        yield "field.json_name", f"JSON name {old.json_name} -> {new.json_name}"
     if old.number != new.number:
-        yield ContractChange("field.renumbered", name, f"number {old.number} -> {new.number}", message)
+        yield "field.renumbered", f"number {old.number} -> {new.number}"
     if _oneof(old) != _oneof(new):
-        yield ContractChange("field.oneof", name, f"oneof {_oneof(old) or 'none'} -> {_oneof(new) or 'none'}", message)
-    yield from deprecation(old, new, name, message)
+        yield "field.oneof", f"oneof {_oneof(old) or 'none'} -> {_oneof(new) or 'none'}"
+    yield from deprecation(old, new)
     yield from _options(old, new, before, after)
     if _type(old) != _type(new):
-        yield ContractChange("field.type", name, f"type {_type(old)} -> {_type(new)}", message)
+        yield "field.type", f"type {_type(old)} -> {_type(new)}"
         return
     was = DeclaredRules(old, before.rules.declared("field", old), before)
     now = DeclaredRules(new, after.rules.declared("field", new), after)
     if _presence(was) != _presence(now):
-        words = f"{_PRESENCES[_presence(was)]} -> {_PRESENCES[_presence(now)]}"
-        yield ContractChange(f"presence.{_presence(was)}.{_presence(now)}", name, words, message)
-    yield from values_changed(was, now, name, message)
+        text = f"{_PRESENCES[_presence(was)]} -> {_PRESENCES[_presence(now)]}"
+        yield f"presence.{_presence(was)}.{_presence(now)}", text
+    yield from values_changed(was, now)
 
 
 _PRESENCES = {
@@ -115,41 +123,39 @@ def _presence(declared: DeclaredRules) -> str:
     return "nonzero" if declared.required else "plain"
 
 
-def _options(old: FieldDescriptor, new: FieldDescriptor, before: Contract, after: Contract) -> Iterator[ContractChange]:
+def _options(old: FieldDescriptor, new: FieldDescriptor, before: Contract, after: Contract) -> Iterator[RuleAndText]:
     """Changes of the column or the output that a field is bound to, and of other custom options."""
-    name, message = new.full_name, old.full_name.rpartition(".")[0]
     was, now = before.options.all_set(old), after.options.all_set(new)
     explicit = _COLUMN in was or _COLUMN in now
     columns = was.get(_COLUMN, old.name), now.get(_COLUMN, new.name)
     if columns[0] != columns[1] and (explicit or old.name == new.name):
-        yield ContractChange("field.column", name, f'column "{columns[0]}" -> "{columns[1]}"', message)
+        yield "field.column", f'column "{columns[0]}" -> "{columns[1]}"'
     outputs = _output(old, was), _output(new, now)
     if outputs[0] != outputs[1]:
-        yield ContractChange("field.output", name, f"output {outputs[0] or 'none'} -> {outputs[1] or 'none'}", message)
+        yield "field.output", f"output {outputs[0] or 'none'} -> {outputs[1] or 'none'}"
     for option in sorted(was.keys() | now.keys() - {_COLUMN, _OUTPUT, _RULES}):
         if option not in (_COLUMN, _OUTPUT, _RULES) and str(was.get(option)) != str(now.get(option)):
-            texts = (" ".join(str(side.get(option, "none")).split()) for side in (was, now))
-            yield ContractChange("field.option", name, f"({option}) {' -> '.join(texts)}", message)
+            texts = (one_line(side.get(option, "none")) for side in (was, now))
+            yield "field.option", f"({option}) {' -> '.join(texts)}"
 
 
 def _output(field: FieldDescriptor, options: dict[str, Any]) -> str:
     """The output of the model that a response field holds, by its option or by its name; empty if neither tells."""
     if _OUTPUT in options:
-        return " ".join(str(options[_OUTPUT]).split())
+        return one_line(options[_OUTPUT])
     label = probability_class(field.name)
     return f'probability_of: "{label}"' if label else ""
 
 
 def _removed(field: FieldDescriptor, new: Descriptor) -> Iterator[ContractChange]:
-    name, message = field.full_name, new.full_name
+    name, message, number = field.full_name, new.full_name, field.number
     yield ContractChange("field.removed", name, "removed", message)
-    taken = new.fields_by_number.get(field.number)
+    taken = new.fields_by_number.get(number)
     if taken is not None:
-        yield ContractChange(
-            "field.number.reused", taken.full_name, f"uses number {field.number}, formerly of {field.name}", message
-        )
+        text = f"uses number {number}, formerly of {field.name}"
+        yield ContractChange("field.number.reused", taken.full_name, text, message)
     elif not _reserves(new, field):
-        yield ContractChange("field.number.free", name, f"number {field.number} is not reserved", message)
+        yield ContractChange("field.number.free", name, f"number {number} is not reserved", message)
 
 
 def _reserves(message: Descriptor, field: FieldDescriptor) -> bool:
@@ -158,19 +164,15 @@ def _reserves(message: Descriptor, field: FieldDescriptor) -> bool:
     return any(reserved.start <= field.number < reserved.end for reserved in proto.reserved_range)
 
 
-def _added(field: FieldDescriptor, old: Descriptor, declared: DeclaredRules) -> Iterator[ContractChange]:
-    name, message = field.full_name, old.full_name
-    oneof = _oneof(field)
-    if oneof in old.oneofs_by_name:
-        yield ContractChange("field.added.oneof", name, f"added to the oneof {oneof}", message)
-    elif _presence(declared) in ("required", "nonzero"):
-        yield ContractChange("field.added.required", name, "added as required", message)
-    elif _presence(declared) == "plain" and not declared.surely_takes_zero(declared.kind):
-        yield ContractChange(
-            "field.added.required", name, "added with rules that refuse zero, which a missing value reads as", message
-        )
-    else:
-        yield ContractChange("field.added", name, "added", message)
+def _added(field: FieldDescriptor, old: Descriptor, declared: DeclaredRules) -> RuleAndText:
+    if _oneof(field) in old.oneofs_by_name:
+        return "field.added.oneof", f"added to the oneof {_oneof(field)}"
+    presence = _presence(declared)
+    if presence in ("required", "nonzero"):
+        return "field.added.required", "added as required"
+    if presence == "plain" and not declared.surely_takes_zero(declared.kind):
+        return "field.added.required", "added with rules that refuse zero, which a missing value reads as"
+    return "field.added", "added"
 
 
 def _type(field: FieldDescriptor) -> str:

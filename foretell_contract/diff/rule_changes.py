@@ -8,7 +8,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from foretell_contract.contract import Contract
-from foretell_contract.diff.finding import ContractChange
+from foretell_contract.diff.finding import RuleAndText
+from foretell_contract.problem import one_line
 from foretell_contract.rules.accepted_values import Accepted, accepted, plain_value
 
 _ONE_OF = "oneof {"
@@ -85,26 +86,26 @@ class DeclaredRules:
         return "".join(f" {option}" for option in self.contract.options.all_set(rule).values())
 
 
-def values_changed(old: DeclaredRules, new: DeclaredRules, name: str, message: str, within: str = "") -> Iterator[ContractChange]:
+def values_changed(old: DeclaredRules, new: DeclaredRules, within: str = "") -> Iterator[RuleAndText]:
     """Changes of the standard rules, down to the items of lists and maps; `within` names the rules around them."""
     kind = old.kind or new.kind
     before, after = old.values(), new.values()
     if old.kind and new.kind and old.kind != new.kind:
-        yield ContractChange("values.unproven", name, f"rules of {within}{old.kind} -> {new.kind}", message)
+        yield "values.unproven", f"rules of {within}{old.kind} -> {new.kind}"
         return
     words = list(_words(before, after, f"{within}{kind}."))
     if old.ignore != new.ignore:
         words.append(f"{within}ignore {old.ignore} -> {new.ignore}")
     if within and old.required != new.required:
-        yield ContractChange("values.unproven", name, f"{within}required {'removed' if old.required else 'added'}", message)
+        yield "values.unproven", f"{within}required {'removed' if old.required else 'added'}"
     if words:
-        yield ContractChange(f"values.{_relation(old, new, kind)}", name, ", ".join(words), message)
+        yield f"values.{_relation(old, new, kind)}", ", ".join(words)
     if old.examples() != new.examples():
-        yield ContractChange("example", name, f"{within}example {_list(old.examples())} -> {_list(new.examples())}", message)
-    yield from rules_changed(old.rules, new.rules, name, message, within)
+        yield "example", f"{within}example {_value(old.examples())} -> {_value(new.examples())}"
+    yield from rules_changed(old.rules, new.rules, within)
     for nested in _NESTED:
         if any(side.kind and nested in side.group.DESCRIPTOR.fields_by_name for side in (old, new)):
-            yield from values_changed(old.nested(nested), new.nested(nested), name, message, f"{within}{kind}.{nested}.")
+            yield from values_changed(old.nested(nested), new.nested(nested), f"{within}{kind}.{nested}.")
 
 
 def _relation(old: DeclaredRules, new: DeclaredRules, kind: str) -> str:
@@ -120,27 +121,27 @@ def _relation(old: DeclaredRules, new: DeclaredRules, kind: str) -> str:
     return "apart" if known else "unproven"
 
 
-def rules_changed(old: Any, new: Any, name: str, message: str, within: str = "") -> Iterator[ContractChange]:
+def rules_changed(old: Any, new: Any, within: str = "") -> Iterator[RuleAndText]:
     """Changes of CEL rules and of oneof rules, of a field, message or oneof."""
     before, after = _cel(old), _cel(new)
     old_ids, new_ids = ({identity: key for key, (identity, _) in rules.items()} for rules in (before, after))
     for key, (identity, words) in before.items():
         if key in after:
-            yield from _reworded((identity, words), after[key], name, message, within)
+            yield from _reworded((identity, words), after[key], within)
         elif identity and identity in new_ids and new_ids[identity] not in before:
-            yield ContractChange("rule.changed", name, f"{within}CEL rule {identity} `{key}` -> `{new_ids[identity]}`", message)
+            yield "rule.changed", f"{within}CEL rule {identity} `{key}` -> `{new_ids[identity]}`"
         else:
-            yield ContractChange(_rule(key, "removed"), name, f"{within}rule {_called(identity, key)} removed", message)
+            yield _rule(key, "removed"), f"{within}rule {_called(identity, key)} removed"
     for key, (identity, _) in after.items():
         if key not in before and not (identity and identity in old_ids and old_ids[identity] not in after):
-            yield ContractChange(_rule(key, "added"), name, f"{within}rule {_called(identity, key)} added", message)
+            yield _rule(key, "added"), f"{within}rule {_called(identity, key)} added"
 
 
-def _reworded(old: tuple[str, str], new: tuple[str, str], name: str, message: str, within: str) -> Iterator[ContractChange]:
+def _reworded(old: tuple[str, str], new: tuple[str, str], within: str) -> Iterator[RuleAndText]:
     if old[0] != new[0]:
-        yield ContractChange("rule.id", name, f'{within}id of a CEL rule "{old[0]}" -> "{new[0]}"', message)
+        yield "rule.id", f'{within}id of a CEL rule "{old[0]}" -> "{new[0]}"'
     if old[1] != new[1]:
-        yield ContractChange("rule.words", name, f'{within}message of CEL rule {new[0]} "{old[1]}" -> "{new[1]}"', message)
+        yield "rule.words", f'{within}message of CEL rule {new[0]} "{old[1]}" -> "{new[1]}"'
 
 
 def _cel(rules: Any) -> dict[str, tuple[str, str]]:
@@ -151,7 +152,7 @@ def _cel(rules: Any) -> dict[str, tuple[str, str]]:
     found = {rule.expression: (rule.id, rule.message) for rule in getattr(rules, "cel", ())}
     found |= dict.fromkeys(getattr(rules, "cel_expression", ()), ("", ""))
     if "oneof" in names and names["oneof"].is_repeated:
-        found |= {f"{_ONE_OF}{_text(rule)}}}": ("", "") for rule in rules.oneof}
+        found |= {f"{_ONE_OF}{one_line(rule)}}}": ("", "") for rule in rules.oneof}
     if rules.DESCRIPTOR.name == "OneofRules" and rules.required:
         found["required"] = ("", "")
     return found
@@ -178,17 +179,9 @@ def _words(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str) -> 
 
 def _value(value: Any) -> str:
     if isinstance(value, tuple):
-        return _list(value)
+        return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     return f'"{value}"' if isinstance(value, str) else str(value)
-
-
-def _list(values: tuple[Any, ...]) -> str:
-    return f"[{', '.join(map(_value, values))}]"
-
-
-def _text(message: Any) -> str:
-    return " ".join(str(message).split())

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from foretell_contract.contract import Contract
-from foretell_contract.diff.finding import ContractChange
-from foretell_contract.diff.message_changes import deprecation
+from foretell_contract.diff.finding import ContractChange, RuleAndText
+from foretell_contract.diff.message_changes import changes, deprecation
 from foretell_contract.service import Method, Service
 
 _RETRY_SAFETY = {"IDEMPOTENCY_UNKNOWN": 0, "IDEMPOTENT": 1, "NO_SIDE_EFFECTS": 2}
@@ -20,7 +20,7 @@ def services_changed(old: list[Service], new: list[Service], before: Contract, a
             yield ContractChange("service.removed", service.full_name, "service removed")
             continue
         was, now = (side.pool.FindServiceByName(service.full_name) for side in (before, after))
-        yield from deprecation(was, now, service.full_name, "")
+        yield from changes(service.full_name, deprecation(was, now))
         if kept.model != service.model:
             yield ContractChange("service.model", service.full_name, f"model {service.model} -> {kept.model}")
         yield from _methods_changed(service, kept, was, now)
@@ -35,35 +35,34 @@ def _methods_changed(old: Service, new: Service, was: Any, now: Any) -> Iterator
         if kept is None:
             yield ContractChange("method.removed", method.full_name, "method removed")
             continue
-        yield from _method_changed(method, kept)
-        yield from _options_changed(was.methods_by_name[method.name], now.methods_by_name[method.name])
+        options = _options_changed(was.methods_by_name[method.name], now.methods_by_name[method.name])
+        yield from changes(kept.full_name, (*_method_changed(method, kept), *options))
     for method in left.values():
         yield ContractChange("method.added", method.full_name, "method added")
 
 
-def _method_changed(old: Method, new: Method) -> Iterator[ContractChange]:
-    name = new.full_name
+def _method_changed(old: Method, new: Method) -> Iterator[RuleAndText]:
     same_shape = old.shape is new.shape
     for rule, was, now in (("input", old.input, new.input), ("output", old.output, new.output)):
         if same_shape and was.full_name != now.full_name:
             what = "request" if rule == "input" else "response"
-            yield ContractChange(f"method.{rule}", name, f"{what} {was.full_name} -> {now.full_name}")
+            yield f"method.{rule}", f"{what} {was.full_name} -> {now.full_name}"
     if not same_shape:
-        yield ContractChange("method.shape", name, f"shape {old.shape.value} -> {new.shape.value}")
+        yield "method.shape", f"shape {old.shape.value} -> {new.shape.value}"
     for path in old.paths:
         if path not in new.paths:
-            yield ContractChange("method.path.removed", name, f"REST path {path} removed")
+            yield "method.path.removed", f"REST path {path} removed"
     for path in new.paths:
         if path not in old.paths:
-            yield ContractChange("method.path.added", name, f"REST path {path} added")
+            yield "method.path.added", f"REST path {path} added"
 
 
-def _options_changed(old: Any, new: Any) -> Iterator[ContractChange]:
-    yield from deprecation(old, new, new.full_name, "")
+def _options_changed(old: Any, new: Any) -> Iterator[RuleAndText]:
+    yield from deprecation(old, new)
     was, now = (_idempotency(method) for method in (old, new))
     if was != now:
         rule = "stronger" if _RETRY_SAFETY[now] > _RETRY_SAFETY[was] else "weaker"
-        yield ContractChange(f"method.idempotency.{rule}", new.full_name, f"idempotency_level {was} -> {now}")
+        yield f"method.idempotency.{rule}", f"idempotency_level {was} -> {now}"
 
 
 def _idempotency(method: Any) -> str:

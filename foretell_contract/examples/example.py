@@ -10,6 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.errors import ContractError
 from foretell_contract.fields import is_in_oneof, is_map, is_nested, is_wrapper, map_entry, message_of
+from foretell_contract.problem import one_line
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import FieldRules, Rules, Violation
 
@@ -51,8 +52,7 @@ def _violations(built: Message, rules: Rules) -> list[Violation]:
     try:
         return rules.violations(built)
     except EvaluationError as error:
-        reason = " ".join(str(error).split())
-        raise ContractError(f"a rule of {built.DESCRIPTOR.full_name} fails on its example: {reason}") from None
+        raise ContractError(f"a rule of {built.DESCRIPTOR.full_name} fails on its example: {one_line(error)}") from None
 
 
 def _build(message: Descriptor, rules: Rules) -> tuple[Message, bool]:
@@ -76,7 +76,7 @@ def _field(field: FieldDescriptor, rules: Rules) -> tuple[Any, bool]:
     """The example of a field or None, and whether everything inside it has an example."""
     own = rules.of(field)
     if is_map(field):
-        found = dict(zip(_keys(field, own), cycle(_values(field, own)), strict=False))
+        found = dict(zip(map_keys(field, own), cycle(_values(field, own)), strict=False))
         return found or None, bool(found)
     if is_nested(field):
         one, whole = _build(message_of(field), rules)
@@ -87,8 +87,8 @@ def _field(field: FieldDescriptor, rules: Rules) -> tuple[Any, bool]:
     return (list(islice(cycle(values), max(1, own.values.get("min_items", 1)))) if field.is_repeated else values[0]), True
 
 
-def _keys(field: FieldDescriptor, own: FieldRules) -> Sequence[Any]:
-    """Keys of a map: those that the rules list, else their examples."""
+def map_keys(field: FieldDescriptor, own: FieldRules) -> Sequence[Any]:
+    """Keys of a map: both of a bool, those that the rules list, or their examples."""
     if map_entry(field)[0].cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         return (False, True)
     keys = own.values.get("keys")
@@ -110,7 +110,7 @@ def _each(field: FieldDescriptor, own: FieldRules) -> Iterator[tuple[Any, Any]]:
     for argument in _values(field, own):
         value = argument["value"] if isinstance(argument, dict) else argument
         if is_map(field):
-            for key in _keys(field, own)[:1]:
+            for key in map_keys(field, own)[:1]:
                 yield value, {key: argument}
         else:
             yield value, [argument] if field.is_repeated else argument

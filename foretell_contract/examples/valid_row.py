@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.examples.boundary_values import BoundaryValue, boundary_values
-from foretell_contract.examples.example import field_example
+from foretell_contract.examples.example import field_example, map_keys
 from foretell_contract.fields import Kind, is_in_oneof, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of, value_field
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import NO_RULES, FieldRules, Rules
@@ -68,7 +68,7 @@ def _candidates(field: FieldDescriptor, rules: Rules) -> Iterator[Any]:
     """Values to try for the field, the most ordinary first; None, to leave it out, last."""
     own = rules.of(field)
     if is_map(field):
-        keys = _keys(field, own)
+        keys = map_keys(field, own)
         values = _values(map_entry(field)[1], own.values.get("values", NO_RULES))
         for value in values:
             yield dict.fromkeys(keys, value)
@@ -108,9 +108,8 @@ def _ordinary(field: FieldDescriptor, own: FieldRules) -> Any:
     """
     found = boundary_values(field, own)
     if kind_of(field) in (Kind.NUMBER, Kind.INTEGER):
-        found += [
-            BoundaryValue("ordinary", number, "an ordinary number") for number in _ORDINARY if number > 0 or not _unsigned(field)
-        ]
+        numbers = [number for number in _ORDINARY if number > 0 or not _unsigned(field)]
+        found += [BoundaryValue("ordinary", number, "an ordinary number") for number in numbers]
         found.sort(key=lambda boundary: (not abs(boundary.value) < _LARGE, boundary.name.startswith(("below", "above"))))
     return found
 
@@ -128,10 +127,3 @@ def _spread(field: FieldDescriptor, own: FieldRules, length: int) -> list[float]
     if kind_of(field) is Kind.INTEGER:
         return [int(low + (high - low) * place // max(1, length - 1)) for place in range(length)]
     return [low + (high - low) * place / (length + 1) for place in range(1, length + 1)]
-
-
-def _keys(field: FieldDescriptor, own: FieldRules) -> tuple[Any, ...]:
-    of_keys = own.values.get("keys", NO_RULES)
-    if map_entry(field)[0].cpp_type == FieldDescriptor.CPPTYPE_BOOL:
-        return (False, True)
-    return tuple(of_keys.values.get("in", ()) or of_keys.examples)

@@ -14,6 +14,7 @@ import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from foretell_contract.problem import one_line
 from foretell_contract.rules.intervals import COUNTS, LINES, Intervals, Line
 
 _LARGEST = {"double": sys.float_info.max, "float": float(np.finfo(np.float32).max)}
@@ -103,7 +104,7 @@ def plain_value(value: Any) -> Any:
         return value
     timed: Any = value
     is_time = value.DESCRIPTOR.full_name in ("google.protobuf.Duration", "google.protobuf.Timestamp")
-    return Nanoseconds(timed.seconds * 10**9 + timed.nanos) if is_time else " ".join(str(value).split())
+    return Nanoseconds(timed.seconds * 10**9 + timed.nanos) if is_time else one_line(value)
 
 
 def plain_values(rules: Mapping[str, Any]) -> dict[str, Any]:

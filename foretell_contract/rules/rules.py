@@ -12,6 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.custom_options import CustomOptions
 from foretell_contract.errors import ContractError
+from foretell_contract.problem import one_line
 from foretell_contract.rules.rule_engine import CompilationError, EvaluationError, Validator, check_rule_engine
 from foretell_contract.rules.rule_engine import Violation as EngineViolation
 
@@ -111,7 +112,7 @@ class Rules:
         try:
             self._validator.collect_violations(GetMessageClass(message)())
         except CompilationError as error:
-            raise ContractError(_one_line(error)) from None
+            raise ContractError(one_line(error)) from None
         except EvaluationError:
             return False  # It may work on a filled message.
         return True
@@ -144,10 +145,6 @@ def _in_an_item(found: EngineViolation) -> bool:
 def _within(rows: str, index: int, violation: Violation) -> Violation:
     path = f"{rows}[{index}]"
     return Violation(f"{path}.{violation.field}" if violation.field else path, violation.rule, violation.message)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _path(path: Any) -> str:
