@@ -29,10 +29,12 @@ def tiers(settings: ServeSettings, count: int, folder: Path) -> list[list[Role]]
 
     `folder` holds the sockets between them. Raises SetupError if the settings allow none.
     """
-    followers = (
-        [[Role("mlflow", "foretell.mlflow.follow_process", {}, starts_first=True)]] if follow_settings(settings.follow) else []
-    )
-    return followers + _servers(settings, count, folder)
+    layout = []
+    if follow_settings(settings.follow):
+        layout.append([Role("mlflow", "foretell.mlflow.follow_process", {}, starts_first=True)])
+    if settings.control_http != "off":  # One for all servers.
+        layout.append([Role("control_bridge", "foretell.serve.control_bridge", {"share_ports": "false"})])
+    return layout + _servers(settings, count, folder)
 
 
 def _servers(settings: ServeSettings, count: int, folder: Path) -> list[list[Role]]:
@@ -40,23 +42,13 @@ def _servers(settings: ServeSettings, count: int, folder: Path) -> list[list[Rol
     if settings.bridge == "inside":
         if settings.grpc_socket and count > 1:
             raise SetupError(f"grpc_socket {settings.grpc_socket} is for one process: leave it out, or set processes to 1")
-        return [
-            *_control(settings),
-            [Role(_name("server", number, count), "foretell.serve.server_and_bridge", {}) for number in numbers],
-        ]
+        return [[Role(_name("server", number, count), "foretell.serve.server_and_bridge", {}) for number in numbers]]
     bridges, servers = [], []
     for number in numbers:
         path = _socket(folder, number)
         bridges.append(Role(_name("rest_bridge", number, count), "rest_bridge", {"target": f"unix:{path}"}))
         servers.append(Role(_name("grpc_server", number, count), "grpc_server", {"grpc_socket": path}))
-    return [*_control(settings), bridges, servers]  # Bridges stop first: their last requests need the servers.
-
-
-def _control(settings: ServeSettings) -> list[list[Role]]:
-    """One bridge of the control service for all servers, if the settings ask for it."""
-    if settings.control_http == "off":
-        return []
-    return [[Role("control_bridge", "foretell.serve.control_bridge", {"share_ports": "false"})]]
+    return [bridges, servers]  # Bridges stop first: their last requests need the servers.
 
 
 def _name(kind: str, number: int, count: int) -> str:

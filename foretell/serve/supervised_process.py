@@ -29,12 +29,14 @@ class SupervisedProcess:
     The process sends messages over a socket and stops when the supervisor's end closes, so it never outlives the supervisor.
     """
 
-    def __init__(self, role: Role, process: asyncio.subprocess.Process, line: socket.socket) -> None:
+    def __init__(
+        self, role: Role, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """`reader` gets the messages; the process stops when `writer` is closed, or collected as garbage."""
         self._role = role
         self._process = process
-        self._line = line
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._reader = reader
+        self._writer = writer
         self._announced = False
 
     @classmethod
@@ -42,7 +44,7 @@ class SupervisedProcess:
         """Start `role` with its settings over `environment`; stderr goes to `log`, or to this process's stderr."""
         ours, theirs = socket.socketpair()
         with theirs:
-            ours.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=ours)
             settings = {f"FORETELL_{name.upper()}": value for name, value in role.settings.items()}
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -53,16 +55,14 @@ class SupervisedProcess:
                 start_new_session=True,
                 stderr=log,
             )
-        return cls(role, process, ours)
+        return cls(role, process, reader, writer)
 
     async def ready(self) -> dict[str, Any]:
         """Wait until the process is ready; the facts that it announces. Raises ProcessEnded."""
-        reader, self._writer = await asyncio.open_connection(sock=self._line)  # Stored: a collected writer closes the socket.
-        self._reader = reader
-        facts = await self._receive(reader, None)
+        facts = await self._receive(None)
         while "late" in facts:  # A start deadline: a hanging model may keep the process from reporting it.
             try:
-                facts = await self._receive(reader, facts["seconds"])
+                facts = await self._receive(facts["seconds"])
             except TimeoutError:
                 self._process.kill()
                 await self.ended()
@@ -73,9 +73,9 @@ class SupervisedProcess:
         self._announced = True
         return facts
 
-    async def _receive(self, reader: asyncio.StreamReader, seconds: float | None) -> dict[str, Any]:
+    async def _receive(self, seconds: float | None) -> dict[str, Any]:
         """The next message; empty at the end of the stream. Raises TimeoutError."""
-        line = await asyncio.wait_for(reader.readline(), seconds)
+        line = await asyncio.wait_for(self._reader.readline(), seconds)
         facts: dict[str, Any] = json.loads(line or b"{}")
         return facts
 
@@ -96,7 +96,7 @@ class SupervisedProcess:
     async def _heartbeat(self) -> bool:
         """Wait for a heartbeat; false at the end of the stream."""
         with contextlib.suppress(OSError):  # The process has ended.
-            return self._reader is not None and bool(await self._reader.readline())
+            return bool(await self._reader.readline())
         return False
 
     async def stop(self, seconds: float) -> None:
@@ -108,12 +108,6 @@ class SupervisedProcess:
         except TimeoutError:
             self._process.kill()
             await self.ended()
-        await self._close_line()
-
-    async def _close_line(self) -> None:
-        if self._writer is None:
-            self._line.close()
-            return
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()

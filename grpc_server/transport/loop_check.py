@@ -48,53 +48,40 @@ def _handlers(pending: "_NeverAnswered") -> list[Handler]:
         Handler(_UNARY, Kind.UNARY, _echo),
         Handler(_CANCELLABLE, Kind.UNARY, _echo, cancellable=True),
         Handler(_STREAM, Kind.STREAM, _echo),
-        Handler(_REFUSED, Kind.UNARY, _refuse),
+        Handler(_REFUSED, Kind.UNARY, lambda _request, _call, reply: reply(UnknownService("refused"))),
         Handler(_PENDING, Kind.UNARY, pending.answer, cancellable=True),
     ]
-
-
-def _check_answers(channel: grpc.Channel) -> None:
-    messages = [b"one", b"", b"three"]
-    for path in (_UNARY, _CANCELLABLE):
-        for message in messages:
-            response, call = _method(channel, path).with_call(message, timeout=_SECONDS, metadata=_METADATA)
-            if response != message or tuple(call.trailing_metadata()) != _METADATA:
-                raise RuntimeError(f"{path} replied {response!r} to {message!r} with metadata {call.trailing_metadata()}")
-    stream: Any = channel.stream_stream(_STREAM)
-    responses = list(stream(iter(messages), timeout=_SECONDS))
-    if responses != messages:
-        raise RuntimeError(f"a stream replied {responses} to {messages}")
-
-
-def _check_refusal(channel: grpc.Channel, path: str, code: grpc.StatusCode) -> None:
-    try:
-        response = _method(channel, path)(b"", timeout=_SECONDS)
-    except grpc.RpcError as error:
-        if error.code() is not code:
-            raise
-    else:
-        raise RuntimeError(f"{path} replied {response!r} instead of {code.name}")
-
-
-def _check_cancellation(channel: grpc.Channel, pending: "_NeverAnswered") -> None:
-    call = _method(channel, _PENDING).future(b"", timeout=_SECONDS)
-    if not pending.accepted.wait(_SECONDS):
-        raise RuntimeError("a call was not accepted")
-    call.cancel()
-    if not pending.cancelled.wait(_SECONDS):
-        raise RuntimeError("a cancellation was not noticed")
-
-
-def _method(channel: grpc.Channel, path: str) -> Any:
-    return channel.unary_unary(path)
 
 
 def _echo(request: bytes, _call: Call, reply: Reply) -> None:
     reply(request)
 
 
-def _refuse(_request: bytes, _call: Call, reply: Reply) -> None:
-    reply(UnknownService("refused"))
+def _check_answers(channel: Any) -> None:
+    messages = [b"one", b"", b"three"]
+    for path in (_UNARY, _CANCELLABLE):
+        for message in messages:
+            response, call = channel.unary_unary(path).with_call(message, timeout=_SECONDS, metadata=_METADATA)
+            if response != message or tuple(call.trailing_metadata()) != _METADATA:
+                raise RuntimeError(f"{path} replied {response!r} to {message!r} with metadata {call.trailing_metadata()}")
+    responses = list(channel.stream_stream(_STREAM)(iter(messages), timeout=_SECONDS))
+    if responses != messages:
+        raise RuntimeError(f"a stream replied {responses} to {messages}")
+
+
+def _check_refusal(channel: Any, path: str, code: grpc.StatusCode) -> None:
+    error = channel.unary_unary(path).future(b"", timeout=_SECONDS).exception()
+    if error is None or error.code() is not code:
+        raise RuntimeError(f"{path} ended with {error or 'a response'} instead of {code.name}")
+
+
+def _check_cancellation(channel: Any, pending: "_NeverAnswered") -> None:
+    call = channel.unary_unary(_PENDING).future(b"", timeout=_SECONDS)
+    if not pending.accepted.wait(_SECONDS):
+        raise RuntimeError("a call was not accepted")
+    call.cancel()
+    if not pending.cancelled.wait(_SECONDS):
+        raise RuntimeError("a cancellation was not noticed")
 
 
 class _NeverAnswered:
