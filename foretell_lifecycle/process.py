@@ -84,22 +84,20 @@ class Launcher:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        if self._line is not None:
-            self._outlive = kill_when_closed(self._line)  # The loop is blocked while a model hangs that is being loaded.
-            loop.add_reader(self._line, self._supervisor_ended, loop)  # It never writes: readable means closed.
+        line = self._line
+        if line is None:
+            return
 
-    def _supervisor_ended(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._line is not None:
-            loop.remove_reader(self._line)
-        self._stop.set()
+        def supervisor_ended() -> None:
+            loop.remove_reader(line)
+            self._stop.set()
 
-    def set_start_deadline(self, error: SetupError, seconds: float) -> None:
-        """Have the supervisor, if any, end this process with `error` unless it gets another message within `seconds`."""
+        self._outlive = kill_when_closed(line)  # The loop is blocked while a model hangs that is being loaded.
+        loop.add_reader(line, supervisor_ended)  # It never writes: readable means closed.
+
+    def set_start_deadline(self, error: SetupError | None, seconds: float | None) -> None:
+        """Have the supervisor end this process with `error` unless it gets another message within `seconds`; None for no limit."""
         self._send({"late": str(error), "seconds": seconds})
-
-    def clear_start_deadline(self) -> None:
-        """Have the supervisor, if any, wait without limit."""
-        self._send({"late": "", "seconds": None})
 
     async def wait_if_supervised(self, ready: Coroutine[Any, Any, None]) -> None:
         """Wait for `ready` or a signal to stop; at a terminal, return at once. Raises what `ready` raises."""

@@ -42,7 +42,7 @@ class StartupWatchdog:
         """Starts the limit of a gate for the version that `title` names; None if a trial limits its time."""
         if gate is None:
             self._limit = None
-            self._launcher.clear_start_deadline()
+            self._launcher.set_start_deadline(None, None)
             return
         late = f"{title} took longer than gate_seconds, {self._seconds:g} s, at the gate {gate}"
         error = ModelMismatch(late, "raise it, or serve a version that answers")
@@ -58,7 +58,7 @@ class StartupWatchdog:
         signal.set_wakeup_fd(self._loop_fd, warn_on_full_buffer=False)
         self._sender.send(bytes([_END]))
         self._thread.join()
-        self._launcher.clear_start_deadline()
+        self._launcher.set_start_deadline(None, None)
         self._receiver.close()
         self._sender.close()
 
