@@ -1,16 +1,4 @@
-"""Errors of models, versions and the repository.
-
-SetupError
-└── ModelError            a model cannot be served
-    ├── ModelNotFound     the repository has no such model, or no version of it
-    ├── ArtifactAltered   a file of a version is missing or was changed
-    ├── ModelUnloadable   the artifact does not load
-    ├── ModelMismatch     the model does not match its contract or its golden rows
-    ├── StateUnreadable   routes.json or followed.json is invalid
-    ├── Unwritable        the repository cannot be written to
-    ├── ChangeRefused     a route change is impossible
-    └── GenerationConflict  the route table was changed meanwhile
-"""
+"""Errors of models, versions and the repository."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager

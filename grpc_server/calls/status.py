@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
@@ -11,37 +10,25 @@ from google.rpc.status_pb2 import Status
 from foretell_contract.rules.rules import Violation
 from grpc_server.calls.refusal import MOST_VIOLATIONS, InvalidFeatures, Refusal
 
-DETAILS = "grpc-status-details-bin"
-"""Name of the trailing metadata with a serialized google.rpc.Status."""
-
-DOMAIN = "foretell"
-
 MOST_BYTES = 4_500
 """Size of a BadRequest. grpcio's clients refuse metadata above 8 kB at random, above 16 kB always; base64 adds a third."""
 
 
-def rpc_status(refusal: Refusal) -> Status:
-    """The Status of a refusal: an ErrorInfo, a BadRequest if there are violations, a RetryInfo if a retry may succeed.
+def details_metadata(refusal: Refusal) -> tuple[str, bytes]:
+    """Name and value of the trailing metadata with the Status of a refusal.
 
-    The BadRequest lists as many violations as fit; `violations` in the ErrorInfo's metadata counts all that were found.
+    It holds an ErrorInfo, a BadRequest if there are violations, a RetryInfo if a retry may succeed. The BadRequest lists as many
+    violations as fit; `violations` in the ErrorInfo's metadata counts all that were found.
     """
-    info = ErrorInfo(reason=refusal.reason, domain=DOMAIN, metadata=refusal.facts)
-    details: list[Message] = [info]
+    details: list[Message] = [ErrorInfo(reason=refusal.reason, domain="foretell", metadata=refusal.facts)]
     if isinstance(refusal, InvalidFeatures):
         details.append(_bad_request(refusal.violations))
     if refusal.retry_after is not None:
         details.append(RetryInfo(retry_delay=Duration(seconds=int(refusal.retry_after))))
     status = Status(code=refusal.code.value[0], message=refusal.message)
     for detail in details:
-        packed = Any()
-        packed.Pack(detail)
-        status.details.append(packed)
-    return status
-
-
-def details_metadata(refusal: Refusal) -> tuple[str, bytes]:
-    """Name and value of the trailing metadata with the details of a refusal."""
-    return DETAILS, rpc_status(refusal).SerializeToString()
+        status.details.add().Pack(detail)
+    return "grpc-status-details-bin", status.SerializeToString()
 
 
 def _bad_request(violations: Sequence[Violation]) -> BadRequest:

@@ -4,9 +4,10 @@ grpcio-reflection has v1alpha only. Both versions are the same on the wire, so o
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from google.protobuf import any_pb2, duration_pb2
+from google.protobuf import any_pb2, duration_pb2, text_format
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.rpc import error_details_pb2, status_pb2
@@ -27,49 +28,30 @@ def reflection_handlers(services: Iterable[str], pool: DescriptorPool) -> list[H
     callers can read them.
     """
     alpha = FileDescriptorProto.FromString(reflection_pb2.DESCRIPTOR.serialized_pb)
+    v1 = text_format.Parse(text_format.MessageToString(alpha).replace("v1alpha", "v1"), FileDescriptorProto())
+    v1.name = "grpc/reflection/v1/reflection.proto"
     for module in (any_pb2, duration_pb2, status_pb2, error_details_pb2, health_pb2):
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
-    for file in (alpha, _as_v1(alpha)):
+    for file in (alpha, v1):
         pool.AddSerializedFile(file.SerializeToString())
-    finder = _DescriptorFinder((*services, HEALTH, V1ALPHA, V1), pool)
-    answer = immediate(reflection_pb2.ServerReflectionRequest, finder.respond)
+    servicer = reflection.ReflectionServicer((*services, HEALTH, V1ALPHA, V1), pool=pool)
+    answer = immediate(reflection_pb2.ServerReflectionRequest, partial(_respond, servicer, pool))
     return [Handler(f"/{name}/ServerReflectionInfo", Kind.STREAM, answer) for name in (V1ALPHA, V1)]
 
 
-class _DescriptorFinder:
-    """Answers as grpcio's servicer, and also for methods, which a pool does not find by name: by the file of their service."""
-
-    def __init__(self, services: Iterable[str], pool: DescriptorPool) -> None:
-        self._servicer = reflection.ReflectionServicer(services, pool=pool)
-        self._pool = pool
-
-    def respond(self, request: Any) -> Any:
-        """The response to one request of a stream."""
-        response = self._respond(request)
-        service, _, method = request.file_containing_symbol.rpartition(".")
-        if response.HasField("error_response") and self._has_method(service, method):
-            response = self._respond(reflection_pb2.ServerReflectionRequest(file_containing_symbol=service))
-            response.original_request.CopyFrom(request)
-        return response
-
-    def _respond(self, request: Any) -> Any:
-        return next(self._servicer.ServerReflectionInfo(iter((request,)), None))
-
-    def _has_method(self, service: str, method: str) -> bool:
-        try:
-            return method in self._pool.FindServiceByName(service).methods_by_name
-        except KeyError:
-            return False
+def _respond(servicer: reflection.ReflectionServicer, pool: DescriptorPool, request: Any) -> Any:
+    """Answer as grpcio's servicer, and also for methods, which a pool does not find by name: by the file of their service."""
+    response = next(servicer.ServerReflectionInfo(iter((request,)), None))
+    service, _, method = request.file_containing_symbol.rpartition(".")
+    if response.HasField("error_response") and _has_method(pool, service, method):
+        by_service = reflection_pb2.ServerReflectionRequest(file_containing_symbol=service)
+        response = next(servicer.ServerReflectionInfo(iter((by_service,)), None))
+        response.original_request.CopyFrom(request)
+    return response
 
 
-def _as_v1(alpha: FileDescriptorProto) -> FileDescriptorProto:
-    v1 = FileDescriptorProto.FromString(alpha.SerializeToString())
-    v1.name, v1.package = "grpc/reflection/v1/reflection.proto", "grpc.reflection.v1"
-    for message in v1.message_type:
-        for field in message.field:
-            if field.type_name:
-                field.type_name = field.type_name.replace("v1alpha", "v1")
-    for method in v1.service[0].method:
-        method.input_type = method.input_type.replace("v1alpha", "v1")
-        method.output_type = method.output_type.replace("v1alpha", "v1")
-    return v1
+def _has_method(pool: DescriptorPool, service: str, method: str) -> bool:
+    try:
+        return method in pool.FindServiceByName(service).methods_by_name
+    except KeyError:
+        return False
