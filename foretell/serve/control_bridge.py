@@ -74,16 +74,13 @@ class PeerChannel:
         running = peers.running(self._folder)
         if not running:
             raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata())
-        multicallable: Any = self._channel(running[0].socket).unary_unary(method)  # The stubs lack calls in bytes.
+        socket = running[0].socket
+        if socket not in self._channels:
+            self._channels[socket] = open_channel(self._stack.enter_context(peers.address(socket)))
+            self._stack.push_async_callback(self._channels[socket].close)
+        multicallable: Any = self._channels[socket].unary_unary(method)  # The stubs lack calls in bytes.
         call: ChannelCall = multicallable(request, **options)
         return call
-
-    def _channel(self, socket: Path) -> grpc.aio.Channel:
-        channel = self._channels.get(socket)
-        if channel is None:
-            channel = self._channels[socket] = open_channel(self._stack.enter_context(peers.address(socket)))
-            self._stack.push_async_callback(channel.close)
-        return channel
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from foretell.serve.cpu_allocation import process_count, thread_limits, worker_count
-from foretell.serve.process_layout import tiers
+from foretell.serve.process_layout import process_count, thread_limits, tiers, worker_count
 from foretell.serve.supervisor import Supervisor
 from foretell.settings import ServeSettings
 from foretell_contract.errors import SetupError

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
+import shlex
 import signal
 from collections.abc import Sequence
 from typing import Any
 
-from foretell.serve.banner import banner
 from foretell.serve.process_layout import Role
 from foretell.serve.supervised_process import ProcessEnded, SupervisedProcess
 from foretell_contract.errors import SetupError
@@ -15,7 +15,6 @@ logger = logging.getLogger(__name__)
 
 _DELAYS = (0.1, 0.5, 2.0, 5.0)
 """Seconds before a restart, by the number of failed starts since the process was ready; then the last."""
-
 
 _ADDRESSES = ("grpc_address", "http_address", "control", "control_http")
 """Announced facts that are settings too."""
@@ -82,7 +81,6 @@ class Supervisor:
         return await process.ready()
 
     async def _restart_when_ended(self, role: Role) -> None:
-        """Restart a process whenever it ends."""
         failures = 0
         while True:
             code = await self._processes[role.name].wait_or_kill(self._hang_seconds)
@@ -95,3 +93,27 @@ class Supervisor:
             except (ProcessEnded, OSError) as error:
                 logger.error("%s", error)
                 failures += 1
+
+
+def banner(facts: dict[str, Any]) -> str:
+    """The text of a ready server: addresses, models and two calls to paste, from the facts that the processes announced."""
+    grpc, rest = facts["grpc_address"], f"http://{facts['http_address']}"
+    entries = [("gRPC", grpc), ("REST", rest), ("docs", f"{rest}/docs")]
+    if facts["control"]:
+        entries.append(("control", facts["control"]))
+    if facts.get("control_url"):
+        entries.append(("control", f"{facts['control_url']}/docs"))
+    entries += [("model", model) for model in facts["models"]]
+    entries += [("follow", followed) for followed in facts.get("follows", ())]
+    width = max(6, *(len(label) for label, _ in entries))
+    lines = ["Foretell is ready.", "", *(f"  {label:<{width}} {text}" for label, text in entries)]
+    missing = facts.get("missing")
+    if missing:
+        lines += ["", f"Not served: {', '.join(missing)} (no model yet; add one: `foretell add FILE --name {missing[0]}`)"]
+    example = facts["example"]
+    if example:
+        body = shlex.quote(example["body"])
+        lines += ["", "Try it:", ""]
+        lines += [f"  curl {rest}{example['path']} -H 'content-type: application/json' -d {body}"]
+        lines += [f"  grpcurl -plaintext -d {body} {grpc} {example['method']}"]
+    return "\n".join([*lines, "", "Ctrl-C stops it."])

@@ -25,9 +25,6 @@ logger = logging.getLogger(__name__)
 _DONE = cygrpc.CompletionType.operation_complete
 _SHUT_DOWN = cygrpc.CompletionType.queue_shutdown
 
-_NOW = 0.0
-"""A deadline in the past: `poll` returns at once."""
-
 _MAX_ROWS = 256
 """Rows that wait at most while events arrive; then the model runs."""
 
@@ -95,9 +92,12 @@ class LoopTransport:
         events = 0
         while True:
             waiting = models.waiting
-            event = self._queue.poll(_NOW if waiting else None)
+            event = self._queue.poll(0.0 if waiting else None)  # With a deadline in the past, it returns at once.
             if event.completion_type == _DONE:
-                self._handle(event)
+                try:
+                    event.tag(event)
+                except Exception:  # The thread must live on; this call ends with CANCELLED.
+                    logger.exception("an event of the completion queue failed; its call is dropped")
                 events = events + 1 if waiting else 0
                 if waiting < _MAX_ROWS and events < _MAX_EVENTS:
                     continue
@@ -105,12 +105,6 @@ class LoopTransport:
                 return
             models.run_waiting()
             events = 0
-
-    def _handle(self, event: Any) -> None:
-        try:
-            event.tag(event)
-        except Exception:  # The thread must live on; this call ends with CANCELLED.
-            logger.exception("an event of the completion queue failed; its call is dropped")
 
     def _request_call(self) -> None:
         with contextlib.suppress(ValueError):  # The server is being shut down.

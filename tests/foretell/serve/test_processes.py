@@ -16,7 +16,7 @@ import grpc
 import httpx2
 import pytest
 
-from foretell.serve.cpu_allocation import process_count, thread_limits, worker_count
+from foretell.serve.process_layout import process_count, thread_limits, worker_count
 from foretell.settings import ServeSettings
 from grpc_server.workers.cost import cores
 from tests.conftest import PROTOS

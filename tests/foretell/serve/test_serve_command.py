@@ -12,7 +12,7 @@ import grpc
 import httpx2
 import pytest
 
-from foretell.serve.banner import banner
+from foretell.serve.supervisor import banner
 from tests.conftest import PROTOS
 from tests.support.iris import EXAMPLE
 from tests.support.processes import ANY_PORT, LAYOUTS, NO_TLS, Foretell, foretell, grpc_server, refused, rest_bridge, until
