@@ -30,10 +30,7 @@ def is_loopback(host: str) -> bool:
 
 
 def listen(address: str, setting: str, *, shared: bool = False) -> socket.socket:
-    """A TCP socket that listens on `address`, the value of `setting`; with `shared`, beside other shared ones of this user.
-
-    Raises SetupError if it cannot listen there.
-    """
+    """A TCP socket on `address`, the value of `setting`; if `shared`, beside other shared ones of this user. Raises SetupError."""
     host, port = split(address)
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -54,10 +51,7 @@ def listen(address: str, setting: str, *, shared: bool = False) -> socket.socket
 
 
 def reserve(address: str, setting: str) -> socket.socket:
-    """A TCP socket that reserves `address` for shared listeners and takes no connections itself.
-
-    Other listeners and reservations fail while it is open. Raises SetupError if the address is taken.
-    """
+    """A TCP socket that reserves `address` for shared listeners while it is open. Raises SetupError if the address is taken."""
     reservation = listen(address, setting)  # Fails if any socket listens there, shared or not.
     if not split(address)[1]:  # The kernel chose the port, which would be lost when the socket stops listening.
         address = bound_to(reservation)

@@ -22,7 +22,6 @@ from foretell_lifecycle.settings import settings_error
 logger = logging.getLogger(__name__)
 
 REFUSED = 2
-"""Exit code of a process that could not start."""
 
 SUPERVISOR_FD = "FORETELL_SUPERVISOR_FD"
 """Environment variable with the socket to the supervisor that started this process."""

@@ -11,7 +11,6 @@ ADD_AGAIN = "add the model again"
 """The fix for files that were changed since."""
 
 _MAX_NAMED = 8
-"""Problems that one line lists."""
 
 _MOST_CHARACTERS = 200
 """Characters of another library's exception that a message quotes."""
@@ -28,7 +27,6 @@ class ModelError(SetupError):
     gate: str = ""
     """The gate that refused the version; empty if it reached none."""
     default_fix: ClassVar[str] = "train the model again where it is served, and add it again"
-    """The fix if the constructor gets none."""
 
     def __init__(self, reason: str, fix: str = "") -> None:
         """`reason` is what is wrong, `fix` what to do; the text has both."""

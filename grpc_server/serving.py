@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from foretell_contract.contract import Contract, load
+from foretell_contract.contract import load
 from foretell_contract.lint.pitfalls import pitfalls
 from foretell_lifecycle.process import Launcher
 from grpc_server.calls.handler import Handler
@@ -27,10 +27,9 @@ class RunningServer:
     address: str
     registry: Registry
     handlers: list[Handler]
-    """For a channel in this process."""
-    control: str = ""
+    control: str
     """TCP address of the control service; empty if it has none."""
-    missing: tuple[str, ...] = ()
+    missing: tuple[str, ...]
     """Models of the contract that the repository lacks; their services are not served."""
 
     @property
@@ -61,7 +60,8 @@ async def serving(settings: ServerSettings, launcher: Launcher) -> AsyncIterator
         logger.warning("%s", pitfall)
     with StartupWatchdog(settings.gate_seconds, launcher) as watchdog:
         registry = load_registry(contract, settings, watchdog.on_gate)
-    missing = _missing(contract, registry)
+    offered = {service.model for service in registry.contract.services}
+    missing = tuple(dict.fromkeys(service.model for service in contract.services if service.model not in offered))
     if missing:  # Only now, so that a refused start logs one line.
         how = "add one with `foretell add FILE --name NAME` and start again"
         logger.info("not served: %s, because %s has no model for it; %s", ", ".join(missing), settings.models, how)
@@ -72,8 +72,3 @@ async def serving(settings: ServerSettings, launcher: Launcher) -> AsyncIterator
             yield RunningServer(address, registry, handlers, control, missing)
     finally:
         await server.stop()
-
-
-def _missing(contract: Contract, registry: Registry) -> tuple[str, ...]:
-    there = {service.model for service in registry.contract.services}
-    return tuple(dict.fromkeys(service.model for service in contract.services if service.model not in there))

@@ -17,10 +17,7 @@ from rest_bridge.http.shared_timer import SharedTimer
 
 
 class LocalChannel:
-    """A Channel whose calls end as they would over gRPC: the same bytes, status, details and metadata.
-
-    Use it on the event loop on which it was created. That loop also runs inline models.
-    """
+    """A Channel whose calls end as over gRPC: the same bytes, status, details, metadata. The loop that creates it runs models."""
 
     def __init__(self, handlers: Iterable[Handler], models: InlineModels, max_message_bytes: int) -> None:
         self.home = CallLoop(models)

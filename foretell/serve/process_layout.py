@@ -15,11 +15,9 @@ class Role:
     """One process, which the supervisor starts again whenever it ends."""
 
     name: str
-    """Its name in the log."""
     module: str
-    """For `python -m`."""
     settings: dict[str, str]
-    """Its own settings, over those of all processes."""
+    """Over those of all processes."""
     starts_first: bool = False
     """Whether the others start only when this one is ready."""
 
@@ -54,10 +52,7 @@ def _cores() -> int:
 
 
 def tiers(settings: ServeSettings, count: int, folder: Path) -> list[list[Role]]:
-    """The processes in the order in which they stop: each tier after the one before has drained.
-
-    `folder` holds the sockets between them. Raises SetupError if the settings allow none.
-    """
+    """The processes; each tier stops after the one before has drained. `folder` holds their sockets. Raises SetupError."""
     layout = []
     if follow_settings(settings.follow):
         layout.append([Role("mlflow", "foretell.mlflow.follow_process", {}, starts_first=True)])

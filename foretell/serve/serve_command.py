@@ -3,7 +3,6 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -40,20 +39,18 @@ def serve(flags: dict[str, str]) -> None:
         if count > 1:
             environment = thread_limits(settings, count) | environment
             given |= {"share_ports": "true", "workers": str(worker_count(settings, count))}
-            for name, value in _shared_addresses(settings):
-                reservation = stack.enter_context(address.reserve(value, f"--{name.replace('_', '-')}"))
-                given[name] = address.join(address.split(value)[0], reservation.getsockname()[1])
+            shared = {
+                "grpc_address": settings.grpc_address,
+                "http_address": settings.http_address,
+                "control": settings.control_address,
+            }
+            for name, value in shared.items():
+                if value:
+                    reservation = stack.enter_context(address.reserve(value, f"--{name.replace('_', '-')}"))
+                    given[name] = address.join(address.split(value)[0], reservation.getsockname()[1])
         environment |= {f"FORETELL_{name.upper()}": value for name, value in given.items()}
         stop_seconds = settings.drain_seconds * (2 if settings.bridge == "inside" else 1) + _EXTRA_STOP_SECONDS
         asyncio.run(Supervisor(roles, environment, settings.hang_seconds, stop_seconds).run())
-
-
-def _shared_addresses(settings: ServeSettings) -> Iterator[tuple[str, str]]:
-    """Names and values of the settings with addresses on which several processes listen."""
-    yield "grpc_address", settings.grpc_address
-    yield "http_address", settings.http_address
-    if settings.control_address:
-        yield "control", settings.control_address
 
 
 def _refuse_unknown_variables() -> None:

@@ -65,10 +65,10 @@ class SupervisedProcess:
                 facts = await self._receive(facts["seconds"])
             except TimeoutError:
                 self._process.kill()
-                await self.ended()
+                await self._process.wait()
                 raise ProcessEnded(facts["late"]) from None
         if not facts or "refused" in facts:
-            code = await self.ended()
+            code = await self._process.wait()
             raise ProcessEnded(facts.get("refused", f"{self._role.name} ended with code {code} while it started"))
         self._announced = True
         return facts
@@ -79,35 +79,27 @@ class SupervisedProcess:
         facts: dict[str, Any] = json.loads(line or b"{}")
         return facts
 
-    async def ended(self) -> int:
-        """Wait for the end; the exit code."""
-        return await self._process.wait()
-
     async def wait_or_kill(self, seconds: float) -> int:
         """Wait for the end of a ready process; the exit code. Kills it if it sends no heartbeat for `seconds`."""
         try:
-            while await asyncio.wait_for(self._heartbeat(), seconds):
+            while await asyncio.wait_for(self._reader.readline(), seconds):
                 pass
         except TimeoutError:
             logger.error("%s has sent no heartbeat for %g s; killing it", self._role.name, seconds)
             self._process.kill()
-        return await self.ended()
-
-    async def _heartbeat(self) -> bool:
-        """Wait for a heartbeat; false at the end of the stream."""
-        with contextlib.suppress(OSError):  # The process has ended.
-            return bool(await self._reader.readline())
-        return False
+        except OSError:  # The process has ended.
+            pass
+        return await self._process.wait()
 
     async def stop(self, seconds: float) -> None:
         """Drain and stop it; kill it after `seconds`, or after _UNREADY_SECONDS if it never got ready."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self.ended(), seconds if self._announced else _UNREADY_SECONDS)
+            await asyncio.wait_for(self._process.wait(), seconds if self._announced else _UNREADY_SECONDS)
         except TimeoutError:
             self._process.kill()
-            await self.ended()
+            await self._process.wait()
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()

@@ -57,7 +57,8 @@ class Batcher:
         self._max_rows = max_rows
         self._max_waiting = max_waiting
         self._jobs: deque[Job] = deque()
-        self._waiting = 0
+        self.waiting = 0
+        """Rows in the queue; only the batcher changes it."""
         self._closed = False
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -67,26 +68,18 @@ class Batcher:
             thread.start()
 
     def submit(self, job: Job) -> None:
-        """Queue a job. Raises Overloaded or Draining; then neither callback is called.
-
-        An empty queue takes a job of any size.
-        """
+        """Queue a job; an empty queue takes any size. Raises Overloaded or Draining; then neither callback is called."""
         with self._lock:
             if self._closed:
                 raise Draining("the server is stopping; retry elsewhere")
             count = len(job.rows)
             limit = self._max_waiting if count <= self._max_rows else self._max_waiting // 2
-            if self._jobs and self._waiting + count > limit:
-                raise Overloaded(f"{self._waiting} rows are waiting for the model already; retry with backoff")
+            if self._jobs and self.waiting + count > limit:
+                raise Overloaded(f"{self.waiting} rows are waiting for the model already; retry with backoff")
             self._jobs.append(job)
-            self._waiting += count
+            self.waiting += count
             if not self.inline:
                 self._changed.notify()
-
-    @property
-    def waiting(self) -> int:
-        """Rows in the queue."""
-        return self._waiting
 
     def run_waiting(self) -> None:
         """Run one batch of an inline model in this thread. Must be called soon after each `submit`; from any thread."""
@@ -121,7 +114,7 @@ class Batcher:
                 job = self._jobs.popleft()
                 taken.append(job)
                 rows += len(job.rows)
-            self._waiting -= rows
+            self.waiting -= rows
         return taken
 
     def _answer(self, predict: Predict, taken: list[Job], *, retried: bool = False) -> None:

@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 from foretell_lifecycle.request_id import request_id
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
-"""Pairs of name and value."""
 
 VERSION, ALIAS, ROUTING_KEY = "model-version", "model-alias", "routing-key"
 """Metadata by which a caller chooses the version."""
@@ -27,7 +26,6 @@ class Call:
     deadline: float | None
     """On the clock of `time.monotonic`; None for none."""
     choice: dict[str, str] | None = None
-    """Metadata by which the caller chooses the version; None for none."""
     model: Metadata = ()
     """Name, version and generation of the model that replies, once that is known."""
     pinned: Any = None

@@ -21,7 +21,6 @@ WINDOW = 64
 """Messages of one stream that may wait for their answers at once."""
 
 Answer: TypeAlias = bytes | Refusal
-"""A serialized response, or why there is none."""
 Reply: TypeAlias = Callable[[Answer], None]
 """Sends an answer to the caller; from any thread."""
 
@@ -33,7 +32,7 @@ class Last(bytes):
 class Pending(Protocol):
     """A request whose answer is not sent yet."""
 
-    def cancel(self) -> None:
+    def cancel(self) -> object:
         """Drop the request; `reply` may still be called."""
 
 
@@ -53,7 +52,6 @@ class Handler:
     """The behaviour of one method."""
 
     path: str
-    """Such as `/iris.v1.IrisService/Predict`."""
     kind: Kind
     answer: Callable[[bytes, Call, Reply], Pending | None]
     """Answers one request. Must neither block nor raise; it may call `reply` before it returns."""

@@ -14,7 +14,6 @@ MOST_VIOLATIONS = 50
 """Violations after which the search for more ends."""
 
 _MOST_QUOTED = 3
-"""Violations that the message of a refusal quotes."""
 
 
 class Refusal(Exception):

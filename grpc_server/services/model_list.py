@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf.message import Message
-
 from foretell_contract.contract import MODEL_SERVICE
 from grpc_server.calls.handler import Handler, Kind, immediate
 from grpc_server.errors import ModelError
@@ -20,8 +18,16 @@ from grpc_server.versions.served_model import ServedModel
 
 def list_models_handler(registry: Registry) -> Handler:
     """The handler of ListModels, with messages of the contract's descriptor pool."""
-    request = registry.contract.message("foretell.v1.ListModelsRequest")
-    return Handler(f"/{MODEL_SERVICE}/ListModels", Kind.UNARY, immediate(request, lambda _request: _list_models(registry)))
+    request_type = registry.contract.message("foretell.v1.ListModelsRequest")
+    response_type = registry.contract.message("foretell.v1.ListModelsResponse")
+
+    def list_models(_request: Any) -> Any:
+        response = response_type()
+        for served in registry.served_models:
+            _add_served_model(response, served)
+        return response
+
+    return Handler(f"/{MODEL_SERVICE}/ListModels", Kind.UNARY, immediate(request_type, list_models))
 
 
 def describe(response: Any, name: str, version: str, manifest: Manifest) -> Any:
@@ -42,13 +48,6 @@ def describe(response: Any, name: str, version: str, manifest: Manifest) -> Any:
 def aliases_of(version: str, aliases: Mapping[str, str]) -> list[str]:
     """The aliases of a version, production first."""
     return sorted((alias for alias, named in aliases.items() if named == version), key=lambda alias: (alias != PRODUCTION, alias))
-
-
-def _list_models(registry: Registry) -> Message:
-    response: Any = registry.contract.message("foretell.v1.ListModelsResponse")()
-    for served in registry.served_models:
-        _add_served_model(response, served)
-    return response  # type: ignore[no-any-return]  # messages of a private pool have no static type
 
 
 def _add_served_model(response: Any, served: ServedModel) -> None:

@@ -25,7 +25,6 @@ class CallLoop:
         self._lone = LoneRequestDetector()
         self._scheduled = False
         self._ran = 0
-        """Runs since the last look at the queues."""
 
     def run(self, function: Callable[[Any], object], argument: Any) -> None:
         """Call `function` on the loop's thread: now if this is it, else soon; not at all once the loop is closed."""

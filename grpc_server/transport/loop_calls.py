@@ -89,10 +89,7 @@ class _Slot:
 
 
 class _StreamCall:
-    """Requests and their responses in the same order; one request for a watch.
-
-    gRPC takes one message at a time in each direction. At most WINDOW requests wait for their answers.
-    """
+    """Responses in the order of their requests, one message at a time in each direction; for a watch, one request."""
 
     def __init__(self, handler: Handler, event: Any) -> None:
         self._handler = handler

@@ -1,7 +1,9 @@
 """The check whether the loop transport works on the installed grpcio, whose completion queue is private: it makes real calls."""
 
+import contextlib
 import logging
 import threading
+from concurrent.futures import CancelledError, Future
 from typing import Any
 
 import grpc
@@ -27,14 +29,14 @@ def loop_works() -> bool:
 
         transport = LoopTransport(())
         address = f"127.0.0.1:{transport.add_port('127.0.0.1:0')}"
-        pending = _NeverAnswered()
-        transport.open(_handlers(pending), NoInlineModels())
+        accepted, pending = threading.Event(), Future[None]()
+        transport.open(_handlers(accepted, pending), NoInlineModels())
         try:
             with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]) as channel:
                 _check_answers(channel)
                 _check_refusal(channel, _REFUSED, grpc.StatusCode.NOT_FOUND)
                 _check_refusal(channel, _UNKNOWN, grpc.StatusCode.UNIMPLEMENTED)
-                _check_cancellation(channel, pending)
+                _check_cancellation(channel, accepted, pending)
         finally:
             transport.close(_SECONDS)
     except Exception as error:
@@ -43,13 +45,17 @@ def loop_works() -> bool:
     return True
 
 
-def _handlers(pending: "_NeverAnswered") -> list[Handler]:
+def _handlers(accepted: threading.Event, pending: Future[None]) -> list[Handler]:
+    def never_answer(_request: bytes, _call: Call, _reply: Reply) -> Future[None]:
+        accepted.set()
+        return pending
+
     return [
         Handler(_UNARY, Kind.UNARY, _echo),
         Handler(_CANCELLABLE, Kind.UNARY, _echo, cancellable=True),
         Handler(_STREAM, Kind.STREAM, _echo),
         Handler(_REFUSED, Kind.UNARY, lambda _request, _call, reply: reply(UnknownService("refused"))),
-        Handler(_PENDING, Kind.UNARY, pending.answer, cancellable=True),
+        Handler(_PENDING, Kind.UNARY, never_answer, cancellable=True),
     ]
 
 
@@ -75,25 +81,12 @@ def _check_refusal(channel: Any, path: str, code: grpc.StatusCode) -> None:
         raise RuntimeError(f"{path} ended with {error or 'a response'} instead of {code.name}")
 
 
-def _check_cancellation(channel: Any, pending: "_NeverAnswered") -> None:
+def _check_cancellation(channel: Any, accepted: threading.Event, pending: Future[None]) -> None:
     call = channel.unary_unary(_PENDING).future(b"", timeout=_SECONDS)
-    if not pending.accepted.wait(_SECONDS):
+    if not accepted.wait(_SECONDS):
         raise RuntimeError("a call was not accepted")
     call.cancel()
-    if not pending.cancelled.wait(_SECONDS):
+    with contextlib.suppress(CancelledError, TimeoutError):
+        pending.result(_SECONDS)
+    if not pending.cancelled():
         raise RuntimeError("a cancellation was not noticed")
-
-
-class _NeverAnswered:
-    """A request that stays pending until its caller cancels."""
-
-    def __init__(self) -> None:
-        self.accepted = threading.Event()
-        self.cancelled = threading.Event()
-
-    def answer(self, _request: bytes, _call: Call, _reply: Reply) -> "_NeverAnswered":
-        self.accepted.set()
-        return self
-
-    def cancel(self) -> None:
-        self.cancelled.set()

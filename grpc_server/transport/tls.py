@@ -22,17 +22,18 @@ def server_credentials(certificate: Path | None, key: Path | None, clients: Path
 
     Raises SetupError if a file is missing or unreadable, or key and certificate do not match, which grpcio would not report.
     """
-    if certificate is None and key is None:
+    pair = _key_and_chain(certificate, key, _OF_SERVER)
+    if pair is None:
         return None
-    pair = _pair(certificate, key, _OF_SERVER)
     return grpc.ssl_server_credentials([pair], _roots(clients), require_client_auth=clients is not None)
 
 
 def server_context(certificate: Path | None, key: Path | None, clients: Path | None = None) -> ssl.SSLContext | None:
     """The same for an HTTP server."""
-    if certificate is None and key is None:
+    if _key_and_chain(certificate, key, _OF_SERVER) is None or certificate is None:
         return None
-    context = _context(certificate, key, _OF_SERVER)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
     if _roots(clients) is not None:
         context.load_verify_locations(clients)
         context.verify_mode = ssl.CERT_REQUIRED
@@ -53,11 +54,10 @@ class Trust:
 
     def credentials(self) -> grpc.ChannelCredentials | None:
         """None for unencrypted calls. Raises SetupError for files that are unreadable or do not match."""
-        own = self.certificate is not None or self.key is not None
-        if not (self.tls or self.roots or own):
+        pair = _key_and_chain(self.certificate, self.key, "--certificate and --key")
+        if not (self.tls or self.roots or pair):
             return None
-        key, chain = _pair(self.certificate, self.key, "--certificate and --key") if own else (None, None)
-        return grpc.ssl_channel_credentials(_roots(self.roots), key, chain)
+        return grpc.ssl_channel_credentials(_roots(self.roots), *(pair or (None, None)))
 
     def problem(self, target: str, error: Any) -> str:
         """The TLS problem behind the grpc.RpcError of a call to HOST:PORT, and its fix; empty if TLS is not the problem."""
@@ -75,24 +75,19 @@ class Trust:
 UNENCRYPTED = Trust()
 
 
-def _pair(certificate: Path | None, key: Path | None, names: str) -> tuple[bytes, bytes]:
-    """The bytes of key and certificate."""
-    _context(certificate, key, names)
-    return Path(str(key)).read_bytes(), Path(str(certificate)).read_bytes()
-
-
-def _context(certificate: Path | None, key: Path | None, names: str) -> ssl.SSLContext:
-    """A context of a server with the certificate."""
+def _key_and_chain(certificate: Path | None, key: Path | None, names: str) -> tuple[bytes, bytes] | None:
+    """The bytes of key and certificate, which match; None without both. `names` are the settings in the error."""
+    if certificate is None and key is None:
+        return None
     if certificate is None or key is None:
         raise SetupError(f"{names} go together: set both, or neither")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(certificate, key)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        return key.read_bytes(), certificate.read_bytes()
     except ssl.SSLError:
         raise SetupError(f"{certificate} and {key} are not a certificate and its key in PEM") from None
     except OSError as error:
         raise SetupError(f"cannot read {certificate} and {key}: {error.strerror}") from None
-    return context
 
 
 def _roots(file: Path | None) -> bytes | None:
