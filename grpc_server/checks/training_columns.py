@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from foretell_contract.source.spelling import did_you_mean
-from grpc_server.checks.training_data import Samples, read_samples
+from grpc_server.checks.training_data import Samples, check_names, check_values, read_samples
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.runtimes.runtime import Runtime, estimator_of
@@ -81,9 +80,7 @@ def _names(
         raise ModelError(f"the model takes {runtime.width} columns, but {len(known)} are named: {', '.join(known)}")
     if samples is None or data is None:
         return known or _made_up_names(runtime)
-    missing = [name for name in (*known, *hints.targets) if name not in samples.values]
-    if missing:
-        raise ModelError(f"{data.name} has no column {missing[0]!r}{did_you_mean(missing[0], samples.values)}")
+    check_names((*known, *hints.targets), samples, data)
     return known or _names_in_data(runtime, samples, hints, data)
 
 
@@ -112,9 +109,7 @@ def _column_of_data(name: str, known: Dtype | None, samples: Samples, runtime: R
     values = samples.values[name]
     if dtype.is_text:
         values = [None if value is None else str(value) for value in values]
-    for value in values:
-        if not dtype.accepts_json(value):
-            raise ModelError(f"the column {name!r} holds {value!r} in the data, but the model takes numbers there")
+    check_values(name, dtype, values)
     return Column(name, dtype, tuple(values))
 
 

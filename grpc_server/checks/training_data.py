@@ -50,18 +50,26 @@ def observed_in(data: Path) -> Callable[[Manifest], TrainingValues]:
     def observed(manifest: Manifest) -> TrainingValues:
         texts = [name for name, dtype in manifest.dtypes.items() if dtype.is_text]
         samples = read_samples(data, texts, times=any(dtype.unit for dtype in manifest.dtypes.values()))
+        check_names(manifest.columns, samples, data)
         for name, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
-            _check_column(name, dtype, samples, data)
+            if not dtype.is_text:
+                check_values(name, dtype, samples.values[name])
         return observe({name: samples.values[name] for name in manifest.columns}, manifest.dtypes)
 
     return observed
 
 
-def _check_column(name: str, dtype: Dtype, samples: Samples, data: Path) -> None:
-    if name not in samples.values:
-        raise ModelError(f"{data.name} has no column {name!r}{did_you_mean(name, samples.values)}")
-    for value in samples.values[name]:
-        if not dtype.is_text and not dtype.accepts_json(value):
+def check_names(names: Iterable[str], samples: Samples, data: Path) -> None:
+    """Raises ModelError if the data lacks one of the columns."""
+    for name in names:
+        if name not in samples.values:
+            raise ModelError(f"{data.name} has no column {name!r}{did_you_mean(name, samples.values)}")
+
+
+def check_values(name: str, dtype: Dtype, values: Iterable[Scalar | None]) -> None:
+    """Raises ModelError if the column holds a value that is none of its type."""
+    for value in values:
+        if not dtype.accepts_json(value):
             raise ModelError(f"the column {name!r} holds {value!r} in the data, but the model takes numbers there")
 
 
@@ -69,7 +77,12 @@ def _frame(file: Path, texts: set[str]) -> Any:
     if file.suffix not in _SUFFIXES:
         raise ModelError(f"{file.name} is none of {', '.join(_SUFFIXES)}")
     try:
-        return _read_csv(file, texts) if file.suffix == ".csv" else _read_parquet(file)
+        import pandas as pd
+
+        if file.suffix == ".parquet":
+            return pd.read_parquet(file)
+        header = pd.read_csv(file, nrows=0).columns
+        return pd.read_csv(file, dtype={name: "str" for name in header if name in texts})
     except ModuleNotFoundError:
         raise ModelError("reading training data needs pandas: pip install 'foretell[frames]'") from None
     except ImportError:
@@ -78,19 +91,6 @@ def _frame(file: Path, texts: set[str]) -> Any:
         raise ModelError(f"cannot read {file}: {error.strerror or 'it is damaged'}") from None
     except (ValueError, ArithmeticError) as error:  # Parser errors are ValueErrors, pyarrow's too.
         raise ModelError(f"{file.name} cannot be read: {' '.join(str(error).split())[:200]}") from None
-
-
-def _read_csv(file: Path, texts: set[str]) -> Any:
-    import pandas as pd
-
-    header = pd.read_csv(file, nrows=0).columns
-    return pd.read_csv(file, dtype={name: "str" for name in header if name in texts})
-
-
-def _read_parquet(file: Path) -> Any:
-    import pandas as pd
-
-    return pd.read_parquet(file)
 
 
 def _as_times(column: Any) -> Any:
@@ -130,9 +130,9 @@ def _plain_scalar(value: Any, column: object, file: Path) -> Scalar:
 
 
 def _dtype(column: Any) -> Dtype:
-    from grpc_server.runtimes.sklearn.data_frames import dtypes_of
+    from grpc_server.runtimes.sklearn.data_frames import dtype_of
 
     try:
-        return dtypes_of(column.to_frame())[str(column.name)]
+        return dtype_of(column)
     except ValueError:
         return FLOAT64

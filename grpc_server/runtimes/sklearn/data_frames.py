@@ -21,9 +21,11 @@ def frame_conversion(names: Sequence[str], dtypes: Sequence[Dtype]) -> Callable[
     return frame
 
 
-def dtypes_of(frame: Any) -> dict[str, Dtype]:
-    """The type of each column of a data frame, by name. Raises ValueError for a type that no feature can have."""
-    return {str(name): _dtype(frame[name]) for name in frame.columns}
+def dtype_of(column: Any) -> Dtype:
+    """The type of a column of a data frame. Raises ValueError for a type that no feature can have."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return Dtype("category", tuple(column.cat.categories.tolist()))
+    return Dtype(str(column.dtype))
 
 
 def _series(column: NDArray[Any], dtype: Dtype) -> Any:
@@ -34,17 +36,6 @@ def _series(column: NDArray[Any], dtype: Dtype) -> Any:
     if dtype.name in ("str", "string"):
         return pd.Series(column, dtype=dtype.name)
     if dtype.is_number and dtype.name not in ("object", "bool") and column.dtype != dtype.name:
-        return _number_series(column, dtype)
+        castable = dtype.name.startswith("float") or column.dtype.kind != "f"  # Integers with a missing value stay float64.
+        return pd.Series(column.astype(dtype.name) if castable else column)
     return pd.Series(column, dtype=object) if column.dtype == object else pd.Series(column)
-
-
-def _number_series(column: NDArray[Any], dtype: Dtype) -> Any:
-    """Integers with a missing value stay float64, as in pandas."""
-    castable = dtype.name.startswith("float") or column.dtype.kind != "f"
-    return pd.Series(column.astype(dtype.name) if castable else column)
-
-
-def _dtype(column: Any) -> Dtype:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return Dtype("category", tuple(column.cat.categories.tolist()))
-    return Dtype(str(column.dtype))

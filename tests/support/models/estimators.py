@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from grpc_server.runtimes.sklearn.data_frames import dtypes_of
+from grpc_server.runtimes.sklearn.data_frames import dtype_of
 from tests.support.models.estimator_case import NUMBER, ROWS, Case, named, numbers
 
 
@@ -313,7 +313,7 @@ def mixed() -> Case:
         message Verdict { Level level = 1; double probability = 2; }
         message Response { Verdict verdict = 1; double high_probability = 2; }
     """
-    return Case(model, contract, documents, answers, dtypes=dtypes_of(frame))
+    return Case(model, contract, documents, answers, dtypes={str(name): dtype_of(frame[name]) for name in frame.columns})
 
 
 def gaussian() -> Case:
