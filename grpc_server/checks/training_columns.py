@@ -55,7 +55,7 @@ def training_columns(runtime: Runtime, data: Path | None, hints: ModelHints) -> 
     samples = read_samples(data, texts, times=runtime.columns is not None) if data else None
     names = _names(runtime, known, samples, hints, data)
     by_name = dtypes if known else {name: dtypes[index] for name, index in zip(names, indices, strict=True) if index in dtypes}
-    numbers_suffice = runtime.columns is None or not _takes_frame(runtime, names)
+    numbers_suffice = _takes_numbers(runtime, names)
     if samples is None:
         columns = [_column_without_data(name, by_name.get(name), hints, runtime, numbers_suffice) for name in names]
     else:
@@ -85,7 +85,13 @@ def _names(
 
 
 def _made_up_names(runtime: Runtime) -> tuple[str, ...]:
-    return ("text",) if _takes_texts(runtime) else tuple(f"column_{index}" for index in range(runtime.width))
+    estimator = estimator_of(runtime)
+    if estimator is not None:
+        from grpc_server.runtimes.sklearn.estimator_input import takes_texts  # scikit-learn takes a second to import.
+
+        if takes_texts(estimator):
+            return ("text",)
+    return tuple(f"column_{index}" for index in range(runtime.width))
 
 
 def _names_in_data(runtime: Runtime, samples: Samples, hints: ModelHints, data: Path) -> tuple[str, ...]:
@@ -121,20 +127,11 @@ def _dtype_of_data(known: Dtype | None, in_data: Dtype, runtime: Runtime, number
     return known or (FLOAT64 if plain else in_data)
 
 
-def _takes_texts(runtime: Runtime) -> bool:
+def _takes_numbers(runtime: Runtime, names: Sequence[str]) -> bool:
+    """Whether an array of numbers will do; some scikit-learn models take a data frame even for numbers alone."""
     estimator = estimator_of(runtime)
-    if estimator is None:
-        return False
-    from grpc_server.runtimes.sklearn.estimator_input import takes_texts  # scikit-learn takes a second to import.
-
-    return takes_texts(estimator)
-
-
-def _takes_frame(runtime: Runtime, names: Sequence[str]) -> bool:
-    """Whether a scikit-learn model takes a data frame even for numbers alone."""
-    estimator = estimator_of(runtime)
-    if estimator is None:
-        return False
+    if estimator is None or runtime.columns is None:
+        return True
     from grpc_server.runtimes.sklearn.estimator_input import input_conversion  # scikit-learn takes a second to import.
 
-    return input_conversion(estimator, names, [FLOAT64] * len(names)) is not None
+    return input_conversion(estimator, names, [FLOAT64] * len(names)) is None

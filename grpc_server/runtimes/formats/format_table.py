@@ -50,7 +50,18 @@ def format_named(name: str) -> Format:
     if not declared:
         names = sorted({point.name for point in _entry_points()})
         raise ModelUnloadable(f"the format {name!r} is none of {', '.join(names)}", "install the package that brings it")
-    return _format_of_entry_point(declared)
+    if len(declared) > 1:
+        owners = " and ".join(map(_owner, declared))
+        raise ModelUnloadable(f"the format {name!r} is brought by {owners}", "uninstall all of them but one")
+    try:
+        found: Any = declared[0].load()
+    except Exception as error:  # Importing another package may raise anything.
+        raise ModelUnloadable(
+            f"{_with_owner(name)} cannot be imported ({exception_text(error)})", "repair or uninstall it"
+        ) from error
+    if not isinstance(found, Format):
+        raise ModelUnloadable(f"{_with_owner(name)} is {type(found).__name__} and no Format", "repair or uninstall it")
+    return found
 
 
 def load(format_name: str, artifact: bytes) -> Runtime:
@@ -107,22 +118,6 @@ def _usable_formats() -> tuple[dict[str, Format], list[str]]:
         except ModelUnloadable as error:
             broken.append(str(error))
     return usable, broken
-
-
-def _format_of_entry_point(declared: list[EntryPoint]) -> Format:
-    name = declared[0].name
-    if len(declared) > 1:
-        owners = " and ".join(map(_owner, declared))
-        raise ModelUnloadable(f"the format {name!r} is brought by {owners}", "uninstall all of them but one")
-    try:
-        found: Any = declared[0].load()
-    except Exception as error:  # Importing another package may raise anything.
-        raise ModelUnloadable(
-            f"{_with_owner(name)} cannot be imported ({exception_text(error)})", "repair or uninstall it"
-        ) from error
-    if not isinstance(found, Format):
-        raise ModelUnloadable(f"{_with_owner(name)} is {type(found).__name__} and no Format", "repair or uninstall it")
-    return found
 
 
 def _recognises(chosen: Format, data: bytes) -> bool:

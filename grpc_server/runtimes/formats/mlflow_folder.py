@@ -1,12 +1,11 @@
 """Folders in which MLflow saves models (https://mlflow.org/docs/latest/ml/model/), read without MLflow."""
 
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grpc_server.errors import ModelError
+from grpc_server.errors import ModelError, ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype
 
 _MLMODEL = "MLmodel"
@@ -96,13 +95,10 @@ def _as_joblib(file: Path, trusted: list[str], into: Path) -> Path:
     data = file.read_bytes()
     with unpickling("skops"):
         untrusted = [name for name in skops.io.get_untrusted_types(data=data) if name not in trusted]
-    if untrusted:
-        raise ModelError(f"{file.name} holds types that its {_MLMODEL} does not trust: {', '.join(untrusted[:5])}")
-    with unpickling("skops"):
+        if untrusted:
+            raise ModelUnloadable(f"{file.name} holds types that its {_MLMODEL} does not trust: {', '.join(untrusted[:5])}")
         estimator = skops.io.loads(data, trusted=trusted)
-    written = io.BytesIO()
-    joblib.dump(estimator, written)
-    (into / "model.joblib").write_bytes(written.getvalue())
+    joblib.dump(estimator, into / "model.joblib")
     return into / "model.joblib"
 
 

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # Read at import. Without it, a thread reports each process and model to the vendor.
@@ -30,9 +31,11 @@ class OnnxRuntime:
         self._native = getattr(session, "_sess", session).run  # InferenceSession.run checks the names of outputs at each call.
         self._input, self.width, self._number_type = _input(session.get_inputs())
         metadata = session.get_modelmeta().custom_metadata_map
-        self.columns = _names(metadata, COLUMNS)
+        self.columns = _names(metadata, COLUMNS, least=1)
         classes = _names(metadata, CLASSES, least=0)
-        self.targets = _class_lists(metadata)
+        fits = partial(_are_names, least=2)
+        lists = _entry(metadata, TARGETS, lambda lists: all(map(fits, lists)), "lists of names", '[["no", "yes"]]')
+        self.targets = tuple(map(tuple, lists or []))
         stated = self.targets or (None if classes is None else [classes])
         self._outputs = GraphOutputs(session.get_outputs(), self._run, self.width, stated)
         keys = self._outputs.keys
@@ -77,36 +80,24 @@ def _input(inputs: list[Any]) -> tuple[str, int, Any]:
     return rows.name, rows.shape[1], NUMBER_TYPES[rows.type]
 
 
-def _names(metadata: dict[str, str], entry: str, least: int = 1) -> tuple[str, ...] | None:
-    """The names in an entry, at least `least`; None without the entry."""
-    if entry not in metadata:
-        return None
-    names = _json(metadata[entry])
-    if not _is_names(names, least):
-        raise ModelUnloadable(
-            f"the onnx metadata entry {entry} is no JSON list of names: {metadata[entry][:80]!r}",
-            'write one, such as ["no", "yes"]',
-        )
-    return tuple(names)
+def _names(metadata: dict[str, str], entry: str, least: int) -> tuple[str, ...] | None:
+    names = _entry(metadata, entry, partial(_are_names, least=least), "names", '["no", "yes"]')
+    return None if names is None else tuple(names)
 
 
-def _class_lists(metadata: dict[str, str]) -> tuple[tuple[str, ...], ...]:
-    """The class names of each target; empty without the entry."""
-    lists = _json(metadata.get(TARGETS, "[]"))
-    if not isinstance(lists, list) or not all(_is_names(names, 2) for names in lists):
-        raise ModelUnloadable(
-            f"the onnx metadata entry {TARGETS} is no JSON list of lists of names: {metadata[TARGETS][:80]!r}",
-            'write one, such as [["no", "yes"]]',
-        )
-    return tuple(map(tuple, lists))
-
-
-def _is_names(names: Any, least: int) -> bool:
+def _are_names(names: Any, least: int) -> bool:
     return isinstance(names, list) and len(names) >= least and all(isinstance(name, str) for name in names)
 
 
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
+def _entry(metadata: dict[str, str], entry: str, fits: Callable[[Any], bool], items: str, such_as: str) -> list[Any] | None:
+    """The JSON list in an entry; None without the entry. Raises ModelUnloadable if the list does not fit."""
+    if entry not in metadata:
         return None
+    try:
+        value = json.loads(metadata[entry])
+    except ValueError:
+        value = None
+    if not isinstance(value, list) or not fits(value):
+        reason = f"the onnx metadata entry {entry} is no JSON list of {items}: {metadata[entry][:80]!r}"
+        raise ModelUnloadable(reason, f"write one, such as {such_as}")
+    return value

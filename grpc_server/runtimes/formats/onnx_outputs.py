@@ -64,10 +64,10 @@ class GraphOutputs:
     def sources(self, classes: Classes) -> tuple[Source, ...]:
         """The graph's sources; `classes` are the class names of each target, or one list for all targets."""
         if self.is_regressor:
-            return (Source(outputs_per_target("value", sum(self._class_counts)), self._values),)
+            return (Source(outputs_per_target("value", sum(self._class_counts)), lambda rows: np.hstack(self._run_numbers(rows))),)
         probabilities, found = probability_outputs(self._class_counts), []
         if self._gives_probabilities:
-            found.append(Source(probabilities, self._probabilities))
+            found.append(Source(probabilities, lambda rows: _joined(self._run_numbers(rows))))
         if self._labels:
             labels = outputs_per_target("label", self._targets)
             class_indices = [_class_indices(classes[target % len(classes)]) for target in range(self._targets)]
@@ -97,13 +97,9 @@ class GraphOutputs:
             cause = f"adds up to {wrong_sums[0]:g}, not to 1" if wrong_sums else f"has {min(self._class_counts)} numbers a row"
             raise ModelUnloadable(f"the onnx output {self._numbers} {cause}: these are no probabilities", "export those")
 
-    def _values(self, rows: Matrix) -> Matrix:
-        """Shape (rows, targets)."""
-        return np.hstack(self._by_target(self._run([self._numbers or ""], rows)[0]))
-
-    def _probabilities(self, rows: Matrix) -> Matrix:
-        """Shape (rows, classes of all targets)."""
-        return _joined(self._by_target(self._run([self._numbers or ""], rows)[0]))
+    def _run_numbers(self, rows: Matrix) -> list[Matrix]:
+        """For each target, shape (rows, classes)."""
+        return self._by_target(self._run([self._numbers or ""], rows)[0])
 
     def _label_indices(self, class_indices: list[_ClassIndices], rows: Matrix) -> Matrix:
         """Shape (rows, targets)."""

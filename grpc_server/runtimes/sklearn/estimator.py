@@ -78,21 +78,14 @@ def unpickling(format_name: str) -> Iterator[Unpickled]:
             yield unpickled
         except ModelUnloadable:
             raise
-        except ModuleNotFoundError as missing:
-            if missing.name != "pandas":
-                raise _unreadable(format_name, missing, caught) from missing
-            raise ModelUnloadable(
-                "the model was fitted on a data frame, which needs pandas", "pip install 'foretell[frames]'"
-            ) from None
         except Exception as error:
-            raise _unreadable(format_name, error, caught) from error
+            if isinstance(error, ModuleNotFoundError) and error.name == "pandas":
+                reason = "the model was fitted on a data frame, which needs pandas"
+                raise ModelUnloadable(reason, "pip install 'foretell[frames]'") from None
+            version = _sklearn_version(caught)
+            fix = f"it was fitted with scikit-learn {version}, so install that, or train it again" if version else ""
+            raise ModelUnloadable(f"the {format_name} artifact does not load ({type(error).__name__})", fix) from error
     unpickled.sklearn_version = _sklearn_version(caught)
-
-
-def _unreadable(format_name: str, error: Exception, caught: list[warnings.WarningMessage]) -> ModelUnloadable:
-    version = _sklearn_version(caught)
-    fix = f"it was fitted with scikit-learn {version}, so install that, or train it again" if version else ""
-    return ModelUnloadable(f"the {format_name} artifact does not load ({type(error).__name__})", fix)
 
 
 def _sklearn_version(caught: list[warnings.WarningMessage]) -> str:

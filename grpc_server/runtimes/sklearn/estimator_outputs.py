@@ -44,9 +44,7 @@ def classes_of(estimator: Any) -> tuple[tuple[str, ...], ...]:
         return (OUTLIER_CLASSES,)
     if kind != "classifier":
         return ()
-    if _is_multilabel(estimator):
-        return tuple(("0", "1") for _ in estimator.classes_)
-    return tuple(tuple(map(str, np.asarray(classes).tolist())) for classes in _class_lists(estimator))
+    return tuple(tuple(map(str, values)) for values in _class_values(estimator))
 
 
 def sources(estimator: Any, convert: InputConversion | None, sample: Rows) -> tuple[Source, ...]:
@@ -67,23 +65,19 @@ def _classifier(estimator: Any, method: Methods, sample: Rows) -> Iterator[Sourc
     if len(targets) > 1 or isinstance(estimator.classes_, list):
         if has_probabilities:
             yield _probabilities_of_targets(targets, method("predict_proba"))
-        yield _labels(estimator, targets, method("predict"))
+        yield _labels(estimator, method("predict"))
         return
     if has_probabilities:
         predict_proba = method("predict_proba")
         yield probability_source(len(targets[0]), lambda rows: np.asarray(predict_proba(rows), dtype=np.float64))
     if callable(getattr(estimator, "predict", None)):
-        yield _labels(estimator, targets, method("predict"))
+        yield _labels(estimator, method("predict"))
     yield from _optional(estimator, method, sample, "decision_function", "decision")
 
 
-def _labels(estimator: Any, targets: tuple[tuple[str, ...], ...], predict: Method) -> Source:
+def _labels(estimator: Any, predict: Method) -> Source:
     """The label of each target as the index of its class, shape (rows, targets)."""
-    if _is_multilabel(estimator):
-        classes: list[Any] = [[0, 1] for _ in targets]
-    else:
-        classes = [np.asarray(each).tolist() for each in _class_lists(estimator)]
-    class_indices = [{value: index for index, value in enumerate(values)} for values in classes]
+    class_indices = [{value: index for index, value in enumerate(values)} for values in _class_values(estimator)]
 
     def run(rows: Any) -> Matrix:
         answers = _dense(predict(rows)).reshape(-1, len(class_indices))
@@ -191,9 +185,12 @@ def _dense(answer: Any) -> Any:
     return answer.toarray() if hasattr(answer, "toarray") else np.asarray(answer)
 
 
-def _class_lists(estimator: Any) -> list[Any]:
+def _class_values(estimator: Any) -> list[list[Any]]:
+    """For each target, the values that stand for its classes in the answers of `predict`."""
     classes = estimator.classes_
-    return classes if isinstance(classes, list) else [classes]
+    if _is_multilabel(estimator):
+        return [[0, 1] for _ in classes]
+    return [np.asarray(each).tolist() for each in (classes if isinstance(classes, list) else [classes])]
 
 
 def _is_multilabel(estimator: Any) -> bool:
