@@ -96,8 +96,6 @@ def add_model(
 
 @dataclass(frozen=True, slots=True)
 class _StoredModel:
-    """A model as the repository stores it."""
-
     format: str
     file: str
     artifact: bytes
@@ -202,7 +200,6 @@ def _with_targets(
 
 
 def _served_by(faster: Accelerated, manifest: Manifest) -> Manifest:
-    """The manifest of the conversion, beside its original."""
     artifact = f"model.{faster.format}"
     changes = {
         "format": faster.format,

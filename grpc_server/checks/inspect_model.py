@@ -68,8 +68,6 @@ def inspect_model(file: Path, data: Path | None, hints: ModelHints) -> ModelDesc
 
 
 class _Inspection:
-    """A loaded model that predicts rows of its training columns."""
-
     def __init__(self, runtime: Runtime, columns: tuple[Column, ...], hints: ModelHints, file: Path) -> None:
         self._columns, self._file = columns, file
         self._values = [column.values for column in columns]

@@ -70,7 +70,6 @@ def check_golden(sources: Sequence[Source], manifest: Manifest, golden: Sequence
 
 
 def _differences(runtime: Runtime, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Each difference, and what to do about it."""
     yield from _column_differences(runtime, manifest)
     yield from _class_differences(runtime, manifest)
     for classes, target in zip(runtime.targets, manifest.targets, strict=False):

@@ -122,7 +122,6 @@ def _lines(ranges: ColumnRanges, random: np.random.Generator) -> tuple[Matrix, M
 
 
 def _fields_by_column(contract: Contract, model: str) -> dict[str, list[Leaf]]:
-    """The fields whose values fill each column."""
     found: dict[str, list[Leaf]] = {}
     messages = {method.features.full_name: method.features for s in contract.services if s.model == model for method in s.methods}
     for message in messages.values():

@@ -9,10 +9,6 @@ GROUP = "foretell.runtimes"
 """Group of the entry points by which packages bring formats. An entry point is named like its format, and its value is a Format."""
 
 
-def _always(_data: bytes) -> bool:
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class Format:
     """A model format, described without importing its libraries."""
@@ -27,7 +23,7 @@ class Format:
     """Distributions whose installed versions the manifest records."""
     bound_to: tuple[str, ...] = ()
     """Libraries whose minor version must be the recorded one to serve the model."""
-    recognises: Callable[[bytes], bool] = _always
+    recognises: Callable[[bytes], bool] = lambda _data: True
     """Whether the bytes of a file with one of the suffixes are of this format; needed if other formats share the suffix."""
     install: str = ""
     """Requirement that `pip install` takes if the loader lacks a library."""

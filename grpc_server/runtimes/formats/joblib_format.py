@@ -8,7 +8,7 @@ from typing import Any
 
 import joblib
 
-from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime, unpickling
+from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime, unpickled
 
 
 def load(artifact: bytes) -> EstimatorRuntime:
@@ -17,10 +17,5 @@ def load(artifact: bytes) -> EstimatorRuntime:
 
 
 def load_estimator(artifact: bytes) -> tuple[Any, str]:
-    """The unpickled object, and the version of scikit-learn that trained it; empty if that is the installed version.
-
-    Raises ModelUnloadable.
-    """
-    with unpickling("joblib") as unpickled:
-        estimator = joblib.load(io.BytesIO(artifact))
-    return estimator, unpickled.sklearn_version
+    """See `unpickled`."""
+    return unpickled("joblib", lambda: joblib.load(io.BytesIO(artifact)))

@@ -90,14 +90,16 @@ def _as_joblib(file: Path, trusted: list[str], into: Path) -> Path:
     import joblib
     import skops.io
 
-    from grpc_server.runtimes.sklearn.estimator import unpickling
+    from grpc_server.runtimes.sklearn.estimator import unpickled
 
-    data = file.read_bytes()
-    with unpickling("skops"):
+    def load() -> Any:
+        data = file.read_bytes()
         untrusted = [name for name in skops.io.get_untrusted_types(data=data) if name not in trusted]
         if untrusted:
             raise ModelUnloadable(f"{file.name} holds types that its {_MLMODEL} does not trust: {', '.join(untrusted[:5])}")
-        estimator = skops.io.loads(data, trusted=trusted)
+        return skops.io.loads(data, trusted=trusted)
+
+    estimator, _ = unpickled("skops", load)
     joblib.dump(estimator, into / "model.joblib")
     return into / "model.joblib"
 

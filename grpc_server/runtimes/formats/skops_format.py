@@ -5,20 +5,20 @@ from typing import Any
 import skops.io
 
 from grpc_server.errors import ModelUnloadable
-from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime, unpickling
+from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime, unpickled
 
 
 def load(artifact: bytes) -> EstimatorRuntime:
     """Load a model that consists of types that skops trusts. Raises ModelUnloadable."""
-    with unpickling("skops") as unpickled:
-        untrusted = skops.io.get_untrusted_types(data=artifact)
-        if untrusted:
-            raise ModelUnloadable(
-                f"the skops artifact holds types that skops does not trust: {', '.join(untrusted[:5])}",
-                "save it with joblib, if you trust them",
-            )
-        estimator = skops.io.loads(artifact, trusted=[])
-    return EstimatorRuntime(estimator, unpickled.sklearn_version)
+    return EstimatorRuntime(*unpickled("skops", lambda: _trusted(artifact)))
+
+
+def _trusted(artifact: bytes) -> Any:
+    untrusted = skops.io.get_untrusted_types(data=artifact)
+    if untrusted:
+        reason = f"the skops artifact holds types that skops does not trust: {', '.join(untrusted[:5])}"
+        raise ModelUnloadable(reason, "save it with joblib, if you trust them")
+    return skops.io.loads(artifact, trusted=[])
 
 
 def dump(estimator: Any) -> tuple[bytes | None, str]:

@@ -38,8 +38,6 @@ _MAX_ROUNDING = 1e-3
 
 
 class _HeaderField(ctypes.Structure):
-    """An array in the header of a model."""
-
     _fields_ = (("buf", ctypes.c_void_p), ("format", ctypes.c_char_p), ("itemsize", ctypes.c_size_t), ("nitem", ctypes.c_size_t))
 
 
@@ -102,7 +100,6 @@ class TreesRuntime:
         return name.value or b""
 
     def _header(self, name: str, item: type[ctypes.c_int32 | ctypes.c_uint8]) -> list[int]:
-        """An array in the header of the model."""
         field = _HeaderField()
         self._library.call("TreeliteGetHeaderField", self._model, name.encode(), ctypes.byref(field))
         return list(ctypes.cast(field.buf, ctypes.POINTER(item))[: field.nitem])

@@ -116,7 +116,6 @@ class XgboostRuntime:
         )
 
     def _learner(self) -> Any:
-        """The configuration of training, from JSON."""
         length, text = _COUNT(), _TEXT()
         self._library.call("XGBoosterSaveJsonConfig", self._booster, ctypes.byref(length), ctypes.byref(text))
         return json.loads(text.value or b"")["learner"]

@@ -1,8 +1,7 @@
 """Runtime of a fitted scikit-learn estimator."""
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
@@ -58,24 +57,15 @@ def _is_fitted(estimator: Any) -> bool:
     return True
 
 
-class Unpickled:
-    """Facts about an estimator that unpickling reports as warnings."""
+def unpickled(format_name: str, load: Callable[[], Any]) -> tuple[Any, str]:
+    """The estimator that `load` gives, and the version of scikit-learn that fitted it; empty if it is the installed version.
 
-    sklearn_version = ""
-    """Version of scikit-learn that fitted the estimator; empty if it is the installed one."""
-
-
-@contextmanager
-def unpickling(format_name: str) -> Iterator[Unpickled]:
-    """Turn each exception of the block into ModelUnloadable, and collect scikit-learn's version from its warnings.
-
-    The attributes of Unpickled are set at the end of the block. For one thread: warnings are recorded for the whole process.
+    Turns each exception of `load` into ModelUnloadable. For one thread: warnings are recorded for the whole process.
     """
-    unpickled = Unpickled()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            yield unpickled
+            estimator = load()
         except ModelUnloadable:
             raise
         except Exception as error:
@@ -85,7 +75,7 @@ def unpickling(format_name: str) -> Iterator[Unpickled]:
             version = _sklearn_version(caught)
             fix = f"it was fitted with scikit-learn {version}, so install that, or train it again" if version else ""
             raise ModelUnloadable(f"the {format_name} artifact does not load ({type(error).__name__})", fix) from error
-    unpickled.sklearn_version = _sklearn_version(caught)
+    return estimator, _sklearn_version(caught)
 
 
 def _sklearn_version(caught: list[warnings.WarningMessage]) -> str:

@@ -111,8 +111,6 @@ def _regressor(estimator: Any, method: Methods, sample: Rows) -> Iterator[Source
 
 
 def _normal_interval(predict_with_std: Method, targets: int) -> Source:
-    """Mean, standard deviation and 95 % interval of each target."""
-
     def run(rows: Any) -> Matrix:
         mean, std = (_dense(part).reshape(-1, targets) for part in predict_with_std(rows))
         return np.hstack((mean, std, mean - _95_PERCENT * std, mean + _95_PERCENT * std))

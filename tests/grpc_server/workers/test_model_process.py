@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from grpc_server.loading.preload import preload_formats
-from grpc_server.runtimes.formats.built_in import ENTRY_POINTS
+from grpc_server.runtimes.formats.format_table import ENTRY_POINTS
 from grpc_server.workers.model_process import THREADS, ModelProcess
 from tests.support.models.misbehaving import descendants, until_gone
 from tests.support.process_targets import describe, sleep, wait
