@@ -1,20 +1,45 @@
-"""Replaces a scikit-learn classifier or regressor by a faster conversion that agrees with it."""
+"""Replaces a scikit-learn classifier or regressor by a faster conversion that agrees with it on the same rows."""
 
 import warnings
-from typing import Literal
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cached_property, partial
+from math import prod
+from timeit import repeat
+from typing import Any, Literal
+
+import numpy as np
 
 from foretell_contract.contract import Contract
 from grpc_server.checks.contract_agreement import bind
-from grpc_server.checks.conversion_comparison import COMPARED_KINDS, Accelerated, ConversionComparison
-from grpc_server.checks.manifest_agreement import checked_sources
-from grpc_server.checks.probe_rows import column_ranges
-from grpc_server.errors import ModelError, ModelMismatch
-from grpc_server.rows.outputs import Output, Source, all_outputs
-from grpc_server.rows.targets import outputs_by_name
+from grpc_server.checks.manifest_agreement import GOLDEN_TOLERANCE, check_golden, check_manifest, checked_sources
+from grpc_server.checks.probe_rows import ColumnRanges, column_ranges, probe_rows
+from grpc_server.errors import ModelError, ModelMismatch, exception_text
+from grpc_server.rows.mixed_rows import Matrix
+from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
+from grpc_server.rows.targets import output_name, outputs_by_name
+from grpc_server.runtimes.conversions import conversion_table
+from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime, estimator_of
-from grpc_server.store.manifest import GoldenRow, Manifest
+from grpc_server.store.manifest import GoldenRow, Manifest, golden_rows
 
 Acceleration = Literal["onnx", "trees", "auto"]
+
+_COMPARED_KINDS = frozenset({"probability", "label", "value"})
+"""Kinds of outputs that conversions give."""
+
+_SCALE_ROWS = 1024
+"""Rows that show how large a regressor's answers are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerated:
+    """A conversion that agrees with its original."""
+
+    format: str
+    artifact: bytes
+    runtime: Runtime
 
 
 def accelerate(
@@ -36,9 +61,9 @@ def accelerate(
         raise ModelError(f"{place} is no scikit-learn model: only those can be accelerated, so leave out --accelerate")
     try:
         with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
-            columns = _number_columns(manifest)
+            _check_numbers(manifest)
             needed = _needed_outputs(original, manifest, golden, contract, name)
-            ranges = column_ranges(columns, contract, name, golden)
+            ranges = column_ranges(manifest.columns, contract, name, golden)
             comparison = ConversionComparison(original, manifest, golden, ranges, needed)
             return comparison.fastest() if acceleration == "auto" else comparison.agreeing(acceleration)
     except ModelError as error:
@@ -47,12 +72,10 @@ def accelerate(
         return None, f"not accelerated: {error}"
 
 
-def _number_columns(manifest: Manifest) -> tuple[str, ...]:
-    """The columns. Raises ModelError if one is not float64."""
+def _check_numbers(manifest: Manifest) -> None:
     if manifest.dtypes:
         others = ", ".join(f"{column} is {dtype.name}" for column, dtype in manifest.dtypes.items())
         raise ModelError(f"only models of numbers can be converted, and {others}")
-    return manifest.columns
 
 
 def _needed_outputs(
@@ -65,7 +88,7 @@ def _needed_outputs(
     sources = checked_sources(original, manifest, golden, "the model")
     in_responses = _response_outputs(sources, manifest, contract, name)
     needed = in_responses or set(all_outputs(sources))
-    beyond = [output for output in all_outputs(sources) if output in needed and output.kind not in COMPARED_KINDS]
+    beyond = [output for output in all_outputs(sources) if output in needed and output.kind not in _COMPARED_KINDS]
     if beyond and (in_responses or len(beyond) == len(needed)):
         names = ", ".join(outputs_by_name(beyond, manifest.all_targets))
         raise ModelError(f"no conversion gives {names}: conversions give probabilities, labels and values")
@@ -81,3 +104,170 @@ def _response_outputs(sources: tuple[Source, ...], manifest: Manifest, contract:
     except ModelMismatch:
         return set()
     return {output for bindings in found for binding in bindings.values() for output in binding.answers.outputs}
+
+
+class ConversionComparison:
+    """A classifier or regressor, and the rows on which each conversion must give its answers."""
+
+    def __init__(
+        self,
+        original: Runtime,
+        manifest: Manifest,
+        golden: tuple[GoldenRow, ...],
+        ranges: ColumnRanges,
+        needed: AbstractSet[Output] = frozenset(),
+    ) -> None:
+        """A conversion must give the outputs in `needed`; if that is empty, all that can be compared."""
+        self._manifest, self._golden, self._ranges, self._estimator = manifest, golden, ranges, estimator_of(original)
+        self._sources = checked_sources(original, manifest, golden, "the model")
+        self._outputs = tuple(output for output in all_outputs(self._sources) if output.kind in _COMPARED_KINDS)
+        """Outputs that are compared if a conversion gives them."""
+        self._needed = set(needed or self._outputs)
+
+    def fastest(self) -> tuple[Accelerated | None, str]:
+        """The conversion that agrees at the lowest cost, and why; None if the original costs less.
+
+        Raises ModelError with the reason of each conversion if none agrees.
+        """
+        agree: list[Accelerated] = []
+        refusals: list[str] = []
+        for format_name in conversion_table.CONVERSIONS:
+            try:
+                agree.append(self.agreeing(format_name)[0])
+            except ModelError as error:
+                refusals.append(str(error))
+        if not agree:
+            raise ModelError("; ".join(refusals))
+        best = min(agree, key=lambda conversion: self._cost(self._sources_of(conversion.runtime, "it")))
+        if self._cost(self._sources_of(best.runtime, "it")) >= self._cost(self._sources):
+            return None, "not accelerated: it is the fastest as it is"
+        return best, f"{best.format} is the fastest that agrees with it on {len(self._compared[0]):,} rows"
+
+    def agreeing(self, format_name: str) -> tuple[Accelerated, str]:
+        """The first conversion to a format that agrees, and on how many rows.
+
+        Raises the ModelError of the first conversion if none agrees.
+        """
+        refusals: list[ModelError] = []
+        try:
+            classes = [target.classes for target in self._manifest.all_targets]
+            for artifact in conversion_table.convert(format_name, self._estimator, self._manifest.columns, classes):
+                try:
+                    runtime = format_table.load(format_name, artifact)
+                    self.check(runtime, f"the {format_name} conversion")
+                    how = f"{format_name} agrees with it on {len(self._compared[0]):,} rows"
+                    return Accelerated(format_name, artifact, runtime), how
+                except ModelError as error:
+                    refusals.append(error)
+        except ModelError as error:
+            refusals.append(error)
+        raise refusals[0]
+
+    def check(self, runtime: Runtime, name: str) -> None:
+        """Compare a conversion, called `name` in messages.
+
+        Raises ModelMismatch if it lacks a needed output, and with the row and output on which it differs most.
+        """
+        check_manifest(runtime, self._manifest, name)
+        sources = self._sources_of(runtime, name)
+        missing = tuple(sorted(self._needed.difference(all_outputs(sources))))
+        if missing:
+            raise ModelMismatch(f"{name} gives no {', '.join(outputs_by_name(missing, self._manifest.all_targets))}")
+        try:
+            check_golden(sources, self._manifest, self._golden, name)
+        except ModelMismatch as mismatch:
+            raise ModelMismatch(mismatch.reason) from None  # Its fix is other golden rows, which are no fix for a conversion.
+        outputs = [output for output in self._outputs if output in all_outputs(sources)]
+        rows, expected = self._compared
+        expected = expected[:, [self._outputs.index(output) for output in outputs]]
+        found = _disagreement(self._manifest, outputs, rows, expected, output_function(sources, outputs)(rows))
+        if found:
+            raise ModelMismatch(f"{name} disagrees on {found}")
+
+    @cached_property
+    def _compared(self) -> tuple[Matrix, Matrix]:
+        """Rows of shape (n, columns) and the model's answers of shape (n, outputs). Raises ModelError if the model fails on one."""
+        # No column is of another type than float64, so golden rows are a Matrix.
+        golden: list[Any] = [golden_rows(self._golden, self._manifest)] if self._golden else []
+        predict = output_function(self._sources, self._outputs)
+        try:
+            scale = self._scale()
+            rows = np.vstack((*golden, probe_rows(self._ranges, lambda rows: predict(rows) / scale)))
+            answers = predict(rows)
+        except Exception as error:  # An estimator may raise anything.
+            raise ModelError(f"the model fails within its bounds ({exception_text(error)})") from error
+        if not np.isfinite(answers).all():
+            raise ModelError("the model fails within its bounds (an answer is not finite)")
+        return rows, answers
+
+    def _scale(self) -> Matrix:
+        """The largest absolute value of each output, shape (outputs,); 1 for probabilities, labels and a value that is always 0."""
+        rows = self._ranges.random_rows(np.random.default_rng(1), _SCALE_ROWS)
+        largest = np.abs(output_function(self._sources, self._outputs)(rows)).max(0)
+        is_value = np.array([output.kind == "value" for output in self._outputs])
+        return np.where(is_value & (largest > 0), largest, 1.0)
+
+    def _sources_of(self, runtime: Runtime, name: str) -> tuple[Source, ...]:
+        return checked_sources(runtime, self._manifest, self._golden, name)
+
+    def _cost(self, sources: tuple[Source, ...]) -> float:
+        """Time of one row times time of 64 rows, in seconds squared, so that neither dominates."""
+        predict = output_function(sources, [output for output in self._outputs if output in self._needed])
+        return prod(min(repeat(partial(predict, self._compared[0][:count]), number=3, repeat=7)) for count in (1, 64))
+
+
+def _disagreement(manifest: Manifest, outputs: Sequence[Output], rows: Matrix, expected: Matrix, answers: Matrix) -> str | None:
+    """The number of rows that disagree, and the values on the worst of them; None if all agree.
+
+    `expected` and `answers` have shape (rows, outputs). Labels must be equal, and so must the class of the highest probability of
+    each target. Other numbers may differ by GOLDEN_TOLERANCE; a value may differ by GOLDEN_TOLERANCE of itself if it exceeds 1, and
+    by GOLDEN_TOLERANCE of the largest value of its output if none reaches 1.
+    """
+    off = np.abs(answers - expected) / _tolerance(outputs, expected)
+    off[np.isnan(off)] = np.inf
+    within = off.max(1) <= 1
+    probabilities = _probabilities_by_target(outputs)
+    reordered = [(indices, expected[:, indices].argmax(1) != answers[:, indices].argmax(1)) for indices in probabilities]
+    wrong = ~within | np.any([rows_of_target for _, rows_of_target in reordered], axis=0) if reordered else ~within
+    if not wrong.any():
+        return None
+    row = int(np.where(wrong, off.max(1), -1.0).argmax())
+    values = ", ".join(f"{column}={value!r}" for column, value in zip(manifest.columns, rows[row].tolist(), strict=True))
+    start = f"{wrong.sum()} of {len(wrong)} rows, most at {values}: it gives "
+    if not within[row]:
+        return start + _both_values(manifest, outputs, int(off[row].argmax()), expected[row], answers[row])
+    indices = next(indices for indices, rows_of_target in reordered if rows_of_target[row])
+    likeliest, instead = (indices[int(each[row, indices].argmax())] for each in (expected, answers))
+    both = _both_values(manifest, outputs, instead, expected[row], answers[row])
+    return f"{start}{both}, so that {_short_name(manifest, outputs[likeliest])} is no longer the likeliest"
+
+
+def _tolerance(outputs: Sequence[Output], expected: Matrix) -> Matrix:
+    """Largest difference allowed, shape (rows, outputs)."""
+    sizes = np.abs(expected)
+    least = np.minimum(sizes.max(0), 1.0)
+    is_value = np.array([output.kind == "value" for output in outputs])
+    return GOLDEN_TOLERANCE * np.where(is_value, np.maximum(sizes, np.where(least > 0, least, 1.0)), 1.0)
+
+
+def _probabilities_by_target(outputs: Sequence[Output]) -> list[list[int]]:
+    """For each target, the indices of its probabilities among the outputs."""
+    indices: dict[int, list[int]] = {}
+    for index, output in enumerate(outputs):
+        if output.kind == "probability":
+            indices.setdefault(output.target, []).append(index)
+    return list(indices.values())
+
+
+def _both_values(manifest: Manifest, outputs: Sequence[Output], index: int, expected: Matrix, answer: Matrix) -> str:
+    output = outputs[index]
+    given, original = float(answer[index]), float(expected[index])
+    name = _short_name(manifest, output)
+    if output.kind == "label":
+        classes = manifest.all_targets[output.target].classes
+        return f"the {name} {classes[int(given)]!r}, the original {classes[int(original)]!r}"
+    return f"{name} {given:.9g}, the original {original:.9g}"
+
+
+def _short_name(manifest: Manifest, output: Output) -> str:
+    return output_name(output, manifest.all_targets).removeprefix("probability.")

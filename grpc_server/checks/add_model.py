@@ -9,8 +9,7 @@ from pathlib import Path
 
 from foretell_contract.contract import Contract
 from foretell_contract.diff.contract_revision import contract_revision
-from grpc_server.checks.acceleration import Acceleration, accelerate
-from grpc_server.checks.conversion_comparison import Accelerated
+from grpc_server.checks.acceleration import Accelerated, Acceleration, accelerate
 from grpc_server.checks.manifest_agreement import check_golden, check_manifest, checked_sources, unchecked_sources
 from grpc_server.checks.training_columns import encoder_dtypes
 from grpc_server.errors import ModelError

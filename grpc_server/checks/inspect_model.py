@@ -160,7 +160,9 @@ class _Inspection:
         """Targets named by the hints, or else by number. Raises ModelError if classes have no names."""
         count = 1 + max(output.target for output in self._outputs)
         if count == 1:
-            self._check_class_names(runtime)
+            probabilities = sum(output.kind == "probability" for output in self._outputs)
+            if probabilities and not self._manifest.classes and estimator_of(runtime) is None:
+                raise ModelError(f"{self._file.name} does not name its {probabilities} classes: pass --classes x,y,z")
             return (Target("", self._manifest.classes),)
         saved = hints.outputs if len(hints.outputs) == count else ()
         names = hints.targets or saved or tuple(f"target_{index}" for index in range(count))
@@ -168,8 +170,3 @@ class _Inspection:
             raise ModelError(f"{self._file.name} predicts {count} targets, but {len(names)} are named: {', '.join(names)}")
         classes = runtime.targets or ((),) * count
         return tuple(Target(name, of) for name, of in zip(names, classes, strict=True))
-
-    def _check_class_names(self, runtime: Runtime) -> None:
-        probabilities = sum(output.kind == "probability" for output in self._outputs)
-        if probabilities and not self._manifest.classes and estimator_of(runtime) is None:
-            raise ModelError(f"{self._file.name} does not name its {probabilities} classes: pass --classes x,y,z")

@@ -55,9 +55,11 @@ def column_ranges(columns: Sequence[str], contract: Contract | None, model: str,
     naming a column that neither the contract nor golden rows bound.
     """
     fields = _fields_by_column(contract, model) if contract else {}
-    low, high = np.array([_range(column, fields.get(column, []), golden) for column in columns]).T
-    whole = np.array([_is_whole(fields.get(column, [])) for column in columns])
-    nullable = np.array([_is_nullable(column, fields.get(column, []), golden) for column in columns])
+    by_column = {column: fields.get(column, []) for column in columns}
+    low, high = np.array([_range(column, each, golden) for column, each in by_column.items()]).T
+    whole = np.array([_is_whole(each) for each in by_column.values()])
+    missing = [any(row.features[column] is None for row in golden) for column in columns]
+    nullable = np.array([any(leaf.nullable for leaf in each) for each in by_column.values()]) | missing
     return ColumnRanges(np.where(whole, np.rint(low), low), np.where(whole, np.rint(high), high), whole, nullable)
 
 
@@ -135,10 +137,6 @@ def _is_whole(fields: Sequence[Leaf]) -> bool:
     return bool(fields) and all(leaf.value.cpp_type not in _FRACTIONS for leaf in fields)
 
 
-def _is_nullable(column: str, fields: Sequence[Leaf], golden: Sequence[GoldenRow]) -> bool:
-    return any(leaf.nullable for leaf in fields) or any(row.features[column] is None for row in golden)
-
-
 def _range(column: str, fields: Sequence[Leaf], golden: Sequence[GoldenRow]) -> tuple[float, float]:
     bounds = [_bounds(leaf.value, leaf.rules) for leaf in fields] or [(-inf, inf)]
     low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
@@ -159,14 +157,10 @@ def _bounds(field: FieldDescriptor, rules: FieldRules) -> tuple[float, float]:
     allowed = values.get("in") or ((values["const"],) if "const" in values else ())
     if allowed:
         return float(min(allowed)), float(max(allowed))
-    next_to = nextafter if field.cpp_type in _FRACTIONS else _next_whole
+    whole = field.cpp_type not in _FRACTIONS
     low, high = values.get("gte", -inf), values.get("lte", inf)
     if "gt" in values:
-        low = next_to(values["gt"], inf)
+        low = values["gt"] + 1 if whole else nextafter(values["gt"], inf)
     if "lt" in values:
-        high = next_to(values["lt"], -inf)
+        high = values["lt"] - 1 if whole else nextafter(values["lt"], -inf)
     return (low, high) if low <= high else (-inf, inf)  # A lower bound above the upper one excludes the gap between them.
-
-
-def _next_whole(number: float, towards: float) -> float:
-    return number + (1 if towards > number else -1)

@@ -23,7 +23,7 @@ from sklearn.svm import SVR, LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
-from grpc_server.checks.conversion_comparison import ConversionComparison
+from grpc_server.checks.acceleration import ConversionComparison
 from grpc_server.checks.probe_rows import ColumnRanges
 from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.rows.outputs import Source, outputs_per_target

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from grpc_server.checks.conversion_comparison import ConversionComparison
+from grpc_server.checks.acceleration import ConversionComparison
 from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.rows.outputs import Output
