@@ -61,7 +61,6 @@ def accelerate(
         raise ModelError(f"{place} is no scikit-learn model: only those can be accelerated, so leave out --accelerate")
     try:
         with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
-            _check_numbers(manifest)
             needed = _needed_outputs(original, manifest, golden, contract, name)
             ranges = column_ranges(manifest.columns, contract, name, golden)
             comparison = ConversionComparison(original, manifest, golden, ranges, needed)
@@ -72,19 +71,16 @@ def accelerate(
         return None, f"not accelerated: {error}"
 
 
-def _check_numbers(manifest: Manifest) -> None:
-    if manifest.dtypes:
-        others = ", ".join(f"{column} is {dtype.name}" for column, dtype in manifest.dtypes.items())
-        raise ModelError(f"only models of numbers can be converted, and {others}")
-
-
 def _needed_outputs(
     original: Runtime, manifest: Manifest, golden: tuple[GoldenRow, ...], contract: Contract | None, name: str
 ) -> set[Output]:
     """The outputs in the contract's responses, or all outputs of the model without a contract that fits.
 
-    Raises ModelError if no conversion gives one that a response needs.
+    Raises ModelError if no conversion gives one that a response needs, or takes the model's columns.
     """
+    if manifest.dtypes:
+        others = ", ".join(f"{column} is {dtype.name}" for column, dtype in manifest.dtypes.items())
+        raise ModelError(f"only models of numbers can be converted, and {others}")
     sources = checked_sources(original, manifest, golden, "the model")
     in_responses = _response_outputs(sources, manifest, contract, name)
     needed = in_responses or set(all_outputs(sources))

@@ -77,12 +77,12 @@ def add_model(
     rows = read_golden(golden)
     optional = {GOLDEN: golden, CONTRACT: contract_revision(contract, name) if contract else b""}
     files = {loaded.stored.file: loaded.stored.artifact} | {entry: content for entry, content in optional.items() if content}
-    manifest = loaded.manifest(columns, classes, dtypes or {}, rows, files, source)
+    manifest = loaded.manifest(columns, classes, dtypes or {}, rows, files)
     check_manifest(loaded.runtime, manifest, file.name)
     with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
         manifest = _with_targets(loaded.runtime, manifest, rows, targets, outputs, file)
         check_golden(checked_sources(loaded.runtime, manifest, rows, file.name), manifest, rows, file.name)
-    manifest = manifest.model_copy(update={"training": observed(manifest)})
+    manifest = manifest.model_copy(update={"training": observed(manifest), "source": source})
     reason = loaded.stored.reason
     if acceleration:
         faster, outcome = accelerate(acceleration, loaded.runtime, manifest, rows, contract, name, file.name)
@@ -138,7 +138,6 @@ class _LoadedFile:
         dtypes: Mapping[str, Dtype],
         rows: tuple[GoldenRow, ...],
         files: Mapping[str, bytes],
-        source: RegistrySource | None,
     ) -> Manifest:
         """The manifest of a model of one target. Raises ModelError if columns or classes have no names."""
         cause = "" if self.stored.format == "onnx" else " (it was fitted on a plain array)"
@@ -153,7 +152,6 @@ class _LoadedFile:
             columns=columns,
             dtypes={column: dtype for column, dtype in known.items() if dtype != FLOAT64},
             classes=_classes(self._file, classes or self.runtime.classes),
-            source=source,
             created=datetime.now(UTC),
         )
 
@@ -200,14 +198,14 @@ def _with_targets(
 
 def _served_by(faster: Accelerated, manifest: Manifest) -> Manifest:
     artifact = f"model.{faster.format}"
-    changes = {
+    update = {
         "format": faster.format,
         "artifact": artifact,
         "original": manifest.artifact,
         "files": manifest.files | {artifact: sha256(faster.artifact)},
         "libraries": manifest.libraries | format_table.format_named(faster.format).versions,
     }
-    return manifest.model_copy(update=changes)
+    return manifest.model_copy(update=update)
 
 
 def _distinct(file: Path, names: tuple[str, ...] | None, what: str, option: str) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from grpc_server.checks.manifest_agreement import unchecked_sources
 from grpc_server.checks.training_columns import Column, ModelHints, training_columns
 from grpc_server.errors import ModelError, exception_text
-from grpc_server.rows.mixed_rows import Dtype, Rows, placeholder_row
+from grpc_server.rows.mixed_rows import Dtype
 from grpc_server.rows.outputs import Output, all_outputs, output_function
 from grpc_server.rows.targets import Target, output_name
 from grpc_server.runtimes.formats import format_table
@@ -77,9 +78,8 @@ class _Inspection:
             classes=runtime.classes or hints.classes or (),
         )
         self._example = self._example_row() if all(self._values) else {}
-        dtypes = self._manifest.column_dtypes
-        sample = self._rows([self._example]) if self._example else placeholder_row(dtypes)
-        self._sources = runtime.sources(dtypes, sample, [target.classes for target in self._manifest.all_targets])
+        golden = [GoldenRow.model_construct(features=self._example)] if self._example else []
+        self._sources = unchecked_sources(runtime, self._manifest, golden, file.name)
         self._outputs = all_outputs(self._sources)
         self._targets = self._named_targets(runtime, hints)
 
@@ -127,7 +127,8 @@ class _Inspection:
 
     def _predicted(self, rows: Sequence[_Row]) -> list[dict[str, Scalar]]:
         """The model's outputs by name for each row, without numbers that are not finite."""
-        answers = output_function(self._sources, self._outputs)(self._rows(rows)).tolist()
+        model_rows = golden_rows([GoldenRow.model_construct(features=row) for row in rows], self._manifest)
+        answers = output_function(self._sources, self._outputs)(model_rows).tolist()
         return [
             {
                 output_name(output, self._targets): self._scalar(output, value)
@@ -136,9 +137,6 @@ class _Inspection:
             }
             for answer in answers
         ]
-
-    def _rows(self, rows: Sequence[_Row]) -> Rows:
-        return golden_rows([GoldenRow.model_construct(features=row) for row in rows], self._manifest)
 
     def _scalar(self, output: Output, value: float) -> Scalar:
         return self._targets[output.target].classes[int(value)] if output.kind == "label" else value

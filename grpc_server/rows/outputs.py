@@ -31,11 +31,6 @@ class Source:
     """Takes rows, returns shape (rows, outputs), float64."""
 
 
-def probability_source(classes: int, run: Callable[[Any], Matrix]) -> Source:
-    """The source of a classifier whose `run` returns the probability of each class, shape (rows, classes)."""
-    return Source(tuple(Output("probability", item) for item in range(classes)), run)
-
-
 def probability_outputs(classes: Sequence[int]) -> tuple[Output, ...]:
     """The probabilities of a model whose targets have `classes` classes each, target by target."""
     return tuple(Output("probability", item, target) for target, count in enumerate(classes) for item in range(count))

@@ -17,7 +17,7 @@ from grpc_server.loading.loader import Loader
 from grpc_server.loading.version import Model, Version
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import Dtype, Matrix, Rows
-from grpc_server.rows.outputs import Source, probability_source
+from grpc_server.rows.outputs import Source, probability_outputs
 from grpc_server.runtimes.runtime import Classes
 from grpc_server.settings import ServerSettings
 from grpc_server.store.manifest import Manifest
@@ -46,7 +46,7 @@ class FakeRuntime:
         self.runs: list[int] = []
 
     def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes) -> tuple[Source, ...]:
-        return (probability_source(3, self.predict),)
+        return (Source(probability_outputs([3]), self.predict),)
 
     def predict(self, rows: Matrix) -> Matrix:
         self.runs.append(len(rows))

@@ -58,8 +58,8 @@ class LightgbmRuntime:
         self._booster = self._library.create(self, "LGBM_BoosterLoadModelFromString", "LGBM_BoosterFree", artifact, written)
         parameters = _parameters(artifact)
         _refuse_categories(parameters)
-        self.width = self._library.number("LGBM_BoosterGetNumFeature", self._booster)
-        self._outputs = self._library.number("LGBM_BoosterGetNumClasses", self._booster)
+        self.width: int = self._library.value(_INT, "LGBM_BoosterGetNumFeature", self._booster)
+        self._outputs: int = self._library.value(_INT, "LGBM_BoosterGetNumClasses", self._booster)
         names = self._column_names()
         self.columns = None if names == tuple(f"Column_{index}" for index in range(self.width)) else names
         self._kind = _KINDS.get(parameters.get("objective", "").partition(" ")[0], "value")

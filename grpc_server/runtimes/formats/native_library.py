@@ -47,8 +47,8 @@ class NativeLibrary:
         weakref.finalize(owner, getattr(self._library, free), handle)
         return handle
 
-    def number(self, function: str, handle: ctypes.c_void_p, kind: type[ctypes.c_int | ctypes.c_uint64] = ctypes.c_int) -> int:
-        """The number that `function` writes to its last argument."""
+    def value(self, kind: type[Any], function: str, handle: ctypes.c_void_p) -> Any:
+        """The value, of a type of ctypes, that `function` writes to its last argument."""
         found = kind()
         self.call(function, handle, ctypes.byref(found))
         return found.value

@@ -71,7 +71,7 @@ class GraphOutputs:
         if self._labels:
             labels = outputs_per_target("label", self._targets)
             class_indices = [_class_indices(classes[target % len(classes)]) for target in range(self._targets)]
-            found.append(Source(labels, lambda rows: self._label_indices(class_indices, rows)))
+            found.append(Source(labels, lambda rows: _label_indices(class_indices, self._run([self._labels or ""], rows)[0])))
             if self._gives_probabilities:
                 found.append(Source(labels + probabilities, lambda rows: self._labels_and_probabilities(class_indices, rows)))
         return tuple(found)
@@ -101,13 +101,9 @@ class GraphOutputs:
         """For each target, shape (rows, classes)."""
         return self._by_target(self._run([self._numbers or ""], rows)[0])
 
-    def _label_indices(self, class_indices: list[_ClassIndices], rows: Matrix) -> Matrix:
-        """Shape (rows, targets)."""
-        return _indices_by_target(class_indices, self._run([self._labels or ""], rows)[0])
-
     def _labels_and_probabilities(self, class_indices: list[_ClassIndices], rows: Matrix) -> Matrix:
         labels, numbers = self._run([self._labels or "", self._numbers or ""], rows)
-        return np.hstack((_indices_by_target(class_indices, labels), _joined(self._by_target(numbers))))
+        return np.hstack((_label_indices(class_indices, labels), _joined(self._by_target(numbers))))
 
     def _by_target(self, numbers: Any) -> list[Matrix]:
         """For each target, shape (rows, classes)."""
@@ -133,7 +129,7 @@ def _joined(by_target: list[Matrix]) -> Matrix:
     return clip_to_unit(np.hstack(by_target) if len(by_target) > 1 else by_target[0])
 
 
-def _indices_by_target(class_indices: list[_ClassIndices], labels: NDArray[Any]) -> Matrix:
+def _label_indices(class_indices: list[_ClassIndices], labels: NDArray[Any]) -> Matrix:
     columns = labels.reshape(len(labels), -1).T
     return np.column_stack([index_of(column) for index_of, column in zip(class_indices, columns, strict=True)])
 

@@ -53,8 +53,9 @@ class TreesRuntime:
         size = len(artifact)
         self._model = self._library.create(self, "TreeliteDeserializeModelFromBytes", "TreeliteFreeModel", artifact, size)
         self._config = self._library.create(self, "TreeliteGTILParseConfig", "TreeliteGTILDeleteConfig", _CONFIG)
-        self._dtype = self._number_type()
-        self.width = self._library.number("TreeliteQueryNumFeature", self._model)
+        self._dtype: bytes = self._library.value(ctypes.c_char_p, "TreeliteGetInputType", self._model)
+        """`float32` or `float64`."""
+        self.width: int = self._library.value(ctypes.c_int, "TreeliteQueryNumFeature", self._model)
         self._class_counts = self._header("num_class", ctypes.c_int32)
         (task,) = self._header("task_type", ctypes.c_uint8)
         if task not in (_REGRESSOR, *_CLASSIFIERS):
@@ -92,12 +93,6 @@ class TreesRuntime:
                     f"the trees answer {each[0].tolist()} for classes: these are no probabilities",
                     "train it with an objective that gives them",
                 )
-
-    def _number_type(self) -> bytes:
-        """`float32` or `float64`."""
-        name = ctypes.c_char_p()
-        self._library.call("TreeliteGetInputType", self._model, ctypes.byref(name))
-        return name.value or b""
 
     def _header(self, name: str, item: type[ctypes.c_int32 | ctypes.c_uint8]) -> list[int]:
         field = _HeaderField()

@@ -64,11 +64,10 @@ class XgboostRuntime:
         self._library.call("XGBoosterSetParam", self._booster, b"nthread", str(threads()).encode())
         # Without a proxy, each prediction makes one, which takes longer than the prediction.
         self._proxy = self._library.create(self, "XGProxyDMatrixCreate", "XGDMatrixFree")
-        self.width = self._library.number("XGBoosterGetNumFeature", self._booster, _COUNT)
+        self.width: int = self._library.value(_COUNT, "XGBoosterGetNumFeature", self._booster)
         self.columns = tuple(self._texts("feature_name")) or None
         self._refuse_categories()
         learner = self._learner()
-        _refuse_linear(learner)
         objective = str(learner["objective"]["name"])
         self._kind = _kind(objective)
         self._targets = int(learner["learner_model_param"]["num_target"])
@@ -118,7 +117,11 @@ class XgboostRuntime:
     def _learner(self) -> Any:
         length, text = _COUNT(), _TEXT()
         self._library.call("XGBoosterSaveJsonConfig", self._booster, ctypes.byref(length), ctypes.byref(text))
-        return json.loads(text.value or b"")["learner"]
+        learner = json.loads(text.value or b"")["learner"]
+        if learner["learner_train_param"]["booster"] == "gblinear":
+            fix = "train with gbtree or dart, or add the estimator as joblib"
+            raise ModelUnloadable("the xgboost booster gblinear has no trees", fix)
+        return learner
 
     def _attribute(self, name: str) -> str:
         text, found = _TEXT(), ctypes.c_int()
@@ -140,9 +143,8 @@ class XgboostRuntime:
         except ValueError:
             names = None
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            raise ModelUnloadable(
-                f"the xgboost attribute {CLASSES} is no JSON list of names: {stated[:80]!r}", 'write one, such as ["no", "yes"]'
-            )
+            reason = f"the xgboost attribute {CLASSES} is no JSON list of names: {stated[:80]!r}"
+            raise ModelUnloadable(reason, 'write one, such as ["no", "yes"]')
         return tuple(names)
 
     def _refuse_categories(self) -> None:
@@ -153,12 +155,6 @@ class XgboostRuntime:
                     f"the column {name!r} holds categories, whose codes an xgboost file leaves to its caller",
                     "encode them in training, or add the estimator as joblib",
                 )
-
-
-def _refuse_linear(learner: Any) -> None:
-    if learner["learner_train_param"]["booster"] == "gblinear":
-        fix = "train with gbtree or dart, or add the estimator as joblib"
-        raise ModelUnloadable("the xgboost booster gblinear has no trees", fix)
 
 
 def _kind(objective: str) -> Kind:

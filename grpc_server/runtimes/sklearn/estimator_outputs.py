@@ -10,7 +10,7 @@ from sklearn.utils import get_tags
 
 from grpc_server.errors import ModelUnloadable, exception_text
 from grpc_server.rows.mixed_rows import Matrix, Rows
-from grpc_server.rows.outputs import Output, Source, outputs_per_target, probability_outputs, probability_source
+from grpc_server.rows.outputs import Output, Source, outputs_per_target, probability_outputs
 from grpc_server.rows.targets import OUTLIER_CLASSES
 from grpc_server.runtimes.sklearn.estimator_input import InputConversion
 from grpc_server.runtimes.sklearn.fast_predict import fast_predict
@@ -61,18 +61,12 @@ def sources(estimator: Any, convert: InputConversion | None, sample: Rows) -> tu
 
 def _classifier(estimator: Any, method: Methods, sample: Rows) -> Iterator[Source]:
     targets = classes_of(estimator)
-    has_probabilities = callable(getattr(estimator, "predict_proba", None))
-    if len(targets) > 1 or isinstance(estimator.classes_, list):
-        if has_probabilities:
-            yield _probabilities_of_targets(targets, method("predict_proba"))
-        yield _labels(estimator, method("predict"))
-        return
-    if has_probabilities:
-        predict_proba = method("predict_proba")
-        yield probability_source(len(targets[0]), lambda rows: np.asarray(predict_proba(rows), dtype=np.float64))
+    if callable(getattr(estimator, "predict_proba", None)):
+        yield _probabilities(targets, method("predict_proba"))
     if callable(getattr(estimator, "predict", None)):
         yield _labels(estimator, method("predict"))
-    yield from _optional(estimator, method, sample, "decision_function", "decision")
+    if len(targets) == 1 and not isinstance(estimator.classes_, list):
+        yield from _optional(estimator, method, sample, "decision_function", "decision")
 
 
 def _labels(estimator: Any, predict: Method) -> Source:
@@ -87,11 +81,13 @@ def _labels(estimator: Any, predict: Method) -> Source:
     return Source(outputs_per_target("label", len(class_indices)), run)
 
 
-def _probabilities_of_targets(targets: tuple[tuple[str, ...], ...], predict_proba: Method) -> Source:
-    """scikit-learn gives a list with a matrix for each target, or one matrix of the probability that each label is present."""
+def _probabilities(targets: tuple[tuple[str, ...], ...], predict_proba: Method) -> Source:
+    """scikit-learn gives several targets as a list of matrices, or as one matrix of the probability that each label is present."""
 
     def run(rows: Any) -> Matrix:
         answers = predict_proba(rows)
+        if len(targets) == 1 and not isinstance(answers, list):
+            return np.asarray(answers, dtype=np.float64)
         if not isinstance(answers, list):
             answers = [np.column_stack((1 - present, present)) for present in _dense(answers).T]
         return np.hstack(answers).astype(np.float64, copy=False)
