@@ -154,7 +154,7 @@ def add(
             contract=contract,
             format_name=form,
             allow_version_skew=allow_version_skew,
-            observed=observed_in(data) if data else lambda _manifest: None,
+            observed=lambda manifest: observed_in(data, manifest) if data else None,
             source=source.source,
         )
     typer.echo(f"added {name} version {added.version} as {added.format}: {added.reason}")

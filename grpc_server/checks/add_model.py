@@ -17,7 +17,7 @@ from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.rows.outputs import all_outputs
 from grpc_server.rows.targets import Target
 from grpc_server.runtimes.formats import format_table
-from grpc_server.runtimes.runtime import Runtime, estimator_of
+from grpc_server.runtimes.runtime import estimator_of
 from grpc_server.store.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, RegistrySource, golden_dtype, read_golden
 from grpc_server.store.repository import Repository, sha256
 from grpc_server.store.training_values import TrainingValues
@@ -76,11 +76,11 @@ def add_model(
     check_skew(loaded.stored.format, loaded.libraries, file.name, allowed=allow_version_skew)
     rows = read_golden(golden)
     optional = {GOLDEN: golden, CONTRACT: contract_revision(contract, name) if contract else b""}
-    files = {loaded.stored.file: loaded.stored.artifact} | {entry: content for entry, content in optional.items() if content}
-    manifest = loaded.manifest(columns, classes, dtypes or {}, rows, files)
+    loaded.files |= {entry: content for entry, content in optional.items() if content}
+    manifest = loaded.manifest(columns, classes, dtypes or {}, rows)
     check_manifest(loaded.runtime, manifest, file.name)
     with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
-        manifest = _with_targets(loaded.runtime, manifest, rows, targets, outputs, file)
+        manifest = loaded.with_targets(manifest, rows, targets, outputs)
         check_golden(checked_sources(loaded.runtime, manifest, rows, file.name), manifest, rows, file.name)
     manifest = manifest.model_copy(update={"training": observed(manifest), "source": source})
     reason = loaded.stored.reason
@@ -89,8 +89,8 @@ def add_model(
         reason = f"{reason}; {outcome}"
         if faster:
             manifest = _served_by(faster, manifest)
-            files[manifest.artifact] = faster.artifact
-    return Added(repository.add(name, manifest, files), manifest.format, reason)
+            loaded.files[manifest.artifact] = faster.artifact
+    return Added(repository.add(name, manifest, loaded.files), manifest.format, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,6 @@ class _StoredModel:
     file: str
     artifact: bytes
     reason: str
-    """Why it has this format."""
     sklearn_version: str = ""
     """Version of scikit-learn that trained the model, if that is not the installed one and the artifact does not record it."""
 
@@ -125,6 +124,7 @@ class _LoadedFile:
     def __init__(self, file: Path, format_name: str) -> None:
         self._file = file
         self.stored = _stored_model(file, format_name)
+        self.files = {self.stored.file: self.stored.artifact}
         self.runtime = format_table.load(self.stored.format, self.stored.artifact)
         self.libraries = format_table.format_named(self.stored.format).versions
         trained_with = self.stored.sklearn_version or getattr(self.runtime, "sklearn_version", "")
@@ -132,12 +132,7 @@ class _LoadedFile:
             self.libraries["scikit-learn"] = trained_with
 
     def manifest(
-        self,
-        columns: tuple[str, ...],
-        classes: tuple[str, ...],
-        dtypes: Mapping[str, Dtype],
-        rows: tuple[GoldenRow, ...],
-        files: Mapping[str, bytes],
+        self, columns: tuple[str, ...], classes: tuple[str, ...], dtypes: Mapping[str, Dtype], rows: tuple[GoldenRow, ...]
     ) -> Manifest:
         """The manifest of a model of one target. Raises ModelError if columns or classes have no names."""
         cause = "" if self.stored.format == "onnx" else " (it was fitted on a plain array)"
@@ -147,13 +142,28 @@ class _LoadedFile:
         return Manifest(
             format=self.stored.format,
             artifact=self.stored.file,
-            files={name: sha256(content) for name, content in files.items()},
+            files={name: sha256(content) for name, content in self.files.items()},
             libraries=self.libraries,
             columns=columns,
             dtypes={column: dtype for column, dtype in known.items() if dtype != FLOAT64},
             classes=_classes(self._file, classes or self.runtime.classes),
             created=datetime.now(UTC),
         )
+
+    def with_targets(
+        self, manifest: Manifest, rows: tuple[GoldenRow, ...], names: tuple[str, ...], saved: tuple[str, ...]
+    ) -> Manifest:
+        """The manifest with the targets of a model of several, named by `names`, else `saved`, else 0, 1, ..."""
+        count = 1 + max(output.target for output in all_outputs(unchecked_sources(self.runtime, manifest, rows, self._file.name)))
+        if names and len(names) != count:
+            raise ModelError(f"{self._file.name} predicts {count} targets, but {len(names)} are named: {', '.join(names)}")
+        if count == 1 and not names:
+            return manifest
+        names = names or (saved if len(saved) == count else tuple(map(str, range(count))))
+        named = _distinct(self._file, names, "its targets", "--targets x,y,z")
+        classes = self.runtime.targets or ((manifest.classes,) * count)
+        targets = tuple(Target(name, of) for name, of in zip(named, classes, strict=True))
+        return manifest.model_copy(update={"targets": targets, "classes": () if count > 1 else manifest.classes})
 
     def _dtypes(self, columns: tuple[str, ...], rows: tuple[GoldenRow, ...]) -> dict[str, Dtype]:
         """Types from the model's encoders, or else from the golden rows."""
@@ -173,27 +183,6 @@ def _classes(file: Path, classes: tuple[str, ...] | None) -> tuple[str, ...]:
     if len(classes) < 2:
         raise ModelError(f"{file.name} knows one class only, {classes[0]!r}: there is nothing to predict")
     return classes
-
-
-def _with_targets(
-    runtime: Runtime,
-    manifest: Manifest,
-    rows: tuple[GoldenRow, ...],
-    names: tuple[str, ...],
-    saved: tuple[str, ...],
-    file: Path,
-) -> Manifest:
-    """The manifest with the targets of a model of several, named by `names`, else `saved`, else 0, 1, ..."""
-    count = 1 + max(output.target for output in all_outputs(unchecked_sources(runtime, manifest, rows, file.name)))
-    if names and len(names) != count:
-        raise ModelError(f"{file.name} predicts {count} targets, but {len(names)} are named: {', '.join(names)}")
-    if count == 1 and not names:
-        return manifest
-    names = names or (saved if len(saved) == count else tuple(map(str, range(count))))
-    named = _distinct(file, names, "its targets", "--targets x,y,z")
-    classes = runtime.targets or ((manifest.classes,) * count)
-    targets = tuple(Target(name, of) for name, of in zip(named, classes, strict=True))
-    return manifest.model_copy(update={"targets": targets, "classes": () if count > 1 else manifest.classes})
 
 
 def _served_by(faster: Accelerated, manifest: Manifest) -> Manifest:

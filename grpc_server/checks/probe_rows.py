@@ -34,9 +34,7 @@ class ColumnRanges:
     """The range of each column: arrays of shape (columns,)."""
 
     low: NDArray[np.float64]
-    """Smallest value."""
     high: NDArray[np.float64]
-    """Largest value."""
     whole: NDArray[np.bool_]
     """Whether the column takes whole numbers only."""
     nullable: NDArray[np.bool_]
@@ -76,7 +74,8 @@ def probe_rows(ranges: ColumnRanges, predict: Callable[[Matrix], Matrix]) -> Mat
     inside = ranges.random_rows(random, _INSIDE)
     rows = [inside, at_bounds, corners, ranges.low, ranges.high, _threshold_rows(predict, ranges, random)]
     if ranges.nullable.any():
-        rows.append(_with_missing(inside[:_MISSING], ranges, random))
+        holes = random.random((_MISSING, len(ranges.low))) < random.choice([0.1, 0.5, 1.0], (_MISSING, 1))
+        rows.append(np.where(ranges.nullable & holes, np.nan, inside[:_MISSING]))
     return np.vstack(rows)
 
 
@@ -87,11 +86,6 @@ def _corners(ranges: ColumnRanges, random: np.random.Generator) -> Matrix:
     else:
         at_high = random.random((_CORNERS, width)) < 0.5
     return np.where(at_high, ranges.high, ranges.low)
-
-
-def _with_missing(rows: Matrix, ranges: ColumnRanges, random: np.random.Generator) -> Matrix:
-    missing = ranges.nullable & (random.random(rows.shape) < random.choice([0.1, 0.5, 1.0], (len(rows), 1)))
-    return np.where(missing, np.nan, rows)
 
 
 def _threshold_rows(predict: Callable[[Matrix], Matrix], ranges: ColumnRanges, random: np.random.Generator) -> Matrix:

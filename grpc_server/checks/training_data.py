@@ -1,7 +1,7 @@
 """Training data on disk, CSV or Parquet, read with pandas into the values that JSON can hold."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,22 +41,18 @@ def read_samples(file: Path, texts: Iterable[str], *, times: bool) -> Samples:
     return Samples(values, dtypes)
 
 
-def observed_in(data: Path) -> Callable[[Manifest], TrainingValues]:
-    """A function that summarises the data's values of a manifest's columns.
+def observed_in(data: Path, manifest: Manifest) -> TrainingValues:
+    """Summary of the data's values of a manifest's columns.
 
-    It raises ModelError if the data lacks a column, or holds text where the model takes numbers.
+    Raises ModelError if the data lacks a column, or holds text where the model takes numbers.
     """
-
-    def observed(manifest: Manifest) -> TrainingValues:
-        texts = [name for name, dtype in manifest.dtypes.items() if dtype.is_text]
-        samples = read_samples(data, texts, times=any(dtype.unit for dtype in manifest.dtypes.values()))
-        check_names(manifest.columns, samples, data)
-        for name, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
-            if not dtype.is_text:
-                check_values(name, dtype, samples.values[name])
-        return observe({name: samples.values[name] for name in manifest.columns}, manifest.dtypes)
-
-    return observed
+    texts = [name for name, dtype in manifest.dtypes.items() if dtype.is_text]
+    samples = read_samples(data, texts, times=any(dtype.unit for dtype in manifest.dtypes.values()))
+    check_names(manifest.columns, samples, data)
+    for name, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
+        if not dtype.is_text:
+            check_values(name, dtype, samples.values[name])
+    return observe({name: samples.values[name] for name in manifest.columns}, manifest.dtypes)
 
 
 def check_names(names: Iterable[str], samples: Samples, data: Path) -> None:

@@ -43,7 +43,6 @@ _SIGNATURES = {
     "LGBM_BoosterPredictForMatSingleRowFast": (_HANDLE, _HANDLE, _HANDLE, _HANDLE),
     "LGBM_FastConfigFree": (_HANDLE,),
 }
-"""Argument types by function; results are written to handles."""
 
 
 class LightgbmRuntime:

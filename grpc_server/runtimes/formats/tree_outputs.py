@@ -12,12 +12,9 @@ from grpc_server.rows.outputs import Source, outputs_per_target, probability_out
 Kind = Literal["probability", "value", "score"]
 """The meaning of a number, set by the training objective."""
 
-Run = Callable[[Any], NDArray[Any]]
-"""From rows to shape (rows, numbers), in the library's own number type."""
 
-
-def boosted_sources(kind: Kind, run: Run, width: int, targets: int) -> tuple[Source, ...]:
-    """The sources of a model that computes `width` numbers a row.
+def boosted_sources(kind: Kind, run: Callable[[Any], NDArray[Any]], width: int, targets: int) -> tuple[Source, ...]:
+    """The sources of a model whose `run` gives `width` numbers a row, in the library's own number type.
 
     For a classifier, `width` equal to `targets` means that each number is the probability of the second of a target's two classes.
     Otherwise there is one target with `width` classes.

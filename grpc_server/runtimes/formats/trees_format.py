@@ -28,7 +28,6 @@ _SIGNATURES = {
     "TreeliteGetInputType": (_HANDLE, _HANDLE),
     "TreeliteGetHeaderField": (_HANDLE, ctypes.c_char_p, _HANDLE),
 }
-"""Argument types by function; results are written to handles."""
 
 _REGRESSOR, _CLASSIFIERS = 1, (0, 2)
 """Task types of treelite/enum/task_type.h: a regressor, a classifier of two classes, and one of several."""

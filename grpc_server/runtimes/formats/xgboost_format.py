@@ -48,7 +48,6 @@ _SIGNATURES = {
     "XGProxyDMatrixCreate": (_HANDLE,),
     "XGDMatrixFree": (_HANDLE,),
 }
-"""Argument types by function; results are written to handles."""
 
 
 class XgboostRuntime:
