@@ -34,13 +34,10 @@ def merged(infos: Sequence[ApiInfo]) -> ApiInfo:
     if len(infos) == 1:
         return infos[0]
     first, *others = infos
+    titles = list(dict.fromkeys(info.title for info in infos))
     return ApiInfo(
-        title=_listed(list(dict.fromkeys(info.title for info in infos))),
+        title=", ".join(titles) if len(titles) <= _MOST_TITLES else f"{first.title} and {len(titles) - 1} more",
         version=", ".join(sorted({info.version for info in infos if info.version})),
         contact=first.contact if all(info.contact == first.contact for info in others) else {},
         description="\n\n".join(f"# {info.title} {info.version}".rstrip() + f"\n\n{info.description}" for info in infos),
     )
-
-
-def _listed(titles: list[str]) -> str:
-    return ", ".join(titles) if len(titles) <= _MOST_TITLES else f"{titles[0]} and {len(titles) - 1} more"

@@ -42,6 +42,12 @@ _KINDS = {
 }
 
 
+CALENDAR = {
+    Kind.TIME: (-62_135_596_800 * 10**9, 253_402_300_800 * 10**9 - 1),
+    Kind.DURATION: (-315_576_000_000 * 10**9, 315_576_000_000 * 10**9),
+}
+"""Least and most nanoseconds of a valid Timestamp or Duration."""
+
 IMPORTED = ("google.", "buf.")
 """Prefixes of the full names of messages and enums that are no contract's own."""
 
@@ -91,7 +97,13 @@ def is_nested(field: FieldDescriptor) -> bool:
 
 def is_in_oneof(field: FieldDescriptor) -> bool:
     """Whether the field shares a oneof with others. The oneof that protobuf makes for an `optional` field does not count."""
-    return field.containing_oneof is not None and len(field.containing_oneof.fields) > 1
+    return oneof_name(field) != ""
+
+
+def oneof_name(field: FieldDescriptor) -> str:
+    """Name of the oneof that the field shares with others; empty if there is none."""
+    oneof = field.containing_oneof
+    return oneof.name if oneof is not None and len(oneof.fields) > 1 else ""
 
 
 def map_entry(field: FieldDescriptor) -> tuple[FieldDescriptor, FieldDescriptor]:

@@ -9,8 +9,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from foretell_contract.examples.boundary_values import BoundaryValue, boundary_values
-from foretell_contract.examples.row_mutations import with_value, without_key
 from foretell_contract.examples.valid_row import valid_row
+from foretell_contract.examples.variants import with_value, without_key
 from foretell_contract.fields import Kind, is_in_oneof, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of
 from foretell_contract.rules.rules import NO_RULES, Rules
 

@@ -11,18 +11,12 @@ from typing import Any
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 
-from foretell_contract.fields import Kind, enum_of, kind_of, value_field
+from foretell_contract.fields import CALENDAR, Kind, enum_of, kind_of, value_field
 from foretell_contract.rules.accepted_values import accepted, plain_values
 from foretell_contract.rules.intervals import COUNTS, LINES, Intervals, Line, Number
 from foretell_contract.rules.rules import FieldRules
 
 _TYPES = {getattr(FieldDescriptor, f"TYPE_{name.upper()}"): name for name in LINES if name not in ("duration", "timestamp")}
-
-_CALENDAR = {
-    Kind.TIME: (-62_135_596_800 * 10**9, 253_402_300_800 * 10**9 - 1),
-    Kind.DURATION: (-315_576_000_000 * 10**9, 315_576_000_000 * 10**9),
-}
-"""Least and most nanoseconds of a valid Timestamp or Duration."""
 
 FOREIGN_TEXT = "foretell"
 """A text that no contract lists and no model was trained with."""
@@ -98,7 +92,7 @@ def _numbers(line: Line, found: Intervals) -> Iterator[BoundaryValue]:
 
 def _times(kind: Kind, rules: FieldRules, values: Mapping[str, Any], field: FieldDescriptor) -> Iterator[BoundaryValue]:
     kind_name = "timestamp" if kind is Kind.TIME else "duration"
-    line, (low, high) = LINES[kind_name], _CALENDAR[kind]
+    line, (low, high) = LINES[kind_name], CALENDAR[kind]
     for boundary in _numbers(line, _accepted_numbers(kind_name, rules, values, field) & Intervals.of(line, [(low, high)])):
         if low <= boundary.value <= high:
             yield BoundaryValue(boundary.name, _time(kind, boundary.value), boundary.why)

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.errors import ContractError
-from foretell_contract.fields import is_in_oneof, is_map, is_nested, is_wrapper, map_entry, message_of
+from foretell_contract.fields import is_map, is_nested, is_wrapper, map_entry, message_of, oneof_name
 from foretell_contract.problem import one_line
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import FieldRules, Rules, Violation
@@ -61,7 +61,7 @@ def _build(message: Descriptor, rules: Rules) -> tuple[Message, bool]:
     complete = True
     chosen: set[str] = set()
     for field in message.fields:
-        group = field.containing_oneof.name if is_in_oneof(field) and field.containing_oneof else ""
+        group = oneof_name(field)
         if group in chosen:
             continue
         value, whole = _field(field, rules)

@@ -10,7 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.examples.boundary_values import BoundaryValue, boundary_values
 from foretell_contract.examples.example import field_example, map_keys
-from foretell_contract.fields import Kind, is_in_oneof, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of, value_field
+from foretell_contract.fields import Kind, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of, oneof_name, value_field
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import NO_RULES, FieldRules, Rules
 
@@ -28,13 +28,12 @@ _LARGE = 1e6
 
 def valid_row(message: Descriptor, rules: Rules) -> Message | None:
     """The example if it is complete and valid, else a valid message close to it; None if the search finds none."""
-    arguments = {field.name: _first(field, rules) for field in message.fields}
+    arguments: dict[str, Any] = {}
     chosen: set[str] = set()
     for field in message.fields:
-        group = field.containing_oneof
-        if is_in_oneof(field) and group is not None and arguments[field.name] is not None:
-            arguments[field.name] = None if group.name in chosen else arguments[field.name]
-            chosen.add(group.name)
+        group = oneof_name(field)
+        arguments[field.name] = None if group in chosen else _first(field, rules)
+        chosen |= {group} if group and arguments[field.name] is not None else set()
     broken = _broken(message, arguments, rules)
     for _ in range(_PASSES):
         for field in message.fields:

@@ -1,4 +1,4 @@
-"""Valid rows that differ from the example in one field, and that a model may not expect."""
+"""Copies of a row that differ in one field, and those of them that are valid but that a model may not expect."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from google.protobuf.message import Message
 
 from foretell_contract.examples.boundary_values import FOREIGN_TEXT
 from foretell_contract.examples.example import field_example
-from foretell_contract.examples.row_mutations import with_value, without_key
 from foretell_contract.fields import Kind, enum_of, is_in_oneof, is_map, is_nested, kind_of
 from foretell_contract.labels import is_unspecified
 from foretell_contract.rules.rules import Rules
@@ -67,3 +66,28 @@ def _unusual(row: Message, field: FieldDescriptor, parents: tuple[str, ...], pat
 
 def _fix(field: FieldDescriptor) -> str:
     return "demand all keys with `map.min_pairs`" if is_map(field) else "make it `required`"
+
+
+def with_value(row: Message, parents: tuple[str, ...], name: str, value: Any) -> Message:
+    """A copy in which the field `name` under the fields `parents` has another value; None clears the field."""
+    copy, part = _copied(row, parents)
+    part.ClearField(name)
+    if value is not None:
+        part.MergeFrom(type(part)(**{name: value}))
+    return copy
+
+
+def without_key(row: Message, parents: tuple[str, ...], name: str, key: Any) -> Message:
+    """A copy in which the map `name` lacks a key."""
+    copy, part = _copied(row, parents)
+    del getattr(part, name)[key]
+    return copy
+
+
+def _copied(row: Message, parents: tuple[str, ...]) -> tuple[Message, Any]:
+    copy: Any = type(row)()
+    copy.CopyFrom(row)
+    part = copy
+    for name in parents:
+        part = getattr(part, name)
+    return copy, part

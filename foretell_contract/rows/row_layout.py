@@ -14,6 +14,7 @@ import numpy as np
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from numpy.typing import NDArray
 
+from foretell_contract.fields import is_in_oneof
 from foretell_contract.rows.wire import DELIMITED, I32, I64, tag, varint
 
 Matrix = NDArray[np.float64]
@@ -138,5 +139,4 @@ def _record_type(head: int, tags: Sequence[bytes], codes: Sequence[str]) -> np.d
 
 
 def _is_fixed(field: FieldDescriptor) -> bool:
-    alone = field.containing_oneof is None or len(field.containing_oneof.fields) == 1  # As `optional` is.
-    return field.type in _CODES and not field.is_repeated and alone
+    return field.type in _CODES and not field.is_repeated and not is_in_oneof(field)

@@ -6,19 +6,14 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from foretell_contract.fields import Kind, is_map, kind_of, map_entry, message_of
+from foretell_contract.fields import CALENDAR, Kind, is_map, kind_of, map_entry, message_of
 from foretell_contract.rules.rules import Violation
 
 _TIMES = {
-    Kind.TIME: (-62_135_596_800, 253_402_300_799, "timestamp_format", "must be in the years 1 to 9999"),
-    Kind.DURATION: (
-        -315_576_000_000,
-        315_576_000_000,
-        "duration_format",
-        "must be at most 10,000 years, with seconds and nanos of one sign",
-    ),
+    Kind.TIME: ("timestamp_format", "must be in the years 1 to 9999"),
+    Kind.DURATION: ("duration_format", "must be at most 10,000 years, with seconds and nanos of one sign"),
 }
-"""Least and most seconds as protobuf defines them, and the violation; the rule ids are those of REST."""
+"""Rule id, as over REST, and text of the violation."""
 
 
 class UnknownFields:
@@ -59,7 +54,7 @@ class UnknownFields:
 
 
 def _invalid_time(time: Any, path: str, kind: Kind) -> Iterator[Violation]:
-    least, most, rule, text = _TIMES[kind]
+    least, most = (nanoseconds // 10**9 for nanoseconds in CALENDAR[kind])
     signs = time.nanos * time.seconds >= 0 if kind is Kind.DURATION else time.nanos >= 0
     if not least <= time.seconds <= most or not -(10**9) < time.nanos < 10**9 or not signs:
-        yield Violation(path, rule, text)
+        yield Violation(path, *_TIMES[kind])

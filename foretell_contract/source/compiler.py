@@ -120,9 +120,5 @@ def _compile(roots: Sequence[Path], names: Sequence[str]) -> FileDescriptorSet:
         command += ["--include_imports", "--include_source_info", f"--descriptor_set_out={out}", *names, *ALWAYS]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
         if done.returncode:
-            raise ProtocError(_errors(done.stderr))
+            raise ProtocError([line for line in done.stderr.splitlines() if line and "warning" not in line.lower()])
         return FileDescriptorSet.FromString(out.read_bytes())
-
-
-def _errors(stderr: str) -> list[str]:
-    return [line for line in stderr.splitlines() if line and "warning" not in line.lower()]
