@@ -88,17 +88,13 @@ def _document(
 
 
 def _caller(contract: Contract, channel: Channel, service: Service, method: Method) -> Caller:
-    unary, batch = unary_caller(channel, method), _batch_method(service, method)
-    return unary if batch is None else Coalescer(unary, unary_caller(channel, batch), batch, contract.rules)
-
-
-def _batch_method(service: Service, method: Method) -> Method | None:
-    """The batch method with the same rows and answers as `method`, if `method` takes one row."""
+    """A Coalescer if `method` takes one row and the service has a batch method with the same rows and answers."""
+    unary = unary_caller(channel, method)
     for other in service.methods:
         same_rows = (other.features, other.answer) == (method.features, method.answer)
         if method.shape is Shape.ROW and other.shape is Shape.BATCH and same_rows:
-            return other
-    return None
+            return Coalescer(unary, unary_caller(channel, other), other, contract.rules)
+    return unary
 
 
 async def _refused(_request: Request, error: Any) -> Response:

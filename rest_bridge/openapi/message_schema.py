@@ -71,28 +71,26 @@ class Schemas:
             schema = {"anyOf": [schema, {"type": "null"}]}
         description = "\n\n".join(filter(None, (contract.comment(field.full_name), describe(rules), *rules.cel)))
         if description:
-            schema = schema | {"description": description}
+            schema["description"] = description
         if rules.examples:
-            schema = schema | {"examples": list(map(writer(field, form), rules.examples))}
+            schema["examples"] = list(map(writer(field, form), rules.examples))
         return schema
 
     def _shape(self, field: FieldDescriptor, rules: FieldRules, form: Form, *, grouped: bool) -> Schema:
         # Zero is exempt from the rules of a field that cannot tell it from a missing value.
         zero_free = not field.has_presence and (rules.zero_ignored or grouped) and not rules.required
         if is_map(field):
-            return self._map(field, rules, form, zero_free=zero_free)
+            key, value = map_entry(field)
+            names = key_schema(key, rules.values.get("keys", NO_RULES))
+            values = self._single(value, rules.values.get("values", NO_RULES), form, ruled=True)
+            shape = {"type": "object", "propertyNames": names, "additionalProperties": values}
+            return _empty_or(shape, _counts(rules, "pairs", "Properties"), "Properties", zero_free=zero_free)
         if field.is_repeated:
             items = self._single(field, rules.values.get("items", NO_RULES), form, ruled=True)
             return _empty_or({"type": "array", "items": items}, _counts(rules, "items", "Items"), "Items", zero_free=zero_free)
         if is_nested(field):
             return self._single(field, rules, form, ruled=not self._contract.rules.of(field).ignored)
         return value_schema(field, rules, form, zero_free=zero_free)
-
-    def _map(self, field: FieldDescriptor, rules: FieldRules, form: Form, *, zero_free: bool) -> Schema:
-        key, value = map_entry(field)
-        schema: Schema = {"type": "object", "propertyNames": key_schema(key, rules.values.get("keys", NO_RULES))}
-        schema["additionalProperties"] = self._single(value, rules.values.get("values", NO_RULES), form, ruled=True)
-        return _empty_or(schema, _counts(rules, "pairs", "Properties"), "Properties", zero_free=zero_free)
 
     def _single(self, field: FieldDescriptor, rules: FieldRules, form: Form, *, ruled: bool) -> Schema:
         """One item of a list or map, or a nested message."""
