@@ -97,8 +97,7 @@ def _caller(contract: Contract, channel: Channel, service: Service, method: Meth
     return unary
 
 
-async def _refused(_request: Request, error: Any) -> Response:
-    refused: RequestRefused = error
+async def _refused(_request: Request, refused: Any) -> Any:
     return refused.response()
 
 

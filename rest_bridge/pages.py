@@ -99,15 +99,14 @@ def pages(contract: Contract, channel: Channel, served_contract: ServedContract)
         served = await served_contract.contract()
         return ContractFiles(files=[f"/contract/{name}" for name in served.sources], descriptor_set="/contract.binpb")
 
-    @router.get(
+    router.add_api_route(
         "/contract.binpb",
+        fixed(Response(contract.descriptor_set, media_type="application/octet-stream")),
         summary="The contract, compiled: a FileDescriptorSet with imports and comments",
         response_class=Response,
         responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
+        name="descriptor_set",
     )
-    async def descriptor_set() -> Response:
-        return Response(contract.descriptor_set, media_type="application/octet-stream")
-
     for name, text in contract.sources.items():
         router.add_api_route(
             f"/contract/{name}",

@@ -73,7 +73,7 @@ class ApiKind:
         return _PARAMETERS + (_SELECTOR_HEADERS if self.selects_version else [])
 
     def selector_paths(self, service: Service, path: str) -> dict[str, str]:
-        """See version_selector.selector_paths."""
+        """See request_headers.selector_paths."""
         return selector_paths(service.model, path) if self.selects_version else {}
 
     def refusal(self, status: int, shown: Part | None = None) -> Part:
@@ -106,11 +106,8 @@ def openapi(app: FastAPI, contract: Contract, api_kind: ApiKind = PREDICTIONS) -
     if api.contact:
         document["info"]["contact"] = api.contact
     schemas = Schemas(contract)
-    components = document.setdefault("components", {}).setdefault("schemas", {})
-    for name in ("HTTPValidationError", "ValidationError"):
-        components.pop(name, None)
-    components |= {"Refusal": refusals.REFUSAL, "Problem": refusals.PROBLEM} | _components(contract, schemas)
-    document["paths"] = _endpoints(contract, schemas, api_kind) | _pages(document.get("paths", {}), contract, api_kind)
+    document["components"]["schemas"] |= _components(contract, schemas)
+    document["paths"] = _endpoints(contract, schemas, api_kind) | _pages(document["paths"], contract, api_kind)
     return document
 
 
@@ -118,7 +115,7 @@ def _components(contract: Contract, schemas: Schemas) -> Part:
     listing: Any = contract.message(LIST_MODELS_RESPONSE).DESCRIPTOR
     methods = [method for service in contract.services for method in service.methods if method.paths]
     tops = [top for method in methods for top in ((method.output, Form.RESPONSE), (method.input, Form.REQUEST))]
-    components: Part = {}
+    components = {"Refusal": refusals.REFUSAL, "Problem": refusals.PROBLEM}
     for top, form in (*tops, (listing, Form.PAGE)):
         for message in messages_within(top):
             name = schemas.name(message, form)
@@ -146,11 +143,8 @@ def _pages(paths: Part, contract: Contract, api_kind: ApiKind) -> Part:
     """The paths that FastAPI describes, with the bridge's refusals; not the sources of contracts whose services are left out."""
     statuses = refusals.PAGE_REFUSALS + ((403,) if 403 in api_kind.descriptions else ())
     examples = refusals.PAGES | {405: refusals.wrong_method("POST")}
-    pages = {
-        path: page
-        for path, page in paths.items()
-        if not path.startswith("/contract/") or path.removeprefix("/contract/") in contract.sources
-    }
+    sources = {f"/contract/{name}" for name in contract.sources}
+    pages = {path: page for path, page in paths.items() if path in sources or not path.startswith("/contract/")}
     for operation in (operation for page in pages.values() for operation in page.values()):
         operation["responses"] |= {str(status): api_kind.refusal(status, examples.get(status)) for status in statuses}
         operation["responses"]["default"] = refusals.ANY_REFUSAL
