@@ -72,7 +72,7 @@ class Guard:
 
 
 def loopback_only(app: ASGIApp) -> ASGIApp:
-    """Accepts requests whose `Host` is a loopback name and whose `Origin`, if any, is the same host.
+    """A layer that accepts requests whose `Host` is a loopback name and whose `Origin`, if any, is the same host.
 
     A page of another site can make a browser post to this listener. It can also point its own host name at our address (DNS
     rebinding), and then read the responses as well.
