@@ -18,7 +18,6 @@ from foretell_contract.errors import ContractError
 from foretell_contract.problem import Problem, one_line
 from foretell_contract.rules.rules import Rules
 from foretell_contract.service import Service, read_service
-from foretell_contract.source.comments import comments
 from foretell_contract.source.compiler import (
     SHIPPED,
     compile_protos,
@@ -28,6 +27,7 @@ from foretell_contract.source.compiler import (
     own_files,
     with_shipped_files,
 )
+from foretell_contract.source.source_info import comments
 
 MODEL_SERVICE = "foretell.v1.ModelService"
 LIST_MODELS_RESPONSE = "foretell.v1.ListModelsResponse"

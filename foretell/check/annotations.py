@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from foretell_contract.source.source_locations import SourceLocation
+from foretell_contract.source.source_info import SourceLocation
 
 
 def console() -> Console:

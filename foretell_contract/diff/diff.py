@@ -7,6 +7,7 @@ Pure functions of two loaded contracts; safe to use from any thread.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
@@ -14,7 +15,6 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import DecodeError
 
 from foretell_contract.contract import Contract
-from foretell_contract.diff.comment_changes import comment_changed
 from foretell_contract.diff.consequences import consequence
 from foretell_contract.diff.finding import ContractChange, Finding, Side
 from foretell_contract.diff.message_changes import enum_changed, message_changed
@@ -22,7 +22,20 @@ from foretell_contract.diff.service_changes import services_changed
 from foretell_contract.errors import ContractError
 from foretell_contract.fields import IMPORTED, messages_within
 from foretell_contract.service import Service
-from foretell_contract.source.source_locations import SourceLocation, source_locations
+from foretell_contract.source.source_info import SourceLocation, source_locations
+
+_NUMBER = r"[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?"
+_UNIT = r"""
+    %|°[cf]?
+    |(?:micro|milli|centi|kilo|mega)?(?:met(?:re|er)|gram|lit(?:re|er)|second|watt|volt|ampere|joule|hertz|pascal|byte|bit)s?
+    |[µmck]m|[µmk]g|ml|[nµm]s|[mk][wvaj]|kwh|[kmg]?hz|h?pa|[kmg]b|bar|psi|(?<=\d)\ ?[mglshkvwajn]
+    |inch(?:es)?|foot|feet|ft|yards?|miles?|tonnes?|pounds?|lbs?|ounces?|oz|gallons?
+    |minutes?|hours?|days?|weeks?|months?|years?|utc
+    |celsius|fahrenheit|kelvin|degrees?|radians?
+    |percent(?:age)?|fraction|ratio|log(?:arithm)?|scaled|normali[sz]ed|standardi[sz]ed
+    |dollars?|usd|euros?|eur|cents?|gbp
+"""
+_QUANTITY = re.compile(rf"(?<![\w.])(?:{_NUMBER}|{_UNIT})(?!\w)|{_NUMBER}|(?<=\d)(?:{_UNIT})(?!\w)", re.VERBOSE)
 
 
 def read_set(serialised: bytes) -> FileDescriptorSet:
@@ -118,7 +131,7 @@ def _package_docs_changed(package: str, old: Contract, new: Contract) -> Iterato
     (title, comment), (new_title, new_comment) = (_title_and_comment(contract, package) for contract in (old, new))
     if title != new_title:
         yield ContractChange("api", package, f'title and version "{title}" -> "{new_title}"')
-    yield from comment_changed(comment, new_comment, package)
+    yield from _comment_changed(comment, new_comment, package)
 
 
 def _title_and_comment(contract: Contract, package: str) -> tuple[str, str]:
@@ -142,7 +155,20 @@ def _services_and_methods(package: str, contract: Contract) -> list[str]:
 
 def _comments_changed(names: Iterable[str], old: Contract, new: Contract, message: str = "") -> Iterator[ContractChange]:
     for name in names:
-        yield from comment_changed(old.comment(name), new.comment(name), name, message)
+        yield from _comment_changed(old.comment(name), new.comment(name), name, message)
+
+
+def _comment_changed(old: str, new: str, name: str, message: str = "") -> Iterator[ContractChange]:
+    """A change of one comment, unless only line breaks differ. With a `message`, the comment says what a value in it means."""
+    if old.split() == new.split():
+        return
+    before, after = (Counter(map(str.strip, _QUANTITY.findall(text.lower()))) for text in (old, new))
+    if old and new and before != after:
+        removed, added = (", ".join((a - b).elements()) or "none" for a, b in ((before, after), (after, before)))
+        yield ContractChange("comment.quantities", name, f"numbers or units in the comment: {removed} -> {added}", message)
+    else:
+        what = "comment reworded" if old and new else "comment added" if new else "comment removed"
+        yield ContractChange("comment.meaning" if message and old and new else "comment.words", name, what, message)
 
 
 def _next(package: str) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from foretell_contract.source.source_locations import SourceLocation
+from foretell_contract.source.source_info import SourceLocation
 
 
 class Side(Enum):

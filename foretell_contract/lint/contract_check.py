@@ -9,7 +9,7 @@ from foretell_contract.contract import Contract, load
 from foretell_contract.errors import ContractError, ProtocError
 from foretell_contract.lint.pitfalls import missing_docs, pitfalls
 from foretell_contract.problem import Problem, Severity, error
-from foretell_contract.source.source_locations import SourceLocation, source_locations
+from foretell_contract.source.source_info import SourceLocation, source_locations
 
 _PROTOC_MESSAGE = re.compile(r"(?P<file>.+?\.proto):(?P<line>\d+):(?:\d+:)? (?P<reason>.*)")
 _CORRECT = "correct this; everything else is checked once it compiles"

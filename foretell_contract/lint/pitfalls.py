@@ -27,9 +27,9 @@ def missing_docs(contract: Contract) -> list[Problem]:
     """Missing comments and missing examples."""
     fix = "add one above it: what it is, and in which unit"
     found = [warning(name, f"{name} has no comment", fix) for name in _documented(contract) if not contract.comment(name)]
-    for row in _rows(contract).values():
-        found += [_without_example(field) for field in row.fields if _wants_example(field, contract.rules.of(field))]
-    return found
+    fix = "add one; the docs then show a call that works"
+    fields = [field.full_name for row in _rows(contract).values() for field in row.fields if _wants_example(field, contract)]
+    return found + [warning(name, f"{name} has no example", fix) for name in fields]
 
 
 def _rows(contract: Contract) -> dict[str, Descriptor]:
@@ -83,13 +83,9 @@ def _incomplete_cel(message: Descriptor, contract: Contract) -> Iterator[Problem
             yield error(name, reason, "write it as `cel` with an `id` and a `message`")
 
 
-def _without_example(field: FieldDescriptor) -> Problem:
-    return warning(field.full_name, f"{field.full_name} has no example", "add one; the docs then show a call that works")
-
-
-def _wants_example(field: FieldDescriptor, rules: FieldRules) -> bool:
+def _wants_example(field: FieldDescriptor, contract: Contract) -> bool:
     """Examples of messages are built from their fields, and `buf.validate` has no example rule for lists and maps."""
-    return not rules.examples and not field.is_repeated and field.message_type is None
+    return not contract.rules.of(field).examples and not field.is_repeated and field.message_type is None
 
 
 def _documented(contract: Contract) -> Iterator[str]:

@@ -16,7 +16,6 @@ from foretell_contract.rows.row_layout import Matrix, RowLayout
 from foretell_contract.rules.rules import Rules
 
 _LARGEST = sys.float_info.max
-_EXAMPLE = "example"
 
 
 class FastBounds:
@@ -83,7 +82,7 @@ def _rules_if_only(options: Any, kind: str, known: set[str]) -> dict[str, Any] |
     if options is None:
         return {}
     group = getattr(options, kind)
-    found = {field.name: value for field, value in group.ListFields() if field.name != _EXAMPLE}
+    found = {field.name: value for field, value in group.ListFields() if field.name != "example"}
     outside = {field.name for field, _ in options.ListFields()} - {"required", kind}
     foreign = any(field.is_extension for field, _ in group.ListFields())
     if outside or foreign or found.keys() - known or len(UnknownFieldSet(options)) or len(UnknownFieldSet(group)):

@@ -84,9 +84,6 @@ class Intervals:
         pairs = ((a, b) for a in self.parts for b in other.parts)
         return Intervals.of(self.line, [(max(a[0], b[0]), min(a[1], b[1])) for a, b in pairs])
 
-    def __or__(self, other: "Intervals") -> "Intervals":
-        return Intervals.of(self.line, self.parts + other.parts)
-
     def __le__(self, other: "Intervals") -> bool:
         return all(any(low >= left and high <= right for left, right in other.parts) for low, high in self.parts)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
-from foretell_contract.source.comments import named_paths
 from foretell_contract.source.compiler import compile_file
+from foretell_contract.source.source_info import named_paths
 
 _TAB = 8
 """Width of a tab in protoc's column numbers."""

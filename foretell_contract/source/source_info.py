@@ -1,12 +1,13 @@
-"""Reads the comments of compiled `.proto` files.
+"""Reads the comment, file and line of each declaration from compiled `.proto` files.
 
-A descriptor pool drops comments, so they are read before files are added to one.
+A descriptor pool drops them, so they are read before files are added to one.
 """
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet
 
 Path = tuple[int, ...]
 
@@ -18,6 +19,19 @@ _METHOD = _VALUE = 2
 
 _DIRECTIVE = re.compile(r"^\s*buf:lint:.*$", re.MULTILINE)
 _INTERNAL = re.compile(r"\(--.*?--\)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SourceLocation:
+    """A line of a file."""
+
+    file: str
+    """Name of the file, relative to the folder of the contracts."""
+    line: int = 0
+    """Counted from 1; 0 if the descriptor set has no source info."""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 def comments(file: FileDescriptorProto) -> dict[str, str]:
@@ -34,6 +48,16 @@ def comments(file: FileDescriptorProto) -> dict[str, str]:
         text = _clean(comment) if name else ""
         if name and text:
             found.setdefault(name, text)
+    return found
+
+
+def source_locations(descriptor_set: bytes) -> dict[str, SourceLocation]:
+    """Location by full name of a service, method, message, field, oneof, enum or value, and of each file by its name."""
+    found: dict[str, SourceLocation] = {}
+    for file in FileDescriptorSet.FromString(descriptor_set).file:
+        lines = {tuple(location.path): location.span[0] + 1 for location in file.source_code_info.location}
+        found |= {name: SourceLocation(file.name, lines.get(path, 0)) for path, name in named_paths(file)}
+        found[file.name] = SourceLocation(file.name, 1 if lines else 0)
     return found
 
 
