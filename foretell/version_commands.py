@@ -1,8 +1,7 @@
 """The commands that read and change route tables. They import inside, as in `cli`."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,8 +19,7 @@ from foretell.options import (
 from foretell_contract.errors import SetupError
 
 if TYPE_CHECKING:
-    from foretell.versions.change_report import Changer
-    from grpc_server.changes.route_changes import ChangeResult
+    from grpc_server.store.route_table import Verb
 
 app = typer.Typer()
 
@@ -30,7 +28,7 @@ app = typer.Typer()
 @expand_options
 def promote(name: Name, version: ModelVersion, options: GatedChangeOptions, alias: Alias = "production") -> None:
     """Point an alias at a version that passes the gates; running servers follow within a second."""
-    _change(name, options, lambda changer: changer.promote(version, alias))
+    _change(name, options, "promote", version=version, alias=alias)
 
 
 @app.command()
@@ -44,8 +42,7 @@ def canary(
     options: GatedChangeOptions,
 ) -> None:
     """Let a version answer a share of the calls; calls with one routing key get the same version."""
-    fraction = _share(share)
-    _change(name, options, lambda changer: changer.canary(version, fraction))
+    _change(name, options, "canary", version=version, share=_share(share))
 
 
 @app.command()
@@ -57,7 +54,7 @@ def shadow(
     end: Annotated[bool, typer.Option("--end", help="End the shadow.")] = False,
 ) -> None:
     """Send copies of production's calls to a version and compare the answers; `foretell models` shows how they differ."""
-    _change(name, options, lambda changer: changer.shadow(version, end=end))
+    _change(name, options, "shadow", version=version, end=end)
 
 
 @app.command()
@@ -84,14 +81,14 @@ def shadow_report(
 @expand_options
 def rollback(name: Name, options: ChangeOptions, alias: Alias = "production") -> None:
     """Point an alias at its version before; a second rollback goes one further back."""
-    _change(name, options, lambda changer: changer.rollback(alias))
+    _change(name, options, "rollback", alias=alias)
 
 
 @app.command()
 @expand_options
 def retire(name: Name, version: ModelVersion, options: ChangeOptions) -> None:
     """Remove a version from all aliases: servers unload it and rollbacks skip it. Its files stay."""
-    _change(name, options, lambda changer: changer.retire(version))
+    _change(name, options, "retire", version=version)
 
 
 @app.command()
@@ -112,10 +109,10 @@ def models(options: TargetOptions) -> None:
     list_models(options)
 
 
-def _change(name: str, options: ChangeOptions, make: "Callable[[Changer], ChangeResult]") -> None:
+def _change(name: str, options: ChangeOptions, verb: "Verb", **fields: Any) -> None:
     from foretell.versions.change_report import change
 
-    change(name, options, make)
+    change(name, options, verb, fields)
 
 
 def _share(text: str) -> float:

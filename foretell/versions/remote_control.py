@@ -1,6 +1,6 @@
 """Reads and changes the route table of another machine through the control service of a server there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ from foretell_contract.contract import load_control
 from foretell_contract.errors import SetupError
 from grpc_server.changes.convergence import Convergence, open_channel
 from grpc_server.changes.route_changes import MOST_REASON, ChangeRequest, ChangeResult, ProgressListener
-from grpc_server.store.route_table import HistoryEntry, RouteTable
+from grpc_server.store.route_table import HistoryEntry, RouteTable, Verb
 from grpc_server.transport.tls import Trust
 
 _SECONDS = 3600.0
@@ -74,43 +74,17 @@ class ControlClient:
             facts | {"shadow": answer.shadow or None, "retired": tuple(answer.retired), "history": history}
         )
 
-
-class RemoteChanger(ControlClient):
-    """Makes route changes on the server; see RouteChanger."""
-
-    def __init__(self, target: str, trust: Trust, name: str, request: ChangeRequest, on_progress: ProgressListener) -> None:
-        super().__init__(target, trust)
-        self._on_progress = on_progress
-        self._name = name
-        self._wish: dict[str, Any] = {"who": request.author, "why": request.reason[:MOST_REASON]}
-        self._wish |= {"generation": request.generation, "no_check": not request.check, "no_wait": not request.wait}
-
-    def promote(self, version: str, alias: str) -> ChangeResult:
-        """See RouteChanger."""
-        return self._change("promote", version=version, alias=alias)
-
-    def canary(self, version: str, share: float) -> ChangeResult:
-        """See RouteChanger."""
-        return self._change("canary", version=version, share=share)
-
-    def shadow(self, version: str, *, end: bool) -> ChangeResult:
-        """See RouteChanger."""
-        return self._change("shadow", version=version, end=end)
-
-    def rollback(self, alias: str) -> ChangeResult:
-        """See RouteChanger."""
-        return self._change("rollback", alias=alias)
-
-    def retire(self, version: str) -> ChangeResult:
-        """See RouteChanger."""
-        return self._change("retire", version=version)
-
-    def _change(self, kind: str, **fields: Any) -> ChangeResult:
-        for answer in self.stream("Apply", **{kind: {"name": self._name, "wish": self._wish, **fields}}):
+    def change(
+        self, name: str, request: ChangeRequest, verb: Verb, fields: Mapping[str, Any], on_progress: ProgressListener
+    ) -> ChangeResult:
+        """Makes a route change as the method `verb` of RouteChanger, with its arguments. Raises SetupError if it is refused."""
+        wish: dict[str, Any] = {"who": request.author, "why": request.reason[:MOST_REASON], "generation": request.generation}
+        wish |= {"no_check": not request.check, "no_wait": not request.wait}
+        for answer in self.stream("Apply", **{verb: {"name": name, "wish": wish, **fields}}):
             if answer.HasField("passage"):
-                self._on_progress(answer.passage.stage, answer.passage.gate)
+                on_progress(answer.passage.stage, answer.passage.gate)
         if not answer.HasField("changed"):
-            raise SetupError(f"{self._target} did not report the result: check it with `foretell history {self._name}`")
+            raise SetupError(f"{self._target} did not report the result: check it with `foretell history {name}`")
         changed = answer.changed
         convergence = Convergence(changed.outcome, changed.verdict, tuple(changed.servers))
         return ChangeResult(changed.generation, dict(changed.aliases), changed.done, convergence)

@@ -109,11 +109,6 @@ class _Server:
     servers: Servers
     peer: peers.Peer | None = None
 
-    @property
-    def gone(self) -> bool:
-        """Whether there is no process to wait for."""
-        return self.peer is None or not peers.alive(self.peer)
-
     def list_models(self) -> Any:
         """Its ListModelsResponse; None if it does not answer. Raises SetupError as `Servers.list_models`."""
         call: Any = self.channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
@@ -152,8 +147,8 @@ class _ServerWait:
             return False
         if answer is not None:
             self.result = self._evaluate(answer, late)
-        elif self.server.gone:
-            return False
+        elif self.server.peer is None or not peers.alive(self.server.peer):
+            return False  # There is no process to wait for.
         elif late:
             self.result = Convergence("unfollowed", f"{self.server.name} does not answer")
         return self.result is None

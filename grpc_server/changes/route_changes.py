@@ -13,7 +13,7 @@ from grpc_server.errors import ChangeRefused, GenerationConflict, ModelError, Mo
 from grpc_server.loading.candidate_trial import CandidateTrial
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_table import PRODUCTION, Attribution, RouteTable, check_alias, percent
+from grpc_server.store.route_table import PRODUCTION, Attribution, RouteTable, percent
 from grpc_server.store.route_table_files import RouteTableFiles
 
 GateStage: TypeAlias = Literal["passed", "refused", "reached"]
@@ -74,7 +74,6 @@ class RouteChanger:
 
         Undoes the change if a running server refuses it. Raises ModelError for either refusal.
         """
-        check_alias(alias)
         newest = self._newest_beside(version)
         before = newest if alias == PRODUCTION else None  # Production of servers without a route table.
         return self._introduce(
@@ -178,7 +177,7 @@ class RouteChanger:
         """Undoes a change unless the route table was changed since; returns the result in words."""
         author = Attribution(self._request.author, "the server refused it", datetime.now(UTC))
         try:
-            self._route_tables.replace(self._name, edit(routes, author))
+            self._route_tables.change(self._name, lambda _present: edit(routes, author))
         except ModelError as error:
             return f"the route table still names it ({error})"
         return "the change is undone"

@@ -131,14 +131,13 @@ class Repository:
 
     def _publish(self, name: str, staged: Path) -> str:
         while True:
-            version = str(max((int(v) for v in self.versions(name)), default=0) + 1)
+            version = str(max(map(int, self.versions(name)), default=0) + 1)
             try:
                 staged.rename(self.root / name / version)
+                return version
             except OSError:
                 if version not in self.versions(name):
-                    raise
-                continue  # Another process took this number meanwhile.
-            return version
+                    raise  # Otherwise another process took this number meanwhile.
 
 
 def _bytes(path: Path) -> bytes:

@@ -116,7 +116,8 @@ class RouteTable(_Document):
 
         Promoting the same version again makes servers that refused it try it again. Raises ChangeRefused for an invalid alias.
         """
-        check_alias(alias)
+        if not re.fullmatch(ALIAS, alias):
+            raise ChangeRefused(f"{alias[:80]!r} is no alias: write at most 64 lower-case letters, digits, '.', '_' and '-'")
         before = self.aliases.get(alias, before)
         changes: dict[str, Any] = {"aliases": self.aliases | {alias: version}}
         if alias == PRODUCTION:
@@ -193,12 +194,6 @@ class RouteTable(_Document):
         retired = tuple(retired for retired in self.retired if retired != after)
         changes = {"retired": retired} | changes | {"generation": generation, "history": history}
         return RouteTable.model_validate(dict(self) | changes)
-
-
-def check_alias(alias: str) -> None:
-    """Raises ChangeRefused for an invalid alias."""
-    if not re.fullmatch(ALIAS, alias):
-        raise ChangeRefused(f"{alias[:80]!r} is no alias: write at most 64 lower-case letters, digits, '.', '_' and '-'")
 
 
 def percent(share: float) -> str:

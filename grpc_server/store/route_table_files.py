@@ -50,8 +50,8 @@ class RouteTableFiles:
     def change(self, name: str, edit: Callable[[RouteTable], RouteTable]) -> RouteTable:
         """Replaces the route table by `edit` of it and returns the new one, durable.
 
-        Holds the writers' lock meanwhile. Raises what `edit` raises, or ModelError if the file cannot be read or written; the file
-        is then unchanged.
+        Holds the writers' lock meanwhile. Raises what `edit` raises, GenerationConflict if the result is not the next generation,
+        or ModelError if the file cannot be read or written; the file is then unchanged.
         """
         folder = self._repository.folder(name)
         try:
@@ -69,10 +69,6 @@ class RouteTableFiles:
         except OSError as error:
             raise Unwritable(f"cannot write to {folder}: {error.strerror}") from None
         return after
-
-    def replace(self, name: str, routes: RouteTable) -> None:
-        """Compare and set: writes `routes` if the file holds the generation before. Raises GenerationConflict, or as `change`."""
-        self.change(name, lambda _before: routes)
 
     def _path(self, name: str) -> Path:
         return self._repository.folder(name) / ROUTES
