@@ -62,7 +62,7 @@ class MlflowRegistry:
     @property
     def _shown(self) -> str:
         """The registry's URI without user and password."""
-        return _without_credentials(self._registry)
+        return _CREDENTIALS.sub("//", self._registry)
 
     def download(self, source: RegistrySource, into: Path) -> Path:
         """Downloads a version into a folder; returns its folder there. Raises RegistryError."""
@@ -89,7 +89,7 @@ class MlflowRegistry:
         try:
             yield
         except Exception as error:
-            reason = " ".join(_without_credentials(str(error)).split())[:_MOST] or type(error).__name__
+            reason = " ".join(_CREDENTIALS.sub("//", str(error)).split())[:_MOST] or type(error).__name__
             raise RegistryError(f"cannot get {subject} from the registry {self._shown}: {reason}") from error
 
 
@@ -114,7 +114,3 @@ def _imported() -> Any:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # MLflow also logs the errors that it raises.
     return mlflow
-
-
-def _without_credentials(text: str) -> str:
-    return _CREDENTIALS.sub("//", text)

@@ -2,7 +2,6 @@
 
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -40,10 +39,8 @@ def write_page(file: Path, name: str, pairs: AnswerPairs) -> None:
         summary=summary(pairs),
         shifts={number: shift_cells(shift, pairs.rows) for number, shift in shifts.items()},
         sizes={number: psi_size(shift.psi, pairs.rows) for number, shift in shifts.items()},
-        latency=[
-            (role, percentiles(seconds, (50, 99))) for role, seconds in zip(("production", "shadow"), pairs.seconds, strict=True)
-        ],
-        labels={label: _square(counts) for label, counts in pairs.labels.items()},
+        latency=[(role, percentiles(seconds)) for role, seconds in zip(("production", "shadow"), pairs.seconds, strict=True)],
+        labels={label: (sorted({one for pair in counts for one in pair}), dict(counts)) for label, counts in pairs.labels.items()},
         plots=[(number, _plot(number, *numbers[number])) for number in drawn],
         timing=_timing(pairs) if len(pairs.seconds[0]) else "",
         left_out=len(shifts) - len(drawn),
@@ -52,11 +49,6 @@ def write_page(file: Path, name: str, pairs: AnswerPairs) -> None:
         file.write_text(text)
     except OSError as error:
         raise SetupError(f"cannot write {file}: {error.strerror}") from None
-
-
-def _square(counts: Any) -> tuple[list[str], dict[tuple[str, str], int]]:
-    """The labels of either version, and how often each pair occurred."""
-    return sorted({label for pair in counts for label in pair}), dict(counts)
 
 
 def _plot(name: str, production: Numbers, shadow: Numbers) -> str:

@@ -78,7 +78,7 @@ def _no_pairs(
 def facts(name: str, pairs: AnswerPairs) -> dict[str, Any]:
     """The report as JSON values."""
     timed = {
-        role: dict(zip(("p50_ms", "p99_ms"), percentiles(seconds, (50, 99)), strict=False))
+        role: dict(zip(("p50_ms", "p99_ms"), percentiles(seconds), strict=False))
         for role, seconds in zip(("production", "shadow"), pairs.seconds, strict=True)
     }
     return {
@@ -139,7 +139,7 @@ def _latency(pairs: AnswerPairs) -> Table | None:
     table = _table("latency", "version", "p50", "p99", right=2)
     for role, version, seconds in zip(("production", "shadow"), (pairs.production, pairs.shadow), pairs.seconds, strict=True):
         if len(seconds):
-            table.add_row(role, version, *(f"{ms:.3g} ms" for ms in percentiles(seconds, (50, 99))))
+            table.add_row(role, version, *(f"{ms:.3g} ms" for ms in percentiles(seconds)))
     return table if table.rows else None
 
 

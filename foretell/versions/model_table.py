@@ -96,10 +96,11 @@ def _print(models: list[dict[str, Any]]) -> None:
         table.add_column(title, justify="right")
     for model in models:
         cost = model.get("cost", {})
+        canary = [f"{percent(model['canary_share'])} as canary"] if "canary_share" in model else []
         table.add_row(
             model["name"],
             model["version"],
-            ", ".join([*model.get("aliases", []), *_canary(model)]),
+            ", ".join([*model.get("aliases", []), *canary]),
             model["format"],
             ", ".join(model.get("services", [])),
             str(model.get("placement", "")).removeprefix("PLACEMENT_").lower(),
@@ -108,10 +109,6 @@ def _print(models: list[dict[str, Any]]) -> None:
             _milliseconds(cost.get("batch_seconds")),
         )
     show(table)
-
-
-def _canary(model: dict[str, Any]) -> list[str]:
-    return [f"{percent(model['canary_share'])} as canary"] if "canary_share" in model else []
 
 
 def show_history(name: str, options: TargetOptions) -> None:

@@ -91,10 +91,7 @@ class ControlClient:
 
 
 def _history_entry(change: Any) -> HistoryEntry:
-    names = {name: getattr(change, name) or None for name in ("alias", "from", "to")}
+    facts = {name: getattr(change, name) for name in ("generation", "who", "why", "what")}
+    facts |= {name: getattr(change, name) or None for name in ("alias", "from", "to")}
     share = change.share if change.HasField("share") else None
-    return HistoryEntry.model_validate(
-        names
-        | {"generation": change.generation, "when": change.when.ToDatetime(UTC), "who": change.who, "why": change.why}
-        | {"what": change.what, "share": share}
-    )
+    return HistoryEntry.model_validate(facts | {"when": change.when.ToDatetime(UTC), "share": share})

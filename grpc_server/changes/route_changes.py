@@ -74,8 +74,7 @@ class RouteChanger:
 
         Undoes the change if a running server refuses it. Raises ModelError for either refusal.
         """
-        newest = self._newest_beside(version)
-        before = newest if alias == PRODUCTION else None  # Production of servers without a route table.
+        before = self._newest_beside(version) if alias == PRODUCTION else None  # Production of servers without a route table.
         return self._introduce(
             version,
             lambda routes, author: routes.promote(version, alias, author, before),

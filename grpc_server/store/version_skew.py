@@ -27,9 +27,5 @@ def skewed(format_name: str, recorded: Mapping[str, str]) -> Iterator[tuple[str,
         except PackageNotFoundError:
             continue  # Loading the model reports it.
         trained = recorded.get(library, here)
-        if _minor(trained) != _minor(here):
+        if trained.split(".")[:2] != here.split(".")[:2]:
             yield library, trained, here
-
-
-def _minor(version_of: str) -> list[str]:
-    return version_of.split(".")[:2]
