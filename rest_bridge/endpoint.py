@@ -20,8 +20,7 @@ from rest_bridge.json.codec import Codec
 from rest_bridge.json.grpc_to_http import refused_call
 from rest_bridge.json.number_row_codec import number_row_codec
 from rest_bridge.json.request_problems import RequestRefused
-from rest_bridge.json.strict_json import read_document
-from rest_bridge.json.strict_message import strict_reader
+from rest_bridge.json.strict_reader import read_document, strict_reader
 from rest_bridge.settings import BridgeSettings
 
 _HEADERS = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))

@@ -17,10 +17,15 @@ from foretell_contract.rules.rules import Rules
 from foretell_contract.source.spelling import did_you_mean
 from rest_bridge.json.request_problems import Loc, RequestProblem, RequestProblems
 from rest_bridge.json.scalars import INTEGERS, Form, Read, Write, is_decimal, reader, writer
-from rest_bridge.json.strict_json import RepeatedNames
 
 _ZEROS: dict[Kind | None, Any] = {Kind.NUMBER: 0.0, Kind.INTEGER: 0, Kind.BOOL: False, Kind.TEXT: "", Kind.ENUM: 0, Kind.BYTES: b""}
 """Placeholders for unreadable items of a list, which keep the indices of the others; {} for a message."""
+
+
+class RepeatedNames(dict[str, Any]):
+    """An object with names that occur more than once."""
+
+    names: tuple[str, ...] = ()
 
 
 class Codec:

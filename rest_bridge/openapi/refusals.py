@@ -11,7 +11,7 @@ from foretell_contract.service import Method
 from rest_bridge.http.head_bounds import HEAD_TOO_LARGE, HEAD_TOO_SLOW, MALFORMED
 from rest_bridge.json.codec import request_example
 from rest_bridge.json.request_problems import RequestRefused
-from rest_bridge.json.strict_message import strict_reader
+from rest_bridge.json.strict_reader import strict_reader
 
 Part = dict[str, Any]
 

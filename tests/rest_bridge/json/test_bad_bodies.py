@@ -12,7 +12,7 @@ from foretell_contract.contract import Contract
 from rest_bridge.app import create_app
 from rest_bridge.json.codec import Codec
 from rest_bridge.json.request_problems import RequestProblems, RequestRefused
-from rest_bridge.json.strict_json import read_document
+from rest_bridge.json.strict_reader import read_document
 from rest_bridge.settings import BridgeSettings
 from tests.support.effort import tries
 from tests.support.iris import COLUMNS, EXAMPLE

@@ -12,7 +12,7 @@ from rest_bridge.json.codec import Codec, document_of, request_example
 from rest_bridge.json.grpc_to_http import locate
 from rest_bridge.json.request_problems import RequestProblems
 from rest_bridge.json.scalars import Form
-from rest_bridge.json.strict_json import read_document
+from rest_bridge.json.strict_reader import read_document
 from rest_bridge.openapi.message_schema import Schemas
 from tests.support.contract_files import RESPONSE, SERVICE, WELL_KNOWN, write_contract
 

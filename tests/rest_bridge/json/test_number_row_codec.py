@@ -17,7 +17,7 @@ from rest_bridge.json.codec import Codec, document_of
 from rest_bridge.json.number_row_codec import NumberRowCodec, number_row_codec
 from rest_bridge.json.request_problems import RequestProblems, RequestRefused
 from rest_bridge.json.scalars import Form
-from rest_bridge.json.strict_json import read_document
+from rest_bridge.json.strict_reader import read_document
 from tests.support.effort import tries
 from tests.support.messages import DOUBLE, FLOAT, NumberField, pool_of, row_and_batch
 

@@ -1,5 +1,7 @@
-"""JSON documents to messages, with every problem of a document reported at once, broken rules included."""
+"""Reads requests strictly: refuses JSON that RFC 8259 leaves to the implementation, and reports every problem of a document."""
 
+import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -8,9 +10,9 @@ from google.protobuf.message import Message
 from foretell_contract.contract import Contract
 from foretell_contract.rules.rules import VALID
 from foretell_contract.service import Method
-from rest_bridge.json.codec import Codec
+from rest_bridge.json.codec import Codec, RepeatedNames
 from rest_bridge.json.grpc_to_http import locate
-from rest_bridge.json.request_problems import MAX_PROBLEMS, RequestProblem, RequestProblems, RequestRefused
+from rest_bridge.json.request_problems import MAX_PROBLEMS, RequestProblem, RequestProblems, RequestRefused, refusal
 
 
 def strict_reader(contract: Contract, method: Method) -> Callable[[Any], Message]:
@@ -41,3 +43,39 @@ def _follows(problem: RequestProblem, unreadable: set[tuple[str | int, ...]]) ->
     """Whether the violation may follow from an unreadable value: one around it, or any if the rule is on the whole message."""
     parts = problem.loc
     return parts == ("body",) or any(parts[:length] in unreadable for length in range(1, len(parts) + 1))
+
+
+def read_document(body: bytes) -> Any:
+    """The document in the body; an object with repeated names becomes a RepeatedNames.
+
+    Raises RequestRefused if the body is not UTF-8, not JSON, nested too deeply, or contains NaN or Infinity.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise _invalid(f"the body is not UTF-8: byte {error.start}") from None
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise _invalid(f"it is malformed or cut off at character {error.pos}") from None
+    except RecursionError:
+        raise _invalid("nested too deeply") from None
+    except ValueError:  # The integer has more digits than sys.get_int_max_str_digits().
+        raise _invalid("a number has too many digits") from None
+
+
+def _invalid(why: str) -> RequestRefused:
+    return refusal(422, "json_invalid", f"the body is not JSON: {why}", ["body"])
+
+
+def _refuse_constant(name: str) -> Any:
+    raise _invalid(f"{name} is not a JSON number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) == len(pairs):
+        return document
+    repeated = RepeatedNames(document)
+    repeated.names = tuple(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+    return repeated
