@@ -1,6 +1,6 @@
 """Loads contracts from `.proto` files or descriptor sets, for the server, the bridge, the commands and the docs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -11,7 +11,6 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from foretell_contract.api_info import ApiInfo, merged, read_api_info
 from foretell_contract.custom_options import CustomOptions
 from foretell_contract.defects import defects
 from foretell_contract.errors import ContractError
@@ -37,6 +36,19 @@ CONTROL_SERVICE = "foretell.v1.ControlService"
 CONTROL = "foretell/v1/control.proto"
 
 _IMAGE_SUFFIXES = {".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"}
+_MOST_TITLES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ApiInfo:
+    """The `info` of one contract, or of several that are served together."""
+
+    title: str
+    version: str
+    contact: dict[str, str]
+    """Any of name, url and email; empty if the contract gives none."""
+    description: str
+    """Markdown: the comment at the top of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +77,7 @@ class Contract:
     @property
     def api(self) -> ApiInfo:
         """Title, version and contact of all services together."""
-        return merged([self.apis[file] for file in dict.fromkeys(service.file for service in self.services)])
+        return _merged([self.apis[file] for file in dict.fromkeys(service.file for service in self.services)])
 
     def restricted_to(self, models: Collection[str]) -> "Contract":
         """The same contract with only the services of these models, and without the sources of other services."""
@@ -126,7 +138,7 @@ def _read(
     if problems and strict:
         raise ContractError(str(problems[0]))
     texts = {key: text for file in compiled.file for key, text in comments(file).items()}
-    apis = {file.name: read_api_info(file, options, texts.get(file.name, "")) for file in files if file.services_by_name}
+    apis = {file.name: _read_api_info(file, options, texts.get(file.name, "")) for file in files if file.services_by_name}
     return Contract(pool, services, apis, rules, options, texts, sources, images, compiled.SerializeToString(), problems)
 
 
@@ -145,3 +157,25 @@ def _text(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ContractError(f"{file} is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
+
+
+def _read_api_info(file: Any, options: CustomOptions, comment: str) -> ApiInfo:
+    """The `foretell.v1.api` option of a file; a file without it is titled by its package."""
+    api = options.get(file, "foretell.v1.api")
+    if api is None:
+        return ApiInfo(file.package, "", {}, comment)
+    return ApiInfo(api.title, api.version, {field.name: value for field, value in api.contact.ListFields()}, comment)
+
+
+def _merged(infos: Sequence[ApiInfo]) -> ApiInfo:
+    """One info for all: all titles and versions, a chapter of description for each, and the contact if they share one."""
+    if len(infos) == 1:
+        return infos[0]
+    first, *others = infos
+    titles = list(dict.fromkeys(info.title for info in infos))
+    return ApiInfo(
+        title=", ".join(titles) if len(titles) <= _MOST_TITLES else f"{first.title} and {len(titles) - 1} more",
+        version=", ".join(sorted({info.version for info in infos if info.version})),
+        contact=first.contact if all(info.contact == first.contact for info in others) else {},
+        description="\n\n".join(f"# {info.title} {info.version}".rstrip() + f"\n\n{info.description}" for info in infos),
+    )

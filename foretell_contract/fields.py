@@ -25,6 +25,11 @@ WRAPPERS = {
 }
 """Well-known messages with a single field `value`, which may be absent."""
 
+TYPE_NAMES: dict[int, str] = {
+    getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower() for name in dir(FieldDescriptor) if name.startswith("TYPE_")
+}
+"""Such as "double", by `FieldDescriptor.type`. The rules of scalar fields have these names too."""
+
 FLOAT_TYPES = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
 INTEGER_TYPES = (
     FieldDescriptor.CPPTYPE_INT32,

@@ -9,12 +9,10 @@ from google.protobuf.descriptor_pb2 import DescriptorProto
 from foretell_contract.contract import Contract
 from foretell_contract.diff.finding import ContractChange, RuleAndText
 from foretell_contract.diff.rule_changes import DeclaredRules, rules_changed, values_changed
+from foretell_contract.fields import TYPE_NAMES
 from foretell_contract.labels import label_change, probability_class
 from foretell_contract.problem import one_line
 
-_TYPES = {
-    getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower() for name in dir(FieldDescriptor) if name.startswith("TYPE_")
-}
 _COLUMN, _OUTPUT, _RULES = "foretell.v1.column", "foretell.v1.output", "buf.validate.field"
 
 
@@ -181,7 +179,7 @@ def _type(field: FieldDescriptor) -> str:
         key, value = (_type(entry.fields_by_name[part]) for part in ("key", "value"))
         return f"map<{key}, {value}>"
     named = field.message_type or field.enum_type
-    single = named.full_name if named is not None else _TYPES[field.type]
+    single = named.full_name if named is not None else TYPE_NAMES[field.type]
     if field.type == FieldDescriptor.TYPE_GROUP:
         single = f"group {single}"
     return f"repeated {single}" if field.is_repeated else single

@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 
-from foretell_contract.fields import CALENDAR, Kind, enum_of, kind_of, value_field
+from foretell_contract.fields import CALENDAR, TYPE_NAMES, Kind, enum_of, kind_of, value_field
 from foretell_contract.rules.accepted_values import accepted, plain_values
 from foretell_contract.rules.intervals import COUNTS, LINES, Intervals, Line, Number
 from foretell_contract.rules.rules import FieldRules
-
-_TYPES = {getattr(FieldDescriptor, f"TYPE_{name.upper()}"): name for name in LINES if name not in ("duration", "timestamp")}
 
 FOREIGN_TEXT = "foretell"
 """A text that no contract lists and no model was trained with."""
@@ -57,7 +55,7 @@ def _all(field: FieldDescriptor, rules: FieldRules, values: Mapping[str, Any]) -
         yield from (BoundaryValue(value.name, value.number, "a value of the enum") for value in named[:_MOST_LISTED])
         yield BoundaryValue("undefined", max(value.number for value in named) + 1, "a number that the enum does not define")
     elif kind in (Kind.NUMBER, Kind.INTEGER):
-        kind_name = _TYPES[inner.type]
+        kind_name = TYPE_NAMES[inner.type]
         yield from _numbers(LINES[kind_name], _accepted_numbers(kind_name, rules, values, inner))
         yield BoundaryValue("zero", 0, "the number that a missing value reads as")
         if kind is Kind.NUMBER:

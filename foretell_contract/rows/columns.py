@@ -9,7 +9,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from foretell_contract.custom_options import CustomOptions
 from foretell_contract.errors import DeclarationError
-from foretell_contract.fields import Kind, is_map, is_nested, kind_of, map_entry, message_of, value_field
+from foretell_contract.fields import TYPE_NAMES, Kind, is_map, is_nested, kind_of, map_entry, message_of, value_field
 from foretell_contract.problem import Problem, error
 from foretell_contract.rules.rules import NO_RULES, FieldRules, Rules
 
@@ -25,12 +25,6 @@ class Spread(Enum):
     """A map with known keys, one column per key."""
     OCTETS = "octets"
     """Bytes of a fixed length, one column per byte: a number from 0 to 255."""
-
-
-_KEY_RULES = {
-    getattr(FieldDescriptor, f"TYPE_{name.upper()}"): name
-    for name in ("int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64", "sfixed32", "sfixed64", "string")
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +159,7 @@ def _keys(field: FieldDescriptor, rules: FieldRules) -> tuple[Any, ...]:
     if map_entry(field)[0].cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         keys = (False, True)
     if not keys:
-        rule = _KEY_RULES[map_entry(field)[0].type]
+        rule = TYPE_NAMES[map_entry(field)[0].type]
         reason = f"{field.full_name} is a map with arbitrary keys, but each key is a column"
         raise DeclarationError(error(field.full_name, reason, f"list the keys in `map.keys.{rule}.in`"))
     return tuple(keys)
