@@ -172,6 +172,5 @@ def _comment_changed(old: str, new: str, name: str, message: str = "") -> Iterat
 
 
 def _next(package: str) -> str:
-    """The package of the next version: `iris.v2` for `iris.v1`."""
     numbered = re.fullmatch(r"(.*\.v)(\d+)(.*)", package)
     return f"{numbered[1]}{int(numbered[2]) + 1}" if numbered else f"{package}.v2"

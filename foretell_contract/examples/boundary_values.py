@@ -131,5 +131,4 @@ _LENGTHS = {"min": "shortest", "max": "longest", "below-min": "too-short", "abov
 
 
 def _resized(text: Any, length: int) -> Any:
-    """The text cut to a length, or extended by its last letter."""
     return (text + (text[-1:] or (b"a" if isinstance(text, bytes) else "a")) * length)[:length]

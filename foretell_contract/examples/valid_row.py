@@ -96,7 +96,6 @@ def _values(field: FieldDescriptor, own: FieldRules) -> list[Any]:
 
 
 def _wrapped(field: FieldDescriptor, values: list[Any]) -> list[Any]:
-    """The values as a message's constructor takes them."""
     return [{"value": value} for value in values] if is_wrapper(field) else values
 
 

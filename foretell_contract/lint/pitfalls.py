@@ -42,7 +42,6 @@ def _messages(contract: Contract) -> dict[str, Descriptor]:
 
 
 def _own_messages(tops: Iterable[Descriptor]) -> dict[str, Descriptor]:
-    """The contract's own messages at any depth, by full name."""
     found = {message.full_name: message for top in tops for message in messages_within(top)}
     return {
         name: message for name, message in found.items() if not name.startswith(IMPORTED) and not message.GetOptions().map_entry
@@ -89,7 +88,6 @@ def _wants_example(field: FieldDescriptor, contract: Contract) -> bool:
 
 
 def _documented(contract: Contract) -> Iterator[str]:
-    """Full names of everything that the docs show."""
     for service in contract.services:
         yield service.full_name
         yield from (method.full_name for method in service.methods)

@@ -15,16 +15,12 @@ from foretell_contract.rules.rules import NO_RULES, FieldRules, Rules
 
 
 class Spread(Enum):
-    """How a field fills columns."""
+    """How a field fills columns: one for its value, or one per item of a list, per known key of a map or per byte (0 to 255)."""
 
     ONE = "one"
-    """A single value in one column."""
     ITEMS = "items"
-    """A list of a fixed length, one column per item."""
     KEYS = "keys"
-    """A map with known keys, one column per key."""
     OCTETS = "octets"
-    """Bytes of a fixed length, one column per byte: a number from 0 to 255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +126,6 @@ class _Flattener:
 
 
 def _unflattenable(field: FieldDescriptor) -> Problem | None:
-    """Why a message field cannot become columns; None if it can."""
     type_name = message_of(field).full_name
     if type_name.startswith("google.protobuf."):
         return error(field.full_name, f"{field.full_name} is a {type_name}, which no model takes", "declare it as another type")

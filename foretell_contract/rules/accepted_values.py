@@ -132,9 +132,8 @@ def _numbers(kind: str, rules: Mapping[str, Any], field: FieldDescriptor) -> Acc
         found &= Intervals.of(line, [(-_LARGEST[kind], _LARGEST[kind])])
     if rules.get("defined_only") and field.enum_type is not None:
         found &= Intervals.points(line, [value.number for value in field.enum_type.values])
-    for listed in ([rules["const"]] if "const" in rules else None, rules.get("in")):
-        if listed is not None:
-            found &= Intervals.points(line, _real(listed))
+    for listed in _lists(rules):
+        found &= Intervals.points(line, _real(listed))
     found = found.without(_real(rules.get("not_in", ())))
     return Accepted(found, kind in _LARGEST and not rules.keys() & _NEVER_NAN, opaque=opaque)
 
@@ -157,7 +156,7 @@ def _others(kind: str, rules: Mapping[str, Any]) -> Accepted:
         return Accepted(opaque=rules)
     counts = {what: found for what, names in _COUNTED.items() if (found := _count(rules, *names))}
     parts = {name: rules[name] for name in _PARTS if name in rules}
-    lists = [set(listed) for listed in ([rules["const"]] if "const" in rules else None, rules.get("in")) if listed is not None]
+    lists = [set(listed) for listed in _lists(rules)]
     known = {"const", "in", "not_in", *_PARTS, *(name for names in _COUNTED.values() for name in names)}
     return Accepted(
         counts=counts,
@@ -166,6 +165,11 @@ def _others(kind: str, rules: Mapping[str, Any]) -> Accepted:
         excluded=frozenset(rules.get("not_in", ())),
         opaque={name: value for name, value in rules.items() if name not in known},
     )
+
+
+def _lists(rules: Mapping[str, Any]) -> list[Any]:
+    """Lists of values, each of which must contain the value."""
+    return [[rules[name]] if name == "const" else rules[name] for name in ("const", "in") if name in rules]
 
 
 def _count(rules: Mapping[str, Any], exactly: str, least: str, most: str) -> Intervals | None:
