@@ -90,9 +90,8 @@ class _Inspection:
             answer = self._predicted([self._example])[0] if self._example else {}
             return ModelDescription(columns, self._targets, self._outputs, answer, self._golden_lines(columns), named)
         except Exception as error:  # An estimator may raise anything.
-            raise ModelError(
-                f"the model in {self._file.name} does not answer rows of the data ({exception_text(error)})"
-            ) from error
+            reason = f"the model in {self._file.name} does not answer rows of the data ({exception_text(error)})"
+            raise ModelError(reason) from error
 
     def _example_row(self) -> _Row:
         """The middle one of the rows without missing values, or else the first value of each column."""

@@ -84,9 +84,8 @@ def format_named(name: str) -> Format:
     try:
         found: Any = declared[0].load()
     except Exception as error:  # Importing another package may raise anything.
-        raise ModelUnloadable(
-            f"{_with_owner(name)} cannot be imported ({exception_text(error)})", "repair or uninstall it"
-        ) from error
+        reason = f"{_with_owner(name)} cannot be imported ({exception_text(error)})"
+        raise ModelUnloadable(reason, "repair or uninstall it") from error
     if not isinstance(found, Format):
         raise ModelUnloadable(f"{_with_owner(name)} is {type(found).__name__} and no Format", "repair or uninstall it")
     return found

@@ -111,7 +111,5 @@ def _refuse_categories(parameters: dict[str, str]) -> None:
     except ValueError:
         categories = None
     if categories:
-        raise ModelUnloadable(
-            f"{len(categories)} columns hold categories of pandas, whose codes a lightgbm file leaves to its caller",
-            "encode them in training, or add the estimator as joblib",
-        )
+        reason = f"{len(categories)} columns hold categories of pandas, whose codes a lightgbm file leaves to its caller"
+        raise ModelUnloadable(reason, "encode them in training, or add the estimator as joblib")

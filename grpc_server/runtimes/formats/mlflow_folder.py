@@ -81,9 +81,8 @@ def _file(description: dict[str, Any], folder: Path) -> tuple[str, list[str]]:
         facts = flavors.get(flavor) or {}
         if isinstance(facts.get(key), str):
             return facts[key], [str(each) for each in facts.get("skops_trusted_types") or []]
-    raise ModelError(
-        f"{folder / _MLMODEL} names no model of scikit-learn, ONNX, XGBoost or LightGBM, but {', '.join(flavors) or 'none'}"
-    )
+    named = ", ".join(flavors) or "none"
+    raise ModelError(f"{folder / _MLMODEL} names no model of scikit-learn, ONNX, XGBoost or LightGBM, but {named}")
 
 
 def _as_joblib(file: Path, trusted: list[str], into: Path) -> Path:

@@ -70,9 +70,8 @@ def _input(inputs: list[Any]) -> tuple[str, int, Any]:
     """Name, width and numpy type of the only input. Raises ModelUnloadable for inputs that are no rows."""
     if len(inputs) != 1:
         names = ", ".join(each.name for each in inputs[:5])
-        raise ModelUnloadable(
-            f"the onnx artifact takes {len(inputs)} inputs ({names})", "export it with one, of shape [rows, columns]"
-        )
+        reason = f"the onnx artifact takes {len(inputs)} inputs ({names})"
+        raise ModelUnloadable(reason, "export it with one, of shape [rows, columns]")
     (rows,) = inputs
     of_rows = len(rows.shape) == 2 and isinstance(rows.shape[1], int) and not isinstance(rows.shape[0], int)
     if rows.type not in NUMBER_TYPES or not of_rows:

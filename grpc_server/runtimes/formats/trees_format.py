@@ -88,10 +88,8 @@ class TreesRuntime:
         """Raises ModelUnloadable if the trees give other numbers than probabilities, such as margins."""
         for each in self._probabilities(np.zeros((1, self.width))):
             if not (np.all((each >= 0) & (each <= 1)) and abs(each.sum() - 1) < _MAX_ROUNDING):
-                raise ModelUnloadable(
-                    f"the trees answer {each[0].tolist()} for classes: these are no probabilities",
-                    "train it with an objective that gives them",
-                )
+                reason = f"the trees answer {each[0].tolist()} for classes: these are no probabilities"
+                raise ModelUnloadable(reason, "train it with an objective that gives them")
 
     def _header(self, name: str, item: type[ctypes.c_int32 | ctypes.c_uint8]) -> list[int]:
         field = _HeaderField()

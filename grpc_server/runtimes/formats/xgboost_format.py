@@ -150,10 +150,8 @@ class XgboostRuntime:
         for index, kind in enumerate(self._texts("feature_type")):
             if kind == "c":
                 name = self.columns[index] if self.columns else index
-                raise ModelUnloadable(
-                    f"the column {name!r} holds categories, whose codes an xgboost file leaves to its caller",
-                    "encode them in training, or add the estimator as joblib",
-                )
+                reason = f"the column {name!r} holds categories, whose codes an xgboost file leaves to its caller"
+                raise ModelUnloadable(reason, "encode them in training, or add the estimator as joblib")
 
 
 def _kind(objective: str) -> Kind:

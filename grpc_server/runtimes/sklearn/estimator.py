@@ -32,10 +32,8 @@ class EstimatorRuntime:
         estimator = IntervalRegressor.of(estimator) or estimator
         texts = takes_texts(estimator)
         if not kind_of(estimator) or not (hasattr(estimator, "n_features_in_") or (texts and _is_fitted(estimator))):
-            raise ModelUnloadable(
-                f"{kind} is no fitted estimator that predicts or transforms rows of a known number of columns",
-                "save one that is fitted and does",
-            )
+            reason = f"{kind} is no fitted estimator that predicts or transforms rows of a known number of columns"
+            raise ModelUnloadable(reason, "save one that is fitted and does")
         self.estimator, self.sklearn_version = estimator, sklearn_version
         names = getattr(estimator, "feature_names_in_", None)
         self.columns = None if names is None else tuple(map(str, names))

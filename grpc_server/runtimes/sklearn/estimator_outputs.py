@@ -160,9 +160,8 @@ def _width(run: Callable[[Any], Matrix], sample: Rows, estimator: Any) -> int:
     try:
         return int(run(sample).shape[1])
     except Exception as error:  # An estimator may raise anything.
-        raise ModelUnloadable(
-            f"{type(estimator).__name__} cannot answer a sample row ({exception_text(error)})", "pass golden rows"
-        ) from error
+        reason = f"{type(estimator).__name__} cannot answer a sample row ({exception_text(error)})"
+        raise ModelUnloadable(reason, "pass golden rows") from error
 
 
 def _matrix(method: Method) -> Callable[[Any], Matrix]:
