@@ -11,16 +11,16 @@ from grpc_server.errors import ModelError, ModelUnloadable, exception_text
 from grpc_server.runtimes.formats.format import GROUP, Format
 from grpc_server.runtimes.runtime import Runtime
 
-_ROOM = "grpc_server.runtimes.formats"
+_PACKAGE = "grpc_server.runtimes.formats"
 _SCIKIT_LEARN = ("scikit-learn", "numpy", "scipy", "joblib", "skops")
 
-SKOPS = Format((".skops",), f"{_ROOM}.skops_format:load", _SCIKIT_LEARN, ("scikit-learn",), forks=True)
-JOBLIB = Format((".joblib", ".pkl"), f"{_ROOM}.joblib_format:load", _SCIKIT_LEARN, ("scikit-learn",), forks=True)
-ONNX = Format((".onnx",), f"{_ROOM}.onnx_format:load", ("numpy", "onnxruntime"), install="foretell[onnx]", forks=True)
-TREES = Format((".tl",), f"{_ROOM}.trees_format:TreesRuntime", ("numpy", "treelite"), install="foretell[trees]", forks=True)
+SKOPS = Format((".skops",), f"{_PACKAGE}.skops_format:load", _SCIKIT_LEARN, ("scikit-learn",), forks=True)
+JOBLIB = Format((".joblib", ".pkl"), f"{_PACKAGE}.joblib_format:load", _SCIKIT_LEARN, ("scikit-learn",), forks=True)
+ONNX = Format((".onnx",), f"{_PACKAGE}.onnx_format:load", ("numpy", "onnxruntime"), install="foretell[onnx]", forks=True)
+TREES = Format((".tl",), f"{_PACKAGE}.trees_format:TreesRuntime", ("numpy", "treelite"), install="foretell[trees]", forks=True)
 XGBOOST = Format(
     (".ubj", ".json", ".xgb"),
-    f"{_ROOM}.xgboost_format:XgboostRuntime",
+    f"{_PACKAGE}.xgboost_format:XgboostRuntime",
     ("numpy", "xgboost", "xgboost-cpu"),
     recognises=lambda data: data.lstrip()[:1] == b"{" and b"learner_model_param" in data,
     install="foretell[xgboost]",
@@ -28,7 +28,7 @@ XGBOOST = Format(
 )
 LIGHTGBM = Format(
     (".txt", ".lgb"),
-    f"{_ROOM}.lightgbm_format:LightgbmRuntime",
+    f"{_PACKAGE}.lightgbm_format:LightgbmRuntime",
     ("numpy", "lightgbm"),
     recognises=lambda data: data.startswith((b"tree\n", b"tree\r\n")),
     install="foretell[lightgbm]",
