@@ -10,17 +10,13 @@ import typer
 from foretell.check.annotations import annotate, console, show_message
 from foretell_contract.diff.finding import Finding, Impact
 
-_STYLES = {Impact.SAFE: "green", Impact.WARNING: "yellow", Impact.BREAKING: "bold red", Impact.NEW_VERSION: "bold red"}
-
-_LEVELS = {Impact.SAFE: "notice", Impact.WARNING: "warning", Impact.BREAKING: "error", Impact.NEW_VERSION: "error"}
-
-_HEADINGS = {
-    Impact.NEW_VERSION: "Incompatible",
-    Impact.BREAKING: "Breaking",
-    Impact.WARNING: "Please check",
-    Impact.SAFE: "Compatible",
+_STYLES = {
+    Impact.NEW_VERSION: ("bold red", "error", "Incompatible"),
+    Impact.BREAKING: ("bold red", "error", "Breaking"),
+    Impact.WARNING: ("yellow", "warning", "Please check"),
+    Impact.SAFE: ("green", "notice", "Compatible"),
 }
-"""Headings of the changelog, worst first."""
+"""Style of a line, level of an annotation, and heading of the changelog, worst first."""
 
 _NOTHING = "No difference that callers could notice."
 
@@ -31,7 +27,8 @@ def show_text(findings: Findings, _folder: Path | None = None) -> None:
     """Prints a line for each finding."""
     out = console()
     for finding in findings:
-        show_message(out, finding.location, finding.impact.value, _STYLES[finding.impact], finding.sentence)
+        style, _, _ = _STYLES[finding.impact]
+        show_message(out, finding.location, finding.impact.value, style, finding.sentence)
     counts = Counter(finding.impact for finding in findings)
     totals = [f"{counts[impact]} {impact.value}" for impact in reversed(Impact) if counts[impact]]
     out.print(f"{len(findings)} difference{'s' * (len(findings) != 1)}: {', '.join(totals)}" if totals else _NOTHING)
@@ -57,7 +54,8 @@ def _json(findings: Findings, _folder: Path | None) -> None:
 
 def _github(findings: Findings, folder: Path | None) -> None:
     for finding in findings:
-        annotate(_LEVELS[finding.impact], folder or Path(), finding.location, finding.impact.value, finding.sentence)
+        _, level, _ = _STYLES[finding.impact]
+        annotate(level, folder or Path(), finding.location, finding.impact.value, finding.sentence)
 
 
 def _markdown(findings: Findings, _folder: Path | None) -> None:
@@ -67,7 +65,7 @@ def _markdown(findings: Findings, _folder: Path | None) -> None:
 def _sections(findings: Findings) -> Iterator[str]:
     for package in sorted({finding.package for finding in findings}):
         yield f"## {package}"
-        for impact, heading in _HEADINGS.items():
+        for impact, (_, _, heading) in _STYLES.items():
             lines = [_item(finding) for finding in findings if (finding.package, finding.impact) == (package, impact)]
             if lines:
                 yield f"### {heading}\n\n" + "\n".join(lines)

@@ -12,7 +12,7 @@ from datetime import MAXYEAR, UTC, datetime
 from foretell_contract.source.proto_text import Option, number_text
 from grpc_server.store.training_values import seconds
 
-SENTENCE = re.compile(r"Seen in training: (?P<low>\S+) to (?P<high>\S+?)\.(?=\s|$)")
+_SENTENCE = re.compile(r"Seen in training: (?P<low>\S+) to (?P<high>\S+?)\.(?=\s|$)")
 
 FIELD = "(buf.validate.field)"
 
@@ -91,11 +91,13 @@ class Range:
 
 def range_in_comment(kind: str, comment: str) -> Range | None:
     """The range in the sentence of a comment; None without one."""
-    found = SENTENCE.search(" ".join(comment.split()))
+    found = _SENTENCE.search(" ".join(comment.split()))
     if found is None:
         return None
+    readers: dict[str, Callable[[str], float]] = {"timestamp": seconds, "duration": _seconds, "int64": int}
+    read = readers.get(kind, float)
     try:
-        low, high = (_read(kind, text) for text in (found["low"], found["high"]))
+        low, high = read(found["low"]), read(found["high"])
     except ValueError:
         return None
     return Range(kind, low, high) if low <= high else None
@@ -105,11 +107,6 @@ def range_of(kind: str, values: Sequence[float]) -> Range:
     """The range of some values, rounded as its sentence rounds it."""
     low, high = (round(value, 6) if kind == "duration" else value for value in (min(values), max(values)))
     return Range(kind, low, high)
-
-
-def _read(kind: str, text: str) -> float:
-    readers: dict[str, Callable[[str], float]] = {"timestamp": seconds, "duration": _seconds, "int64": int}
-    return readers.get(kind, float)(text)
 
 
 def _length(value: float) -> str:

@@ -21,7 +21,6 @@ class InitOptions:
     file: Path
     """The model's file, or a folder that MLflow saved."""
     data: Path | None
-    """The training data."""
     package: str
     hints: ModelHints
     labels: tuple[str, ...]
@@ -30,7 +29,6 @@ class InitOptions:
     models: Path
     allow_version_skew: bool = False
     source: RegistrySource | None = None
-    """Where the model was downloaded from."""
 
     @property
     def contract_file(self) -> Path:

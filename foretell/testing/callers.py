@@ -3,7 +3,7 @@
 import http.client
 import json
 import ssl
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -79,23 +79,6 @@ def _problems(status: Status, text: str) -> tuple[tuple[BrokenRule, str], ...]:
     return ((broken_rule("", info.reason.lower()), text),) if info.reason else ()
 
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
-    """An HTTP response; header names in lower case."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str]
-
-    @property
-    def document(self) -> Any:
-        """The body if it is JSON, else None."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return None
-
-
 class RestCaller:
     """Makes HTTP requests over one connection at a time. Blocks until the response."""
 
@@ -114,12 +97,11 @@ class RestCaller:
     def call(self, method: Method, body: bytes) -> Reply:
         """The reply to a POST of `body`."""
         try:
-            response = self.request("POST", method.paths[0], body)
+            return self.request("POST", method.paths[0], body)
         except (OSError, http.client.HTTPException) as error:
             return Reply("no answer", text=f"{type(error).__name__}: {error}")
-        return rest_reply(response)
 
-    def request(self, verb: str, path: str, body: bytes | None = None) -> HttpResponse:
+    def request(self, verb: str, path: str, body: bytes | None = None) -> Reply:
         """Sends one request. Raises OSError or HTTPException if it fails on a new connection too."""
         try:
             return self._request(verb, path, body)
@@ -131,22 +113,22 @@ class RestCaller:
         """Closes the connection."""
         self._connection.close()
 
-    def _request(self, verb: str, path: str, body: bytes | None) -> HttpResponse:
+    def _request(self, verb: str, path: str, body: bytes | None) -> Reply:
         self._connection.request(verb, self._prefix + path, body, _JSON)
         response = self._connection.getresponse()
-        return HttpResponse(response.status, response.read(), {name.lower(): value for name, value in response.getheaders()})
+        return rest_reply(response.status, response.read(), response.getheader("model-version", ""))
 
 
-def rest_reply(response: HttpResponse) -> Reply:
-    """The reply in a response to the REST path of a method."""
-    document = response.document
-    version = response.headers.get("model-version", "")
-    start = response.body[:500].decode("utf-8", "replace")
+def rest_reply(status: int, body: bytes, version: str) -> Reply:
+    """The reply in an HTTP response to the REST path of a method; `version` is its header `model-version`."""
+    document: Any = None
+    with suppress(ValueError):
+        document = json.loads(body)
     listed = document.get("detail") if isinstance(document, dict) else None
     problems: tuple[tuple[BrokenRule, str], ...] = ()
-    if response.status == http.client.UNPROCESSABLE_ENTITY and isinstance(listed, list):
+    if status == http.client.UNPROCESSABLE_ENTITY and isinstance(listed, list):
         problems = tuple((broken_rule(each["loc"][1:], each["type"]), each["msg"]) for each in listed)
-    return Reply(str(response.status), (), problems, start, document, version)
+    return Reply(str(status), (), problems, body[:500].decode("utf-8", "replace"), document, version)
 
 
 def _context(roots: Path | None) -> ssl.SSLContext:

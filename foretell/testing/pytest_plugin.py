@@ -3,7 +3,6 @@
 pytest loads this module in every project where Foretell is installed, so it imports nothing else of Foretell without `--foretell`.
 """
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from foretell.testing.case import CheckResult
     from foretell.testing.suite import Check, CheckSuite
     from foretell.testing.verifier import Verifier
 
@@ -86,7 +84,9 @@ class _Item(pytest.Item):
         """Runs the check against the server."""
         result = self._check.run(self._plugin.verifier)
         if result.failures:
-            raise _Failed("\n".join(_lines(result)))
+            from foretell.testing.test_command import details
+
+            raise _Failed("\n".join([result.why, *(f"  {title:<9}{text}" for title, text in details(result))]))
         if result.skipped:
             pytest.skip(result.skipped)
 
@@ -101,10 +101,3 @@ class _Item(pytest.Item):
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The title in reports. It starts with text, because pytest replaces the dots of a title that equals the end of the id."""
         return self.path, None, f"foretell: {self.name}"
-
-
-def _lines(result: "CheckResult") -> Iterator[str]:
-    from foretell.testing.test_command import details
-
-    yield result.why
-    yield from (f"  {title:<9}{text}" for title, text in details(result))

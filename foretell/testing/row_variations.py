@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from foretell_contract.examples.boundary_values import BoundaryValue, boundary_values
+from foretell_contract.examples.boundary_values import boundary_values
 from foretell_contract.examples.valid_row import valid_row
 from foretell_contract.examples.variants import with_value, without_key
 from foretell_contract.fields import Kind, is_in_oneof, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of
@@ -46,7 +46,7 @@ class _Variations:
             path = ".".join((*parents, field.name))
             is_set = message.HasField(field.name) if field.has_presence else bool(getattr(message, field.name))
             if is_set and (field.has_presence or field.is_repeated):
-                yield RowVariation(path, "missing", "the field is left out", with_value(self.row, parents, field.name, None))
+                yield self._changed(path, "missing", "the field is left out", parents, field, None)
             if is_map(field):
                 yield from self._map(field, getattr(message, field.name), parents, path)
             elif is_nested(field):
@@ -55,10 +55,12 @@ class _Variations:
                 yield from self._list(field, list(getattr(message, field.name)), parents, path)
             else:
                 for boundary in boundary_values(field, self.rules.of(field)):
-                    yield self._variation(boundary, _wrapped(field, boundary.value), parents, field.name, path)
+                    yield self._changed(path, boundary.name, boundary.why, parents, field, _wrapped(field, boundary.value))
 
-    def _variation(self, boundary: BoundaryValue, value: Any, parents: tuple[str, ...], name: str, path: str) -> RowVariation:
-        return RowVariation(path, boundary.name, boundary.why, with_value(self.row, parents, name, value))
+    def _changed(
+        self, path: str, name: str, why: str, parents: tuple[str, ...], field: FieldDescriptor, value: Any
+    ) -> RowVariation:
+        return RowVariation(path, name, why, with_value(self.row, parents, field.name, value))
 
     def _nested(self, field: FieldDescriptor, message: Any, parents: tuple[str, ...], *, is_set: bool) -> Iterator[RowVariation]:
         if field.is_repeated:
@@ -67,23 +69,18 @@ class _Variations:
         if is_set:
             yield from self.of_fields(getattr(message, field.name), inside)
         elif is_in_oneof(field) and (one := valid_row(message_of(field), self.rules)) is not None:
-            yield RowVariation(
-                ".".join(inside), "instead", "another member of the oneof", with_value(self.row, parents, field.name, one)
-            )
+            yield self._changed(".".join(inside), "instead", "another member of the oneof", parents, field, one)
 
     def _list(self, field: FieldDescriptor, items: list[Any], parents: tuple[str, ...], path: str) -> Iterator[RowVariation]:
         if not items:
             return
-
-        def change(name: str, why: str, value: list[Any], at: str = path) -> RowVariation:
-            return RowVariation(at, name, why, with_value(self.row, parents, field.name, value))
-
-        yield change("too-few", "one item fewer than columns", items[:-1])
-        yield change("too-many", "one item more than columns", [*items, items[-1]])
+        yield self._changed(path, "too-few", "one item fewer than columns", parents, field, items[:-1])
+        yield self._changed(path, "too-many", "one item more than columns", parents, field, [*items, items[-1]])
         if len(items) > 1:
-            yield change("all-alike", "the first item repeated", items[:1] * len(items))
+            yield self._changed(path, "all-alike", "the first item repeated", parents, field, items[:1] * len(items))
         for boundary in boundary_values(field, self.rules.of(field).values.get("items", NO_RULES)):
-            yield change(boundary.name, boundary.why, [_wrapped(field, boundary.value), *items[1:]], f"{path}[0]")
+            changed = [_wrapped(field, boundary.value), *items[1:]]
+            yield self._changed(f"{path}[0]", boundary.name, boundary.why, parents, field, changed)
 
     def _map(self, field: FieldDescriptor, pairs: Any, parents: tuple[str, ...], path: str) -> Iterator[RowVariation]:
         value = map_entry(field)[1]
@@ -95,12 +92,12 @@ class _Variations:
         unknown = _UNKNOWN_KEYS.get(kind_of(map_entry(field)[0]))
         if unknown is not None:
             more = known | {unknown: known[first]}
-            yield RowVariation(path, "strange-key", "a key without a column", with_value(self.row, parents, field.name, more))
+            yield self._changed(path, "strange-key", "a key without a column", parents, field, more)
         if is_nested(value):
             return
         for boundary in boundary_values(value, self.rules.of(field).values.get("values", NO_RULES)):
             changed = known | {first: _wrapped(value, boundary.value)}
-            yield self._variation(boundary, changed, parents, field.name, f"{path}[{first}]")
+            yield self._changed(f"{path}[{first}]", boundary.name, boundary.why, parents, field, changed)
 
 
 def _corners(row: Message, rules: Rules) -> Iterator[RowVariation]:

@@ -1,6 +1,9 @@
 """The checks of `foretell test`, and the server that they run on."""
 
+import asyncio
 import http.client
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -8,13 +11,14 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+from foretell.serve.process_layout import Role
+from foretell.serve.supervised_process import ProcessEnded, SupervisedProcess
 from foretell.testing.callers import GrpcCaller, RestCaller, open_channel
 from foretell.testing.case import CheckResult
 from foretell.testing.contract_cases import contract_cases
 from foretell.testing.golden_cases import golden_cases
 from foretell.testing.openapi_conformance import OpenApiConformance
 from foretell.testing.reflected_contract import reflected_contract, served_services
-from foretell.testing.server_under_test import start_server
 from foretell.testing.verifier import Verifier
 from foretell_contract.contract import Contract, load
 from foretell_contract.errors import SetupError
@@ -23,6 +27,9 @@ from grpc_server.store.repository import Repository
 
 OPENAPI = "openapi"
 """Id of the check of the OpenAPI document as a whole."""
+
+_STOP_SECONDS = 20.0
+"""Time until a server that was told to stop is killed."""
 
 _NO_JSONSCHEMA = "jsonschema is not installed: pip install 'foretell[test]'"
 _NO_REST = "no REST address was given: pass --rest"
@@ -97,7 +104,7 @@ class CheckSuite:
         with ExitStack() as stack:
             target, url = options.target, options.rest
             if target is None:
-                target, url, self.log = stack.enter_context(start_server(self._protos, self._models))
+                target, url, self.log = stack.enter_context(_start_server(self._protos, self._models))
             channel = stack.enter_context(open_channel(target, options.roots, tls=options.tls))
             rest = stack.enter_context(closing(RestCaller(url, options.roots))) if url is not None else None
             openapi = OpenApiConformance(_openapi_document(rest)) if rest is not None and find_spec("jsonschema") else None
@@ -142,3 +149,26 @@ def _openapi_document(rest: RestCaller) -> object:
         return rest.request("GET", "/openapi.json").document
     except (OSError, http.client.HTTPException) as error:
         raise SetupError(f"no REST server answers at {rest.url}: {error}") from None
+
+
+@contextmanager
+def _start_server(protos: Path, models: Path) -> Iterator[tuple[str, str, Path]]:
+    """A server and bridge in one process: gRPC on a Unix socket, which no setting encrypts, REST on a free port.
+
+    Yields both addresses, and the log file, which holds the traceback of each internal error. The process ends with the `with`
+    block. Raises SetupError if the contracts or models cannot be served.
+    """
+    with tempfile.TemporaryDirectory(prefix="foretell-test-") as folder, asyncio.Runner() as runner:
+        socket, log = Path(folder) / "grpc.sock", Path(folder) / "log"
+        settings = {"protos": str(protos), "models": str(models), "grpc_socket": str(socket)}
+        settings |= dict.fromkeys(("grpc_address", "http_address"), "127.0.0.1:0")
+        role = Role("the server", "foretell.serve.server_and_bridge", settings)
+        with log.open("w") as errors:
+            process = runner.run(SupervisedProcess.start(role, os.environ, errors))
+        try:
+            facts = runner.run(process.ready())
+            yield f"unix:{socket}", f"http://{facts['http_address']}", log
+        except ProcessEnded as ended:
+            raise SetupError(str(ended)) from None
+        finally:
+            runner.run(process.stop(_STOP_SECONDS))

@@ -52,8 +52,7 @@ class MethodBinding:
             self.answers = AnswerMapping(contract, method.answer, self.targets, outputs)
         mismatches.check()
         self._answer = GetMessageClass(method.answer)
-        fields = self._features.number_fields
-        self._in = _ColumnOrder.of(method.features, fields, fields)
+        self._in = _ColumnOrder.of(method.features, self._features.number_fields)
         self._bounds = FastBounds.of(method.features, contract.rules)
         self._counts = row_counts(method.input, contract.rules) if method.rows else None
         self.use_outputs(self.answers.outputs)
@@ -64,7 +63,7 @@ class MethodBinding:
         """The columns of the model's output matrix."""
         self._build = message_builder(self.answers.fields, outputs)
         numbers = {field.outputs[0]: field.name for field in self.answers.fields} if self.answers.is_numbers else {}
-        self._out = _ColumnOrder.of(self.method.answer, list(numbers.values()), [numbers.get(output, "") for output in outputs])
+        self._out = _ColumnOrder.of(self.method.answer, [numbers.get(output, "") for output in outputs])
 
     def fast_rows(self, request: bytes) -> RequestRows | None:
         """The rows of a request whose bytes are canonical and which clearly keeps the rules, in training order.
@@ -125,13 +124,10 @@ class _ColumnOrder:
         self._same = self._to == list(range(len(names)))
 
     @classmethod
-    def of(cls, message: Descriptor, fields: Sequence[str], names: Sequence[str]) -> Self | None:
-        """None if the message has no layout or `fields` are not all of its fields.
-
-        `names` has the field of each of the model's columns, or "" for a column without a field.
-        """
+    def of(cls, message: Descriptor, names: Sequence[str]) -> Self | None:
+        """`names` has the field of each column, or "". None if the message has no layout, or more fields."""
         layout = RowLayout.of(message)
-        return cls(layout, names) if layout is not None and sorted(fields) == sorted(layout.names) else None
+        return cls(layout, names) if layout is not None and sorted(filter(None, names)) == sorted(layout.names) else None
 
     def row(self, fields: Row) -> Row:
         return fields if self._same else tuple([fields[index] for index in self._from])
