@@ -59,7 +59,6 @@ def _bridge_problems(contract: Contract) -> Iterator[Problem]:
 
 
 def _model_problems(contract: Contract, models: Path, model: str | None) -> Iterator[Problem]:
-    """Problems of the newest version of each service's model."""
     repository = Repository(models)
     stored = set(repository.names()) if models.is_dir() else set()
     for service in contract.services:

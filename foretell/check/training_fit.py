@@ -105,12 +105,9 @@ class _TrainingComparison:
 
 
 def _range(leaf: Leaf, columns: list[ColumnValues]) -> Range | None:
-    lows = [each.low for each in columns if each.low is not None]
-    highs = [each.high for each in columns if each.high is not None]
-    if not lows or not highs:
-        return None
+    known = [(each.low, each.high) for each in columns if each.low is not None and each.high is not None]
     kind = {Kind.TIME: "timestamp", Kind.DURATION: "duration"}.get(leaf.kind, "double")
-    return Range(kind, min(lows), max(highs))
+    return Range(kind, min(low for low, _ in known), max(high for _, high in known)) if known else None
 
 
 def _in_rule_units(value: float, leaf: Leaf) -> Any:

@@ -1,23 +1,33 @@
 """`foretell init`: drafts or updates the contract of a trained model, and adds the model to the repository."""
 
+import json
+import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import typer
+from pydantic import ValidationError
+
 from foretell.check.check_command import check
+from foretell.check.diff_report import show_text
 from foretell.init.draft_contract import ContractDraft, draft_contract
 from foretell.init.init_options import InitOptions
-from foretell.init.init_report import report, report_changes
 from foretell.init.update_contract import ContractUpdate
 from foretell_contract.contract import Contract, load
+from foretell_contract.diff.diff import diff
 from foretell_contract.errors import ContractError, SetupError
+from foretell_contract.examples.example import example
 from foretell_contract.source.compiler import has_contracts
 from foretell_contract.source.edit_file import FileEdit
+from foretell_lifecycle.settings import settings_error
 from grpc_server.checks.add_model import Added, add_model
 from grpc_server.checks.inspect_model import ModelDescription, inspect_model
 from grpc_server.store.repository import Repository
+from rest_bridge.json.codec import request_example
+from rest_bridge.settings import BridgeSettings
 
 
 def init(options: InitOptions) -> None:
@@ -35,9 +45,9 @@ def init(options: InitOptions) -> None:
         contract = load(options.protos)
         _check_fit(options, model, contract)
         added = _add(options, model, contract, Repository(options.models))
-    report(options, model, added, contract, notes)
+    _report(options, model, added, contract, notes)
     if exists and before:
-        report_changes(before, contract)
+        _report_changes(before, contract)
 
 
 def _updated(
@@ -129,3 +139,50 @@ def _add(options: InitOptions, model: ModelDescription, contract: Contract, repo
         observed=lambda _manifest: model.training,
         source=options.source,
     )
+
+
+def _report(options: InitOptions, model: ModelDescription, added: Added, contract: Contract, notes: Sequence[str]) -> None:
+    service = next(service for service in contract.services if service.package == options.package)
+    method = service.methods[0]
+    counts = f"{_counted(model.columns, 'column')} in, {_counted(method.answer.fields, 'field')} out"
+    typer.echo(f"wrote {options.contract_file}: {counts}")
+    typer.echo(f"added {options.model} version {added.version} as {added.format}: {added.reason}")
+    for note in [*_model_notes(options, model), *notes]:
+        typer.echo(f"note: {note}")
+    folders = {"protos": options.protos, "models": options.models}
+    flags = "".join(f" --{name} {folder}" for name, folder in folders.items() if str(folder) != name)
+    typer.echo(f"\nnext:\n  foretell check {options.model}{flags}\n  foretell serve{flags}")
+    row = example(method.input, contract.rules) if model.answer and method.paths else None
+    if row is not None:
+        body = shlex.quote(json.dumps(request_example(row), ensure_ascii=False))
+        typer.echo(f"  curl -s http://{_http_address()}{method.paths[0]} -H 'content-type: application/json' -d {body}")
+
+
+def _report_changes(before: Contract, after: Contract) -> None:
+    findings = diff(before, after)
+    typer.echo("\nchanges for callers:")
+    show_text(findings)
+    if any(finding.breaks for finding in findings):
+        typer.echo("To avoid these, restore the old file and give this model a package of its own with --package.")
+
+
+def _model_notes(options: InitOptions, model: ModelDescription) -> Iterator[str]:
+    if options.data is None:
+        yield "without --data the contract has no bounds and no examples, and the model no golden rows"
+    if not model.named:
+        yield "the model does not know the names of its columns: pass --columns a,b,c or --data FILE"
+    for column in model.columns:
+        if None in column.values and not column.nullable:
+            yield f"{column.name!r} is required: it is missing in some rows of the data, but the model fails on such rows"
+
+
+def _http_address() -> str:
+    """The address on which `foretell serve` will take REST requests."""
+    try:
+        return BridgeSettings().http_address
+    except ValidationError as error:
+        raise settings_error(error) from None
+
+
+def _counted(items: Sequence[object], noun: str) -> str:
+    return f"{len(items)} {noun}{'s' * (len(items) != 1)}"

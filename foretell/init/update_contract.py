@@ -116,9 +116,12 @@ class ContractUpdate:
             )
 
     def _update_field(self, leaf: Leaf, column: Column) -> None:
-        if leaf.kind is Kind.ENUM and column.dtype.is_text:
-            self._update_categories(leaf.field, column)
         kind, values = _RANGE_KINDS.get(leaf.kind), [value for value in column.values if value is not None]
+        if leaf.kind is Kind.ENUM and column.dtype.is_text:
+            known = column.dtype.categories
+            labels = [str(value) for value in known] or sorted(set(map(str, values)))
+            if labels:
+                self._update_enum(leaf.field, list(dict.fromkeys(labels)), {}, complete=bool(known))
         if kind is None or not values or column.dtype.is_text:
             return
         numbers = [seconds(str(value)) if kind == "timestamp" else value for value in values]
@@ -128,12 +131,6 @@ class ContractUpdate:
                 "use a package of its own with --package"
             )
         self._update_range(leaf, range_of(kind, numbers), column)  # type: ignore[arg-type]
-
-    def _update_categories(self, field: FieldDescriptor, column: Column) -> None:
-        known = column.dtype.categories
-        labels = list(map(str, known)) or sorted({str(value) for value in column.values if value is not None})
-        if labels:
-            self._update_enum(field, list(dict.fromkeys(labels)), {}, complete=bool(known))
 
     def _update_range(self, leaf: Leaf, now: Range, column: Column) -> None:
         name = leaf.field.full_name
@@ -150,7 +147,6 @@ class ContractUpdate:
         self._replace_example(leaf, now, column)
 
     def _replace_example(self, leaf: Leaf, now: Range, column: Column) -> None:
-        """Replaces the first example if the new bounds refuse it."""
         low, high = now.bounds
         examples = [getattr(value, "seconds", value) for value in leaf.rules.examples[:1]]
         if examples and not low <= examples[0] <= high:
@@ -242,7 +238,6 @@ class ContractUpdate:
                 self._set_example(field, "enum", str(numbers[0]))
 
     def _set_example(self, field: FieldDescriptor, kind: str, text: str) -> None:
-        """Replaces the first example of a field, if it is in the file."""
         place = self._rule(field, kind, "example", 0)
         if place:
             name, _, _ = self._edit.text(*place).partition("=")

@@ -48,13 +48,11 @@ class Case:
     may_break_more: bool = False
     """Whether the server may report further rules."""
     rows: tuple[bytes, ...] = ()
-    """Rows whose answers must be the same in separate calls."""
+    """Rows whose answers must be the same in separate calls of `row_method`."""
     row_method: Method | None = None
-    """The method for those separate calls."""
     golden: dict[str, Any] | None = None
     """The recorded fields of the answer to a golden row, as arguments of the message's constructor."""
     golden_version: str = ""
-    """The version of the model whose golden row it is."""
     defect: str = ""
     """Why the contract does not say how to treat this request; the check then fails."""
 

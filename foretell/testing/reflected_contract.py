@@ -28,7 +28,11 @@ def reflected_contract(channel: grpc.Channel, target: str) -> tuple[Contract, fr
         order = TopologicalSorter({name: files[name].dependency for name in sorted(files)}).static_order()
         return load_set(FileDescriptorSet(file=[files[name] for name in order])), names
     except grpc.RpcError as error:
-        raise SetupError(_reason(target, error)) from None
+        call: Any = error  # grpcio raises the call itself.
+        reason = f"no gRPC server answers at {target}: {call.code().name} ({(call.details() or '').partition(';')[0][:200]})"
+        if call.code() is grpc.StatusCode.UNIMPLEMENTED:
+            reason = f"the server at {target} has no server reflection: set `reflection` on, or pass --protos"
+        raise SetupError(reason) from None
     except ContractError as error:
         raise SetupError(f"cannot read the contract of the server at {target}: {error}") from None
 
@@ -39,12 +43,6 @@ def served_services(channel: grpc.Channel) -> frozenset[str]:
         return frozenset(_service_names(channel))
     except grpc.RpcError:
         return frozenset()
-
-
-def _reason(target: str, call: Any) -> str:
-    if call.code() is grpc.StatusCode.UNIMPLEMENTED:
-        return f"the server at {target} has no server reflection: set `reflection` on, or pass --protos"
-    return f"no gRPC server answers at {target}: {call.code().name} ({(call.details() or '').partition(';')[0][:200]})"
 
 
 def _files(channel: grpc.Channel) -> tuple[dict[str, FileDescriptorProto], frozenset[str]]:

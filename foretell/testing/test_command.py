@@ -51,7 +51,6 @@ def _show_traceback(log: Path) -> None:
 
 
 def _show(results: Sequence[CheckResult], *, verbose: bool) -> None:
-    """Prints each failure with its request, expected result and replies, then what was skipped, and the counts."""
     out = console()
     for result in results:
         if result.outcome == "failed":
@@ -74,7 +73,6 @@ def details(result: CheckResult) -> list[tuple[str, str]]:
 
 
 def _show_json(results: Sequence[CheckResult]) -> None:
-    """Prints one JSON document with every check."""
     counts = Counter(result.outcome for result in results)
     listed = [
         {

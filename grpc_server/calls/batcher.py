@@ -12,7 +12,7 @@ import numpy as np
 from grpc_server.calls.call import Call
 from grpc_server.calls.refusal import DeadlinePassed, Draining, ModelUnavailable, Overloaded, Refusal, failure
 from grpc_server.rows.mixed_rows import Matrix, NumberRows, RequestRows, Table, concatenate
-from grpc_server.rows.number_rows import is_finite
+from grpc_server.rows.outputs import is_finite
 from grpc_server.workers.worker_handle import NoWorker, WorkerEnded
 
 logger = logging.getLogger(__name__)

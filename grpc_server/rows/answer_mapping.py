@@ -95,7 +95,6 @@ class AnswerMapping:
         return AnswerField(field.name, (output,), lambda row: row[0], is_number=True)
 
     def _label_probability(self, field: FieldDescriptor, target: int) -> AnswerField:
-        """The probability of the class that the label names."""
         label = self._output(field, Output("label", 0, target))
         outputs = (label, *self._all_of_kind(field, "probability", target))
         return AnswerField(field.name, outputs, lambda row: row[1 + int(row[0])])

@@ -198,7 +198,6 @@ def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, probl
 
 
 def _described(dtype: Dtype) -> tuple[str, str]:
-    """What a column holds, and the type of its field."""
     if dtype.unit:
         return ("durations", "google.protobuf.Duration") if dtype.is_duration else ("timestamps", "google.protobuf.Timestamp")
     return ("text", "a string or an enum") if dtype.is_text else ("numbers", "a number")

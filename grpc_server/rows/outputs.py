@@ -1,7 +1,8 @@
-"""Outputs: the numbers that a model can compute for a row, and the functions that compute them."""
+"""Outputs: the numbers that a model can compute for a row, the functions that compute them, and checks of a matrix of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,3 +70,23 @@ def output_function(sources: Sequence[Source], outputs: Sequence[Output]) -> Cal
         return matrix
 
     return run
+
+
+_SMALL = 32
+"""Up to this many numbers, pure Python is faster: numpy takes microseconds a call, as long as a small model for one row."""
+
+
+def is_finite(matrix: Matrix) -> bool:
+    """Whether every number is finite."""
+    if matrix.size <= _SMALL and isfinite(sum(matrix.ravel().tolist())):
+        return True  # Finite numbers may have an infinite sum, but a finite sum has only finite terms.
+    return bool(np.isfinite(matrix).all())
+
+
+def clip_to_unit(matrix: Matrix) -> Matrix:
+    """Clips the numbers of `matrix` to 0 to 1, in place, and returns it; NaN stays."""
+    if matrix.size <= _SMALL:
+        numbers = matrix.ravel().tolist()
+        if numbers and min(numbers) >= 0.0 and max(numbers) <= 1.0:
+            return matrix
+    return matrix.clip(0.0, 1.0, out=matrix)

@@ -103,7 +103,8 @@ class FieldResolver:
         meant = closest(name, classes)
         self.suggested.add(meant)
         hint = f'; did you mean "{meant}"?' if meant else ""
-        fix = f"name it after one of {_listed(classes)}, or set (foretell.v1.output)" if classes else "remove it"
+        listed = ", ".join(classes[:5]) + (f" and {len(classes) - 5} more" if len(classes) > 5 else "")
+        fix = f"name it after one of {listed}, or set (foretell.v1.output)" if classes else "remove it"
         if meant:
             fix = f"name it after that class, or set (foretell.v1.output).{option} = {quoted(meant)}"
         self._problems.append(error(field.full_name, f"{field.full_name} matches no class of the model{hint}", fix))
@@ -156,10 +157,6 @@ class FieldResolver:
             item = _class_index(name.removeprefix("is_"), classes)
             return FieldSource("label", target, label=item) if item is not None else None
         return None
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _class_index(name: str, classes: Sequence[str]) -> int | None:

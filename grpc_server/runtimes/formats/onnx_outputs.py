@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Matrix
-from grpc_server.rows.number_rows import clip_to_unit
-from grpc_server.rows.outputs import Source, outputs_per_target, probability_outputs
+from grpc_server.rows.outputs import Source, clip_to_unit, outputs_per_target, probability_outputs
 from grpc_server.rows.targets import Target, integer_classes
 from grpc_server.runtimes.runtime import Classes
 

@@ -13,7 +13,7 @@ import numpy as np
 from joblib import parallel_config
 
 from grpc_server.rows.mixed_rows import Matrix, Rows
-from grpc_server.rows.number_rows import is_finite
+from grpc_server.rows.outputs import is_finite
 
 Method = Callable[[Any], Any]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from grpc_server.rows.mixed_rows import Matrix
-from grpc_server.rows.number_rows import clip_to_unit, is_finite
+from grpc_server.rows.outputs import clip_to_unit, is_finite
 
 numbers = st.one_of(st.floats(), st.floats(-0.5, 1.5), st.sampled_from([1e308, -1e308, float("inf"), float("nan"), -0.0]))
 matrices = arrays(np.float64, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=9), elements=numbers)
