@@ -171,7 +171,6 @@ class AliasSync:
         return RouteChanger(self._name, self._settings, self._servers, request)
 
     def _version_of(self, source: RegistrySource) -> str | None:
-        """The version in the repository that was added from it, if any."""
         for version in reversed(self._repository.versions(self._name)):
             if self._repository.manifest(self._name, version).source == source:
                 return version

@@ -68,7 +68,6 @@ def _plot(name: str, production: Numbers, shadow: Numbers) -> str:
 
 
 def _timing(pairs: AnswerPairs) -> str:
-    """The cumulative distribution of latency, as SVG."""
     figure = Figure(figsize=(8.4, 2.8), layout="constrained")
     axes = figure.subplots()
     for seconds, colour, role in zip(pairs.seconds, _COLOURS, ("production", "shadow"), strict=True):

@@ -63,7 +63,6 @@ def _describe_repository(response: Any, repository: Repository) -> None:
 
 
 def _print_shadow(following: Any) -> None:
-    """Prints how the shadow's answers compare with production's."""
     shadow = following.shadow
     if shadow.version and not shadow.compared + shadow.failed + shadow.left_out:
         typer.echo(f"{following.name}: shadow {shadow.version}: no rows are compared yet")
@@ -75,7 +74,6 @@ def _print_shadow(following: Any) -> None:
 
 
 def _print_problems(following: Any) -> None:
-    """Prints to stderr what keeps the server from applying the route table."""
     refused, followed = following.refused, following.followed
     if followed.reason:
         typer.echo(f"{following.name}: {followed.address} names {followed.source}, which was refused: {followed.reason}", err=True)

@@ -148,7 +148,6 @@ class RouteChanger:
         return edit(routes, Attribution(self._request.author, self._request.reason[:MOST_REASON], datetime.now(UTC)))
 
     def _pass_gates(self, version: str) -> None:
-        """Raises ModelError if a gate refuses `version`."""
         gates: list[Gate] = []
 
         def on_gate(gate: Gate) -> None:
