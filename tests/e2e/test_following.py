@@ -142,7 +142,7 @@ def _without_the_registry(models: Path, registry: LocalRegistry) -> None:
         pytest.param("s3://bucket/model", "'s3://bucket/model' cannot be followed: write models:/NAME@ALIAS", id="scheme"),
         pytest.param("models:/iris", "'models:/iris' is no address of a registry: write models:/NAME@ALIAS", id="no-alias"),
         pytest.param("models:/iris/3", "models:/iris/3 never moves: follow models:/NAME@ALIAS", id="version"),
-        pytest.param("models:/iris@a,iris=models:/x@a", "the model 'iris' is to follow 2 addresses: leave one of them", id="twice"),
+        pytest.param("models:/iris@a,iris=models:/x@a", "the model 'iris' follows 2 addresses: keep one of them", id="twice"),
     ],
 )
 def test_unfollowable_address_is_refused(follow: str, says: str) -> None:
@@ -156,6 +156,6 @@ def test_alias_without_a_service_is_refused_unfetched(tmp_path: Path) -> None:
         "foretell", "serve", "--follow", "models:/petals@champion", models=str(tmp_path / "models"), protos=str(PROTOS)
     )
     assert (code, printed.count("\n")) == (2, 1), printed
-    assert "is answered by a model 'petals', but by iris, " in printed
-    assert "say which follows with --follow MODEL=models:/petals@champion" in printed
+    assert "is answered by a model 'petals'; there are iris, " in printed
+    assert "name one with --follow MODEL=models:/petals@champion" in printed
     assert not (tmp_path / "models").exists()
