@@ -60,7 +60,7 @@ class Range:
         A timestamp may be any in the centuries around the range: models trained on the past are asked about the future.
         """
         if self.kind == "timestamp":
-            first, last = (_moment(seconds).year for seconds in (self.low, self.high))
+            first, last = (datetime.fromtimestamp(moment, UTC).year for moment in (self.low, self.high))
             return _start_of(min(1900, first // 100 * 100)), _start_of(max(2200, -(-(last + 1) // 100) * 100))
         room = (self.high - self.low) / 2 or max(abs(self.high), 1) / 2
         most = _MOST.get(self.kind)
@@ -86,7 +86,7 @@ class Range:
         """A value as it stands in a comment: `4.3`, `2026-01-31`, `1d2h`."""
         if self.kind == "duration":
             return _length(value)
-        return _moment(value).date().isoformat() if self.kind == "timestamp" else number_text(value)
+        return datetime.fromtimestamp(value, UTC).date().isoformat() if self.kind == "timestamp" else number_text(value)
 
 
 def range_in_comment(kind: str, comment: str) -> Range | None:
@@ -143,10 +143,6 @@ def _unit(room: float) -> int:
 def _stepped(steps: int, step: float) -> float:
     """`steps` times `step`, without binary rounding errors."""
     return float(f"{steps * step:.12g}")
-
-
-def _moment(since: float) -> datetime:
-    return datetime.fromtimestamp(since, UTC)
 
 
 def _start_of(year: int) -> float:

@@ -10,7 +10,6 @@ from foretell_contract.source.spelling import Names, snake
 from grpc_server.checks.inspect_model import ModelDescription
 from grpc_server.rows.outputs import Output
 from grpc_server.rows.targets import OUTLIER_CLASSES, Target, integer_classes, output_name
-from grpc_server.store.manifest import Scalar
 
 _OUTPUT = "(foretell.v1.output)"
 
@@ -69,7 +68,11 @@ class ResponseDraft:
         answer = self._model.answer.get(output_name(Output("label", 0, index), self._model.targets))
         kind = self._label_type(target)
         if kind == "enum":
-            self._labels_enum(name, {label: self._class_names.get(label, label) for label in target.classes}, answer)
+            comment = f"{sentence_case(name)}: the classes that the model predicts."
+            enum = self._package.enum(name, comment, {label: self._class_names.get(label, label) for label in target.classes})
+            self.enums.append(enum)
+            example = [enum.example(str(answer))] if answer is not None else []
+            self._add(f"The {name.replace('_', ' ')} that the model predicts.", enum.name, name, *ENUM_RULES, *example)
             return
         of = f" of {target.name}" if target.name else ""
         comment = f"The class{of} that the model predicts."
@@ -89,12 +92,6 @@ class ResponseDraft:
         if all(abs(each) < 2**31 for each in integer_classes(target) or (2**31,)):
             return "int32"
         return "enum" if len(target.classes) <= FEW else "string"
-
-    def _labels_enum(self, name: str, class_names: dict[str, str], answer: Scalar | None) -> None:
-        enum = self._package.enum(name, f"{sentence_case(name)}: the classes that the model predicts.", class_names)
-        self.enums.append(enum)
-        example = [enum.example(str(answer))] if answer is not None else []
-        self._add(f"The {name.replace('_', ' ')} that the model predicts.", enum.name, name, *ENUM_RULES, *example)
 
     def _probabilities(self, index: int, target: Target) -> None:
         if len(target.classes) > FEW:

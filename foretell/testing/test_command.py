@@ -23,23 +23,20 @@ _SHOWN_LOG = 8_000
 
 def test(options: SuiteOptions, *, as_json: bool, junit: Path | None, verbose: bool) -> bool:
     """Runs all checks and prints a report; returns whether none failed. Raises SetupError if nothing can be tested."""
-    results = _run(CheckSuite(options))
+    suite = CheckSuite(options)
+    checks = list(suite.checks())
+    with suite.connect() as verifier:
+        results = [check.run(verifier) for check in checks]
+        has_failed = any(result.failures for result in results)
+        if suite.log is not None and has_failed:
+            _show_traceback(suite.log)
     if junit is not None:
         _write_junit(results, junit)
     if as_json:
         _show_json(results)
     else:
         _show(results, verbose=verbose)
-    return not any(result.failures for result in results)
-
-
-def _run(suite: CheckSuite) -> list[CheckResult]:
-    checks = list(suite.checks())
-    with suite.connect() as verifier:
-        results = [check.run(verifier) for check in checks]
-        if suite.log is not None and any(result.failures for result in results):
-            _show_traceback(suite.log)
-    return results
+    return not has_failed
 
 
 def _show_traceback(log: Path) -> None:
