@@ -9,12 +9,10 @@ class LoneRequestDetector:
 
     def __init__(self) -> None:
         self._alone = _SURE
-
-    @property
-    def likely(self) -> bool:
+        self.likely = True
         """Whether the next request is expected to be alone."""
-        return self._alone >= _SURE
 
     def note(self, alone: bool) -> None:
         """Record whether a request was alone, or several came together."""
         self._alone = self._alone + 1 if alone else 0
+        self.likely = self._alone >= _SURE

@@ -54,12 +54,8 @@ def log_to_stderr() -> None:
     """Log one line an event to stderr, without uvicorn's own starts and stops and its warnings about malformed requests."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_worth_logging)
-
-
-def _is_worth_logging(record: logging.LogRecord) -> bool:
-    """False for gRPC's trace of metadata that is not UTF-8: a caller could have it log megabytes a second."""
-    return not str(record.msg).startswith("Invalid encoding")
+    # gRPC logs a trace for metadata that is not UTF-8: a caller could have it log megabytes a second.
+    logging.getLogger("grpc._cython.cygrpc").addFilter(lambda record: not str(record.msg).startswith("Invalid encoding"))
 
 
 def refuse(text: str) -> NoReturn:
@@ -96,7 +92,7 @@ class Launcher:
 
     def set_start_deadline(self, error: SetupError | None, seconds: float | None) -> None:
         """Have the supervisor end this process with `error` unless it gets another message within `seconds`; None for no limit."""
-        self._send({"late": str(error), "seconds": seconds})
+        self._send(json.dumps({"late": str(error), "seconds": seconds}))
 
     async def wait_if_supervised(self, ready: Coroutine[Any, Any, None]) -> None:
         """Wait for `ready` or a signal to stop; at a terminal, return at once. Raises what `ready` raises."""
@@ -117,13 +113,13 @@ class Launcher:
             print(text, flush=True)
         else:
             self._outlive()  # From now on it drains when the supervisor ends.
-            self._send(facts)
+            self._send(json.dumps(facts))
 
     def refuse(self, error: SetupError) -> NoReturn:
         """Report why this process cannot start, and exit."""
         if self._line is None:
             refuse(str(error))
-        self._send({"refused": str(error)})
+        self._send(json.dumps({"refused": str(error)}))
         raise SystemExit(REFUSED)
 
     async def wait_for_stop(self, check: Callable[[], None] = lambda: None) -> None:
@@ -133,21 +129,16 @@ class Launcher:
         """
         while not self._stop.is_set():
             check()
-            self._send_heartbeat()
+            self._send("", socket.MSG_DONTWAIT)  # A heartbeat; a supervisor that does not read it must not block this process.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), HEARTBEAT_SECONDS)
         if self._line is None:
             logger.info("stopping: finishing accepted calls")
 
-    def _send_heartbeat(self) -> None:
-        if self._line is not None:
-            with contextlib.suppress(OSError):  # The supervisor has ended or does not read; that must not block this process.
-                self._line.send(b"\n", socket.MSG_DONTWAIT)
-
-    def _send(self, facts: dict[str, Any]) -> None:
+    def _send(self, message: str, flags: int = 0) -> None:
         if self._line is not None:
             with contextlib.suppress(OSError):  # The supervisor has ended.
-                self._line.sendall(json.dumps(facts).encode() + b"\n")
+                self._line.sendall(f"{message}\n".encode(), flags)
 
 
 async def _watch_and_run(launcher: Launcher, main: Callable[[Launcher], Coroutine[Any, Any, None]]) -> None:

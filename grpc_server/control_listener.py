@@ -9,7 +9,7 @@ from foretell_contract.contract import CONTROL_SERVICE, MODEL_SERVICE, load_cont
 from foretell_contract.errors import SetupError
 from grpc_server.changes import peers
 from grpc_server.changes.convergence import Servers
-from grpc_server.server import Server, listen
+from grpc_server.server import STOP_SECONDS, Server, listen
 from grpc_server.services.control import Control
 from grpc_server.services.health import Health
 from grpc_server.services.model_list import list_models_handler
@@ -21,9 +21,6 @@ from grpc_server.transport.transport import NoInlineModels, Transport
 from grpc_server.versions.registry import Registry
 
 logger = logging.getLogger(__name__)
-
-_STOP_SECONDS = 1.0
-"""Seconds for replies to leave when the server stops."""
 
 
 @asynccontextmanager
@@ -51,7 +48,7 @@ async def serve_control(settings: ServerSettings, registry: Registry, server: Se
         try:
             yield tcp_address
         finally:
-            await transport.stop(_STOP_SECONDS)
+            await transport.stop(STOP_SECONDS)
 
 
 def _listen_on_socket(transport: Transport, settings: ServerSettings, stack: ExitStack) -> int | None:

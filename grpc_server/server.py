@@ -19,7 +19,7 @@ from grpc_server.transport.tls import server_credentials
 from grpc_server.transport.transport import Transport
 from grpc_server.versions.registry import Registry
 
-_STOP_SECONDS = 1.0
+STOP_SECONDS = 1.0
 """Seconds for replies to leave, and for health watchers to stay connected, after the drain."""
 
 _QUIET_SECONDS = 0.25
@@ -64,8 +64,8 @@ class Server:
         self._health.set_stopping()
         self._registry.admission.close()
         await asyncio.to_thread(self._registry.admission.wait, self._settings.drain_seconds, _QUIET_SECONDS)
-        await self.transport.stop(_STOP_SECONDS)
-        await asyncio.to_thread(self._registry.close, _STOP_SECONDS)
+        await self.transport.stop(STOP_SECONDS)
+        await asyncio.to_thread(self._registry.close, STOP_SECONDS)
 
 
 def listen(transport: Transport, given: str, setting: str, *, shared: bool, credentials: grpc.ServerCredentials | None) -> str:

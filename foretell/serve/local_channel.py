@@ -52,7 +52,6 @@ class LocalCall:
         self._pending: Pending | None = None
 
     def __await__(self) -> Generator[Any, None, bytes]:
-        """The response's bytes."""
         return self._response.__await__()
 
     async def trailing_metadata(self) -> Metadata:

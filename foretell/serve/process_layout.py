@@ -62,21 +62,17 @@ def tiers(settings: ServeSettings, count: int, folder: Path) -> list[list[Role]]
 
 
 def _servers(settings: ServeSettings, count: int, folder: Path) -> list[list[Role]]:
-    numbers = range(1, count + 1)
+    names = [""] if count == 1 else [f" {number}" for number in range(1, count + 1)]
     if settings.bridge == "inside":
         if settings.grpc_socket and count > 1:
             raise SetupError(f"grpc_socket {settings.grpc_socket} is for one process: leave it out, or set processes to 1")
-        return [[Role(_name("server", number, count), "foretell.serve.server_and_bridge", {}) for number in numbers]]
+        return [[Role(f"server{name}", "foretell.serve.server_and_bridge", {}) for name in names]]
     bridges, servers = [], []
-    for number in numbers:
+    for number, name in enumerate(names, start=1):
         path = _socket(folder, number)
-        bridges.append(Role(_name("rest_bridge", number, count), "rest_bridge", {"target": f"unix:{path}"}))
-        servers.append(Role(_name("grpc_server", number, count), "grpc_server", {"grpc_socket": path}))
+        bridges.append(Role(f"rest_bridge{name}", "rest_bridge", {"target": f"unix:{path}"}))
+        servers.append(Role(f"grpc_server{name}", "grpc_server", {"grpc_socket": path}))
     return [bridges, servers]  # Bridges stop first: their last requests need the servers.
-
-
-def _name(kind: str, number: int, count: int) -> str:
-    return kind if count == 1 else f"{kind} {number}"
 
 
 def _socket(folder: Path, number: int) -> str:

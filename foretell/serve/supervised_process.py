@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import IO, Any
 
 from foretell.serve.process_layout import Role
@@ -23,21 +24,19 @@ class ProcessEnded(Exception):
     """The process ended before it was ready; the text is the reason that it gave, or its exit code."""
 
 
+@dataclass(eq=False)
 class SupervisedProcess:
     """One run of a role, in a session of its own so that Ctrl-C reaches only the supervisor. Use it on one event loop.
 
     The process sends messages over a socket and stops when the supervisor's end closes, so it never outlives the supervisor.
     """
 
-    def __init__(
-        self, role: Role, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        """`reader` gets the messages; the process stops when `writer` is closed, or collected as garbage."""
-        self._role = role
-        self._process = process
-        self._reader = reader
-        self._writer = writer
-        self._announced = False
+    _role: Role
+    _process: asyncio.subprocess.Process
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
+    """Stored, because a collected writer closes the socket."""
+    _announced: bool = False
 
     @classmethod
     async def start(cls, role: Role, environment: Mapping[str, str], log: IO[str] | None = None) -> "SupervisedProcess":

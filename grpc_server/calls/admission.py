@@ -38,14 +38,11 @@ class Admission:
             self._closed_at = self._last_refusal = time.monotonic()
 
     def wait(self, seconds: float, quiet: float) -> bool:
-        """Once closed, block until all accepted calls have left and no call was refused for `quiet` seconds.
-
-        Callers that never stop calling are waited for only four times `quiet`. True if this happened within `seconds`.
-        """
+        """Once closed, block until accepted calls have left and none was refused for `quiet` seconds; true if within `seconds`."""
         end = time.monotonic() + seconds
         with self._changed:
             while (now := time.monotonic()) < end:
-                remaining = min(self._last_refusal + quiet, self._closed_at + 4 * quiet) - now
+                remaining = min(self._last_refusal + quiet, self._closed_at + 4 * quiet) - now  # Some callers never stop.
                 if not self._accepted and remaining <= 0:
                     return True
                 self._changed.wait(end - now if self._accepted else min(end - now, remaining))

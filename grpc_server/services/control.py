@@ -58,16 +58,16 @@ class Control:
             message: Any = parse(method.request, request)
             check(message, self.contract.rules, UnknownFields(method.input))
             if method.name == "History":
-                return _bytes(self._history(method, message))
+                return bytes(self._history(method, message).SerializeToString())
             if method.name != "Apply":
-                return _bytes(method.response(**self._change(method.name, message)))
+                return bytes(method.response(**self._change(method.name, message)).SerializeToString())
             kind = message.WhichOneof("change")
 
             def on_progress(stage: GateStage, gate: str) -> None:
-                reply(_bytes(method.response(passage={"gate": gate, "stage": stage})))
+                reply(method.response(passage={"gate": gate, "stage": stage}).SerializeToString())
 
             changed = self._change(kind.capitalize(), getattr(message, kind), on_progress)
-            return Last(_bytes(method.response(changed=changed)))
+            return Last(method.response(changed=changed).SerializeToString())
         except Refusal as refusal:
             return refusal
         except ModelError as error:
@@ -98,11 +98,6 @@ class Control:
             fields = change.model_dump(exclude={"when"}, exclude_none=True)
             response.changes.add(**fields).when.FromDatetime(change.when)
         return response
-
-
-def _bytes(message: Any) -> bytes:
-    serialized: bytes = message.SerializeToString()
-    return serialized
 
 
 def _refusal(error: ModelError) -> Refusal:

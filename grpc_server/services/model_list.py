@@ -66,14 +66,14 @@ def _add_versions(response: Any, routing: Routing) -> None:
     targets = (*routing.versions.values(), *routing.aliases.values())
     generations = {target.version.version: target.generation for target in targets}
     for version in sorted(routing.versions, key=lambda version: (PRODUCTION not in aliases_of(version, aliases), int(version))):
-        listed = _add_loaded(response, routing.versions[version].version)
+        listed = _add_version(response, routing.versions[version].version)
         listed.aliases.extend(aliases_of(version, aliases))
         listed.generation = generations[version]
         if routing.canary is not None and routing.canary.target.version.version == version:
             listed.canary_share = routing.canary.share
 
 
-def _add_loaded(response: Any, version: Version) -> Any:
+def _add_version(response: Any, version: Version) -> Any:
     first = version.models[0]
     listed = describe(response, version.name, version.version, first.manifest)
     listed.services.extend(model.service.full_name for model in version.models)

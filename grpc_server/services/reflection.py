@@ -22,11 +22,7 @@ HEALTH = "grpc.health.v1.Health"
 
 
 def reflection_handlers(services: Iterable[str], pool: DescriptorPool) -> list[Handler]:
-    """Handlers that list `services`, health and reflection itself, and describe them from `pool`.
-
-    Adds descriptors to the pool: of health and reflection, so that callers can describe them, and of the error details, so that
-    callers can read them.
-    """
+    """Handlers that describe `services`, health, reflection and error details from `pool`, to which they add all but `services`."""
     alpha = FileDescriptorProto.FromString(reflection_pb2.DESCRIPTOR.serialized_pb)
     v1 = text_format.Parse(text_format.MessageToString(alpha).replace("v1alpha", "v1"), FileDescriptorProto())
     v1.name = "grpc/reflection/v1/reflection.proto"

@@ -16,8 +16,7 @@ import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # private, so without types
 
 from grpc_server.calls.handler import Handler
-from grpc_server.calls.refusal import UnknownMethod
-from grpc_server.transport import loop_calls
+from grpc_server.transport.loop_calls import take
 from grpc_server.transport.transport import InlineModels
 
 logger = logging.getLogger(__name__)
@@ -33,10 +32,9 @@ _MAX_EVENTS = 4 * _MAX_ROWS
 
 
 class LoopTransport:
-    """See Transport. Calls run on a thread of its own, which siblings share."""
+    """See Transport. Calls run on a thread of its own, or on that of `first`, whose sibling it is."""
 
     def __init__(self, options: Sequence[tuple[str, int]], first: "LoopTransport | None" = None) -> None:
-        """`first` is the transport whose sibling this is."""
         self._is_sibling = first is not None
         self._queue: Any = cygrpc.CompletionQueue() if first is None else first._queue
         self._ended = threading.Event()
@@ -114,11 +112,7 @@ class LoopTransport:
         if not event.success:
             return  # The server is stopping.
         self._request_call()
-        handler = self._handlers.get(event.call_details.method)
-        if handler is None:
-            loop_calls.refuse(event, UnknownMethod("this server does not offer the method"))
-        else:
-            loop_calls.take(handler, event)
+        take(self._handlers.get(event.call_details.method), event)
 
     def _shut_down(self, _event: Any) -> None:
         """The tag of the server's shutdown, which completes when all calls have ended."""

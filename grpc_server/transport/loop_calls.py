@@ -7,6 +7,7 @@ Replies may come from any thread.
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,21 +16,22 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]  # private, so wit
 
 from grpc_server.calls.call import Metadata, read_call
 from grpc_server.calls.handler import WINDOW, Answer, Handler, Kind, Last, Pending
-from grpc_server.calls.refusal import MalformedMessage, Refusal
+from grpc_server.calls.refusal import MalformedMessage, Refusal, UnknownMethod
 from grpc_server.calls.status import details_metadata
 
 _OK = cygrpc.StatusCode.ok
 _CODES = {code: code.value[0] for code in grpc.StatusCode}
 
 
-def take(handler: Handler, event: Any) -> None:
-    """Answer an accepted call; `event` completed `request_call`."""
-    (_UnaryCall if handler.kind is Kind.UNARY else _StreamCall)(handler, event)
-
-
-def refuse(event: Any, refusal: Refusal) -> None:
-    """End an accepted call without reading its messages."""
-    event.call.start_server_batch((*_refuse(refusal, ()), cygrpc.ReceiveCloseOnServerOperation(0)), _ignore)
+def take(handler: Handler | None, event: Any) -> None:
+    """Answer an accepted call, whose `event` completed `request_call`; without a handler, refuse it unread."""
+    if handler is None:
+        operations = _refuse(UnknownMethod("this server does not offer the method"), ())
+        event.call.start_server_batch((*operations, cygrpc.ReceiveCloseOnServerOperation(0)), _ignore)
+    elif handler.kind is Kind.UNARY:
+        _UnaryCall(handler, event)
+    else:
+        _StreamCall(handler, event)
 
 
 class _UnaryCall:
@@ -78,14 +80,12 @@ class _UnaryCall:
             self._pending.cancel()
 
 
+@dataclass(slots=True, eq=False)
 class _Slot:
     """The place of one answer in the order of a stream."""
 
-    __slots__ = ("answer", "pending")
-
-    def __init__(self) -> None:
-        self.answer: Answer | None = None
-        self.pending: Pending | None = None
+    answer: Answer | None = None
+    pending: Pending | None = None
 
 
 class _StreamCall:
@@ -124,8 +124,7 @@ class _StreamCall:
         self._proceed()
 
     def _push(self, answer: Answer) -> None:
-        slot = _Slot()
-        slot.answer = bytes(answer) if isinstance(answer, Last) else answer
+        slot = _Slot(bytes(answer) if isinstance(answer, Last) else answer)
         with self._lock:
             self._slots.append(slot)
             self._half_closed = isinstance(answer, Last)
