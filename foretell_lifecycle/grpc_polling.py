@@ -9,7 +9,6 @@ nothing.
 import os
 
 _VARIABLE = "GRPC_EXPERIMENTS"
-
 NO_EVENT_ENGINE = "-event_engine_client,-event_engine_listener"
 
 if _VARIABLE not in os.environ:

@@ -8,7 +8,6 @@ from foretell_contract.errors import SetupError
 from foretell_contract.problem import Problem, error
 
 ADD_AGAIN = "add the model again"
-"""The fix for files that were changed since."""
 
 _MAX_NAMED = 8
 

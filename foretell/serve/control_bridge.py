@@ -70,7 +70,6 @@ class PeerChannel:
         return partial(self._call, method)
 
     def _call(self, method: str, request: bytes, **options: Any) -> ChannelCall:
-        """Raises grpc.aio.AioRpcError if no server runs."""
         running = peers.running(self._folder)
         if not running:
             raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata())

@@ -18,7 +18,6 @@ from foretell_lifecycle.process import log_to_stderr
 from foretell_lifecycle.settings import settings_error
 
 _EXTRA_STOP_SECONDS = 5.0
-"""Seconds that a process may take to stop beyond its drain."""
 
 
 def serve(flags: dict[str, str]) -> None:
