@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from google.protobuf import json_format
 from jsonschema import Draft202012Validator
@@ -38,7 +38,7 @@ def listing(contract: Contract, document: str) -> bytes:
     return json_format.ParseDict(json.loads(document), contract.message(LIST_MODELS_RESPONSE)()).SerializeToString()
 
 
-async def page(contract: Contract, path: str, reply: bytes) -> httpx.Response:
+async def page(contract: Contract, path: str, reply: bytes) -> httpx2.Response:
     http, _ = client(contract, lambda _: reply)
     async with http:
         return (await http.get(path)).raise_for_status()
