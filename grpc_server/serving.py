@@ -64,7 +64,7 @@ async def serving(settings: ServerSettings, launcher: Launcher) -> AsyncIterator
     missing = tuple(dict.fromkeys(service.model for service in contract.services if service.model not in offered))
     if missing:  # Only now, so that a refused start logs one line.
         how = "add one with `foretell add FILE --name NAME` and start again"
-        logger.info("not served: %s, because %s has no model for it; %s", ", ".join(missing), settings.models, how)
+        logger.info("not served: %s (no model in %s); %s", ", ".join(missing), settings.models, how)
     address = address or server.bind()  # A shared port opens last: until then the other processes take its calls.
     handlers = await server.start(registry)
     try:

@@ -167,7 +167,7 @@ def test_service_without_model_is_reported_unserved(steady: Path, tmp_path: Path
         assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert "\nNot served: iris.v2, parcel (no model yet; add one: `foretell add FILE --name iris.v2`)\n" in served.banner
     logged = (tmp_path / "log").read_text()
-    assert f"INFO grpc_server.serving: not served: iris.v2, parcel, because {steady} has no model for it; add one with" in logged
+    assert f"INFO grpc_server.serving: not served: iris.v2, parcel (no model in {steady}); add one with" in logged
     assert "WARNING" not in logged
 
 
