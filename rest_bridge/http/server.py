@@ -16,8 +16,8 @@ from rest_bridge.http.guard import Guard
 from rest_bridge.http.protocol_check import Protocol, usable_protocol
 
 _POLL = 0.02
-_GRACE = 0.25
-"""Seconds in which keep-alive clients may send one more request; its response carries `Connection: close`."""
+GRACE_SECONDS = 0.25
+"""How long keep-alive clients may still send one more request; its response carries `Connection: close`."""
 
 UNREAD_SECONDS = 30.0
 """Longest time for which a client may take no byte of a response. The kernel then ends the connection (Linux only)."""
@@ -93,7 +93,7 @@ class Server:
             connection.draining = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._drain_seconds):
-                await asyncio.sleep(_GRACE)
+                await asyncio.sleep(GRACE_SECONDS)
                 while any(connection.unsent for connection in self.connections):  # noqa: ASYNC110  # likewise
                     await asyncio.sleep(_POLL)
 

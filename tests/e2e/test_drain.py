@@ -5,6 +5,7 @@ import json
 import signal
 import socket
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import grpc
 import pytest
 
 from foretell_contract.contract import Contract
+from rest_bridge.http.server import GRACE_SECONDS
 from tests.support.iris import EXAMPLE
 from tests.support.processes import LAYOUTS, foretell
 
@@ -82,10 +84,14 @@ def test_every_accepted_rest_request_is_answered(steady: Path, layout: str) -> N
                 load.note("connection refused")
                 return
             with connection, connection.makefile("rb") as reader:
-                fresh = True
+                fresh, sent = True, time.monotonic()
                 while True:
+                    before = sent
                     try:
-                        connection.sendall(head + body)
+                        try:
+                            connection.sendall(head + body)
+                        finally:
+                            sent = time.monotonic()
                         status, closing = answer(reader)
                     except OSError:
                         status, closing = 0, True
@@ -93,6 +99,9 @@ def test_every_accepted_rest_request_is_answered(steady: Path, layout: str) -> N
                         # The kernel queued the connection on a port that closed at that moment.
                         load.note("connection refused")
                         return
+                    if not status and not fresh and sent - before > GRACE_SECONDS:
+                        # A busy machine held this thread up, and an idle connection closes after the grace period.
+                        break
                     fresh = False
                     load.note("OK" if status == 200 else f"status {status}")
                     if status != 200:
