@@ -87,9 +87,10 @@ class ResponseDraft:
         """The type of a label: the simplest that can hold every class."""
         if self._class_names or target.classes == OUTLIER_CLASSES:
             return "enum" if len(target.classes) <= FEW else "string"
-        if target.positive is not None and (target.name or not integer_classes(target)):
+        text_of_a_number = target.class_type == "text" and not target.classes[-1].isalpha()
+        if target.positive is not None and not text_of_a_number and (target.name or not target.has_integer_classes):
             return "bool"
-        if all(abs(each) < 2**31 for each in integer_classes(target) or (2**31,)):
+        if target.has_integer_classes and all(abs(each) < 2**31 for each in integer_classes(target) or (2**31,)):
             return "int32"
         return "enum" if len(target.classes) <= FEW else "string"
 

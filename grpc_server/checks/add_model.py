@@ -17,7 +17,7 @@ from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.rows.outputs import all_outputs
 from grpc_server.rows.targets import Target
 from grpc_server.runtimes.formats import format_table
-from grpc_server.runtimes.runtime import estimator_of
+from grpc_server.runtimes.runtime import class_types_of, estimator_of
 from grpc_server.store.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, RegistrySource, golden_dtype, read_golden
 from grpc_server.store.repository import Repository, sha256
 from grpc_server.store.training_values import TrainingValues
@@ -147,6 +147,7 @@ class _LoadedFile:
             columns=columns,
             dtypes={column: dtype for column, dtype in known.items() if dtype != FLOAT64},
             classes=_classes(self._file, classes or self.runtime.classes),
+            class_type=class_types_of(self.runtime, 1)[0] if self.runtime.classes != () else "",
             created=datetime.now(UTC),
         )
 
@@ -162,7 +163,8 @@ class _LoadedFile:
         names = names or (saved if len(saved) == count else tuple(map(str, range(count))))
         named = _distinct(self._file, names, "its targets", "--targets x,y,z")
         classes = self.runtime.targets or ((manifest.classes,) * count)
-        targets = tuple(Target(name, of) for name, of in zip(named, classes, strict=True))
+        types = class_types_of(self.runtime, count)
+        targets = tuple(Target(name, of, of_type) for name, of, of_type in zip(named, classes, types, strict=True))
         return manifest.model_copy(update={"targets": targets, "classes": () if count > 1 else manifest.classes})
 
     def _dtypes(self, columns: tuple[str, ...], rows: tuple[GoldenRow, ...]) -> dict[str, Dtype]:

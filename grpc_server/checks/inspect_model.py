@@ -17,7 +17,7 @@ from grpc_server.rows.mixed_rows import Dtype
 from grpc_server.rows.outputs import Output, all_outputs, output_function
 from grpc_server.rows.targets import Target, output_name
 from grpc_server.runtimes.formats import format_table
-from grpc_server.runtimes.runtime import Runtime, estimator_of
+from grpc_server.runtimes.runtime import Runtime, class_types_of, estimator_of
 from grpc_server.store.manifest import GoldenRow, Manifest, Scalar, golden_rows
 from grpc_server.store.training_values import TrainingValues, observe
 
@@ -160,10 +160,11 @@ class _Inspection:
             probabilities = sum(output.kind == "probability" for output in self._outputs)
             if probabilities and not self._manifest.classes and estimator_of(runtime) is None:
                 raise ModelError(f"{self._file.name} does not name its {probabilities} classes: pass --classes x,y,z")
-            return (Target("", self._manifest.classes),)
+            return (Target("", self._manifest.classes, *class_types_of(runtime, 1)),)
         saved = hints.outputs if len(hints.outputs) == count else ()
         names = hints.targets or saved or tuple(f"target_{index}" for index in range(count))
         if len(names) != count:
             raise ModelError(f"{self._file.name} predicts {count} targets, but {len(names)} are named: {', '.join(names)}")
         classes = runtime.targets or ((),) * count
-        return tuple(Target(name, of) for name, of in zip(names, classes, strict=True))
+        types = class_types_of(runtime, count)
+        return tuple(Target(name, of, of_type) for name, of, of_type in zip(names, classes, types, strict=True))

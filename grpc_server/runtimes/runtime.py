@@ -5,6 +5,7 @@ from typing import Any, Protocol, TypeAlias
 
 from grpc_server.rows.mixed_rows import Dtype, Rows
 from grpc_server.rows.outputs import Source
+from grpc_server.rows.targets import ClassType
 
 Classes: TypeAlias = Sequence[tuple[str, ...]]
 """The class names of each target, in the order of the model's output; a target that is a number has an empty tuple."""
@@ -29,6 +30,13 @@ class Runtime(Protocol):
         `sample` is at least one row of these types, for trying the model. `classes` names the classes of a model that does not know
         them. Raises ModelUnloadable if the model cannot take such rows.
         """
+
+
+def class_types_of(runtime: Runtime, targets: int) -> Sequence[ClassType]:
+    """The type of the classes of each of so many targets, from the optional member `class_types` of a runtime."""
+    known: Sequence[ClassType] = getattr(runtime, "class_types", ())
+    unknown: ClassType = ""
+    return known if len(known) == targets else (unknown,) * targets
 
 
 def estimator_of(runtime: Runtime) -> Any | None:

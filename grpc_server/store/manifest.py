@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from grpc_server.errors import ADD_AGAIN, ArtifactAltered, ModelError, ModelMismatch
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype, Rows, rows_from_columns
-from grpc_server.rows.targets import Target
+from grpc_server.rows.targets import ClassType, Target
 from grpc_server.store.training_values import TrainingValues
 
 Scalar: TypeAlias = bool | int | float | str
@@ -55,6 +55,7 @@ class Manifest(BaseModel):
     """Types of the columns other than float64, by name."""
     classes: tuple[str, ...] = ()
     """Class names in the order of the model's output; empty for a model without classes or with several targets."""
+    class_type: ClassType = ""
     targets: tuple[Target, ...] = ()
     """Targets in the order of the model's output, if there are several."""
     training: TrainingValues | None = None
@@ -84,7 +85,7 @@ class Manifest(BaseModel):
     @property
     def all_targets(self) -> tuple[Target, ...]:
         """The targets; a single one has no name."""
-        return self.targets or (Target("", self.classes),)
+        return self.targets or (Target("", self.classes, self.class_type),)
 
     @property
     def digest(self) -> str:

@@ -39,6 +39,7 @@ class OnnxRuntime:
         stated = self.targets or (None if classes is None else [classes])
         self._outputs = GraphOutputs(session.get_outputs(), self._run, self.width, stated)
         keys = self._outputs.keys
+        self.class_types = (self._outputs.class_type,) * max(len(self.targets), 1)
         no_names = bool(self.targets) or self._outputs.is_regressor
         self.classes = () if no_names else classes or (keys and tuple(map(str, keys))) or None
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Matrix
 from grpc_server.rows.outputs import Source, clip_to_unit, outputs_per_target, probability_outputs
-from grpc_server.rows.targets import Target, integer_classes
+from grpc_server.rows.targets import ClassType, Target, class_type, integer_classes
 from grpc_server.runtimes.runtime import Classes
 
 Run = Callable[[list[str], Matrix], list[Any]]
@@ -51,6 +51,9 @@ class GraphOutputs:
         probe = np.array([[0.0], [1.0], [-1.0]]).repeat(width, 1)
         self.keys = self._zipmap_keys(probe[:1])
         """The classes of a ZipMap; None for numbers of another type."""
+        texts = any(output.name == self._labels and output.type == "tensor(string)" for output in outputs)
+        self.class_type: ClassType = "text" if texts or class_type(self.keys or ()) == "text" else ""
+        """Whether the classes are text; integers may be classes or their indices."""
         self._targets = run([self._labels], probe)[0].reshape(3, -1).shape[1] if self._labels else 0
         self._stated_counts = [len(names) for names in stated or () if names]
         by_target = self._by_target(run([self._numbers], probe)[0]) if self._numbers else []
@@ -134,7 +137,7 @@ def _label_indices(class_indices: list[_ClassIndices], labels: NDArray[Any]) -> 
 
 
 def _class_indices(classes: Sequence[str]) -> _ClassIndices:
-    """A text label is a class name. An integer label is a class name too if all names are integers, or else the index itself."""
+    """A text label is a class name. An integer label is one too if all names are plain integers, or else the index itself."""
     numbers = integer_classes(Target("", tuple(classes)))
     by_name = {name: index for index, name in enumerate(classes)}
     by_number = {number: index for index, number in enumerate(numbers or range(len(classes)))}

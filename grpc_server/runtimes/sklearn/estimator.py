@@ -12,7 +12,7 @@ from grpc_server.rows.mixed_rows import Dtype, Rows
 from grpc_server.rows.outputs import Source
 from grpc_server.runtimes.runtime import Classes
 from grpc_server.runtimes.sklearn.estimator_input import input_conversion, takes_texts
-from grpc_server.runtimes.sklearn.estimator_outputs import classes_of, kind_of, sources
+from grpc_server.runtimes.sklearn.estimator_outputs import class_types_of, classes_of, kind_of, sources
 from grpc_server.runtimes.sklearn.interval_regressor import IntervalRegressor
 
 
@@ -41,6 +41,7 @@ class EstimatorRuntime:
         targets = classes_of(estimator)
         self.classes: tuple[str, ...] | None = targets[0] if len(targets) == 1 else ()
         self.targets = targets if len(targets) > 1 else ()
+        self.class_types = class_types_of(estimator)
 
     def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes = ()) -> tuple[Source, ...]:  # noqa: ARG002
         """See Runtime; an estimator knows its classes."""

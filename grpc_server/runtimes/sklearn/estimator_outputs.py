@@ -11,7 +11,7 @@ from sklearn.utils import get_tags
 from grpc_server.errors import ModelUnloadable, exception_text
 from grpc_server.rows.mixed_rows import Matrix, Rows
 from grpc_server.rows.outputs import Output, Source, outputs_per_target, probability_outputs
-from grpc_server.rows.targets import OUTLIER_CLASSES
+from grpc_server.rows.targets import OUTLIER_CLASSES, ClassType, class_type
 from grpc_server.runtimes.sklearn.estimator_input import InputConversion
 from grpc_server.runtimes.sklearn.fast_predict import fast_predict
 from grpc_server.runtimes.sklearn.interval_regressor import IntervalRegressor
@@ -45,6 +45,11 @@ def classes_of(estimator: Any) -> tuple[tuple[str, ...], ...]:
     if kind != "classifier":
         return ()
     return tuple(tuple(map(str, values)) for values in _class_values(estimator))
+
+
+def class_types_of(estimator: Any) -> tuple[ClassType, ...]:
+    """The type of the classes of each target; empty for an estimator without classes of its own."""
+    return tuple(map(class_type, _class_values(estimator))) if kind_of(estimator) == "classifier" else ()
 
 
 def sources(estimator: Any, convert: InputConversion | None, sample: Rows) -> tuple[Source, ...]:

@@ -1,0 +1,39 @@
+"""Serves models behind the contracts that `foretell init` drafts for them."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import joblib
+from google.protobuf import json_format
+from typer.testing import CliRunner, Result
+
+from foretell.cli import app
+from tests.support.servers.many_models import BridgedServer, as_document, served
+
+
+def init(root: Path, name: str, estimator: Any, *arguments: str | Path) -> Result:
+    """Runs `foretell init` on an estimator, with contracts and models under `root`."""
+    joblib.dump(estimator, root / f"{name}.joblib")
+    folders = ["--protos", root / "protos", "--models", root / "models"]
+    return CliRunner().invoke(app, ["init", *map(str, (root / f"{name}.joblib", *arguments, *folders))], catch_exceptions=False)
+
+
+@contextmanager
+def serving_drafts(root: Path) -> Iterator[BridgedServer]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")  # The server ignores it too.
+        with served(root / "protos", root / "models") as server:
+            yield server
+
+
+def answers_by_both_doors(server: BridgedServer, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The answers to JSON rows, which must be the same over gRPC and REST."""
+    method = server.methods[f"{name}.Predict"]
+    answers = server.grpc(method, [json_format.ParseDict(row, method.request()) for row in rows])
+    over_rest = [response.json() for response in server.rest(method, rows)]
+    over_grpc = [answer if isinstance(answer, Exception) else as_document(answer) for answer in answers]
+    assert over_grpc == over_rest, (over_grpc, over_rest)
+    return over_rest
