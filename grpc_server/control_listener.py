@@ -5,15 +5,13 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
-from foretell_contract.contract import CONTROL_SERVICE, MODEL_SERVICE, load_control
+from foretell_contract.contract import CONTROL_SERVICE, load_control
 from foretell_contract.errors import SetupError
 from grpc_server.changes import peers
 from grpc_server.changes.convergence import Servers
 from grpc_server.server import STOP_SECONDS, Server, listen
 from grpc_server.services.control import Control
-from grpc_server.services.health import Health
-from grpc_server.services.model_list import list_models_handler
-from grpc_server.services.reflection import reflection_handlers
+from grpc_server.services.service_set import ServiceSet
 from grpc_server.settings import UNAUTHENTICATED, ServerSettings
 from grpc_server.transport.choose import create_second_transport
 from grpc_server.transport.tls import server_credentials
@@ -33,16 +31,14 @@ async def serve_control(settings: ServerSettings, registry: Registry, server: Se
         yield ""
         return
     contract = load_control()
-    services = [CONTROL_SERVICE, MODEL_SERVICE]
     with ExitStack() as stack:
         transport = create_second_transport(server.transport, [("grpc.so_reuseport", int(settings.share_ports))])
         lock = _listen_on_socket(transport, settings, stack)
         tcp_address = _listen_on_tcp(transport, settings) if settings.control_address else ""
         servers = Servers(settings.control_folder, grpc_address, contract.message("foretell.v1.ListModelsResponse"))
-        handlers = [*Control(contract, settings, servers).handlers(), list_models_handler(registry), *Health(services).handlers()]
-        if settings.reflection:
-            handlers += reflection_handlers(services, contract.pool)
-        await transport.start(handlers, NoInlineModels())
+        own = Control(contract, settings, servers).handlers()
+        services = ServiceSet(own, [CONTROL_SERVICE], registry, contract, reflection=settings.reflection)
+        await transport.start(services.handlers, NoInlineModels())
         if lock is not None:
             peers.announce(lock, f"the server at {grpc_address} (process {os.getpid()})")
         try:

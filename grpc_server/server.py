@@ -6,13 +6,10 @@ import os
 
 import grpc
 
-from foretell_contract.contract import MODEL_SERVICE
 from foretell_contract.errors import SetupError
 from foretell_lifecycle import address
 from grpc_server.calls.handler import Handler
-from grpc_server.services.health import Health
-from grpc_server.services.model_list import list_models_handler
-from grpc_server.services.reflection import reflection_handlers
+from grpc_server.services.service_set import ServiceSet
 from grpc_server.settings import ServerSettings
 from grpc_server.transport.choose import create_transport
 from grpc_server.transport.tls import server_credentials
@@ -30,7 +27,7 @@ UNAVAILABLE (grpc issue 41785), which clients do not retry."""
 class Server:
     """One gRPC server. Use it once, on one event loop: bind, start, stop."""
 
-    _health: Health
+    _services: ServiceSet
     _registry: Registry
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -49,19 +46,15 @@ class Server:
 
     async def start(self, registry: Registry) -> list[Handler]:
         """Take calls; the handlers, for a channel in this process."""
-        services = [model.service.full_name for model in registry.models] + [MODEL_SERVICE]
-        self._health, self._registry = Health(services), registry
-        handlers = [*registry.handlers(), list_models_handler(registry), *self._health.handlers()]
-        if self._settings.reflection:
-            handlers += reflection_handlers(services, registry.contract.pool)
+        self._registry, self._services = registry, ServiceSet.of_models(registry, reflection=self._settings.reflection)
         gc.freeze()  # Models and contract stay: keep the garbage collector from scanning them.
         registry.follow()  # First, so that a call for a version that is loading gets VERSION_LOADING, not UNKNOWN_VERSION.
-        await self.transport.start(handlers, registry)
-        return handlers
+        await self.transport.start(self._services.handlers, registry)
+        return self._services.handlers
 
     async def stop(self) -> None:
         """Drain: refuse new calls with UNAVAILABLE, finish accepted ones, close the ports."""
-        self._health.set_stopping()
+        self._services.health.set_stopping()
         self._registry.admission.close()
         await asyncio.to_thread(self._registry.admission.wait, self._settings.drain_seconds, _QUIET_SECONDS)
         await self.transport.stop(STOP_SECONDS)

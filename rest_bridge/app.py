@@ -15,7 +15,8 @@ from foretell_contract.service import Method, Service, Shape
 from rest_bridge.channel import Caller, Channel, unary_caller
 from rest_bridge.coalescer import Coalescer
 from rest_bridge.endpoint import Endpoint
-from rest_bridge.http.guard import failure
+from rest_bridge.http import guard
+from rest_bridge.http.guard import Guard, failure
 from rest_bridge.json.request_problems import RequestRefused, refusal
 from rest_bridge.openapi.docs_pages import docs_pages
 from rest_bridge.openapi.document import PREDICTIONS, ApiKind, openapi
@@ -24,10 +25,13 @@ from rest_bridge.pages import ServedContract, pages
 from rest_bridge.settings import BridgeSettings
 
 
-def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *, api_kind: ApiKind = PREDICTIONS) -> ASGIApp:
-    """The application: one endpoint for each path of the contract, the fixed pages, the docs.
+def create_app(
+    contract: Contract, channel: Channel, settings: BridgeSettings, *, api_kind: ApiKind = PREDICTIONS, loopback_only: bool = False
+) -> Guard:
+    """The application, for any ASGI server: one endpoint for each path of the contract, the fixed pages, the docs.
 
-    Raises DeclarationError if a path of the contract is one of the bridge's own.
+    With `loopback_only`, it refuses requests whose `Host` is another machine. Raises DeclarationError if a path of the contract is
+    one of the bridge's own.
     """
     if problems := list(collisions(contract)):
         raise DeclarationError(*problems)
@@ -41,15 +45,16 @@ def create_app(contract: Contract, channel: Channel, settings: BridgeSettings, *
         for route in (path, *api_kind.selector_paths(service, path).values()):
             app.router.routes.append(Route(route, endpoint, methods=["POST"], include_in_schema=False))
     app.router.routes.append(Route("/openapi.json", _document(app, contract, served_contract, api_kind)))
-    return _routed(endpoints, app)
+    routed = _routed(endpoints, app)
+    return Guard(guard.loopback_only(routed) if loopback_only else routed)
 
 
 def _routed(endpoints: Mapping[str, ASGIApp], fastapi: FastAPI) -> ASGIApp:
     """FastAPI behind a table of the endpoints: its own routing costs more than an endpoint."""
 
-    def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        endpoint = endpoints.get(scope["path"]) if scope["method"] == "POST" else None
-        return (endpoint or fastapi)(scope, receive, send)
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = endpoints.get(scope["path"]) if scope.get("method") == "POST" else None
+        await (endpoint or fastapi)(scope, receive, send)
 
     return application
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import grpc
@@ -47,6 +48,23 @@ def open_channel(target: str) -> grpc.aio.Channel:
             ("grpc.enable_http_proxy", 0),
         ],
     )
+
+
+class LazyChannel:
+    """A Channel that opens on the event loop of its first call, so that an application can be made before there is a loop."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._channel: Any = None  # The stubs of grpcio lack calls in bytes.
+
+    def unary_unary(self, method: str) -> Any:
+        """See Channel."""
+        return partial(self._call, method)
+
+    def _call(self, method: str, request: bytes, **options: Any) -> ChannelCall:
+        self._channel = self._channel or open_channel(self._target)
+        call: ChannelCall = self._channel.unary_unary(method)(request, **options)
+        return call
 
 
 class Answer(NamedTuple):

@@ -21,7 +21,6 @@ from grpc_server.settings import UNAUTHENTICATED
 from grpc_server.transport.tls import server_context
 from rest_bridge.app import create_app
 from rest_bridge.channel import ChannelCall, open_channel
-from rest_bridge.http.guard import loopback_only
 from rest_bridge.http.server import Server
 from rest_bridge.openapi.document import CHANGES
 
@@ -41,10 +40,9 @@ async def serve(launcher: Launcher) -> None:
     bound = address.join(host, listener.getsockname()[1])
     async with AsyncExitStack() as stack:
         channel = PeerChannel(settings.control_folder, stack)
-        app: Any = create_app(load_control(), channel, settings.model_copy(update=_SECONDS), api_kind=CHANGES)
-        if address.is_loopback(host):
-            app = loopback_only(app)
-        elif not settings.control_clients:
+        local = address.is_loopback(host)
+        app = create_app(load_control(), channel, settings.model_copy(update=_SECONDS), api_kind=CHANGES, loopback_only=local)
+        if not local and not settings.control_clients:
             logger.warning("control over REST on %s %s", settings.control_http, UNAUTHENTICATED)
         server = Server(app, listener, settings.drain_seconds, encryption)
         await server.start()

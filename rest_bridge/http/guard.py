@@ -35,6 +35,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         started = False
 
         async def guarded(message: Message) -> None:
@@ -67,8 +70,10 @@ class Guard:
             headers.append((b"x-content-type-options", b"nosniff"))
         if names.get(b"content-type", b"").startswith(b"text/html") and b"content-security-policy" not in names:
             headers.append((b"content-security-policy", PAGE_POLICY.encode()))
-        if self.draining and names.get(b"connection") != b"close":
+        if self.draining and b"connection" not in names:
             headers.append((b"connection", b"close"))
+        if not scope["http_version"].startswith("1"):  # HTTP/2 forbids the header.
+            message["headers"] = [header for header in headers if header[0] != b"connection"]
 
 
 def loopback_only(app: ASGIApp) -> ASGIApp:
@@ -79,7 +84,7 @@ def loopback_only(app: ASGIApp) -> ASGIApp:
     """
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
-        refused = _foreign(dict(scope["headers"]))
+        refused = _foreign(dict(scope["headers"])) if scope["type"] == "http" else None
         await (app if refused is None else refused.response())(scope, receive, send)
 
     return checked

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import uvicorn
-from starlette.types import ASGIApp
 
 from foretell_lifecycle.platform import close_when_unread
 from rest_bridge.http.guard import Guard
@@ -31,7 +30,7 @@ class Server:
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: Guard,
         listener: socket.socket,
         drain_seconds: float,
         encryption: ssl.SSLContext | None = None,
@@ -39,7 +38,7 @@ class Server:
         protocol: Protocol | None = None,
         unread_seconds: float = UNREAD_SECONDS,
     ) -> None:
-        self._guard = Guard(app)
+        self._guard = app
         self._listener = listener
         close_when_unread(listener, unread_seconds)
         self._drain_seconds = drain_seconds

@@ -60,7 +60,7 @@ def test_contract_is_iris_or_compiles(block: Block, tmp_path: Path) -> None:
 
 
 def test_every_other_block_has_its_own_test() -> None:
-    """Blocks in `sh` need a terminal or a container engine; tests below and in `tests/deployment` cover their parts."""
+    """Blocks in `sh` need a terminal or a container engine; other tests cover their parts."""
     assert {(block.page, block.language) for block in BLOCKS if block not in PROGRAMS + CONTRACTS} == {
         ("CONTRIBUTING.md", "sh"),
         ("README.md", "sh"),
@@ -71,6 +71,7 @@ def test_every_other_block_has_its_own_test() -> None:
         ("docs/guides/testing.md", "sh"),
         ("docs/reference/diff.md", "yaml"),
         ("docs/reference/formats.md", "toml"),
+        ("docs/reference/processes.md", "sh"),
         ("docs/reference/settings.md", "toml"),
     }
 

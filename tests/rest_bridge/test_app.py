@@ -11,7 +11,6 @@ from starlette.routing import Route
 from foretell_contract.contract import Contract, load
 from foretell_contract.errors import ContractError
 from rest_bridge.app import create_app
-from rest_bridge.http.guard import Guard
 from rest_bridge.openapi.reserved_paths import is_own
 from rest_bridge.pages import ServedContract, pages
 from rest_bridge.settings import BridgeSettings
@@ -54,7 +53,7 @@ async def test_request_that_outlives_the_drain_is_refused(contract: Contract) ->
         called.set()
         return HANGS
 
-    guard = Guard(create_app(contract, FakeChannel(hang), BridgeSettings()))
+    guard = create_app(contract, FakeChannel(hang), BridgeSettings())
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(guard), base_url="http://test") as http:
         request = asyncio.create_task(http.post("/predict", json=EXAMPLE))
         await called.wait()
@@ -84,7 +83,7 @@ def test_every_page_is_reserved(contract: Contract) -> None:
 
 
 async def test_draining_bridge_closes_connections(contract: Contract) -> None:
-    guard = Guard(create_app(contract, FakeChannel(lambda _: answered(contract)), BridgeSettings()))
+    guard = create_app(contract, FakeChannel(lambda _: answered(contract)), BridgeSettings())
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(guard), base_url="http://test") as http:
         assert "connection" not in (await http.get("/healthz")).headers
         guard.draining = True

@@ -14,7 +14,6 @@ from foretell_contract.contract import Contract
 from rest_bridge.app import create_app
 from rest_bridge.coalescer import QueuedRow
 from rest_bridge.http.disconnect import Disconnect
-from rest_bridge.http.guard import Guard
 from rest_bridge.json.grpc_to_http import HTTP_STATUS
 from rest_bridge.settings import BridgeSettings
 from tests.support.iris import EXAMPLE
@@ -131,7 +130,7 @@ async def test_unexpected_error_is_opaque_and_logged(contract: Contract, caplog:
 
 async def test_disconnect_cancels_the_call(contract: Contract) -> None:
     channel = FakeChannel(lambda _: HANGS)
-    app = Guard(create_app(contract, channel, BridgeSettings()))
+    app = create_app(contract, channel, BridgeSettings())
     body = json.dumps(EXAMPLE).encode()
     called = asyncio.Event()
     messages: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]

@@ -7,7 +7,6 @@ import httpx2
 
 from foretell_contract.contract import Contract
 from rest_bridge.app import create_app
-from rest_bridge.http.guard import Guard
 from rest_bridge.settings import BridgeSettings
 from tests.support.iris import EXAMPLE
 from tests.support.servers.fake_channel import Answer, FakeChannel
@@ -23,7 +22,7 @@ def answered(contract: Contract) -> bytes:
 
 def client(contract: Contract, answer: Answer, **settings: Any) -> tuple[httpx2.AsyncClient, FakeChannel]:
     channel = FakeChannel(answer)
-    app = Guard(create_app(contract, channel, BridgeSettings(**settings)))
+    app = create_app(contract, channel, BridgeSettings(**settings))
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test"), channel
 
 
