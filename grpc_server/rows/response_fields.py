@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 
 from foretell_contract.contract import Contract
-from foretell_contract.fields import is_map
+from foretell_contract.fields import TYPE_NAMES, is_map
 from foretell_contract.labels import PROBABILITY_SUFFIX, probability_class
 from foretell_contract.problem import Problem, error
 from foretell_contract.source.proto_text import quoted
@@ -41,6 +41,78 @@ class FieldSource:
     """Index among several; None for all, or for the only one."""
     label: int | None = None
     """Index of the class for which a bool is true."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldShape:
+    """A field of a response, as far as its name may say which outputs it holds."""
+
+    name: str
+    kind: str = ""
+    """Such as "double", "enum", "bool" or "message"; a map is a "map"."""
+    repeated: bool = False
+
+    @classmethod
+    def of(cls, field: FieldDescriptor) -> "FieldShape":
+        """The shape of a field."""
+        return cls(str(field.name), "map" if is_map(field) else TYPE_NAMES[field.type], field.is_repeated)
+
+
+def source_by_name(
+    shape: FieldShape, targets: Sequence[Target], kinds: Sequence[str], target: int | None = None
+) -> FieldSource | None:
+    """The outputs that a field holds by its name alone, of a model with these targets and kinds of outputs; None for none.
+
+    `target` is that of the message around the field, if any.
+    """
+    name, index = shape.name, target or 0
+    if shape.repeated:
+        is_ranking = shape.kind == "message" and targets[index].classes
+        kind = _PLURALS.get(name) or ("probability" if is_ranking else None)
+        return FieldSource(kind, index) if kind else None
+    if name in KINDS:
+        return FieldSource(name, index, 0 if name in COUNTED else None)
+    if probability_class(name) and "probability" in kinds:
+        return _probability(probability_class(name), targets, target)
+    return _of_target(name, targets) or _label(shape, targets[index].classes, index)
+
+
+def _probability(name: str, targets: Sequence[Target], target: int | None) -> FieldSource | None:
+    """`<class>_probability`; with several targets `<target>_probability` or `<target>_<class>_probability`."""
+    if len(targets) == 1 or target is not None:
+        item = _class_index(name, targets[target or 0].classes)
+        return FieldSource("probability", target or 0, NO_CLASS if item is None else item)
+    for index, each in enumerate(targets):
+        if name == each.name:
+            return FieldSource("probability", index, each.positive)  # Without a class that means yes: that of the label.
+        prefix = f"{each.name}_"
+        item = _class_index(name.removeprefix(prefix), each.classes) if name.startswith(prefix) else None
+        if item is not None:
+            return FieldSource("probability", index, item)
+    return None
+
+
+def _of_target(name: str, targets: Sequence[Target]) -> FieldSource | None:
+    """The name of a target, alone or with a kind of output: `height`, `height_std`."""
+    for index, target in enumerate(targets):
+        if not target.name:
+            continue
+        if name == target.name:
+            return FieldSource("label" if target.classes else "value", index)
+        kind = name.removeprefix(f"{target.name}_")
+        if name != kind and kind in KINDS:
+            return FieldSource(kind, index)
+    return None
+
+
+def _label(shape: FieldShape, classes: Sequence[str], target: int) -> FieldSource | None:
+    """An enum of any name holds the label; a bool with the name of a class is true if that is the label."""
+    if classes and shape.kind == "enum":
+        return FieldSource("label", target)
+    if classes and shape.kind == "bool":
+        item = _class_index(shape.name.removeprefix("is_"), classes)
+        return FieldSource("label", target, label=item) if item is not None else None
+    return None
 
 
 class FieldResolver:
@@ -111,52 +183,10 @@ class FieldResolver:
         return NO_CLASS
 
     def _by_name(self, field: FieldDescriptor, target: int | None) -> FieldSource | None:
-        name, index = str(field.name), target or 0
-        if field.is_repeated:
-            is_ranking = field.message_type is not None and not is_map(field) and self._targets[index].classes
-            kind = _PLURALS.get(name) or ("probability" if is_ranking else None)
-            return FieldSource(kind, index) if kind else None
-        if name in KINDS:
-            return FieldSource(name, index, 0 if name in COUNTED else None)
-        if probability_class(name) and "probability" in self._kinds:
-            return self._probability(field, probability_class(name), target)
-        return self._of_target(name) or self._label(field, name, index)
-
-    def _probability(self, field: FieldDescriptor, name: str, target: int | None) -> FieldSource | None:
-        """`<class>_probability`; with several targets `<target>_probability` or `<target>_<class>_probability`."""
-        if len(self._targets) == 1 or target is not None:
-            classes = self._targets[target or 0].classes
-            item = _class_index(name, classes)
-            return FieldSource("probability", target or 0, self._no_class(field, name, classes) if item is None else item)
-        for index, each in enumerate(self._targets):
-            if name == each.name:
-                return FieldSource("probability", index, each.positive)  # Without a class that means yes: that of the label.
-            prefix = f"{each.name}_"
-            item = _class_index(name.removeprefix(prefix), each.classes) if name.startswith(prefix) else None
-            if item is not None:
-                return FieldSource("probability", index, item)
-        return None
-
-    def _of_target(self, name: str) -> FieldSource | None:
-        """The name of a target, alone or with a kind of output: `height`, `height_std`."""
-        for index, each in enumerate(self._names):
-            target = self._targets[index]
-            if name == each:
-                return FieldSource("label" if target.classes else "value", index)
-            kind = name.removeprefix(f"{each}_")
-            if name != kind and kind in KINDS:
-                return FieldSource(kind, index)
-        return None
-
-    def _label(self, field: FieldDescriptor, name: str, target: int) -> FieldSource | None:
-        """An enum of any name holds the label; a bool with the name of a class is true if that is the label."""
-        classes = self._targets[target].classes
-        if classes and field.cpp_type == FieldDescriptor.CPPTYPE_ENUM:
-            return FieldSource("label", target)
-        if classes and field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
-            item = _class_index(name.removeprefix("is_"), classes)
-            return FieldSource("label", target, label=item) if item is not None else None
-        return None
+        source = source_by_name(FieldShape.of(field), self._targets, self._kinds, target)
+        if source is not None and source.item == NO_CLASS:
+            self._no_class(field, probability_class(str(field.name)), self._targets[source.target].classes)
+        return source
 
 
 def _class_index(name: str, classes: Sequence[str]) -> int | None:
