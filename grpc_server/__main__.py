@@ -15,7 +15,7 @@ async def serve(launcher: Launcher) -> None:
     from grpc_server.settings import ServerSettings
 
     async with serving(CliApp.run(ServerSettings), launcher) as served:
-        launcher.announce(served.facts, "\n".join([f"gRPC on {served.address}", *served.models]))
+        launcher.announce(served.facts, served.text())
         await launcher.wait_for_stop(served.registry.run_waiting)  # Blocks while an inline model hangs, which stops the heartbeats.
 
 

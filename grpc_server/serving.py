@@ -5,6 +5,7 @@ import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from foretell_contract.contract import load
@@ -31,6 +32,8 @@ class RunningServer:
     """TCP address of the control service; empty if it has none."""
     missing: tuple[str, ...]
     """Models of the contract that the repository lacks; their services are not served."""
+    certificate: Path | None
+    """Certificate of the TCP port; None if that takes unencrypted calls."""
 
     @property
     def models(self) -> list[str]:
@@ -38,9 +41,20 @@ class RunningServer:
         return [f"{m.name} version {m.version} ({m.manifest.format}) answers {m.service.full_name}" for m in self.registry.models]
 
     @property
+    def note(self) -> str:
+        """One line about the models that are missing; empty if none is."""
+        how = f"add one by `foretell add FILE --name {self.missing[0]}` and start again" if self.missing else ""
+        return how and f"No model yet for the contract of {', '.join(self.missing)}: {how}"
+
+    @property
     def facts(self) -> dict[str, Any]:
         """Facts for the supervisor."""
-        return {"grpc_address": self.address, "models": self.models, "control": self.control, "missing": self.missing}
+        facts = {"grpc_address": self.address, "models": self.models, "control": self.control, "missing": self.missing}
+        return facts | {"note": self.note, "certificate": str(self.certificate or "")}
+
+    def text(self, *more: str) -> str:
+        """The facts in lines for a terminal, with `more` below the address."""
+        return "\n".join(filter(None, [f"gRPC on {self.address}", *more, *self.models, self.note]))
 
 
 @asynccontextmanager
@@ -62,13 +76,10 @@ async def serving(settings: ServerSettings, launcher: Launcher) -> AsyncIterator
         registry = load_registry(contract, settings, watchdog.on_gate)
     offered = {service.model for service in registry.contract.services}
     missing = tuple(dict.fromkeys(service.model for service in contract.services if service.model not in offered))
-    if missing:  # Only now, so that a refused start logs one line.
-        how = "add one with `foretell add FILE --name NAME` and start again"
-        logger.info("not served: %s (no model in %s); %s", ", ".join(missing), settings.models, how)
     address = address or server.bind()  # A shared port opens last: until then the other processes take its calls.
     handlers = await server.start(registry)
     try:
         async with serve_control(settings, registry, server, address) as control:
-            yield RunningServer(address, registry, handlers, control, missing)
+            yield RunningServer(address, registry, handlers, control, missing, settings.tls_certificate)
     finally:
         await server.stop()

@@ -3,7 +3,7 @@
 import gc
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -31,7 +31,7 @@ async def serving(
     Raises ContractError if a path of the contract is one of the bridge's own.
     """
     server = Server(create_app(contract, channel, settings), listener, settings.drain_seconds)
-    facts = {"http_address": address.bound_to(listener), "example": _example(contract)}
+    facts = {"http_address": address.bound_to(listener), "examples": list(_examples(contract))}
     gc.collect()
     gc.freeze()  # Loaded modules stay, so no later collection needs to visit them.
     gc.set_threshold(20_000)  # Hundreds of requests in flight would trigger useless collections.
@@ -42,11 +42,12 @@ async def serving(
         await server.stop()
 
 
-def _example(contract: Contract) -> dict[str, str]:
-    """REST path, gRPC method and JSON body of a valid call, of the first method that has an example; empty if none has."""
-    for method in (method for service in contract.services for method in service.methods):
-        shown = example(method.input, contract.rules)
-        if method.paths and shown is not None:
-            body = json.dumps(request_example(shown))
-            return {"path": method.paths[0], "method": f"{method.service}/{method.name}", "body": body}
-    return {}
+def _examples(contract: Contract) -> Iterator[dict[str, str]]:
+    """A valid call of each service: model, REST path, gRPC method and JSON body, of its first method with a path and an example."""
+    for service in contract.services:
+        for method in service.methods:
+            shown = example(method.input, contract.rules)
+            if method.paths and shown is not None:
+                body = json.dumps(request_example(shown))
+                yield {"model": service.model, "path": method.paths[0], "method": f"{method.service}/{method.name}", "body": body}
+                break

@@ -27,8 +27,7 @@ async def serve(launcher: Launcher) -> None:
             # The bridge drains first, because its last requests need the server.
             listener = listener or listen(settings)  # A shared port opens last: until then the other processes take its calls.
             async with serving_rest(settings, listener, served.registry.contract, channel) as facts:
-                text = "\n".join([f"gRPC on {served.address}", f"REST on http://{facts['http_address']}", *served.models])
-                launcher.announce(served.facts | facts, text)
+                launcher.announce(served.facts | facts, served.text(f"REST on http://{facts['http_address']}"))
                 await launcher.wait_for_stop(served.registry.run_waiting)
 
 

@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 _DELAYS = (0.1, 0.5, 2.0, 5.0)
 """Seconds before a restart, by the number of failed starts since the process was ready; then the last."""
 
+_SHOWN_BODY = 1_000
+"""Characters of the longest body of a call to paste; the docs have the others."""
+
 _ADDRESSES = ("grpc_address", "http_address", "control", "control_http")
 """Announced facts that are settings too."""
 
@@ -96,7 +99,7 @@ class Supervisor:
 
 
 def banner(facts: dict[str, Any]) -> str:
-    """The text of a ready server: addresses, models and two calls to paste, from the facts that the processes announced."""
+    """The text of a ready server: addresses, models and calls to paste, from the facts that the processes announced."""
     grpc, rest = facts["grpc_address"], f"http://{facts['http_address']}"
     entries = [("gRPC", grpc), ("REST", rest), ("docs", f"{rest}/docs")]
     if facts["control"]:
@@ -107,13 +110,15 @@ def banner(facts: dict[str, Any]) -> str:
     entries += [("follow", followed) for followed in facts.get("follows", ())]
     width = max(6, *(len(label) for label, _ in entries))
     lines = ["Foretell is ready.", "", *(f"  {label:<{width}} {text}" for label, text in entries)]
-    missing = facts.get("missing")
-    if missing:
-        lines += ["", f"Not served: {', '.join(missing)} (no model yet; add one: `foretell add FILE --name {missing[0]}`)"]
-    example = facts["example"]
-    if example:
-        body = shlex.quote(example["body"])
+    calls = [call for call in facts["examples"] if call["model"] not in facts["missing"] and len(call["body"]) <= _SHOWN_BODY]
+    if calls:
         lines += ["", "Try it:", ""]
-        lines += [f"  curl {rest}{example['path']} -H 'content-type: application/json' -d {body}"]
-        lines += [f"  grpcurl -plaintext -d {body} {grpc} {example['method']}"]
+        lines += [
+            f"  curl {rest}{call['path']} -H 'content-type: application/json' -d {shlex.quote(call['body'])}" for call in calls
+        ]
+        # A server's own certificate is enough for grpcurl to trust it, whoever issued it.
+        security = f"-cacert {shlex.quote(facts['certificate'])}" if facts["certificate"] else "-plaintext"
+        lines += [f"  grpcurl {security} -d {shlex.quote(calls[0]['body'])} {grpc} {calls[0]['method']}"]
+    if facts["note"]:
+        lines += ["", facts["note"]]
     return "\n".join([*lines, "", "Ctrl-C stops it."])

@@ -165,10 +165,10 @@ def test_service_without_model_is_reported_unserved(steady: Path, tmp_path: Path
         with grpc.insecure_channel(served.grpc) as channel, pytest.raises(grpc.RpcError) as failure:
             channel.unary_unary("/iris.v2.IrisService/Predict")(b"", timeout=30)
         assert failure.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert "\nNot served: iris.v2, parcel (no model yet; add one: `foretell add FILE --name iris.v2`)\n" in served.banner
-    logged = (tmp_path / "log").read_text()
-    assert f"INFO grpc_server.serving: not served: iris.v2, parcel (no model in {steady}); add one with" in logged
-    assert "WARNING" not in logged
+    note = "No model yet for the contract of iris.v2, parcel: add one by `foretell add FILE --name iris.v2` and start again"
+    assert f"\n{note}\n" in served.banner
+    assert [line for line in (tmp_path / "log").read_text().splitlines() if "parcel" in line or "WARNING" in line] == []
+    assert "/v2/predict" not in served.banner
 
 
 def test_shared_rest_path_is_refused(steady: Path, tmp_path: Path) -> None:

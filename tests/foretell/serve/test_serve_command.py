@@ -2,15 +2,18 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx2
 import pytest
+import trustme
 
 from foretell.serve.supervisor import banner
 from tests.conftest import PROTOS
@@ -59,9 +62,45 @@ def test_banner_command_can_be_pasted(steady: Path) -> None:
         assert done.stdout.startswith('{"setosa_probability":0.01')
 
 
+FACTS = {"grpc_address": "a:1", "http_address": "a:2", "control": "", "models": ["iris"]}
+FACTS |= {"examples": [], "missing": [], "note": "", "certificate": ""}
+CALLS = [{"model": name, "path": f"/{name}", "method": f"{name}.v1.S/M", "body": f'{{"{name}": 1}}'} for name in ("a", "b")]
+CURL = {name: f"  curl http://a:2/{name} -H 'content-type: application/json' -d '{{\"{name}\": 1}}'" for name in ("a", "b")}
+GRPCURL = "  grpcurl {} -d '{{\"{name}\": 1}}' a:1 {name}.v1.S/M"
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        pytest.param({}, [*CURL.values(), GRPCURL.format("-plaintext", name="a")], id="each-model"),
+        pytest.param({"missing": ["a"]}, [CURL["b"], GRPCURL.format("-plaintext", name="b")], id="missing-model"),
+        pytest.param({"certificate": "/x y"}, [*CURL.values(), GRPCURL.format("-cacert '/x y'", name="a")], id="encrypted"),
+        pytest.param({"examples": [CALLS[0] | {"body": "1" * 9_999}]}, [], id="long-body"),
+        pytest.param({"examples": []}, [], id="no-example"),
+    ],
+)
+def test_banner_has_a_call_to_each_model(facts: dict[str, Any], expected: list[str]) -> None:
+    printed = banner(FACTS | {"examples": CALLS} | facts)
+    assert [line for line in printed.splitlines() if "curl " in line] == expected
+    assert ("Try it:" in printed) == bool(expected)
+
+
+def test_banner_trusts_the_certificate_of_its_server(steady: Path, tmp_path: Path) -> None:
+    certificate, key = tmp_path / "server.pem", tmp_path / "server.key"
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    issued.private_key_pem.write_to_path(key)
+    with foretell(steady, tls_certificate=str(certificate), tls_key=str(key)) as running:
+        (grpcurl,) = [shlex.split(line) for line in running.banner.splitlines() if line.startswith("  grpcurl ")]
+        assert grpcurl[:3] == ["grpcurl", "-cacert", str(certificate)]
+        if shutil.which("grpcurl"):
+            done = subprocess.run(grpcurl, capture_output=True, text=True, check=True)
+            assert "setosaProbability" in done.stdout
+
+
 def test_banner_aligns_its_entries() -> None:
-    facts = {"grpc_address": "a:1", "http_address": "a:2", "control": "a:3", "control_url": "http://a:4", "example": None}
-    lines = banner(facts | {"models": ["iris"], "follows": ["models:/iris@x"]}).splitlines()[2:-2]
+    more = {"control": "a:3", "control_url": "http://a:4", "follows": ["models:/iris@x"]}
+    lines = banner(FACTS | more).splitlines()[2:-2]
     assert lines[3:] == ["  control a:3", "  control http://a:4/docs", "  model   iris", "  follow  models:/iris@x"]
     assert lines[:3] == ["  gRPC    a:1", "  REST    http://a:2", "  docs    http://a:2/docs"]
 
