@@ -16,14 +16,11 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadsco
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
+# What the README runs: Foretell with data frames, and the Python client.
 .venv/runtime.stamp: pyproject.toml constraints.txt
-	@echo "setting up .venv (once, about half a minute)"
+	@echo "setting up .venv (once, about a minute)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(PIP) -e .
-	@touch $@
-
-.venv/frames.stamp: .venv/runtime.stamp
-	@$(PIP) -e '.[frames]'
+	@$(PIP) -e '.[frames]' -e clients/python
 	@touch $@
 
 .venv/dev.stamp: .venv/runtime.stamp
@@ -50,7 +47,7 @@ models/iris.v2: | build/iris_v2
 	@$(BIN)/foretell add build/iris_v2/model.joblib --name iris.v2 --golden build/iris_v2/golden.jsonl \
 	  --columns sepal_length_cm,sepal_width_cm,petal_length_cm,petal_width_cm
 
-build/parcel: | .venv/frames.stamp
+build/parcel: | .venv/runtime.stamp
 	@$(BIN)/python examples/parcel/train.py build/parcel
 
 models/parcel: | build/parcel
@@ -61,6 +58,7 @@ examples: models/iris models/iris.v2 models/parcel ## Train and add the models o
 
 .PHONY: serve
 serve: .venv/runtime.stamp models/iris ## Set up, train the iris model if there is none, and serve it.
+	@echo "in another terminal, first: source .venv/bin/activate"
 	@exec $(BIN)/foretell serve $(ARGS)
 
 .PHONY: tools

@@ -94,11 +94,11 @@ def run(block: Block, folder: Path, replace: Mapping[str, str] | None = None) ->
     Fails on a difference, skips without a tool. Raises ValueError for a language without a runner.
     """
     if block.language == "python":
-        steps = [((sys.executable, "-c", _replaced(block.text, replace)), _replaced(block.output, replace))]
+        steps = [((sys.executable, "-c", replaced(block.text, replace)), replaced(block.output, replace))]
     elif block.language == "console":
-        commands = list(_commands(_replaced(block.text, replace)))
-        _skip_without_tools(block, [command for command, _ in commands])
-        steps = [(("bash", "-c", command), shown) for command, shown in commands]
+        listed = list(commands(replaced(block.text, replace)))
+        _skip_without_tools(block, [command for command, _ in listed])
+        steps = [(("bash", "-c", command), shown) for command, shown in listed]
     else:
         raise ValueError(f"{block}: only console and python blocks run")
     for command, shown in steps:
@@ -120,7 +120,7 @@ def same(shown: str, printed: str) -> bool:
     )
 
 
-def _commands(text: str) -> Iterator[tuple[str, str]]:
+def commands(text: str) -> Iterator[tuple[str, str]]:
     """Each command with its expected output."""
     command, shown = "", ""
     for line in text.splitlines():
@@ -150,7 +150,7 @@ def _environment() -> dict[str, str]:
     return inherited | {"PATH": path, "PYTHONPATH": str(ROOT / "clients/python")}
 
 
-def _replaced(text: str, replace: Mapping[str, str] | None) -> str:
+def replaced(text: str, replace: Mapping[str, str] | None) -> str:
     for old, new in (replace or {}).items():
         text = text.replace(old, new)
     return text
