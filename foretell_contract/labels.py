@@ -1,6 +1,7 @@
 """Matches the values of an enum with the class labels of a model, by name."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -67,6 +68,17 @@ def default_labels(enum: EnumDescriptor, options: CustomOptions) -> dict[int, st
         if not is_unspecified(value):
             labels.setdefault(value.number, options.get(value, "foretell.v1.label") or short_name(value).lower())
     return labels
+
+
+def request_texts(enum: EnumDescriptor, options: CustomOptions) -> dict[str, int]:
+    """Texts that a JSON request may give for the enum, with their numbers: the names, then the labels.
+
+    A label that is another value's name, or the label of two values, is not among them.
+    """
+    names = {str(value.name): int(value.number) for value in enum.values}
+    labels = default_labels(enum, options)
+    counts = Counter(labels.values())
+    return names | {label: number for number, label in labels.items() if counts[label] == 1 and label not in names}
 
 
 def label_change(

@@ -70,7 +70,7 @@ class Rules:
     """
 
     def __init__(self, options: CustomOptions) -> None:
-        self._options = options
+        self.options = options
         check_rule_engine()
         self._validator = Validator()
         self._fields: dict[str, FieldRules] = {}
@@ -121,16 +121,16 @@ class Rules:
         """The standard rules on `field`; NO_RULES if it has none."""
         name = field.full_name
         if name not in self._fields:
-            self._fields[name] = _field_rules(self._options.get(field, "buf.validate.field"))
+            self._fields[name] = _field_rules(self.options.get(field, "buf.validate.field"))
         return self._fields[name]
 
     def declared(self, kind: Literal["message", "oneof", "field"], descriptor: Any) -> Any:
         """The `buf.validate` option of a message, oneof or field, such as a `buf.validate.FieldRules`; None if it is not set."""
-        return self._options.get(descriptor, f"buf.validate.{kind}")
+        return self.options.get(descriptor, f"buf.validate.{kind}")
 
     def cel_messages(self, message: Descriptor) -> tuple[str, ...]:
         """The messages of the CEL rules on `message` itself."""
-        return _cel_texts(self._options.get(message, "buf.validate.message"))
+        return _cel_texts(self.options.get(message, "buf.validate.message"))
 
 
 def _violation(found: EngineViolation) -> Violation:

@@ -47,7 +47,7 @@ _PARAMETERS: list[Part] = [
         "name": "x-request-timeout",
         "in": "header",
         "description": "Timeout in seconds. `grpc-timeout` (such as `2500m`) is accepted as well.",
-        "schema": {"type": "number", "exclusiveMinimum": 0, "examples": [2.5]},
+        "schema": {"type": "number", "format": "double", "exclusiveMinimum": 0, "examples": [2.5]},
     },
 ]
 

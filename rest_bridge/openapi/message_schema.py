@@ -1,11 +1,13 @@
 """JSON Schema of a contract's messages, in the 2020-12 dialect that OpenAPI 3.1 uses.
 
-A schema documents the rules; the server enforces them. A schema accepts exactly the values that the validator accepts, but for two
+A schema documents the rules; the server enforces them. A schema accepts exactly the values that the validator accepts, with three
 exceptions. A rule that JSON Schema cannot express, such as one on times or in CEL, is a sentence in the description. The text form
-of a 64-bit integer, which ProtoJSON allows, is in the schema only if no rule bounds the number.
+of a 64-bit integer, which ProtoJSON allows, is in the schema only if no rule bounds the number. The numbers of named enum values,
+which ProtoJSON allows too, are left out, because generators of clients cannot read an enum of texts and numbers.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
@@ -13,6 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from foretell_contract.contract import Contract
 from foretell_contract.examples.example import example
 from foretell_contract.fields import is_map, is_nested, map_entry, message_of
+from foretell_contract.fields import messages_within as all_within
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import NO_RULES, FieldRules
 from rest_bridge.json.codec import document_of
@@ -25,14 +28,19 @@ class Schemas:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        methods = [method for service in contract.services for method in service.methods]
-        self._requested = {message.full_name for method in methods for message in messages_within(method.input)}
-        self._several_packages = len({service.package for service in contract.services}) > 1
+        # Of all files, served or not: the name of a schema must not change when another model is added.
+        files: list[Any] = [contract.pool.FindFileByName(name) for name in contract.apis]
+        methods = [method for file in files for service in file.services_by_name.values() for method in service.methods]
+        self._requested = {message.full_name for method in methods for message in all_within(method.input_type)}
+        self._packages = {file.package for file in files}
 
     def name(self, message: Descriptor, form: Form) -> str:
-        """The message's key among the components of an OpenAPI document. A message in both directions has two schemas."""
-        in_both = form is Form.RESPONSE and message.full_name in self._requested
-        return f"{message.full_name}.Answer" if in_both else str(message.full_name)
+        """The message's key among the components of an OpenAPI document.
+
+        A message in both directions has two schemas. One of a package without services is shared, so any contract may request it.
+        """
+        requested = message.full_name in self._requested or message.file.package not in self._packages
+        return f"{message.full_name}.Answer" if form is Form.RESPONSE and requested else str(message.full_name)
 
     def reference(self, message: Descriptor, form: Form) -> Schema:
         """A `$ref` to the message's schema among the components."""
@@ -47,7 +55,7 @@ class Schemas:
         for field in message.fields:
             nullable = field.has_presence if form is Form.PAGE else form is Form.REQUEST and field.name not in required
             properties[field.name] = self._field(field, form, nullable=nullable, ruled=ruled, grouped=field.name in grouped)
-        schema: Schema = {"type": "object", "title": message.full_name if self._several_packages else message.name}
+        schema: Schema = {"type": "object", "title": self.name(message, form)}
         rule_texts = contract.rules.cel_messages(message) if ruled else ()
         description = "\n\n".join(filter(None, (contract.comment(message.full_name), *rule_texts)))
         if description:
@@ -90,12 +98,13 @@ class Schemas:
             return _empty_or({"type": "array", "items": items}, _counts(rules, "items", "Items"), "Items", zero_free=zero_free)
         if is_nested(field):
             return self._single(field, rules, form, ruled=not self._contract.rules.of(field).ignored)
-        return value_schema(field, rules, form, zero_free=zero_free)
+        return value_schema(field, rules, self._contract.options, form, zero_free=zero_free)
 
     def _single(self, field: FieldDescriptor, rules: FieldRules, form: Form, *, ruled: bool) -> Schema:
         """One item of a list or map, or a nested message."""
         if not is_nested(field):
-            return value_schema(field, NO_RULES if rules.ignored else rules, form, zero_free=rules.zero_ignored, item=True)
+            shown = NO_RULES if rules.ignored else rules
+            return value_schema(field, shown, self._contract.options, form, zero_free=rules.zero_ignored, item=True)
         if ruled and not rules.ignored:
             return self.reference(message_of(field), form)
         return self.of(message_of(field), form, ruled=False)

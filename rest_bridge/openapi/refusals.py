@@ -15,6 +15,8 @@ from rest_bridge.json.strict_reader import strict_reader
 
 Part = dict[str, Any]
 
+_COUNT: Part = {"type": "integer", "format": "int64", "minimum": 1}
+
 REFUSAL: Part = {
     "type": "object",
     "title": "Refusal",
@@ -22,8 +24,8 @@ REFUSAL: Part = {
     "required": ["detail"],
     "properties": {
         "detail": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
-        "omitted": {"type": "integer", "minimum": 1, "description": "Number of further problems that `detail` does not list."},
-        "unjudged_rows": {"type": "integer", "minimum": 1, "description": "Number of rows of a batch that were not checked."},
+        "omitted": _COUNT | {"description": "Number of further problems that `detail` does not list."},
+        "unjudged_rows": _COUNT | {"description": "Number of rows of a batch that were not checked."},
     },
     "additionalProperties": False,
 }
@@ -35,7 +37,7 @@ PROBLEM: Part = {
         "type": {"type": "string", "description": "Identifier for programs, such as `double.gte_lte`; the same as over gRPC."},
         "loc": {
             "type": "array",
-            "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+            "items": {"anyOf": [{"type": "string"}, {"type": "integer", "format": "int64"}]},
             "description": "Place of the problem in the request; empty if no part of it caused the problem.",
         },
         "msg": {"type": "string", "description": "What is wrong and what is allowed."},
@@ -110,7 +112,7 @@ CONTROL: dict[int, Part] = {
 OTHER_REFUSAL = _one("unauthenticated", "the model server refused the call")
 
 REQUEST_ID = text_header("Id of the request, as sent or generated.")
-_RETRY: Part = {"retry-after": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}}}
+_RETRY: Part = {"retry-after": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer", "format": "int64"}}}
 ANY_REFUSAL: Part = {
     "description": "A refusal of another model server or of a proxy, in the same form.",
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}, "example": OTHER_REFUSAL}},

@@ -2,13 +2,16 @@
 
 import base64
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
+from foretell_contract.custom_options import CustomOptions
 from foretell_contract.fields import Kind, enum_of, kind_of, value_field
+from foretell_contract.labels import request_texts
 from foretell_contract.rules.rules import FieldRules
-from rest_bridge.json.scalars import DECIMAL, INTEGERS, LARGEST, LONG, TIME, Form, Write
+from rest_bridge.json.scalars import DECIMAL, INTEGERS, LARGEST, LONG, Form, Write
 
 Schema = dict[str, Any]
 
@@ -23,6 +26,16 @@ _TIMES = {
     "within": "within {} of now",
 }
 _LENGTHS = {"gt": "longer than {}", "gte": "at least {}", "lt": "shorter than {}", "lte": "at most {}", "const": "exactly {}"}
+_NUMBER_FORMATS = {
+    FieldDescriptor.CPPTYPE_DOUBLE: "double",
+    FieldDescriptor.CPPTYPE_FLOAT: "float",
+    FieldDescriptor.CPPTYPE_INT32: "int32",
+    FieldDescriptor.CPPTYPE_INT64: "int64",
+    FieldDescriptor.CPPTYPE_UINT32: "int64",
+    FieldDescriptor.CPPTYPE_UINT64: "uint64",
+}
+"""Generators of clients make a 32-bit float of a number without one. Few know `uint32`, and int64 holds every such number."""
+
 _FORMATS = {"email": "email", "hostname": "hostname", "ip": "ip", "ipv4": "ipv4", "ipv6": "ipv6", "uri": "uri", "uuid": "uuid"}
 _SHORT_DECIMAL = r"^(?:0|-?[1-9][0-9]{0,17})$"
 _SECONDS = r"[0-9]{1,11}|[0-2][0-9]{11}|3(?:0[0-9]{2}|1[0-4][0-9]|15[0-4])[0-9]{8}|3155(?:[0-6][0-9]|7[0-5])[0-9]{6}|315576000000"
@@ -32,10 +45,12 @@ _DURATION = rf"^-?(?:{_SECONDS})(?:\.[0-9]{{1,9}})?s$"
 _DECIMAL_UNSIGNED = r"^(?:0|[1-9][0-9]{0,17})$"
 
 
-def value_schema(field: FieldDescriptor, rules: FieldRules, form: Form, *, zero_free: bool, item: bool = False) -> Schema:
+def value_schema(
+    field: FieldDescriptor, rules: FieldRules, options: CustomOptions, form: Form, *, zero_free: bool, item: bool = False
+) -> Schema:
     """The schema of one value of the field.
 
-    `zero_free`: no rule applies to zero. `item`: the value stands in a list or map.
+    `options` have the labels of enums. `zero_free`: no rule applies to zero. `item`: the value stands in a list or map.
     """
     kind = kind_of(field)
     inner = value_field(field) if field.message_type is not None else field
@@ -45,13 +60,15 @@ def value_schema(field: FieldDescriptor, rules: FieldRules, form: Form, *, zero_
     if kind in (Kind.NUMBER, Kind.INTEGER):
         return _number(inner, rules, form, zero_free=zero_free, zero_is_absent=zero_is_absent)
     if kind is Kind.ENUM:
-        return _enum(enum_of(inner), rules, form, zero_free=zero_free, zero_is_absent=zero_is_absent)
+        enum = enum_of(inner)
+        texts = request_texts(enum, options) if form is Form.REQUEST else {str(each.name): each.number for each in enum.values}
+        return _enum(enum, texts, rules, form, zero_free=zero_free, zero_is_absent=zero_is_absent)
     if kind is Kind.TEXT:
         return _empty_or(_text(rules, zero_is_absent=zero_is_absent), zero_free=zero_free)
     if kind is Kind.BYTES:
         return _empty_or(_bytes(rules, zero_is_absent=zero_is_absent), zero_free=zero_free)
     if kind is Kind.TIME:
-        return {"type": "string", "format": "date-time", "pattern": f"^{TIME}$"}
+        return {"type": "string", "format": "date-time"}  # Generated clients apply a pattern beside it to dates, not to texts.
     return {"type": "string", "pattern": _DURATION}
 
 
@@ -98,11 +115,11 @@ def _bool(rules: FieldRules, *, zero_free: bool, zero_is_absent: bool) -> Schema
 
 
 def _number(field: FieldDescriptor, rules: FieldRules, form: Form, *, zero_free: bool, zero_is_absent: bool) -> Schema:
-    whole, is_long = field.cpp_type in INTEGERS, field.cpp_type in LONG
+    whole, is_long, named = field.cpp_type in INTEGERS, field.cpp_type in LONG, {"format": _NUMBER_FORMATS[field.cpp_type]}
     if is_long and form is Form.RESPONSE:
-        return {"type": "string", "pattern": f"^(?:{DECIMAL})$"}
+        return {"type": "string", "pattern": f"^(?:{DECIMAL})$"} | named
     least, most = INTEGERS[field.cpp_type] if whole else (-LARGEST[field.cpp_type], LARGEST[field.cpp_type])
-    plain: Schema = {"type": "integer" if whole else "number", "minimum": least, "maximum": most}
+    plain: Schema = {"type": "integer" if whole else "number"} | named | {"minimum": least, "maximum": most}
     bounds = _bounds(rules)
     if rules.required and zero_is_absent:
         bounds |= {"not": {"enum": [0, *bounds.get("not", {}).get("enum", ())]}}  # Zero means missing: the field has no presence.
@@ -113,7 +130,7 @@ def _number(field: FieldDescriptor, rules: FieldRules, form: Form, *, zero_free:
     if not whole and bounds.keys() & {"maximum", "exclusiveMaximum"}:
         plain.pop("maximum")
     if is_long and form is Form.REQUEST and not bounds:
-        return {"anyOf": [plain, {"type": "string", "pattern": _SHORT_DECIMAL if least < 0 else _DECIMAL_UNSIGNED}]}
+        return {"anyOf": [plain, {"type": "string", "pattern": _SHORT_DECIMAL if least < 0 else _DECIMAL_UNSIGNED} | named]}
     return plain | bounds
 
 
@@ -141,7 +158,9 @@ def _listed(rules: FieldRules, to_json: Write = lambda value: value) -> Schema:
     return schema
 
 
-def _enum(enum: EnumDescriptor, rules: FieldRules, form: Form, *, zero_free: bool, zero_is_absent: bool) -> Schema:
+def _enum(
+    enum: EnumDescriptor, texts: Mapping[str, int], rules: FieldRules, form: Form, *, zero_free: bool, zero_is_absent: bool
+) -> Schema:
     values = rules.values
 
     def allowed(number: int) -> bool:
@@ -153,25 +172,28 @@ def _enum(enum: EnumDescriptor, rules: FieldRules, form: Form, *, zero_free: boo
             and number not in values.get("not_in", ())
         )
 
-    names = [str(value.name) for value in enum.values if allowed(value.number)]
+    shown = {"type": "string", "enum": [text for text, number in texts.items() if allowed(number)]}
     if form is not Form.REQUEST:
-        return {"type": "string", "enum": names}
+        return shown
     listed = [*values.get("in", ()), *([values["const"]] if "const" in values else [])]
-    if enum.is_closed or listed or "defined_only" in values:
-        numbers = {value.number for value in enum.values}
-        if not (enum.is_closed or values.get("defined_only")):
-            numbers.update(listed)
-        if zero_free and zero_is_absent:
-            numbers.add(0)
-        accepted = [*names, *sorted(filter(allowed, numbers))]
-        return {"enum": accepted} if accepted else {"not": {}}
+    defined_only = enum.is_closed or values.get("defined_only")
+    if defined_only or listed:
+        unnamed = set(() if defined_only else listed) | ({0} if zero_free and zero_is_absent else set())
+        numbers = sorted(number for number in unnamed if allowed(number) and number not in enum.values_by_number)
+        return _any_of(shown, {"type": "integer", "format": "int32", "enum": numbers})
     least, most = INTEGERS[FieldDescriptor.CPPTYPE_INT32]
-    number: Schema = {"type": "integer", "minimum": least, "maximum": most}
+    number: Schema = {"type": "integer", "format": "int32", "minimum": least, "maximum": most}
     excluded = [value for value in values.get("not_in", ()) if not (value == 0 and zero_free and zero_is_absent)]
     excluded += [0] if rules.required and zero_is_absent else []
     if excluded:
         number["not"] = {"enum": excluded}
-    return {"anyOf": [{"type": "string", "enum": names}, number]} if names else number
+    return _any_of(shown, number)
+
+
+def _any_of(*parts: Schema) -> Schema:
+    """Either of the parts; a part with an empty `enum` is left out."""
+    left = [part for part in parts if part.get("enum", True)]
+    return {"anyOf": left} if len(left) > 1 else left[0] if left else {"not": {}}
 
 
 def _text(rules: FieldRules, *, zero_is_absent: bool) -> Schema:

@@ -65,7 +65,7 @@ async def test_schema_accepts_what_is_served(validator: Draft202012Validator) ->
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("generation", "7"), ("placement", "NOWHERE"), ("created", "yesterday"), ("workers", None), ("cost", {"unknown": 1})],
+    [("generation", "7"), ("placement", "NOWHERE"), ("created", 5), ("workers", None), ("cost", {"unknown": 1})],
 )
 async def test_schema_refuses_another_type(validator: Draft202012Validator, key: str, value: Any) -> None:
     document = json.loads(SERVED)
