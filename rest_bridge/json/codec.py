@@ -12,6 +12,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from foretell_contract.custom_options import CustomOptions
 from foretell_contract.fields import Kind, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of
 from foretell_contract.rules.rules import Rules
 from foretell_contract.source.spelling import did_you_mean
@@ -101,7 +102,7 @@ def _field_reader(field: FieldDescriptor, rules: Rules) -> Read:
     if is_map(field):
         key, value = map_entry(field)
         single = _single_reader(value, rules)
-        return _map_reader(_key_reader(key), single, _zero(value), limits.get("max_pairs"))
+        return _map_reader(_key_reader(key, rules.options), single, _zero(value), limits.get("max_pairs"))
     if field.is_repeated:
         return _list_reader(_single_reader(field, rules), _zero(field), limits.get("max_items"), rows=is_nested(field))
     return _single_reader(field, rules)
@@ -110,7 +111,7 @@ def _field_reader(field: FieldDescriptor, rules: Rules) -> Read:
 def _single_reader(field: FieldDescriptor, rules: Rules) -> Read:
     if is_nested(field) and not message_of(field).full_name.startswith("google.protobuf."):
         return _message_reader(message_of(field), rules)
-    single = reader(field)
+    single = reader(field, rules.options)
     if not is_wrapper(field):
         return single
 
@@ -164,10 +165,10 @@ def _map_reader(read_key: Read, single: Read, zero: Any, max_count: int | None) 
     return read
 
 
-def _key_reader(key: FieldDescriptor) -> Read:
+def _key_reader(key: FieldDescriptor, options: CustomOptions) -> Read:
     kind = kind_of(key)
     if kind is Kind.TEXT:
-        return reader(key)
+        return reader(key, options)
     least, most = INTEGERS.get(key.cpp_type, (0, 0))
     form = "true or false" if kind is Kind.BOOL else "a whole number"
 

@@ -2,7 +2,7 @@
 
 Types are strict: `true` and `"1"` are no numbers. Types that JSON lacks have ProtoJSON's form: 64-bit integers are strings, because
 many parsers round numbers to doubles (numbers are accepted too), bytes are base64, times RFC 3339, durations `1.5s`, enums their
-names (numbers are accepted too).
+names (their labels and numbers are accepted too).
 """
 
 import base64
@@ -16,9 +16,10 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from foretell_contract.custom_options import CustomOptions
 from foretell_contract.errors import DeclarationError
 from foretell_contract.fields import Kind, enum_of, kind_of, message_of, value_field
-from foretell_contract.labels import did_you_mean_value
+from foretell_contract.labels import did_you_mean_value, request_texts
 from foretell_contract.problem import error
 from rest_bridge.json.request_problems import Loc, RequestProblem, RequestProblems
 
@@ -58,7 +59,7 @@ _MAX_DIGITS = 20
 """Characters of the longest 64-bit integer."""
 
 
-def reader(field: FieldDescriptor) -> Read:
+def reader(field: FieldDescriptor, options: CustomOptions) -> Read:
     """Reads a single value of the field, or one of its list or map. Raises DeclarationError for a type that JSON cannot carry."""
     inner = value_field(field)
     kind = kind_of(field)
@@ -67,7 +68,7 @@ def reader(field: FieldDescriptor) -> Read:
     if kind is Kind.INTEGER:
         return _integer_reader(*INTEGERS[inner.cpp_type], texts=inner.cpp_type in LONG)
     if kind is Kind.ENUM:
-        return _enum_reader(enum_of(inner))
+        return _enum_reader(enum_of(inner), options)
     if kind in _READERS:
         return _READERS[kind]
     reason = f"{field.full_name} is a {message_of(inner).full_name}, which the REST bridge cannot carry"
@@ -128,20 +129,26 @@ def _integer_reader(least: int, most: int, *, texts: bool) -> Read:
     return read
 
 
-def _enum_reader(enum: EnumDescriptor) -> Read:
-    names = {str(value.name): int(value.number) for value in enum.values}
-    shown = ", ".join(list(names)[:5]) + (", ..." if len(names) > 5 else "")
+def _enum_reader(enum: EnumDescriptor, options: CustomOptions) -> Read:
+    texts = request_texts(enum, options)
+    labels = {number: text for text, number in texts.items() if text not in enum.values_by_name}
+    named = [f"{value.name} ({labels[value.number]})" if value.number in labels else str(value.name) for value in enum.values]
+    shown = ", ".join(named[:5]) + (", ..." if len(named) > 5 else "")
     least, most = INTEGERS[FieldDescriptor.CPPTYPE_INT32]
 
     def read(value: Any, loc: Loc, problems: RequestProblems) -> int | None:
-        if type(value) is str and value in names:
-            return names[value]
+        if type(value) is str and value in texts:
+            return texts[value]
         if type(value) is float and math.isfinite(value) and value.is_integer():
             value = int(value)
-        if type(value) is int and least <= value <= most and (not enum.is_closed or value in names.values()):
-            return value
+        known = type(value) is int and least <= value <= most and (not enum.is_closed or value in enum.values_by_number)
+        if known and texts.get(str(value), value) == value:
+            return int(value)
         hint = did_you_mean_value(value, enum.values) if type(value) is str and not problems.full else ""
-        problems.add(RequestProblem("enum_value", loc, f"must be the name or the number of one of {shown}{hint}", value))
+        msg = f"must be the name, label or number of one of {shown}{hint}"
+        if known:
+            msg = f'must be a text, because "{value}" is the label of {enum.values_by_number[texts[str(value)]].name}'
+        problems.add(RequestProblem("enum_value", loc, msg, value))
         return None
 
     return read

@@ -115,13 +115,20 @@ def test_null_is_absent(codec: Codec, contract: Contract, name: str) -> None:
                 (
                     "enum_value",
                     ("color",),
-                    'must be the name or the number of one of COLOR_UNSPECIFIED, COLOR_RED, COLOR_BLUE; did you mean "COLOR_RED"?',
+                    "must be the name, label or number of one of COLOR_UNSPECIFIED, COLOR_RED (red), COLOR_BLUE (blue); "
+                    'did you mean "COLOR_RED"?',
                 )
             ],
         ),
         (
             '{"color": true}',
-            [("enum_value", ("color",), "must be the name or the number of one of COLOR_UNSPECIFIED, COLOR_RED, COLOR_BLUE")],
+            [
+                (
+                    "enum_value",
+                    ("color",),
+                    "must be the name, label or number of one of COLOR_UNSPECIFIED, COLOR_RED (red), COLOR_BLUE (blue)",
+                )
+            ],
         ),
         (
             '{"at": "2026-02-30T00:00:00Z"}',
