@@ -66,17 +66,20 @@ def _refusal(call: Any) -> Reply:
             status.ParseFromString(value)
     code, text = call.code(), call.details() or ""
     is_invalid = code is grpc.StatusCode.INVALID_ARGUMENT
-    return Reply(code.name, problems=_problems(status, text) if is_invalid else (), text=text)
+    problems, omitted = _problems(status, text) if is_invalid else ((), 0)
+    return Reply(code.name, problems=problems, omitted=omitted, text=text)
 
 
-def _problems(status: Status, text: str) -> tuple[tuple[BrokenRule, str], ...]:
+def _problems(status: Status, text: str) -> tuple[tuple[tuple[BrokenRule, str], ...], int]:
+    """The listed violations, and the number of those that are counted only."""
     info, bad = ErrorInfo(), BadRequest()
     for detail in status.details:
         detail.Unpack(info)
         detail.Unpack(bad)
     if bad.field_violations:
-        return tuple((broken_rule(each.field, each.reason), each.description) for each in bad.field_violations)
-    return ((broken_rule("", info.reason.lower()), text),) if info.reason else ()
+        problems = tuple((broken_rule(each.field, each.reason), each.description) for each in bad.field_violations)
+        return problems, max(0, int(info.metadata.get("violations", "0")) - len(problems))
+    return (((broken_rule("", info.reason.lower()), text),) if info.reason else ()), 0
 
 
 class RestCaller:
@@ -126,9 +129,11 @@ def rest_reply(status: int, body: bytes, version: str) -> Reply:
         document = json.loads(body)
     listed = document.get("detail") if isinstance(document, dict) else None
     problems: tuple[tuple[BrokenRule, str], ...] = ()
+    omitted = 0
     if status == http.client.UNPROCESSABLE_ENTITY and isinstance(listed, list):
         problems = tuple((broken_rule(each["loc"][1:], each["type"]), each["msg"]) for each in listed)
-    return Reply(str(status), (), problems, body[:500].decode("utf-8", "replace"), document, version)
+        omitted = document.get("omitted", 0)
+    return Reply(str(status), (), problems, omitted, body[:500].decode("utf-8", "replace"), document, version)
 
 
 def _context(roots: Path | None) -> ssl.SSLContext:

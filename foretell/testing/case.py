@@ -11,6 +11,9 @@ from foretell_contract.service import Method
 
 _STEP = re.compile(r"[^.\[\]\"]+")
 
+_SHOWN_RULES = 10
+"""Broken rules that a report names."""
+
 
 class BrokenRule(NamedTuple):
     """A rule that a request breaks, and the path to the field, the same for gRPC and REST."""
@@ -28,6 +31,13 @@ def broken_rule(path: str | Iterable[str | int], rule: str) -> BrokenRule:
     steps = [path] if isinstance(path, str) else map(str, path)
     parts = [part for step in steps for part in _STEP.findall(step)]
     return BrokenRule(tuple(part.lower() if part in ("True", "False") else part for part in parts), rule)
+
+
+def listed(rules: Iterable[BrokenRule], omitted: int = 0) -> str:
+    """The first rules in words, and the number of the others."""
+    names = sorted(map(str, rules))
+    others = len(names[_SHOWN_RULES:]) + omitted
+    return ", ".join(names[:_SHOWN_RULES]) + (f" and {others} more" if others else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,8 @@ class Reply:
     answers: tuple[Message, ...] = ()
     problems: tuple[tuple[BrokenRule, str], ...] = ()
     """The broken rules and their messages, if the request was refused as invalid."""
+    omitted: int = 0
+    """The number of broken rules that the refusal counts without a name: a server lists as many as fit."""
     text: str = ""
     """The details of a gRPC status, or the start of an HTTP body."""
     document: Any = None
@@ -87,10 +99,14 @@ class Reply:
         """The rules that the server reports as broken."""
         return frozenset(rule for rule, _ in self.problems)
 
+    def reports(self, rules: frozenset[BrokenRule]) -> bool:
+        """Whether the server names these rules and no other, or counts those that it does not name."""
+        return self.broken <= rules and (self.broken == rules or 0 < len(rules - self.broken) <= self.omitted)
+
     def __str__(self) -> str:
         if self.answered:
             return "an answer"
-        return f"{self.status} ({', '.join(sorted(map(str, self.broken))) or self.text[:200] or 'no reason'})"
+        return f"{self.status} ({listed(self.broken, self.omitted) or self.text[:200] or 'no reason'})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,34 +6,22 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from foretell.testing.callers import GrpcCaller, open_channel, rest_reply
-from foretell.testing.case import Reply
+from foretell.testing.callers import GrpcCaller, open_channel
 from foretell.testing.contract_cases import contract_cases
 from foretell.testing.openapi_conformance import OpenApiConformance
 from foretell.testing.verifier import Verifier
 from foretell_contract.contract import Contract
-from foretell_contract.service import Method, Service
+from foretell_contract.service import Service
 from rest_bridge.json.codec import Codec
 from rest_bridge.json.request_problems import RequestProblems
 from tests.support.effort import tries
 from tests.support.generated_contracts import GeneratedMessage, messages
+from tests.support.servers.bridge_caller import BridgeCaller
 from tests.support.servers.contract_server import serve_contracts
-from tests.support.servers.many_models import BridgedServer
 
 pytestmark = pytest.mark.slow
 
 CONTRACTS = 10
-
-
-class BridgeCaller:
-    """Sends requests to a bridge in this process, without a port."""
-
-    def __init__(self, server: BridgedServer) -> None:
-        self._server = server
-
-    def call(self, method: Method, request: Any) -> Reply:
-        (response,) = self._server.rest(method, [request])
-        return rest_reply(response.status_code, response.content, response.headers.get("model-version", ""))
 
 
 def accepted(contract: Contract, service: Service, document: Any) -> bool:
