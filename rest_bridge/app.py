@@ -1,11 +1,12 @@
 """The FastAPI application of a contract: its endpoints, the fixed pages, the docs."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,7 +21,7 @@ from rest_bridge.http.guard import Guard, failure
 from rest_bridge.json.request_problems import RequestRefused, refusal
 from rest_bridge.openapi.docs_pages import docs_pages
 from rest_bridge.openapi.document import PREDICTIONS, ApiKind, openapi
-from rest_bridge.openapi.reserved_paths import collisions
+from rest_bridge.openapi.reserved_paths import collisions, is_page
 from rest_bridge.pages import ServedContract, pages
 from rest_bridge.settings import BridgeSettings
 
@@ -36,7 +37,7 @@ def create_app(
     if problems := list(collisions(contract)):
         raise DeclarationError(*problems)
     served_contract = ServedContract(contract, channel)
-    app = _fastapi()
+    app = _fastapi(contract)
     app.router.routes.extend(docs_pages(contract.api.title))
     app.include_router(pages(contract, channel, served_contract))
     endpoints: dict[str, ASGIApp] = {}
@@ -52,18 +53,18 @@ def create_app(
 def _routed(endpoints: Mapping[str, ASGIApp], fastapi: FastAPI) -> ASGIApp:
     """FastAPI behind a table of the endpoints: its own routing costs more than an endpoint."""
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         endpoint = endpoints.get(scope["path"]) if scope.get("method") == "POST" else None
-        await (endpoint or fastapi)(scope, receive, send)
+        return (endpoint or fastapi)(scope, receive, send)
 
     return application
 
 
-def _fastapi() -> FastAPI:
+def _fastapi(contract: Contract) -> FastAPI:
     """The application without routes: FastAPI's own pages are off."""
     app = FastAPI(redirect_slashes=False, openapi_url=None)
     app.add_exception_handler(RequestRefused, _refused)
-    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(HTTPException, partial(_http_exception, contract))
     app.add_exception_handler(Exception, _unexpected)
     return app
 
@@ -106,12 +107,18 @@ async def _refused(_request: Request, refused: Any) -> Any:
     return refused.response()
 
 
-async def _http_exception(request: Request, error: Any) -> Response:
+async def _http_exception(contract: Contract, request: Request, error: Any) -> Response:
+    path = request.url.path
+    if error.status_code == 404 and path.endswith("/") and is_page(path[:-1], contract):
+        return RedirectResponse(f"../{path.split('/')[-2]}")  # Relative, so that it holds behind a proxy that adds a prefix.
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and headers.get("Allow") != "POST":
+        headers["Allow"] = "GET, HEAD"  # FastAPI leaves HEAD out, which Guard answers.
     kind, text = {
         404: ("not_found", "there is no such page; /docs lists them"),
         405: ("method_not_allowed", f"{request.method[:16]} is not allowed here"),
     }.get(error.status_code, ("refused", "the request was refused"))
-    return refusal(error.status_code, kind, text, headers=error.headers).response()
+    return refusal(error.status_code, kind, text, headers=headers).response()
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

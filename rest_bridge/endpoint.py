@@ -14,6 +14,7 @@ from foretell_lifecycle.request_id import request_id
 from rest_bridge.channel import Caller, model_headers
 from rest_bridge.http.body import WHOLE_ANSWER, SendWhole, read_body
 from rest_bridge.http.disconnect import Disconnect
+from rest_bridge.http.guard import HEADERS
 from rest_bridge.http.request_headers import timeout, version_selector
 from rest_bridge.http.shared_timer import SharedTimer
 from rest_bridge.json.codec import Codec
@@ -47,7 +48,7 @@ class Endpoint:
         """See the ASGI specification."""
         # Removed from the scope that it refers to: breaks the reference cycle, so the request needs no garbage collection.
         whole: SendWhole | None = scope.pop(WHOLE_ANSWER, None)
-        headers = dict(reversed(scope["headers"]))  # The first of two headers with one name wins.
+        headers = scope[HEADERS]
         identity = request_id(headers.get(b"x-request-id", b"").decode("latin-1"))
         try:
             body, model = await self._answer(scope, headers, receive, identity)

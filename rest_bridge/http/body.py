@@ -1,6 +1,7 @@
 """Bodies of requests, within bounds of size and time, and the keys by which our Connection hands over whole bodies."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 from starlette.requests import ClientDisconnect
@@ -18,6 +19,9 @@ SendWhole = Callable[[Iterable[tuple[bytes, bytes]], bytes], bool]
 """Sends status 200 with these headers and this body in one write. False if the application must send it by ASGI instead."""
 
 _JSON = "application/json"
+_MEDIA = re.compile(r"application/(?:json|[\w.!#$&^-]+\+json)", re.IGNORECASE | re.ASCII)  # RFC 6839 has the suffix.
+_CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([^\s;"']*)""", re.IGNORECASE)
+_UTF8 = ("", "utf-8", "utf8", "us-ascii", "ascii")
 _CLOSE = {"connection": "close"}
 
 
@@ -41,13 +45,22 @@ async def read_body(scope: Scope, headers: Mapping[bytes, bytes], receive: Recei
 def _check_headers(headers: Mapping[bytes, bytes]) -> None:
     content_type = headers.get(b"content-type", b"")
     if content_type != b"application/json":
-        media, _, parameters = content_type.decode("latin-1").lower().partition(";")
-        charset = parameters.strip().removeprefix("charset=").strip('"')
-        if media.strip() != _JSON or charset not in ("", "utf-8"):
-            raise refusal(415, "content_type", f"must be {_JSON}", ["header", "content-type"], {"accept-post": _JSON})
+        _check_content_type(content_type.decode("latin-1"))
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         msg = "must be identity: compressed bodies are not accepted"
         raise refusal(415, "content_encoding", msg, ["header", "content-encoding"])
+
+
+def _check_content_type(given: str) -> None:
+    """Other parameters than `charset` have no meaning here and are ignored, as RFC 8259 has it."""
+    media, _, parameters = given.partition(";")
+    if not _MEDIA.fullmatch(media.strip()):
+        msg = f"must be {_JSON}, or a type that ends in +json; it is {given[:64]}" if given else f"must be {_JSON}"
+        raise refusal(415, "content_type", msg, ["header", "content-type"], {"accept-post": _JSON})
+    charset = _CHARSET.search(f";{parameters}")
+    if charset is not None and charset[1].lower() not in _UTF8:
+        msg = f"must be {_JSON} in UTF-8, which needs no charset; the charset is {charset[1][:64]}"
+        raise refusal(415, "content_type", msg, ["header", "content-type"], {"accept-post": _JSON})
 
 
 async def _receive_body(receive: Receive, max_bytes: int) -> bytes:

@@ -113,6 +113,8 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
+        except httptools.HttpParserInvalidMethodError:
+            self._refuse(*(head_bounds.UNKNOWN_METHOD if head_bounds.UNKNOWN_METHOD_LINE.search(data) else head_bounds.MALFORMED))
         except httptools.HttpParserError:
             self.send_400_response("")
         except httptools.HttpParserUpgrade as upgrade:

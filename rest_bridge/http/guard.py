@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import secrets
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -14,8 +15,14 @@ from rest_bridge.json.request_problems import RequestRefused, refusal
 
 logger = logging.getLogger(__name__)
 
+HEADERS = "foretell.headers"
+"""The headers of a request by name, in the scope; the first of two with one name."""
+
 PAGE_POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; worker-src 'self' blob:"
 """Content-Security-Policy of HTML pages. It keeps requests on this machine, such as ReDoc's for its logo."""
+
+
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+;=%-]*)(?::[0-9]*)?", re.ASCII)
 
 
 def failure(scope: Scope, error: Exception) -> RequestRefused:
@@ -32,6 +39,8 @@ class Guard:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self.draining = False
+        self._valid_host = b""
+        """The last `Host` that was checked."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the ASGI specification."""
@@ -50,8 +59,9 @@ class Guard:
         if scope["method"] in ("GET", "HEAD"):
             # Static files ignore ranges: starlette refuses a malformed one in plain text. uvicorn leaves out the body for HEAD.
             scope = dict(scope, headers=[header for header in scope["headers"] if header[0] != b"range"], method="GET")
+        refused = self._refused_head(scope)
         try:
-            await self._app(scope, receive, guarded)
+            await (self._app if refused is None else refused.response())(scope, receive, guarded)
         except asyncio.CancelledError:
             if started or not self.draining:
                 raise
@@ -60,6 +70,23 @@ class Guard:
         except Exception as error:
             if not started:  # Otherwise FastAPI has already answered and logged it.
                 await failure(scope, error).response()(scope, receive, guarded)
+
+    def _refused_head(self, scope: Scope) -> RequestRefused | None:
+        """The refusal by RFC 9112, section 3.2, or RFC 9110, section 10.1.1, if any; adds HEADERS to the scope."""
+        given = scope["headers"]
+        headers = scope[HEADERS] = dict(reversed(given))
+        if headers.get(b"host") == self._valid_host and len(headers) == len(given) and b"expect" not in headers:
+            return None
+        expectations = {value.lower() for name, value in given if name == b"expect"}
+        if expectations - {b"100-continue"}:
+            return refusal(417, "expectation", "must be 100-continue: no other expectation can be met", ["header", "expect"])
+        hosts = [value for name, value in given if name == b"host"]
+        if len(hosts) == 1 and _HOST.fullmatch(hosts[0]):
+            self._valid_host = hosts[0]
+            return None
+        if not hosts and scope["http_version"] != "1.1":
+            return None
+        return refusal(400, "malformed_request", "must be sent once, as HOST or HOST:PORT", ["header", "host"])
 
     def _add_headers(self, message: Message, scope: Scope) -> None:
         headers = message["headers"] = [*message["headers"]]  # A copy: a fixed page answers with the same list each time.
@@ -108,5 +135,4 @@ def _host_name(host: str) -> str:
 
 
 def _request_id(scope: Scope) -> str:
-    given = (value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id")
-    return request_id(next(given, None))
+    return request_id(scope[HEADERS].get(b"x-request-id", b"").decode("latin-1"))

@@ -49,7 +49,7 @@ LONG = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
 LARGEST = {FieldDescriptor.CPPTYPE_DOUBLE: 1.7976931348623157e308, FieldDescriptor.CPPTYPE_FLOAT: 3.4028234663852886e38}
 
 DECIMAL = r"0|-?[1-9][0-9]*"
-TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 
 _DECIMAL = re.compile(DECIMAL)
 _TIME = re.compile(TIME)
@@ -199,7 +199,7 @@ _READERS: dict[Kind | None, Read] = {
     Kind.TIME: _reader(
         lambda value: _parsed(Timestamp(), _TIME, value),
         "timestamp_format",
-        "must be a time by RFC 3339 such as 2026-01-31T12:00:00Z",
+        "must be a time by RFC 3339 such as 2026-01-31T12:00:00Z or 2026-01-31T12:00:00+02:00, with an offset of at most 23:59",
     ),
     Kind.DURATION: _reader(
         lambda value: _parsed(Duration(), _DURATION, value), "duration_format", "must be a number of seconds such as 1.5s"

@@ -51,7 +51,7 @@ def read_document(body: bytes) -> Any:
     Raises RequestRefused if the body is not UTF-8, not JSON, nested too deeply, or contains NaN or Infinity.
     """
     try:
-        text = body.decode()
+        text = body.decode("utf-8-sig")  # Without the byte order mark that .NET and PowerShell write, as RFC 8259 allows.
     except UnicodeDecodeError as error:
         raise _invalid(f"the body is not UTF-8: byte {error.start}") from None
     try:

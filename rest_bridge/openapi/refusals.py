@@ -53,11 +53,12 @@ REFUSALS = {
     408: "The body took too long to arrive.",
     413: "The body is too large.",
     415: "The body is not declared as application/json.",
+    417: "The request expects something other than 100-continue.",
     431: "The line and the headers of the request are too large.",
     422: "The body is not JSON, or breaks the contract. `detail` lists every problem.",
     429: "Too many rows are queued. Retry after the time in `retry-after`.",
     500: "An internal error. Quote the incident in the message to the operator.",
-    501: "The model server does not serve this method.",
+    501: "The model server does not serve this method, or the HTTP method is unknown.",
     503: "The model server is starting, stopping or unreachable. Retry after the time in `retry-after`.",
     504: "No answer within the deadline.",
 }
@@ -69,7 +70,7 @@ CHANGE_REFUSALS = {
     429: "Too many calls are queued. Retry after the time in `retry-after`.",
 }
 """Descriptions for the control API, where they differ from those of predictions."""
-PAGE_REFUSALS = (400, 405, 408, 431, 500)
+PAGE_REFUSALS = (400, 405, 408, 417, 431, 500)
 
 
 def text_header(description: str) -> Part:
@@ -88,6 +89,7 @@ USUAL: dict[int, Part] = {
     408: _one("body_too_slow", "must arrive within 10 s", "body"),
     413: _one("body_too_large", "must be at most 4194304 bytes", "body"),
     415: _one("content_type", "must be application/json", "header", "content-type"),
+    417: _one("expectation", "must be 100-continue: no other expectation can be met", "header", "expect"),
     422: _one("json_invalid", "the body is not JSON: it is malformed or cut off at character 1", "body"),
     429: _one("resource_exhausted", "1024 rows are waiting for the model already; retry with backoff"),
     431: _one(*HEAD_TOO_LARGE[1:]),

@@ -8,10 +8,15 @@ from foretell_contract.problem import Problem, error
 _OWN = {"/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/models", "/contract", "/contract.binpb"}
 
 
-def is_own(path: str, contract: Contract) -> bool:
-    """Whether the bridge has a page on this path."""
+def is_page(path: str, contract: Contract) -> bool:
+    """Whether the bridge has a page on this path, files of the docs left out."""
     files = {f"/contract/{name}" for name in (*contract.sources, *contract.images)}
-    return path in _OWN or path in files or path.startswith("/docs/")
+    return path in _OWN or path in files
+
+
+def is_own(path: str, contract: Contract) -> bool:
+    """Whether the bridge has a page or a file on this path, or reserves it for one."""
+    return is_page(path, contract) or path.startswith("/docs/")
 
 
 def collisions(contract: Contract) -> Iterator[Problem]:

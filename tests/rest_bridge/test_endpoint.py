@@ -153,7 +153,7 @@ async def test_disconnect_cancels_the_call(contract: Contract) -> None:
         "raw_path": b"/predict",
         "root_path": "",
         "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
+        "headers": [(b"host", b"test"), (b"content-type", b"application/json")],
         "server": ("test", 80),
         "client": ("test", 1),
         "scheme": "http",

@@ -82,7 +82,9 @@ async def test_pipelined_requests_are_read_in_bounds(contract: Contract) -> None
         writer.transport.abort()
 
 
-@pytest.mark.parametrize("last", [POST.replace(b"HTTP/1.1", b"HTTP/1.0"), POST.replace(b"host: test", b"connection: close")])
+@pytest.mark.parametrize(
+    "last", [POST.replace(b"HTTP/1.1", b"HTTP/1.0"), POST.replace(b"host: test", b"host: test\r\nconnection: close")]
+)
 async def test_last_response_closes_the_connection(contract: Contract, last: bytes) -> None:
     async with bridge(contract) as address:
         head, _, body = (await exchange(address, last)).partition(b"\r\n\r\n")

@@ -16,6 +16,7 @@ from rest_bridge.json.strict_reader import read_document
 from rest_bridge.openapi.message_schema import Schemas
 from tests.support.contract_files import RESPONSE, SERVICE, WELL_KNOWN, write_contract
 
+NO_TIME = "must be a time by RFC 3339 such as 2026-01-31T12:00:00Z or 2026-01-31T12:00:00+02:00, with an offset of at most 23:59"
 FEATURES = """
 enum Color { COLOR_UNSPECIFIED = 0; COLOR_RED = 1; COLOR_BLUE = 2; }
 message In { optional double x = 1; }
@@ -132,9 +133,9 @@ def test_null_is_absent(codec: Codec, contract: Contract, name: str) -> None:
         ),
         (
             '{"at": "2026-02-30T00:00:00Z"}',
-            [("timestamp_format", ("at",), "must be a time by RFC 3339 such as 2026-01-31T12:00:00Z")],
+            [("timestamp_format", ("at",), NO_TIME)],
         ),
-        ('{"at": 5}', [("timestamp_format", ("at",), "must be a time by RFC 3339 such as 2026-01-31T12:00:00Z")]),
+        ('{"at": 5}', [("timestamp_format", ("at",), NO_TIME)]),
         ('{"took": "1.5"}', [("duration_format", ("took",), "must be a number of seconds such as 1.5s")]),
         ('{"took": "999999999999s"}', [("duration_format", ("took",), "must be a number of seconds such as 1.5s")]),
         ('{"items": 1}', [("list_type", ("items",), "must be a list")]),
