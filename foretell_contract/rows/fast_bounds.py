@@ -6,7 +6,7 @@ It only accepts. A row that it does not accept goes to protovalidate, which alon
 import math
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -15,13 +15,16 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from foretell_contract.rows.row_layout import Matrix, RowLayout
 from foretell_contract.rules.rules import Rules
 
+Range: TypeAlias = tuple[float, float]
+"""The least and the greatest value; infinite where a bound is open."""
+
 _LARGEST = sys.float_info.max
 
 
 class FastBounds:
     """The closed range of each field, in the order of the field numbers. Immutable; safe to use from any thread."""
 
-    def __init__(self, ranges: Iterable[tuple[float, float]]) -> None:
+    def __init__(self, ranges: Iterable[Range]) -> None:
         self._ranges = tuple(ranges)
         self._low, self._high = np.array(self._ranges, np.float64).T
 
@@ -32,7 +35,8 @@ class FastBounds:
         others = [rules.declared("message", message), *(rules.declared("oneof", oneof) for oneof in message.oneofs)]
         if layout is None or any(others):
             return None
-        ranges = [_range(message.fields_by_name[name], rules) for name in layout.names]
+        fields = [message.fields_by_name[name] for name in layout.names]
+        ranges = [plain_range(rules.declared("field", field), field) for field in fields]
         return cls(filter(None, ranges)) if all(ranges) else None
 
     def accepts(self, matrix: Matrix) -> bool:
@@ -53,17 +57,17 @@ def row_counts(batch: Descriptor, rules: Rules) -> range | None:
     The rules on each row are not looked at.
     """
     options = rules.declared("field", batch.fields[0])
-    limits = _rules_if_only(options, "repeated", {"min_items", "max_items"})
+    limits = plain_rules(options, "repeated", {"min_items", "max_items"})
     if rules.declared("message", batch) or limits is None:
         return None
     fewest = int(options is not None and options.required)
     return range(max(limits.get("min_items", 0), fewest), limits.get("max_items", sys.maxsize) + 1)
 
 
-def _range(field: FieldDescriptor, rules: Rules) -> tuple[float, float] | None:
+def plain_range(options: Any, field: FieldDescriptor) -> Range | None:
+    """The range of a double or float field with these rules, of each item of a repeated one; None for a rule of another kind."""
     kind = "double" if field.type == FieldDescriptor.TYPE_DOUBLE else "float"
-    options = rules.declared("field", field)
-    bounds = _rules_if_only(options, kind, {"gt", "gte", "lt", "lte", "finite"})
+    bounds = plain_rules(options, kind, {"gt", "gte", "lt", "lte", "finite"})
     if bounds is None or (options is not None and options.required and not field.has_presence):
         return None  # `required` without presence refuses zero.
     largest = _LARGEST if bounds.pop("finite", False) else math.inf
@@ -77,7 +81,7 @@ def _range(field: FieldDescriptor, rules: Rules) -> tuple[float, float] | None:
     return (low, high) if low < high else None  # A lower bound above the upper one accepts values outside of both.
 
 
-def _rules_if_only(options: Any, kind: str, known: set[str]) -> dict[str, Any] | None:
+def plain_rules(options: Any, kind: str, known: set[str]) -> dict[str, Any] | None:
     """The rules of a field by name; None if any is not in `known`, including rules of another kind and predefined rules."""
     if options is None:
         return {}

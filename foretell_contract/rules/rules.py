@@ -3,7 +3,8 @@
 Rules are `buf.validate` options; protovalidate (https://protovalidate.com) alone decides what they mean.
 """
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -25,6 +26,8 @@ class Violation:
     """Path of the value in the request, such as `rows[1].petal_width`; empty for a rule on the whole message."""
     rule: str
     message: str
+    value: Any = dataclasses.field(default=None, compare=False)
+    """The value that breaks the rule, if that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ class Rules:
 
 
 def _violation(found: EngineViolation) -> Violation:
-    return Violation(_path(found.proto.field), found.proto.rule_id, found.proto.message or found.proto.rule_id)
+    return Violation(_path(found.proto.field), found.proto.rule_id, found.proto.message or found.proto.rule_id, found.field_value)
 
 
 def _in_an_item(found: EngineViolation) -> bool:
@@ -144,7 +147,7 @@ def _in_an_item(found: EngineViolation) -> bool:
 
 def _within(rows: str, index: int, violation: Violation) -> Violation:
     path = f"{rows}[{index}]"
-    return Violation(f"{path}.{violation.field}" if violation.field else path, violation.rule, violation.message)
+    return replace(violation, field=f"{path}.{violation.field}" if violation.field else path)
 
 
 def _path(path: Any) -> str:
