@@ -30,7 +30,12 @@ MAX_ROWS = 512
 MAX_CALLS = 2
 """Most calls in flight: while the server answers one, the next is collected and sent."""
 
-_MAYBE_ONE_ROW = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+_MAYBE_ONE_ROW = (
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+)
 """Statuses of a batch that one row may have caused: its rows are sent again one by one."""
 
 

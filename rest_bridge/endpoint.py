@@ -80,7 +80,7 @@ class Endpoint:
             with Disconnect(receive, self._timer, loop):
                 answer = await self._caller(message, max(deadline - loop.time(), 0.0), identity, selector)
         except grpc.aio.AioRpcError as error:
-            refused = refused_call(error, self._contract, self._method.input, read_document(body))
+            refused = refused_call(error, self._contract, self._method, read_document(body))
             refused.headers.update(model_headers(error.trailing_metadata()))
             raise refused from None
         return self._write(answer.message), answer.headers

@@ -24,8 +24,11 @@ class Job:
 
     rows: RequestRows
     call: Call
-    done: Callable[[NumberRows | Refusal], None]
-    """Called from any thread with the model's outputs, one row for each input row, or a refusal; must not raise."""
+    done: Callable[[NumberRows | Refusal, bool], None]
+    """Called from any thread with the model's outputs, one row for each input row, or a refusal; must not raise.
+
+    The second argument is whether the outputs surely make a valid answer.
+    """
     dropped: Callable[[], None]
     """Called instead of `done` if the job was cancelled before the model ran; from any thread; must not raise."""
     cancelled: bool = False
@@ -46,14 +49,24 @@ class Batcher:
     job, that job runs once more, since the worker may be the cause.
     """
 
-    def __init__(self, runners: Sequence[Predict], *, max_rows: int, max_waiting: int, inline: bool = False) -> None:
+    def __init__(
+        self,
+        runners: Sequence[Predict],
+        *,
+        max_rows: int,
+        max_waiting: int,
+        inline: bool = False,
+        accept: Callable[[Matrix], bool] = is_finite,
+    ) -> None:
         """Each of `runners` gets a thread; an `inline` batcher has one runner, which runs in the thread that calls `run_waiting`.
 
         `max_rows` bounds one run of the model (a larger job runs alone), `max_waiting` the rows in the queue. Jobs above `max_rows`
-        get half of the queue, so that large batches leave room for single rows.
+        get half of the queue, so that large batches leave room for single rows. `accept` is whether outputs surely make valid
+        answers; it sees the outputs of a whole run.
         """
         self.inline = inline
         self._runners = runners
+        self._accept = accept
         self._max_rows = max_rows
         self._max_waiting = max_waiting
         self._jobs: deque[Job] = deque()
@@ -123,9 +136,10 @@ class Batcher:
             return
         try:
             outputs = _outputs(predict, _stacked([job.rows for job in jobs]))
+            sure = self._accept(outputs)
         except NoWorker:  # The pool has logged why.
             for job in jobs:
-                job.done(ModelUnavailable("the model cannot run at the moment; retry with backoff"))
+                job.done(ModelUnavailable("the model cannot run at the moment; retry with backoff"), False)
             return
         except BaseException as error:  # A model may raise anything, SystemExit too; the thread must live on.
             if len(jobs) > 1:
@@ -134,15 +148,15 @@ class Batcher:
             elif isinstance(error, WorkerEnded) and not retried:
                 self._answer(predict, jobs, retried=True)
             else:
-                jobs[0].done(failure(logger, "the model failed", jobs[0].call, error))
+                jobs[0].done(failure(logger, "the model failed", jobs[0].call, error), False)
             return
         if len(outputs) == len(jobs):
             for job, row in zip(jobs, outputs.tolist(), strict=True):
-                job.done((row,))
+                job.done((row,), sure)
             return
         start = 0
         for job in jobs:
-            job.done(outputs[start : start + len(job.rows)])
+            job.done(outputs[start : start + len(job.rows)], sure)
             start += len(job.rows)
 
 
@@ -158,8 +172,8 @@ def _stacked(rows: list[Any]) -> Matrix | Table:
 
 def _outputs(predict: Predict, rows: Matrix | Table) -> Matrix:
     outputs = predict(rows)
-    if outputs.ndim != 2 or len(outputs) != len(rows) or not is_finite(outputs):
-        raise ValueError(f"the model gave shape {outputs.shape} for {len(rows)} rows, or numbers that are not finite")
+    if outputs.ndim != 2 or len(outputs) != len(rows):
+        raise ValueError(f"the model gave shape {outputs.shape} for {len(rows)} rows")
     return outputs
 
 
@@ -168,6 +182,6 @@ def _wanted(job: Job) -> bool:
         job.dropped()
         return False
     if job.call.deadline is not None and job.call.expired:
-        job.done(DeadlinePassed("the deadline passed before the model ran"))
+        job.done(DeadlinePassed("the deadline passed before the model ran"), False)
         return False
     return True

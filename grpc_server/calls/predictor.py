@@ -15,7 +15,16 @@ from grpc_server.calls.admission import Admission
 from grpc_server.calls.batcher import Job
 from grpc_server.calls.call import Call
 from grpc_server.calls.handler import Answer, Reply, check, parse
-from grpc_server.calls.refusal import MOST_VIOLATIONS, DeadlinePassed, Draining, Failure, InvalidFeatures, Refusal, failure
+from grpc_server.calls.refusal import (
+    MOST_VIOLATIONS,
+    DeadlinePassed,
+    Draining,
+    Failure,
+    InvalidAnswer,
+    InvalidFeatures,
+    Refusal,
+    failure,
+)
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import NumberRows
 
@@ -23,6 +32,12 @@ logger = logging.getLogger(__name__)
 
 Observer: TypeAlias = Callable[[NumberRows], None]
 """Gets the model's outputs for a call after the reply was sent; from any thread. Must neither block nor raise."""
+
+
+def invalid_answer(binding: MethodBinding, outputs: NumberRows) -> InvalidAnswer | None:
+    """The refusal of the answer with these outputs; None for a valid answer. Raises whatever makes the outputs no message."""
+    broken = binding.broken_rules(outputs, MOST_VIOLATIONS)
+    return InvalidAnswer(broken.violations, broken.unjudged_rows) if broken.violations else None
 
 
 class Retired(Exception):
@@ -64,9 +79,11 @@ class Predictor:
             raise DeadlinePassed("the deadline passed before the model ran")
         self._admission.enter()
 
-        def done(outcome: NumberRows | Refusal) -> None:
+        def done(outcome: NumberRows | Refusal, sure: bool) -> None:
             try:
-                reply(self._explained(outcome, rows) if isinstance(outcome, Refusal) else self._respond(outcome, call))
+                if not sure and not isinstance(outcome, Refusal):
+                    outcome = self._checked(outcome, call)
+                reply(self._explained(outcome, rows, call) if isinstance(outcome, Refusal) else self._respond(outcome, call))
             finally:
                 self._admission.leave()
             if observe is not None and not isinstance(outcome, Refusal):
@@ -83,10 +100,21 @@ class Predictor:
             raise
         return job
 
-    def _explained(self, refusal: Refusal, rows: Any) -> Refusal:
-        """INVALID_ARGUMENT instead of INTERNAL if the model failed on numbers too large for it, which the contract allows."""
-        violations = self._binding.out_of_range(rows) if isinstance(refusal, Failure) else []
-        return InvalidFeatures(violations[:MOST_VIOLATIONS]) if violations else refusal
+    def _checked(self, outputs: NumberRows, call: Call) -> NumberRows | Refusal:
+        """The outputs, or the refusal of an answer that breaks rules."""
+        try:
+            return invalid_answer(self._binding, outputs) or outputs
+        except Exception as error:
+            return failure(logger, f"the response of {self._binding.method.full_name}", call, error)
+
+    def _explained(self, refusal: Refusal, rows: Any, call: Call) -> Refusal:
+        """INVALID_ARGUMENT instead if the contract allows a NaN, or a number beyond float32, on which the model failed."""
+        violations = self._binding.out_of_range(rows) if isinstance(refusal, Failure | InvalidAnswer) else []
+        if violations:
+            return InvalidFeatures(violations[:MOST_VIOLATIONS])
+        if isinstance(refusal, InvalidAnswer):
+            logger.error("%s: %s (request %s)", self._binding.method.full_name, refusal.message, call.request_id)
+        return refusal
 
     def _respond(self, outputs: NumberRows, call: Call) -> Answer:
         try:

@@ -42,15 +42,18 @@ class Refusal(Exception):
 
 
 class InvalidFeatures(Refusal, code=StatusCode.INVALID_ARGUMENT, reason="INVALID_FEATURES"):
-    """Rules of the contract are broken."""
+    """The request breaks rules of the contract."""
 
     def __init__(self, violations: Sequence[Violation], unjudged_rows: int = 0) -> None:
-        quoted = [f"{v.field}: {v.message}" if v.field else v.message for v in violations[:_MOST_QUOTED]]
-        more = f" (and {len(violations) - _MOST_QUOTED} more)" if len(violations) > _MOST_QUOTED else ""
-        facts = {"violations": str(len(violations))}
-        if unjudged_rows:
-            facts["unjudged_rows"] = str(unjudged_rows)
-        super().__init__("; ".join(quoted) + more, facts=facts)
+        super().__init__(_quoted(violations), facts=_counted(violations, unjudged_rows))
+        self.violations = tuple(violations)
+
+
+class InvalidAnswer(Refusal, code=StatusCode.FAILED_PRECONDITION, reason="INVALID_ANSWER"):
+    """The model's answer breaks rules of the contract. A retry cannot help: the model, or the rule, must change."""
+
+    def __init__(self, violations: Sequence[Violation], unjudged_rows: int = 0) -> None:
+        super().__init__(f"the model's answer is invalid: {_quoted(violations)}", facts=_counted(violations, unjudged_rows))
         self.violations = tuple(violations)
 
 
@@ -114,3 +117,13 @@ def failure(logger: logging.Logger, what: str, call: Call, error: BaseException)
     incident = secrets.token_hex(6)
     logger.error("incident %s: %s (request %s)", incident, what, call.request_id, exc_info=error)
     return Failure(incident)
+
+
+def _quoted(violations: Sequence[Violation]) -> str:
+    quoted = [f"{v.field}: {v.message}" if v.field else v.message for v in violations[:_MOST_QUOTED]]
+    more = f" (and {len(violations) - _MOST_QUOTED} more)" if len(violations) > _MOST_QUOTED else ""
+    return "; ".join(quoted) + more
+
+
+def _counted(violations: Sequence[Violation], unjudged_rows: int) -> dict[str, str]:
+    return {"violations": str(len(violations))} | ({"unjudged_rows": str(unjudged_rows)} if unjudged_rows else {})

@@ -1,14 +1,15 @@
 """A refusal as messages of google.rpc: Status, ErrorInfo, BadRequest, RetryInfo (https://google.aip.dev/193)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from foretell_contract.rules.rules import Violation
-from grpc_server.calls.refusal import MOST_VIOLATIONS, InvalidFeatures, Refusal
+from grpc_server.calls.refusal import MOST_VIOLATIONS, InvalidAnswer, InvalidFeatures, Refusal
 
 MOST_BYTES = 4_500
 """Size of a BadRequest. grpcio's clients refuse metadata above 8 kB at random, above 16 kB always; base64 adds a third."""
@@ -17,12 +18,14 @@ MOST_BYTES = 4_500
 def details_metadata(refusal: Refusal) -> tuple[str, bytes]:
     """Name and value of the trailing metadata with the Status of a refusal.
 
-    It holds an ErrorInfo, a BadRequest if there are violations, a RetryInfo if a retry may succeed. The BadRequest lists as many
-    violations as fit; `violations` in the ErrorInfo's metadata counts all that were found.
+    It holds an ErrorInfo, a BadRequest or PreconditionFailure if request or answer break rules, a RetryInfo if a retry may succeed.
+    As many violations are listed as fit; `violations` in the ErrorInfo's metadata counts all that were found.
     """
     details: list[Message] = [ErrorInfo(reason=refusal.reason, domain="foretell", metadata=refusal.facts)]
     if isinstance(refusal, InvalidFeatures):
         details.append(_bad_request(refusal.violations))
+    if isinstance(refusal, InvalidAnswer):
+        details.append(_precondition_failure(refusal.violations))
     if refusal.retry_after is not None:
         details.append(RetryInfo(retry_delay=Duration(seconds=int(refusal.retry_after))))
     status = Status(code=refusal.code.value[0], message=refusal.message)
@@ -33,9 +36,20 @@ def details_metadata(refusal: Refusal) -> tuple[str, bytes]:
 
 def _bad_request(violations: Sequence[Violation]) -> BadRequest:
     request = BadRequest()
-    for violation in violations[:MOST_VIOLATIONS]:
-        request.field_violations.add(field=violation.field, reason=violation.rule, description=violation.message)
-        if request.ByteSize() > MOST_BYTES and len(request.field_violations) > 1:
-            del request.field_violations[-1]
-            break
+    _list(request, request.field_violations, [{"field": v.field, "reason": v.rule, "description": v.message} for v in violations])
     return request
+
+
+def _precondition_failure(violations: Sequence[Violation]) -> PreconditionFailure:
+    failed = PreconditionFailure()
+    _list(failed, failed.violations, [{"subject": v.field, "type": v.rule, "description": v.message} for v in violations])
+    return failed
+
+
+def _list(detail: Message, listed: Any, violations: Sequence[dict[str, str]]) -> None:
+    """Adds as many violations to `listed`, a field of `detail`, as fit."""
+    for violation in violations[:MOST_VIOLATIONS]:
+        listed.add(**violation)
+        if detail.ByteSize() > MOST_BYTES and len(listed) > 1:
+            del listed[-1]
+            break

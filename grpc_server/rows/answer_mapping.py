@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.contract import Contract
 from foretell_contract.fields import FLOAT_TYPES, INTEGER_TYPES, enum_of, is_map, kind_of, map_entry, message_of
 from foretell_contract.labels import PROBABILITY_SUFFIX, did_you_mean_value, match_labels
 from foretell_contract.problem import Problem, error
+from foretell_contract.rows.fast_bounds import Range, plain_rules
+from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.source.proto_text import quoted
 from grpc_server.errors import ModelMismatch, field_mismatch
+from grpc_server.rows.answer_bounds import FINITE, NOTHING, intersection, number_range
 from grpc_server.rows.outputs import Output
 from grpc_server.rows.response_fields import COUNTED, NO_CLASS, FieldResolver, FieldSource
 from grpc_server.rows.targets import Target, integer_classes
@@ -29,6 +33,8 @@ class AnswerField:
     value: FieldValue
     is_number: bool = False
     """Whether the field is a double or a float that holds its only output unchanged."""
+    labels: Sequence[Any] = ()
+    """All values of a field that holds a label."""
 
 
 class AnswerMapping:
@@ -41,6 +47,8 @@ class AnswerMapping:
         self._resolver = FieldResolver(contract, targets, outputs, self._problems)
         self._owners: dict[Output, str] = {}
         """The field that holds the probability of a class."""
+        self.ranges = dict.fromkeys(outputs, FINITE)
+        """The range of each output within which every message keeps the rules."""
         self._has_all_classes = self._has_class_fields = False
         """Whether one field covers all classes, and whether a field holds the probability of one class."""
         self.fields = tuple(self._message_fields(message, None))
@@ -61,6 +69,7 @@ class AnswerMapping:
                     mapped.append(self._nested(field, target))
                 else:
                     mapped.append(self._field(field, self._resolver.of(field, target)))
+                self._limit(message, field, mapped[-1].outputs, mapped[-1].labels)
             except ModelMismatch as mismatch:
                 self._problems += mismatch.problems
         return mapped
@@ -105,12 +114,12 @@ class AnswerMapping:
         self._has_all_classes = True
         if field.cpp_type != FieldDescriptor.CPPTYPE_BOOL:
             labels = self._labels(field, target)
-            return AnswerField(field.name, (output,), lambda row: labels[int(row[0])])
+            return AnswerField(field.name, (output,), lambda row: labels[int(row[0])], labels=labels)
         true_class = target.positive if source.label is None else source.label
         if true_class is None:
             reason = f"{field.full_name} is a bool, but no class of the model clearly means true"
             raise field_mismatch(field.full_name, reason, "set (foretell.v1.output).label_is to that class")
-        return AnswerField(field.name, (output,), lambda row: int(row[0]) == true_class)
+        return AnswerField(field.name, (output,), lambda row: int(row[0]) == true_class, labels=(False, True))
 
     def _labels(self, field: FieldDescriptor, target: Target) -> Sequence[Any]:
         """The value of this field for each class: an enum number, the class name, or its integer. Raises ModelMismatch."""
@@ -175,6 +184,8 @@ class AnswerMapping:
             raise field_mismatch(field.full_name, reason, "leave only those two fields in that message")
         values = self._labels(labels[0], self._targets[source.target])
         label, probability = labels[0].name, numbers[0].name
+        self._limit(message, numbers[0], outputs)
+        self._limit(message, labels[0], outputs, values)
 
         def ranked(row: Sequence[float]) -> list[dict[str, Any]]:
             order = sorted(range(len(row)), key=lambda index: -row[index])
@@ -199,6 +210,32 @@ class AnswerMapping:
         for each in self._outputs:
             counts[each.kind] = max(counts[each.kind], each.item)
         return [f"{kind} 0 to {last}" if kind in COUNTED and last else kind for kind, last in counts.items()]
+
+    def _limit(self, message: Descriptor, field: FieldDescriptor, outputs: Sequence[Output], labels: Sequence[Any] = ()) -> None:
+        """Narrows the ranges of the outputs to those in which the field keeps its rules; to nothing if that takes the message."""
+        accepted = self._accepted(message, field, labels)
+        for output in outputs:
+            if output.kind != "label" or accepted is NOTHING:  # A label in a number is the index of the probability.
+                self.ranges[output] = intersection(self.ranges[output], accepted)
+
+    def _accepted(self, message: Descriptor, field: FieldDescriptor, labels: Sequence[Any]) -> Range:
+        rules = self._contract.rules
+        options = rules.declared("field", field)
+        if rules.declared("message", message) or any(rules.declared("oneof", oneof) for oneof in message.oneofs):
+            return NOTHING
+        if (map_entry(field)[1] if is_map(field) else field).cpp_type in FLOAT_TYPES:
+            return number_range(field, rules)
+        if field.message_type is not None:
+            return FINITE if plain_rules(options, "repeated", {"min_items", "max_items"}) is not None else NOTHING
+        valid = bool(labels) and all(self._keeps_rules(message, field, label) for label in labels)
+        return FINITE if options is None or valid else NOTHING
+
+    def _keeps_rules(self, message: Descriptor, field: FieldDescriptor, label: Any) -> bool:
+        try:
+            broken = self._contract.rules.violations(GetMessageClass(message)(**{field.name: label}))
+        except EvaluationError:  # Of a rule that may work on a filled message.
+            return False
+        return all(violation.field != field.name for violation in broken)
 
     def _claim(self, field: FieldDescriptor, output: Output) -> None:
         """Records which field holds the probability of a class. Raises ModelMismatch if another field does."""

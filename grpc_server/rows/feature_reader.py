@@ -72,12 +72,18 @@ class FeatureReader:
         return rows_from_columns([columns[index] for index in self._order], self._dtypes)
 
     def out_of_range(self, rows: Rows) -> Iterator[tuple[int, str]]:
-        """Row index and field path of each number beyond float32, in which scikit-learn's trees and most of ONNX compute."""
+        """Row index and field path of each NaN where nothing may be missing, and of each number beyond float32.
+
+        scikit-learn's trees and most of ONNX compute in float32.
+        """
         columns = rows.columns if isinstance(rows, Table) else np.asarray(rows, np.float64).T
         paths = {column: path for leaf in self._leaves for column, path in zip(leaf.columns, _column_paths(leaf), strict=True)}
+        nullable = {column for leaf in self._leaves if leaf.nullable for column in leaf.columns}
         for name, values in zip(self._columns, columns, strict=True):
             if values.dtype == np.float64:
-                yield from ((int(row), paths[name]) for row in np.flatnonzero(np.abs(values) > _FLOAT32_MAX))
+                bad = np.abs(values) > _FLOAT32_MAX
+                bad |= np.isnan(values) & (name not in nullable)
+                yield from ((int(row), paths[name]) for row in np.flatnonzero(bad))
 
     def _number_fields(self, owners: Sequence[Leaf]) -> tuple[str, ...]:
         single = all(leaf.spread is Spread.ONE and not leaf.parents and leaf.value is leaf.field for leaf in owners)

@@ -11,9 +11,11 @@ from google.protobuf.message_factory import GetMessageClass
 from foretell_contract.contract import Contract
 from foretell_contract.rows.fast_bounds import FastBounds, row_counts
 from foretell_contract.rows.row_layout import RowLayout
-from foretell_contract.rules.rules import Violation
+from foretell_contract.rules.rules import ValidationResult, Violation
 from foretell_contract.service import Method
 from grpc_server.errors import Mismatches
+from grpc_server.rows.answer_bounds import NOTHING
+from grpc_server.rows.answer_check import broken_rules
 from grpc_server.rows.answer_mapping import AnswerMapping, message_builder
 from grpc_server.rows.feature_reader import FeatureReader
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype, Matrix, NumberRows, RequestRows, Row, Rows
@@ -55,6 +57,7 @@ class MethodBinding:
         self._in = _ColumnOrder.of(method.features, self._features.number_fields)
         self._bounds = FastBounds.of(method.features, contract.rules)
         self._counts = row_counts(method.input, contract.rules) if method.rows else None
+        self._rules = contract.rules
         self.use_outputs(self.answers.outputs)
 
     def use_outputs(self, outputs: Sequence[Output]) -> None:
@@ -64,6 +67,9 @@ class MethodBinding:
         self._build = message_builder(self.answers.fields, outputs)
         numbers = {field.outputs[0]: field.name for field in self.answers.fields} if self.answers.is_numbers else {}
         self._out = _ColumnOrder.of(self.method.answer, [numbers.get(output, "") for output in outputs])
+        batched = self.method.answers is not None and row_counts(self.method.output, self._rules) is None
+        self.ranges = [NOTHING if batched else self.answers.ranges[output] for output in outputs]
+        """The range of each output within which every response keeps the rules."""
 
     def fast_rows(self, request: bytes) -> RequestRows | None:
         """The rows of a request whose bytes are canonical and which clearly keeps the rules, in training order.
@@ -105,6 +111,10 @@ class MethodBinding:
         if self.method.answers is None:
             return self._out.layout.encode(self._out.field_row(outputs[0]))
         return self._out.layout.encode_batch(self._out.field_matrix(np.asarray(outputs)), self.method.answers)
+
+    def broken_rules(self, outputs: NumberRows, most: int) -> ValidationResult:
+        """The violations in the response for the model's outputs; the search for more ends after `most`."""
+        return broken_rules(self.response(np.asarray(outputs)), self.method.answers, self._rules, most)
 
     def response(self, outputs: Matrix) -> Message:
         """The response message for the model's outputs, shape (rows, outputs)."""

@@ -13,9 +13,10 @@ from foretell_contract.service import Method
 from grpc_server.calls.batcher import Job
 from grpc_server.calls.call import Call
 from grpc_server.calls.handler import parse
-from grpc_server.calls.predictor import Observer
+from grpc_server.calls.predictor import Observer, invalid_answer
 from grpc_server.calls.refusal import Draining, Refusal
 from grpc_server.loading.version import Model, Version
+from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import NumberRows, RequestRows
 from grpc_server.shadow.readable_outputs import LABELS, ReadableOutputs, Value, kind_of, values
 from grpc_server.shadow.shadow_log import Compared, Failed, Head, ShadowLog
@@ -198,7 +199,7 @@ class Shadow:
             rows = binding.model_rows(binding.row_messages(parse(pairing.method.request, copy.request)))
         whole = isinstance(rows, tuple) or len(rows) <= _MOST_ROWS
         first = rows if isinstance(rows, tuple) or whole else rows[:_MOST_ROWS]
-        outputs = _outputs(pairing.model, first, copy.request_id)
+        outputs = _outputs(pairing.model, binding, first, copy.request_id)
         seconds = time.perf_counter() - start
         self.comparison.answered += 1
         self.comparison.seconds += seconds
@@ -254,11 +255,13 @@ class _Pairing:
         return self._production.rows(production, self._names), self._shadow.rows(shadow, self._names)
 
 
-def _outputs(model: Model, rows: RequestRows, request_id: str) -> NumberRows:
+def _outputs(model: Model, binding: MethodBinding, rows: RequestRows, request_id: str) -> NumberRows:
     """The outputs of a model for rows; blocks. Raises Refusal, such as Draining if the model is closed."""
-    answer: SimpleQueue[NumberRows | Refusal] = SimpleQueue()
-    model.batcher.submit(Job(rows, Call(request_id, None), answer.put, lambda: None))
-    outcome = answer.get()  # A run that hangs is ended by `worker_seconds`.
+    answer: SimpleQueue[tuple[NumberRows | Refusal, bool]] = SimpleQueue()
+    model.batcher.submit(Job(rows, Call(request_id, None), lambda *outcome: answer.put(outcome), lambda: None))
+    outcome, sure = answer.get()  # A run that hangs is ended by `worker_seconds`.
     if isinstance(outcome, Refusal):
         raise outcome
+    if not sure and (refusal := invalid_answer(binding, outcome)):
+        raise refusal
     return outcome

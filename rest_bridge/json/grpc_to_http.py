@@ -8,12 +8,13 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from foretell_contract.contract import Contract
 from foretell_contract.fields import is_map, map_entry
 from foretell_contract.rules.rules import FieldRules, Violation
+from foretell_contract.service import Method
 from rest_bridge.json.request_problems import Loc, RequestProblem, RequestRefused
 
 HTTP_STATUS = {
@@ -34,7 +35,7 @@ HTTP_STATUS = {
     grpc.StatusCode.DATA_LOSS: 500,
     grpc.StatusCode.UNAUTHENTICATED: 401,
 }
-"""google.rpc.Code's table. INVALID_ARGUMENT with violations is 422 instead, as FastAPI's clients expect."""
+"""google.rpc.Code's table. Violations are 422 instead, as FastAPI's clients expect."""
 
 _TEXTS = {
     grpc.StatusCode.UNAVAILABLE: "the model server cannot be reached; retry with backoff",
@@ -65,24 +66,31 @@ def failed_call(error: grpc.aio.AioRpcError) -> RequestRefused:
     return RequestRefused(http, [RequestProblem(code.name.lower(), (), text, ctx=ctx)], headers=headers)
 
 
-def refused_call(error: grpc.aio.AioRpcError, contract: Contract, message: Descriptor, document: Any) -> RequestRefused:
-    """The refusal for a call that failed with `document` as its `message`: the violations of its rules, if there are any."""
+def refused_call(error: grpc.aio.AioRpcError, contract: Contract, method: Method, document: Any) -> RequestRefused:
+    """The refusal for a call that failed with `document` as its request: broken rules of request or answer, if any."""
     status = _status(error)
-    info, bad = _detail(status, ErrorInfo), _detail(status, BadRequest)
-    if info is None or bad is None:
+    info, bad, failed = (_detail(status, kind) for kind in (ErrorInfo, BadRequest, PreconditionFailure))
+    if info is None or (bad is None and failed is None):
         return failed_call(error)
-    violations = [Violation(v.field, v.reason, v.description) for v in bad.field_violations]
+    if bad is not None:
+        broken = [Violation(v.field, v.reason, v.description) for v in bad.field_violations]
+        problems = locate(broken, contract, method.input, document)
+    else:
+        broken = [Violation(v.subject, v.type, v.description) for v in failed.violations]
+        problems = locate(broken, contract, method.output, None, root="response")
     count, unjudged = (int(info.metadata.get(name, "0")) for name in ("violations", "unjudged_rows"))
-    return RequestRefused(422, locate(violations, contract, message, document), count=count, unjudged_rows=unjudged)
+    return RequestRefused(422, problems, count=count, unjudged_rows=unjudged)
 
 
-def locate(violations: Iterable[Violation], contract: Contract, message: Descriptor, document: Any) -> list[RequestProblem]:
+def locate(
+    violations: Iterable[Violation], contract: Contract, message: Descriptor, document: Any, root: str = "body"
+) -> list[RequestProblem]:
     """The violations as problems, with place and value from the document and bounds from the contract."""
     problems = []
     for violation in violations:
         steps, rules = _place(violation.field, contract, message)
         ctx = _bounds(violation.rule, rules)
-        problems.append(RequestProblem(violation.rule, ("body", *steps), violation.message, _value(document, steps), ctx))
+        problems.append(RequestProblem(violation.rule, (root, *steps), violation.message, _value(document, steps), ctx))
     return problems
 
 

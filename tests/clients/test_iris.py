@@ -9,12 +9,13 @@ import grpc
 import grpc_testing
 import pytest
 from google.protobuf.any_pb2 import Any as Packed
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from foretell_client import (
     DeadlineExceeded,
     Features,
+    InvalidAnswer,
     InvalidFeatures,
     IrisClient,
     PredictionError,
@@ -124,6 +125,16 @@ def test_invalid_features_carry_the_violations(channel, iris, start) -> None:
     assert isinstance(error.__cause__, grpc.RpcError)
 
 
+def test_invalid_answer_names_fields_of_the_response(channel, iris, start) -> None:
+    text = "must be finite; the model gave nan"
+    broken = PreconditionFailure.Violation(subject="setosa_probability", type="double.finite", description=text)
+    info = ErrorInfo(reason="INVALID_ANSWER", metadata={"violations": "1"})
+    answer = PreconditionFailure(violations=[broken])
+    error = refused(channel, start(iris.predict, FLOWER), grpc.StatusCode.FAILED_PRECONDITION, info, answer)
+    assert type(error) is InvalidAnswer
+    assert (error.violations, error.omitted) == ((Violation("setosa_probability", "double.finite", text),), 0)
+
+
 def test_error_of_stream_has_the_index(channel, iris, start) -> None:
     call = start(list, iris.predict_stream([BAD]))
     _, rpc = channel.take_stream_stream(STREAM)
@@ -154,6 +165,7 @@ def test_request_id_in_trailing_metadata(channel, iris, start) -> None:
 def test_status_maps_to_exception(channel, iris, start, code) -> None:
     classes = {
         grpc.StatusCode.INVALID_ARGUMENT: InvalidFeatures,
+        grpc.StatusCode.FAILED_PRECONDITION: InvalidAnswer,
         grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
         grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     }

@@ -2,6 +2,7 @@
 
 PredictionError
 ├── InvalidFeatures      INVALID_ARGUMENT     rules of the contract are broken; `violations` lists them
+├── InvalidAnswer        FAILED_PRECONDITION  the model's answer breaks rules; `violations` lists them, by fields of the response
 ├── ServerUnavailable    UNAVAILABLE          no server answered, after retries
 └── DeadlineExceeded     DEADLINE_EXCEEDED    no answer in time
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure
 from google.rpc.status_pb2 import Status
 
 
@@ -46,7 +47,7 @@ class PredictionError(Exception):
         self.index: int | None = None
         """Index of the refused message of a stream, counted from 0; None for other calls."""
         self.violations: tuple[Violation, ...] = ()
-        """The broken rules; empty unless InvalidFeatures."""
+        """The broken rules; empty unless InvalidFeatures or InvalidAnswer."""
         self.omitted = 0
         """Number of violations that the server found but does not list."""
         self.unjudged_rows = 0
@@ -60,6 +61,10 @@ class InvalidFeatures(PredictionError):
     """The features break rules of the contract."""
 
 
+class InvalidAnswer(PredictionError):
+    """The model's answer to these features is not finite, or breaks rules of the response. No retry helps."""
+
+
 class ServerUnavailable(PredictionError):
     """No server answered, or it is starting or stopping. The call was retried."""
 
@@ -70,6 +75,7 @@ class DeadlineExceeded(PredictionError):
 
 _CLASSES: dict[grpc.StatusCode, type[PredictionError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidFeatures,
+    grpc.StatusCode.FAILED_PRECONDITION: InvalidAnswer,
     grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
 }
@@ -87,13 +93,16 @@ def translated() -> Iterator[None]:
 def _prediction_error(error: Any) -> PredictionError:
     metadata = dict([*(error.initial_metadata() or ()), *(error.trailing_metadata() or ())])
     status = Status.FromString(metadata.get("grpc-status-details-bin", b""))
-    info, request = _detail(status, ErrorInfo), _detail(status, BadRequest)
+    info, request, answer = (_detail(status, kind) for kind in (ErrorInfo, BadRequest, PreconditionFailure))
     made = _CLASSES.get(error.code(), PredictionError)(error.code(), error.details() or "")
     made.reason = info.reason
     made.request_id = metadata.get("x-request-id", "")
     made.incident = info.metadata.get("incident", "")
     made.index = int(info.metadata["index"]) if "index" in info.metadata else None
-    made.violations = tuple(Violation(v.field, v.reason, v.description) for v in request.field_violations)
+    made.violations = (
+        *(Violation(v.field, v.reason, v.description) for v in request.field_violations),
+        *(Violation(v.subject, v.type, v.description) for v in answer.violations),
+    )
     made.omitted = int(info.metadata.get("violations", 0)) - len(made.violations)
     made.unjudged_rows = int(info.metadata.get("unjudged_rows", 0))
     return made

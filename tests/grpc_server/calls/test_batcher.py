@@ -35,7 +35,7 @@ class Outcome:
         self.settled = threading.Event()
         self.job = Job(np.full((rows, 1), value), Call("test", deadline), self._done, self._dropped)
 
-    def _done(self, outcome: RequestRows | Refusal) -> None:
+    def _done(self, outcome: RequestRows | Refusal, _sure: bool) -> None:
         self.results.append(outcome if isinstance(outcome, Refusal) else np.asarray(outcome))
         self.settled.set()
 

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 from grpc_server.calls.handler import WINDOW
+from grpc_server.rows.mixed_rows import Matrix
 from tests.support.fakes import FakeRuntime, Held
 from tests.support.iris import EXAMPLE
 from tests.support.servers.grpc_in_process import Stub, by_first_column, failure, info, served
@@ -50,6 +52,21 @@ async def test_first_refusal_ends_the_stream(bad: Any, reason: str) -> None:
         assert str(error.details()).startswith("message 5: ")
         assert info(error).metadata["index"] == "5"
         assert info(error).reason == reason
+
+
+@pytest.mark.parametrize("inline", [True, False])
+async def test_first_invalid_answer_ends_the_stream(inline: bool) -> None:
+    def nothing_for_half(rows: Matrix) -> Matrix:
+        return np.where(rows[:, :1] == 0.5, np.nan, by_first_column(rows))
+
+    async with served(FakeRuntime(nothing_for_half), inline=inline) as stub:
+        stream = stub.predict_stream([stub.features(**EXAMPLE | {"sepal_length": value}) for value in (0.1, 0.2, 0.5, 0.3)])
+        assert [(await stream.read()).setosa_probability for _ in range(2)] == [0.1, 0.2]
+        error = await failure(stream.read())
+        assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert str(error.details()).startswith("message 2: the model's answer is invalid: setosa_probability: must be greater")
+        assert info(error).metadata["index"] == "2"
+        assert info(error).reason == "INVALID_ANSWER"
 
 
 async def test_stream_reads_ahead_within_window() -> None:

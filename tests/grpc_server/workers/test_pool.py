@@ -145,7 +145,7 @@ def test_only_the_fatal_row_fails(pool: Pool) -> None:
     batcher = Batcher(pool.runners, max_rows=64, max_waiting=1_000)
     outcomes: list[RequestRows | Refusal] = []
     for action in [Action.ANSWER, Action.EXIT, Action.ANSWER, Action.ANSWER]:
-        batcher.submit(Job(rows(action), Call("test", None), outcomes.append, lambda: None))
+        batcher.submit(Job(rows(action), Call("test", None), lambda outcome, _sure: outcomes.append(outcome), lambda: None))
     batcher.close(100)  # Starting the next worker takes long on a busy machine.
     answered = [outcome for outcome in outcomes if not isinstance(outcome, Refusal)]
     assert [np.asarray(outcome).tolist() for outcome in answered] == [[[0.25, 0.75]]] * 3
@@ -207,7 +207,7 @@ def test_lone_job_outlives_its_worker(own: Origin, fifo: Path) -> None:
     with pool_of(own) as pool:
         batcher = Batcher(pool.runners, max_rows=64, max_waiting=1_000)
         lost = pid(pool)
-        batcher.submit(Job(rows(Action.WAIT), Call("test", None), outcomes.append, lambda: None))
+        batcher.submit(Job(rows(Action.WAIT), Call("test", None), lambda outcome, _sure: outcomes.append(outcome), lambda: None))
         with fifo.open("wb"):  # Opens once the model reads.
             os.kill(lost, signal.SIGKILL)
         while not outcomes:
