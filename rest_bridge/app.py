@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
+import msgspec
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,7 +19,8 @@ from rest_bridge.channel import Caller, Channel, unary_caller
 from rest_bridge.coalescer import Coalescer
 from rest_bridge.endpoint import Endpoint
 from rest_bridge.http import guard
-from rest_bridge.http.guard import Guard, failure
+from rest_bridge.http.guard import HEADERS, Guard, failure
+from rest_bridge.http.proxy_prefix import ProxyPrefix
 from rest_bridge.json.request_problems import RequestRefused, refusal
 from rest_bridge.openapi.docs_pages import docs_pages
 from rest_bridge.openapi.document import PREDICTIONS, ApiKind, openapi
@@ -46,15 +49,18 @@ def create_app(
         for route in (path, *api_kind.selector_paths(service, path).values()):
             app.router.routes.append(Route(route, endpoint, methods=["POST"], include_in_schema=False))
     app.router.routes.append(Route("/openapi.json", _document(app, contract, served_contract, api_kind)))
-    routed = _routed(endpoints, app)
+    routed = _routed(endpoints, app, ProxyPrefix(settings))
     return Guard(guard.loopback_only(routed) if loopback_only else routed)
 
 
-def _routed(endpoints: Mapping[str, ASGIApp], fastapi: FastAPI) -> ASGIApp:
+def _routed(endpoints: Mapping[str, ASGIApp], fastapi: FastAPI, prefix: ProxyPrefix) -> ASGIApp:
     """FastAPI behind a table of the endpoints: its own routing costs more than an endpoint."""
 
     def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        endpoint = endpoints.get(scope["path"]) if scope.get("method") == "POST" else None
+        table = endpoints if scope.get("method") == "POST" else {}
+        endpoint = table.get(scope["path"]) if table else None
+        if endpoint is None and scope["type"] == "http":
+            endpoint = table.get(prefix.apply(scope, scope[HEADERS]))
         return (endpoint or fastapi)(scope, receive, send)
 
     return application
@@ -84,11 +90,14 @@ def _document(
     """The handler of `/openapi.json`."""
     documents = {contract.services: openapi(app, contract, api_kind)}
 
-    async def document(_request: Request) -> Response:
+    async def document(request: Request) -> Response:
         served = await served_contract.contract()
         if served.services not in documents:
             documents[served.services] = openapi(app, served, api_kind)
-        return JSONResponse(documents[served.services])
+        prefix = request.scope.get("root_path", "")
+        text = msgspec.json.encode(documents[served.services] | {"servers": [{"url": prefix or "/"}]})
+        # Comments link images of the contract by their path on the bridge.
+        return Response(text.replace(b"](/contract/", f"]({quote(prefix)}/contract/".encode()), media_type="application/json")
 
     return document
 
@@ -108,7 +117,7 @@ async def _refused(_request: Request, refused: Any) -> Any:
 
 
 async def _http_exception(contract: Contract, request: Request, error: Any) -> Response:
-    path = request.url.path
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     if error.status_code == 404 and path.endswith("/") and is_page(path[:-1], contract):
         return RedirectResponse(f"../{path.split('/')[-2]}")  # Relative, so that it holds behind a proxy that adds a prefix.
     headers = dict(error.headers or {})

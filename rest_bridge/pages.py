@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2
 from pydantic import BaseModel
@@ -95,9 +95,10 @@ def pages(contract: Contract, channel: Channel, served_contract: ServedContract)
         return Response(msgspec.json.encode(document_of(listed, Form.PAGE)), media_type="application/json")
 
     @router.get("/contract", summary="Where to get the contract")
-    async def contract_files() -> ContractFiles:
-        served = await served_contract.contract()
-        return ContractFiles(files=[f"/contract/{name}" for name in served.sources], descriptor_set="/contract.binpb")
+    async def contract_files(request: Request) -> ContractFiles:
+        served, prefix = await served_contract.contract(), request.scope.get("root_path", "")
+        files = [f"{prefix}/contract/{name}" for name in served.sources]
+        return ContractFiles(files=files, descriptor_set=f"{prefix}/contract.binpb")
 
     router.add_api_route(
         "/contract.binpb",

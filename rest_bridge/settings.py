@@ -1,8 +1,19 @@
 """The settings of the REST bridge."""
 
-from pydantic import Field
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from pydantic import Field, field_validator
 
 from foretell_lifecycle.settings import ProcessSettings
+
+ROOT_PATH = re.compile(r"(?:/[\w.~!$&'()*+;=:@%-]+)*", re.ASCII)
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks of `trusted_proxies`. Raises ValueError."""
+    parts = "0.0.0.0/0,::/0" if text == "*" else text
+    return tuple(ip_network(part.strip(), strict=False) for part in parts.split(",") if part.strip())
 
 
 class BridgeSettings(ProcessSettings):
@@ -25,3 +36,22 @@ class BridgeSettings(ProcessSettings):
 
     max_request_seconds: float = Field(default=60.0, gt=0, le=86400, allow_inf_nan=False)
     """Longest deadline that a request may set; a longer one is shortened to it."""
+
+    root_path: str | None = None
+    """Path under which a proxy serves the bridge, such as `/models`; with and without it, requests are answered."""
+
+    trusted_proxies: str | None = None
+    """Addresses or networks of proxies whose `X-Forwarded-Prefix` replaces `root_path`, separated by commas; `*` for all."""
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, given: str | None) -> str | None:
+        if not ROOT_PATH.fullmatch(given or ""):
+            raise ValueError(f"{given!r} must be a path such as /models, without a slash at its end")
+        return given
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_trusted_proxies(cls, given: str | None) -> str | None:
+        networks(given or "")
+        return given

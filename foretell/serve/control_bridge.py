@@ -26,8 +26,8 @@ from rest_bridge.openapi.document import CHANGES
 
 logger = logging.getLogger(__name__)
 
-_SECONDS = {"request_seconds": 600.0, "max_request_seconds": 3600.0}
-"""Timeouts of requests: a route change takes as long as the gates of its version, far longer than a prediction."""
+_SETTINGS = {"request_seconds": 600.0, "max_request_seconds": 3600.0, "root_path": None}
+"""A route change takes as long as the gates of its version, far longer than a prediction. A proxy's path is that of predictions."""
 
 
 async def serve(launcher: Launcher) -> None:
@@ -41,7 +41,7 @@ async def serve(launcher: Launcher) -> None:
     async with AsyncExitStack() as stack:
         channel = PeerChannel(settings.control_folder, stack)
         local = address.is_loopback(host)
-        app = create_app(load_control(), channel, settings.model_copy(update=_SECONDS), api_kind=CHANGES, loopback_only=local)
+        app = create_app(load_control(), channel, settings.model_copy(update=_SETTINGS), api_kind=CHANGES, loopback_only=local)
         if not local and not settings.control_clients:
             logger.warning("control over REST on %s %s", settings.control_http, UNAUTHENTICATED)
         server = Server(app, listener, settings.drain_seconds, encryption)

@@ -1,4 +1,4 @@
-"""The bridge's application in other ASGI servers: every page and every prediction as in our own."""
+"""The bridge's application in our own and in other ASGI servers: every page and every prediction is the same."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Other ASGI servers around the bridge's application: uvicorn with either HTTP parser, hypercorn on HTTP/1.1 and HTTP/2."""
+"""ASGI servers around the bridge's application: our own, uvicorn with either HTTP parser, hypercorn on HTTP/1.1 and HTTP/2."""
 
 import asyncio
 import socket
@@ -11,6 +11,8 @@ import hypercorn.asyncio
 import uvicorn
 from hypercorn.config import Config
 
+from rest_bridge.http.server import Server
+
 Host = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 """Serves an application on a free port; a client of it. `root_path` is the prefix of a proxy in front."""
 
@@ -20,6 +22,18 @@ async def _client(address: tuple[str, int], **options: Any) -> AsyncIterator[htt
     """Connections wait in the backlog of the listener until the server accepts them."""
     async with httpx2.AsyncClient(base_url="http://{}:{}".format(*address), timeout=20, **options) as client:
         yield client
+
+
+@asynccontextmanager
+async def _own(app: Any) -> AsyncIterator[httpx2.AsyncClient]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Server(app, listener, 10.0)
+        await server.start()
+        try:
+            async with _client(listener.getsockname()) as client:
+                yield client
+        finally:
+            await server.stop()
 
 
 def _uvicorn(parser: str) -> Host:
@@ -60,6 +74,7 @@ def _hypercorn(**options: bool) -> Host:
 
 
 HOSTS: dict[str, Host] = {
+    "own": _own,
     "uvicorn": _uvicorn("httptools"),
     "uvicorn-h11": _uvicorn("h11"),
     "hypercorn": _hypercorn(),
