@@ -130,7 +130,7 @@ def add(
     from foretell_contract.contract import load
     from foretell_contract.source.compiler import has_contracts
     from grpc_server.checks.add_model import add_model
-    from grpc_server.checks.training_data import observed_in
+    from grpc_server.checks.training_answers import checked_data
     from grpc_server.errors import ModelError
     from grpc_server.store.repository import Repository
 
@@ -154,7 +154,9 @@ def add(
             contract=contract,
             format_name=form,
             allow_version_skew=allow_version_skew,
-            observed=lambda manifest: observed_in(data, manifest) if data else None,
+            observed=lambda manifest, sources: (
+                checked_data(data, contract, name, manifest, sources, source.file.name) if data else None
+            ),
             source=source.source,
         )
     typer.echo(f"added {name} version {added.version} as {added.format}: {added.reason}")

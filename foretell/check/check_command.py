@@ -32,7 +32,7 @@ _REINSTALL = "install that version, or train and add it again"
 Found = Sequence[LocatedProblem]
 
 
-def check(protos: Path, models: Path, model: str | None) -> list[LocatedProblem]:
+def check(protos: Path, models: Path, model: str | None, *, allow_version_skew: bool = False) -> list[LocatedProblem]:
     """The problems of the contracts, and of `model` with its services; None for every model in the repository.
 
     Loads and tries each model as a start does. Raises SetupError if no service has the model `model`.
@@ -42,7 +42,9 @@ def check(protos: Path, models: Path, model: str | None) -> list[LocatedProblem]
         return found
     if model is not None and model not in {service.model for service in contract.services}:
         raise SetupError(f"no service under {protos} has the model {model!r}")
-    further = [*_bridge_problems(contract), *_model_problems(contract, models, model)]
+    settings = ServerSettings(placement="inline")
+    settings = settings.model_copy(update={"allow_version_skew": allow_version_skew or settings.allow_version_skew})
+    further = [*_bridge_problems(contract), *_model_problems(contract, models, model, settings)]
     return sorted([*found, *locate(contract, further)], key=lambda each: each.location)
 
 
@@ -58,16 +60,15 @@ def _bridge_problems(contract: Contract) -> Iterator[Problem]:
             yield from refusal.problems
 
 
-def _model_problems(contract: Contract, models: Path, model: str | None) -> Iterator[Problem]:
+def _model_problems(contract: Contract, models: Path, model: str | None, settings: ServerSettings) -> Iterator[Problem]:
     repository = Repository(models)
     stored = set(repository.names()) if models.is_dir() else set()
     for service in contract.services:
         if service.model == model or (model is None and service.model in stored):
-            yield from _service_problems(contract, service, repository)
+            yield from _service_problems(contract, service, repository, settings)
 
 
-def _service_problems(contract: Contract, service: Service, repository: Repository) -> Iterator[Problem]:
-    settings = ServerSettings(placement="inline")
+def _service_problems(contract: Contract, service: Service, repository: Repository, settings: ServerSettings) -> Iterator[Problem]:
     try:
         bundle = repository.read(service.model, repository.latest(service.model))
         with warnings.catch_warnings(action="ignore"):

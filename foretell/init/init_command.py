@@ -35,7 +35,7 @@ def init(options: InitOptions) -> None:
 
     Raises SetupError if the model, its data and the contract do not fit together; no file is then changed.
     """
-    model = inspect_model(options.file, options.data, options.hints)
+    model = inspect_model(options.file, options.data, options.hints, allow_version_skew=options.allow_version_skew)
     class_names = _class_names(model, options.labels)
     exists = options.contract_file.exists()
     before = load(options.protos) if exists or has_contracts(options.protos) else None
@@ -67,7 +67,7 @@ def _updated(
 def _is_untouched_draft(options: InitOptions, path: str, class_names: dict[str, str]) -> bool:
     """Whether the file is byte for byte a draft without data; its author has then changed nothing."""
     text = options.contract_file.read_text(encoding="utf-8")
-    model = inspect_model(options.file, None, options.hints)
+    model = inspect_model(options.file, None, options.hints, allow_version_skew=True)
     names = {options.target_name, ""}
     return any(draft_contract(model, options.package, path, name, class_names).text == text for name in names)
 
@@ -95,7 +95,8 @@ def _check_fit(options: InitOptions, model: ModelDescription, contract: Contract
     """Checks the model and the contract in a temporary repository. Raises SetupError with the first error."""
     with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
         _add(options, model, contract, Repository(Path(folder)))
-        errors = [each for each in check(options.protos, Path(folder), options.model) if each.is_error]
+        found = check(options.protos, Path(folder), options.model, allow_version_skew=options.allow_version_skew)
+    errors = [each for each in found if each.is_error]
     if errors:
         raise SetupError(f"the model does not fit its contract: {errors[0].location}: {errors[0].sentence}")
 
@@ -136,7 +137,7 @@ def _add(options: InitOptions, model: ModelDescription, contract: Contract, repo
         contract=contract,
         format_name=options.hints.format,
         allow_version_skew=options.allow_version_skew,
-        observed=lambda _manifest: model.training,
+        observed=lambda *loaded: model.observed(contract, options.model, *loaded),
         source=options.source,
     )
 
@@ -169,6 +170,7 @@ def _report_changes(before: Contract, after: Contract) -> None:
 def _model_notes(options: InitOptions, model: ModelDescription) -> Iterator[str]:
     if options.data is None:
         yield "without --data the contract has no bounds and no examples, and the model no golden rows"
+    yield from model.notes
     if not model.named:
         yield "the model does not know the names of its columns: pass --columns a,b,c or --data FILE"
     for column in model.columns:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +10,12 @@ from pathlib import Path
 from foretell_contract.contract import Contract
 from foretell_contract.diff.contract_revision import contract_revision
 from grpc_server.checks.acceleration import Accelerated, Acceleration, accelerate
-from grpc_server.checks.manifest_agreement import check_golden, check_manifest, checked_sources, unchecked_sources
+from grpc_server.checks.manifest_agreement import check_golden, check_manifest, checked_sources, guarded, unchecked_sources
+from grpc_server.checks.row_independence import check_independence
 from grpc_server.checks.training_columns import encoder_dtypes
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype
-from grpc_server.rows.outputs import all_outputs
+from grpc_server.rows.outputs import Source, all_outputs
 from grpc_server.rows.targets import Target
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import class_types_of, estimator_of
@@ -50,7 +51,7 @@ def add_model(
     contract: Contract | None = None,
     format_name: str = "",
     allow_version_skew: bool = False,
-    observed: Callable[[Manifest], TrainingValues | None] = lambda _manifest: None,
+    observed: Callable[[Manifest, Sequence[Source]], TrainingValues | None] = lambda _manifest, _sources: None,
     source: RegistrySource | None = None,
 ) -> Added:
     """Add a trained model to the repository as the next version of `name`.
@@ -67,7 +68,8 @@ def add_model(
     - `acceleration` stores a conversion of the model that agrees with it within the contract's bounds, and serves that.
     - `format_name` decides for a file that several formats recognise.
     - `allow_version_skew` accepts a model that another minor version of scikit-learn trained.
-    - `observed` summarises the training data; `source` is the version of a registry that the file comes from.
+    - `observed` checks the model's answers to the training data, and summarises it.
+    - `source` is the version of a registry that the file comes from.
 
     Raises ModelError, and adds nothing, if the model cannot be served, does not give its golden outputs, or its conversion does
     not agree with it.
@@ -79,10 +81,13 @@ def add_model(
     loaded.files |= {entry: content for entry, content in optional.items() if content}
     manifest = loaded.manifest(columns, classes, dtypes or {}, rows)
     check_manifest(loaded.runtime, manifest, file.name)
-    with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
+    with warnings.catch_warnings(action="ignore"), guarded(loaded.runtime, file.name):
+        # An estimator that knows its columns warns of rows without names.
         manifest = loaded.with_targets(manifest, rows, targets, outputs)
-        check_golden(checked_sources(loaded.runtime, manifest, rows, file.name), manifest, rows, file.name)
-    manifest = manifest.model_copy(update={"training": observed(manifest), "source": source})
+        sources = checked_sources(loaded.runtime, manifest, rows, file.name)
+        check_independence(loaded.runtime, sources, manifest, rows, file.name)
+        check_golden(sources, manifest, rows, file.name)
+        manifest = manifest.model_copy(update={"training": observed(manifest, sources), "source": source})
     reason = loaded.stored.reason
     if acceleration:
         faster, outcome = accelerate(acceleration, loaded.runtime, manifest, rows, contract, name, file.name)

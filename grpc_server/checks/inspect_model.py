@@ -3,23 +3,26 @@
 import json
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from grpc_server.checks.manifest_agreement import unchecked_sources
+from foretell_contract.contract import Contract
+from grpc_server.checks.manifest_agreement import guarded, unchecked_sources
+from grpc_server.checks.training_answers import TrainingAnswers, training_answers
 from grpc_server.checks.training_columns import Column, ModelHints, training_columns
-from grpc_server.errors import ModelError, exception_text
+from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import Dtype
-from grpc_server.rows.outputs import Output, all_outputs, output_function
+from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.rows.targets import Target, output_name
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime, class_types_of, estimator_of
 from grpc_server.store.manifest import GoldenRow, Manifest, Scalar, golden_rows
 from grpc_server.store.training_values import TrainingValues, observe
+from grpc_server.store.version_skew import check_skew
 
 GOLDEN_ROWS = 20
 """Rows of the data that become golden rows, at most."""
@@ -43,6 +46,8 @@ class ModelDescription:
     """Golden rows, one JSON object a line; empty without data."""
     named: bool
     """Whether the columns' names are known rather than made up."""
+    asked: TrainingAnswers | None = None
+    """The answers to the training data; None without data."""
 
     @property
     def dtypes(self) -> dict[str, Dtype]:
@@ -55,16 +60,36 @@ class ModelDescription:
         values = {column.name: column.values for column in self.columns}
         return observe(values, self.dtypes) if all(values.values()) else None
 
+    def observed(self, contract: Contract, name: str, manifest: Manifest, sources: Sequence[Source]) -> TrainingValues | None:
+        """The summary `training`. Raises ModelMismatch if a response to the data breaks a rule of the contract."""
+        if self.asked:
+            self.asked.check_responses(contract, name, manifest, sources, "the model")
+        return self.training
 
-def inspect_model(file: Path, data: Path | None, hints: ModelHints) -> ModelDescription:
-    """Load a trained model, which may run code from the file, and predict rows of its training data.
+    @property
+    def notes(self) -> Iterator[str]:
+        """What the author of the contract should know of the model's answers."""
+        if self.asked and self.asked.disagreements:
+            rows = f"{self.asked.disagreements:,} of {len(self.asked.numbers):,} rows"
+            yield f"the label, from predict, is not the likeliest class of predict_proba in {rows} of the data"
+        if self.asked and len(self.asked.numbers) < self.asked.total:
+            yield f"the model was asked {len(self.asked.numbers):,} of the {self.asked.total:,} rows of the data"
 
-    Raises ModelError for a model that cannot be served, and for data that the model was not trained on.
+
+def inspect_model(file: Path, data: Path | None, hints: ModelHints, *, allow_version_skew: bool = False) -> ModelDescription:
+    """Load a trained model, which may run code from the file, and predict the rows of its training data.
+
+    Raises ModelError for a model that cannot be served, or that another minor version of scikit-learn trained unless
+    `allow_version_skew`, and for data that the model was not trained on.
     """
     artifact = format_table.read(file)
-    runtime = format_table.load(format_table.format_of(file, artifact, hints.format), artifact)
-    columns, named = training_columns(runtime, data, hints)
-    with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
+    format_name = format_table.format_of(file, artifact, hints.format)
+    runtime = format_table.load(format_name, artifact)
+    fitted_with = getattr(runtime, "sklearn_version", "")
+    check_skew(format_name, {"scikit-learn": fitted_with} if fitted_with else {}, file.name, allowed=allow_version_skew)
+    with warnings.catch_warnings(action="ignore"), guarded(runtime, file.name):
+        # An estimator that knows its columns warns of rows without names.
+        columns, named = training_columns(runtime, data, hints)
         return _Inspection(runtime, columns, hints, file).description(named=named)
 
 
@@ -86,12 +111,16 @@ class _Inspection:
     def description(self, *, named: bool) -> ModelDescription:
         blanks = {column.name: column.dtype.placeholder for column in self._columns if not column.dtype.unit}
         columns = tuple(self._probed(column, self._example or blanks) for column in self._columns)
-        try:
-            answer = self._predicted([self._example])[0] if self._example else {}
-            return ModelDescription(columns, self._targets, self._outputs, answer, self._golden_lines(columns), named)
-        except Exception as error:  # An estimator may raise anything.
-            reason = f"the model in {self._file.name} does not answer rows of the data ({exception_text(error)})"
-            raise ModelError(reason) from error
+        asked = self._asked([column.name for column in columns if not column.nullable]) if self._example else None
+        answer = self._predicted([self._example])[0] if self._example else {}
+        return ModelDescription(columns, self._targets, self._outputs, answer, self._golden_lines(columns), named, asked)
+
+    def _asked(self, required: Sequence[str]) -> TrainingAnswers:
+        """The answers to the rows of the data that have all `required` values. Raises ModelError for an answer that none can be."""
+        values = {column.name: column.values for column in self._columns}
+        asked = training_answers(self._sources, values, self._manifest, self._file.name, required)
+        asked.check(self._targets, self._file.name)
+        return asked
 
     def _example_row(self) -> _Row:
         """The middle one of the rows without missing values, or else the first value of each column."""

@@ -4,10 +4,11 @@
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from foretell_contract.problem import Problem, error
 from foretell_contract.source.spelling import did_you_mean
-from grpc_server.errors import ADD_AGAIN, ModelMismatch
+from grpc_server.errors import ADD_AGAIN, ModelError, ModelMismatch, exception_text
 from grpc_server.rows.mixed_rows import placeholder_row
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.rows.targets import outputs_by_name
@@ -19,6 +20,19 @@ GOLDEN_TOLERANCE = 1e-6
 
 _EXPECT_IT = "if the new value is right, add the model again with golden rows that expect it"
 _REMOVE_IT = "remove it from the golden rows, and add the model again"
+
+
+@contextmanager
+def guarded(runtime: Runtime, place: str) -> Iterator[None]:
+    """Turn each exception of the block, which calls the model, into a ModelError: a model may raise anything."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        trained_with = getattr(runtime, "sklearn_version", "")
+        fix = f"it was fitted with scikit-learn {trained_with}, so install that, or train it again" if trained_with else ""
+        raise ModelError(f"the model in {place} does not answer a row ({exception_text(error)})", fix) from error
 
 
 def check_manifest(runtime: Runtime, manifest: Manifest, place: str) -> None:

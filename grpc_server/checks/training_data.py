@@ -10,7 +10,6 @@ from foretell_contract.source.spelling import did_you_mean
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.store.manifest import Manifest, Scalar
-from grpc_server.store.training_values import TrainingValues, observe
 
 _SUFFIXES = (".csv", ".parquet")
 
@@ -41,8 +40,8 @@ def read_samples(file: Path, texts: Iterable[str], *, times: bool) -> Samples:
     return Samples(values, dtypes)
 
 
-def observed_in(data: Path, manifest: Manifest) -> TrainingValues:
-    """Summary of the data's values of a manifest's columns.
+def samples_of(data: Path, manifest: Manifest) -> Samples:
+    """The rows of the data, with a manifest's columns among them.
 
     Raises ModelError if the data lacks a column, or holds text where the model takes numbers.
     """
@@ -52,7 +51,7 @@ def observed_in(data: Path, manifest: Manifest) -> TrainingValues:
     for name, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
         if not dtype.is_text:
             check_values(name, dtype, samples.values[name])
-    return observe({name: samples.values[name] for name in manifest.columns}, manifest.dtypes)
+    return samples
 
 
 def check_names(names: Iterable[str], samples: Samples, data: Path) -> None:

@@ -15,6 +15,7 @@ from foretell_contract.service import Service
 from grpc_server.checks.contract_agreement import bind, check_example
 from grpc_server.checks.gates import Gate, Gates
 from grpc_server.checks.manifest_agreement import check_golden, check_manifest, checked_sources
+from grpc_server.checks.row_independence import check_independence
 from grpc_server.errors import Mismatches, ModelMismatch
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import Matrix, Rows, placeholder_row
@@ -52,6 +53,7 @@ def examine(bundle: Bundle, contract: Contract, service: Service, settings: Serv
         examined = _bound(bundle, contract, service, sources)
         _check_examples(examined, contract)
     with gates(Gate.GOLDEN):
+        check_independence(runtime, sources, bundle.manifest, bundle.golden, bundle.title)
         check_golden(sources, bundle.manifest, bundle.golden, bundle.title)
     return examined
 
@@ -83,6 +85,7 @@ def find_problems(bundle: Bundle, contract: Contract, service: Service, settings
                 with gates(Gate.WARM_UP):
                     measured(examined, settings)
         with gates(Gate.GOLDEN):
+            check_independence(runtime, sources, bundle.manifest, bundle.golden, bundle.title)
             check_golden(sources, bundle.manifest, bundle.golden, bundle.title)
     return list(dict.fromkeys(found.problems))
 

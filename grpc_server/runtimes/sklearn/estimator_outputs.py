@@ -22,6 +22,12 @@ Method = Callable[[Any], Any]
 Methods = Callable[..., Method]
 """From the name of a method, and keyword arguments for it, to that method."""
 
+_METHODS = {"probability": "predict_proba", "component": "transform", "distance": "transform"}
+"""Methods other than `predict` by the kind of their outputs."""
+
+_MOST_CHARACTERS = 200
+"""Characters of a list of classes in a message."""
+
 _95_PERCENT = 1.959963984540054
 """Standard deviations on each side of the mean between which a normal distribution has 95 % of its mass."""
 
@@ -61,7 +67,25 @@ def sources(estimator: Any, convert: InputConversion | None, sample: Rows) -> tu
         bound = getattr(estimator, name)
         return (lambda rows: bound(rows, **options)) if convert is None else lambda rows: bound(convert(rows), **options)
 
-    return tuple(_SOURCES[kind_of(estimator)](estimator, method, sample))
+    found = tuple(_SOURCES[kind_of(estimator)](estimator, method, sample))
+    for source in found:
+        _check_shape(source, sample, estimator)
+    return found
+
+
+def _check_shape(source: Source, sample: Rows, estimator: Any) -> None:
+    """Raises ModelUnloadable if the answer to the sample has another shape than the outputs of the source."""
+    try:
+        shape = source.run(sample).shape
+    except ModelUnloadable:
+        raise
+    except Exception:  # The sample may be made up, so that the estimator cannot take it.
+        return
+    expected = (len(sample), len(source.outputs))
+    if shape != expected:
+        name = f"{type(estimator).__name__}.{_METHODS.get(source.outputs[0].kind, 'predict')}"
+        reason = f"{name} gives an array of shape {shape} for {len(sample)} row{'s' * (len(sample) != 1)}, expected {expected}"
+        raise ModelUnloadable(reason, "return one row for each row, with a column for each class or target")
 
 
 def _classifier(estimator: Any, method: Methods, sample: Rows) -> Iterator[Source]:
@@ -81,7 +105,12 @@ def _labels(estimator: Any, predict: Method) -> Source:
     def run(rows: Any) -> Matrix:
         answers = _dense(predict(rows)).reshape(-1, len(class_indices))
         columns = zip(class_indices, answers.T.tolist(), strict=True)
-        return np.array([[index_of[value] for value in column] for index_of, column in columns], np.float64).T
+        try:
+            return np.array([[index_of[value] for value in column] for index_of, column in columns], np.float64).T
+        except KeyError as unknown:
+            reason = f"{type(estimator).__name__}.predict gives {unknown.args[0]!r}, which is none of its classes"
+            listed = ", ".join(map(repr, class_indices[0]))
+            raise ModelUnloadable(f"{reason} {listed[:_MOST_CHARACTERS]}", "return elements of classes_ there") from None
 
     return Source(outputs_per_target("label", len(class_indices)), run)
 

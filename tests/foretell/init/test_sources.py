@@ -219,7 +219,7 @@ def test_labels_rename_the_classes(tmp_path: Path, data: Path) -> None:
         pytest.param(["m.joblib", "--data", "m.csv", "--target", "kin"], "m.csv has no column 'kin'; did you mean \"kind\"?",
             id="target"),
         pytest.param(["m.joblib", "--data", "texts.csv"],
-            "in m.joblib does not answer rows of the data (ValueError: could not convert string to float: 'high')", id="text"),
+            "m.joblib cannot answer row 3 of the data (ValueError: could not convert string to float: 'high')", id="text"),
         pytest.param(["array.joblib", "--data", "texts.csv", "--columns", "a,b"],
             "the column 'b' holds 'high' in the data, but the model takes numbers there", id="text-in-an-array"),
         pytest.param(["m.joblib", "--data", "infinite.csv"],

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import pytest
 from google.protobuf import json_format
 from typer.testing import CliRunner, Result
 
 from foretell.cli import app
+from foretell_contract.errors import SetupError
 from tests.support.servers.many_models import BridgedServer, as_document, served
 
 
@@ -19,6 +21,14 @@ def init(root: Path, name: str, estimator: Any, *arguments: str | Path) -> Resul
     joblib.dump(estimator, root / f"{name}.joblib")
     folders = ["--protos", root / "protos", "--models", root / "models"]
     return CliRunner().invoke(app, ["init", *map(str, (root / f"{name}.joblib", *arguments, *folders))], catch_exceptions=False)
+
+
+def refusal(root: Path, name: str, estimator: Any, *arguments: str | Path) -> str:
+    """The one line in which `foretell init` refuses an estimator."""
+    with pytest.raises(SetupError) as refused:
+        init(root, name, estimator, *arguments)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
 
 
 @contextmanager
