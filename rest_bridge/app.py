@@ -1,5 +1,6 @@
 """The FastAPI application of a contract: its endpoints, the fixed pages, the docs."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -7,6 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -68,11 +70,16 @@ def _routed(endpoints: Mapping[str, ASGIApp], fastapi: FastAPI, prefix: ProxyPre
 
 def _fastapi(contract: Contract) -> FastAPI:
     """The application without routes: FastAPI's own pages are off."""
-    app = FastAPI(redirect_slashes=False, openapi_url=None)
+    app = FastAPI(redirect_slashes=False, openapi_url=None, generate_unique_id_function=_operation_id)
     app.add_exception_handler(RequestRefused, _refused)
     app.add_exception_handler(HTTPException, partial(_http_exception, contract))
     app.add_exception_handler(Exception, _unexpected)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """The name by which generated clients call a page."""
+    return re.sub(r"\W", "_", route.name)
 
 
 def _endpoints(contract: Contract, channel: Channel, settings: BridgeSettings) -> Iterator[tuple[Service, str, Endpoint]]:
