@@ -71,8 +71,8 @@ class FeatureReader:
         columns = list(zip(*rows, strict=True)) or [()] * len(self._order)
         return rows_from_columns([columns[index] for index in self._order], self._dtypes)
 
-    def out_of_range(self, rows: Rows) -> Iterator[tuple[int, str]]:
-        """Row index and field path of each NaN where nothing may be missing, and of each number beyond float32.
+    def out_of_range(self, rows: Rows) -> Iterator[tuple[int, str, float]]:
+        """Row index, field path and value of each NaN where nothing may be missing, and of each number beyond float32.
 
         scikit-learn's trees and most of ONNX compute in float32.
         """
@@ -83,7 +83,7 @@ class FeatureReader:
             if values.dtype == np.float64:
                 bad = np.abs(values) > _FLOAT32_MAX
                 bad |= np.isnan(values) & (name not in nullable)
-                yield from ((int(row), paths[name]) for row in np.flatnonzero(bad))
+                yield from ((int(row), paths[name], float(values[row])) for row in np.flatnonzero(bad))
 
     def _number_fields(self, owners: Sequence[Leaf]) -> tuple[str, ...]:
         single = all(leaf.spread is Spread.ONE and not leaf.parents and leaf.value is leaf.field for leaf in owners)

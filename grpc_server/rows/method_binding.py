@@ -1,6 +1,7 @@
 """Binds a method of the contract to a model: fields to columns and fields to outputs, by name."""
 
 from collections.abc import Iterable, Sequence
+from math import isnan
 from typing import Any, Self
 
 import numpy as np
@@ -95,13 +96,15 @@ class MethodBinding:
         return self._features.rows(messages)
 
     def out_of_range(self, rows: Rows | RequestRows) -> list[Violation]:
-        """A violation of `model_range` for each number beyond float32, which the contract allows but most models fail on."""
+        """A violation of `model_range` for each NaN and each number beyond float32, on which most models fail."""
         several = self.method.rows
         return [
             Violation(
-                f"{several.name}[{row}].{path}" if several else path, "model_range", "must be within what the model can answer"
+                f"{several.name}[{row}].{path}" if several else path,
+                "model_range",
+                "must be a number, not NaN" if isnan(value) else "must be within what the model can answer",
             )
-            for row, path in self._features.out_of_range(rows)  # type: ignore[arg-type]  # A tuple of one row works too.
+            for row, path, value in self._features.out_of_range(rows)  # type: ignore[arg-type]  # A tuple of one row works too.
         ]
 
     def encode(self, outputs: NumberRows) -> bytes:
