@@ -40,6 +40,8 @@ class AnswerPairs:
     rows: int = 0
     agreeing: int = 0
     """Rows with the same labels."""
+    labelled: int = 0
+    """Rows with labels: only these can agree."""
     skipped: int = 0
     """Calls that were not compared, because there was no spare capacity."""
     failed: Counter[str] = field(default_factory=Counter)
@@ -114,7 +116,9 @@ class AnswerPairs:
                 push = heapq.heappush if len(heap) < MOST_ROWS else heapq.heapreplace
                 push(heap, (difference, self.rows, _row(head, line, place, ours, theirs)))
         self.rows += 1
-        self.agreeing += alike
+        labelled = any(kind_of(name) in LABELS for name in head.outputs)
+        self.labelled += labelled
+        self.agreeing += labelled and alike
 
 
 def gather(folder: Path) -> list[AnswerPairs]:
@@ -137,8 +141,8 @@ def summary(pairs: AnswerPairs) -> list[str]:
         f"{pairs.rows:,} rows of {pairs.calls:,} calls, {times}, {processes}",
         f"{pairs.failed.total():,} calls failed{failed}, {pairs.skipped:,} were skipped, because there was no spare capacity",
     ]
-    if pairs.labels and pairs.rows:
-        lines.append(f"{percent(pairs.agreeing / pairs.rows)} of the rows have the same label")
+    if pairs.labelled:
+        lines.append(f"{percent(pairs.agreeing / pairs.labelled)} of the rows have the same label")
     return lines
 
 

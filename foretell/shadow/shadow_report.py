@@ -92,7 +92,7 @@ def facts(name: str, pairs: AnswerPairs) -> dict[str, Any]:
         "rows": pairs.rows,
         "skipped_calls": pairs.skipped,
         "failed_calls": dict(pairs.failed),
-        "agreement": pairs.agreeing / pairs.rows if pairs.labels else None,
+        "agreement": pairs.agreeing / pairs.labelled if pairs.labelled else None,
         "labels": {
             label: [{"production": one, "shadow": other, "rows": rows} for (one, other), rows in counts.most_common()]
             for label, counts in pairs.labels.items()

@@ -44,7 +44,8 @@ def list_models(options: TargetOptions) -> None:
     elif listed["models"]:
         _print(listed["models"])
         for following in response.following:
-            _print_shadow(following)
+            if following.shadow.version:
+                typer.echo(f"{following.name}: {shadow_line(following.shadow)}")
             _print_problems(following)
 
 
@@ -62,15 +63,14 @@ def _describe_repository(response: Any, repository: Repository) -> None:
                 listed.canary_share = routes.canary.share
 
 
-def _print_shadow(following: Any) -> None:
-    shadow = following.shadow
-    if shadow.version and not shadow.compared + shadow.failed + shadow.left_out:
-        typer.echo(f"{following.name}: shadow {shadow.version}: no rows are compared yet")
-    elif shadow.version:
-        agree = f", {percent(shadow.agreeing / shadow.compared)} agree" if shadow.compared else ""
-        shifts = f"largest shift {shadow.largest_shift:.3g}, mean {shadow.mean_shift:.3g}"
-        calls = f"{_milliseconds(shadow.mean_seconds)} an answer, {shadow.failed:,} failed, {shadow.left_out:,} left out"
-        typer.echo(f"{following.name}: shadow {shadow.version}: {shadow.compared:,} rows compared{agree}; {shifts}; {calls}")
+def shadow_line(shadow: Any) -> str:
+    """A foretell.v1.Shadow in words; the share that agrees is left out for answers without labels."""
+    if not shadow.compared + shadow.failed + shadow.left_out:
+        return f"shadow {shadow.version}: no rows are compared yet"
+    agree = f", {percent(shadow.agreeing / shadow.labelled)} agree" if shadow.labelled else ""
+    shifts = f"largest shift {shadow.largest_shift:.3g}, mean {shadow.mean_shift:.3g}"
+    calls = f"{_milliseconds(shadow.mean_seconds)} an answer, {shadow.failed:,} failed, {shadow.left_out:,} left out"
+    return f"shadow {shadow.version}: {shadow.compared:,} rows compared{agree}; {shifts}; {calls}"
 
 
 def _print_problems(following: Any) -> None:

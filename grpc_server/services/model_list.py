@@ -56,7 +56,7 @@ def _add_served_model(response: Any, served: ServedModel) -> None:
         following = response.following.add()
         _describe_routes(following, served)
     if routing.shadow is not None:
-        _describe_shadow(following.shadow, routing.shadow)
+        describe_shadow(following.shadow, routing.shadow)
     _describe_alias_sync(following, served)
     _add_versions(response, routing)
 
@@ -112,10 +112,11 @@ def _describe_alias_sync(following: Any, served: ServedModel) -> None:
         described.done.FromDatetime(followed.when)
 
 
-def _describe_shadow(described: Any, shadow: Shadow) -> None:
+def describe_shadow(described: Any, shadow: Shadow) -> None:
+    """Fills a foretell.v1.Shadow."""
     comparison = shadow.comparison
     described.version = shadow.version.version
-    for field in ("compared", "agreeing", "largest_shift", "failed", "left_out"):
+    for field in ("compared", "agreeing", "labelled", "largest_shift", "failed", "left_out"):
         setattr(described, field, getattr(comparison, field))
     described.mean_shift = comparison.total_shift / max(1, comparison.compared)
     described.mean_seconds = comparison.seconds / max(1, comparison.answered)

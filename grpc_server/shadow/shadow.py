@@ -68,7 +68,9 @@ class ShadowComparison:
     compared: int = 0
     """Rows."""
     agreeing: int = 0
-    """Rows with equal labels; if a model gives none, the most probable class is its label."""
+    """Rows with equal labels; if a classifier gives none, the most probable class is its label."""
+    labelled: int = 0
+    """Rows with labels: only these can agree."""
     largest_shift: float = 0.0
     """Largest difference of a number, such as a probability."""
     total_shift: float = 0.0
@@ -232,7 +234,8 @@ class Shadow:
         numbers = zip(production[pairing.labels :], shadow[pairing.labels :], strict=True)
         shift = max((abs(float(one) - float(other)) for one, other in numbers), default=0.0)
         self.comparison.compared += 1
-        self.comparison.agreeing += production[: pairing.labels] == shadow[: pairing.labels]
+        self.comparison.labelled += pairing.labels > 0
+        self.comparison.agreeing += pairing.labels > 0 and production[: pairing.labels] == shadow[: pairing.labels]
         self.comparison.total_shift += shift
         self.comparison.largest_shift = max(self.comparison.largest_shift, shift)
 

@@ -24,7 +24,7 @@ FOLLOWING = (
     '{"name":"iris","generation":7,"loading":"4","gate":"golden",'
     '"refused":{"version":"2","gate":"load","reason":"é","refused":"2026-01-31T12:00:00Z","generation":5},'
     '"shadow":{"version":"4","compared":10,"agreeing":9,"largest_shift":0.5,"mean_shift":0.125,"mean_seconds":0.5,'
-    '"failed":1,"left_out":2},'
+    '"failed":1,"left_out":2,"labelled":10},'
     '"followed":{"address":"models:/iris@champion","source":"models:/iris/3","version":"3","reason":"",'
     '"done":"2026-01-31T12:00:00Z"},"trouble":"t"}'
 )
