@@ -50,6 +50,30 @@ def listen(address: str, setting: str, *, shared: bool = False) -> socket.socket
     return listener
 
 
+def listen_all(address: str, setting: str, *, shared: bool = False) -> list[socket.socket]:
+    """The sockets of `listen` for each address of the host. As for gRPC, `localhost` is 127.0.0.1 and, if there is IPv6, ::1."""
+    host, port = split(address)
+    if host != "localhost":
+        return [listen(address, setting, shared=shared)]
+    listeners = [listen(join("127.0.0.1", port), setting, shared=shared)]
+    if _has_ipv6():
+        try:
+            listeners.append(listen(join("::1", listeners[0].getsockname()[1]), setting, shared=shared))
+        except SetupError:
+            listeners[0].close()
+            raise
+    return listeners
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def reserve(address: str, setting: str) -> socket.socket:
     """A TCP socket that reserves `address` for shared listeners while it is open. Raises SetupError if the address is taken."""
     reservation = listen(address, setting)  # Fails if any socket listens there, shared or not.

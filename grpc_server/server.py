@@ -19,6 +19,10 @@ from grpc_server.versions.registry import Registry
 STOP_SECONDS = 1.0
 """Seconds for replies to leave, and for health watchers to stay connected, after the drain."""
 
+LEAST_PING_MS = 5_000
+"""Least time between two pings of a client: the third one that comes sooner closes the connection. Clients in Go and Java ping
+every 10 s at most, so half of that allows for delays."""
+
 _QUIET_SECONDS = 0.25
 """Seconds without a new call before the ports close: grpcio ends calls that arrive while it closes them with CANCELLED instead of
 UNAVAILABLE (grpc issue 41785), which clients do not retry."""
@@ -64,7 +68,8 @@ class Server:
 def listen(transport: Transport, given: str, setting: str, *, shared: bool, credentials: grpc.ServerCredentials | None) -> str:
     """Listen on HOST:PORT `given`, the value of `setting`; the bound address. Raises SetupError if it cannot."""
     host, port = address.split(given)
-    address.listen(given, setting, shared=shared).close()  # Raises with the reason, which grpcio does not give.
+    for listener in address.listen_all(given, setting, shared=shared):  # Raises with the reason, which grpcio does not give.
+        listener.close()
     return address.join(host, _add_port(transport, address.join(host, port), credentials))
 
 
@@ -87,7 +92,7 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.server.max_pending_requests", 8_000),
         ("grpc.server.max_pending_requests_hard_limit", 8_000),
         ("grpc.server_handshake_timeout_ms", 10_000),
-        ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", LEAST_PING_MS),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.max_metadata_size", 8_192),
     ]

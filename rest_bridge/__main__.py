@@ -17,9 +17,9 @@ async def serve(launcher: Launcher) -> None:
     from rest_bridge.settings import BridgeSettings
 
     settings = CliApp.run(BridgeSettings)
-    listener = listen(settings)
+    listeners = listen(settings)
     contract = load(settings.protos)
-    async with open_channel(settings.target) as channel, serving(settings, listener, contract, channel) as facts:
+    async with open_channel(settings.target) as channel, serving(settings, listeners, contract, channel) as facts:
         channel.get_state(try_to_connect=True)  # Connects now, so that no request waits for the first attempt.
         await launcher.wait_if_supervised(channel.channel_ready())
         rest = f"http://{facts['http_address']}"

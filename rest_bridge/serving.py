@@ -3,7 +3,7 @@
 import gc
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,21 +17,21 @@ from rest_bridge.json.codec import request_example
 from rest_bridge.settings import BridgeSettings
 
 
-def listen(settings: BridgeSettings) -> socket.socket:
-    """The listening socket of the bridge. Raises SetupError if it cannot be bound."""
-    return address.listen(settings.http_address, "--http-address", shared=settings.share_ports)
+def listen(settings: BridgeSettings) -> list[socket.socket]:
+    """The listening sockets of the bridge. Raises SetupError if one cannot be bound."""
+    return address.listen_all(settings.http_address, "--http-address", shared=settings.share_ports)
 
 
 @asynccontextmanager
 async def serving(
-    settings: BridgeSettings, listener: socket.socket, contract: Contract, channel: Channel
+    settings: BridgeSettings, listeners: Sequence[socket.socket], contract: Contract, channel: Channel
 ) -> AsyncIterator[dict[str, Any]]:
     """Serve within the block and drain at its end; yields the facts that the process announces.
 
     Raises ContractError if a path of the contract is one of the bridge's own.
     """
-    server = Server(create_app(contract, channel, settings), listener, settings.drain_seconds)
-    facts = {"http_address": address.bound_to(listener), "examples": list(_examples(contract))}
+    server = Server(create_app(contract, channel, settings), listeners, settings.drain_seconds)
+    facts = {"http_address": address.bound_to(listeners[0]), "examples": list(_examples(contract))}
     gc.collect()
     gc.freeze()  # Loaded modules stay, so no later collection needs to visit them.
     gc.set_threshold(20_000)  # Hundreds of requests in flight would trigger useless collections.

@@ -36,15 +36,15 @@ async def serve(launcher: Launcher) -> None:
     settings.check_control()
     encryption = server_context(settings.tls_certificate, settings.tls_key, settings.control_clients)
     host, _ = address.split(settings.control_http)
-    listener = address.listen(settings.control_http, "--control-http")
-    bound = address.join(host, listener.getsockname()[1])
+    listeners = address.listen_all(settings.control_http, "--control-http")
+    bound = address.join(host, listeners[0].getsockname()[1])
     async with AsyncExitStack() as stack:
         channel = PeerChannel(settings.control_folder, stack)
         local = address.is_loopback(host)
         app = create_app(load_control(), channel, settings.model_copy(update=_SETTINGS), api_kind=CHANGES, loopback_only=local)
         if not local and not settings.control_clients:
             logger.warning("control over REST on %s %s", settings.control_http, UNAUTHENTICATED)
-        server = Server(app, listener, settings.drain_seconds, encryption)
+        server = Server(app, listeners, settings.drain_seconds, encryption)
         await server.start()
         try:
             url = f"{'https' if encryption else 'http'}://{bound}"

@@ -3,7 +3,7 @@
 import foretell_lifecycle.grpc_polling  # noqa: F401  # Before all that imports grpc.
 
 # isort: split
-from contextlib import nullcontext
+from contextlib import ExitStack
 
 from foretell_lifecycle.process import Launcher, run
 
@@ -20,13 +20,15 @@ async def serve(launcher: Launcher) -> None:
     from rest_bridge.serving import serving as serving_rest
 
     settings = CliApp.run(ServeSettings)
-    listener = None if settings.share_ports else listen(settings)
-    with listener or nullcontext():  # Closed if the server cannot start.
+    listeners = [] if settings.share_ports else listen(settings)
+    with ExitStack() as closed:
+        for listener in listeners:
+            closed.enter_context(listener)  # Closed if the server cannot start.
         async with serving_grpc(settings, launcher) as served:
             channel = LocalChannel(served.handlers, served.registry, settings.max_message_bytes)
             # The bridge drains first, because its last requests need the server.
-            listener = listener or listen(settings)  # A shared port opens last: until then the other processes take its calls.
-            async with serving_rest(settings, listener, served.registry.contract, channel) as facts:
+            listeners = listeners or listen(settings)  # A shared port opens last: until then the other processes take its calls.
+            async with serving_rest(settings, listeners, served.registry.contract, channel) as facts:
                 launcher.announce(served.facts | facts, served.text(f"REST on http://{facts['http_address']}"))
                 await launcher.wait_for_stop(served.registry.run_waiting)
 

@@ -5,7 +5,7 @@ import contextlib
 import math
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import uvicorn
@@ -23,7 +23,7 @@ UNREAD_SECONDS = 30.0
 
 
 class Server:
-    """One HTTP server on one listening socket. Use it on one event loop.
+    """One HTTP server on its listening sockets. Use it on one event loop.
 
     `protocol` replaces our Connection, for tests.
     """
@@ -31,7 +31,7 @@ class Server:
     def __init__(
         self,
         app: Guard,
-        listener: socket.socket,
+        listeners: Sequence[socket.socket],
         drain_seconds: float,
         encryption: ssl.SSLContext | None = None,
         *,
@@ -39,8 +39,9 @@ class Server:
         unread_seconds: float = UNREAD_SECONDS,
     ) -> None:
         self._guard = app
-        self._listener = listener
-        close_when_unread(listener, unread_seconds)
+        self._listeners = list(listeners)
+        for listener in listeners:
+            close_when_unread(listener, unread_seconds)
         self._drain_seconds = drain_seconds
         self._encryption = encryption
         self._protocol = protocol
@@ -71,7 +72,7 @@ class Server:
         config.http = self._protocol or "auto"
         # Our own drain comes before uvicorn's, which then only waits for the last bytes.
         config.timeout_graceful_shutdown = 1 if self._protocol else math.ceil(self._drain_seconds)
-        self._running = asyncio.create_task(self._uvicorn.serve([self._listener]))
+        self._running = asyncio.create_task(self._uvicorn.serve(self._listeners))
         while not self._uvicorn.started and not self._running.done():  # noqa: ASYNC110  # uvicorn offers a flag, no event
             await asyncio.sleep(_POLL)
         if self._running.done():
@@ -97,25 +98,26 @@ class Server:
                     await asyncio.sleep(_POLL)
 
     async def _stop_listening(self) -> None:
-        """Close the listener, but answer on the connections that the kernel has already established for it."""
+        """Close the listeners, but answer on the connections that the kernel has already established for them."""
         loop = asyncio.get_running_loop()
-        established = list(self._backlog())
+        established = [connection for listener in self._listeners for connection in _backlog(listener)]
         for server in self._uvicorn.servers:
             server.close()
         for connection in established:
             with contextlib.suppress(OSError):  # The client has closed it.
                 await loop.connect_accepted_socket(self._last_connection, connection, ssl=self._encryption)
 
-    def _backlog(self) -> Iterator[socket.socket]:
-        with contextlib.suppress(OSError):  # The backlog is empty.
-            while True:
-                yield self._listener.accept()[0]
-
     def _last_connection(self) -> asyncio.Protocol:
         made = cast("Any", self._protocol)
         connection = made(self._uvicorn.config, self._uvicorn.server_state, self._uvicorn.lifespan.state)
         connection.draining = True
         return cast("asyncio.Protocol", connection)
+
+
+def _backlog(listener: socket.socket) -> Iterator[socket.socket]:
+    with contextlib.suppress(OSError):  # The backlog is empty.
+        while True:
+            yield listener.accept()[0]
 
 
 class _Uvicorn(uvicorn.Server):

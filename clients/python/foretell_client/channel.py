@@ -1,6 +1,7 @@
 """Deadline, retries, keepalive and limits of a channel, for the sync and the async client."""
 
 import json
+import re
 
 TIMEOUT = 5.0
 """Default deadline of a call in seconds, retries included."""
@@ -24,9 +25,12 @@ SERVICE_CONFIG = {
     ],
 }
 
+_LOOPBACK = re.compile(r"(^|[/:])(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$")
+"""The end of a target on this machine, in any form of gRPC, such as `dns:///localhost:50051`."""
+
 OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
-    # Servers close connections with pings less than 30 s apart, middleboxes those without traffic for 60 s.
+    # Servers close connections with pings less than 5 s apart, middleboxes those without traffic for 60 s.
     ("grpc.keepalive_time_ms", 40_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -38,3 +42,8 @@ OPTIONS: tuple[tuple[str, str | int], ...] = (
     # An error may list 50 violations; by default, grpcio drops metadata above 8 kB.
     ("grpc.max_metadata_size", 16_384),
 )
+
+
+def options(target: str) -> tuple[tuple[str, str | int], ...]:
+    """The options of a channel to `target`. One to this machine takes no proxy, whatever `http_proxy` says; others do."""
+    return (*OPTIONS, ("grpc.enable_http_proxy", 0)) if _LOOPBACK.search(target) else OPTIONS

@@ -6,7 +6,7 @@ from typing import Self
 
 import grpc
 
-from foretell_client.channel import OPTIONS, TIMEOUT
+from foretell_client.channel import TIMEOUT, options
 from foretell_client.errors import translated
 from foretell_client.rows import feed, until_failed
 from foretell_client.stubs.iris.v1.iris_pb2 import Features, FeaturesBatch, Response
@@ -27,7 +27,7 @@ class IrisClient:
     @classmethod
     def connect(cls, target: str, *, timeout: float = TIMEOUT) -> Self:
         """A client of the server at `target`, such as "127.0.0.1:50051". It connects at its first call."""
-        return cls(grpc.insecure_channel(target, OPTIONS), timeout=timeout)
+        return cls(grpc.insecure_channel(target, options(target)), timeout=timeout)
 
     def predict(self, features: Features, *, timeout: float | None = None) -> Response:
         """Classify one flower."""
@@ -77,7 +77,7 @@ class AsyncIrisClient:
     @classmethod
     def connect(cls, target: str, *, timeout: float = TIMEOUT) -> Self:
         """As IrisClient.connect."""
-        return cls(grpc.aio.insecure_channel(target, OPTIONS), timeout=timeout)
+        return cls(grpc.aio.insecure_channel(target, options(target)), timeout=timeout)
 
     async def predict(self, features: Features, *, timeout: float | None = None) -> Response:
         """As IrisClient.predict."""

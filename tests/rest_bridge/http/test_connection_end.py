@@ -61,7 +61,7 @@ async def large(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def test_stop_waits_for_slow_readers() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(large, listener, 60.0)
+    server = Server(large, [listener], 60.0)
     await server.start()
     reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1024)
     writer.write(GET)
@@ -78,7 +78,7 @@ async def test_stop_waits_for_slow_readers() -> None:
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel does not end such connections")
 async def test_stop_gives_up_on_unread_responses() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(large, listener, 60.0, unread_seconds=0.1)
+    server = Server(large, [listener], 60.0, unread_seconds=0.1)
     await server.start()
     reader, writer = await asyncio.open_connection(*listener.getsockname(), limit=1024)
     writer.write(GET)

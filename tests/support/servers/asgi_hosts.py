@@ -27,7 +27,7 @@ async def _client(address: tuple[str, int], **options: Any) -> AsyncIterator[htt
 @asynccontextmanager
 async def _own(app: Any) -> AsyncIterator[httpx2.AsyncClient]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(app, listener, 10.0)
+        server = Server(app, [listener], 10.0)
         await server.start()
         try:
             async with _client(listener.getsockname()) as client:

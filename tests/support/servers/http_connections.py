@@ -27,7 +27,7 @@ LAST_GET = GET.replace(b"host", b"connection: close\r\nhost")
 async def serving(contract: Contract, channel: FakeChannel, **options: Any) -> AsyncIterator[tuple[Server, tuple[str, int]]]:
     """The server and its address; `options` are Server's."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(create_app(contract, channel, BridgeSettings()), listener, 10.0, **options)
+    server = Server(create_app(contract, channel, BridgeSettings()), [listener], 10.0, **options)
     await server.start()
     yield server, listener.getsockname()
     await server.stop()
