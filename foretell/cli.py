@@ -6,7 +6,20 @@ from typing import Annotated, Literal
 import typer
 
 from foretell import version_commands
-from foretell.options import Classes, Columns, FormatName, ModelPath, Models, ModelsFolder, Protos, ProtosFolder, VersionSkew
+from foretell.options import (
+    Classes,
+    Columns,
+    Decimal,
+    Encoding,
+    FormatName,
+    ModelPath,
+    Models,
+    ModelsFolder,
+    Protos,
+    ProtosFolder,
+    Separator,
+    VersionSkew,
+)
 from foretell_contract.errors import SetupError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -109,6 +122,9 @@ def add(
         Path | None,
         typer.Option(metavar="FILE", help="The training data, .csv or .parquet: `foretell check` compares the contract with it."),
     ] = None,
+    sep: Separator = "",
+    decimal: Decimal = "",
+    encoding: Encoding = "",
     form: FormatName = "",
     allow_version_skew: VersionSkew = False,
     accelerate: Annotated[
@@ -130,6 +146,7 @@ def add(
     from foretell_contract.contract import load
     from foretell_contract.source.compiler import has_contracts
     from grpc_server.checks.add_model import add_model
+    from grpc_server.checks.data_file import DataFile
     from grpc_server.checks.training_answers import checked_data
     from grpc_server.errors import ModelError
     from grpc_server.store.repository import Repository
@@ -140,6 +157,7 @@ def add(
         raise ModelError(f"cannot read {golden}: {error.strerror}") from None
     contract = load(protos or _PROTOS) if protos or has_contracts(_PROTOS) else None
     name = name_for(model, name)
+    file = DataFile(data, sep, decimal, encoding) if data else None
     with open_source(model) as source:
         added = add_model(
             Repository(models),
@@ -155,7 +173,7 @@ def add(
             format_name=form,
             allow_version_skew=allow_version_skew,
             observed=lambda manifest, sources: (
-                checked_data(data, contract, name, manifest, sources, source.file.name) if data else None
+                checked_data(file, contract, name, manifest, sources, source.file.name) if file else None
             ),
             source=source.source,
         )
@@ -168,6 +186,9 @@ def init(
     data: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The training data, .csv or .parquet: bounds and examples come from it.")
     ] = None,
+    sep: Separator = "",
+    decimal: Decimal = "",
+    encoding: Encoding = "",
     target: Annotated[str, typer.Option(metavar="T[,U]", help="Target column of the data, or several in order.")] = "",
     package: Annotated[str, typer.Option(metavar="NAME.v1", help="Package of the contract.  [default: the file's name, v1]")] = "",
     name: Annotated[str, typer.Option(help="Name of the model, instead of --package.")] = "",
@@ -183,8 +204,10 @@ def init(
     from foretell.init.init_command import init
     from foretell.init.init_options import InitOptions, package_name
     from foretell.mlflow.model_source import open_source
+    from grpc_server.checks.data_file import DataFile
     from grpc_server.checks.training_columns import ModelHints
 
+    file = DataFile(data, sep, decimal, encoding) if data else None
     wanted = package_name(model, package, name)
     with open_source(model) as source:
         hints = ModelHints(
@@ -196,7 +219,7 @@ def init(
             dtypes=source.columns,
             optional=source.optional,
         )
-        init(InitOptions(source.file, data, wanted, hints, _names(labels), protos, models, allow_version_skew, source.source))
+        init(InitOptions(source.file, file, wanted, hints, _names(labels), protos, models, allow_version_skew, source.source))
 
 
 def _names(listed: str) -> tuple[str, ...]:

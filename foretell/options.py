@@ -29,6 +29,11 @@ ModelPath = Annotated[
 ]
 Columns = Annotated[str, typer.Option(metavar="A,B,C", help="Training columns in training order, if the model does not name them.")]
 Classes = Annotated[str, typer.Option(metavar="X,Y,Z", help="Classes in the order of the output, if the model does not name them.")]
+Separator = Annotated[
+    str, typer.Option("--sep", metavar="CHARACTER", help="Separator of the columns in a CSV file.  [default: found in the file]")
+]
+Decimal = Annotated[str, typer.Option(metavar="CHARACTER", help="Decimal separator in a CSV file.  [default: found in the file]")]
+Encoding = Annotated[str, typer.Option(metavar="NAME", help="Encoding of a CSV file, as cp1252.  [default: found in the file]")]
 FormatName = Annotated[
     str, typer.Option("--format", metavar="NAME", help="Format of the file, if its name and content fit several.")
 ]

@@ -116,4 +116,4 @@ def _in_rule_units(value: float, leaf: Leaf) -> Any:
         return math.floor(value * 10**6) * 1000
     if leaf.value.cpp_type == FieldDescriptor.CPPTYPE_FLOAT:
         return float(np.float32(value))
-    return value if leaf.value.cpp_type in FLOAT_TYPES or not value.is_integer() else int(value)
+    return value if leaf.value.cpp_type in FLOAT_TYPES or value % 1 else int(value)

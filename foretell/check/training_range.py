@@ -19,7 +19,7 @@ FIELD = "(buf.validate.field)"
 _LAST_SECOND = 253_402_300_799.0
 """The last second of the year 9999, since 1970."""
 
-_MOST = {"int64": 2**63 - 1, "duration": 315_576_000_000}
+_MOST = {"int64": 2**63 - 1, "uint64": 2**64 - 1, "duration": 315_576_000_000}
 """The largest integer of each kind; for a Duration in seconds, ten thousand years."""
 
 _TIMES = ("timestamp", "duration")
@@ -69,7 +69,7 @@ class Range:
         low = min(_stepped(math.floor((self.low - room) / step), step), self.low)
         high = max(_stepped(math.ceil((self.high + room) / step), step), self.high)
         if most:
-            low, high = max(math.floor(low), -most), min(math.ceil(high), most)
+            low, high = max(math.floor(low), -most - (self.kind == "int64")), min(math.ceil(high), most)
         return (max(low, 0) if self.low >= 0 else low), (min(high, 0) if self.high <= 0 and self.low < 0 else high)
 
     @property
@@ -94,7 +94,7 @@ def range_in_comment(kind: str, comment: str) -> Range | None:
     found = _SENTENCE.search(" ".join(comment.split()))
     if found is None:
         return None
-    readers: dict[str, Callable[[str], float]] = {"timestamp": seconds, "duration": _seconds, "int64": int}
+    readers: dict[str, Callable[[str], float]] = {"timestamp": seconds, "duration": _seconds, "int64": int, "uint64": int}
     read = readers.get(kind, float)
     try:
         low, high = read(found["low"]), read(found["high"])

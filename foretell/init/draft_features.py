@@ -11,7 +11,7 @@ from foretell.check.training_range import FIELD, Range, range_of
 from foretell_contract.source.proto_text import Block, Line, Option, number_text, quoted
 from foretell_contract.source.spelling import Names, enum_prefix, pascal, snake, upper
 from grpc_server.checks.training_columns import Column
-from grpc_server.store.training_values import seconds
+from grpc_server.store.training_values import SampleValues, seconds
 
 FEW = 20
 """Most texts that become an enum."""
@@ -22,10 +22,6 @@ _MIN_REPEATS = 5
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
 _MAX_LENGTH = 1000
 """Characters of a text without training data."""
-
-_HUGE = 2**62
-"""The bounds around a larger integer may not fit into 64 bits."""
-
 
 ENUM_RULES: list[Option] = [(f"{FIELD}.enum.defined_only", "true"), (f"{FIELD}.enum.not_in", "0")]
 """Rules that accept only the named values, without the unspecified one."""
@@ -102,18 +98,28 @@ def _kind(column: Column, package: PackageNames) -> _Kind:
         return _duration(column) if column.dtype.is_duration else _time(column)
     if column.dtype.is_text:
         return _text(column, package)
-    known = [value for value in column.values if value is not None]
-    if column.dtype.name == "bool" or (known and all(isinstance(value, bool) for value in known)):
+    values = SampleValues.of(column.values)
+    if column.dtype.name in ("bool", "boolean") or values.types == {bool}:
         return "bool", "true or false", _example(column, "bool"), None, None
-    whole = all(isinstance(value, int) and abs(value) < _HUGE for value in known) if known else "int" in column.dtype.name
-    return _number(column, "int64" if whole else "double", [float(v) if not whole else int(v) for v in known])
+    kind = _number_kind(column, values)
+    return _number(column, kind, [float(value) if kind == "double" else int(value) for value in values.span or ()])
+
+
+def _number_kind(column: Column, values: SampleValues) -> str:
+    """An integer of 64 bits that holds every value, or else double."""
+    if values.span is None:
+        return column.dtype.name.lower() if "int" in column.dtype.name.lower() and "64" in column.dtype.name else "double"
+    low, high = values.span
+    if not values.types <= {int, bool}:
+        return "double"
+    return "int64" if low >= -(2**63) and high < 2**63 else "uint64" if low >= 0 and high < 2**64 else "double"
 
 
 def _number(column: Column, kind: str, values: list[Any]) -> _Kind:
-    what = "an integer" if kind == "int64" else "a number"
+    what = "a number" if kind == "double" else "an integer"
     categories = column.dtype.categories
-    if categories and len(categories) <= FEW and all(float(each).is_integer() for each in categories) and kind == "int64":
-        listed = [(f"{FIELD}.int64.in", str(int(each))) for each in categories]
+    if categories and len(categories) <= FEW and all(float(each).is_integer() for each in categories) and kind != "double":
+        listed = [(f"{FIELD}.{kind}.in", str(int(each))) for each in categories]
         texts = ", ".join(str(int(each)) for each in categories)
         return kind, f"one of {texts}", [*listed, *_example(column, kind)], None, None
     if not values:
@@ -124,7 +130,7 @@ def _number(column: Column, kind: str, values: list[Any]) -> _Kind:
 
 
 def _time(column: Column) -> _Kind:
-    moments = [seconds(str(value)) for value in column.values if value is not None]
+    moments = SampleValues.of(column.values).span or ()
     bounds = range_of("timestamp", moments or [0.0, 0.0])
     rules = [*bounds.options, *_example(column, "timestamp")]
     what = "a timestamp" if moments else f"a timestamp. {bounds.accepted.removesuffix('.')}"
@@ -132,7 +138,7 @@ def _time(column: Column) -> _Kind:
 
 
 def _duration(column: Column) -> _Kind:
-    lengths = [float(value) for value in column.values if value is not None]
+    lengths = SampleValues.of(column.values).span or ()
     if not lengths:
         return "google.protobuf.Duration", "a duration; its range is unknown", [], None, None
     bounds = range_of("duration", lengths)
@@ -141,9 +147,10 @@ def _duration(column: Column) -> _Kind:
 
 def _text(column: Column, package: PackageNames) -> _Kind:
     known = [str(value) for value in column.dtype.categories]
-    found = [str(value) for value in column.values if value is not None]
-    labels = known or sorted(set(found))
-    enough = bool(known) or len(found) >= _MIN_REPEATS * len(labels)
+    values = SampleValues.of(column.values)
+    found = values.texts
+    labels = known or found
+    enough = bool(known) or len(values.known) >= _MIN_REPEATS * len(labels)
     if labels and len(labels) <= FEW and enough and len(set(labels)) == len(labels):
         comment = f"{sentence_case(column.name)}: the values that the model was trained on."
         enum = package.enum(column.name, comment, {label: label for label in labels})
@@ -173,4 +180,4 @@ def literal(value: Any, kind: str) -> str:
         return quoted(str(value))
     if kind in ("timestamp", "duration"):
         return f"{{seconds: {int(seconds(str(value)) if kind == 'timestamp' else value)}}}"
-    return number_text(bool(value) if kind == "bool" else int(value) if kind == "int64" else float(value))
+    return number_text(bool(value) if kind == "bool" else float(value) if kind == "double" else int(value))

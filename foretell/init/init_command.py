@@ -170,7 +170,7 @@ def _report_changes(before: Contract, after: Contract) -> None:
 def _model_notes(options: InitOptions, model: ModelDescription) -> Iterator[str]:
     if options.data is None:
         yield "without --data the contract has no bounds and no examples, and the model no golden rows"
-    yield from model.notes
+    yield from (*model.data_notes, *model.notes)
     if not model.named:
         yield "the model does not know the names of its columns: pass --columns a,b,c or --data FILE"
     for column in model.columns:

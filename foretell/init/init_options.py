@@ -8,6 +8,7 @@ from foretell.mlflow.address import Address, is_address
 from foretell_contract.errors import SetupError
 from foretell_contract.source.compiler import IMPORTED
 from foretell_contract.source.spelling import snake
+from grpc_server.checks.data_file import DataFile
 from grpc_server.checks.training_columns import ModelHints
 from grpc_server.store.manifest import RegistrySource
 
@@ -20,7 +21,7 @@ class InitOptions:
 
     file: Path
     """The model's file, or a folder that MLflow saved."""
-    data: Path | None
+    data: DataFile | None
     package: str
     hints: ModelHints
     labels: tuple[str, ...]

@@ -18,10 +18,11 @@ from grpc_server.rows.mixed_rows import Dtype
 from grpc_server.rows.outputs import all_outputs
 from grpc_server.rows.targets import outputs_by_name
 from grpc_server.runtimes.formats import format_table
-from grpc_server.store.manifest import GoldenRow, Scalar
+from grpc_server.store.manifest import GoldenRow
 from grpc_server.store.repository import Bundle, Repository
 from grpc_server.store.route_table import PRODUCTION
 from grpc_server.store.route_table_files import RouteTableFiles
+from grpc_server.store.training_values import Scalar
 
 _NANOSECONDS = Dtype("datetime64[ns]")
 

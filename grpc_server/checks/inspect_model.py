@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 
 from foretell_contract.contract import Contract
+from grpc_server.checks.data_file import DataFile
 from grpc_server.checks.manifest_agreement import guarded, unchecked_sources
 from grpc_server.checks.training_answers import TrainingAnswers, training_answers
-from grpc_server.checks.training_columns import Column, ModelHints, training_columns
+from grpc_server.checks.training_columns import Column, ModelHints, TrainingColumns, training_columns
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import Dtype
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.rows.targets import Target, output_name
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime, class_types_of, estimator_of
-from grpc_server.store.manifest import GoldenRow, Manifest, Scalar, golden_rows
-from grpc_server.store.training_values import TrainingValues, observe
+from grpc_server.store.manifest import GoldenRow, Manifest, golden_rows
+from grpc_server.store.training_values import Scalar, TrainingValues, complete_rows, observe
 from grpc_server.store.version_skew import check_skew
 
 GOLDEN_ROWS = 20
@@ -48,6 +49,8 @@ class ModelDescription:
     """Whether the columns' names are known rather than made up."""
     asked: TrainingAnswers | None = None
     """The answers to the training data; None without data."""
+    data_notes: tuple[str, ...] = ()
+    """How the data was read, and what of it is left out."""
 
     @property
     def dtypes(self) -> dict[str, Dtype]:
@@ -76,7 +79,7 @@ class ModelDescription:
             yield f"the model was asked {len(self.asked.numbers):,} of the {self.asked.total:,} rows of the data"
 
 
-def inspect_model(file: Path, data: Path | None, hints: ModelHints, *, allow_version_skew: bool = False) -> ModelDescription:
+def inspect_model(file: Path, data: DataFile | None, hints: ModelHints, *, allow_version_skew: bool = False) -> ModelDescription:
     """Load a trained model, which may run code from the file, and predict the rows of its training data.
 
     Raises ModelError for a model that cannot be served, or that another minor version of scikit-learn trained unless
@@ -89,8 +92,8 @@ def inspect_model(file: Path, data: Path | None, hints: ModelHints, *, allow_ver
     check_skew(format_name, {"scikit-learn": fitted_with} if fitted_with else {}, file.name, allowed=allow_version_skew)
     with warnings.catch_warnings(action="ignore"), guarded(runtime, file.name):
         # An estimator that knows its columns warns of rows without names.
-        columns, named = training_columns(runtime, data, hints)
-        return _Inspection(runtime, columns, hints, file).description(named=named)
+        training = training_columns(runtime, data, hints)
+        return _Inspection(runtime, training.columns, hints, file).description(training)
 
 
 class _Inspection:
@@ -108,12 +111,13 @@ class _Inspection:
         self._outputs = all_outputs(self._sources)
         self._targets = self._named_targets(runtime, hints)
 
-    def description(self, *, named: bool) -> ModelDescription:
+    def description(self, training: TrainingColumns) -> ModelDescription:
         blanks = {column.name: column.dtype.placeholder for column in self._columns if not column.dtype.unit}
         columns = tuple(self._probed(column, self._example or blanks) for column in self._columns)
         asked = self._asked([column.name for column in columns if not column.nullable]) if self._example else None
         answer = self._predicted([self._example])[0] if self._example else {}
-        return ModelDescription(columns, self._targets, self._outputs, answer, self._golden_lines(columns), named, asked)
+        golden = self._golden_lines(columns)
+        return ModelDescription(columns, self._targets, self._outputs, answer, golden, training.named, asked, training.notes)
 
     def _asked(self, required: Sequence[str]) -> TrainingAnswers:
         """The answers to the rows of the data that have all `required` values. Raises ModelError for an answer that none can be."""
@@ -124,7 +128,7 @@ class _Inspection:
 
     def _example_row(self) -> _Row:
         """The middle one of the rows without missing values, or else the first value of each column."""
-        complete = [index for index, row in enumerate(zip(*self._values, strict=True)) if None not in row]
+        complete = complete_rows(self._values).tolist()
         if complete:
             return self._row(complete[len(complete) // 2])
         firsts = {column.name: next((value for value in column.values if value is not None), None) for column in self._columns}
@@ -174,7 +178,7 @@ class _Inspection:
         if not all(self._values):
             return b""
         required = [column.values for column in columns if not column.nullable]
-        complete = [index for index in range(len(self._values[0])) if all(values[index] is not None for values in required)]
+        complete = (complete_rows(required) if required else np.arange(len(self._values[0]))).tolist()
         chosen = sorted(random.Random(0).sample(complete, min(GOLDEN_ROWS, len(complete))))  # noqa: S311  # Not a secret.
         rows = [self._row(index) for index in chosen]
         if not rows:

@@ -13,7 +13,8 @@ from grpc_server.rows.mixed_rows import placeholder_row
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.rows.targets import outputs_by_name
 from grpc_server.runtimes.runtime import Runtime
-from grpc_server.store.manifest import GoldenRow, Manifest, Scalar, golden_rows
+from grpc_server.store.manifest import GoldenRow, Manifest, golden_rows
+from grpc_server.store.training_values import Scalar
 
 GOLDEN_TOLERANCE = 1e-6
 """Largest difference between a number and its golden value: far below any decision of a caller, far above rounding."""

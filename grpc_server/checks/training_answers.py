@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -11,13 +10,14 @@ from numpy.typing import NDArray
 
 from foretell_contract.contract import Contract
 from grpc_server.checks.contract_agreement import bind
+from grpc_server.checks.data_file import DataFile
 from grpc_server.checks.training_data import samples_of
 from grpc_server.errors import ModelError, ModelMismatch, exception_text
 from grpc_server.rows.mixed_rows import Matrix, Rows, rows_from_columns
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.rows.targets import Target, output_name
 from grpc_server.store.manifest import Manifest
-from grpc_server.store.training_values import TrainingValues, Values, observe
+from grpc_server.store.training_values import SampleValues, TrainingValues, Values, complete_rows, observe
 
 _MOST_ROWS, _MOST_NUMBERS = 100_000, 10_000_000
 """Most rows that the model is asked, and most numbers that it answers."""
@@ -102,7 +102,7 @@ class TrainingAnswers:
 
 
 def checked_data(
-    data: Path, contract: Contract | None, name: str, manifest: Manifest, sources: Sequence[Source], place: str
+    data: DataFile, contract: Contract | None, name: str, manifest: Manifest, sources: Sequence[Source], place: str
 ) -> TrainingValues:
     """Summary of the training data. Raises ModelError for data, and for answers of the model to its rows, that do not fit."""
     samples = samples_of(data, manifest)
@@ -122,14 +122,13 @@ def training_answers(
     """
     values = [columns[name] for name in manifest.columns]
     needed = [columns[name] for name in required]
-    usable = np.array([index for index in range(len(values[0])) if all(each[index] is not None for each in needed)], np.int64)
+    usable = complete_rows(needed) if needed else np.arange(len(values[0]))
     outputs = all_outputs(sources)
     most = min(_MOST_ROWS, max(_BATCHES, _MOST_NUMBERS // len(outputs)))
     order, batch = np.random.default_rng(0).permutation(usable)[:most], most // _BATCHES
-    dtypes, chosen = manifest.column_dtypes, order.tolist()
-    rows = rows_from_columns(
-        ([d.from_json(v[i]) if d.unit else v[i] for i in chosen] for v, d in zip(values, dtypes, strict=True)), dtypes
-    )
+    dtypes = manifest.column_dtypes
+    chosen = zip((SampleValues.of(each).at(order) for each in values), dtypes, strict=True)
+    rows = rows_from_columns(([dtype.from_json(each) for each in of] if dtype.unit else of for of, dtype in chosen), dtypes)
     predict = output_function([Source(source.outputs, _checked(source, place)) for source in sources], outputs)
     found, end = [], monotonic() + _MOST_SECONDS
     for start in range(0, len(order), batch):

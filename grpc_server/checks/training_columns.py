@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from grpc_server.checks.training_data import Samples, check_names, check_values, read_samples
+from grpc_server.checks.data_file import DataFile
+from grpc_server.checks.training_data import Samples, check_names, check_values, listed, read_samples
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.runtimes.runtime import Runtime, estimator_of
-from grpc_server.store.manifest import Scalar
+from grpc_server.store.training_values import SampleValues, Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Column:
 
     name: str
     dtype: Dtype
-    values: tuple[Scalar | None, ...] = ()
+    values: Sequence[Scalar | None] = ()
     """Its values in the training data, None for a missing one; empty without data."""
     nullable: bool = False
     """Whether some rows lack a value, and the model answers such a row."""
@@ -43,16 +43,27 @@ class ModelHints:
     """Columns that may be missing, used without data."""
 
 
-def training_columns(runtime: Runtime, data: Path | None, hints: ModelHints) -> tuple[tuple[Column, ...], bool]:
-    """The columns in training order, and whether their names are known rather than made up.
+@dataclass(frozen=True, slots=True)
+class TrainingColumns:
+    """The training columns of a model."""
+
+    columns: tuple[Column, ...]
+    """In training order."""
+    named: bool
+    """Whether their names are known rather than made up."""
+    notes: tuple[str, ...] = ()
+    """How the data was read, and what of it is left out."""
+
+
+def training_columns(runtime: Runtime, data: DataFile | None, hints: ModelHints) -> TrainingColumns:
+    """The training columns of a model, from the model, its data and the hints.
 
     Raises ModelError if the data, the hints and the model contradict each other.
     """
     known = runtime.columns or hints.columns
     indices = [str(index) for index in range(runtime.width)]
     dtypes = encoder_dtypes(runtime, known or indices)
-    texts = [name for name in known if dtypes.get(name, FLOAT64).is_text]
-    samples = read_samples(data, texts, times=runtime.columns is not None) if data else None
+    samples = read_samples(data, known, dtypes if known else {}, times=runtime.columns is not None) if data else None
     names = _names(runtime, known, samples, hints, data)
     by_name = dtypes if known else {name: dtypes[index] for name, index in zip(names, indices, strict=True) if index in dtypes}
     numbers_suffice = _takes_numbers(runtime, names)
@@ -60,7 +71,14 @@ def training_columns(runtime: Runtime, data: Path | None, hints: ModelHints) -> 
         columns = [_column_without_data(name, by_name.get(name), hints, runtime, numbers_suffice) for name in names]
     else:
         columns = [_column_of_data(name, by_name.get(name), samples, runtime, numbers_suffice) for name in names]
-    return tuple(columns), bool(known or samples)
+    notes = (*samples.notes, *_surplus(samples, names, hints, data)) if samples and data else ()
+    return TrainingColumns(tuple(columns), bool(known or samples), notes)
+
+
+def _surplus(samples: Samples, names: Sequence[str], hints: ModelHints, data: DataFile) -> list[str]:
+    """A note on the columns that the model does not take."""
+    left_out = [name for name in samples.values if name not in (*names, *hints.targets, *hints.outputs)]
+    return [f"the model takes no {listed(left_out)} of {data.name}: left out"] if left_out else []
 
 
 def encoder_dtypes(runtime: Runtime, columns: Sequence[str]) -> dict[str, Dtype]:
@@ -74,7 +92,7 @@ def encoder_dtypes(runtime: Runtime, columns: Sequence[str]) -> dict[str, Dtype]
 
 
 def _names(
-    runtime: Runtime, known: tuple[str, ...], samples: Samples | None, hints: ModelHints, data: Path | None
+    runtime: Runtime, known: tuple[str, ...], samples: Samples | None, hints: ModelHints, data: DataFile | None
 ) -> tuple[str, ...]:
     if known and len(known) != runtime.width:
         raise ModelError(f"the model takes {runtime.width} columns, but {len(known)} are named: {', '.join(known)}")
@@ -94,7 +112,7 @@ def _made_up_names(runtime: Runtime) -> tuple[str, ...]:
     return tuple(f"column_{index}" for index in range(runtime.width))
 
 
-def _names_in_data(runtime: Runtime, samples: Samples, hints: ModelHints, data: Path) -> tuple[str, ...]:
+def _names_in_data(runtime: Runtime, samples: Samples, hints: ModelHints, data: DataFile) -> tuple[str, ...]:
     """All columns of the data but the targets. Raises ModelError if their number is not the model's."""
     names = tuple(name for name in samples.values if name not in (hints.targets or hints.outputs))
     if len(names) != runtime.width:
@@ -113,18 +131,25 @@ def _column_without_data(name: str, known: Dtype | None, hints: ModelHints, runt
 def _column_of_data(name: str, known: Dtype | None, samples: Samples, runtime: Runtime, numbers_suffice: bool) -> Column:
     dtype = _dtype_of_data(known, samples.dtypes[name], runtime, numbers_suffice)
     values = samples.values[name]
-    if dtype.is_text:
-        values = [None if value is None else str(value) for value in values]
+    if dtype.is_text and values.types - {str}:
+        values = SampleValues.of(None if value is None else str(value) for value in values)
     check_values(name, dtype, values)
-    return Column(name, dtype, tuple(values))
+    return Column(name, dtype, values)
 
 
 def _dtype_of_data(known: Dtype | None, in_data: Dtype, runtime: Runtime, numbers_suffice: bool) -> Dtype:
-    """The model's own type, else float64 if that holds the data, else the type in the data."""
-    if runtime.columns is None:  # Trained on an array: each column is a number unless an encoder knows it as text.
-        return known if known and known.is_text else FLOAT64
-    plain = in_data.is_number and in_data.name != "category" and numbers_suffice
-    return known or (FLOAT64 if plain else in_data)
+    """The type in the data with the categories that the model knows, or float64 if the model answers that alike."""
+    if runtime.columns is None:  # Trained on an array.
+        return known or FLOAT64
+    if known is None and in_data.is_text and numbers_suffice:
+        return FLOAT64  # The data is refused, with a text that it holds.
+    if "category" in (in_data.name, known and known.name) or not in_data.is_number or (known and not known.is_number):
+        return known or in_data
+    rounded = estimator_of(runtime) is not None and in_data.name.lower() in ("float16", "float32")
+    name = FLOAT64.name if numbers_suffice and not rounded else in_data.name
+    if known is None:
+        return Dtype(name)
+    return known if not known.is_plain else Dtype(name, known.categories, known.missing)
 
 
 def _takes_numbers(runtime: Runtime, names: Sequence[str]) -> bool:

@@ -1,52 +1,61 @@
-"""Training data on disk, CSV or Parquet, read with pandas into the values that JSON can hold."""
+"""Training data by column, as values that JSON can hold, with the types that the model was trained on."""
 
-import math
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from decimal import Decimal
 from typing import Any
 
-from foretell_contract.source.spelling import did_you_mean
-from grpc_server.errors import ModelError
-from grpc_server.rows.mixed_rows import FLOAT64, Dtype
-from grpc_server.store.manifest import Manifest, Scalar
+import numpy as np
 
-_SUFFIXES = (".csv", ".parquet")
+from foretell_contract.source.spelling import did_you_mean
+from grpc_server.checks.data_file import DataFile, read_frame
+from grpc_server.errors import ModelError
+from grpc_server.rows.mixed_rows import Dtype
+from grpc_server.store.manifest import Manifest
+from grpc_server.store.training_values import SampleValues
+
+_MOST_NAMES = 5
+"""Names of columns in a message, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
     """Rows of training data, by column."""
 
-    values: dict[str, list[Scalar | None]]
-    """None for a missing value, RFC 3339 text for a time, seconds for a length of time."""
+    values: dict[str, SampleValues]
     dtypes: dict[str, Dtype]
+    notes: list[str]
+    """How the file was read."""
 
 
-def read_samples(file: Path, texts: Iterable[str], *, times: bool) -> Samples:
+def read_samples(file: DataFile, columns: Collection[str], known: Mapping[str, Dtype], *, times: bool) -> Samples:
     """The rows of a CSV or Parquet file.
 
-    `texts` are columns that hold text even if every value looks like a number. With `times`, another column becomes a time if all
-    its values are ISO 8601. Raises ModelError for a file that cannot be read or holds no rows, and if pandas is not installed.
+    `columns` are the model's names of its columns, `known` the types that it knows of some: a text stays one even if every value
+    looks like a number. With `times`, another column of text becomes a time if all its values are ISO 8601. Raises ModelError for a
+    file that cannot be read or holds no rows, for values that no feature can be, and if pandas is not installed.
     """
-    frame = _frame(file, set(texts))
+    frame, notes = read_frame(file, columns, known)
+    texts = {name for name, dtype in known.items() if dtype.is_text}
     values, dtypes = {}, {}
-    for name in frame.columns:
-        column = _as_times(frame[name]) if times and name not in texts else frame[name]
-        values[str(name)] = list(_scalars(column, file))
-        dtypes[str(name)] = _dtype(column)
-    if not values or not next(iter(values.values())):
+    for name in map(str, frame.columns):
+        column = frame.pop(name if name in frame else int(name))
+        column = _as_times(column) if times and name not in texts else column
+        dtypes[name] = _dtype(column, name, file)
+        values[name] = _values(column, dtypes[name], name, file)
+    if not values or not len(next(iter(values.values()))):
         raise ModelError(f"{file.name} holds no rows")
-    return Samples(values, dtypes)
+    return Samples(values, dtypes, notes)
 
 
-def samples_of(data: Path, manifest: Manifest) -> Samples:
+def samples_of(data: DataFile, manifest: Manifest) -> Samples:
     """The rows of the data, with a manifest's columns among them.
 
     Raises ModelError if the data lacks a column, or holds text where the model takes numbers.
     """
-    texts = [name for name, dtype in manifest.dtypes.items() if dtype.is_text]
-    samples = read_samples(data, texts, times=any(dtype.unit for dtype in manifest.dtypes.values()))
+    times = any(dtype.unit for dtype in manifest.dtypes.values())
+    samples = read_samples(data, manifest.columns, manifest.dtypes, times=times)
     check_names(manifest.columns, samples, data)
     for name, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
         if not dtype.is_text:
@@ -54,38 +63,40 @@ def samples_of(data: Path, manifest: Manifest) -> Samples:
     return samples
 
 
-def check_names(names: Iterable[str], samples: Samples, data: Path) -> None:
+def check_names(names: Iterable[str], samples: Samples, data: DataFile) -> None:
     """Raises ModelError if the data lacks one of the columns."""
     for name in names:
         if name not in samples.values:
-            raise ModelError(f"{data.name} has no column {name!r}{did_you_mean(name, samples.values)}")
+            hint = did_you_mean(name, samples.values) or f": it has {listed(samples.values)}"
+            raise ModelError(f"{data.name} has no column {name!r}{hint}")
 
 
-def check_values(name: str, dtype: Dtype, values: Iterable[Scalar | None]) -> None:
+def listed(names: Collection[str]) -> str:
+    """The first names, and how many there are besides."""
+    first = ", ".join(list(names)[:_MOST_NAMES])
+    return f"{first} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else first
+
+
+def check_values(name: str, dtype: Dtype, values: SampleValues) -> None:
     """Raises ModelError if the column holds a value that is none of its type."""
-    for value in values:
+    if dtype.is_text or str not in values.types or (dtype.unit and values.array.dtype.kind == "M"):
+        return
+    for row, value in enumerate(values, 1):
         if not dtype.accepts_json(value):
-            raise ModelError(f"the column {name!r} holds {value!r} in the data, but the model takes numbers there")
+            takes = "times" if dtype.unit else "numbers"
+            raise ModelError(
+                f"the column {name!r} holds {value!r} in the data, but the model takes {takes} there", _fix(value, row)
+            )
 
 
-def _frame(file: Path, texts: set[str]) -> Any:
-    if file.suffix not in _SUFFIXES:
-        raise ModelError(f"{file.name} is none of {', '.join(_SUFFIXES)}")
-    try:
-        import pandas as pd
-
-        if file.suffix == ".parquet":
-            return pd.read_parquet(file)
-        header = pd.read_csv(file, nrows=0).columns
-        return pd.read_csv(file, dtype={name: "str" for name in header if name in texts})
-    except ModuleNotFoundError:
-        raise ModelError("reading training data needs pandas: pip install 'foretell[frames]'") from None
-    except ImportError:
-        raise ModelError("reading Parquet needs pyarrow: pip install 'foretell[parquet]'") from None
-    except OSError as error:
-        raise ModelError(f"cannot read {file}: {error.strerror or 'it is damaged'}") from None
-    except (ValueError, ArithmeticError) as error:  # Parser errors are ValueErrors, pyarrow's too.
-        raise ModelError(f"{file.name} cannot be read: {' '.join(str(error).split())[:200]}") from None
+def _fix(value: object, row: int) -> str:
+    """How to write such a value; of the row in any case."""
+    text = str(value)
+    if re.fullmatch(r"[+-]?[\d.]*\d,\d+", text):
+        return f"pass --decimal , if these are decimal commas, else write numbers without separators (row {row})"
+    if re.fullmatch(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}.*", text):
+        return f"write times as 2026-05-01T12:00:00Z, or train on numbers made of them (row {row})"
+    return f"correct row {row}, or train the model on this data"
 
 
 def _as_times(column: Any) -> Any:
@@ -101,33 +112,36 @@ def _as_times(column: Any) -> Any:
         return column
 
 
-def _scalars(column: Any, file: Path) -> Iterator[Scalar | None]:
-    import pandas as pd
-
-    for value, missing in zip(column.tolist(), pd.isna(column).tolist(), strict=True):
-        if missing:
-            yield None
-        elif isinstance(value, pd.Timestamp):
-            moment = value.tz_localize("UTC") if value.tzinfo is None else value.tz_convert("UTC")
-            yield moment.isoformat().replace("+00:00", "Z")
-        elif isinstance(value, pd.Timedelta):
-            yield value.total_seconds()
-        else:
-            yield _plain_scalar(value, column.name, file)
-
-
-def _plain_scalar(value: Any, column: object, file: Path) -> Scalar:
-    if isinstance(value, float) and math.isinf(value):
-        raise ModelError(f"{file.name}: the column {column!r} holds infinities, which no contract takes: leave those rows out")
-    if not isinstance(value, bool | int | float | str):
-        raise ModelError(f"{file.name}: the column {column!r} holds {type(value).__name__}, which no feature can be")
-    return value
-
-
-def _dtype(column: Any) -> Dtype:
+def _dtype(column: Any, name: str, file: DataFile) -> Dtype:
     from grpc_server.runtimes.sklearn.data_frames import dtype_of
 
     try:
         return dtype_of(column)
-    except ValueError:
-        return FLOAT64
+    except ValueError as error:
+        raise ModelError(f"{file.name}: the column {name!r} cannot be a feature: {error}", "leave it out, or convert it") from None
+
+
+def _values(column: Any, dtype: Dtype, name: str, file: DataFile) -> SampleValues:
+    import pandas as pd
+
+    missing = column.isna().to_numpy(bool)
+    if isinstance(column.dtype, pd.ArrowDtype):
+        column = column.astype(dtype.name if dtype.is_nullable or (dtype.unit and dtype.name != "date") else object)
+    if dtype.zone:
+        array = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+    elif dtype.is_nullable:
+        array = column.to_numpy(dtype=dtype.name.lower().removesuffix("ean"), na_value=0)
+    elif isinstance(column.dtype, np.dtype) and column.dtype != object:
+        array = column.to_numpy()
+    else:
+        codes, distinct = pd.factorize(column)
+        array = np.array([*map(_scalar, np.asarray(distinct, object)), None], object)[codes]  # The code of a missing one is -1.
+        array = array.astype(f"datetime64[{dtype.unit}]") if dtype.unit and not dtype.is_duration else array
+    values = SampleValues(array, missing)
+    if array.dtype.kind == "f" and np.isinf(values.known).any():
+        raise ModelError(f"{file.name}: the column {name!r} holds infinities, which no contract takes: leave those rows out")
+    return values
+
+
+def _scalar(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else value.item() if isinstance(value, np.generic) else value

@@ -13,16 +13,23 @@ from numpy.typing import NDArray
 Matrix: TypeAlias = NDArray[np.float64]
 """Shape (rows, columns)."""
 
-_NUMBERS = re.compile(r"float(32|64)|u?int(8|16|32|64)")
+_INTEGERS = re.compile(r"u?int(8|16|32|64)|U?Int(8|16|32|64)")
+_FLOATS = re.compile(r"float(16|32|64)|Float(32|64)")
+_BOOLS = ("bool", "boolean")
 _TIMES = re.compile(r"(datetime64|timedelta64)\[(s|ms|us|ns)(?:, (.+))?\]")
 _TEXTS = ("object", "str", "string")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EXACT = 2**53
+"""Up to this, a float64 holds every integer."""
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @dataclass(frozen=True)
 class Dtype:
-    """The type of a training column, by its pandas name, such as "int64", "category" or "datetime64[us]"."""
+    """The type of a training column, by its pandas name, such as "int64", "Int64", "category" or "datetime64[us]".
+
+    "date" is a column of dates, which pandas holds as objects.
+    """
 
     name: str = "float64"
     categories: tuple[str | bool | int | float, ...] = ()
@@ -31,10 +38,13 @@ class Dtype:
     """The value of a missing text or category."""
 
     def __post_init__(self) -> None:
-        if not (_NUMBERS.fullmatch(self.name) or _TIMES.fullmatch(self.name) or self.name in ("bool", "category", *_TEXTS)):
+        numeric = _INTEGERS.fullmatch(self.name) or _FLOATS.fullmatch(self.name)
+        if not (numeric or _TIMES.fullmatch(self.name) or self.name in ("date", "category", *_BOOLS, *_TEXTS)):
             raise ValueError(f"{self.name!r} is not a column type: use a pandas type such as float64, object or datetime64[us]")
         if self.name == "category" and not self.categories:
             raise ValueError("a column of type category must list its categories")
+        if not all(isinstance(each, str | bool | int | float) for each in self.categories):
+            raise ValueError("a category is a text, a number or a bool")
 
     @cached_property
     def is_plain(self) -> bool:
@@ -55,7 +65,12 @@ class Dtype:
     def unit(self) -> str:
         """The unit of a time, a key of PER_SECOND; empty for other types."""
         found = _TIMES.fullmatch(self.name)
-        return found[2] if found else ""
+        return found[2] if found else "s" if self.name == "date" else ""
+
+    @cached_property
+    def is_nullable(self) -> bool:
+        """Whether the type is one of those of pandas whose missing value is `pandas.NA`."""
+        return self.name[0].isupper() or self.name == "boolean"
 
     @cached_property
     def is_duration(self) -> bool:
@@ -73,22 +88,23 @@ class Dtype:
         """A valid value of the column, to try a model on."""
         if self.categories:
             return self.categories[0]
-        return "" if self.is_text else 0 if self.unit else False if self.name == "bool" else 0.0
+        return "" if self.is_text else 0 if self.unit else False if self.name in _BOOLS else 0.0
 
     def array(self, values: Sequence[Any]) -> NDArray[Any]:
         """The values as a column, shape (rows,); None is a missing value.
 
-        Times are integers in `unit` since the epoch. Integers with a missing value become float64.
+        Times are integers in `unit` since the epoch. Integers with a missing value become float64 if that holds them exactly, else
+        objects.
         """
         if self.unit:
             kind = "timedelta64" if self.is_duration else "datetime64"
             return np.array(values, f"{kind}[{self.unit}]")
         missing = None in values
-        if _NUMBERS.fullmatch(self.name):
-            exact = self.name.startswith(("int", "uint")) and not missing
-            return np.array(values, np.int64 if exact else np.float64)
-        if self.name == "bool" and not missing:
-            return np.array(values, np.bool_)
+        integers = _INTEGERS.fullmatch(self.name)
+        if _FLOATS.fullmatch(self.name) or (integers and missing and integer_dtype(values) is None):
+            return np.array(values, np.float64)
+        if values and not missing and (integers or self.name in _BOOLS):
+            return np.array(values)  # Keeps fractions and integers that a careless caller sends.
         held = np.empty(len(values), object)
         nothing = np.nan if self.missing == "nan" else None
         held[:] = [nothing if value is None else value for value in values] if missing else values
@@ -121,9 +137,15 @@ class Dtype:
 FLOAT64 = Dtype()
 
 
+def integer_dtype(values: Iterable[Any]) -> Dtype | None:
+    """The type of a column with these integers, if float64 does not hold each exactly; else None."""
+    most = max((abs(value) for value in values if value is not None), default=0)
+    return None if most <= _EXACT else Dtype("int64" if most < 2**63 else "uint64")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Rows as columns in training order, each of shape (rows,): float64, int64, bool, datetime64, timedelta64 or object.
+    """Rows as columns in training order, each of shape (rows,): float64, int64, uint64, bool, datetime64, timedelta64 or object.
 
     An object is text, bytes, a number, a bool, NaN or None.
     """

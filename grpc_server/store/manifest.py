@@ -5,16 +5,13 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import PurePath
-from typing import TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from grpc_server.errors import ADD_AGAIN, ArtifactAltered, ModelError, ModelMismatch
-from grpc_server.rows.mixed_rows import FLOAT64, Dtype, Rows, rows_from_columns
+from grpc_server.rows.mixed_rows import FLOAT64, Dtype, Rows, integer_dtype, rows_from_columns
 from grpc_server.rows.targets import ClassType, Target
-from grpc_server.store.training_values import TrainingValues
-
-Scalar: TypeAlias = bool | int | float | str
+from grpc_server.store.training_values import Scalar, TrainingValues
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -131,11 +128,11 @@ def _example_of(dtype: Dtype) -> str:
 
 
 def golden_dtype(values: Sequence[Scalar | None]) -> Dtype:
-    """The type of a golden-row column with these values: text, points in time, or else numbers."""
+    """The type of a golden-row column with these values: text, points in time, integers beyond float64, or else numbers."""
     known = [value for value in values if value is not None]
     if known and all(isinstance(value, str) for value in known):
         return Dtype("datetime64[us]" if all(_TIME.fullmatch(str(value)) for value in known) else "object")
-    return FLOAT64
+    return integer_dtype([value for value in known if isinstance(value, int)]) or FLOAT64
 
 
 def read_manifest(data: bytes, folder: str) -> Manifest:

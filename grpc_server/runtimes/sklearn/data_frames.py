@@ -3,10 +3,25 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from grpc_server.rows.mixed_rows import Dtype, Rows, Table
+
+_OBJECTS = {
+    "string": "object",
+    "empty": "object",
+    "boolean": "bool",
+    "integer": "int64",
+    "floating": "float64",
+    "mixed-integer-float": "float64",
+    "decimal": "float64",
+    "date": "date",
+    "datetime": "datetime64[us]",
+    "timedelta": "timedelta64[us]",
+}
+"""Types of columns of objects, by the kind that pandas infers. Estimators read numbers among objects as floats too."""
 
 
 def frame_conversion(names: Sequence[str], dtypes: Sequence[Dtype]) -> Callable[[Rows], Any]:
@@ -22,10 +37,22 @@ def frame_conversion(names: Sequence[str], dtypes: Sequence[Dtype]) -> Callable[
 
 
 def dtype_of(column: Any) -> Dtype:
-    """The type of a column of a data frame. Raises ValueError for a type that no feature can have."""
+    """The type of a column of a data frame; Arrow's types as those of pandas. Raises ValueError for a type that no feature has."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return Dtype("category", tuple(column.cat.categories.tolist()))
-    return Dtype(str(column.dtype))
+    if isinstance(column.dtype, pd.ArrowDtype):
+        return _arrow_dtype(column)
+    name = _OBJECTS.get(pd.api.types.infer_dtype(column), "") if column.dtype == object else str(column.dtype)
+    return Dtype(name or f"{pd.api.types.infer_dtype(column)} objects")
+
+
+def _arrow_dtype(column: Any) -> Dtype:
+    plain = column.dtype.numpy_dtype
+    if plain.kind == "O":
+        return dtype_of(column.astype(object))
+    names = {"i": "Int", "u": "UInt", "f": "Float"}
+    bits = plain.itemsize * 8
+    return Dtype("boolean" if plain.kind == "b" else f"{names[plain.kind]}{bits}" if plain.kind in names else str(plain))
 
 
 def _series(column: NDArray[Any], dtype: Dtype) -> Any:
@@ -33,9 +60,29 @@ def _series(column: NDArray[Any], dtype: Dtype) -> Any:
         return pd.Series(pd.Categorical(column, categories=list(dtype.categories) or None))
     if dtype.zone:
         return pd.Series(column).dt.tz_localize("UTC").dt.tz_convert(dtype.zone)
+    if dtype.name == "date":
+        return pd.Series(column.astype("datetime64[D]").astype(object), dtype=object)
     if dtype.name in ("str", "string"):
         return pd.Series(column, dtype=dtype.name)
-    if dtype.is_number and dtype.name not in ("object", "bool") and column.dtype != dtype.name:
-        castable = dtype.name.startswith("float") or column.dtype.kind != "f"  # Integers with a missing value stay float64.
-        return pd.Series(column.astype(dtype.name) if castable else column)
+    if dtype.is_number and dtype.name not in ("object", "bool") and column.dtype != dtype.name and _fits(column, dtype):
+        return pd.Series(column, dtype=dtype.name)
     return pd.Series(column, dtype=object) if column.dtype == object else pd.Series(column)
+
+
+def _fits(column: NDArray[Any], dtype: Dtype) -> bool:
+    """Whether the type takes the values as they are, or rounds floats. Other integers stay in a wider type."""
+    if column.dtype == object:
+        return dtype.is_nullable
+    if dtype.name == "boolean":
+        return column.dtype.kind == "b"
+    if dtype.name[0] in "fF":
+        return True
+    limits = np.iinfo(dtype.name.lower())
+    known = column[column == column]  # Without NaN.
+    whole = column.dtype.kind in "iu" or (_are_whole(known) and (dtype.is_nullable or len(known) == len(column)))
+    return whole and (not len(known) or bool(limits.min <= known.min() and known.max() <= limits.max))
+
+
+def _are_whole(numbers: NDArray[Any]) -> bool:
+    """Whether floats are integers that are exact."""
+    return bool(((numbers % 1 == 0) & (np.abs(numbers) <= 2**53)).all())

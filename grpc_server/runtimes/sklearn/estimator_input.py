@@ -25,13 +25,14 @@ def input_conversion(estimator: Any, names: Sequence[str] | None, dtypes: Sequen
     if takes_texts(estimator):
         return _texts
     plain = all(dtype.is_plain for dtype in dtypes)
-    if names is not None and (not plain or _may_use_names(estimator)):
+    floats = all(dtype.name.startswith("float") for dtype in dtypes)
+    if names is not None and (not floats or _may_use_names(estimator)):
         try:
             from grpc_server.runtimes.sklearn.data_frames import frame_conversion  # pandas takes half a second to import.
         except ModuleNotFoundError:
             raise ModelUnloadable("the model takes a data frame, which needs pandas", "pip install 'foretell[frames]'") from None
         return frame_conversion(names, dtypes)
-    return None if plain else _array
+    return None if plain else _array(dtypes)
 
 
 def takes_texts(estimator: Any) -> bool:
@@ -50,12 +51,23 @@ def _may_use_names(estimator: Any) -> bool:
     return foreign or any(isinstance(part, ColumnTransformer | FunctionTransformer) for part in parts)
 
 
-def _array(rows: Rows) -> Any:
-    """Shape (rows, columns): float64 if all columns are numbers, else objects."""
-    if not isinstance(rows, Table):
-        return rows
-    numbers = all(column.dtype.kind in "fib" for column in rows.columns)
-    return np.column_stack([column if numbers else column.astype(object) for column in rows.columns])
+def _array(dtypes: Sequence[Dtype]) -> InputConversion:
+    """To an array of shape (rows, columns): numbers if all columns are, and none is rounded beside the others; else objects."""
+    types = [np.dtype(dtype.name) if dtype.name.startswith("float") else None for dtype in dtypes]
+
+    def array(rows: Rows) -> Any:
+        if not isinstance(rows, Table):
+            return rows
+        columns = [column.astype(of, copy=False) if of else column for column, of in zip(rows.columns, types, strict=True)]
+        numbers = all(column.dtype.kind in "fiub" for column in columns)
+        exact = numbers and (len({column.dtype for column in columns}) == 1 or not any(map(_is_beyond_float64, columns)))
+        return np.column_stack(columns if exact else [column.astype(object) for column in columns])
+
+    return array
+
+
+def _is_beyond_float64(column: Any) -> bool:
+    return column.dtype.kind in "iu" and bool((np.abs(column.astype(np.float64)) > 2**53).any())
 
 
 def _texts(rows: Rows) -> Any:

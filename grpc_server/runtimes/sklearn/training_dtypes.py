@@ -8,7 +8,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
-from grpc_server.rows.mixed_rows import Dtype
+from grpc_server.rows.mixed_rows import Dtype, integer_dtype
 from grpc_server.runtimes.sklearn.estimator_input import takes_texts
 
 _INNER_ATTRIBUTES = ("best_estimator_", "estimator", "regressor_", "value")
@@ -77,7 +77,15 @@ def _encoder_dtypes(encoder: Any, columns: list[str]) -> Iterator[tuple[str, Dty
         elif all(isinstance(value, bool) for value in known):
             yield column, Dtype("bool", known)
         elif all(isinstance(value, int | float) for value in known):
-            yield column, Dtype("float64", known)
+            yield column, Dtype(_number_name(categories.dtype, known), known)
+
+
+def _number_name(held: Any, known: tuple[Any, ...]) -> str:
+    """The type in which a value is compared with its categories: float64 if that holds them as the encoder does."""
+    if held in (np.float32, np.float16):
+        return str(held)
+    wide = integer_dtype(value for value in known if isinstance(value, int))
+    return wide.name if wide else "float64"
 
 
 def _names(chosen: Any, columns: list[str]) -> list[str]:

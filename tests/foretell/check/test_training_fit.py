@@ -208,7 +208,10 @@ def test_duration_rules_are_compared_in_seconds(tmp_path: Path, rules: str, star
     [
         pytest.param(
             FRAME.drop(columns="town").assign(twon="Zug"), 'other.csv has no column \'town\'; did you mean "twon"?', id="column"),
-        pytest.param(FRAME.assign(length="long"), "the column 'length' holds 'long' in the data, but the model takes numbers there",
+        pytest.param(
+            FRAME.assign(length="long"),
+            "the column 'length' holds 'long' in the data, but the model takes numbers there: "
+            "correct row 1, or train the model on this data",
             id="text"),
     ],
 )  # fmt: skip
