@@ -118,7 +118,7 @@ def _number_kind(column: Column, values: SampleValues) -> str:
 def _number(column: Column, kind: str, values: list[Any]) -> _Kind:
     what = "a number" if kind == "double" else "an integer"
     categories = column.dtype.categories
-    if categories and len(categories) <= FEW and all(float(each).is_integer() for each in categories) and kind != "double":
+    if categories and len(categories) <= FEW and all(map(_is_exact_integer, categories)) and kind != "double":
         listed = [(f"{FIELD}.{kind}.in", str(int(each))) for each in categories]
         texts = ", ".join(str(int(each)) for each in categories)
         return kind, f"one of {texts}", [*listed, *_example(column, kind)], None, None
@@ -127,6 +127,11 @@ def _number(column: Column, kind: str, values: list[Any]) -> _Kind:
         return kind, f"{what}; its range is unknown", rules, None, None
     bounds = range_of(kind, values)
     return kind, what, [*bounds.options, *_example(column, kind)], None, bounds
+
+
+def _is_exact_integer(value: Any) -> bool:
+    """Whether a category is an integer that nothing has rounded."""
+    return isinstance(value, int) or (abs(value) < 2**53 and float(value).is_integer())
 
 
 def _time(column: Column) -> _Kind:

@@ -75,7 +75,7 @@ def read_frame(file: DataFile, columns: Collection[str], known: Mapping[str, Dty
         raise ModelError(f"{file.name} is not written in {file.encoding}: leave out --encoding, or pass the right one") from None
     except LookupError:
         raise ModelError(f"{file.encoding!r} is no encoding that Python knows: pass one such as --encoding cp1252") from None
-    except (ValueError, ArithmeticError) as error:  # Parser errors are ValueErrors, pyarrow's too.
+    except (ValueError, TypeError, ArithmeticError) as error:  # Parser errors are ValueErrors, pyarrow's too.
         ragged = _RAGGED.search(str(error))
         if ragged:
             reason = f"{file.name} has {ragged[3]} values in line {ragged[2]}, but {ragged[1]} in the lines before"

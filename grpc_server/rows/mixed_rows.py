@@ -139,8 +139,9 @@ FLOAT64 = Dtype()
 
 def integer_dtype(values: Iterable[Any]) -> Dtype | None:
     """The type of a column with these integers, if float64 does not hold each exactly; else None."""
-    most = max((abs(value) for value in values if value is not None), default=0)
-    return None if most <= _EXACT else Dtype("int64" if most < 2**63 else "uint64")
+    known = [0, *(value for value in values if value is not None)]
+    low, high = min(known), max(known)
+    return None if low >= -_EXACT and high <= _EXACT else Dtype("int64" if high < 2**63 else "uint64")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,6 +1,7 @@
 """Types of training columns, from the encoders and imputers inside a fitted scikit-learn estimator."""
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
+from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype, integer_dtype
 from grpc_server.runtimes.sklearn.estimator_input import takes_texts
 
@@ -76,7 +78,10 @@ def _encoder_dtypes(encoder: Any, columns: list[str]) -> Iterator[tuple[str, Dty
             yield column, Dtype("object", known, "none" if None in values else "nan")
         elif all(isinstance(value, bool) for value in known):
             yield column, Dtype("bool", known)
-        elif all(isinstance(value, int | float) for value in known):
+        elif any(isinstance(value, Decimal) for value in known):
+            reason = f"an encoder of the column {column!r} was fitted on decimals, which no field carries exactly"
+            raise ModelUnloadable(reason, "train it on floats or texts")
+        elif all(isinstance(value, int | float) for value in known) and categories.dtype.kind not in "mM":
             yield column, Dtype(_number_name(categories.dtype, known), known)
 
 
