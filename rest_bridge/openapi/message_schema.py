@@ -123,7 +123,7 @@ def _required(contract: Contract, message: Descriptor, form: Form, *, ruled: boo
     if form is Form.PAGE:
         return [field.name for field in message.fields]
     if form is Form.RESPONSE:
-        return [field.name for field in message.fields if not field.has_presence]
+        return [field.name for field in message.fields if not field.has_presence or (ruled and contract.rules.of(field).required)]
     return _refused_if_absent(contract, message) if ruled else []
 
 
