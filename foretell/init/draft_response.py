@@ -21,6 +21,9 @@ _NUMBERS = {
     "score": "Anomaly score: the lower, the more unusual the row.",
 }
 
+_WITH_ZERO = ("double", "int32", "uint32", "bool")
+"""Types whose zero is an answer. They are drafted as `optional`, because protobuf's JSON leaves out the zeros of other fields."""
+
 _LISTS = {
     "decision": ("decisions", "Decision function of the model: the sign of each is the side of a boundary on which the row lies."),
     "distance": ("distances", "Distance of the row from the centre of each cluster, in their order."),
@@ -60,8 +63,10 @@ class ResponseDraft:
                 self._list(kind, [output for output in outputs if output.kind == kind])
 
     def _add(self, comment: str, kind: str, name: str, *options: Option) -> None:
-        name = self._names.take(name)
-        self.lines.append(Line(comment, f"{kind} {name} = {len(self.lines) + 1}", options))
+        name, presence = self._names.take(name), ""
+        if kind in _WITH_ZERO:
+            presence, options = "optional ", ((f"{FIELD}.required", "true"), *options)
+        self.lines.append(Line(comment, f"{presence}{kind} {name} = {len(self.lines) + 1}", options))
 
     def _label(self, index: int, target: Target) -> None:
         name = snake(target.name or self._target_name or "label", "label")

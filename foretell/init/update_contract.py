@@ -67,7 +67,7 @@ class ContractUpdate:
 
     def _note_missing_fields(self, response: ResponseDraft) -> None:
         """With several targets, new fields are left to the author."""
-        drafted = [line.declared.split()[1] for line in response.lines]
+        drafted = [line.name for line in response.lines]
         missing = [name for name in drafted if name not in self._answer.fields_by_name]
         if missing:
             self.notes.append(
@@ -210,7 +210,7 @@ class ContractUpdate:
         name = probability_class(field.name)
         if output is not None or not name:
             return None
-        by_field = {line.declared.split()[1]: label for label, line in response.classes.items()}
+        by_field = {line.name: label for label, line in response.classes.items()}
         by_name = {snake(label, "class"): label for label in response.classes}
         return by_field.get(field.name) or by_name.get(name) or name
 
@@ -246,10 +246,10 @@ class ContractUpdate:
 
 def _probability_line(line: Line, label: str, number: int, names: Names) -> Line:
     """The drafted field of a class, with another number, and another name if its own is taken."""
-    kind, drafted, *_ = line.declared.split()
-    name = names.take(drafted)
+    kind = line.declared.partition(f" {line.name} = ")[0]
+    name = names.take(line.name)
     options = dict(line.options)
-    if name != drafted:
+    if name != line.name:
         options["(foretell.v1.output).probability_of"] = quoted(label)
     return Line(line.comment, f"{kind} {name} = {number}", tuple(options.items()))
 

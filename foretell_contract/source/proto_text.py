@@ -22,6 +22,11 @@ class Line:
     """Such as `optional double petal_width = 4`."""
     options: tuple[Option, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The name of the field or value."""
+        return self.declared.rpartition(" = ")[0].rpartition(" ")[2]
+
     def lines(self, indent: str = _INDENT) -> Iterator[str]:
         """The comment and the declaration; two or more options get a line each."""
         yield from comment_lines(self.comment, indent)
