@@ -38,7 +38,7 @@ PROBLEM: Part = {
         "loc": {
             "type": "array",
             "items": {"anyOf": [{"type": "string"}, {"type": "integer", "format": "int64"}]},
-            "description": "Place of the problem in the request; empty if no part of it caused the problem.",
+            "description": "Place of the problem in the request, or after `response` in the answer of the model; empty if neither is the cause.",
         },
         "msg": {"type": "string", "description": "What is wrong and what is allowed."},
         "input": {"description": "The refused value, if it is a short scalar."},
@@ -55,7 +55,7 @@ REFUSALS = {
     415: "The body is not declared as application/json.",
     417: "The request expects something other than 100-continue.",
     431: "The line and the headers of the request are too large.",
-    422: "The body is not JSON, or breaks the contract. `detail` lists every problem.",
+    422: "The body is not JSON or breaks the contract, or the model's answer to it does. `detail` lists every problem.",
     429: "Too many rows are queued. Retry after the time in `retry-after`.",
     500: "An internal error. Quote the incident in the message to the operator.",
     501: "The model server does not serve this method, or the HTTP method is unknown.",
