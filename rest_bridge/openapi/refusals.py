@@ -38,7 +38,7 @@ PROBLEM: Part = {
         "loc": {
             "type": "array",
             "items": {"anyOf": [{"type": "string"}, {"type": "integer", "format": "int64"}]},
-            "description": "Place of the problem in the request, or after `response` in the answer of the model; empty if neither is the cause.",
+            "description": "Place of the problem in the request, or after `response` in the answer; empty if neither caused it.",
         },
         "msg": {"type": "string", "description": "What is wrong and what is allowed."},
         "input": {"description": "The refused value, if it is a short scalar."},
