@@ -16,14 +16,12 @@ import tempfile
 import venv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from google.protobuf import descriptor_pb2
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from foretell_contract.errors import ContractError
 from foretell_contract.source.compiler import compile_protos, contract_files
+from foretell_contract.source.plain_form import without_custom_options
 
 ROOT = Path(__file__).parents[1]
 PROTOS = ROOT / "protos"
@@ -101,18 +99,14 @@ def plain_contracts() -> bytes:
 
     protoc rejects a contract that uses messages of another file.
     """
-    pool = DescriptorPool()  # Without extensions, every custom option is an unknown field.
-    pool.AddSerializedFile(descriptor_pb2.DESCRIPTOR.serialized_pb)
-    file_set: Any = GetMessageClass(pool.FindMessageTypeByName("google.protobuf.FileDescriptorSet"))
-    compiled, plain = file_set.FromString(compile_protos(PROTOS).SerializeToString()), file_set()
-    compiled.DiscardUnknownFields()
+    compiled, plain = without_custom_options(compile_protos(PROTOS)), FileDescriptorSet()
     for name in own_contracts():
         file = next(file for file in compiled.file if file.name == name)
         for imports in (file.dependency, file.public_dependency, file.weak_dependency):
             del imports[:]
         file.name = f"{PACKAGE}/{name}"  # Decides the Python module; messages and methods keep their names.
         plain.file.append(file)
-    return bytes(plain.SerializeToString())
+    return plain.SerializeToString()
 
 
 def own_pool(module: Path) -> None:

@@ -1,4 +1,4 @@
 """The text of `.proto` files: compiling, comments, line numbers, writing and editing; and the spelling of names.
 
-May import `errors` and `problem`.
+May import `fields`, `errors` and `problem`.
 """

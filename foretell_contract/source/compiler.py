@@ -7,9 +7,11 @@ from collections.abc import Sequence, Set
 from importlib.resources import files
 from pathlib import Path
 
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from foretell_contract.errors import ContractError, ProtocError
+from foretell_contract.source.imports import WELL_KNOWN, with_imports
+from foretell_contract.source.plain_form import ERROR_DETAILS
 
 
 def _shipped_protos() -> Path:
@@ -29,7 +31,13 @@ SHIPPED = _shipped_protos()
 IMPORTED = ("buf", "google", "foretell")
 """Top folders of imports; their files are not contracts."""
 
-ALWAYS = ("buf/validate/validate.proto", "foretell/v1/models.proto", "foretell/v1/options.proto", "google/api/annotations.proto")
+ALWAYS = (
+    "buf/validate/validate.proto",
+    "foretell/v1/models.proto",
+    "foretell/v1/options.proto",
+    "google/api/annotations.proto",
+    *ERROR_DETAILS,
+)
 """Part of every descriptor set, even if no contract imports them, so that their options can be read."""
 
 _PROTOC = "import sys; from grpc_tools._protoc_compiler import run_main; sys.exit(run_main([word.encode() for word in sys.argv]))"
@@ -89,22 +97,12 @@ def with_shipped_files(compiled: FileDescriptorSet) -> FileDescriptorSet:
     if files.keys() >= set(ALWAYS):
         return compiled
     files = {file.name: file for file in _compile([], []).file} | files
-    ordered: dict[str, FileDescriptorProto] = {}
-
-    def add(name: str) -> None:
-        if name in files and name not in ordered:
-            for imported in files[name].dependency:
-                add(imported)
-            ordered[name] = files[name]
-
-    for name in files:
-        add(name)
-    return FileDescriptorSet(file=ordered.values())
+    return with_imports(files, files)
 
 
 def is_shipped(name: str) -> bool:
     """Whether a file with this name comes with Foretell or with protoc."""
-    return not is_contract(name) and ((SHIPPED / name).is_file() or name.startswith("google/protobuf/"))
+    return not is_contract(name) and ((SHIPPED / name).is_file() or name.startswith(WELL_KNOWN))
 
 
 def _compile(roots: Sequence[Path], names: Sequence[str]) -> FileDescriptorSet:

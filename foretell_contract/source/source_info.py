@@ -79,6 +79,11 @@ def named_paths(file: FileDescriptorProto) -> Iterator[tuple[Path, str]]:
             yield (_SERVICE, i, _METHOD, j), f"{prefix}{service.name}.{method.name}"
 
 
+def type_names(file: FileDescriptorProto) -> list[str]:
+    """Full names of the messages and enums of a file."""
+    return [name for path, name in named_paths(file) if path[-2] in (_NESTED, _NESTED_ENUM, _MESSAGE, _ENUM)]
+
+
 def _message_paths(message: DescriptorProto, path: Path, prefix: str) -> Iterator[tuple[Path, str]]:
     name = f"{prefix}{message.name}"
     yield path, name

@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from google.protobuf import any_pb2, duration_pb2, text_format
+from google.protobuf import text_format
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
@@ -22,12 +21,11 @@ HEALTH = "grpc.health.v1.Health"
 
 
 def reflection_handlers(services: Iterable[str], pool: DescriptorPool) -> list[Handler]:
-    """Handlers that describe `services`, health, reflection and error details from `pool`, to which they add all but `services`."""
+    """Handlers that describe `services`, error details, health and reflection from `pool`, to which they add the last two."""
     alpha = FileDescriptorProto.FromString(reflection_pb2.DESCRIPTOR.serialized_pb)
     v1 = text_format.Parse(text_format.MessageToString(alpha).replace("v1alpha", "v1"), FileDescriptorProto())
     v1.name = "grpc/reflection/v1/reflection.proto"
-    for module in (any_pb2, duration_pb2, status_pb2, error_details_pb2, health_pb2):
-        pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
+    pool.AddSerializedFile(health_pb2.DESCRIPTOR.serialized_pb)
     for file in (alpha, v1):
         pool.AddSerializedFile(file.SerializeToString())
     servicer = reflection.ReflectionServicer((*services, HEALTH, V1ALPHA, V1), pool=pool)
