@@ -26,6 +26,7 @@ from foretell_contract.source.compiler import (
     own_files,
     with_shipped_files,
 )
+from foretell_contract.source.imports import WELL_KNOWN
 from foretell_contract.source.source_info import comments
 
 MODEL_SERVICE = "foretell.v1.ModelService"
@@ -67,6 +68,8 @@ class Contract:
     comments: dict[str, str]
     """Comment text by full name of a service, method, message, field, enum or value."""
     sources: dict[str, str]
+    imports: dict[str, str]
+    """Text of the files that the contracts import and of those in ALWAYS, by name; google.protobuf comes with every protoc."""
     images: dict[str, bytes]
     """Image files beside the contracts, by name; the Markdown of comments may show them."""
     descriptor_set: bytes
@@ -104,12 +107,14 @@ def load(root: Path, *, strict: bool = True) -> Contract:
     names = contract_files(root)
     sources = {name: _text(root / name) for name in names}
     images = {name: (root / name).read_bytes() for name in own_files(root, _IMAGE_SUFFIXES)}
-    return _read(compile_protos(root), names, sources, images, strict=strict)
+    compiled = compile_protos(root)
+    return _read(compiled, names, sources, _imports(root, compiled, sources), images, strict=strict)
 
 
 def load_control() -> Contract:
     """The contract of `foretell.v1.ControlService`."""
-    return _read(compile_shipped(CONTROL), [CONTROL], {CONTROL: _text(SHIPPED / CONTROL)}, {}, strict=True)
+    compiled, sources = compile_shipped(CONTROL), {CONTROL: _text(SHIPPED / CONTROL)}
+    return _read(compiled, [CONTROL], sources, _imports(SHIPPED, compiled, sources), {}, strict=True)
 
 
 def load_set(compiled: FileDescriptorSet) -> Contract:
@@ -120,11 +125,17 @@ def load_set(compiled: FileDescriptorSet) -> Contract:
     names = [file.name for file in compiled.file if is_contract(file.name)]
     if not names:
         raise ContractError("the descriptor set holds imports but no contract", "build it from the contract's own files")
-    return _read(with_shipped_files(compiled), names, {}, {}, strict=True)
+    return _read(with_shipped_files(compiled), names, {}, {}, {}, strict=True)
 
 
 def _read(
-    compiled: FileDescriptorSet, names: list[str], sources: dict[str, str], images: dict[str, bytes], *, strict: bool
+    compiled: FileDescriptorSet,
+    names: list[str],
+    sources: dict[str, str],
+    imports: dict[str, str],
+    images: dict[str, bytes],
+    *,
+    strict: bool,
 ) -> Contract:
     pool = _pool(compiled)
     options = CustomOptions(pool)
@@ -139,7 +150,7 @@ def _read(
         raise ContractError(str(problems[0]))
     texts = {key: text for file in compiled.file for key, text in comments(file).items()}
     apis = {file.name: _read_api_info(file, options, texts.get(file.name, "")) for file in files if file.services_by_name}
-    return Contract(pool, services, apis, rules, options, texts, sources, images, compiled.SerializeToString(), problems)
+    return Contract(pool, services, apis, rules, options, texts, sources, imports, images, compiled.SerializeToString(), problems)
 
 
 def _pool(compiled: FileDescriptorSet) -> DescriptorPool:
@@ -150,6 +161,11 @@ def _pool(compiled: FileDescriptorSet) -> DescriptorPool:
         except TypeError as error:
             raise ContractError(f"{file.name} cannot be read from the descriptor set: {one_line(error)}") from None
     return pool
+
+
+def _imports(root: Path, compiled: FileDescriptorSet, sources: Collection[str]) -> dict[str, str]:
+    names = [file.name for file in compiled.file if file.name not in sources and not file.name.startswith(WELL_KNOWN)]
+    return {name: _text(next(folder / name for folder in (root, SHIPPED) if (folder / name).is_file())) for name in names}
 
 
 def _text(file: Path) -> str:

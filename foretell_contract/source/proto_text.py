@@ -75,12 +75,23 @@ class Literal:
         yield f"{indent}}};"
 
 
-def file_text(comment: str, package: str, imports: Iterable[str], parts: Iterable[Block | Literal]) -> str:
+def file_text(
+    comment: str,
+    package: str,
+    imports: Iterable[str],
+    parts: Iterable[Block | Literal],
+    syntax: str = 'syntax = "proto3";',
+    options: Iterable[Option] = (),
+) -> str:
     """The text of a whole file; imports are sorted."""
-    head = [*comment_lines(comment), 'syntax = "proto3";', "", f"package {package};", ""]
-    head += [f'import "{name}";' for name in sorted(imports)]
-    sections = ["\n".join(head), *("\n".join(part.lines()) for part in parts)]
-    return "\n\n".join(sections) + "\n"
+    sections = [
+        [*comment_lines(comment), syntax],
+        [f"package {package};"] if package else [],
+        [f'import "{name}";' for name in sorted(imports)],
+        [f"option {name} = {value};" for name, value in options],
+        *(part.lines() for part in parts),
+    ]
+    return "\n\n".join(filter(None, map("\n".join, sections))) + "\n"
 
 
 def comment_lines(text: str, indent: str = "") -> Iterator[str]:

@@ -144,7 +144,7 @@ def _pages(paths: Part, contract: Contract, api_kind: ApiKind) -> Part:
     statuses = refusals.PAGE_REFUSALS + ((403,) if 403 in api_kind.descriptions else ())
     examples = refusals.PAGES | {405: refusals.wrong_method("POST")}
     sources = {f"/contract/{name}" for name in contract.sources}
-    pages = {path: page for path, page in paths.items() if path in sources or not path.startswith("/contract/")}
+    pages = {path: page for path, page in paths.items() if path in sources or not path.endswith(".proto")}
     for operation in (operation for page in pages.values() for operation in page.values()):
         operation["responses"] |= {str(status): api_kind.refusal(status, examples.get(status)) for status in statuses}
         operation["responses"]["default"] = refusals.ANY_REFUSAL

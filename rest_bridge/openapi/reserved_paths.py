@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from foretell_contract.contract import Contract
 from foretell_contract.problem import Problem, error
 
-_OWN = {"/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/models", "/contract", "/contract.binpb"}
+_OWN = {"/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/models", "/contract"}
+_OWN |= {"/contract.binpb", "/contract/plain.binpb", "/contract/plain.zip"}
 
 
 def is_page(path: str, contract: Contract) -> bool:
     """Whether the bridge has a page on this path, files of the docs left out."""
-    files = {f"/contract/{name}" for name in (*contract.sources, *contract.images)}
+    files = {f"/contract/{name}" for name in (*contract.sources, *contract.imports, *contract.images)}
     return path in _OWN or path in files
 
 

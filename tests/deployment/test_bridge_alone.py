@@ -80,6 +80,6 @@ def test_api_is_documented(client: httpx2.Client) -> None:
     assert "/predict" in client.get("/openapi.json").json()["paths"]
 
 
-@pytest.mark.parametrize("path", ["/docs", "/redoc", "/healthz", "/readyz", "/contract", "/contract.binpb"])
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/healthz", "/readyz", "/contract", "/contract.binpb", "/contract/plain.zip"])
 def test_page_is_served(client: httpx2.Client, path: str) -> None:
     assert client.get(path).status_code == 200

@@ -24,7 +24,7 @@ from tests.support.processes import ROOT, Foretell
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 PROGRAMS = [block for block in BLOCKS if block.language in ("console", "python")]
 CONTRACTS = [block for block in BLOCKS if block.language == "proto"]
-BUILD = ("docs-models", "docs-testing", "docs-versions", "docs-init", "docs-start", "flower", "stricter", "careless")
+BUILD = ("docs-plain", "docs-models", "docs-testing", "docs-versions", "docs-init", "docs-start", "flower", "stricter", "careless")
 """Folders that the blocks write below `build`."""
 
 

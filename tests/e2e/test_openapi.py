@@ -88,6 +88,8 @@ def test_document_follows_the_contract(document: Any) -> None:
         "/models",
         "/contract",
         "/contract.binpb",
+        "/contract/plain.binpb",
+        "/contract/plain.zip",
         "/contract/iris/v1/iris.proto",
     }
 
@@ -146,7 +148,8 @@ def test_health_and_models_are_served(clients: Clients) -> None:
 
 def test_contract_can_be_downloaded(clients: Clients) -> None:
     listed = clients.http.get("/contract").json()
-    (file,) = listed["files"]
+    file, *imports = listed["files"]
+    assert "/contract/google/rpc/error_details.proto" in imports
     assert clients.http.get(file).text == (PROTOS / "iris/v1/iris.proto").read_text()
     compiled = FileDescriptorSet.FromString(clients.http.get(listed["descriptor_set"]).content)
     assert "iris/v1/iris.proto" in {file.name for file in compiled.file}
