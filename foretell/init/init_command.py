@@ -22,6 +22,7 @@ from foretell_contract.errors import ContractError, SetupError
 from foretell_contract.examples.example import example
 from foretell_contract.source.compiler import has_contracts
 from foretell_contract.source.edit_file import FileEdit
+from foretell_contract.source.vendored_imports import vendor_imports
 from foretell_lifecycle.settings import settings_error
 from grpc_server.checks.add_model import Added, add_model
 from grpc_server.checks.inspect_model import ModelDescription, inspect_model
@@ -45,7 +46,9 @@ def init(options: InitOptions) -> None:
         contract = load(options.protos)
         _check_fit(options, model, contract)
         added = _add(options, model, contract, Repository(options.models))
-    _report(options, model, added, contract, notes)
+    if not before:
+        vendor_imports(options.protos)
+    _report(options, model, added, contract, notes, is_new_folder=not before)
     if exists and before:
         _report_changes(before, contract)
 
@@ -142,11 +145,15 @@ def _add(options: InitOptions, model: ModelDescription, contract: Contract, repo
     )
 
 
-def _report(options: InitOptions, model: ModelDescription, added: Added, contract: Contract, notes: Sequence[str]) -> None:
+def _report(
+    options: InitOptions, model: ModelDescription, added: Added, contract: Contract, notes: Sequence[str], *, is_new_folder: bool
+) -> None:
     service = next(service for service in contract.services if service.package == options.package)
     method = service.methods[0]
     counts = f"{_counted(model.columns, 'column')} in, {_counted(method.answer.fields, 'field')} out"
     typer.echo(f"wrote {options.contract_file}: {counts}")
+    if is_new_folder:
+        typer.echo(f"wrote what it imports to {options.protos}, for buf and protoc")
     typer.echo(f"added {options.model} version {added.version} as {added.format}: {added.reason}")
     for note in [*_model_notes(options, model), *notes]:
         typer.echo(f"note: {note}")
