@@ -32,15 +32,32 @@ def example(message: Descriptor, rules: Rules) -> Message | None:
 
 def failing_examples(message: Descriptor, rules: Rules) -> Iterator[tuple[str, str]]:
     """Full name and reason of every example, at any depth, that breaks a rule of its own field."""
+    for trial in _trials(message, rules):
+        for violation in _violations(GetMessageClass(message)(**{name: each for name, (_, each) in trial.items()}), rules):
+            name, index, _ = violation.field.partition("[")
+            if name in trial and bool(index) == message.fields_by_name[name].is_repeated:
+                broken = f"rule {violation.rule}: {violation.message}"
+                example_of = f"the example {trial[name][0]!r} of {message.full_name}.{name}"
+                yield f"{message.full_name}.{name}", f"{example_of} breaks the contract's own {broken}"
+    for field in filter(is_nested, message.fields):
+        yield from failing_examples(message_of(field), rules)
+
+
+def _trials(message: Descriptor, rules: Rules) -> list[dict[str, tuple[Any, Any]]]:
+    """All examples of the fields in few messages, which have at most one member of a oneof: as written, and as an argument."""
+    trials: list[dict[str, tuple[Any, Any]]] = []
+    chosen: list[set[str]] = []
     for field in message.fields:
-        for value, argument in _each(field, rules.of(field)):
-            trial = GetMessageClass(message)(**{field.name: argument})
-            for violation in _violations(trial, rules):
-                if violation.field.partition("[")[0] == field.name and ("[" in violation.field) == field.is_repeated:
-                    broken = f"rule {violation.rule}: {violation.message}"
-                    yield field.full_name, f"the example {value!r} of {field.full_name} breaks the contract's own {broken}"
-        if is_nested(field):
-            yield from failing_examples(message_of(field), rules)
+        number, group = 0, oneof_name(field) or field.name
+        for each in _each(field, rules.of(field)):
+            while number < len(trials) and group in chosen[number]:
+                number += 1
+            if number == len(trials):
+                trials.append({})
+                chosen.append(set())
+            trials[number][field.name] = each
+            chosen[number].add(group)
+    return trials
 
 
 def field_example(field: FieldDescriptor, rules: Rules) -> Any:

@@ -39,8 +39,8 @@ def read_samples(file: DataFile, columns: Collection[str], known: Mapping[str, D
     frame, notes = read_frame(file, columns, known)
     texts = {name for name, dtype in known.items() if dtype.is_text}
     values, dtypes = {}, {}
-    for name in map(str, frame.columns):
-        column = frame.pop(name if name in frame else int(name))
+    for label, column in frame.items():
+        name = str(label)
         column = _as_times(column) if times and name not in texts else column
         dtypes[name] = _dtype(column, name, file)
         values[name] = _values(column, dtypes[name], name, file)
