@@ -8,10 +8,9 @@ from urllib.parse import quote
 
 import msgspec
 from fastapi import FastAPI, Request
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from foretell_contract.contract import Contract
@@ -51,7 +50,7 @@ def create_app(
         for route in (path, *api_kind.selector_paths(service, path).values()):
             app.router.routes.append(Route(route, endpoint, methods=["POST"], include_in_schema=False))
     app.router.routes.append(Route("/openapi.json", _document(app, contract, served_contract, api_kind)))
-    routed = _routed(endpoints, app, ProxyPrefix(settings))
+    routed = _routed(endpoints, app, ProxyPrefix(settings, partial(_has_route, app)))
     return Guard(guard.loopback_only(routed) if loopback_only else routed)
 
 
@@ -68,18 +67,18 @@ def _routed(endpoints: Mapping[str, ASGIApp], fastapi: FastAPI, prefix: ProxyPre
     return application
 
 
+def _has_route(fastapi: FastAPI, path: str) -> bool:
+    scope = {"type": "http", "method": "GET", "path": path}
+    return any(route.matches(scope)[0] is not Match.NONE for route in fastapi.router.routes)
+
+
 def _fastapi(contract: Contract) -> FastAPI:
     """The application without routes: FastAPI's own pages are off."""
-    app = FastAPI(redirect_slashes=False, openapi_url=None, generate_unique_id_function=_operation_id)
+    app = FastAPI(redirect_slashes=False, openapi_url=None, generate_unique_id_function=lambda page: re.sub(r"\W", "_", page.name))
     app.add_exception_handler(RequestRefused, _refused)
     app.add_exception_handler(HTTPException, partial(_http_exception, contract))
     app.add_exception_handler(Exception, _unexpected)
     return app
-
-
-def _operation_id(route: APIRoute) -> str:
-    """The name by which generated clients call a page."""
-    return re.sub(r"\W", "_", route.name)
 
 
 def _endpoints(contract: Contract, channel: Channel, settings: BridgeSettings) -> Iterator[tuple[Service, str, Endpoint]]:

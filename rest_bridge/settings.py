@@ -3,7 +3,7 @@
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from foretell_lifecycle.settings import ProcessSettings
 
@@ -43,15 +43,11 @@ class BridgeSettings(ProcessSettings):
     trusted_proxies: str | None = None
     """Addresses or networks of proxies whose `X-Forwarded-Prefix` replaces `root_path`, separated by commas; `*` for all."""
 
-    @field_validator("root_path")
+    @field_validator("root_path", "trusted_proxies")
     @classmethod
-    def _check_root_path(cls, given: str | None) -> str | None:
-        if not ROOT_PATH.fullmatch(given or ""):
+    def _check_proxy(cls, given: str | None, field: ValidationInfo) -> str | None:
+        if field.field_name == "trusted_proxies":
+            networks(given or "")
+        elif not ROOT_PATH.fullmatch(given or ""):
             raise ValueError(f"{given!r} must be a path such as /models, without a slash at its end")
-        return given
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _check_trusted_proxies(cls, given: str | None) -> str | None:
-        networks(given or "")
         return given

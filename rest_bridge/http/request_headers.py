@@ -53,7 +53,8 @@ def version_selector(headers: Mapping[bytes, bytes], path: Mapping[str, Any] | N
     if not path and headers.keys().isdisjoint(_SELECTORS):
         return NO_SELECTOR
     selector = {name.decode(): _selected(headers[name], name.decode()) for name in _SELECTORS if name in headers}
-    for kind, value in (path or {}).items():
+    chosen = {kind: path[kind] for kind in ("version", "alias") if kind in path} if path else {}  # A mount may have added others.
+    for kind, value in chosen.items():
         name = f"model-{kind}"
         if selector.get(name, value) != value:
             raise refusal(400, "choice", f"the path names another {kind}", ["header", name])

@@ -1,6 +1,7 @@
 """The bridge's application in our own and in other ASGI servers: every page and every prediction is the same."""
 
 import json
+import re
 import socket
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from foretell_contract.contract import Contract
 from rest_bridge.app import create_app
@@ -68,6 +71,47 @@ async def test_every_prediction_is_answered(contract: Contract, host: str) -> No
             assert response.json().get("detail", [{"type": ""}])[0]["type"] == kind
             assert response.headers["x-request-id"]
         assert response.http_version == ("HTTP/2" if host == "hypercorn-http2" else "HTTP/1.1")
+
+
+# Starlette puts the path of a mount into `root_path`, and its parameters into `path_params`: fastapi#14238.
+@pytest.mark.parametrize("mount", ["/models", "/a/b", "/tenants/{tenant:int}", "/by/{tenant}"])
+@pytest.mark.parametrize("host", ["uvicorn", "hypercorn"])
+async def test_application_is_mounted_in_another(contract: Contract, mount: str, host: str) -> None:
+    prefix = re.sub("{.*}", "5", mount)
+    outer = Starlette(routes=[Mount(mount, app(contract))])
+    async with HOSTS[host](outer) as http:
+        assert (await http.post(f"{prefix}/predict", json=EXAMPLE)).status_code == 200
+        assert (await http.post(f"{prefix}/models/iris/versions/1/predict", json=EXAMPLE)).status_code == 200
+        assert (await http.get(f"{prefix}/openapi.json")).json()["servers"] == [{"url": prefix}]
+        assert (await http.get(f"{prefix}/docs/files/swagger/swagger-ui.css")).status_code == 200
+
+
+@pytest.mark.parametrize("loopback_only", [False, True])
+@pytest.mark.parametrize(
+    ("scope", "received", "sent"),
+    [
+        ({"type": "websocket", "path": "/predict", "headers": []}, ["websocket.connect"], ["websocket.close"]),
+        ({"type": "websocket", "path": "/docs", "headers": []}, ["websocket.connect"], ["websocket.close"]),
+        (
+            {"type": "lifespan"},
+            ["lifespan.startup", "lifespan.shutdown"],
+            ["lifespan.startup.complete", "lifespan.shutdown.complete"],
+        ),
+    ],
+)
+async def test_other_protocols_end_in_order(
+    contract: Contract, scope: dict[str, Any], received: list[str], sent: list[str], loopback_only: bool
+) -> None:
+    channel, messages, answers = FakeChannel(lambda _: b""), iter(received), list[str]()
+
+    async def receive() -> Any:
+        return {"type": next(messages)}
+
+    async def send(message: Any) -> None:
+        answers.append(message["type"])
+
+    await create_app(contract, channel, BridgeSettings(), loopback_only=loopback_only)(scope, receive, send)
+    assert answers == sent
 
 
 # HTTP/2 and HTTP/3 forbid the header: httpie-http2#8, linkerd2-proxy#2171, hyper#291.

@@ -26,51 +26,53 @@ def app(contract: Contract, **settings: Any) -> Any:
 
 
 # fastapi#1977, fastapi#15 and fastapi#1294 strip the prefix, fastapi#2949 does not, MLServer#2344 has the header.
-@pytest.mark.parametrize("host", ["uvicorn", "hypercorn"])
+@pytest.mark.parametrize(("host", "prefix"), [("uvicorn", "/models"), ("hypercorn", "/team/models")])  # `/models` is a page too.
 @pytest.mark.parametrize("stripped", [True, False])
 @pytest.mark.parametrize(
     ("root_path", "settings", "headers"),
     [
-        pytest.param(PREFIX, {}, {}, id="host"),
-        pytest.param(f"{PREFIX}/", {}, {}, id="host-with-slash"),
-        pytest.param("", {"root_path": PREFIX}, {}, id="setting"),
-        pytest.param("", PROXIED, FORWARDED, id="header"),
-        pytest.param("", PROXIED, {"x-forwarded-prefix": "/team/, /models"}, id="two-proxies"),
-        pytest.param("", PROXIED | {"root_path": "/other"}, FORWARDED, id="header-before-setting"),
-        pytest.param(PREFIX, {}, FORWARDED, id="host-and-untrusted-header"),
+        pytest.param("{}", {}, {}, id="host"),
+        pytest.param("{}/", {}, {}, id="host-with-slash"),
+        pytest.param("", {"root_path": "{}"}, {}, id="setting"),
+        pytest.param("", PROXIED, {"x-forwarded-prefix": "{}"}, id="header"),
+        pytest.param("", PROXIED, {"x-forwarded-prefix": "/, {}/"}, id="two-proxies"),
+        pytest.param("", PROXIED | {"root_path": "/other"}, {"x-forwarded-prefix": "{}"}, id="header-before-setting"),
+        pytest.param("{}", {}, {"x-forwarded-prefix": "/other"}, id="host-and-untrusted-header"),
     ],
 )
 async def test_everything_is_found_under_the_prefix(
-    contract: Contract, host: str, stripped: bool, root_path: str, settings: Any, headers: dict[str, str]
+    contract: Contract, host: str, prefix: str, stripped: bool, root_path: str, settings: dict[str, str], headers: dict[str, str]
 ) -> None:
-    seen = "" if stripped else PREFIX
-    async with HOSTS[host](app(contract, **settings), root_path) as http:
+    seen = "" if stripped else prefix
+    settings, headers = ({name: text.replace("{}", prefix) for name, text in each.items()} for each in (settings, headers))
+    async with HOSTS[host](app(contract, **settings), root_path.replace("{}", prefix)) as http:
         http.headers.update(headers)
 
         async def get(path: str) -> Any:
             """What a browser gets for a path of the proxy."""
-            assert path.startswith(f"{PREFIX}/"), path
-            response = await http.get(seen + path.removeprefix(PREFIX))
+            assert path.startswith(f"{prefix}/"), path
+            response = await http.get(seen + path.removeprefix(prefix))
             assert response.status_code in (200, 307), path
             return response
 
         for page in ("/docs", "/redoc"):
-            links = re.findall(r'(?:href|src|spec-url)="([^"]+)"', (await get(PREFIX + page)).text)
+            links = re.findall(r'(?:href|src|spec-url)="([^"]+)"', (await get(prefix + page)).text)
             assert len(links) > 1
             for link in links:
-                await get(urljoin(PREFIX + page, link))
-            moved = await get(f"{PREFIX}{page}/")
-            assert urljoin(f"{PREFIX}{page}/", moved.headers["location"]) == PREFIX + page
-        document = (await get(f"{PREFIX}/openapi.json")).json()
-        assert document["servers"] == [{"url": PREFIX}]
+                await get(urljoin(prefix + page, link))
+            moved = await get(f"{prefix}{page}/")
+            assert urljoin(f"{prefix}{page}/", moved.headers["location"]) == prefix + page
+        document = (await get(f"{prefix}/openapi.json")).json()
+        assert document["servers"] == [{"url": prefix}]
         (image,) = re.findall(r"!\[[^]]*\]\(([^)]+)\)", document["info"]["description"])
         await get(image)
-        listed = (await get(f"{PREFIX}/contract")).json()
+        listed = (await get(f"{prefix}/contract")).json()
         for path in (*listed["files"], listed["descriptor_set"]):
             await get(path)
-        for path in (path for path, page in document["paths"].items() if "post" in page and "{" not in path):
-            body = EXAMPLE if path == "/predict" else {"rows": []}
-            assert (await http.post(f"{seen}{path}", json=body)).status_code == 200
+        for path in (path for path, page in document["paths"].items() if "post" in page):
+            body = EXAMPLE if path.endswith("/predict") else {"rows": []}
+            assert (await http.post(f"{seen}{path.format(version=1, alias='production')}", json=body)).status_code == 200, path
+        assert (await get(f"{prefix}/models")).json() == {"models": [], "following": []}
 
 
 @pytest.mark.parametrize(

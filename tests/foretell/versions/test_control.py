@@ -176,7 +176,7 @@ def test_rest_refusal_names_the_gate(served: ControlledServer) -> None:
     [
         pytest.param({"host": "evil.example"}, 403, id="rebound"),
         pytest.param({"host": "127.0.0.1.evil.example:80"}, 403, id="prefix"),
-        pytest.param({"host": "["}, 403, id="no-host"),
+        pytest.param({"host": "["}, 400, id="no-host"),
         pytest.param({"origin": "http://evil.example"}, 403, id="cross-site"),
         pytest.param({"origin": "null"}, 403, id="nowhere"),
         pytest.param({"content-type": "text/plain"}, 415, id="simple-request"),
