@@ -11,7 +11,7 @@ from foretell_contract.examples.boundary_values import FOREIGN_TEXT
 from foretell_contract.examples.example import field_example
 from foretell_contract.fields import Kind, enum_of, is_in_oneof, is_map, is_nested, kind_of
 from foretell_contract.labels import is_unspecified
-from foretell_contract.rules.rules import Rules
+from foretell_contract.rules.rules import FieldRules, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +42,26 @@ def _candidates(row: Message, part: Any, parents: tuple[str, ...], rules: Rules)
                 yield Variant(with_value(row, parents, field.name, value), path, "may be given alone", "leave it out of the oneof")
         if not (part.HasField(field.name) if field.has_presence else getattr(part, field.name)):
             continue
-        if field.has_presence or field.is_repeated:
+        own = rules.of(field)
+        if (field.has_presence or field.is_repeated) and (own.ignored or not own.required):
             yield Variant(with_value(row, parents, field.name, None), path, "may be missing", _fix(field))
         if is_map(field) and len(getattr(part, field.name)) > 1:
             for key in getattr(part, field.name):
                 yield Variant(without_key(row, parents, field.name, key), f"{path}[{key}]", "may be missing", _fix(field))
-        yield from _unusual(row, field, parents, path)
+        yield from _unusual(row, field, parents, path, own)
         if is_nested(field) and not field.is_repeated:
             yield from _candidates(row, getattr(part, field.name), (*parents, field.name), rules)
 
 
-def _unusual(row: Message, field: FieldDescriptor, parents: tuple[str, ...], path: str) -> Iterator[Variant]:
+def _unusual(row: Message, field: FieldDescriptor, parents: tuple[str, ...], path: str, own: FieldRules) -> Iterator[Variant]:
     if field.is_repeated or field.message_type is not None:
         return
-    if kind_of(field) is Kind.ENUM:
+    values = {} if own.ignored else own.values
+    if kind_of(field) is Kind.ENUM and 0 not in values.get("not_in", ()):
         for value in filter(is_unspecified, enum_of(field).values):
             unspecified = with_value(row, parents, field.name, 0)
             yield Variant(unspecified, path, f"may be {value.name}", "exclude it with `enum.not_in = 0`")
-    if kind_of(field) is Kind.TEXT:
+    if kind_of(field) is Kind.TEXT and FOREIGN_TEXT in values.get("in", (FOREIGN_TEXT,)):
         foreign = with_value(row, parents, field.name, FOREIGN_TEXT)
         yield Variant(foreign, path, "may be any text", "list what it may be in `string.in`")
 

@@ -1,7 +1,7 @@
 """Reads `Features` messages into rows of a model: each field fills the columns of its name."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -45,13 +45,13 @@ class FeatureReader:
         self._columns, self._dtypes = tuple(columns), tuple(dtypes)
         self._plain = all(dtype.is_plain for dtype in dtypes)
         by_column = dict(zip(columns, dtypes, strict=True))
-        problems = [*_unmatched(message.full_name, self._leaves, columns)]
+        problems = [*_unmatched(message.full_name, self._leaves, by_column)]
         matched = [leaf for leaf in self._leaves if by_column.keys() >= set(leaf.columns)]
         self._read = [_reader(leaf, [by_column[column] for column in leaf.columns], contract, problems) for leaf in matched]
         if problems:
             raise ModelMismatch.of(problems)
-        read = [column for leaf in self._leaves for column in leaf.columns]
-        self._order = [read.index(column) for column in columns]
+        read = {column: index for index, column in enumerate(chain.from_iterable(leaf.columns for leaf in self._leaves))}
+        self._order = [read[column] for column in columns]
         in_order = [owners[column] for column in columns]
         self.number_fields = self._number_fields(in_order)
         """The fields in training order if each is a single number in a float64 column; else empty."""
@@ -101,7 +101,7 @@ def _column_paths(leaf: Leaf) -> list[str]:
 _NUMBERS = (Kind.NUMBER, Kind.INTEGER, Kind.BOOL, Kind.ENUM)
 
 
-def _unmatched(message: str, leaves: Sequence[Leaf], columns: Sequence[str]) -> Iterator[Problem]:
+def _unmatched(message: str, leaves: Sequence[Leaf], columns: Collection[str]) -> Iterator[Problem]:
     """A problem for each field without a column and each column without a field; a misspelt pair is one problem."""
     filled = {column for leaf in leaves for column in leaf.columns}
     missing = [column for column in columns if column not in filled]
