@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from foretell.check.training_range import FIELD
-from foretell.init.draft_features import DraftedEnum, PackageNames, draft_feature, sentence_case
+from foretell.init.draft_features import DraftedEnum, PackageNames, draft_feature, field_numbers, sentence_case
 from foretell.init.draft_response import ResponseDraft
 from foretell_contract.source.proto_text import Block, Line, Literal, file_text, quoted
 from foretell_contract.source.spelling import Names, pascal, snake
@@ -113,6 +113,8 @@ def draft_contract(
 ) -> ContractDraft:
     """A contract for a model; `ResponseDraft` describes the last two parameters."""
     package_names, names = PackageNames([pascal(package.split(".")[-2], "model") + "Service"]), Names()
-    features = tuple(draft_feature(column, number, names, package_names) for number, column in enumerate(model.columns, 1))
+    features = tuple(
+        draft_feature(column, number, names, package_names) for number, column in zip(field_numbers(), model.columns, strict=False)
+    )
     response = ResponseDraft(model, snake(target_name, "label") if target_name else "", class_names, package_names)
     return ContractDraft(package, features, response, path)

@@ -1,8 +1,9 @@
 """Drafts the fields of `Features` from the columns of a model."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor
@@ -72,6 +73,11 @@ def sentence_case(name: str) -> str:
     """A name as the beginning of a sentence: `sepal_length` becomes `Sepal length`."""
     words = " ".join(name.replace("_", " ").split())
     return words[:1].upper() + words[1:] or "A value without a name"
+
+
+def field_numbers(first: int = 1) -> Iterator[int]:
+    """Numbers of fields from `first` on, without 19000 to 19999, which protobuf reserves."""
+    return (number for number in count(first) if not 19_000 <= number < 20_000)
 
 
 def draft_feature(column: Column, number: int, names: Names, package: PackageNames) -> tuple[Line, DraftedEnum | None]:

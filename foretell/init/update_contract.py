@@ -12,7 +12,7 @@ from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto
 
 from foretell.check.training_range import Range, range_in_comment, range_of
-from foretell.init.draft_features import PackageNames, draft_feature, literal, value_line
+from foretell.init.draft_features import PackageNames, draft_feature, field_numbers, literal, value_line
 from foretell.init.draft_response import ResponseDraft
 from foretell_contract.contract import Contract
 from foretell_contract.errors import SetupError
@@ -97,7 +97,7 @@ class ContractUpdate:
     def _append_columns(self, columns: Sequence[Column]) -> None:
         names = Names((*self._features.fields_by_name, *_reserved_names(self._features)))
         package = PackageNames(self._features.file.message_types_by_name, self._features.file.enum_types_by_name.values())
-        for number, column in enumerate(columns, _next_number(self._features)):
+        for number, column in zip(field_numbers(_next_number(self._features)), columns, strict=False):
             line, enum = draft_feature(column, number, names, package)
             for kind in ("Timestamp", "Duration"):
                 if line.declared.startswith(f"google.protobuf.{kind} "):
@@ -199,7 +199,7 @@ class ContractUpdate:
                 self._reserve(field.full_name, field.number)
         missing = {label: line for label, line in response.classes.items() if fields and label not in fields}
         names = Names((*self._answer.fields_by_name, *_reserved_names(self._answer)))
-        for number, (label, line) in enumerate(missing.items(), _next_number(self._answer)):
+        for number, (label, line) in zip(field_numbers(_next_number(self._answer)), missing.items(), strict=False):
             self._edit.append(self._answer.full_name, "\n" + _text(_probability_line(line, label, number, names)))
 
     def _class_of(self, field: FieldDescriptor, response: ResponseDraft) -> str | None:
