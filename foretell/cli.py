@@ -259,11 +259,12 @@ def check(
     form: Annotated[
         Literal["text", "json", "github"], typer.Option("--format", help="Text, JSON, or annotations on GitHub.")
     ] = "text",
+    allow_version_skew: VersionSkew = False,
 ) -> None:
     """List all problems of the contracts and their models. Exit code 1 if one of them is an error."""
     from foretell.check.check_command import FORMS, check
 
-    found = check(protos, models, model)
+    found = check(protos, models, model, allow_version_skew=allow_version_skew)
     FORMS[form](found, protos)
     if any(each.is_error for each in found):
         raise typer.Exit(1)

@@ -49,8 +49,8 @@ def open_source(location: str) -> Iterator[ModelSource]:
 @contextmanager
 def unpack_folder(folder: Path, source: RegistrySource | None = None) -> Iterator[ModelSource]:
     """Unpacks the model in a folder saved by MLflow. Raises ModelError."""
-    from grpc_server.runtimes.formats.mlflow_folder import unpack
+    from grpc_server.runtimes.formats.mlflow_folder import importable_code, unpack
 
-    with tempfile.TemporaryDirectory(prefix="foretell-") as into:
+    with tempfile.TemporaryDirectory(prefix="foretell-") as into, importable_code(folder):
         saved = unpack(folder, Path(into))
         yield ModelSource(saved.file, saved.columns, saved.optional, saved.outputs, source)

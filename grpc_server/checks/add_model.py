@@ -141,7 +141,7 @@ class _LoadedFile:
     ) -> Manifest:
         """The manifest of a model of one target. Raises ModelError if columns or classes have no names."""
         cause = "" if self.stored.format == "onnx" else " (it was fitted on a plain array)"
-        unnamed = f"its {self.runtime.width} columns{cause}"
+        unnamed = f"its {f'{self.runtime.width} ' if self.runtime.width else ''}columns{cause}"
         columns = _distinct(self._file, columns or self.runtime.columns, unnamed, "--columns a,b,c")
         known = self._dtypes(columns, rows) | dict(dtypes)
         return Manifest(
@@ -175,7 +175,7 @@ class _LoadedFile:
     def _dtypes(self, columns: tuple[str, ...], rows: tuple[GoldenRow, ...]) -> dict[str, Dtype]:
         """Types from the model's encoders, or else from the golden rows."""
         encoders = encoder_dtypes(self.runtime, columns)
-        if self.runtime.columns is None and estimator_of(self.runtime) is not None:
+        if self.runtime.columns is None and self.runtime.width and estimator_of(self.runtime) is not None:
             # Trained on an array: each column is a number unless an encoder knows it as text.
             return {column: dtype for column, dtype in encoders.items() if dtype.is_text}
         if not rows:

@@ -12,7 +12,7 @@ from grpc_server.errors import ADD_AGAIN, ModelError, ModelMismatch, exception_t
 from grpc_server.rows.mixed_rows import placeholder_row
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.rows.targets import outputs_by_name
-from grpc_server.runtimes.runtime import Runtime
+from grpc_server.runtimes.runtime import Runtime, of_columns
 from grpc_server.store.manifest import GoldenRow, Manifest, golden_rows
 from grpc_server.store.training_values import Scalar
 
@@ -66,7 +66,8 @@ def unchecked_sources(runtime: Runtime, manifest: Manifest, golden: Sequence[Gol
     _check_golden_columns(manifest, golden, place)
     dtypes = manifest.column_dtypes
     sample = golden_rows(golden[:1], manifest) if golden else placeholder_row(dtypes)
-    return runtime.sources(dtypes, sample, [target.classes for target in manifest.all_targets])
+    with guarded(runtime, place):
+        return of_columns(runtime, manifest.columns).sources(dtypes, sample, [target.classes for target in manifest.all_targets])
 
 
 def check_golden(sources: Sequence[Source], manifest: Manifest, golden: Sequence[GoldenRow], place: str) -> None:
@@ -93,7 +94,7 @@ def _differences(runtime: Runtime, manifest: Manifest) -> Iterator[tuple[str, st
 
 
 def _column_differences(runtime: Runtime, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    if runtime.width != len(manifest.columns):
+    if runtime.width not in (0, len(manifest.columns)):
         yield f"has {runtime.width} columns, its manifest names {len(manifest.columns)}", "add it with --columns that names each"
     elif runtime.columns is not None and runtime.columns != manifest.columns:
         reason = f"was trained on {_list(runtime.columns)}, its manifest says {_list(manifest.columns)}"

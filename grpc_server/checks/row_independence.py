@@ -10,7 +10,7 @@ from grpc_server.errors import ModelMismatch
 from grpc_server.rows.mixed_rows import Matrix, Rows, Table
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.rows.targets import Target, output_name
-from grpc_server.runtimes.runtime import Runtime, estimator_of
+from grpc_server.runtimes.runtime import Runtime, estimator_of, of_columns
 from grpc_server.store.manifest import GoldenRow, Manifest, golden_rows
 
 _ALONE = 8
@@ -114,10 +114,11 @@ def _cause(runtime: Runtime, manifest: Manifest, rows: Rows) -> str:
     estimator = estimator_of(runtime)
     if estimator is None:
         return ""
-    from grpc_server.runtimes.sklearn.estimator_input import input_conversion  # scikit-learn takes a second to import.
+    from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime  # scikit-learn takes a second to import.
     from grpc_server.runtimes.sklearn.pipeline_steps import last_step, pipeline_steps
 
-    convert = input_conversion(estimator, runtime.columns, manifest.column_dtypes)
+    named = of_columns(runtime, manifest.columns)
+    convert = named.conversion(manifest.column_dtypes, rows) if isinstance(named, EstimatorRuntime) else None
     for title, run in pipeline_steps(estimator, convert):
         if _first_difference(run, rows, _parts_differ):
             return f", because of its step {title}"

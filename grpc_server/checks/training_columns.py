@@ -7,7 +7,7 @@ from grpc_server.checks.data_file import DataFile
 from grpc_server.checks.training_data import Samples, check_names, check_values, listed, read_samples
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype
-from grpc_server.runtimes.runtime import Runtime, estimator_of
+from grpc_server.runtimes.runtime import Runtime, estimator_of, of_columns
 from grpc_server.store.training_values import SampleValues, Scalar
 
 
@@ -63,7 +63,13 @@ def training_columns(runtime: Runtime, data: DataFile | None, hints: ModelHints)
     known = runtime.columns or hints.columns
     indices = [str(index) for index in range(runtime.width)]
     dtypes = encoder_dtypes(runtime, known or indices)
-    samples = read_samples(data, known, dtypes if known else {}, times=runtime.columns is not None) if data else None
+    times = runtime.columns is not None or not runtime.width
+    samples = read_samples(data, known, dtypes if known else {}, times=times) if data else None
+    if not runtime.width:
+        known = known or tuple(name for name in (samples.values if samples else ()) if name not in (hints.targets or hints.outputs))
+        if not known:
+            raise ModelError("the model does not know which columns it takes", "pass --columns a,b,c or --data FILE")
+        runtime = of_columns(runtime, known)
     names = _names(runtime, known, samples, hints, data)
     by_name = dtypes if known else {name: dtypes[index] for name, index in zip(names, indices, strict=True) if index in dtypes}
     numbers_suffice = _takes_numbers(runtime, names)
@@ -105,7 +111,7 @@ def _names(
 def _made_up_names(runtime: Runtime) -> tuple[str, ...]:
     estimator = estimator_of(runtime)
     if estimator is not None:
-        from grpc_server.runtimes.sklearn.estimator_input import takes_texts  # scikit-learn takes a second to import.
+        from grpc_server.runtimes.sklearn.first_step import takes_texts  # scikit-learn takes a second to import.
 
         if takes_texts(estimator):
             return ("text",)

@@ -17,7 +17,7 @@ class Runtime(Protocol):
     columns: tuple[str, ...] | None
     """Names of the training columns in training order; None if the model does not know them."""
     width: int
-    """Number of columns of a row."""
+    """Number of columns of a row; 0 for an estimator that does not know it."""
     classes: tuple[str, ...] | None
     """Class names in the order of the output; None if the model does not know them. Empty for a model that is no classifier, or has
     several targets."""
@@ -42,3 +42,9 @@ def class_types_of(runtime: Runtime, targets: int) -> Sequence[ClassType]:
 def estimator_of(runtime: Runtime) -> Any | None:
     """The fitted estimator of a scikit-learn runtime; None for every other runtime. Imports nothing of scikit-learn."""
     return getattr(runtime, "estimator", None)
+
+
+def of_columns(runtime: Runtime, names: Sequence[str]) -> Runtime:
+    """The runtime itself, or one with these columns for an estimator that does not know how many it takes."""
+    name_columns = None if runtime.width else getattr(runtime, "of_columns", None)
+    return name_columns(names) if name_columns else runtime

@@ -1,6 +1,9 @@
 """Folders in which MLflow saves models (https://mlflow.org/docs/latest/ml/model/), read without MLflow."""
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,9 @@ from grpc_server.rows.mixed_rows import Dtype
 
 _MLMODEL = "MLmodel"
 """File that describes the folder, in YAML."""
+
+_CODE = "code"
+"""Folder to which MLflow copies the modules of `code_paths`."""
 
 _FILE_KEYS = {"sklearn": "pickled_model", "onnx": "data", "xgboost": "data", "lightgbm": "data"}
 """For each flavor that can be read, the key of its model's file name. The first flavor that a folder has is read."""
@@ -36,6 +42,17 @@ class SavedModel:
     """Names of the inputs that may be missing."""
     outputs: tuple[str, ...]
     """Names of the outputs; empty without a signature of named outputs."""
+
+
+@contextmanager
+def importable_code(folder: Path) -> Iterator[None]:
+    """Let the block import the modules that MLflow saved with the model (`code_paths`)."""
+    code = str((folder / _CODE).resolve())
+    sys.path.insert(0, code)
+    try:
+        yield
+    finally:
+        sys.path.remove(code)
 
 
 def unpack(folder: Path, into: Path) -> SavedModel:

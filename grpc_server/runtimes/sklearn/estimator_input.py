@@ -1,15 +1,16 @@
 """Converts rows to the input of a scikit-learn estimator: an array if it takes one, else a data frame of the training types."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype, Rows, Table
+from grpc_server.runtimes.sklearn.first_step import takes_dictionaries, takes_texts
 from grpc_server.runtimes.sklearn.interval_regressor import IntervalRegressor
 
 InputConversion = Callable[[Rows], Any]
@@ -23,7 +24,9 @@ def input_conversion(estimator: Any, names: Sequence[str] | None, dtypes: Sequen
     frame and pandas is not installed.
     """
     if takes_texts(estimator):
-        return _texts
+        return _first_column
+    if takes_dictionaries(estimator):
+        return partial(_dictionaries, names or ())
     plain = all(dtype.is_plain for dtype in dtypes)
     floats = all(dtype.name.startswith("float") for dtype in dtypes)
     if names is not None and (not floats or _may_use_names(estimator)):
@@ -35,20 +38,45 @@ def input_conversion(estimator: Any, names: Sequence[str] | None, dtypes: Sequen
     return None if plain else _array(dtypes)
 
 
-def takes_texts(estimator: Any) -> bool:
-    """Whether a row is one text, as for a pipeline that begins with a vectorizer."""
-    first = estimator.steps[0][1] if isinstance(estimator, Pipeline) else estimator
-    tags = getattr(first, "__sklearn_tags__", None)
-    takes = tags().input_tags if callable(tags) else None
-    return takes is not None and takes.string and not takes.two_d_array
+def input_by_trial(
+    names: Sequence[str], dtypes: Sequence[Dtype], sample: Rows, answer: Callable[[Any], object], *, frame_first: bool
+) -> InputConversion | None:
+    """The conversion for an estimator that does not know its columns: the first of several whose result `answer` takes.
+
+    A data frame comes first if it is known that the estimator was fitted on one, and a list of texts before a table of one column.
+    """
+    whole: list[InputConversion | None] = [None if all(dtype.is_plain for dtype in dtypes) else _array(dtypes)]
+    try:
+        from grpc_server.runtimes.sklearn.data_frames import frame_conversion  # pandas takes half a second to import.
+
+        whole.insert(0 if frame_first else 1, frame_conversion(names, dtypes))
+    except ModuleNotFoundError:
+        pass
+    single = [_first_column] if len(dtypes) == 1 else []
+    choices = [*single, *whole] if dtypes[0].is_text else [*whole, *single]
+
+    def is_answered(choice: InputConversion | None) -> bool:
+        try:
+            answer(sample if choice is None else choice(sample))
+        except Exception:  # An estimator may raise anything.
+            return False
+        return True
+
+    return next(filter(is_answered, choices), choices[0])
 
 
 def _may_use_names(estimator: Any) -> bool:
     """Whether a part of the estimator selects columns by name, or is not scikit-learn's own and might."""
-    parameters = estimator.get_params(deep=True).values() if hasattr(estimator, "get_params") else ()
-    parts = [estimator, *(part for part in parameters if hasattr(part, "fit") and not isinstance(part, type))]
+    parts = [estimator, *(part for part in _parameters(estimator) if hasattr(part, "fit") and not isinstance(part, type))]
     foreign = any(not type(part).__module__.startswith("sklearn.") and not isinstance(part, IntervalRegressor) for part in parts)
     return foreign or any(isinstance(part, ColumnTransformer | FunctionTransformer) for part in parts)
+
+
+def _parameters(estimator: Any) -> Iterable[Any]:
+    try:
+        return list(estimator.get_params(deep=True).values()) if hasattr(estimator, "get_params") else ()
+    except AttributeError:  # An older version saved it, without a parameter that was added since.
+        return vars(estimator).values()
 
 
 def _array(dtypes: Sequence[Dtype]) -> InputConversion:
@@ -70,5 +98,12 @@ def _is_beyond_float64(column: Any) -> bool:
     return column.dtype.kind in "iu" and bool((np.abs(column.astype(np.float64)) > 2**53).any())
 
 
-def _texts(rows: Rows) -> Any:
+def _first_column(rows: Rows) -> Any:
     return rows.columns[0] if isinstance(rows, Table) else rows[:, 0]
+
+
+def _dictionaries(names: Sequence[str], rows: Rows) -> list[dict[str, Any]]:
+    """For each row, its values by name without the missing ones."""
+    columns = [column.tolist() for column in (rows.columns if isinstance(rows, Table) else rows.T)]
+    known = (zip(names, values, strict=True) for values in zip(*columns, strict=True))
+    return [{name: value for name, value in row if value is not None and value == value} for row in known]

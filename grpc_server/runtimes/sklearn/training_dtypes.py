@@ -11,7 +11,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype, integer_dtype
-from grpc_server.runtimes.sklearn.estimator_input import takes_texts
+from grpc_server.runtimes.sklearn.first_step import dictionary_dtypes, takes_texts
 
 _INNER_ATTRIBUTES = ("best_estimator_", "estimator", "regressor_", "value")
 """Attributes in which a meta-estimator holds its inner estimator."""
@@ -19,7 +19,9 @@ _INNER_ATTRIBUTES = ("best_estimator_", "estimator", "regressor_", "value")
 
 def dtypes_of(estimator: Any, columns: Sequence[str]) -> dict[str, Dtype]:
     """The types of those columns that an encoder, imputer or vectorizer was fitted on, by name."""
-    return dict(_dtypes(estimator, list(columns)))
+    if takes_texts(estimator):
+        return dict.fromkeys(columns, Dtype("object"))
+    return dictionary_dtypes(estimator) or dict(_dtypes(estimator, list(columns)))
 
 
 def _dtypes(estimator: Any, columns: list[str]) -> Iterator[tuple[str, Dtype]]:

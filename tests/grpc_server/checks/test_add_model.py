@@ -46,7 +46,7 @@ def test_columns_named_twice_are_refused(logistic: Path, repository: Repository)
         add_model(repository, logistic, "yes", ("a", "a"))
 
 
-UNFIT = "is no fitted estimator that predicts or transforms rows of a known number of columns: save one that is fitted and does"
+UNFIT = "is no fitted estimator that predicts or transforms new rows: save one that is fitted and does"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Models trained with another scikit-learn: refused by `add`, at the gates and at a start, unless allowed."""
 
+import warnings
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -8,9 +9,13 @@ from zipfile import ZipFile
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import skops.io
+from sklearn.ensemble import ExtraTreesRegressor, RandomForestClassifier
+from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.tree import DecisionTreeClassifier
 
 from foretell.check.check_command import check
 from foretell_contract.contract import Contract
@@ -22,6 +27,7 @@ from tests.support.iris import CLASSES, COLUMNS
 from tests.support.models import candidates
 from tests.support.models.candidates import promote
 from tests.support.processes import refused
+from tests.support.servers.drafted_models import init, refusal
 from tests.support.servers.served_models import opened, production_of, promote_and_settle
 
 pytestmark = pytest.mark.slow
@@ -130,3 +136,54 @@ def test_start_and_check_refuse_skew_alike(tmp_path: Path, monkeypatch: pytest.M
     (found,) = check(Path("protos"), tmp_path, "iris")
     assert not found.is_error
     assert "was added with scikit-learn 1.2.3" in found.problem.reason
+
+
+def without_later_parameters(estimator: Any) -> Any:
+    """As a version before 1.4 saved it (sapientml/core#93): trees have no `monotonic_cst`."""
+    for part in (estimator, *getattr(estimator, "estimators_", ())):
+        vars(part).pop("monotonic_cst", None)
+    return estimator
+
+
+@pytest.mark.parametrize("estimator", [DecisionTreeClassifier(), RandomForestClassifier(5), ExtraTreesRegressor(5)])
+def test_model_of_an_older_version_is_served_if_that_is_allowed(tmp_path: Path, estimator: Any) -> None:
+    """`init` passes the flag to each of its checks."""
+    frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
+    model = without_later_parameters(estimator.fit(frame, np.arange(60) % 3))
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InconsistentVersionWarning)
+        assert "pass --allow-version-skew" in refusal(tmp_path, "m", Aged(model), "--data", tmp_path / "data.csv")
+        done = init(tmp_path, "m", Aged(model), "--data", tmp_path / "data.csv", "--allow-version-skew")
+        assert done.exit_code == 0
+        expected = [each.problem.reason for each in check(tmp_path / "protos", tmp_path / "models", "m")]
+        assert ["was trained with scikit-learn 1.2.3" in reason for reason in expected] == [True]
+        assert not [each for each in check(tmp_path / "protos", tmp_path / "models", "m", allow_version_skew=True) if each.is_error]
+
+
+class Aged:
+    """Pickles as an estimator that scikit-learn 1.2.3 saved."""
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kind, state = type(self.estimator), dict(self.estimator.__getstate__()) | {"_sklearn_version": "1.2.3"}
+        return kind.__new__, (kind,), state
+
+
+class Outdated(LogisticRegression):
+    """Fails as an estimator does whose attribute has another name in this version."""
+
+    def predict_proba(self, rows: Any) -> Any:
+        raise AttributeError("'Outdated' object has no attribute '_later'")
+
+
+def test_failure_of_an_older_model_names_the_version_to_install(tmp_path: Path) -> None:
+    model, data = Outdated().fit(X, np.arange(60) % 3), tmp_path / "data.csv"
+    pd.DataFrame(X, columns=["a", "b", "c", "d"]).to_csv(data, index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InconsistentVersionWarning)
+        message = refusal(tmp_path, "m", Aged(model), "--data", data, "--allow-version-skew")
+    assert "AttributeError: 'Outdated' object has no attribute '_later'" in message
+    assert message.endswith("it was fitted with scikit-learn 1.2.3, so install that, or train it again")

@@ -31,7 +31,7 @@ FAULTS = {
     "golden": (candidates.Steady(0.5), {"rows": golden(0.4)}, "golden", "gives setosa 0.500000 for golden row 1"),
     "slow": (candidates.Slow(0.5), {}, "warm-up", "s for a row, but max_row_seconds is 0.1"),
     "exit": (candidates.CallsOnLoad(candidates.exit_quietly), {}, "load", r"fails \(SystemExit: enough\)"),
-    "no-model": ({}, {}, "load", "dict is no fitted estimator that predicts or transforms rows of a known number of columns"),
+    "no-model": ({}, {}, "load", "dict is no fitted estimator that predicts or transforms new rows"),
 }
 
 
