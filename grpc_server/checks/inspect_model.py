@@ -114,8 +114,8 @@ class _Inspection:
     def description(self, training: TrainingColumns) -> ModelDescription:
         blanks = {column.name: column.dtype.placeholder for column in self._columns if not column.dtype.unit}
         columns = tuple(self._probed(column, self._example or blanks) for column in self._columns)
-        asked = self._asked([column.name for column in columns if not column.nullable]) if self._example else None
         answer = self._predicted([self._example])[0] if self._example else {}
+        asked = self._asked([column.name for column in columns if not column.nullable]) if self._example else None
         golden = self._golden_lines(columns)
         return ModelDescription(columns, self._targets, self._outputs, answer, golden, training.named, asked, training.notes)
 

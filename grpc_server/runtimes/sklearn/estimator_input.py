@@ -74,9 +74,9 @@ def _may_use_names(estimator: Any) -> bool:
 
 def _parameters(estimator: Any) -> Iterable[Any]:
     try:
-        return list(estimator.get_params(deep=True).values()) if hasattr(estimator, "get_params") else ()
+        return tuple(estimator.get_params(deep=True).values()) if hasattr(estimator, "get_params") else ()
     except AttributeError:  # An older version saved it, without a parameter that was added since.
-        return vars(estimator).values()
+        return tuple(vars(estimator).values())
 
 
 def _array(dtypes: Sequence[Dtype]) -> InputConversion:

@@ -15,6 +15,8 @@ import skops.io
 from sklearn.ensemble import ExtraTreesRegressor, RandomForestClassifier
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier
 
 from foretell.check.check_command import check
@@ -172,18 +174,17 @@ class Aged:
         return kind.__new__, (kind,), state
 
 
-class Outdated(LogisticRegression):
+def outdated(_rows: Any) -> Any:
     """Fails as an estimator does whose attribute has another name in this version."""
-
-    def predict_proba(self, rows: Any) -> Any:
-        raise AttributeError("'Outdated' object has no attribute '_later'")
+    raise AttributeError("no attribute '_later'")
 
 
 def test_failure_of_an_older_model_names_the_version_to_install(tmp_path: Path) -> None:
-    model, data = Outdated().fit(X, np.arange(60) % 3), tmp_path / "data.csv"
+    model, data = make_pipeline(FunctionTransformer(), MODEL).fit(X, np.arange(60) % 3), tmp_path / "data.csv"
+    model[0].func = outdated
     pd.DataFrame(X, columns=["a", "b", "c", "d"]).to_csv(data, index=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InconsistentVersionWarning)
         message = refusal(tmp_path, "m", Aged(model), "--data", data, "--allow-version-skew")
-    assert "AttributeError: 'Outdated' object has no attribute '_later'" in message
+    assert "does not answer a row (AttributeError: no attribute '_later')" in message
     assert message.endswith("it was fitted with scikit-learn 1.2.3, so install that, or train it again")
