@@ -20,13 +20,17 @@ Range: TypeAlias = tuple[float, float]
 
 _LARGEST = sys.float_info.max
 
+_SMALL = 32
+"""Up to this many numbers, pure Python is faster: numpy takes microseconds a call, as long as a small model for one row."""
+
 
 class FastBounds:
     """The closed range of each field, in the order of the field numbers. Immutable; safe to use from any thread."""
 
     def __init__(self, ranges: Iterable[Range]) -> None:
         self._ranges = tuple(ranges)
-        self._low, self._high = np.array(self._ranges, np.float64).T
+        self._low, self._high = np.array(self._ranges, np.float64).reshape(-1, 2).T
+        self._only = self._ranges[0] if len(set(self._ranges)) == 1 else None
 
     @classmethod
     def of(cls, message: Descriptor, rules: Rules) -> Self | None:
@@ -41,11 +45,21 @@ class FastBounds:
 
     def accepts(self, matrix: Matrix) -> bool:
         """Whether all rows are surely valid, if all values are present. False for a NaN, and if a row needs protovalidate."""
+        if matrix.size <= _SMALL and (self._only is not None or len(matrix) == 1):
+            return self.accepts_row(matrix.ravel().tolist())
+        if self._only is not None:  # A sixth of the time of broadcasting.
+            return bool(self._only[0] <= matrix.min() and matrix.max() <= self._only[1])
         return bool(((matrix >= self._low) & (matrix <= self._high)).all())
 
     def accepts_row(self, row: Sequence[float]) -> bool:
         """Whether one row is surely valid, as `accepts`."""
-        for value, (low, high) in zip(row, self._ranges, strict=True):  # noqa: SIM110  # all() takes twice as long
+        if self._only is None:
+            for value, (low, high) in zip(row, self._ranges, strict=True):  # noqa: SIM110  # all() takes twice as long
+                if not low <= value <= high:
+                    return False
+            return True
+        low, high = self._only
+        for value in row:  # noqa: SIM110  # likewise
             if not low <= value <= high:
                 return False
         return True

@@ -12,7 +12,7 @@ from foretell_contract.rules.rules import Violation
 from grpc_server.calls.refusal import MOST_VIOLATIONS, InvalidAnswer, InvalidFeatures, Refusal
 
 MOST_BYTES = 4_500
-"""Size of a BadRequest. grpcio's clients refuse metadata above 8 kB at random, above 16 kB always; base64 adds a third."""
+"""Size of the listed violations. grpcio's clients refuse metadata above 8 kB at random, above 16 kB always; base64 adds a third."""
 
 
 def details_metadata(refusal: Refusal) -> tuple[str, bytes]:
@@ -23,9 +23,9 @@ def details_metadata(refusal: Refusal) -> tuple[str, bytes]:
     """
     details: list[Message] = [ErrorInfo(reason=refusal.reason, domain="foretell", metadata=refusal.facts)]
     if isinstance(refusal, InvalidFeatures):
-        details.append(_bad_request(refusal.violations))
+        details.append(_broken_rules(BadRequest, "field_violations", ("field", "reason", "description"), refusal.violations))
     if isinstance(refusal, InvalidAnswer):
-        details.append(_precondition_failure(refusal.violations))
+        details.append(_broken_rules(PreconditionFailure, "violations", ("subject", "type", "description"), refusal.violations))
     if refusal.retry_after is not None:
         details.append(RetryInfo(retry_delay=Duration(seconds=int(refusal.retry_after))))
     status = Status(code=refusal.code.value[0], message=refusal.message)
@@ -34,22 +34,12 @@ def details_metadata(refusal: Refusal) -> tuple[str, bytes]:
     return "grpc-status-details-bin", status.SerializeToString()
 
 
-def _bad_request(violations: Sequence[Violation]) -> BadRequest:
-    request = BadRequest()
-    _list(request, request.field_violations, [{"field": v.field, "reason": v.rule, "description": v.message} for v in violations])
-    return request
-
-
-def _precondition_failure(violations: Sequence[Violation]) -> PreconditionFailure:
-    failed = PreconditionFailure()
-    _list(failed, failed.violations, [{"subject": v.field, "type": v.rule, "description": v.message} for v in violations])
-    return failed
-
-
-def _list(detail: Message, listed: Any, violations: Sequence[dict[str, str]]) -> None:
-    """Adds as many violations to `listed`, a field of `detail`, as fit."""
+def _broken_rules(kind: Any, field: str, names: Sequence[str], violations: Sequence[Violation]) -> Message:
+    detail = kind()
+    listed = getattr(detail, field)
     for violation in violations[:MOST_VIOLATIONS]:
-        listed.add(**violation)
+        listed.add(**dict(zip(names, (violation.field, violation.rule, violation.message), strict=True)))
         if detail.ByteSize() > MOST_BYTES and len(listed) > 1:
             del listed[-1]
             break
+    return detail  # type: ignore[no-any-return]

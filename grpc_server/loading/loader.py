@@ -13,7 +13,7 @@ from grpc_server.loading.candidate_trial import CandidateTrial
 from grpc_server.loading.examined_bundle import ExaminedBundle, examine, measured
 from grpc_server.loading.preload import preload_formats
 from grpc_server.loading.version import Model, Version
-from grpc_server.rows.answer_bounds import AnswerBounds
+from grpc_server.rows.answer_bounds import answer_bounds
 from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Bundle, Repository
 from grpc_server.workers.cost import Cost, Placement, cores, placement
@@ -79,9 +79,9 @@ def load_model(
         with gates(Gate.WARM_UP):
             pool = _pool(examined, settings, as_shadow=as_shadow)
     runners = pool.runners if pool else [examined.predict]
-    bounds = AnswerBounds.of_all(binding.ranges for binding in examined.bindings.values())
+    bounds = answer_bounds(binding.ranges for binding in examined.bindings.values())
     limits = {"max_rows": settings.max_batch_rows, "max_waiting": settings.max_queue_rows}
-    batcher = Batcher(runners, **limits, inline=pool is None, accept=bounds.accept)
+    batcher = Batcher(runners, **limits, inline=pool is None, accept=bounds.accepts)
     facts = (bundle.name, bundle.version, bundle.manifest, service, examined.bindings)
     return Model(*facts, batcher, cost, placed, len(runners), pool)
 
