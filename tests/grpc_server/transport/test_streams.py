@@ -60,7 +60,7 @@ async def test_first_invalid_answer_ends_the_stream(inline: bool) -> None:
         return np.where(rows[:, :1] == 0.5, np.nan, by_first_column(rows))
 
     async with served(FakeRuntime(nothing_for_half), inline=inline) as stub:
-        stream = stub.predict_stream([stub.features(**EXAMPLE | {"sepal_length": value}) for value in (0.1, 0.2, 0.5, 0.3)])
+        stream = stub.predict_stream([stub.features(**EXAMPLE | {"sepal_length": value}) for value in (0.1, 0.2, 0.5)])
         assert [(await stream.read()).setosa_probability for _ in range(2)] == [0.1, 0.2]
         error = await failure(stream.read())
         assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
