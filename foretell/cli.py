@@ -18,11 +18,13 @@ from foretell.options import (
     Protos,
     ProtosFolder,
     Separator,
+    StrictTyper,
     VersionSkew,
+    names,
 )
 from foretell_contract.errors import SetupError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = StrictTyper(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 app.add_typer(version_commands.app)
 
@@ -110,11 +112,11 @@ def add(
     name: Annotated[
         str, typer.Option(help="Name of the model: the contract's package without its version.  [default: as in the registry]")
     ] = "",
-    columns: Columns = "",
-    classes: Classes = "",
+    columns: Columns = None,
+    classes: Classes = None,
     targets: Annotated[
-        str, typer.Option(metavar="T,U,V", help="Targets in the order of the output, if the model predicts several.")
-    ] = "",
+        list[str] | None, typer.Option(metavar="T,U,V", help="Targets in the order of the output, if the model predicts several.")
+    ] = None,
     golden: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Golden rows: rows with their expected outputs, one JSON object a line.")
     ] = None,
@@ -163,10 +165,10 @@ def add(
             Repository(models),
             source.file,
             name,
-            _names(columns) or tuple(source.columns),
+            names(columns) or tuple(source.columns),
             rows,
-            classes=_names(classes),
-            targets=_names(targets),
+            classes=names(classes),
+            targets=names(targets),
             outputs=source.outputs,
             acceleration=accelerate,
             contract=contract,
@@ -189,12 +191,14 @@ def init(
     sep: Separator = "",
     decimal: Decimal = "",
     encoding: Encoding = "",
-    target: Annotated[str, typer.Option(metavar="T[,U]", help="Target column of the data, or several in order.")] = "",
+    target: Annotated[
+        list[str] | None, typer.Option(metavar="T[,U]", help="Target column of the data, or several in order.")
+    ] = None,
     package: Annotated[str, typer.Option(metavar="NAME.v1", help="Package of the contract.  [default: the file's name, v1]")] = "",
     name: Annotated[str, typer.Option(help="Name of the model, instead of --package.")] = "",
-    labels: Annotated[str, typer.Option(metavar="A,B,C", help="Labels for the classes, in the model's order.")] = "",
-    columns: Columns = "",
-    classes: Classes = "",
+    labels: Annotated[list[str] | None, typer.Option(metavar="A,B,C", help="Labels for the classes, in the model's order.")] = None,
+    columns: Columns = None,
+    classes: Classes = None,
     form: FormatName = "",
     allow_version_skew: VersionSkew = False,
     protos: ProtosFolder = _PROTOS,
@@ -211,19 +215,15 @@ def init(
     wanted = package_name(model, package, name)
     with open_source(model) as source:
         hints = ModelHints(
-            columns=_names(columns) or tuple(source.columns),
-            targets=_names(target),
+            columns=names(columns) or tuple(source.columns),
+            targets=names(target),
             outputs=source.outputs,
-            classes=_names(classes),
+            classes=names(classes),
             format=form,
             dtypes=source.columns,
             optional=source.optional,
         )
-        init(InitOptions(source.file, file, wanted, hints, _names(labels), protos, models, allow_version_skew, source.source))
-
-
-def _names(listed: str) -> tuple[str, ...]:
-    return tuple(filter(None, (name.strip() for name in listed.split(","))))
+        init(InitOptions(source.file, file, wanted, hints, names(labels), protos, models, allow_version_skew, source.source))
 
 
 @app.command()

@@ -1,14 +1,18 @@
 """Options that several commands share, each defined once."""
 
+import csv
 import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand, TyperOption
+
+from foretell_contract.errors import SetupError
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the model.")]
 ModelVersion = Annotated[str, typer.Argument(metavar="VERSION", help="Version in the repository.")]
@@ -27,8 +31,12 @@ ModelPath = Annotated[
         "models:/NAME@ALIAS of the MLflow registry.",
     ),
 ]
-Columns = Annotated[str, typer.Option(metavar="A,B,C", help="Training columns in training order, if the model does not name them.")]
-Classes = Annotated[str, typer.Option(metavar="X,Y,Z", help="Classes in the order of the output, if the model does not name them.")]
+Columns = Annotated[
+    list[str] | None, typer.Option(metavar="A,B,C", help="Training columns in training order, if the model does not name them.")
+]
+Classes = Annotated[
+    list[str] | None, typer.Option(metavar="X,Y,Z", help="Classes in the order of the output, if the model does not name them.")
+]
 Separator = Annotated[
     str, typer.Option("--sep", metavar="CHARACTER", help="Separator of the columns in a CSV file.  [default: found in the file]")
 ]
@@ -45,6 +53,37 @@ VersionSkew = Annotated[
         help="Accept a model trained with another minor version of scikit-learn.",
     ),
 ]
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class StrictCommand(TyperCommand):
+    """Refuses an option that is given twice, of which click would use the last one only."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See click. Raises SetupError."""
+        *_, order = self.make_parser(ctx).parse_args(args=list(args))
+        single = (each for each in order if isinstance(each, TyperOption) and not (each.multiple or each.is_flag))
+        twice = next((each.opts[0] for each in single if order.count(each) > 1), None)
+        if twice is not None:
+            raise SetupError(f"{twice} is given twice: give it once")
+        return super().parse_args(ctx, args)
+
+
+class StrictTyper(typer.Typer):
+    """Typer whose commands are StrictCommands."""
+
+    def command(self, *given: Any, **settings: Any) -> Callable[[Command], Command]:
+        """See typer."""
+        return super().command(*given, cls=StrictCommand, **settings)
+
+
+def names(given: list[str] | None) -> tuple[str, ...]:
+    """The names in an option that lists them, also if it is repeated; a name with a comma is in double quotes."""
+    return tuple(
+        filter(None, (name.strip() for text in given or () for name in next(csv.reader([text], skipinitialspace=True), ())))
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

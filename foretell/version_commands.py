@@ -13,6 +13,7 @@ from foretell.options import (
     Models,
     ModelVersion,
     Name,
+    StrictTyper,
     TargetOptions,
     expand_options,
 )
@@ -21,7 +22,7 @@ from foretell_contract.errors import SetupError
 if TYPE_CHECKING:
     from grpc_server.store.route_table import Verb
 
-app = typer.Typer()
+app = StrictTyper()
 
 
 @app.command()

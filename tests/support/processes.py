@@ -62,9 +62,10 @@ def foretell(models: Path, *arguments: str, stderr: IO[str] | None = None, **set
 
     Models run inline unless `arguments` say otherwise: on a busy machine `auto` would start worker processes, which takes long.
     """
-    command = [sys.executable, "-m", "foretell", "serve", "--models", str(models), "--protos", str(ROOT / "protos")]
-    command += ["--grpc-address", ANY_PORT, "--http-address", ANY_PORT, "--placement", "inline", *arguments]
-    with _running(command, stderr, settings) as process:
+    defaults = {"--models": str(models), "--protos": str(ROOT / "protos"), "--grpc-address": ANY_PORT, "--http-address": ANY_PORT}
+    defaults |= {"--placement": "inline"}
+    given = [text for option in defaults.items() if option[0] not in arguments for text in option]
+    with _running([sys.executable, "-m", "foretell", "serve", *given, *arguments], stderr, settings) as process:
         banner = _until(process, "Ctrl-C stops it.")
         grpc, http = re.search(r"gRPC +(\S+)", banner), re.search(r"REST +(\S+)", banner)
         assert grpc, banner
