@@ -41,7 +41,8 @@ def _side(name: str, other: str) -> Contract:
         with _at_revision(revision, Path(path_there or (other if folder(other) else "protos"))) as copy:
             return _read(copy)
     except SetupError as error:
-        raise SetupError(f"cannot compare {name}: {error}") from None
+        # A fix would name options that `foretell diff` does not have.
+        raise SetupError(f"cannot compare {name}: {getattr(error, 'reason', error)}") from None
 
 
 def _read(path: Path) -> Contract:

@@ -88,7 +88,8 @@ def draft_feature(column: Column, number: int, names: Names, package: PackageNam
     if bounds:
         comment += f" {bounds.sentence} {bounds.accepted}".rstrip()
     if column.nullable:
-        comment += f" May be missing, as in {column.values.count(None):,} of {len(column.values):,} rows."
+        gaps = column.values.count(None)
+        comment += f" May be missing, as in {gaps:,} of {len(column.values):,} rows." if gaps else " May be missing."
     options: list[Option] = [("(foretell.v1.column)", quoted(column.name))] if column.name != name else []
     options += [] if column.nullable else [(f"{FIELD}.required", "true")]
     presence = "" if kind.startswith("google.") else "optional "

@@ -3,6 +3,7 @@
 pytest loads this module in every project where Foretell is installed, so it imports nothing else of Foretell without `--foretell`.
 """
 
+import re
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,9 @@ import pytest
 if TYPE_CHECKING:
     from foretell.testing.suite import Check, CheckSuite
     from foretell.testing.verifier import Verifier
+
+_OPTIONS = ("model", "target", "rest", "protos", "models", "roots", "tls")
+"""Fields of SuiteOptions, in their order; `--foretell-` goes before each."""
 
 _PATHS = {"protos": "contracts", "models": "models", "roots": "certificates to trust"}
 
@@ -47,13 +51,12 @@ class _Plugin:
         from foretell.testing.suite import CheckSuite, SuiteOptions
         from foretell_contract.errors import SetupError
 
-        names = ("model", "target", "rest", "protos", "models", "roots", "tls")
-        options = SuiteOptions(*(self._config.getoption(f"foretell_{name}") for name in names))
+        options = SuiteOptions(*(self._config.getoption(f"foretell_{name}") for name in _OPTIONS))
         try:
             self._suite = CheckSuite(options)
             added: list[Any] = [_Item.from_parent(session, name=each.id, check=each, plugin=self) for each in self._suite.checks()]
         except SetupError as error:
-            raise pytest.UsageError(f"--foretell: {error}") from None
+            raise pytest.UsageError(f"--foretell: {_in_pytest(str(error))}") from None
         items.extend(added)
         self._config.hook.pytest_collectreport(
             report=pytest.CollectReport("foretell", "passed", None, added)
@@ -68,6 +71,11 @@ class _Plugin:
         """The verifier of all checks; its first use starts the server."""
         assert self._suite is not None  # noqa: S101  # Items are only made with a suite.
         return self._stack.enter_context(self._suite.connect())
+
+
+def _in_pytest(text: str) -> str:
+    """The text with the names that the options of `foretell test` have here."""
+    return re.sub(rf"(?<!\S)--(?=(?:{'|'.join(_OPTIONS)})\b)", "--foretell-", text)
 
 
 class _Failed(Exception):
@@ -88,14 +96,14 @@ class _Item(pytest.Item):
 
             raise _Failed("\n".join([result.why, *(f"  {title:<9}{text}" for title, text in details(result))]))
         if result.skipped:
-            pytest.skip(result.skipped)
+            pytest.skip(_in_pytest(result.skipped))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Request, expected result and replies; a traceback through Foretell would tell the user nothing."""
         from foretell_contract.errors import SetupError
 
         if isinstance(excinfo.value, (_Failed, SetupError)):
-            return str(excinfo.value)
+            return _in_pytest(str(excinfo.value))
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:

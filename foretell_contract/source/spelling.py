@@ -76,3 +76,8 @@ def closest(name: str, known: Iterable[str]) -> str:
     snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name[:100])
     close = get_close_matches(snake, list(known), n=1, cutoff=0.6)
     return close[0] if close else ""
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 column`, `2 columns`."""
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from foretell_contract.contract import Contract
 from foretell_contract.diff.contract_revision import contract_revision
+from foretell_contract.source.spelling import counted
 from grpc_server.checks.acceleration import Accelerated, Acceleration, accelerate
 from grpc_server.checks.manifest_agreement import check_golden, check_manifest, checked_sources, guarded, unchecked_sources
 from grpc_server.checks.row_independence import check_independence
@@ -141,7 +142,8 @@ class _LoadedFile:
     ) -> Manifest:
         """The manifest of a model of one target. Raises ModelError if columns or classes have no names."""
         cause = "" if self.stored.format == "onnx" else " (it was fitted on a plain array)"
-        unnamed = f"its {f'{self.runtime.width} ' if self.runtime.width else ''}columns{cause}"
+        width = counted(self.runtime.width, "column") if self.runtime.width else "columns"
+        unnamed = f"its {width}{cause}"
         columns = _distinct(self._file, columns or self.runtime.columns, unnamed, "--columns a,b,c")
         known = self._dtypes(columns, rows) | dict(dtypes)
         return Manifest(
@@ -162,11 +164,13 @@ class _LoadedFile:
         """The manifest with the targets of a model of several, named by `names`, else `saved`, else 0, 1, ..."""
         count = 1 + max(output.target for output in all_outputs(unchecked_sources(self.runtime, manifest, rows, self._file.name)))
         if names and len(names) != count:
-            raise ModelError(f"{self._file.name} predicts {count} targets, but {len(names)} are named: {', '.join(names)}")
+            raise ModelError(
+                f"{self._file.name} predicts {counted(count, 'target')}, but there are names for {len(names)}: {', '.join(names)}"
+            )
         if count == 1 and not names:
             return manifest
         names = names or (saved if len(saved) == count else tuple(map(str, range(count))))
-        named = _distinct(self._file, names, "its targets", "--targets x,y,z")
+        named = _without_twins(self._file, names)
         classes = self.runtime.targets or ((manifest.classes,) * count)
         types = class_types_of(self.runtime, count)
         targets = tuple(Target(name, of, of_type) for name, of, of_type in zip(named, classes, types, strict=True))
@@ -207,6 +211,10 @@ def _served_by(faster: Accelerated, manifest: Manifest) -> Manifest:
 def _distinct(file: Path, names: tuple[str, ...] | None, what: str, option: str) -> tuple[str, ...]:
     if not names:
         raise ModelError(f"{file.name} does not name {what}: pass {option}")
+    return _without_twins(file, names)
+
+
+def _without_twins(file: Path, names: tuple[str, ...]) -> tuple[str, ...]:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ModelError(f"{file.name}: the name {twice[0]!r} occurs twice among {', '.join(names)}")

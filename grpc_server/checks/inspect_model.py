@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from foretell_contract.contract import Contract
+from foretell_contract.source.spelling import counted
 from grpc_server.checks.data_file import DataFile
 from grpc_server.checks.manifest_agreement import guarded, unchecked_sources
 from grpc_server.checks.training_answers import TrainingAnswers, training_answers
@@ -197,7 +198,9 @@ class _Inspection:
         saved = hints.outputs if len(hints.outputs) == count else ()
         names = hints.targets or saved or tuple(f"target_{index}" for index in range(count))
         if len(names) != count:
-            raise ModelError(f"{self._file.name} predicts {count} targets, but {len(names)} are named: {', '.join(names)}")
+            raise ModelError(
+                f"{self._file.name} predicts {counted(count, 'target')}, but there are names for {len(names)}: {', '.join(names)}"
+            )
         classes = runtime.targets or ((),) * count
         types = class_types_of(runtime, count)
         return tuple(Target(name, of, of_type) for name, of, of_type in zip(names, classes, types, strict=True))

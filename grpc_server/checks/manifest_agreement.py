@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from foretell_contract.problem import Problem, error
-from foretell_contract.source.spelling import did_you_mean
+from foretell_contract.source.spelling import counted, did_you_mean
 from grpc_server.errors import ADD_AGAIN, ModelError, ModelMismatch, exception_text
 from grpc_server.rows.mixed_rows import placeholder_row
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
@@ -49,11 +49,11 @@ def checked_sources(runtime: Runtime, manifest: Manifest, golden: Sequence[Golde
     outputs = all_outputs(sources)
     classes = len({output.item for output in outputs if output.kind == "probability" and not output.target})
     if not manifest.targets and manifest.classes and classes not in (0, len(manifest.classes)):
-        reason = f"{place} gives {classes} probabilities a row, its manifest names {len(manifest.classes)} classes"
+        reason = f"{place} gives probabilities of {classes} classes, its manifest names {len(manifest.classes)}"
         raise ModelMismatch(reason, "add it with --classes that names each")
     targets, named = 1 + max(output.target for output in outputs), len(manifest.all_targets)
     if targets != named:
-        reason = f"{place} predicts {targets} target{'s' * (targets != 1)}, its manifest names {named}"
+        reason = f"{place} predicts {counted(targets, 'target')}, its manifest names {named}"
         raise ModelMismatch(reason, ADD_AGAIN)
     return sources
 
@@ -95,7 +95,8 @@ def _differences(runtime: Runtime, manifest: Manifest) -> Iterator[tuple[str, st
 
 def _column_differences(runtime: Runtime, manifest: Manifest) -> Iterator[tuple[str, str]]:
     if runtime.width not in (0, len(manifest.columns)):
-        yield f"has {runtime.width} columns, its manifest names {len(manifest.columns)}", "add it with --columns that names each"
+        reason = f"has {counted(runtime.width, 'column')}, its manifest names {len(manifest.columns)}"
+        yield reason, "add it with --columns that names each"
     elif runtime.columns is not None and runtime.columns != manifest.columns:
         reason = f"was trained on {_list(runtime.columns)}, its manifest says {_list(manifest.columns)}"
         yield reason, "add it without --columns: the model knows its own"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from foretell_contract.source.spelling import counted
 from grpc_server.checks.data_file import DataFile
 from grpc_server.checks.training_data import Samples, check_names, check_values, listed, read_samples
 from grpc_server.errors import ModelError
@@ -101,7 +102,9 @@ def _names(
     runtime: Runtime, known: tuple[str, ...], samples: Samples | None, hints: ModelHints, data: DataFile | None
 ) -> tuple[str, ...]:
     if known and len(known) != runtime.width:
-        raise ModelError(f"the model takes {runtime.width} columns, but {len(known)} are named: {', '.join(known)}")
+        raise ModelError(
+            f"the model takes {counted(runtime.width, 'column')}, but there are names for {len(known)}: {', '.join(known)}"
+        )
     if samples is None or data is None:
         return known or _made_up_names(runtime)
     check_names((*known, *hints.targets), samples, data)
@@ -122,10 +125,21 @@ def _names_in_data(runtime: Runtime, samples: Samples, hints: ModelHints, data: 
     """All columns of the data but the targets. Raises ModelError if their number is not the model's."""
     names = tuple(name for name in samples.values if name not in (hints.targets or hints.outputs))
     if len(names) != runtime.width:
-        one_more = len(names) == runtime.width + 1
-        fix = f"pass --target {names[-1]}, if that is what it predicts" if one_more else "pass --columns a,b,c"
-        raise ModelError(f"{data.name} has {len(names)} columns, but the model takes {runtime.width} and does not name them", fix)
+        fix = _target_hint(runtime, samples, names) if len(names) == runtime.width + 1 else "pass --columns a,b,c"
+        has = f"{data.name} has {counted(len(names), 'column')}"
+        raise ModelError(f"{has}, but the model takes {runtime.width} and does not name them", fix)
     return names
+
+
+def _target_hint(runtime: Runtime, samples: Samples, names: Sequence[str]) -> str:
+    """Names the only column that holds nothing but the model's classes; without one, any of the columns may be the target."""
+    classes = set(runtime.classes or ())
+    found = [name for name in names if classes and {str(value) for value in samples.values[name] if value is not None} <= classes]
+    return (
+        f"pass --target {found[0]}, which holds its classes"
+        if len(found) == 1
+        else "pass --target with the column that it predicts"
+    )
 
 
 def _column_without_data(name: str, known: Dtype | None, hints: ModelHints, runtime: Runtime, numbers_suffice: bool) -> Column:

@@ -15,7 +15,7 @@ def check_skew(format_name: str, recorded: Mapping[str, str], title: str, *, all
     for library, trained, here in () if allowed else skewed(format_name, recorded):
         raise ModelUnloadable(
             f"{title} was trained with {library} {trained}, but {here} is installed",
-            f"pip install '{library}=={trained}', train it again, or pass --allow-version-skew",
+            f"pip install '{library}=={trained}', train it again, or set FORETELL_ALLOW_VERSION_SKEW=true",
         )
 
 

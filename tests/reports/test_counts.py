@@ -10,13 +10,13 @@ from sklearn.linear_model import LinearRegression
 from typer.testing import CliRunner
 
 from foretell.cli import app
-from foretell.init.draft_features import draft_feature
-from foretell.init.draft_names import PackageNames
+from foretell.init.draft_features import PackageNames, draft_feature
 from foretell_contract.source.spelling import Names, counted
 from grpc_server.checks.training_columns import Column
 from grpc_server.rows.mixed_rows import FLOAT64
 
 ROWS = np.arange(12.0).reshape(6, 2)
+SLIM = LinearRegression().fit(ROWS[:, :1], ROWS[:, 0])
 ONE, THREE = LinearRegression().fit(ROWS, ROWS[:, 0]), LinearRegression().fit(ROWS, np.tile(ROWS[:, :1], 3))
 
 
@@ -32,7 +32,11 @@ def test_noun_follows_its_number(number: int, expected: str) -> None:
         (THREE, ["add", "--columns", "x,y", "--targets", "a"], "m.joblib predicts 3 targets, but there are names for 1: a"),
         (ONE, ["add", "--columns", "x,y", "--targets", "a,b"], "m.joblib predicts 1 target, but there are names for 2: a, b"),
         (ONE, ["init", "--columns", "a"], "the model takes 2 columns, but there are names for 1: a"),
-        (LinearRegression().fit(ROWS[:, :1], ROWS[:, 0]), ["add"], "its 1 column (it was fitted on a plain array): pass --columns a,b,c"),
+        (
+            LinearRegression().fit(ROWS[:, :1], ROWS[:, 0]),
+            ["add"],
+            "its 1 column (it was fitted on a plain array): pass --columns a,b,c",
+        ),
     ],
 )
 def test_refusal_counts_right(tmp_path: Path, estimator: Any, arguments: list[str], reason: str) -> None:
@@ -47,5 +51,5 @@ def test_refusal_counts_right(tmp_path: Path, estimator: Any, arguments: list[st
     [((), " May be missing."), ((1.0, 2.0), " May be missing."), ((None, 2.0, None), " May be missing, as in 2 of 3 rows.")],
 )
 def test_comment_counts_gaps_that_exist(values: tuple[float | None, ...], sentence: str) -> None:
-    line, _ = draft_feature(Column("x", FLOAT64, values, nullable=True), 1, Names(), PackageNames("m.v1"))
+    line, _ = draft_feature(Column("x", FLOAT64, values, nullable=True), 1, Names(), PackageNames())
     assert line.comment.endswith(sentence)

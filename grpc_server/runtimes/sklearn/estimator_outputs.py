@@ -195,7 +195,9 @@ def _width(run: Callable[[Any], Matrix], sample: Rows, estimator: Any) -> int:
         return int(run(sample).shape[1])
     except Exception as error:  # An estimator may raise anything.
         reason = f"{type(estimator).__name__} cannot answer a sample row ({exception_text(error)})"
-        raise ModelUnloadable(reason, "pass golden rows") from error
+        raise ModelUnloadable(
+            reason, "give it a row of its data: `foretell init --data FILE`, `foretell add --golden FILE`"
+        ) from error
 
 
 def _matrix(method: Method) -> Callable[[Any], Matrix]:

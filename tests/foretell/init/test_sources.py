@@ -213,7 +213,7 @@ def test_labels_rename_the_classes(tmp_path: Path, data: Path) -> None:
         pytest.param(["none.joblib"], "cannot read none.joblib: No such file or directory", id="no-file"),
         pytest.param(["m.csv"], "m.csv is none of .skops, .joblib, .pkl, .onnx", id="format"),
         pytest.param(["array.joblib", "--data", "m.csv"],
-            "m.csv has 3 columns, but the model takes 2 and does not name them: pass --target kind, if that is what it predicts",
+            "m.csv has 3 columns, but the model takes 2 and does not name them: pass --target kind, which holds its classes",
             id="too-many-columns"),
         pytest.param(["m.joblib", "--data", "other.csv"], "other.csv has no column 'b'", id="column"),
         pytest.param(["m.joblib", "--data", "m.csv", "--target", "kin"], "m.csv has no column 'kin'; did you mean \"kind\"?",

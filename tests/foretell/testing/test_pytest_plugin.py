@@ -69,4 +69,4 @@ def test_failure_shows_request_and_replies_without_traceback(project: Path, runn
 def test_setup_error_is_a_usage_error(project: Path) -> None:
     code, output = run(project, "--foretell", "--foretell-protos", "nowhere")
     assert code == pytest.ExitCode.USAGE_ERROR
-    assert output.strip().endswith("\nERROR: --foretell: no folder of contracts at nowhere: create it or pass --protos")
+    assert output.strip().endswith("\nERROR: --foretell: no folder of contracts at nowhere: create it or pass --foretell-protos")

@@ -228,4 +228,4 @@ def test_libraries_of_another_version_are_listed(tmp_path: Path, bundle: Bundle)
     ((name, reason, fix),) = mismatches(tmp_path, Bundle("test", "1", manifest, bundle.artifact, ()))
     reason_of = f"{PLACE} was trained with scikit-learn 1.2.3, but {metadata.version('scikit-learn')} is installed"
     assert (name, reason) == ("", reason_of)
-    assert fix == "pip install 'scikit-learn==1.2.3', train it again, or pass --allow-version-skew"
+    assert fix == "pip install 'scikit-learn==1.2.3', train it again, or set FORETELL_ALLOW_VERSION_SKEW=true"
