@@ -12,7 +12,7 @@ from pathlib import Path
 from foretell_contract.contract import Contract, load, load_set
 from foretell_contract.diff.diff import read_set
 from foretell_contract.errors import ContractError, SetupError
-from foretell_contract.source.compiler import compile_file
+from foretell_contract.source.compiler import compile_file, has_contracts
 
 
 def sides(old: str, new: str) -> tuple[Contract, Contract]:
@@ -41,12 +41,13 @@ def _side(name: str, other: str) -> Contract:
         with _at_revision(revision, Path(path_there or (other if folder(other) else "protos"))) as copy:
             return _read(copy)
     except SetupError as error:
-        # A fix would name options that `foretell diff` does not have.
-        raise SetupError(f"cannot compare {name}: {getattr(error, 'reason', error)}") from None
+        raise SetupError(f"cannot compare {name}: {error}") from None
 
 
 def _read(path: Path) -> Contract:
     if path.is_dir():
+        if not has_contracts(path):
+            raise ContractError("it holds no .proto file", "name the folder above the contracts")
         return load(path)
     if path.suffix == ".proto":
         return load_set(compile_file(path))

@@ -161,3 +161,8 @@ def test_hint_of_init_is_right(tmp_path: Path, estimator: Any, lines: list[str],
     arguments = [str(tmp_path / "m.joblib"), "--protos", str(tmp_path / "protos"), "--models", str(tmp_path / "models")]
     done = CliRunner().invoke(app, ["init", *arguments, *(["--data", str(data)] if lines else [])])
     assert str(done.exception).endswith(f": {hint}"), done.output
+
+
+def test_diff_has_no_option_for_its_folders(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["diff", str(tmp_path), str(ROOT / "protos")])
+    assert str(done.exception) == f"cannot compare {tmp_path}: it holds no .proto file: name the folder above the contracts"
