@@ -14,6 +14,7 @@ import pytest
 from google.rpc.error_details_pb2 import PreconditionFailure
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import LinearRegression
+from sklearn.tree import DecisionTreeClassifier
 
 from tests.support.models.estimator_case import NUMBER, Case, add_case
 from tests.support.servers.grpc_in_process import info, status_of
@@ -126,6 +127,22 @@ KINDS = {
         "in_order",
         "low must not exceed high",
         ("low", "high"),
+    ),
+    "text_label": Kind(
+        DecisionTreeClassifier().fit(X, np.where(X[:, 0] < 4, "a", "long")),
+        "message Response { string label = 1 [(buf.validate.field).string.max_len = 2]; }",
+        7,
+        "label",
+        "string.max_len",
+        "must be at most 2 characters; the model gave long",
+    ),
+    "integer_label": Kind(
+        DecisionTreeClassifier().fit(X, np.where(X[:, 0] < 4, 1, 7)),
+        "message Response { int32 label = 1 [(buf.validate.field).int32.lte = 5]; }",
+        7,
+        "label",
+        "int32.lte",
+        "must be less than or equal to 5; the model gave 7",
     ),
     "value_of_a_set": Kind(
         through(np.floor),
