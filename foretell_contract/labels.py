@@ -54,7 +54,8 @@ def match_labels(enum: EnumDescriptor, labels: Iterable[str], options: CustomOpt
     unique = {snake: same[0] for snake, same in by_snake.items() if len(same) == 1}
     found: dict[int, str] = {}
     for value in enum.values:
-        label = declared[value.number] or unique.get(_snake(short_name(value)))
+        label = declared[value.number]
+        label = unique.get(_snake(short_name(value))) if label is None else label
         if label in labels:
             found.setdefault(value.number, label)
     without_label = tuple(value for value in enum.values if value.number not in found and not is_unspecified(value))
@@ -66,7 +67,7 @@ def default_labels(enum: EnumDescriptor, options: CustomOptions) -> dict[int, st
     labels: dict[int, str] = {}
     for value in enum.values:
         if not is_unspecified(value):
-            labels.setdefault(value.number, options.get(value, "foretell.v1.label") or short_name(value).lower())
+            labels.setdefault(value.number, _label_of(value, options))
     return labels
 
 
@@ -85,10 +86,13 @@ def label_change(
     old: EnumValueDescriptor, new: EnumValueDescriptor, before: CustomOptions, after: CustomOptions
 ) -> tuple[str, str] | None:
     """The old and the new label of a value; None if both match the same names."""
-    was, is_now = (
-        options.get(value, "foretell.v1.label") or short_name(value).lower() for value, options in ((old, before), (new, after))
-    )
+    was, is_now = _label_of(old, before), _label_of(new, after)
     return (was, is_now) if _snake(was) != _snake(is_now) else None
+
+
+def _label_of(value: EnumValueDescriptor, options: CustomOptions) -> str:
+    declared = options.get(value, "foretell.v1.label")
+    return short_name(value).lower() if declared is None else str(declared)
 
 
 def is_unspecified(value: EnumValueDescriptor) -> bool:

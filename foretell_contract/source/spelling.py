@@ -6,15 +6,35 @@ import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from anyascii import anyascii
+
 _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z0-9])(?=[A-Z][a-z])")
 _ENUM_WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z0-9])(?=[A-Z](?![A-Z0-9_]|$))")
 _NO_LETTER = re.compile(r"[^a-z0-9]+")
+_OTHER_SCRIPT = re.compile(r"[^\x00-\x7f]+")
+_NUMBER = re.compile(r"((minus|plus)_)?[0-9]")
+
+_SIGNS = (
+    (re.compile(r"(?<![A-Za-z0-9])-(?=\.?[0-9])"), " minus "),
+    (re.compile(r"(?<=[A-Za-z0-9])-(?=\s|$)"), " minus "),
+    (re.compile(r"\+"), " plus "),
+    (re.compile(r"<="), " at_most "),
+    (re.compile(r">="), " at_least "),
+    (re.compile(r"(?<![-=<])<(?![->])"), " below "),
+    (re.compile(r"(?<![-=<])>"), " above "),
+    (re.compile(r"%"), " percent "),
+    (re.compile(r"&"), " and "),
+    (re.compile(r"#$"), " sharp "),
+    (re.compile(r"#"), " number "),
+    (re.compile(r"\$"), " dollar "),
+)
+"""Signs that tell names apart, in words."""
 
 
 def snake(name: str, otherwise: str) -> str:
-    """`sepal_length_cm` for `sepal length (cm)`. `otherwise` goes before a name that starts with a digit or has no Latin letter."""
-    found = _plain(name)
-    return found if found[:1].isalpha() else f"{otherwise}_{found}".rstrip("_")
+    """`sepal_length_cm` for `sepal length (cm)`. `otherwise` goes before a number: `class_minus_1` for `-1`."""
+    found = _plain(name) or _spelled_out(name)
+    return f"{otherwise}_{found}" if _NUMBER.match(found) else found or otherwise
 
 
 def pascal(name: str, otherwise: str) -> str:
@@ -24,7 +44,7 @@ def pascal(name: str, otherwise: str) -> str:
 
 def upper(name: str, otherwise: str) -> str:
     """`SEPAL_LENGTH_CM` for `sepal length (cm)`, to use behind a prefix: `5G_MAX` for `5G Max`. `otherwise` if nothing is left."""
-    return (_plain(name) or otherwise).upper()
+    return (_plain(name) or _spelled_out(name) or otherwise).upper()
 
 
 def enum_prefix(enum: str) -> str:
@@ -33,8 +53,17 @@ def enum_prefix(enum: str) -> str:
 
 
 def _plain(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", _WORD_START.sub("_", name).replace("ß", "ss")).encode("ascii", "ignore").decode()
-    return _NO_LETTER.sub("_", plain.lower()).strip("_")
+    # Apostrophes in a transliteration stand for no letter: "ploshchad'".
+    plain = _OTHER_SCRIPT.sub(lambda part: anyascii(part[0]).replace("'", ""), name)
+    for sign, word in _SIGNS:
+        plain = sign.sub(word, plain)
+    return _NO_LETTER.sub("_", _WORD_START.sub("_", plain).lower()).strip("_")
+
+
+def _spelled_out(name: str) -> str:
+    """The names of up to three characters: `question_mark` for `?`; `empty` for no characters."""
+    names = " ".join(unicodedata.name(letter, "") for letter in name[:3]) if name else "empty"
+    return _NO_LETTER.sub("_", names.lower()).strip("_")
 
 
 class Names:
@@ -44,16 +73,18 @@ class Names:
     """
 
     def __init__(self, taken: Iterable[str] = (), joint: str = "_") -> None:
-        """`taken` are names in use; `joint` separates a name from its number."""
+        """`taken` are names in use; `joint` separates a name from its number, and is empty for PascalCase."""
         self._joint = joint
         self._taken = {_key(name) for name in taken}
+        self._numbers: dict[str, int] = {}
 
     def take(self, name: str) -> str:
-        """Reserve the name, with the first free number appended if it is taken. A Python keyword gets the suffix `_value`."""
-        wanted = f"{name}_value" if keyword.iskeyword(name) else name
-        found, number = wanted, 2
+        """Reserve the name, with the first free number appended if it is taken. A Python keyword gets the suffix `value`."""
+        wanted = f"{name}{self._joint}{'value' if self._joint else 'Value'}" if keyword.iskeyword(name) else name
+        found, number = wanted, self._numbers.get(wanted, 2)
         while _key(found) in self._taken:
             found, number = f"{wanted}{self._joint}{number}", number + 1
+        self._numbers[wanted] = number
         self._taken.add(_key(found))
         return found
 
