@@ -201,10 +201,19 @@ def init(
     classes: Classes = None,
     form: FormatName = "",
     allow_version_skew: VersionSkew = False,
+    write_breaking: Annotated[
+        bool, typer.Option("--write-breaking", help="Update the contract of a retrained model even if callers break.")
+    ] = False,
+    tighten: Annotated[
+        bool, typer.Option("--tighten", help="Let bounds shrink to the new data; without it they only widen.")
+    ] = False,
     protos: ProtosFolder = _PROTOS,
     models: ModelsFolder = _MODELS,
 ) -> None:
-    """Write a contract for a trained model, and add the model to the repository."""
+    """Write or update the contract of a trained model, and add the model to the repository.
+
+    Exit code 1, and nothing is written, if an update would break callers.
+    """
     from foretell.init.init_command import init
     from foretell.init.init_options import InitOptions, package_name
     from foretell.mlflow.model_source import open_source
@@ -223,7 +232,12 @@ def init(
             dtypes=source.columns,
             optional=source.optional,
         )
-        init(InitOptions(source.file, file, wanted, hints, names(labels), protos, models, allow_version_skew, source.source))
+        init(
+            InitOptions(
+                source.file, file, wanted, hints, names(labels), protos, models, allow_version_skew, source.source,
+                write_breaking, tighten, model_name=name,
+            )
+        )  # fmt: skip
 
 
 @app.command()

@@ -20,6 +20,7 @@ from foretell_contract.rules.accepted_values import Accepted, accepted, plain_va
 from foretell_contract.rules.intervals import LINES
 from foretell_contract.service import Service
 from foretell_contract.source.proto_text import quoted
+from grpc_server.rows.targets import OUTLIER_CLASSES
 from grpc_server.store.repository import Bundle
 from grpc_server.store.training_values import ColumnValues, TrainingValues, observe
 
@@ -40,7 +41,9 @@ def training_problems(contract: Contract, service: Service, bundle: Bundle) -> I
         training, whole = observe(columns, bundle.manifest.dtypes), False
     if training is None:
         return
-    comparison = _TrainingComparison(contract, training, "the training data" if whole else "the golden rows", whole)
+    outliers = bundle.manifest.classes == OUTLIER_CLASSES or any("score" in row.expected for row in bundle.golden)
+    source = "the training data" if whole else "the golden rows"
+    comparison = _TrainingComparison(contract, training, source, whole and not outliers)
     for message in {method.features.full_name: method.features for method in service.methods}.values():
         with suppress(DeclarationError):  # Reported as an error already.
             for leaf in leaves(message, contract.rules, contract.options):
@@ -52,8 +55,8 @@ class _TrainingComparison:
     contract: Contract
     training: TrainingValues
     source: str
-    whole: bool
-    """Whether `training` covers all training data."""
+    bounded: bool
+    """Whether values far from `training` are strange to the model: it covers all training data, and outliers are not sought."""
 
     def problems(self, leaf: Leaf) -> Iterator[Problem]:
         columns = [self.training.columns[column] for column in leaf.columns if column in self.training.columns]
@@ -84,20 +87,22 @@ class _TrainingComparison:
         name, rules = leaf.field.full_name, accepted(leaf.rules.kind, plain_values(leaf.rules.values), leaf.value)
         if any(rules.takes(_in_rule_units(value, leaf)) is False for value in (found.low, found.high)):
             yield warning(name, f"the bounds of {name} exclude some of {self.source} ({found.span})", _WIDEN)
-        far = self._far(rules, found) if self.whole and found.kind != "timestamp" and leaf.kind is not Kind.BOOL else ""
+        limited = self.bounded and found.kind != "timestamp" and leaf.kind is not Kind.BOOL
+        far = self._far(rules, found) if limited else ""
         if far:
             reason = f"the bounds of {name} allow {far}, far beyond {self.source} ({found.span})"
             yield warning(name, reason, "narrow them: the model was not trained on such values")
 
     def _far(self, rules: Accepted, found: Range) -> str:
-        """The far bounds in words; 0 is not far from data on one side of it."""
+        """The far bounds in words; 0 is not far from data on one side of it, nor is the end of a column's evident scale."""
         if rules.numbers is None or not rules.numbers.parts:
             return ""
         room = _FAR * ((found.high - found.low) or max(abs(found.high), 1.0))
         is_duration = found.kind == "duration"
         low, high = (bound / (10**9 if is_duration else 1) for bound in (rules.numbers.parts[0][0], rules.numbers.parts[-1][1]))
-        below = found.low - low > room and not (low == 0 <= found.low)
-        above = high - found.high > room and not (high == 0 >= found.high)
+        first, last = found.scale or (found.low, found.high)
+        below = found.low - low > room and low < first and not (low == 0 <= found.low)
+        above = high - found.high > room and high > last and not (high == 0 >= found.high)
         words = [f"{word} {found.text(bound)}" for word, bound, far in (("down to", low, below), ("up to", high, above)) if far]
         if below and above and low < -1e300 and high > 1e300:
             return "any duration" if is_duration else "any number"
@@ -106,8 +111,8 @@ class _TrainingComparison:
 
 def _range(leaf: Leaf, columns: list[ColumnValues]) -> Range | None:
     known = [(each.low, each.high) for each in columns if each.low is not None and each.high is not None]
-    kind = {Kind.TIME: "timestamp", Kind.DURATION: "duration"}.get(leaf.kind, "double")
-    return Range(kind, min(low for low, _ in known), max(high for _, high in known)) if known else None
+    kind = {Kind.TIME: "timestamp", Kind.DURATION: "duration", Kind.INTEGER: "int64"}.get(leaf.kind, "double")
+    return Range(kind, min(low for low, _ in known), max(high for _, high in known), leaf.columns[0]) if known else None
 
 
 def _in_rule_units(value: float, leaf: Leaf) -> Any:

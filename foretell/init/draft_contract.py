@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from foretell.check.training_range import FIELD
 from foretell.init.draft_features import DraftedEnum, PackageNames, draft_feature, field_numbers, sentence_case
-from foretell.init.draft_response import ResponseDraft
+from foretell.init.draft_response import ResponseDraft, finds_outliers
 from foretell_contract.source.proto_text import Block, Line, Literal, file_text, quoted
 from foretell_contract.source.spelling import Names, pascal, snake
 from grpc_server.checks.inspect_model import ModelDescription
@@ -36,6 +36,8 @@ class ContractDraft:
     response: ResponseDraft
     path: str
     """The REST path for single rows."""
+    model: str = ""
+    """The name of the model, if it is not the package without its version."""
 
     @property
     def text(self) -> str:
@@ -73,12 +75,13 @@ class ContractDraft:
             "PredictStream answers rows as they arrive, in order. The first refused row ends the stream with INVALID_ARGUMENT "
             "and its index, counted from 0, after every earlier answer was sent."
         )
-        methods = [
+        members: list[Block | Line] = [Line("", f"option (foretell.v1.model) = {quoted(self.model)}")] if self.model else []
+        members += [
             _method("Predict answers one row.", "Predict(Features) returns (Response)", self.path),
             _method(several, "PredictBatch(FeaturesBatch) returns (ResponseBatch)", f"{self.path}/batch"),
             _method(stream, "PredictStream(stream Features) returns (stream Response)", ""),
         ]
-        return Block(f"{name} answers rows with the model {self._name}.\n{_STATUSES}", f"service {name}", methods)
+        return Block(f"{name} answers rows with the model {self._name}.\n{_STATUSES}", f"service {name}", members)
 
 
 def _method(comment: str, signature: str, path: str) -> Block:
@@ -109,12 +112,14 @@ _BATCHES = (
 
 
 def draft_contract(
-    model: ModelDescription, package: str, path: str, target_name: str, class_names: dict[str, str]
+    model: ModelDescription, package: str, path: str, target_name: str, class_names: dict[str, str], model_name: str = ""
 ) -> ContractDraft:
-    """A contract for a model; `ResponseDraft` describes the last two parameters."""
+    """A contract for a model; `ResponseDraft` describes `target_name` and `class_names`."""
     package_names, names = PackageNames([pascal(package.split(".")[-2], "model") + "Service"]), Names()
+    outliers = finds_outliers(model)
     features = tuple(
-        draft_feature(column, number, names, package_names) for number, column in zip(field_numbers(), model.columns, strict=False)
+        draft_feature(column, number, names, package_names, outliers=outliers)
+        for number, column in zip(field_numbers(), model.columns, strict=False)
     )
     response = ResponseDraft(model, snake(target_name, "label") if target_name else "", class_names, package_names)
-    return ContractDraft(package, features, response, path)
+    return ContractDraft(package, features, response, path, model_name if model_name != package.rpartition(".")[0] else "")

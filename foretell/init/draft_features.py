@@ -80,10 +80,12 @@ def field_numbers(first: int = 1) -> Iterator[int]:
     return (number for number in count(first) if not 19_000 <= number < 20_000)
 
 
-def draft_feature(column: Column, number: int, names: Names, package: PackageNames) -> tuple[Line, DraftedEnum | None]:
-    """The field of a column, with this field number, and its enum, if it needs one."""
+def draft_feature(
+    column: Column, number: int, names: Names, package: PackageNames, *, outliers: bool
+) -> tuple[Line, DraftedEnum | None]:
+    """The field of a column, with this field number, and its enum, if it needs one; `outliers` as in `Range`."""
     name = names.take(snake(column.name, "column"))
-    kind, what, rules, enum, bounds = _kind(column, package)
+    kind, what, rules, enum, bounds = _kind(column, package, outliers=outliers)
     comment = f"{sentence_case(column.name)}, {what}."
     if bounds:
         comment += f" {bounds.sentence} {bounds.accepted}".rstrip()
@@ -100,29 +102,37 @@ _Kind = tuple[str, str, list[Option], DraftedEnum | None, Range | None]
 """Protobuf type, description, rules, enum, and range in training."""
 
 
-def _kind(column: Column, package: PackageNames) -> _Kind:
+def _kind(column: Column, package: PackageNames, *, outliers: bool) -> _Kind:
     if column.dtype.unit:
-        return _duration(column) if column.dtype.is_duration else _time(column)
+        return _duration(column, outliers=outliers) if column.dtype.is_duration else _time(column)
     if column.dtype.is_text:
         return _text(column, package)
     values = SampleValues.of(column.values)
     if column.dtype.name in ("bool", "boolean") or values.types == {bool}:
         return "bool", "true or false", _example(column, "bool"), None, None
-    kind = _number_kind(column, values)
-    return _number(column, kind, [float(value) if kind == "double" else int(value) for value in values.span or ()])
+    kind = number_kind(column, values)
+    numbers = [float(value) if kind == "double" else int(value) for value in values.span or ()]
+    return _number(column, kind, numbers, outliers=outliers)
 
 
-def _number_kind(column: Column, values: SampleValues) -> str:
+def number_kind(column: Column, values: SampleValues) -> str:
     """An integer of 64 bits that holds every value, or else double."""
     if values.span is None:
         return column.dtype.name.lower() if "int" in column.dtype.name.lower() and "64" in column.dtype.name else "double"
     low, high = values.span
-    if not values.types <= {int, bool}:
+    if not values.types <= {int, bool} and not _are_integers_with_gaps(values):
         return "double"
     return "int64" if low >= -(2**63) and high < 2**63 else "uint64" if low >= 0 and high < 2**64 else "double"
 
 
-def _number(column: Column, kind: str, values: list[Any]) -> _Kind:
+def _are_integers_with_gaps(values: SampleValues) -> bool:
+    """Whether these are integers of which some are missing, which pandas reads as floats."""
+    return (
+        None in values and values.types <= {int, float} and all(float(value).is_integer() for value in set(values.known.tolist()))
+    )
+
+
+def _number(column: Column, kind: str, values: list[Any], *, outliers: bool) -> _Kind:
     what = "a number" if kind == "double" else "an integer"
     categories = column.dtype.categories
     if categories and len(categories) <= FEW and all(map(_is_exact_integer, categories)) and kind != "double":
@@ -132,7 +142,7 @@ def _number(column: Column, kind: str, values: list[Any]) -> _Kind:
     if not values:
         rules = [(f"{FIELD}.double.finite", "true")] if kind == "double" else []
         return kind, f"{what}; its range is unknown", rules, None, None
-    bounds = range_of(kind, values)
+    bounds = range_of(kind, values, column.name, outliers=outliers)
     return kind, what, [*bounds.options, *_example(column, kind)], None, bounds
 
 
@@ -149,11 +159,11 @@ def _time(column: Column) -> _Kind:
     return "google.protobuf.Timestamp", what, rules, None, bounds if moments else None
 
 
-def _duration(column: Column) -> _Kind:
+def _duration(column: Column, *, outliers: bool) -> _Kind:
     lengths = SampleValues.of(column.values).span or ()
     if not lengths:
         return "google.protobuf.Duration", "a duration; its range is unknown", [], None, None
-    bounds = range_of("duration", lengths)
+    bounds = range_of("duration", lengths, outliers=outliers)
     return "google.protobuf.Duration", "a duration", [*bounds.options, *_example(column, "duration")], None, bounds
 
 
@@ -175,11 +185,11 @@ def _free_text(column: Column, known: list[str], found: list[str]) -> _Kind:
     if known and column.closed:
         listed = [(f"{FIELD}.string.in", quoted(label)) for label in known]
         return "string", f"one of {len(known):,} texts", [*listed, *_example(column, "string")], None, None
-    longest = max(map(len, found), default=0)
-    most = max(FEW, -(-2 * longest // 10) * 10) if found else _MAX_LENGTH
-    rules = [(f"{FIELD}.string.min_len", "1")] if found and all(found) else []
-    rules += [(f"{FIELD}.string.max_len", str(most)), *_example(column, "string")]
-    return "string", f"text of up to {most:,} characters", rules, None, None
+    if not found:
+        rules = [(f"{FIELD}.string.max_len", str(_MAX_LENGTH)), *_example(column, "string")]
+        return "string", f"a text of up to {_MAX_LENGTH:,} characters", rules, None, None
+    bounds = range_of("string", [len(text) for text in found])
+    return "string", "a text", [*bounds.options, *_example(column, "string")], None, bounds
 
 
 def _example(column: Column, kind: str) -> list[Option]:

@@ -1,6 +1,8 @@
 """Drafts the fields of `Response` from the outputs of a model."""
 
+import json
 from collections.abc import Iterator
+from itertools import combinations
 
 from foretell.check.training_range import FIELD
 from foretell.init.draft_features import ENUM_RULES, FEW, DraftedEnum, PackageNames, sentence_case
@@ -9,6 +11,7 @@ from foretell_contract.source.proto_text import Line, Option, number_text, quote
 from foretell_contract.source.spelling import Names, snake
 from grpc_server.checks.inspect_model import ModelDescription
 from grpc_server.rows.outputs import Output
+from grpc_server.rows.response_fields import COUNTED, FieldShape, FieldSource, source_by_name
 from grpc_server.rows.targets import OUTLIER_CLASSES, Target, integer_classes, output_name
 
 _OUTPUT = "(foretell.v1.output)"
@@ -26,10 +29,15 @@ _WITH_ZERO = ("double", "int32", "uint32", "bool")
 
 _LISTS = {
     "decision": ("decisions", "Decision function of the model: the sign of each is the side of a boundary on which the row lies."),
-    "distance": ("distances", "Distance of the row from the centre of each cluster, in their order."),
+    "distance": ("distances", "Distance of the row from the centre of each cluster, in the order of their numbers from 0."),
     "component": ("components", "Components that the model computes from the row, in its order."),
-    "probability": ("probabilities", "Probability that the row belongs to each cluster, in their order."),
+    "probability": ("probabilities", "Probability that the row belongs to each cluster, in the order of their numbers from 0."),
 }
+
+
+def finds_outliers(model: ModelDescription) -> bool:
+    """Whether the model tells unusual rows from usual ones."""
+    return any(output.kind == "score" for output in model.outputs)
 
 
 class ResponseDraft:
@@ -38,11 +46,10 @@ class ResponseDraft:
     def __init__(self, model: ModelDescription, target_name: str, class_names: dict[str, str], package: PackageNames) -> None:
         """`target_name` names the only target of `model`; `class_names` has other names for its classes."""
         self._model, self._target_name, self._class_names, self._package = model, target_name, class_names, package
+        self._kinds = tuple(dict.fromkeys(output.kind for output in model.outputs))
         self._names = Names()
         self.lines: list[Line] = []
         self.enums: list[DraftedEnum] = []
-        self.classes: dict[str, Line] = {}
-        """The field with the probability of each class, for a model with one target."""
         for index, target in enumerate(model.targets):
             self._add_target(index, target)
 
@@ -52,7 +59,8 @@ class ResponseDraft:
         if "label" in kinds:
             self._label(index, target)
         if "cluster" in kinds:
-            self._add("Number of the cluster that the row belongs to, counted from 0.", "uint32", "cluster")
+            comment = "Number of the cluster that the row belongs to, counted from 0."
+            self._add(FieldSource("cluster", index), comment, "uint32", "cluster")
         if "probability" in kinds and target.classes:
             self._probabilities(index, target)
         for kind in _NUMBERS:
@@ -62,22 +70,34 @@ class ResponseDraft:
             if kind in kinds and not (kind in ("probability", "decision") and target.classes and "probability" in kinds):
                 self._list(kind, [output for output in outputs if output.kind == kind])
 
-    def _add(self, comment: str, kind: str, name: str, *options: Option) -> None:
-        name, presence = self._names.take(name), ""
-        if kind in _WITH_ZERO:
-            presence, options = "optional ", ((f"{FIELD}.required", "true"), *options)
-        self.lines.append(Line(comment, f"{presence}{kind} {name} = {len(self.lines) + 1}", options))
+    def _add(self, source: FieldSource, comment: str, kind: str, name: str, *rules: Option) -> None:
+        line = self.line(source, comment, kind, self._names.take(name), len(self.lines) + 1, *rules)
+        self.lines.append(line)
+
+    def line(self, source: FieldSource, comment: str, kind: str, name: str, number: int, *rules: Option) -> Line:
+        """A field that holds these outputs, with the option `output` unless its name, which is final, says so."""
+        enums = {enum.name for enum in self.enums}
+        shape = FieldShape(name, "enum" if kind in enums else kind.partition("<")[0], kind.startswith(("repeated ", "map<")))
+        target = self._model.targets[source.target]
+        said = source_by_name(shape, self._model.targets, self._kinds) == source
+        if source.kind == "probability" and source.item is not None:  # In snake case another class may be the same.
+            said = said and name.removesuffix(PROBABILITY_SUFFIX) in (target.name, target.classes[source.item])
+        presence = "optional " if kind in _WITH_ZERO else ""
+        options = [(f"{FIELD}.required", "true")] if presence else []
+        options += [] if said else _option(source, target)
+        return Line(comment, f"{presence}{kind} {name} = {number}", (*options, *rules))
 
     def _label(self, index: int, target: Target) -> None:
-        name = snake(target.name or self._target_name or "label", "label")
+        source, name = FieldSource("label", index), snake(target.name or self._target_name or "label", "label")
         answer = self._model.answer.get(output_name(Output("label", 0, index), self._model.targets))
         kind = self._label_type(target)
         if kind == "enum":
             comment = f"{sentence_case(name)}: the classes that the model predicts."
-            enum = self._package.enum(name, comment, {label: self._class_names.get(label, label) for label in target.classes})
+            enum = self._package.enum(name, comment, {label: self._name_of(target, label) for label in target.classes})
             self.enums.append(enum)
             example = [enum.example(str(answer))] if answer is not None else []
-            self._add(f"The {name.replace('_', ' ')} that the model predicts.", enum.name, name, *ENUM_RULES, *example)
+            comment = f"The {name.replace('_', ' ')} that the model predicts."
+            self._add(source, comment, enum.name, name, *ENUM_RULES, *example)
             return
         of = f" of {target.name}" if target.name else ""
         comment = f"The class{of} that the model predicts."
@@ -86,7 +106,7 @@ class ResponseDraft:
             comment = f"Whether the model predicts {target.name or self._target_name or 'yes'}."
             text = str(target.positive is not None and answer == target.classes[target.positive]).lower()
         example = [(f"{FIELD}.{kind}.example", text)] if answer is not None else []
-        self._add(comment, kind, name, *self._output_option(target, name, "LABEL"), *example)
+        self._add(source, comment, kind, name, *example)
 
     def _label_type(self, target: Target) -> str:
         """The type of a label: the simplest that can hold every class."""
@@ -101,30 +121,43 @@ class ResponseDraft:
 
     def _probabilities(self, index: int, target: Target) -> None:
         if len(target.classes) > FEW:
-            named = [] if not target.name else [(f"{_OUTPUT}.quantity", "QUANTITY_PROBABILITY"), *_of(target)]
             name = snake(f"{target.name} probabilities", "of")
-            self._add("The probability of each class, by its name. They sum to 1.", "map<string, double>", name, *named)
+            comment = "The probability of each class, by its name. They sum to 1."
+            self._add(FieldSource("probability", index), comment, "map<string, double>", name)
             return
+        positive = target.positive if target.name else None
+        for item in range(len(target.classes)) if positive is None else (positive,):
+            name = self.probability_name(target, item)
+            self.lines.append(self.probability(index, item, self._names.take(name), len(self.lines) + 1))
+
+    def probability_name(self, target: Target, item: int) -> str:
+        """The name of the field with the probability of a class, unless it is taken."""
         if target.name and target.positive is not None:
-            self._probability(Output("probability", target.positive, index), target, snake(target.name, "of"), target.name)
-            return
-        for item, label in enumerate(target.classes):
-            class_name = self._class_names.get(label, label)
-            name = snake(f"{target.name} {class_name}", "class")
-            self._probability(Output("probability", item, index), target, name, self._in_words(target, class_name))
+            return snake(target.name, "of") + PROBABILITY_SUFFIX
+        label = self._name_of(target, target.classes[item])
+        return snake(f"{target.name} {label}" if target.name else label, "class") + PROBABILITY_SUFFIX
 
-    def _probability(self, output: Output, target: Target, name: str, about: str) -> None:
-        label = target.classes[output.item]
-        implied = name == (target.name if target.positive is not None and target.name else label)
-        options = [] if implied else [(f"{_OUTPUT}.probability_of", quoted(label)), *_of(target)]
+    def probability(self, index: int, item: int, name: str, number: int) -> Line:
+        """The field of this name and number with the probability of a class."""
+        target = self._model.targets[index]
+        about = target.name if target.name and target.positive is not None else self._in_words(target, target.classes[item])
         rules = [(f"{FIELD}.double.gte", "0"), (f"{FIELD}.double.lte", "1")]
-        self._add(f"Probability of {about}.", "double", f"{name}{PROBABILITY_SUFFIX}", *options, *rules, *self._example(output))
-        self.classes[label] = self.lines[-1]
+        example = self._example(Output("probability", item, index))
+        return self.line(
+            FieldSource("probability", index, item), f"Probability of {about}.", "double", name, number, *rules, *example
+        )
 
-    def _in_words(self, target: Target, class_name: str) -> str:
+    def _name_of(self, target: Target, label: str) -> str:
+        """The name of a class for callers."""
+        whole = target.class_type == "number" and label.endswith(".0")
+        return self._class_names.get(label, label.removesuffix(".0") if whole else label)
+
+    def _in_words(self, target: Target, label: str) -> str:
         """The class, with its target if the name alone says little, such as `yes` or `3`."""
+        name = self._name_of(target, label)
         of = target.name or (self._target_name if target.positive is not None or integer_classes(target) else "")
-        return f"{class_name} for {of}" if of and class_name != of else class_name
+        name = name or "the empty text"
+        return f"{name} for {of}" if of and name != of else name
 
     def _number(self, output: Output, target: Target) -> None:
         name = output.kind if not target.name else target.name if output.kind == "value" else f"{target.name} {output.kind}"
@@ -132,32 +165,55 @@ class ResponseDraft:
         comment = comment.replace("the value", target.name).replace("The number", f"The {target.name}") if target.name else comment
         if output.kind == "value" and self._target_name and not target.name:
             comment = f"The {self._target_name.replace('_', ' ')} that the model predicts."
-        field = snake(name, "target")
-        options = [] if not target.name or field == name else self._output_option(target, "", output.kind.upper())
-        self._add(comment, "double", field, *options, (f"{FIELD}.double.finite", "true"), *self._example(output))
+        rules = [(f"{FIELD}.double.finite", "true"), *self._example(output)]
+        self._add(FieldSource(output.kind, output.target), comment, "double", snake(name, "target"), *rules)
 
     def _list(self, kind: str, outputs: list[Output]) -> None:
         name, comment = _LISTS[kind]
+        target = outputs[0].target
         if len(outputs) == 1 and kind == "decision":
             comment = "Decision function of the model: its sign is the side of the boundary on which the row lies."
-            self._add(comment, "double", kind, (f"{FIELD}.double.finite", "true"), *self._example(outputs[0]))
+            rules = [(f"{FIELD}.double.finite", "true"), *self._example(outputs[0])]
+            self._add(FieldSource(kind, target, 0), comment, "double", kind, *rules)
             return
         count = str(len(outputs))
+        if kind == "decision":
+            comment += self._order(target, len(outputs))
         rules = [(f"{FIELD}.repeated.min_items", count), (f"{FIELD}.repeated.max_items", count)]
-        self._add(comment, "repeated double", name, *rules)
+        self._add(FieldSource(kind, target), comment, "repeated double", name, *rules)
+
+    def _order(self, index: int, count: int) -> str:
+        """What each of several decision values is for, if that is certain and the classes are few."""
+        classes = self._model.targets[index].classes
+        pairs = [" or ".join(pair) for pair in combinations(classes, 2)]
+        if not classes or len(classes) > FEW or (count == len(classes) == len(pairs) and not self._largest_decides(index)):
+            return ""
+        if count == len(classes):
+            return f" One for each class, in this order: {', '.join(classes)}."
+        return f" One for each pair of classes, in this order: {', '.join(pairs)}." if count == len(pairs) else ""
+
+    def _largest_decides(self, index: int) -> bool:
+        """Whether the largest decision value is that of the label, in every golden row."""
+        targets = self._model.targets
+        names = [output_name(Output("decision", item, index), targets) for item in range(len(targets[index].classes))]
+        rows = [json.loads(line)["outputs"] for line in self._model.golden.splitlines()]
+        label = output_name(Output("label", 0, index), targets)
+        classes = targets[index].classes
+        return bool(rows) and all(classes[max(range(len(names)), key=lambda item: row[names[item]])] == row[label] for row in rows)
 
     def _example(self, output: Output) -> list[Option]:
         answer = self._model.answer.get(output_name(output, self._model.targets))
         # Two digits are enough for an example.
         return [(f"{FIELD}.double.example", number_text(float(f"{float(answer):.2g}")))] if answer is not None else []
 
-    def _output_option(self, target: Target, name: str, quantity: str) -> list[Option]:
-        """The option `output`, unless the name of the field implies it."""
-        if (target.name and name == target.name) or (not target.name and name == quantity.lower()):
-            return []
-        return [(f"{_OUTPUT}.quantity", f"QUANTITY_{quantity}"), *_of(target)]
 
-
-def _of(target: Target) -> Iterator[Option]:
+def _option(source: FieldSource, target: Target) -> Iterator[Option]:
+    """The option `output` for a field that holds these outputs."""
+    if source.kind == "probability" and source.item is not None:
+        yield f"{_OUTPUT}.probability_of", quoted(target.classes[source.item])
+    else:
+        yield f"{_OUTPUT}.quantity", f"QUANTITY_{source.kind.upper()}"
+    if source.item and source.kind in COUNTED:
+        yield f"{_OUTPUT}.item", str(source.item)
     if target.name:
         yield f"{_OUTPUT}.target", quoted(target.name)

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,42 +16,57 @@ from foretell.check.check_command import check
 from foretell.check.diff_report import show_text
 from foretell.init.draft_contract import ContractDraft, draft_contract
 from foretell.init.init_options import InitOptions
-from foretell.init.update_contract import ContractUpdate
+from foretell.init.update_contract import updated_contract
 from foretell_contract.contract import Contract, load
-from foretell_contract.diff.diff import diff
+from foretell_contract.diff.diff import diff, next_package
+from foretell_contract.diff.finding import Finding
 from foretell_contract.errors import ContractError, SetupError
 from foretell_contract.examples.example import example
 from foretell_contract.source.compiler import has_contracts
-from foretell_contract.source.edit_file import FileEdit
 from foretell_contract.source.vendored_imports import vendor_imports
 from foretell_lifecycle.settings import settings_error
 from grpc_server.checks.add_model import Added, add_model
 from grpc_server.checks.inspect_model import ModelDescription, inspect_model
+from grpc_server.errors import ModelError
 from grpc_server.store.repository import Repository
 from rest_bridge.json.codec import request_example
 from rest_bridge.settings import BridgeSettings
+
+_REDRAFTED = "the contract was an untouched draft without data, and is drafted anew"
 
 
 def init(options: InitOptions) -> None:
     """Writes or updates the contract, adds the model, and prints a report. Runs code from the model's file.
 
-    Raises SetupError if the model, its data and the contract do not fit together; no file is then changed.
+    Raises SetupError if the model, its data and the contract do not fit together, and Exit with code 1 if callers of the
+    contract would break; no file is then changed.
     """
     model = inspect_model(options.file, options.data, options.hints, allow_version_skew=options.allow_version_skew)
     class_names = _class_names(model, options.labels)
-    exists = options.contract_file.exists()
-    before = load(options.protos) if exists or has_contracts(options.protos) else None
-    new = draft_contract(model, options.package, _free_path(options, before), options.target_name, class_names)
-    text, notes = _updated(options, before, model, new, class_names) if exists and before else (new.text, [])
+    before = load(options.protos) if has_contracts(options.protos) else None
+    updated = before is not None and options.contract_file.exists()
+    options = _with_model_name(options, before)
+    new = draft_contract(model, options.package, _free_path(options, before), options.target_name, class_names, options.model_name)
+    text, notes = _updated(options, before, model, new, class_names) if before and updated else (new.text, [])
+    with _staged(options, text) as staged:
+        contract = load(staged.protos)
+        _check_fit(staged, model, contract, updated=updated)
+    if before and updated:
+        _show_changes(options, diff(before, contract), accepted=options.write_breaking or _REDRAFTED in notes)
     with _write_or_restore(options.contract_file, text):
-        contract = load(options.protos)
-        _check_fit(options, model, contract)
         added = _add(options, model, contract, Repository(options.models))
     if not before:
         vendor_imports(options.protos)
     _report(options, model, added, contract, notes, is_new_folder=not before)
-    if exists and before:
-        _report_changes(before, contract)
+
+
+def _with_model_name(options: InitOptions, before: Contract | None) -> InitOptions:
+    """The options with the model that answers the package; a package beside others of a model gets a model of its own."""
+    services = before.services if before else ()
+    answering = [service.model for service in services if service.package == options.package]
+    if answering or options.model_name:
+        return replace(options, model_name=answering[0] if answering else options.model_name)
+    return replace(options, model_name=options.package) if options.model in {each.model for each in services} else options
 
 
 def _updated(
@@ -62,17 +78,34 @@ def _updated(
         raise SetupError(f"{options.contract_file} has no service with a method: move the file away, or pass another --package")
     (path, *_) = services[0].methods[0].paths or ("",)
     if options.data and _is_untouched_draft(options, path, class_names):
-        return replace(new, path=path).text, []
-    update = ContractUpdate(FileEdit.of(options.contract_file), before, services[0], model)
-    return update.text(new.response, class_names), update.notes
+        return replace(new, path=path).text, [_REDRAFTED]
+    file, tighten = options.contract_file, options.tighten
+    return updated_contract(file, before, services[0], model, new.response, class_names, tighten=tighten)
 
 
 def _is_untouched_draft(options: InitOptions, path: str, class_names: dict[str, str]) -> bool:
     """Whether the file is byte for byte a draft without data; its author has then changed nothing."""
     text = options.contract_file.read_text(encoding="utf-8")
-    model = inspect_model(options.file, None, options.hints, allow_version_skew=True)
+    try:
+        model = inspect_model(options.file, None, options.hints, allow_version_skew=True)
+    except ModelError:  # Some models show their outputs for rows of the data only; there is no draft without data then.
+        return False
     names = {options.target_name, ""}
-    return any(draft_contract(model, options.package, path, name, class_names).text == text for name in names)
+    drafts = (draft_contract(model, options.package, path, name, class_names, options.model_name) for name in names)
+    return any(draft.text == text for draft in drafts)
+
+
+@contextmanager
+def _staged(options: InitOptions, text: str) -> Iterator[InitOptions]:
+    """The options for a temporary copy of the contracts, in which the contract has this text."""
+    with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
+        protos = Path(folder) / "protos"
+        if options.protos.is_dir():
+            shutil.copytree(options.protos, protos)
+        staged = replace(options, protos=protos, models=Path(folder) / "models")
+        staged.contract_file.parent.mkdir(parents=True, exist_ok=True)
+        staged.contract_file.write_text(text, encoding="utf-8")
+        yield staged
 
 
 @contextmanager
@@ -94,14 +127,27 @@ def _write_or_restore(file: Path, text: str) -> Iterator[None]:
         raise
 
 
-def _check_fit(options: InitOptions, model: ModelDescription, contract: Contract) -> None:
-    """Checks the model and the contract in a temporary repository. Raises SetupError with the first error."""
-    with tempfile.TemporaryDirectory(prefix="foretell-") as folder:
-        _add(options, model, contract, Repository(Path(folder)))
-        found = check(options.protos, Path(folder), options.model, allow_version_skew=options.allow_version_skew)
+def _check_fit(options: InitOptions, model: ModelDescription, contract: Contract, *, updated: bool) -> None:
+    """Adds the model to the repository of the options and checks it there. Raises SetupError with the first error."""
+    _add(options, model, contract, Repository(options.models))
+    found = check(options.protos, options.models, options.model, allow_version_skew=options.allow_version_skew)
     errors = [each for each in found if each.is_error]
     if errors:
-        raise SetupError(f"the model does not fit its contract: {errors[0].location}: {errors[0].sentence}")
+        beside = f"; or pass --package {next_package(options.package)} for a contract beside it" if updated else ""
+        raise SetupError(f"the model does not fit its contract: {errors[0].location}: {errors[0].sentence.rstrip('.')}{beside}")
+
+
+def _show_changes(options: InitOptions, findings: Sequence[Finding], *, accepted: bool) -> None:
+    """Prints the changes for callers. Raises Exit if one breaks them, unless that is accepted."""
+    typer.echo("changes for callers:")
+    show_text(findings)
+    if any(finding.breaks for finding in findings) and not accepted:
+        typer.echo(
+            f"foretell: nothing is written, because callers of {options.package} would break: pass --write-breaking to write it "
+            f"all the same, or --package {next_package(options.package)} for a contract beside it",
+            err=True,
+        )
+        raise typer.Exit(1)
 
 
 def _class_names(model: ModelDescription, labels: tuple[str, ...]) -> dict[str, str]:
@@ -164,14 +210,6 @@ def _report(
     if row is not None:
         body = shlex.quote(json.dumps(request_example(row), ensure_ascii=False))
         typer.echo(f"  curl -s http://{_http_address()}{method.paths[0]} -H 'content-type: application/json' -d {body}")
-
-
-def _report_changes(before: Contract, after: Contract) -> None:
-    findings = diff(before, after)
-    typer.echo("\nchanges for callers:")
-    show_text(findings)
-    if any(finding.breaks for finding in findings):
-        typer.echo("To avoid these, restore the old file and give this model a package of its own with --package.")
 
 
 def _model_notes(options: InitOptions, model: ModelDescription) -> Iterator[str]:

@@ -30,6 +30,12 @@ class InitOptions:
     models: Path
     allow_version_skew: bool = False
     source: RegistrySource | None = None
+    write_breaking: bool = False
+    """Whether to write an update that breaks callers."""
+    tighten: bool = False
+    """Whether an update may narrow bounds and drop categories that the model still takes."""
+    model_name: str = ""
+    """The name of the model; empty for the package without its version."""
 
     @property
     def contract_file(self) -> Path:
@@ -44,8 +50,8 @@ class InitOptions:
 
     @property
     def model(self) -> str:
-        """The name of the model: the package without its version."""
-        return self.package.rpartition(".")[0]
+        """The name of the model."""
+        return self.model_name or self.package.rpartition(".")[0]
 
 
 def package_name(place: str, package: str, name: str) -> str:

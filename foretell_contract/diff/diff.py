@@ -23,6 +23,7 @@ from foretell_contract.errors import ContractError
 from foretell_contract.fields import IMPORTED, messages_within
 from foretell_contract.service import Service
 from foretell_contract.source.source_info import SourceLocation, source_locations
+from foretell_contract.source.training_sentences import authors_words
 
 _NUMBER = r"[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?"
 _UNIT = r"""
@@ -77,7 +78,7 @@ class _Assessor:
         means = consequence(change.rule, self._sides.get(change.message, set()))
         within = [package for package in self._packages if f"{change.name}.".startswith(f"{package}.")]
         package = max(within, key=len, default="")
-        alternative = means.alternative.format(package=package, next=_next(package))
+        alternative = means.alternative.format(package=package, next=next_package(package))
         location = self._location(change)
         return Finding(location, package, change.name, change.rule, change.text, means.impact, means.reason, alternative)
 
@@ -162,6 +163,9 @@ def _comment_changed(old: str, new: str, name: str, message: str = "") -> Iterat
     """A change of one comment, unless only line breaks differ. With a `message`, the comment says what a value in it means."""
     if old.split() == new.split():
         return
+    if old and new and authors_words(old) == authors_words(new):
+        yield ContractChange("comment.words", name, "the comment follows the training data", message)
+        return
     before, after = (Counter(map(str.strip, _QUANTITY.findall(text.lower()))) for text in (old, new))
     if old and new and before != after:
         removed, added = (", ".join((a - b).elements()) or "none" for a, b in ((before, after), (after, before)))
@@ -171,6 +175,7 @@ def _comment_changed(old: str, new: str, name: str, message: str = "") -> Iterat
         yield ContractChange("comment.meaning" if message and old and new else "comment.words", name, what, message)
 
 
-def _next(package: str) -> str:
+def next_package(package: str) -> str:
+    """`iris.v2` for `iris.v1`."""
     numbered = re.fullmatch(r"(.*\.v)(\d+)(.*)", package)
     return f"{numbered[1]}{int(numbered[2]) + 1}" if numbered else f"{package}.v2"

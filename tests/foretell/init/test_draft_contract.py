@@ -142,7 +142,7 @@ def test_names_are_unique_snake_case(names: list[str]) -> None:
         ("SepalLengthCM", "sepal_length_cm"),
         ("2nd width", "column_2nd_width"),
         ("Größe", "grosse"),
-        ("长度", "column"),
+        ("长度", "zhang_du"),
         ("pH", "p_h"),
         ("5G", "column_5g"),
         ("x1Max", "x1_max"),
@@ -154,7 +154,7 @@ def test_column_name_becomes_snake_case(name: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "expected"), [("5G Max", "5G_MAX"), ("pre-paid", "PRE_PAID"), ("2.5", "2_5"), ("Größe", "GROSSE"), ("长", "VALUE")]
+    ("label", "expected"), [("5G Max", "5G_MAX"), ("pre-paid", "PRE_PAID"), ("2.5", "2_5"), ("Größe", "GROSSE"), ("长", "ZHANG")]
 )
 def test_label_becomes_upper_snake_case(label: str, expected: str) -> None:
     assert upper(label, "value") == expected
