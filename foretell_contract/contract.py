@@ -159,6 +159,9 @@ def _pool(compiled: FileDescriptorSet) -> DescriptorPool:
         try:
             pool.AddSerializedFile(file.SerializeToString())
         except TypeError as error:
+            if "exceeded maximum size" in str(error):
+                reason = f"a message of {file.name} takes more than 64 KiB, protobuf's limit: some 8,000 numbers or 4,000 texts"
+                raise ContractError(reason, "declare numbers as a list (`repeated double`), or train on fewer columns") from None
             raise ContractError(f"{file.name} cannot be read from the descriptor set: {one_line(error)}") from None
     return pool
 

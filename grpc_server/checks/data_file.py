@@ -54,6 +54,8 @@ class _Dialect:
     decimal: str = "."
     skip: int = 0
     """Lines before the header."""
+    index: bool = False
+    """Whether rows begin with a value more than the header has names."""
 
 
 def read_frame(file: DataFile, columns: Collection[str], known: Mapping[str, Dtype]) -> tuple[Any, list[str]]:
@@ -120,7 +122,7 @@ def _csv(file: DataFile, columns: Collection[str], known: Mapping[str, Dtype]) -
     doubtful = [name for name in frame.columns if _is_doubtful(frame[name])]
     if doubtful:
         frame = frame.assign(**_read_csv(file, dialect, known, texts, usecols=doubtful, low_memory=False))
-    return frame, [*_dialect_note(file, dialect), *_index_note(file, frame, columns)]
+    return frame, [*_dialect_note(file, dialect), *_index_note(file, frame, dialect, columns)]
 
 
 def _read_csv(file: DataFile, dialect: _Dialect, known: Mapping[str, Dtype], dtypes: dict[str, str], **options: Any) -> Any:
@@ -131,10 +133,7 @@ def _read_csv(file: DataFile, dialect: _Dialect, known: Mapping[str, Dtype], dty
     if any(categories.values()):
         missing = {name: list(_MISSING - categories.get(name, set())) for name in dialect.header}
         options |= {"keep_default_na": False, "na_values": missing}
-    frame = pd.read_csv(file.path, dtype=dtypes, **options)
-    if not isinstance(frame.index, pd.RangeIndex) and frame[frame.columns[-1]].isna().all():
-        return pd.read_csv(file.path, dtype=dtypes, index_col=False, **options)  # Each line ends with a separator.
-    return frame
+    return pd.read_csv(file.path, dtype=dtypes, index_col=None if dialect.index else False, **options)
 
 
 def _is_doubtful(column: Any) -> bool:
@@ -153,14 +152,12 @@ def _dialect_note(file: DataFile, dialect: _Dialect) -> list[str]:
     return [f"{file.name} is read with {' '.join(found)}, as it looks; pass others if that is wrong"] if found else []
 
 
-def _index_note(file: DataFile, frame: Any, columns: Collection[str]) -> list[str]:
+def _index_note(file: DataFile, frame: Any, dialect: _Dialect, columns: Collection[str]) -> list[str]:
     """Leaves out a column without a name at the beginning, which holds the index of the rows."""
-    import pandas as pd
-
     first = str(frame.columns[0])
     if first == "Unnamed: 0" and first not in columns:
         del frame[first]
-    elif isinstance(frame.index, pd.RangeIndex):
+    elif not dialect.index:
         return []
     return [f"{file.name} begins with a column without a name, an index: it is left out"]
 
@@ -175,7 +172,9 @@ def _dialect(file: DataFile, columns: Collection[str]) -> _Dialect:
     headers = {each: _header(text, each) for each in file.separator or named or _SEPARATORS}
     separator = max(headers, key=lambda each: (len(set(headers[each]).intersection(columns)), len(headers[each])))
     decimal = file.decimal or ("," if separator != "," and _has_decimal_commas(text, separator) else ".")
-    return _Dialect(separator, encoding, headers[separator], decimal, skip)
+    row = next(islice(csv.reader(io.StringIO(text), delimiter=separator), 1, None), [])
+    index = len(row) > len(headers[separator]) and row[-1] != ""  # A line may end with a separator.
+    return _Dialect(separator, encoding, headers[separator], decimal, skip, index)
 
 
 def _header(text: str, separator: str) -> tuple[str, ...]:
@@ -219,5 +218,8 @@ def _likeliest_encoding(sample: bytes) -> str:
         return "utf-16-le" if sample[1] == 0 else "utf-16-be"
     import charset_normalizer
 
-    best = charset_normalizer.from_bytes(sample, cp_isolation=_CODE_PAGES).best()
-    return best.encoding if best else "cp1252"
+    matches = charset_normalizer.from_bytes(sample, cp_isolation=_CODE_PAGES)
+    best = matches.best()
+    tied = [each for each in matches if best and (each.chaos, each.coherence) == (best.chaos, best.coherence)]
+    is_western = not best or any("cp1252" in each.could_be_from_charset for each in tied)  # Few letters fit several.
+    return "cp1252" if is_western else best.encoding

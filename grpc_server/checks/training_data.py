@@ -81,12 +81,19 @@ def check_values(name: str, dtype: Dtype, values: SampleValues) -> None:
     """Raises ModelError if the column holds a value that is none of its type."""
     if dtype.is_text or str not in values.types or (dtype.unit and values.array.dtype.kind == "M"):
         return
-    for row, value in enumerate(values, 1):
-        if not dtype.accepts_json(value):
-            takes = "times" if dtype.unit else "numbers"
-            raise ModelError(
-                f"the column {name!r} holds {value!r} in the data, but the model takes {takes} there", _fix(value, row)
-            )
+    wrong = [(row, value) for row, value in enumerate(values, 1) if not dtype.accepts_json(value)]
+    if wrong:
+        row, value = next((each for each in wrong if not _is_number(each[1])), wrong[0])
+        takes = "times" if dtype.unit else "numbers"
+        raise ModelError(f"the column {name!r} holds {value!r} in the data, but the model takes {takes} there", _fix(value, row))
+
+
+def _is_number(text: Any) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _fix(value: object, row: int) -> str:
