@@ -155,7 +155,8 @@ def _time(column: Column) -> _Kind:
     moments = SampleValues.of(column.values).span or ()
     bounds = range_of("timestamp", moments or [0.0, 0.0])
     rules = [*bounds.options, *_example(column, "timestamp")]
-    what = "a timestamp" if moments else f"a timestamp. {bounds.accepted.removesuffix('.')}"
+    what = "a date, whose time of day is ignored" if column.dtype.name == "date" else "a timestamp"
+    what += "" if moments else f". {bounds.accepted.removesuffix('.')}"
     return "google.protobuf.Timestamp", what, rules, None, bounds if moments else None
 
 

@@ -220,6 +220,7 @@ def _likeliest_encoding(sample: bytes) -> str:
 
     matches = charset_normalizer.from_bytes(sample, cp_isolation=_CODE_PAGES)
     best = matches.best()
-    tied = [each for each in matches if best and (each.chaos, each.coherence) == (best.chaos, best.coherence)]
-    is_western = not best or any("cp1252" in each.could_be_from_charset for each in tied)  # Few letters fit several.
-    return "cp1252" if is_western else best.encoding
+    if best is None:
+        return "cp1252"
+    tied = [each for each in matches if (each.chaos, each.coherence) == (best.chaos, best.coherence)]  # Few letters fit several.
+    return "cp1252" if any("cp1252" in each.could_be_from_charset for each in tied) else best.encoding

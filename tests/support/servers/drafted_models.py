@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from foretell.cli import app
 from foretell_contract.errors import SetupError
+from tests.support.servers.estimator_answers import assert_close
 from tests.support.servers.many_models import BridgedServer, as_document, served
 
 
@@ -40,10 +41,10 @@ def serving_drafts(root: Path) -> Iterator[BridgedServer]:
 
 
 def answers_by_both_doors(server: BridgedServer, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The answers to JSON rows, which must be the same over gRPC and REST."""
+    """The answers to JSON rows, which must be the same over gRPC and REST, but for rounding."""
     method = server.methods[f"{name}.Predict"]
     answers = server.grpc(method, [json_format.ParseDict(row, method.request()) for row in rows])
     over_rest = [response.json() for response in server.rest(method, rows)]
     over_grpc = [answer if isinstance(answer, Exception) else as_document(answer) for answer in answers]
-    assert over_grpc == over_rest, (over_grpc, over_rest)
+    assert_close(over_grpc, over_rest)
     return over_rest
