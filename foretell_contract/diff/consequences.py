@@ -103,6 +103,8 @@ CONSEQUENCES: dict[str, tuple[Consequence, Consequence]] = {  # By id of the cha
     ),
     "field.column": _both(_breaking("the value feeds another column of the model, so the same request gets another answer")),
     "field.output": _both(_breaking("it holds another output of the model, so the same request gets another answer")),
+    "field.unit": _both(_breaking("the same number now stands for another amount")),
+    "field.unit.documented": _DOCS_ONLY,
     "field.option": _both(_warning("what this option means for callers is unknown")),
     # Presence, old and new. Plain: a missing value reads as 0. Nonzero: plain and `required`.
     "presence.plain.nonzero": (_ZERO_REFUSED, _RULES_KEPT),

@@ -13,7 +13,7 @@ from foretell_contract.fields import TYPE_NAMES
 from foretell_contract.labels import label_change, probability_class
 from foretell_contract.problem import one_line
 
-_COLUMN, _OUTPUT, _RULES = "foretell.v1.column", "foretell.v1.output", "buf.validate.field"
+_COLUMN, _OUTPUT, _UNIT, _RULES = "foretell.v1.column", "foretell.v1.output", "foretell.v1.unit", "buf.validate.field"
 
 
 def message_changed(old: Descriptor, new: Descriptor, before: Contract, after: Contract) -> Iterator[ContractChange]:
@@ -131,8 +131,12 @@ def _options(old: FieldDescriptor, new: FieldDescriptor, before: Contract, after
     outputs = _output(old, was), _output(new, now)
     if outputs[0] != outputs[1]:
         yield "field.output", f"output {outputs[0] or 'none'} -> {outputs[1] or 'none'}"
-    for option in sorted(was.keys() | now.keys() - {_COLUMN, _OUTPUT, _RULES}):
-        if option not in (_COLUMN, _OUTPUT, _RULES) and str(was.get(option)) != str(now.get(option)):
+    units = was.get(_UNIT, ""), now.get(_UNIT, "")
+    if units[0] != units[1]:
+        rule = "field.unit" if all(units) else "field.unit.documented"
+        yield rule, f"unit {units[0] or 'none'} -> {units[1] or 'none'}"
+    for option in sorted((was.keys() | now.keys()) - {_COLUMN, _OUTPUT, _UNIT, _RULES}):
+        if str(was.get(option)) != str(now.get(option)):
             texts = (one_line(side.get(option, "none")) for side in (was, now))
             yield "field.option", f"({option}) {' -> '.join(texts)}"
 

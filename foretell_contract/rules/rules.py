@@ -13,6 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.custom_options import CustomOptions
 from foretell_contract.errors import ContractError
+from foretell_contract.fields import TYPE_NAMES, is_map, map_entry, value_field
 from foretell_contract.problem import one_line
 from foretell_contract.rules.rule_engine import CompilationError, EvaluationError, Validator, check_rule_engine
 from foretell_contract.rules.rule_engine import Violation as EngineViolation
@@ -77,13 +78,14 @@ class Rules:
         check_rule_engine()
         self._validator = Validator()
         self._fields: dict[str, FieldRules] = {}
+        self._units: dict[str, str] = {}
 
     def violations(self, message: Message) -> list[Violation]:
         """Every rule that `message` breaks, in the order of the contract; empty if it is valid.
 
         Raises EvaluationError if a CEL rule fails on the message, such as by a division by zero: a defect of the contract.
         """
-        return [_violation(found) for found in self._validator.collect_violations(message)]
+        return [self._violation(found, message) for found in self._validator.collect_violations(message)]
 
     def validate(self, message: Message, rows: FieldDescriptor | None, most: int) -> ValidationResult:
         """Validate a request; `rows` is the repeated field of a batch.
@@ -98,7 +100,7 @@ class Rules:
         if rows is None:
             return ValidationResult(tuple(self.violations(message)))
         if not _in_an_item(first[0]):
-            return ValidationResult((_violation(first[0]),), list_refused=True)
+            return ValidationResult((self._violation(first[0], message),), list_refused=True)
         found: list[Violation] = []
         items = getattr(message, rows.name)
         for index, row in enumerate(items):
@@ -127,6 +129,13 @@ class Rules:
             self._fields[name] = _field_rules(self.options.get(field, "buf.validate.field"))
         return self._fields[name]
 
+    def unit(self, field: FieldDescriptor) -> str:
+        """The `foretell.v1.unit` of a field, such as "cm"; empty if it has none."""
+        name = field.full_name
+        if name not in self._units:
+            self._units[name] = self.options.get(field, "foretell.v1.unit") or ""
+        return self._units[name]
+
     def declared(self, kind: Literal["message", "oneof", "field"], descriptor: Any) -> Any:
         """The `buf.validate` option of a message, oneof or field, such as a `buf.validate.FieldRules`; None if it is not set."""
         return self.options.get(descriptor, f"buf.validate.{kind}")
@@ -135,9 +144,26 @@ class Rules:
         """The messages of the CEL rules on `message` itself."""
         return _cel_texts(self.options.get(message, "buf.validate.message"))
 
+    def _violation(self, found: EngineViolation, message: Message) -> Violation:
+        """The violation; a message about a number ends with the unit of its field."""
+        broken = found.proto
+        field = _field_at(broken.field, message)
+        is_number = field is not None and broken.rule_id.partition(".")[0] == TYPE_NAMES[value_field(field).type]
+        unit = self.unit(field) if field is not None and is_number else ""
+        text = broken.message or broken.rule_id
+        return Violation(_path(broken.field), broken.rule_id, f"{text} ({unit})" if unit else text, found.field_value)
 
-def _violation(found: EngineViolation) -> Violation:
-    return Violation(_path(found.proto.field), found.proto.rule_id, found.proto.message or found.proto.rule_id, found.field_value)
+
+def _field_at(path: Any, message: Message) -> FieldDescriptor | None:
+    """The field at the end of a path; None for the message itself and for a oneof."""
+    field: FieldDescriptor | None = None
+    within: Any = message.DESCRIPTOR
+    for element in path.elements if path else ():
+        field = within.fields_by_name.get(element.field_name)
+        if field is None:
+            return None
+        within = (map_entry(field)[1] if is_map(field) else field).message_type
+    return field
 
 
 def _in_an_item(found: EngineViolation) -> bool:

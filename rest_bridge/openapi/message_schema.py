@@ -77,7 +77,10 @@ class Schemas:
         schema = self._shape(field, NO_RULES if rules.ignored else rules, form, grouped=grouped)
         if nullable:
             schema = {"anyOf": [schema, {"type": "null"}]}
-        description = "\n\n".join(filter(None, (contract.comment(field.full_name), describe(rules), *rules.cel)))
+        unit = contract.rules.unit(field)
+        schema |= {"x-unit": unit} if unit else {}
+        texts = (contract.comment(field.full_name), unit and f"Unit: {unit}.", describe(rules), *rules.cel)
+        description = "\n\n".join(filter(None, texts))
         if description:
             schema["description"] = description
         if rules.examples:
