@@ -85,9 +85,14 @@ def request_texts(enum: EnumDescriptor, options: CustomOptions) -> dict[str, int
 def label_change(
     old: EnumValueDescriptor, new: EnumValueDescriptor, before: CustomOptions, after: CustomOptions
 ) -> tuple[str, str] | None:
-    """The old and the new label of a value; None if both match the same names."""
+    """The old and the new label of a value; None if they are equal."""
     was, is_now = _label_of(old, before), _label_of(new, after)
-    return (was, is_now) if _snake(was) != _snake(is_now) else None
+    return (was, is_now) if was != is_now else None
+
+
+def same_name(label: str, other: str) -> bool:
+    """Whether both labels match the same names of enum values."""
+    return _snake(label) == _snake(other)
 
 
 def _label_of(value: EnumValueDescriptor, options: CustomOptions) -> str:

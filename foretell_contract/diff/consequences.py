@@ -47,6 +47,7 @@ _RULES_LOST = _breaking("answers may now break rules that callers rely on")
 _ACCEPTED = _safe("every request that was accepted still is")
 _UNPROVEN = _breaking("it is not certain that every request that was accepted still is")
 _ANSWERS_UNPROVEN = _breaking("it is not certain that answers still keep the old rules")
+_LABEL_REFUSED = _breaking("callers that write the old label in JSON are refused", "keep the label; or " + _VERSION)
 _OMITTED = _breaking("callers that omit it are now refused")
 _READS_AS_ZERO = _breaking("a missing value now reads as 0")
 _ZERO_READS_AS_MISSING = _breaking("callers with older stubs do not send 0, which now counts as missing")
@@ -143,8 +144,9 @@ CONSEQUENCES: dict[str, tuple[Consequence, Consequence]] = {  # By id of the cha
     ),
     "value.renamed": _both(_breaking("its name in JSON changes, and code that uses the old name no longer compiles", _KEEP_NAME)),
     "value.renumbered": _both(_new_version("old callers encode the old number", _KEEP_NUMBER)),
+    "value.label.spelling": (_LABEL_REFUSED, _DOCS_ONLY[1]),
     "value.label": (
-        _warning("the model receives another label; only the author can tell whether it means the same"),
+        _LABEL_REFUSED,
         _warning("it stands for another label of the model; only the author can tell whether it means the same"),
     ),
     # Comments and titles.
