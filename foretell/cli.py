@@ -170,6 +170,7 @@ def add(
             classes=names(classes),
             targets=names(targets),
             outputs=source.outputs,
+            data=file,
             acceleration=accelerate,
             contract=contract,
             format_name=form,

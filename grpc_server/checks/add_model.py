@@ -11,9 +11,10 @@ from foretell_contract.contract import Contract
 from foretell_contract.diff.contract_revision import contract_revision
 from foretell_contract.source.spelling import counted
 from grpc_server.checks.acceleration import Accelerated, Acceleration, accelerate
+from grpc_server.checks.data_file import DataFile
 from grpc_server.checks.manifest_agreement import check_golden, check_manifest, checked_sources, guarded, unchecked_sources
 from grpc_server.checks.row_independence import check_independence
-from grpc_server.checks.training_columns import encoder_dtypes
+from grpc_server.checks.training_columns import ModelHints, array_dtype, encoder_dtypes, training_columns
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.rows.outputs import Source, all_outputs
@@ -48,6 +49,7 @@ def add_model(
     targets: tuple[str, ...] = (),
     outputs: tuple[str, ...] = (),
     dtypes: Mapping[str, Dtype] | None = None,
+    data: DataFile | None = None,
     acceleration: Acceleration | None = None,
     contract: Contract | None = None,
     format_name: str = "",
@@ -63,8 +65,9 @@ def add_model(
     - `targets` name the targets of a model of several; `outputs` are the names in the file that MLflow saved, used if their number
       is that of the targets.
     - `golden` holds rows with their expected outputs, one `GoldenRow` a line.
-    - `dtypes` are types of training columns that neither the model's encoders nor the golden rows show, such as times. Every other
-      column is float64.
+    - `dtypes` are types of training columns that neither the training data, the model's encoders nor the golden rows show, such as
+      times. Every other column is float64.
+    - `data` is the training data, which shows the types of the columns.
     - `contract` is the contract that the model is for; the version records its revision.
     - `acceleration` stores a conversion of the model that agrees with it within the contract's bounds, and serves that.
     - `format_name` decides for a file that several formats recognise.
@@ -80,7 +83,7 @@ def add_model(
     rows = read_golden(golden)
     optional = {GOLDEN: golden, CONTRACT: contract_revision(contract, name) if contract else b""}
     loaded.files |= {entry: content for entry, content in optional.items() if content}
-    manifest = loaded.manifest(columns, classes, dtypes or {}, rows)
+    manifest = loaded.manifest(columns, classes, dtypes or {}, rows, data)
     check_manifest(loaded.runtime, manifest, file.name)
     with warnings.catch_warnings(action="ignore"), guarded(loaded.runtime, file.name):
         # An estimator that knows its columns warns of rows without names.
@@ -138,14 +141,19 @@ class _LoadedFile:
             self.libraries["scikit-learn"] = trained_with
 
     def manifest(
-        self, columns: tuple[str, ...], classes: tuple[str, ...], dtypes: Mapping[str, Dtype], rows: tuple[GoldenRow, ...]
+        self,
+        columns: tuple[str, ...],
+        classes: tuple[str, ...],
+        dtypes: Mapping[str, Dtype],
+        rows: tuple[GoldenRow, ...],
+        data: DataFile | None,
     ) -> Manifest:
         """The manifest of a model of one target. Raises ModelError if columns or classes have no names."""
         cause = "" if self.stored.format == "onnx" else " (it was fitted on a plain array)"
         width = counted(self.runtime.width, "column") if self.runtime.width else "columns"
         unnamed = f"its {width}{cause}"
         columns = _distinct(self._file, columns or self.runtime.columns, unnamed, "--columns a,b,c")
-        known = self._dtypes(columns, rows) | dict(dtypes)
+        known = self._dtypes(columns, rows, data) | dict(dtypes)
         return Manifest(
             format=self.stored.format,
             artifact=self.stored.file,
@@ -176,12 +184,14 @@ class _LoadedFile:
         targets = tuple(Target(name, of, of_type) for name, of, of_type in zip(named, classes, types, strict=True))
         return manifest.model_copy(update={"targets": targets, "classes": () if count > 1 else manifest.classes})
 
-    def _dtypes(self, columns: tuple[str, ...], rows: tuple[GoldenRow, ...]) -> dict[str, Dtype]:
-        """Types from the model's encoders, or else from the golden rows."""
+    def _dtypes(self, columns: tuple[str, ...], rows: tuple[GoldenRow, ...], data: DataFile | None) -> dict[str, Dtype]:
+        """Types from the data, or else from the model's encoders, or else from the golden rows."""
+        if data:
+            found = training_columns(self.runtime, data, ModelHints(columns=columns)).columns
+            return {column.name: column.dtype for column in found}
         encoders = encoder_dtypes(self.runtime, columns)
         if self.runtime.columns is None and self.runtime.width and estimator_of(self.runtime) is not None:
-            # Trained on an array: each column is a number unless an encoder knows it as text.
-            return {column: dtype for column, dtype in encoders.items() if dtype.is_text}
+            return {column: array_dtype(dtype) for column, dtype in encoders.items()}
         if not rows:
             return encoders
         return {column: golden_dtype([row.features.get(column) for row in rows]) for column in columns} | encoders

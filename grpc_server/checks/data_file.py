@@ -169,7 +169,8 @@ def _dialect(file: DataFile, columns: Collection[str]) -> _Dialect:
     skip = 1 if head.startswith("sep=") else 0  # Excel's hint.
     text = head.partition("\n")[2] if skip else head
     named = head[4:5] if skip else ""
-    headers = {each: _header(text, each) for each in file.separator or named or _SEPARATORS}
+    stated = file.separator.replace("\\t", "\t") or named
+    headers = {each: _header(text, each) for each in ([stated] if stated else _SEPARATORS)}
     separator = max(headers, key=lambda each: (len(set(headers[each]).intersection(columns)), len(headers[each])))
     decimal = file.decimal or ("," if separator != "," and _has_decimal_commas(text, separator) else ".")
     row = next(islice(csv.reader(io.StringIO(text), delimiter=separator), 1, None), [])

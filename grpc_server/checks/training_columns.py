@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from foretell_contract.source.spelling import counted
 from grpc_server.checks.data_file import DataFile
-from grpc_server.checks.training_data import Samples, check_names, check_values, listed, read_samples
+from grpc_server.checks.training_data import Samples, are_unread_numbers, check_names, check_values, listed, read_samples
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.runtimes.runtime import Runtime, estimator_of, of_columns
@@ -153,14 +153,14 @@ def _column_of_data(name: str, known: Dtype | None, samples: Samples, runtime: R
     values = samples.values[name]
     if dtype.is_text and values.types - {str}:
         values = SampleValues.of(None if value is None else str(value) for value in values)
-    check_values(name, dtype, values)
+    check_values(name, FLOAT64 if known is None and are_unread_numbers(values) else dtype, values)
     return Column(name, dtype, values)
 
 
 def _dtype_of_data(known: Dtype | None, in_data: Dtype, runtime: Runtime, numbers_suffice: bool) -> Dtype:
     """The type in the data with the categories that the model knows, or float64 if the model answers that alike."""
-    if runtime.columns is None:  # Trained on an array.
-        return known or FLOAT64
+    if runtime.columns is None:
+        return array_dtype(known)
     if known is None and in_data.is_text and numbers_suffice:
         return FLOAT64  # The data is refused, with a text that it holds.
     if "category" in (in_data.name, known and known.name) or not in_data.is_number or (known and not known.is_number):
@@ -170,6 +170,11 @@ def _dtype_of_data(known: Dtype | None, in_data: Dtype, runtime: Runtime, number
     if known is None:
         return Dtype(name)
     return known if not known.is_plain else Dtype(name, known.categories, known.missing)
+
+
+def array_dtype(known: Dtype | None) -> Dtype:
+    """The type of a column of an array: float64, unless an encoder compares values that this does not hold."""
+    return known if known and not known.is_plain and known.name != "bool" else FLOAT64
 
 
 def _takes_numbers(runtime: Runtime, names: Sequence[str]) -> bool:

@@ -15,6 +15,7 @@ from grpc_server.rows.mixed_rows import Dtype
 from grpc_server.store.manifest import Manifest
 from grpc_server.store.training_values import SampleValues
 
+_COMMAS = re.compile(r"[+-]?[\d.]*\d,\d+")
 _MOST_NAMES = 5
 """Names of columns in a message, at most."""
 
@@ -88,6 +89,12 @@ def check_values(name: str, dtype: Dtype, values: SampleValues) -> None:
         raise ModelError(f"the column {name!r} holds {value!r} in the data, but the model takes {takes} there", _fix(value, row))
 
 
+def are_unread_numbers(values: SampleValues) -> bool:
+    """Whether a column holds text only because its numbers have decimal commas, by its first values."""
+    first = [str(each) for each in values.known[:1000].tolist()] if values.types == {str} else []
+    return any(map(_COMMAS.fullmatch, first)) and all(_COMMAS.fullmatch(each) or _is_number(each) for each in first)
+
+
 def _is_number(text: Any) -> bool:
     try:
         float(text)
@@ -99,7 +106,7 @@ def _is_number(text: Any) -> bool:
 def _fix(value: object, row: int) -> str:
     """How to write such a value; of the row in any case."""
     text = str(value)
-    if re.fullmatch(r"[+-]?[\d.]*\d,\d+", text):
+    if _COMMAS.fullmatch(text):
         return f"pass --decimal , if these are decimal commas, else write numbers without separators (row {row})"
     if re.fullmatch(r"\d{1,4}([-./])\d{1,2}\1\d{1,4}.*", text):
         return f"write times as 2026-05-01T12:00:00Z, or train on numbers made of them (row {row})"

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -15,12 +16,16 @@ from sklearn.compose import make_column_transformer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from typer.testing import CliRunner
 
+from foretell.cli import app
+from grpc_server.checks.add_model import add_model
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import Dtype, rows_from_columns
 from grpc_server.runtimes.sklearn.data_frames import dtype_of, frame_conversion
 from grpc_server.runtimes.sklearn.training_dtypes import dtypes_of
 from grpc_server.store.manifest import golden_dtype
+from grpc_server.store.repository import Repository
 from tests.support.servers.drafted_models import answers_by_both_doors, init, serving_drafts
 from tests.support.servers.many_models import BridgedServer
 
@@ -213,3 +218,31 @@ def test_encoder_of_decimals_is_refused(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "data.parquet")
     with pytest.raises(ModelError, match="an encoder of the column 'x' was fitted on decimals, which no field carries exactly"):
         init(tmp_path, "prices", encoder().fit(frame, np.arange(20)), "--data", tmp_path / "data.parquet")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["int64", "int8", "float32", "nullable_int", "date"])
+def test_add_takes_types_from_the_data(models: dict[str, Any], tmp_path: Path, name: str) -> None:
+    frame_of(name).to_parquet(tmp_path / "data.parquet")
+    joblib.dump(models[name], tmp_path / "m.joblib")
+    folders = ["--models", tmp_path / "models", "--data", tmp_path / "data.parquet"]
+    done = CliRunner().invoke(app, list(map(str, ["add", tmp_path / "m.joblib", "--name", "m", *folders])), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    types = Repository(tmp_path / "models").read("m", "1").manifest.dtypes
+    assert types["x"].name == ("date" if name == "date" else str(frame_of(name).x.dtype))
+
+
+@pytest.mark.parametrize("estimator", [OneHotEncoder(), make_column_transformer((OneHotEncoder(), [0]), remainder="passthrough")])
+def test_array_of_wide_integers_is_compared_exactly(tmp_path: Path, estimator: Any) -> None:
+    """An estimator that was fitted on an array knows no names, but its categories."""
+    ids = np.array([BIG + 1, BIG + 2, 2**63 - 1] * 10)
+    array = np.column_stack([ids, np.arange(30)])
+    model = make_pipeline(estimator, Ridge()).fit(array, np.arange(30) % 3)
+    repository = Repository(tmp_path / "models")
+    joblib.dump(model, tmp_path / "m.joblib")
+    golden = [
+        {"features": {"a": int(a), "b": int(b)}, "outputs": {"value": float(value)}}
+        for (a, b), value in zip(array[:6], model.predict(array[:6]), strict=True)
+    ]
+    add_model(repository, tmp_path / "m.joblib", "m", ("a", "b"), "\n".join(map(json.dumps, golden)).encode())
+    assert repository.read("m", "1").manifest.dtypes["a"].name == "int64"

@@ -94,6 +94,11 @@ def test_layout(tmp_path: Path, text: str, expected: dict[str, Any] | None) -> N
     assert {name: list(values) for name, values in read(file).values.items()} == expected
 
 
+def test_tab_may_be_stated_as_it_is_said(tmp_path: Path) -> None:
+    file = written(tmp_path / "data.csv", "größe\tn\n1\t2\n")
+    assert list(read(file, separator="\\t").values) == ["größe", "n"]
+
+
 def test_index_column_is_said(tmp_path: Path) -> None:
     FRAME.to_csv(tmp_path / "data.csv")
     assert read(tmp_path / "data.csv").notes == ["data.csv begins with a column without a name, an index: it is left out"]
@@ -148,6 +153,18 @@ def test_first_value_that_is_no_number_is_named(tmp_path: Path, values: list[str
     with pytest.raises(ModelError) as refusal:
         init(tmp_path, "m", model, "--data", tmp_path / "data.csv")
     assert message in str(refusal.value)
+
+
+def test_decimal_commas_in_a_file_of_commas_are_named_for_any_model(tmp_path: Path) -> None:
+    """A transformer of columns says which value it cannot convert, but not where it is."""
+    frame = pd.DataFrame({"a": [0.5, 1.5] * 5, "town": ["x", "y"] * 5})
+    model = make_pipeline(make_column_transformer((OneHotEncoder(), ["town"]), remainder="passthrough"), LogisticRegression())
+    frame.assign(a=frame.a.astype(str).str.replace(".", ",")).to_csv(tmp_path / "data.csv", index=False)
+    with pytest.raises(
+        ModelError, match=r"the column 'a' holds '0,5' in the data, but the model takes numbers there: pass --decimal ,"
+    ):
+        init(tmp_path, "m", model.fit(frame, [0, 1] * 5), "--data", tmp_path / "data.csv")
+    init(tmp_path, "m", model, "--data", tmp_path / "data.csv", "--decimal", ",", "--sep", ",")
 
 
 @pytest.mark.parametrize("kept", ["NA", "None", "null", "N/A"])
