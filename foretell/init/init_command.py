@@ -16,6 +16,7 @@ from foretell.check.check_command import check
 from foretell.check.diff_report import show_text
 from foretell.init.draft_contract import ContractDraft, draft_contract
 from foretell.init.init_options import InitOptions
+from foretell.init.stated_order import check_class_order, check_target_order
 from foretell.init.update_contract import updated_contract
 from foretell_contract.contract import Contract, load
 from foretell_contract.diff.diff import diff, next_package
@@ -42,7 +43,7 @@ def init(options: InitOptions) -> None:
     contract would break; no file is then changed.
     """
     model = inspect_model(options.file, options.data, options.hints, allow_version_skew=options.allow_version_skew)
-    class_names = _class_names(model, options.labels)
+    class_names = _class_names(model, options)
     before = load(options.protos) if has_contracts(options.protos) else None
     updated = before is not None and options.contract_file.exists()
     options = _with_model_name(options, before)
@@ -150,15 +151,22 @@ def _show_changes(options: InitOptions, findings: Sequence[Finding], *, accepted
         raise typer.Exit(1)
 
 
-def _class_names(model: ModelDescription, labels: tuple[str, ...]) -> dict[str, str]:
-    """The names for callers by class. Raises SetupError if there is not one label for each class."""
-    classes = model.targets[0].classes
+def _class_names(model: ModelDescription, options: InitOptions) -> dict[str, str]:
+    """The names for callers by class.
+
+    Raises SetupError if there is not one label for each class, and if the data shows that names are in another order.
+    """
+    labels, classes = options.labels, model.targets[0].classes
+    check_target_order(model)
+    if options.hints.classes == classes:
+        check_class_order(model, classes, "--classes")
     if not labels:
         return {}
     if len(model.targets) > 1 or not classes:
         raise SetupError("--labels needs a classifier with one target: leave it out")
     if len(labels) != len(classes):
         raise SetupError(f"--labels names {len(labels)} classes, but the model has {len(classes)}: {', '.join(classes)}")
+    check_class_order(model, labels, "--labels")
     return dict(zip(classes, labels, strict=True))
 
 

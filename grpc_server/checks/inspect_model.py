@@ -3,8 +3,8 @@
 import json
 import random
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from grpc_server.rows.targets import Target, output_name
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime, class_types_of, estimator_of
 from grpc_server.store.manifest import GoldenRow, Manifest, golden_rows
-from grpc_server.store.training_values import Scalar, TrainingValues, complete_rows, observe
+from grpc_server.store.training_values import SampleValues, Scalar, TrainingValues, complete_rows, observe
 from grpc_server.store.version_skew import check_skew
 
 GOLDEN_ROWS = 20
@@ -52,6 +52,8 @@ class ModelDescription:
     """The answers to the training data; None without data."""
     data_notes: tuple[str, ...] = ()
     """How the data was read, and what of it is left out."""
+    target_values: Mapping[str, SampleValues] = field(default_factory=dict)
+    """The target columns of the data, by name."""
 
     @property
     def dtypes(self) -> dict[str, Dtype]:
@@ -118,7 +120,9 @@ class _Inspection:
         answer = self._predicted([self._example])[0] if self._example else {}
         asked = self._asked([column.name for column in columns if not column.nullable]) if self._example else None
         golden = self._golden_lines(columns)
-        return ModelDescription(columns, self._targets, self._outputs, answer, golden, training.named, asked, training.notes)
+        return ModelDescription(
+            columns, self._targets, self._outputs, answer, golden, training.named, asked, training.notes, training.targets
+        )
 
     def _asked(self, required: Sequence[str]) -> TrainingAnswers:
         """The answers to the rows of the data that have all `required` values. Raises ModelError for an answer that none can be."""

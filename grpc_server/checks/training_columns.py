@@ -54,6 +54,8 @@ class TrainingColumns:
     """Whether their names are known rather than made up."""
     notes: tuple[str, ...] = ()
     """How the data was read, and what of it is left out."""
+    targets: Mapping[str, SampleValues] = field(default_factory=dict)
+    """The target columns of the data, by name."""
 
 
 def training_columns(runtime: Runtime, data: DataFile | None, hints: ModelHints) -> TrainingColumns:
@@ -79,7 +81,9 @@ def training_columns(runtime: Runtime, data: DataFile | None, hints: ModelHints)
     else:
         columns = [_column_of_data(name, by_name.get(name), samples, runtime, numbers_suffice) for name in names]
     notes = (*samples.notes, *_surplus(samples, names, hints, data)) if samples and data else ()
-    return TrainingColumns(tuple(columns), bool(known or samples), notes)
+    named = hints.targets or hints.outputs
+    targets = {name: samples.values[name] for name in named if name in samples.values} if samples else {}
+    return TrainingColumns(tuple(columns), bool(known or samples), notes, targets)
 
 
 def _surplus(samples: Samples, names: Sequence[str], hints: ModelHints, data: DataFile) -> list[str]:
