@@ -188,7 +188,7 @@ def _header(text: str, separator: str) -> tuple[str, ...]:
 def _has_decimal_commas(text: str, separator: str) -> bool:
     """Whether the numbers of some column have decimal commas."""
     rows = list(islice(csv.reader(io.StringIO(text), delimiter=separator), 1, 1000))
-    columns = ([value for value in column if value not in _MISSING] for column in zip_longest(*rows[:-1], fillvalue=""))
+    columns = ([value for value in column if value not in _MISSING] for column in zip_longest(*(rows[:-1] or rows), fillvalue=""))
     return any(
         column
         and all(_DECIMAL_COMMA.fullmatch(each) or each.lstrip("+-").isdecimal() for each in column)
@@ -205,6 +205,8 @@ def _encoding(path: Path) -> str:
         marked = next((encoding for mark, encoding in _MARKS.items() if block.startswith(mark)), "")
         if marked:
             return marked
+        if block[:200].count(0) > len(block[:200]) // 4:
+            return "utf-16-le" if block[1] == 0 else "utf-16-be"
         try:
             while block:
                 decoder.decode(block)
@@ -215,8 +217,6 @@ def _encoding(path: Path) -> str:
 
 
 def _likeliest_encoding(sample: bytes) -> str:
-    if sample[:200].count(0) > len(sample[:200]) // 4:
-        return "utf-16-le" if sample[1] == 0 else "utf-16-be"
     import charset_normalizer
 
     matches = charset_normalizer.from_bytes(sample, cp_isolation=_CODE_PAGES)

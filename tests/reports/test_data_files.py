@@ -75,6 +75,7 @@ def test_stated_dialect_is_taken_and_not_said(tmp_path: Path) -> None:
         pytest.param("sep=;\ngröße;n\n1;2\n", {"größe": [1], "n": [2]}, id="excel-hint"),
         pytest.param("größe;n\n1,5;\n2;3\n", {"größe": [1.5, 2.0], "n": [None, 3.0]}, id="few-decimal-commas"),
         pytest.param("n\n1\n2\n", {"n": [1, 2]}, id="one-column"),
+        pytest.param("größe;n\n1,5;2\n", {"größe": [1.5], "n": [2]}, id="one-row"),
         pytest.param("größe,n\r\n1,2\r\n", {"größe": [1], "n": [2]}, id="windows-lines"),
         pytest.param("größe,n,\n1,2,\n", {"größe": [1], "n": [2], "Unnamed: 2": [None]}, id="separator-at-each-end"),
         pytest.param("größe,n\n1,2,\n3,4,\n", {"größe": [1, 3], "n": [2, 4]}, id="separator-at-the-ends-of-rows"),
@@ -92,6 +93,12 @@ def test_layout(tmp_path: Path, text: str, expected: dict[str, Any] | None) -> N
             read(file)
         return
     assert {name: list(values) for name, values in read(file).values.items()} == expected
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "utf-32"])
+def test_plain_letters_in_wide_encodings(tmp_path: Path, encoding: str) -> None:
+    """Two bytes a letter are valid UTF-8 too."""
+    assert list(read(written(tmp_path / "data.csv", "n,m\n1,2\n", encoding)).values) == ["n", "m"]
 
 
 def test_tab_may_be_stated_as_it_is_said(tmp_path: Path) -> None:
@@ -164,7 +171,8 @@ def test_decimal_commas_in_a_file_of_commas_are_named_for_any_model(tmp_path: Pa
         ModelError, match=r"the column 'a' holds '0,5' in the data, but the model takes numbers there: pass --decimal ,"
     ):
         init(tmp_path, "m", model.fit(frame, [0, 1] * 5), "--data", tmp_path / "data.csv")
-    init(tmp_path, "m", model, "--data", tmp_path / "data.csv", "--decimal", ",", "--sep", ",")
+    done = init(tmp_path, "m", model, "--data", tmp_path / "data.csv", "--decimal", ",", "--sep", ",")
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize("kept", ["NA", "None", "null", "N/A"])
