@@ -3,7 +3,7 @@
 `place` names the model in messages, such as "model 'iris' version 3".
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from foretell_contract.service import Service
 from grpc_server.errors import Mismatches, ModelMismatch, exception_text, field_mismatch
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import Matrix
-from grpc_server.rows.outputs import Source, all_outputs
+from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.store.manifest import Manifest
 
 _CHANGE_THE_RULE = "change the rule: the model decides its answers"
@@ -32,6 +32,39 @@ def bind(contract: Contract, service: Service, manifest: Manifest, sources: Sequ
             bindings[method.name] = MethodBinding(contract, method, manifest.columns, manifest.classes, **facts)  # type: ignore[arg-type]
     mismatches.check()
     return bindings
+
+
+def bind_outputs(
+    contract: Contract, service: Service, manifest: Manifest, sources: Sequence[Source]
+) -> tuple[dict[str, MethodBinding], tuple[Output, ...]]:
+    """The bindings of a service, and the outputs that they need of the model. Raises as `bind`."""
+    bindings = bind(contract, service, manifest, sources)
+    needed = {output for binding in bindings.values() for output in binding.answers.outputs}
+    outputs = tuple(output for output in all_outputs(sources) if output in needed)
+    for binding in bindings.values():
+        binding.use_outputs(outputs)
+    return bindings, outputs
+
+
+def check_contract(contract: Contract, model: str, manifest: Manifest, sources: Sequence[Source], place: str) -> None:
+    """Hold a model that is to be added against each service that it is for. Raises ModelMismatch with every problem."""
+    mismatches = Mismatches()
+    for service in contract.services:
+        if service.model == model:
+            with mismatches.collect():
+                bindings, outputs = bind_outputs(contract, service, manifest, sources)
+                if not contract.defects:  # Else its examples may be no rows.
+                    check_examples(output_function(sources, outputs), bindings, contract, place)
+    mismatches.check()
+
+
+def check_examples(predict: Callable[[Any], Matrix], bindings: Mapping[str, MethodBinding], contract: Contract, place: str) -> None:
+    """`check_example` for every method. Raises ModelMismatch with everything that fails."""
+    mismatches = Mismatches()
+    for binding in bindings.values():
+        with mismatches.collect():
+            check_example(predict, binding, contract, place)
+    mismatches.check()
 
 
 def check_example(predict: Callable[[Any], Matrix], binding: MethodBinding, contract: Contract, place: str) -> None:

@@ -12,14 +12,14 @@ from foretell_contract.contract import Contract
 from foretell_contract.examples.example import example
 from foretell_contract.problem import Problem
 from foretell_contract.service import Service
-from grpc_server.checks.contract_agreement import bind, check_example
+from grpc_server.checks.contract_agreement import bind, bind_outputs, check_examples
 from grpc_server.checks.gates import Gate, Gates
 from grpc_server.checks.manifest_agreement import check_golden, check_manifest, checked_sources
 from grpc_server.checks.row_independence import check_independence
 from grpc_server.errors import Mismatches, ModelMismatch
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import Matrix, Rows, placeholder_row
-from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
+from grpc_server.rows.outputs import Output, Source, output_function
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime
 from grpc_server.settings import ServerSettings
@@ -51,7 +51,7 @@ def examine(bundle: Bundle, contract: Contract, service: Service, settings: Serv
     with gates(Gate.CONTRACT):
         sources = _sources(runtime, bundle)
         examined = _bound(bundle, contract, service, sources)
-        _check_examples(examined, contract)
+        check_examples(examined.predict, examined.bindings, contract, bundle.title)
     with gates(Gate.GOLDEN):
         check_independence(runtime, sources, bundle.manifest, bundle.golden, bundle.title)
         check_golden(sources, bundle.manifest, bundle.golden, bundle.title)
@@ -81,7 +81,7 @@ def find_problems(bundle: Bundle, contract: Contract, service: Service, settings
             else:
                 examined = _bound(bundle, contract, service, sources)
                 with found.collect():
-                    _check_examples(examined, contract)
+                    check_examples(examined.predict, examined.bindings, contract, bundle.title)
                 with gates(Gate.WARM_UP):
                     measured(examined, settings)
         with gates(Gate.GOLDEN):
@@ -102,20 +102,8 @@ def _sources(runtime: Runtime, bundle: Bundle) -> tuple[Source, ...]:
 
 
 def _bound(bundle: Bundle, contract: Contract, service: Service, sources: Sequence[Source]) -> ExaminedBundle:
-    bindings = bind(contract, service, bundle.manifest, sources)
-    needed = {output for binding in bindings.values() for output in binding.answers.outputs}
-    outputs = tuple(output for output in all_outputs(sources) if output in needed)
-    for binding in bindings.values():
-        binding.use_outputs(outputs)
+    bindings, outputs = bind_outputs(contract, service, bundle.manifest, sources)
     return ExaminedBundle(bundle, bindings, outputs, output_function(sources, outputs), _sample(bundle, bindings, contract))
-
-
-def _check_examples(examined: ExaminedBundle, contract: Contract) -> None:
-    mismatches = Mismatches()
-    for binding in examined.bindings.values():
-        with mismatches.collect():
-            check_example(examined.predict, binding, contract, examined.bundle.title)
-    mismatches.check()
 
 
 def _sample(bundle: Bundle, bindings: dict[str, MethodBinding], contract: Contract) -> Rows:

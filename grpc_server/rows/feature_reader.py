@@ -26,6 +26,9 @@ Convert = Callable[[Any], Any]
 Read = Callable[[Any], Sequence[Any]]
 """From a message to the values of one leaf, one for each of its columns."""
 
+NUMBER_FIX = "declare it as a number"
+"""The fix for a field of another kind over a column of numbers."""
+
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 _NANOSECONDS_FROM, _NANOSECONDS_TO = -9_223_372_036, 9_223_372_036
@@ -182,7 +185,7 @@ def _field_value(leaf: Leaf) -> Callable[[Any], Any]:
 
 def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, problems: list[Problem]) -> Convert:
     """From a protobuf value to one for the column; appends to `problems` what the column cannot hold."""
-    held, declared = _described(dtype)
+    held, declare = _described(dtype)
     holds = f"but the model's column {column!r} holds {held}"
     misfit = f"{leaf.path} is {leaf.kind.value}, {holds}"
     if leaf.spread is Spread.OCTETS:
@@ -193,20 +196,21 @@ def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, probl
     if leaf.kind in (Kind.TIME, Kind.DURATION):
         same_kind = not dtype.unit or dtype.is_duration == (leaf.kind is Kind.DURATION)
         if dtype.is_text or not same_kind or dtype.name in ("bool", "category"):
-            problems.append(error(leaf.field.full_name, misfit, f"declare it as {declared}"))
+            problems.append(error(leaf.field.full_name, misfit, declare))
         return _time(leaf, column, dtype, problems)
     if leaf.kind is Kind.ENUM and dtype.is_text:
         return _label(leaf, column, dtype, contract, problems)
     fits = dtype.is_text if leaf.kind in (Kind.TEXT, Kind.BYTES) else dtype.is_number
     if not fits:
-        problems.append(error(leaf.field.full_name, misfit, f"declare it as {declared}"))
+        problems.append(error(leaf.field.full_name, misfit, declare))
     return _same
 
 
 def _described(dtype: Dtype) -> tuple[str, str]:
     if dtype.unit:
-        return ("durations", "google.protobuf.Duration") if dtype.is_duration else ("timestamps", "google.protobuf.Timestamp")
-    return ("text", "a string or an enum") if dtype.is_text else ("numbers", "a number")
+        held, name = ("durations", "Duration") if dtype.is_duration else ("timestamps", "Timestamp")
+        return held, f"declare it as google.protobuf.{name}"
+    return ("text", "declare it as a string or an enum") if dtype.is_text else ("numbers", NUMBER_FIX)
 
 
 def _same(value: Any) -> Any:
