@@ -93,7 +93,7 @@ def serve(
 ) -> None:
     """Serve the production version of every model over gRPC and REST until Ctrl-C or SIGTERM, then drain.
 
-    Without a route table, production is the newest version.
+    The first version of a model is its production until `foretell promote` names another.
 
     More settings come from FORETELL_... variables and from foretell.toml; docs/reference/settings.md lists them.
     """
@@ -143,7 +143,7 @@ def add(
     ] = None,
     models: ModelsFolder = _MODELS,
 ) -> None:
-    """Add a trained model to the repository as its next version."""
+    """Add a trained model to the repository as its next version. The first one becomes production; `promote` moves it."""
     from foretell.mlflow.model_source import name_for, open_source
     from foretell_contract.contract import load
     from foretell_contract.source.compiler import has_contracts
@@ -171,6 +171,7 @@ def add(
             targets=names(targets),
             outputs=source.outputs,
             data=file,
+            dtypes={} if columns else source.columns,
             acceleration=accelerate,
             contract=contract,
             format_name=form,
@@ -180,7 +181,7 @@ def add(
             ),
             source=source.source,
         )
-    typer.echo(f"added {name} version {added.version} as {added.format}: {added.reason}")
+    typer.echo(added.sentences(name))
 
 
 @app.command()

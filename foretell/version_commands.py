@@ -80,7 +80,7 @@ def shadow_report(
 
 @app.command()
 @expand_options
-def rollback(name: Name, options: ChangeOptions, alias: Alias = "production") -> None:
+def rollback(name: Name, options: GatedChangeOptions, alias: Alias = "production") -> None:
     """Point an alias at its version before; a second rollback goes one further back."""
     _change(name, options, "rollback", alias=alias)
 

@@ -6,6 +6,7 @@ Linux has all of them. Nothing here raises because the system lacks a call; each
 import contextlib
 import fcntl
 import os
+import pwd
 import select
 import signal
 import socket
@@ -147,3 +148,11 @@ def _short_folder(folder: Path) -> Iterator[Path]:
             yield link
     finally:
         os.close(descriptor)
+
+
+def user_name() -> str:
+    """The user of the process, regardless of `USER` in the environment."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

@@ -12,6 +12,7 @@ from foretell_contract.contract import load
 from foretell_contract.lint.pitfalls import pitfalls
 from foretell_lifecycle.process import Launcher
 from grpc_server.calls.handler import Handler
+from grpc_server.changes import peers
 from grpc_server.control_listener import serve_control
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
@@ -74,6 +75,9 @@ async def serving(settings: ServerSettings, launcher: Launcher) -> AsyncIterator
         logger.warning("%s", pitfall)
     with StartupWatchdog(settings.gate_seconds, launcher) as watchdog:
         registry = load_registry(contract, settings, watchdog.on_gate)
+    if settings.control != "off" and not peers.running(settings.control_folder):  # Else other servers may serve production.
+        for served in registry.served_models:
+            served.record_fallback()
     offered = {service.model for service in registry.contract.services}
     missing = tuple(dict.fromkeys(service.model for service in contract.services if service.model not in offered))
     address = address or server.bind()  # A shared port opens last: until then the other processes take its calls.

@@ -208,7 +208,7 @@ def _report(
     typer.echo(f"wrote {options.contract_file}: {counts}")
     if is_new_folder:
         typer.echo(f"wrote what it imports to {options.protos}, for buf and protoc")
-    typer.echo(f"added {options.model} version {added.version} as {added.format}: {added.reason}")
+    typer.echo(added.sentences(options.model))
     for note in [*_model_notes(options, model), *notes]:
         typer.echo(f"note: {note}")
     folders = {"protos": options.protos, "models": options.models}

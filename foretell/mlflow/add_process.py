@@ -67,9 +67,11 @@ def main(name: str, folder: str, source: dict[str, str], protos: str, models: st
                 name,
                 tuple(found.columns),
                 outputs=found.outputs,
+                dtypes=found.columns,
                 contract=contract,
                 allow_version_skew=skew,
                 source=RegistrySource(**source),
+                to_production=False,  # The alias decides.
             )
     except SetupError as error:
         return {"refused": str(error), "unwritable": isinstance(error, Unwritable)}

@@ -137,10 +137,10 @@ class AliasSync:
         ours = [change for change in later if change.who == earlier.address]
         if not ours:
             return promote(earlier, version)
+        if later[-1].what in ("undo", "rollback") and later[-1].before == version:
+            return self._done(earlier, "refused", "a server refused it")
         if later[-1] is not ours[-1]:
             return self._done(earlier, "promoted")  # The route table was changed since.
-        if ours[-1].what == "rollback":
-            return self._done(earlier, "refused", "a server refused it")
         convergence = self._servers.wait_for(self._name, routes.generation, version, lambda _gate: None)
         if convergence.outcome == "no server":
             return earlier  # Servers that start now decide.

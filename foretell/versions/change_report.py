@@ -1,8 +1,6 @@
 """Makes the route change of a command, here or through a control service, and prints its progress and result."""
 
 import json
-import os
-import pwd
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +9,7 @@ import typer
 from foretell.options import ChangeOptions, GatedChangeOptions
 from foretell.versions.remote_control import ControlClient
 from foretell.versions.target import servers_for, settings_for, trust
+from foretell_lifecycle.platform import user_name
 from grpc_server.changes.route_changes import ChangeRequest, ChangeResult, GateStage, RouteChanger
 from grpc_server.store.route_table import Verb
 
@@ -18,7 +17,7 @@ from grpc_server.store.route_table import Verb
 def change(name: str, options: ChangeOptions, verb: Verb, fields: Mapping[str, Any]) -> None:
     """Makes a route change, the method `verb` of RouteChanger, and prints the result. Raises SetupError if it is refused."""
     check = not (isinstance(options, GatedChangeOptions) and options.no_check)
-    request = ChangeRequest(_user(), options.why, options.generation, check, wait=not options.no_wait)
+    request = ChangeRequest(user_name(), options.why, options.generation, check, wait=not options.no_wait)
     result = _make_change(name, options, request, verb, fields)
     convergence = result.convergence
     if options.as_json:
@@ -43,11 +42,3 @@ def _make_change(name: str, options: ChangeOptions, request: ChangeRequest, verb
 
 def _print_progress(stage: GateStage, gate: str) -> None:
     typer.echo(f"  the server is at the gate {gate}" if stage == "reached" else f"  {gate:<9} {stage}")
-
-
-def _user() -> str:
-    """The user of the process, regardless of `USER` in the environment."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())

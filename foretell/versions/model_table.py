@@ -123,7 +123,7 @@ def show_history(name: str, options: TargetOptions) -> None:
             table.add_row(str(change.generation), when, change.who, change.what, *moved, change.why)
         show(table)
     else:
-        typer.echo(f"{name} has no route table yet: a server makes its newest version production when it starts", err=True)
+        typer.echo(f"{name} has no route table yet: the first server records what it answers with, its newest version", err=True)
 
 
 def _route_table(name: str, options: TargetOptions) -> RouteTable:

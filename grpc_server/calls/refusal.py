@@ -70,7 +70,7 @@ class Draining(Refusal, code=StatusCode.UNAVAILABLE, reason="DRAINING", retry_af
 
 
 class ModelUnavailable(Refusal, code=StatusCode.UNAVAILABLE, reason="MODEL_UNAVAILABLE", retry_after=1.0):
-    """The model has no worker process, and none can be started."""
+    """The model has no version that can be served, or no worker process, and none can be started."""
 
 
 class DeadlinePassed(Refusal, code=StatusCode.DEADLINE_EXCEEDED, reason="DEADLINE_PASSED"):

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -20,6 +20,9 @@ _POLL_SECONDS = 0.1
 _SECONDS = 5.0
 """Time in which a server must have read a changed route table; also the timeout of each call."""
 
+_GLANCE_SECONDS = 1.0
+"""Timeout of a call before a change, which a server that hangs must not delay."""
+
 _OPTIONS = [("grpc.enable_http_proxy", 0)]
 
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -35,6 +38,7 @@ class Convergence:
     """`unfollowed` if a server reads another repository, or has not read the change in time."""
     text: str
     servers: tuple[str, ...] = ()
+    """Those that serve it, also if others refused it."""
     gate: str = ""
 
 
@@ -67,14 +71,14 @@ class Servers:
                         on_gate(gate)
                 time.sleep(_POLL_SECONDS)
         results = [wait.result for wait in waits if wait.result is not None]
+        followers = tuple(server for result in results for server in result.servers)
         failures = [result for outcome in ("refused", "unfollowed") for result in results if result.outcome == outcome]
         if failures:
-            return failures[0]
+            return replace(failures[0], servers=followers)
         if not results:
             return Convergence("no server", f"no server answers at {self.target}: the next one to start serves this")
-        followers = [server for result in results for server in result.servers]
         follows = "follows" if len(followers) == 1 else "follow"
-        return Convergence("served", f"{' and '.join(followers)} {follows} generation {generation}", tuple(followers))
+        return Convergence("served", f"{' and '.join(followers)} {follows} generation {generation}", followers)
 
     def list_models(self) -> Message | None:
         """The ListModelsResponse of the first server that answers, if any.
@@ -83,6 +87,15 @@ class Servers:
         """
         with self._connect() as servers:
             return next((answer for server in servers if (answer := server.list_models()) is not None), None)
+
+    def list_all(self) -> list[Any]:
+        """The ListModelsResponse of each server that answers at once."""
+        listed = []
+        with self._connect() as servers:
+            for server in servers:
+                with suppress(SetupError):  # No server that follows this repository, as far as one can see.
+                    listed.append(server.list_models(_GLANCE_SECONDS))
+        return [answer for answer in listed if answer is not None]
 
     @contextmanager
     def _connect(self) -> Iterator[list["_Server"]]:
@@ -109,11 +122,11 @@ class _Server:
     servers: Servers
     peer: peers.Peer | None = None
 
-    def list_models(self) -> Any:
+    def list_models(self, seconds: float = _SECONDS) -> Any:
         """Its ListModelsResponse; None if it does not answer. Raises SetupError as `Servers.list_models`."""
         call: Any = self.channel.unary_unary(f"/{MODEL_SERVICE}/ListModels")
         try:
-            return self.servers.response_type.FromString(call(b"", timeout=_SECONDS))
+            return self.servers.response_type.FromString(call(b"", timeout=seconds))
         except grpc.RpcError as error:
             if error.code() in _AWAY:
                 trouble = "" if self.peer else self.servers.trust.problem(self.servers.target, error)

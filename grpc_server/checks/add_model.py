@@ -3,19 +3,22 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from foretell_contract.contract import Contract
 from foretell_contract.diff.contract_revision import contract_revision
+from foretell_contract.lint.contract_check import locate
 from foretell_contract.source.spelling import counted
 from grpc_server.checks.acceleration import Accelerated, Acceleration, accelerate
+from grpc_server.checks.contract_agreement import check_contract
 from grpc_server.checks.data_file import DataFile
 from grpc_server.checks.manifest_agreement import check_golden, check_manifest, checked_sources, guarded, unchecked_sources
 from grpc_server.checks.row_independence import check_independence
 from grpc_server.checks.training_columns import ModelHints, array_dtype, encoder_dtypes, training_columns
-from grpc_server.errors import ModelError
+from grpc_server.errors import ModelError, ModelMismatch
+from grpc_server.rows.feature_reader import NUMBER_FIX
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.rows.outputs import Source, all_outputs
 from grpc_server.rows.targets import Target
@@ -23,8 +26,12 @@ from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import class_types_of, estimator_of
 from grpc_server.store.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, RegistrySource, golden_dtype, read_golden
 from grpc_server.store.repository import Repository, sha256
+from grpc_server.store.route_table import PRODUCTION
+from grpc_server.store.route_table_files import RouteTableFiles
 from grpc_server.store.training_values import TrainingValues
 from grpc_server.store.version_skew import check_skew
+
+_SHOW_TYPES = "show the types of its columns by --data FILE, or by golden rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,17 @@ class Added:
     """Format of the artifact that serves."""
     reason: str
     """Why it has this format."""
+    production: str = ""
+    """The version in production now; empty if it is unknown."""
+
+    def sentences(self, name: str) -> str:
+        """What was added, and whether it is in production, in two lines."""
+        lines = [f"added {name} version {self.version} as {self.format}: {self.reason}"]
+        if self.production == self.version:
+            lines.append(f"production of {name} is version {self.version}")
+        elif self.production:
+            lines.append(f"production of {name} stays version {self.production}: `foretell promote {name} {self.version}` moves it")
+        return "\n".join(lines)
 
 
 def add_model(
@@ -56,6 +74,7 @@ def add_model(
     allow_version_skew: bool = False,
     observed: Callable[[Manifest, Sequence[Source]], TrainingValues | None] = lambda _manifest, _sources: None,
     source: RegistrySource | None = None,
+    to_production: bool = True,
 ) -> Added:
     """Add a trained model to the repository as the next version of `name`.
 
@@ -68,15 +87,16 @@ def add_model(
     - `dtypes` are types of training columns that neither the training data, the model's encoders nor the golden rows show, such as
       times. Every other column is float64.
     - `data` is the training data, which shows the types of the columns.
-    - `contract` is the contract that the model is for; the version records its revision.
+    - `contract` is the contract that the model is for: it must fit, and the version records its revision.
     - `acceleration` stores a conversion of the model that agrees with it within the contract's bounds, and serves that.
     - `format_name` decides for a file that several formats recognise.
     - `allow_version_skew` accepts a model that another minor version of scikit-learn trained.
     - `observed` checks the model's answers to the training data, and summarises it.
     - `source` is the version of a registry that the file comes from.
+    - `to_production` makes the first version of a model its production.
 
-    Raises ModelError, and adds nothing, if the model cannot be served, does not give its golden outputs, or its conversion does
-    not agree with it.
+    Raises ModelError, and adds nothing, if the model cannot be served, does not fit its contract, does not give its golden outputs,
+    or its conversion does not agree with it.
     """
     loaded = _LoadedFile(file, format_name)
     check_skew(loaded.stored.format, loaded.libraries, file.name, allowed=allow_version_skew)
@@ -91,6 +111,8 @@ def add_model(
         sources = checked_sources(loaded.runtime, manifest, rows, file.name)
         check_independence(loaded.runtime, sources, manifest, rows, file.name)
         check_golden(sources, manifest, rows, file.name)
+        if contract:
+            _check_contract(contract, name, manifest, sources, file.name, typed=bool(rows or dtypes or data))
         manifest = manifest.model_copy(update={"training": observed(manifest, sources), "source": source})
     reason = loaded.stored.reason
     if acceleration:
@@ -99,7 +121,33 @@ def add_model(
         if faster:
             manifest = _served_by(faster, manifest)
             loaded.files[manifest.artifact] = faster.artifact
-    return Added(repository.add(name, manifest, loaded.files), manifest.format, reason)
+    version = repository.add(name, manifest, loaded.files)
+    return Added(version, manifest.format, reason, _production(repository, name, version) if to_production else "")
+
+
+def _production(repository: Repository, name: str, version: str) -> str:
+    """The production version, which the first version of a model becomes; empty if the route table cannot be read."""
+    files = RouteTableFiles(repository)
+    earlier = [number for number in repository.versions(name) if int(number) < int(version)]
+    first = files.answered(name).get(PRODUCTION) or (earlier or [version])[-1]
+    try:
+        return files.ensure_production(name, first, "the first version").aliases[PRODUCTION]
+    except ModelError:
+        return ""
+
+
+def _check_contract(
+    contract: Contract, name: str, manifest: Manifest, sources: Sequence[Source], place: str, *, typed: bool
+) -> None:
+    """Refuses what no server would serve. `typed` is whether rows show the types of the columns."""
+    try:
+        check_contract(contract, name, manifest, sources, place)
+    except ModelMismatch as mismatch:
+        problems = [replace(each, fix=_SHOW_TYPES) if each.fix == NUMBER_FIX and not typed else each for each in mismatch.problems]
+        found = locate(contract, problems)
+        more = f" (and {len(found) - 1} more)" if found[1:] else ""
+        mismatch.args = (f"the model does not fit its contract: {found[0].location}: {found[0].sentence}{more}",)
+        raise
 
 
 @dataclass(frozen=True, slots=True)

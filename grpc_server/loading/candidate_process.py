@@ -55,11 +55,12 @@ def _try_version(
     name: str, version: str, settings: ServerSettings, contract: Contract, gates: Gates, *, returns: bool
 ) -> list[Cost]:
     """The cost of a run for each service that the version answers. Raises ModelError."""
+    repository = Repository(settings.models)
     with gates(Gate.DIGEST):
-        bundle = Repository(settings.models).read(name, version)
+        bundle = repository.read(name, version)
     if bundle.contract and not returns:  # Its callers are no worse off than before if it returns.
         with gates(Gate.REVISION):
-            _check_revision(bundle, contract)
+            _check_revision(bundle, contract, repository)
     costs = []
     for service in contract.services:
         if service.model == name:
@@ -69,9 +70,10 @@ def _try_version(
     return costs
 
 
-def _check_revision(bundle: Bundle, contract: Contract) -> None:
+def _check_revision(bundle: Bundle, contract: Contract, repository: Repository) -> None:
     found = breaking_changes(bundle.contract, contract, bundle.name)
-    if found:
+    answered = repository.answered_contract(bundle.name, bundle.version) if found else b""
+    if found and (not answered or breaking_changes(answered, contract, bundle.name)):
         lines = "; ".join(finding.sentence for finding in found[:_MOST_FINDINGS])
         more = f" (and {len(found) - _MOST_FINDINGS} more)" if len(found) > _MOST_FINDINGS else ""
         raise ModelMismatch(

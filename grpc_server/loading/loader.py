@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 
 from foretell_contract.contract import Contract
+from foretell_contract.diff.contract_revision import contract_revision
 from foretell_contract.service import Service
 from grpc_server.calls.admission import Admission
 from grpc_server.calls.batcher import Batcher
@@ -28,6 +29,7 @@ class Loader:
         self.name = name
         self.settings = settings
         self.services: tuple[Service, ...] = tuple(service for service in contract.services if service.model == name)
+        self.revision = contract_revision(contract, name)
         self._contract = contract
         self._admission = admission
 

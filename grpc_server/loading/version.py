@@ -1,6 +1,7 @@
 """A version of a model in memory: the models that answer its services, and their predictors."""
 
 import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from foretell_contract.rules.rules import Rules
@@ -8,11 +9,24 @@ from foretell_contract.service import Service
 from grpc_server.calls.admission import Admission
 from grpc_server.calls.batcher import Batcher
 from grpc_server.calls.call import Call
-from grpc_server.calls.predictor import Predictor
+from grpc_server.calls.handler import Reply
+from grpc_server.calls.predictor import Observer, Predictor
+from grpc_server.calls.refusal import ModelUnavailable
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.store.manifest import Manifest
 from grpc_server.workers.cost import Cost, Placement
 from grpc_server.workers.pool import Pool
+
+
+class Refusing:
+    """In place of a predictor, for a model without a version that can be served."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def predict(self, _request: bytes, _call: Call, reply: Reply, _observe: Observer | None = None) -> None:
+        """Refuses the call."""
+        reply(ModelUnavailable(f"no version of {self._name} can be served now; the server's log says why"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +60,15 @@ class Version:
     def __init__(self, models: list[Model], rules: Rules, admission: Admission) -> None:
         self.models = models
         self.name, self.version = models[0].name, models[0].version
-        self.predictors = {
+        self.predictors: Mapping[str, Predictor | Refusing] = {
             method.path: Predictor(model.bindings[method.name], model.batcher.submit, rules, admission)
             for model in models
             for method in model.service.methods
         }
         """By the path of the method."""
+        self._begin()
+
+    def _begin(self) -> None:
         self._streams: set[int] = set()
         self._closing = False
         self._changed = threading.Condition()
@@ -82,3 +99,12 @@ class Version:
             self._closing = True
         for model in self.models:
             model.close(seconds)
+
+
+class NoVersion(Version):
+    """In place of a version, if none of a model can be served: refuses all calls. It has no number."""
+
+    def __init__(self, name: str, services: Iterable[Service]) -> None:
+        self.models, self.name, self.version = [], name, ""
+        self.predictors = {method.path: Refusing(name) for service in services for method in service.methods}
+        self._begin()

@@ -16,12 +16,21 @@ class Health:
     def __init__(self, services: Iterable[str]) -> None:
         """Report `services` as SERVING."""
         self._servicer = health.HealthServicer()
+        self._stopping = False
         self._statuses = dict.fromkeys(["", *services], health_pb2.HealthCheckResponse.SERVING)
         for service, status in self._statuses.items():
             self._servicer.set(service, status)
 
+    def set_serving(self, service: str, *, serving: bool) -> None:
+        """Report one service as SERVING or NOT_SERVING, unless the server stops."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        if not self._stopping and self._statuses[service] != status:
+            self._statuses[service] = status
+            self._servicer.set(service, status)
+
     def set_stopping(self) -> None:
         """Report every service as NOT_SERVING, for good."""
+        self._stopping = True
         self._statuses = dict.fromkeys(self._statuses, health_pb2.HealthCheckResponse.NOT_SERVING)
         self._servicer.enter_graceful_shutdown()
 

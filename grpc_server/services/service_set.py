@@ -29,6 +29,14 @@ class ServiceSet:
 
     @classmethod
     def of_models(cls, registry: Registry, *, reflection: bool = True) -> "ServiceSet":
-        """The services of the registry's models."""
-        services = [model.service.full_name for model in registry.models]
-        return cls(registry.handlers(), services, registry, registry.contract, reflection=reflection)
+        """The services of the registry's models. Those without a version that can be served are NOT_SERVING meanwhile."""
+        owners = {service.full_name: served for served in registry.served_models for service in served.services}
+        services = cls(registry.handlers(), owners, registry, registry.contract, reflection=reflection)
+
+        def report() -> None:
+            for name, served in owners.items():
+                services.health.set_serving(name, serving=served.serves)
+
+        registry.on_change = report
+        report()
+        return services

@@ -98,12 +98,20 @@ class Repository:
         """Whether a server has loaded the version before: its next start then needs no trial. Raises ModelError without it."""
         return self._passed_file(name, version).exists()
 
-    def remember_passed(self, name: str, version: str) -> None:
-        """Notes for `passed_gates`. Does nothing if the repository is read-only or the version was removed."""
+    def answered_contract(self, name: str, version: str) -> bytes:
+        """The contract revision for which a server loaded the version last; empty if none did. Raises ModelError without it."""
+        try:
+            return self._passed_file(name, version).read_bytes()
+        except OSError:
+            return b""
+
+    def remember_passed(self, name: str, version: str, revision: bytes) -> None:
+        """Notes for both. Does nothing if the repository is read-only or the version was removed."""
         with suppress(OSError, ModelError):
             file = self._passed_file(name, version)
             file.parent.mkdir(exist_ok=True)
-            file.touch()
+            if not file.exists() or file.read_bytes() != revision:
+                durable.replace(file, revision)
 
     def _passed_file(self, name: str, version: str) -> Path:
         digest = self.manifest(name, version).digest  # A removed version's number can be given again.

@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from foretell_lifecycle.platform import user_name
 from grpc_server.errors import ChangeRefused
 
 PRODUCTION = "production"
@@ -20,7 +21,8 @@ ALIAS = r"[a-z0-9][a-z0-9._-]{0,63}"
 
 Version: TypeAlias = Annotated[str, Field(pattern=f"^{VERSION}$")]
 Alias: TypeAlias = Annotated[str, Field(pattern=f"^{ALIAS}$")]
-Verb: TypeAlias = Literal["promote", "rollback", "retire", "canary", "shadow"]
+Verb: TypeAlias = Literal["promote", "rollback", "retire", "canary", "shadow", "undo"]
+"""`undo` takes back the change before, whose version the servers refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,11 @@ class Attribution:
     author: str
     reason: str
     when: datetime
+
+    @classmethod
+    def now(cls, reason: str, author: str = "") -> Self:
+        """Of a change made now, by the user of the process unless another `author` is given."""
+        return cls(author or user_name(), reason, datetime.now(UTC))
 
 
 class _Document(BaseModel):
@@ -64,7 +71,7 @@ class RouteTable(_Document):
 
     generation: int = Field(default=0, ge=0)
     aliases: dict[Alias, Version] = {}
-    """Without `production`, the newest version at a server's start is production until the server stops."""
+    """Without `production`, a server records the version that it answers with."""
     canary: Canary | None = None
     shadow: Version | None = None
     """A version that gets copies of production's calls; its answers are compared and dropped."""
@@ -92,37 +99,37 @@ class RouteTable(_Document):
         return max((change.generation for change in self.history if change.after == version), default=0)
 
     def was_rolled_back_to(self, version: str) -> bool:
-        """Whether the last change that named `version` was a rollback."""
-        return next((change.what == "rollback" for change in reversed(self.history) if change.after == version), False)
+        """Whether the last change that named `version` went back to it."""
+        return next((change.what in ("rollback", "undo") for change in reversed(self.history) if change.after == version), False)
 
     def rollback_targets(self, alias: str) -> tuple[str, ...]:
-        """Versions that `alias` named before, the latest first, without those retired or rolled back from."""
+        """Versions that answered for `alias` before, the latest first, without those retired, rolled back from or refused."""
         stack: list[str] = []
         for change in self.history:
-            if change.alias != alias or change.after is None:
+            if change.alias != alias:
                 continue
-            if not stack and change.before:
-                stack.append(change.before)
-            if change.what == "rollback":
-                while stack and stack[-1] != change.after:
-                    stack.pop()
-            if stack[-1:] != [change.after]:
+            if change.what == "undo":
+                del stack[-1:]  # The version never answered, or answers no longer.
+            elif change.what == "rollback" and change.after in stack:
+                _pop_to(change.after, stack)
+            elif change.before:
+                _pop_to(change.before, stack)  # Promotions that no server followed are above it.
+            if change.after and stack[-1:] != [change.after]:
                 stack.append(change.after)
         present = self.aliases.get(alias)
         return tuple(dict.fromkeys(version for version in stack[::-1] if version not in (present, *self.retired)))
 
-    def promote(self, version: str, alias: str, author: Attribution, before: str | None = None) -> "RouteTable":
-        """Points `alias` at `version`; `before` is the version that it named until now if the table does not hold the alias.
+    def promote(self, version: str, alias: str, author: Attribution, answering: str | None = None) -> "RouteTable":
+        """Points `alias` at `version`; `answering` is the version that really answers for it, if that is known.
 
         Promoting the same version again makes servers that refused it try it again. Raises ChangeRefused for an invalid alias.
         """
         if not re.fullmatch(ALIAS, alias):
             raise ChangeRefused(f"{alias[:80]!r} is no alias: write at most 64 lower-case letters, digits, '.', '_' and '-'")
-        before = self.aliases.get(alias, before)
-        changes: dict[str, Any] = {"aliases": self.aliases | {alias: version}}
-        if alias == PRODUCTION:
-            changes |= self._canary_and_shadow_without(version)  # Production needs no trial.
-        return self._next(author, "promote", alias=alias, before=before, after=version, changes=changes)
+        before = self.aliases.get(alias, answering)
+        if answering in self.rollback_targets(alias):
+            before = answering  # No server followed the promotions since.
+        return self._next(author, "promote", alias=alias, before=before, after=version, changes=self._pointing(alias, version))
 
     def with_canary(self, version: str, share: float, author: Attribution) -> "RouteTable":
         """Gives `version` a `share` of the calls, from above 0 to 1. Raises ChangeRefused for other shares, and for production."""
@@ -142,11 +149,22 @@ class RouteTable(_Document):
 
     def rollback(self, alias: str, author: Attribution) -> "RouteTable":
         """Points `alias` at the version before; a second rollback goes one further back. Raises ChangeRefused if there is none."""
-        before, targets = self.aliases.get(alias), self.rollback_targets(alias)
-        if before is None or not targets:
+        targets = self.rollback_targets(alias)
+        if alias not in self.aliases or not targets:
             raise ChangeRefused(f"{alias} has no earlier version to roll back to: promote one instead")
-        changes = {"aliases": self.aliases | {alias: targets[0]}}
-        return self._next(author, "rollback", alias=alias, before=before, after=targets[0], changes=changes)
+        return self.fall_back(alias, targets[0], author)
+
+    def fall_back(self, alias: str, version: str, author: Attribution) -> "RouteTable":
+        """Points `alias` at a version that answered before, because its present one cannot be served."""
+        before, changes = self.aliases.get(alias), self._pointing(alias, version)
+        return self._next(author, "rollback", alias=alias, before=before, after=version, changes=changes)
+
+    def undo(self, earlier: "RouteTable", author: Attribution) -> "RouteTable":
+        """Routes calls as `earlier` did, the table before the last change."""
+        last = self.history[-1]
+        after = earlier.aliases.get(last.alias) if last.alias else last.before
+        changes = {name: getattr(earlier, name) for name in ("aliases", "canary", "shadow", "retired")}
+        return self._next(author, "undo", alias=last.alias, before=last.after, after=after, changes=changes)
 
     def retire(self, version: str, author: Attribution) -> "RouteTable":
         """Removes `version` from all aliases, the canary and the shadow. Raises ChangeRefused while it is production."""
@@ -159,6 +177,10 @@ class RouteTable(_Document):
             "retired": (*self.retired, version),
         } | self._canary_and_shadow_without(version)
         return self._next(author, "retire", before=version, changes=changes)
+
+    def _pointing(self, alias: str, version: str) -> dict[str, Any]:
+        without = self._canary_and_shadow_without(version) if alias == PRODUCTION else {}  # Production needs no trial.
+        return {"aliases": self.aliases | {alias: version}} | without
 
     def _canary_and_shadow_without(self, version: str) -> dict[str, Any]:
         canary = None if self.canary and self.canary.version == version else self.canary
@@ -194,6 +216,14 @@ class RouteTable(_Document):
         retired = tuple(retired for retired in self.retired if retired != after)
         changes = {"retired": retired} | changes | {"generation": generation, "history": history}
         return RouteTable.model_validate(dict(self) | changes)
+
+
+def _pop_to(version: str, stack: list[str]) -> None:
+    """Removes what is above `version`, which it adds if the stack lacks it."""
+    if version not in stack:
+        stack.append(version)
+    while stack[-1] != version:
+        stack.pop()
 
 
 def percent(share: float) -> str:

@@ -1,8 +1,10 @@
 """Reads and changes the route tables on disk: many readers, one writer at a time."""
 
 import fcntl
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,16 +13,21 @@ from pydantic import ValidationError
 from grpc_server.errors import ChangeRefused, GenerationConflict, StateUnreadable, Unwritable
 from grpc_server.store import durable
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_table import RouteTable
+from grpc_server.store.route_table import PRODUCTION, Attribution, RouteTable
 
 ROUTES = "routes.json"
+ANSWERED = ".answered.json"
 _LOCK = ".routes.lock"
 
 Stamp: TypeAlias = tuple[int, int, int] | None
 
 
 class RouteTableFiles:
-    """`routes.json` of each model of a repository. Safe for several processes; a write is durable before it returns."""
+    """`routes.json` of each model of a repository. Safe for several processes; a write is durable before it returns.
+
+    Beside it, `.answered.json` holds the version that last answered for each alias: after promotions that no server followed, and
+    if `routes.json` is lost, the versions that it names never answered.
+    """
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
@@ -50,8 +57,9 @@ class RouteTableFiles:
     def change(self, name: str, edit: Callable[[RouteTable], RouteTable]) -> RouteTable:
         """Replaces the route table by `edit` of it and returns the new one, durable.
 
-        Holds the writers' lock meanwhile. Raises what `edit` raises, GenerationConflict if the result is not the next generation,
-        or ModelError if the file cannot be read or written; the file is then unchanged.
+        Holds the writers' lock meanwhile, and writes nothing if `edit` returns its argument. Raises what `edit` raises,
+        GenerationConflict if the result is not the next generation, or ModelError if the file cannot be read or written; the file
+        is then unchanged.
         """
         folder = self._repository.folder(name)
         try:
@@ -59,6 +67,8 @@ class RouteTableFiles:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 before = self.read(name)
                 after = edit(before)
+                if after is before:
+                    return before
                 if after.generation != before.generation + 1:
                     raise GenerationConflict(
                         f"the route table of {name} is at generation {before.generation}, not {after.generation - 1}: read it again"
@@ -69,6 +79,29 @@ class RouteTableFiles:
         except OSError as error:
             raise Unwritable(f"cannot write to {folder}: {error.strerror}") from None
         return after
+
+    def ensure_production(self, name: str, version: str, reason: str) -> RouteTable:
+        """The route table, in which `version` becomes production if there is none. Raises ModelError as `change`."""
+
+        def edit(routes: RouteTable) -> RouteTable:
+            return routes if PRODUCTION in routes.aliases else routes.promote(version, PRODUCTION, Attribution.now(reason))
+
+        routes = self.read(name)
+        return routes if PRODUCTION in routes.aliases else self.change(name, edit)
+
+    def answered(self, name: str) -> dict[str, str]:
+        """The version that last answered for each alias; empty if no server has noted it."""
+        try:
+            noted = json.loads((self._repository.folder(name) / ANSWERED).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return {alias: str(version) for alias, version in noted.items()} if isinstance(noted, dict) else {}
+
+    def note_answered(self, name: str, versions: Mapping[str, str]) -> None:
+        """Notes for `answered`, by alias. Does nothing in a read-only repository."""
+        if versions != self.answered(name):
+            with suppress(OSError):
+                durable.replace(self._repository.folder(name) / ANSWERED, json.dumps(versions).encode())
 
     def _path(self, name: str) -> Path:
         return self._repository.folder(name) / ROUTES

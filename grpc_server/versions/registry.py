@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from foretell_contract.contract import Contract
@@ -17,7 +17,7 @@ from grpc_server.settings import ServerSettings
 from grpc_server.store.repository import Repository
 from grpc_server.versions.dispatch import Dispatcher, StreamDispatcher
 from grpc_server.versions.served_model import ServedModel
-from grpc_server.versions.startup import GateListener, open_served_model
+from grpc_server.versions.startup import GateListener, open_served_model, unserved_model
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,8 @@ class Registry:
             for service in served.services
             for method in service.methods
         ]
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after each change of a served model, from any thread."""
         self._inline: tuple[Batcher, ...] = ()
         self._lock = threading.Lock()
         for served in self.served_models:
@@ -67,6 +69,7 @@ class Registry:
             self._inline = tuple(model.batcher for model in models if model.batcher.inline)
             for served, handler in self._handlers:
                 handler.cancellable = not all(version.inline for version in served.versions)
+        self.on_change()
 
     @property
     def waiting(self) -> int:
@@ -110,20 +113,22 @@ class Registry:
 def load_registry(contract: Contract, settings: ServerSettings, on_gate: GateListener = lambda _title, _gate: None) -> Registry:
     """Loads the model of every service, and leaves out services without one.
 
-    Raises ModelError for the first model that cannot be served, or if there is none.
+    The calls of a model that cannot be served are refused. Raises ModelError if no model can, or if there is none.
     """
     added = _added(contract, settings.models)
     served = contract.restricted_to(added)
     admission = Admission()
     opened: list[ServedModel] = []
-    try:
-        for name in dict.fromkeys(service.model for service in served.services):
-            opened.append(open_served_model(Loader(name, served, settings, admission), on_gate))  # noqa: PERF401  # Closed below.
-    except ModelError:
-        for one in opened:
-            one.close(0.0)
-        raise
-    return Registry(served, opened, admission)
+    refused: list[tuple[Loader, ModelError]] = []
+    names = dict.fromkeys(service.model for service in served.services)
+    for loader in (Loader(name, served, settings, admission) for name in names):
+        try:
+            opened.append(open_served_model(loader, on_gate, alone=len(names) == 1))
+        except ModelError as error:
+            refused.append((loader, error))
+    if not opened:
+        raise refused[0][1]
+    return Registry(served, [*opened, *(unserved_model(*each) for each in refused)], admission)
 
 
 def _added(contract: Contract, models: Path) -> list[str]:

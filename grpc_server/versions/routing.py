@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from grpc_server.calls.call import ALIAS, ROUTING_KEY, VERSION, Call
+from grpc_server.calls.call import ALIAS, ROUTING_KEY, VERSION, Call, Metadata
 from grpc_server.calls.refusal import UnknownVersion, VersionLoading
 from grpc_server.loading.version import Version
 from grpc_server.shadow.shadow import Shadow
@@ -20,7 +20,8 @@ class RoutingTarget:
     def __init__(self, version: Version, generation: int) -> None:
         self.version = version
         self.generation = generation
-        self.facts = (("model-name", version.name), ("model-version", version.version), ("model-generation", str(generation)))
+        facts = ("model-name", version.name), ("model-version", version.version), ("model-generation", str(generation))
+        self.facts: Metadata = facts if version.version else facts[:1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Routing:
     def single(cls, version: Version, generation: int) -> "Routing":
         """All calls go to one version."""
         target = RoutingTarget(version, generation)
-        return cls(target, {PRODUCTION: target}, {version.version: target})
+        return cls(target, {PRODUCTION: target}, {version.version: target} if version.version else {})
 
     def target_of(self, call: Call) -> RoutingTarget:
         """The version that answers a call. Raises UnknownVersion, also if alias and version disagree, or VersionLoading."""
@@ -81,5 +82,5 @@ class Routing:
         model = self.production.version.name
         if name in self.loading:
             raise VersionLoading(f"{kind} {name} of {model} is being loaded; retry")
-        listed = ", ".join(list(targets)[:_MOST_LISTED])
+        listed = ", ".join(list(targets)[:_MOST_LISTED]) or "none"
         raise UnknownVersion(f"no {kind} {name[:64]!r} of {model} answers; there is {listed}", facts={f"model-{kind}": listed})

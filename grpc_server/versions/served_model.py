@@ -3,18 +3,19 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from foretell_lifecycle.failpoint import failpoint
 from grpc_server.checks.gates import Gate, Gates
-from grpc_server.errors import ModelError
+from grpc_server.errors import ChangeRefused, ModelError, Unwritable
 from grpc_server.loading.loader import Loader
 from grpc_server.loading.version import Version
 from grpc_server.shadow.shadow import Shadow
 from grpc_server.shadow.shadow_log import ShadowLog, shadow_log_folder
 from grpc_server.store.alias_sync_state import AliasSyncFile
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_table import PRODUCTION, RouteTable
+from grpc_server.store.route_table import PRODUCTION, Attribution, RouteTable
 from grpc_server.store.route_table_files import RouteTableFiles, Stamp
 from grpc_server.versions.rollout import FailedRollout, Rollout
 from grpc_server.versions.routing import CanarySplit, Routing, RoutingTarget
@@ -30,8 +31,8 @@ _DRAIN_SECONDS = 3600.0
 class ServedModel:
     """Applies the route table of one model. Thread-safe: a call reads `routing` once, without the lock that guards changes."""
 
-    def __init__(self, loader: Loader, first: Version, routes: RouteTable, refused: FailedRollout | None = None) -> None:
-        """`first` is production at the start, `routes` the route table that was read for it."""
+    def __init__(self, loader: Loader, first: Version, routes: RouteTable, refused: Sequence[FailedRollout] = ()) -> None:
+        """`first` is production at the start, `routes` the route table that was read for it, `refused` what it names in vain."""
         self.name = loader.name
         self.services = loader.services
         self.routing = Routing.single(first, routes.generation)
@@ -39,7 +40,7 @@ class ServedModel:
         self.read_error = ""
         """Why the route table cannot be read; empty if it can."""
         self.rollout: Rollout | None = None
-        self.last_refusal = refused
+        self.last_refusal = refused[0] if refused else None
         self.versions: tuple[Version, ...] = (first,)
         """All versions in memory, with those that still drain."""
         self.on_change: Callable[[], None] = lambda: None
@@ -51,8 +52,9 @@ class ServedModel:
         self.alias_sync = AliasSyncFile(self._repository, self.name)
         self._route_tables = RouteTableFiles(self._repository)
         self._stamp = _NEVER_READ
-        self._failed = {refused.version: refused} if refused else {}
-        self._warm = {first.version: first}
+        self._noted: Mapping[str, RoutingTarget] | None = None
+        self._failed = {each.version: each for each in refused}
+        self._warm = {first.version: first} if first.version else {}
         """Versions that calls can select, by number."""
         self._unnamed: list[str] = []
         """Warm versions that no alias names, oldest first."""
@@ -60,17 +62,30 @@ class ServedModel:
         self._shadow: Shadow | None = None
         self._closed = False
 
+    @property
+    def serves(self) -> bool:
+        """Whether a version answers for production."""
+        return bool(self.routing.production.version.version)
+
+    @property
+    def _state(self) -> str:
+        return f"version {self.routing.production.version.version} answers on" if self.serves else "no version answers"
+
     def refresh(self) -> None:
-        """Applies the route table if its file changed; from one thread. Loading and closing run in threads of their own."""
+        """Applies the route table if its file changed; from one thread. Loading and closing run in threads of their own.
+
+        Gives a model without production on record the version that answers, and notes what answers for each alias.
+        """
+        self._note_answering()
         stamp = self._route_tables.stamp(self.name)
         if stamp == self._stamp:
             return
         start = time.perf_counter()
         try:
-            routes = self._route_tables.read(self.name)
+            routes = self._recorded(self._route_tables.read(self.name))
         except ModelError as error:  # May pass, such as too many open files: the next refresh tries again.
             if str(error) != self.read_error:
-                logger.error("%s; version %s answers on", error, self.routing.production.version.version)
+                logger.error("%s; %s", error, self._state)
             self.read_error = str(error)
             return
         self._stamp = stamp
@@ -79,6 +94,35 @@ class ServedModel:
                 self._forget_refusals()
             self.routes, self.read_error = routes, ""
             self._reconcile(start)
+
+    def _note_answering(self) -> None:
+        aliases = self.routing.aliases
+        if aliases is not self._noted and self.serves:
+            self._noted = aliases
+            self._route_tables.note_answered(self.name, {alias: target.version.version for alias, target in aliases.items()})
+
+    def _recorded(self, routes: RouteTable) -> RouteTable:
+        """The route table with a production version, which is on record from now on unless the repository is read-only."""
+        if PRODUCTION in routes.aliases or not self.serves:
+            return routes
+        try:
+            return self._route_tables.ensure_production(self.name, self.routing.production.version.version, "it answers already")
+        except (Unwritable, ChangeRefused):  # Read-only, or gone: what answers counts until the end.
+            return routes
+
+    def record_fallback(self) -> None:
+        """Puts the version that answers on record, if a gate refused production at the start; not in a read-only repository."""
+        refused = self.last_refusal
+        if refused is None or not self.serves:
+            return
+        version, why = self.routing.production.version.version, f"version {refused.version} is refused at the gate {refused.gate}"
+
+        def edit(routes: RouteTable) -> RouteTable:
+            names_refused = routes.aliases.get(PRODUCTION) == refused.version
+            return routes.fall_back(PRODUCTION, version, Attribution.now(why)) if names_refused else routes
+
+        with suppress(ModelError):
+            self._route_tables.change(self.name, edit)
 
     def _forget_refusals(self) -> None:
         """After the file was restored from a copy: its generations mean other changes now, so refused versions are tried again."""
@@ -89,6 +133,7 @@ class ServedModel:
 
     def close(self, seconds: float) -> None:
         """Answers queued rows and ends threads and workers, waiting up to `seconds` for each."""
+        self._note_answering()
         with self.lock:
             self._closed = True
             if self.rollout is not None:
@@ -230,14 +275,14 @@ class ServedModel:
         failpoint("tried")
         loaded = self._loader.load(rollout.version, gates, costs, as_shadow=rollout.as_shadow)
         failpoint("loaded")
-        self._repository.remember_passed(self.name, rollout.version)
+        self._repository.remember_passed(self.name, rollout.version, self._loader.revision)
         return loaded
 
     def _record_refusal(self, rollout: Rollout, error: ModelError) -> None:
         refused = FailedRollout.of(rollout.version, rollout.generation, error)
         self._failed[rollout.version] = self.last_refusal = refused
-        facts = self.name, refused.version, refused.gate, refused.reason, self.routing.production.version.version
-        logger.error("%s: version %s is refused at the gate %s: %s; version %s answers on", *facts)
+        facts = self.name, refused.version, refused.gate, refused.reason, self._state
+        logger.error("%s: version %s is refused at the gate %s: %s; %s", *facts)
 
     def _close(self, version: Version) -> None:
         failpoint("before-close")

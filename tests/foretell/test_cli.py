@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -75,7 +76,12 @@ class Project:
         return self.protos / "iris/v1/iris.proto"
 
     def add(self, columns: tuple[str, ...]) -> None:
-        add_model(Repository(self.models), self.trained / "model.joblib", "iris", columns)
+        self._replace(self.trained / "model.joblib", columns)
+
+    def _replace(self, file: Path, columns: tuple[str, ...]) -> None:
+        """Make a model the only version, and so production."""
+        shutil.rmtree(self.models, ignore_errors=True)
+        add_model(Repository(self.models), file, "iris", columns)
 
     def edit(self, old: str, new: str) -> None:
         text = self.contract.read_text()
@@ -85,12 +91,12 @@ class Project:
     def two_classes(self) -> None:
         data = joblib.load(self.trained / "model.joblib")
         joblib.dump(LogisticRegression().fit([[0] * 4, [1] * 4], data.classes_[:2]), self.root / "two.joblib")
-        add_model(Repository(self.models), self.root / "two.joblib", "iris", COLUMNS)
+        self._replace(self.root / "two.joblib", COLUMNS)
 
     def three_columns(self) -> None:
         rows, species = [[0] * 3, [1] * 3, [2] * 3], ["setosa", "versicolor", "virginica"]
         joblib.dump(LogisticRegression().fit(rows, species), self.root / "three.joblib")
-        add_model(Repository(self.models), self.root / "three.joblib", "iris", COLUMNS[:3])
+        self._replace(self.root / "three.joblib", COLUMNS[:3])
 
 
 def break_artifact(project: Project) -> None:

@@ -75,7 +75,7 @@ def test_promotion_prints_each_gate(alone: Command) -> None:
     assert result.stdout.splitlines()[5:] == ["production of iris is version 1 (generation 1)"]
     assert result.stderr == "no server answers at 127.0.0.1:1: the next one to start serves this\n"
     (change,) = alone.routes.history
-    assert (change.why, change.before, change.after) == ("rehearsal", "2", "1")
+    assert (change.why, change.before, change.after) == ("rehearsal", None, "1")
 
 
 def test_refused_promotion_changes_nothing(alone: Command) -> None:
@@ -89,18 +89,20 @@ def test_refused_promotion_changes_nothing(alone: Command) -> None:
 
 def test_history_shows_last_change_first(alone: Command) -> None:
     assert "iris has no route table yet" in alone("history", "iris").stderr
-    alone("promote", "iris", "1", "--no-check", "--no-wait", "--why", "first")
+    alone("promote", "iris", "2", "--no-check", "--no-wait", "--why", "first")
     alone("promote", "iris", "2", "--no-check", "--no-wait", "--alias", "staging")
+    alone("promote", "iris", "1", "--no-check", "--no-wait", "--why", "second")
     alone("rollback", "iris", "--no-wait", "--why", "too early")
     alone("retire", "iris", "1", "--no-wait")
     head, _line, *lines = alone("history", "iris").stdout.splitlines()
     assert cells(head) == ["generation", "when", "who", "what", "alias", "from", "to", "share", "why"]
     rows = [[cell for number, cell in enumerate(cells(line)) if number not in (1, 2)] for line in lines]
     assert rows == [
-        ["4", "retire", "1"],
-        ["3", "rollback", "production", "1", "2", "too early"],
+        ["5", "retire", "1"],
+        ["4", "rollback", "production", "1", "2", "too early"],
+        ["3", "promote", "production", "2", "1", "second"],
         ["2", "promote", "staging", "2"],
-        ["1", "promote", "production", "2", "1", "first"],
+        ["1", "promote", "production", "2", "first"],
     ]
     assert RouteTable.model_validate_json(alone("history", "iris", "--json").stdout) == alone.routes
 
@@ -149,12 +151,12 @@ def test_refusal_is_one_line_on_stderr(alone: Command) -> None:
 def test_running_server_follows_change(beside: Command) -> None:
     result = beside("promote", "iris", "1")
     assert result.stdout.splitlines()[-2:] == [
-        "production of iris is version 1 (generation 1)",
-        f"the server at {beside.target} follows generation 1",
+        "production of iris is version 1 (generation 2)",
+        f"the server at {beside.target} follows generation 2",
     ]
     assert json.loads(beside("rollback", "iris", "--json").stdout) == {
         "name": "iris",
-        "generation": 2,
+        "generation": 3,
         "aliases": {"production": "2"},
         "server": "served",
         "servers": [f"the server at {beside.target}"],

@@ -72,7 +72,7 @@ def test_inline_model_has_one_worker(running: Foretell) -> None:
 def test_versions_on_disk_without_server(models: Path, nowhere: str) -> None:
     result = listed("--models", str(models), **without(nowhere))
     assert result.stderr == f"no server answers at {nowhere}; these are the versions in {models}\n"
-    assert [cells(line) for line in result.stdout.splitlines()[2:]] == [["iris", "1", "joblib"]]
+    assert [cells(line) for line in result.stdout.splitlines()[2:]] == [["iris", "1", "production", "joblib"]]
     (model,) = json.loads(listed("--models", str(models), "--json", **without(nowhere)).stdout)["models"]
     assert model["digest"] == Repository(models).read("iris", "1").manifest.digest
     assert "placement" not in model

@@ -85,8 +85,8 @@ def test_every_command_works_remotely(elsewhere: RemoteServer) -> None:
     promoted = run("promote", "iris", "1", "--why", "rehearsal", *there).stdout.splitlines()
     assert promoted[:5] == [f"  {gate:<9} passed" for gate in ("digest", "load", "contract", "golden", "warm-up")]
     assert all(line.startswith("  the server is at the gate ") for line in promoted[5:-2])
-    assert promoted[-2] == "production of iris is version 1 (generation 1)"
-    assert promoted[-1].endswith(" follows generation 1")
+    assert promoted[-2] == "production of iris is version 1 (generation 2)"
+    assert promoted[-1].endswith(" follows generation 2")
     change = elsewhere.routes.history[-1]
     assert (change.who.endswith(" (control)"), change.why, change.after) == (True, "rehearsal", "1")
     run("canary", "iris", "2", "--share", "5%", *there)
@@ -105,7 +105,7 @@ def test_every_command_works_remotely(elsewhere: RemoteServer) -> None:
     assert refused.stdout.splitlines()[-2:] == ["  contract  passed", "  golden    refused"]
     assert str(refused.exception).endswith("(gate golden; nothing has changed)")
     stale = refusal("promote", "iris", "2", "--generation", "1", *there)
-    assert stale == "the route table of iris is at generation 7, not 1: see `foretell history iris`"
+    assert stale == "the route table of iris is at generation 8, not 1: see `foretell history iris`"
 
 
 def test_killed_server_leaves_a_hint(tmp_path: Path) -> None:

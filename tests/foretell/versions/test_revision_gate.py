@@ -17,7 +17,7 @@ from grpc_server.store.repository import Repository
 from grpc_server.store.route_table_files import RouteTableFiles
 from tests.foretell_contract.diff.test_contract_revision import IRIS, TIGHTER, write
 from tests.support.iris import CLASSES, COLUMNS
-from tests.support.models.candidates import graph
+from tests.support.models.candidates import graph, promote
 from tests.support.processes import foretell
 
 pytestmark = pytest.mark.slow
@@ -49,6 +49,7 @@ def serving(folder: Path, **packages: str) -> Iterator[RevisionServer]:
         artifact = folder / "model.onnx"
         artifact.write_bytes(graph(number / 100))
         add_model(Repository(root), artifact, "iris", COLUMNS, classes=CLASSES, contract=load(protos))
+    promote(root, "2")
     protos = write(folder / "served", **packages)
     with foretell(root, "--protos", str(protos), "--control-http", "127.0.0.1:0") as running:
         (line,) = [line for line in running.banner.splitlines() if line.startswith("  control ")]
@@ -69,7 +70,7 @@ def test_looser_contract_is_refused_before_change(tightened: RevisionServer) -> 
     assert text.startswith(SAYS)
     assert "double.lte" in text
     assert text.endswith(f"{FIX} (gate revision; nothing has changed)")
-    assert tightened.generation == 0
+    assert tightened.generation == 2
 
 
 def test_server_refuses_unchecked_version(tightened: RevisionServer) -> None:

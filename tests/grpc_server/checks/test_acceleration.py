@@ -174,7 +174,8 @@ def test_command_takes_bounds_from_the_contracts(repository: Repository, forest:
     done = CliRunner().invoke(app, [*arguments, str(PROTOS)])
     assert done.exit_code == 0
     assert re.fullmatch(
-        r"added iris version 1 as trees: skops does not trust sklearn.tree._tree.Tree; .*; trees agrees with it on \d,\d{3} rows\n",
+        r"added iris version 1 as trees: skops does not trust sklearn.tree._tree.Tree; .*; trees agrees with it on \d,\d{3} rows\n"
+        r"production of iris is version 1\n",
         done.output,
     )
     done = CliRunner().invoke(app, [*arguments, str(tmp_path / "nowhere")])

@@ -62,11 +62,10 @@ def test_missing_extra_is_named_with_its_fix(
     monkeypatch.setenv("FORETELL_GRPC_ADDRESS", "127.0.0.1:0")
     done = run_without(("onnxruntime",), "grpc_server")
     fix = "onnx needs onnxruntime, which is not installed: pip install 'foretell[onnx]'"
-    assert (done.returncode, done.stderr) == (2, f"foretell: {fix}\n")
+    assert (done.returncode, done.stderr) == (2, f"foretell: model 'iris' version 1: {fix} (gate load)\n")
     file = str(repository.root.parent / "model.joblib")
     arguments = ("add", file, "--name", "iris", "--columns", ",".join(COLUMNS), "--accelerate", "auto")
     done = run_without(("onnxruntime", "treelite"), "foretell", *arguments)
     assert done.returncode == 0
-    assert done.stdout.endswith(
-        f"; not accelerated: {fix}; trees needs treelite, which is not installed: pip install 'foretell[trees]'\n"
-    )
+    missing = f"; not accelerated: {fix}; trees needs treelite, which is not installed: pip install 'foretell[trees]'"
+    assert done.stdout.splitlines()[0].endswith(missing)

@@ -1,5 +1,6 @@
 """Route tables: the result of each change, and how far back a rollback goes."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -22,7 +23,7 @@ def promoted(*versions: str, routes: RouteTable | None = None) -> RouteTable:
 
 
 def test_promotion_makes_next_generation() -> None:
-    routes = RouteTable().promote("3", PRODUCTION, AUTHOR, before="2").promote("4", "staging", AUTHOR)
+    routes = RouteTable().promote("3", PRODUCTION, AUTHOR, "2").promote("4", "staging", AUTHOR)
     assert (routes.generation, routes.aliases, routes.serving_versions) == (2, {"production": "3", "staging": "4"}, ("3", "4"))
     assert routes.model_dump(mode="json")["history"][0] == {
         "generation": 1,
@@ -49,7 +50,7 @@ def test_rollbacks_go_back_step_by_step() -> None:
 
 
 def test_first_promotion_can_be_rolled_back() -> None:
-    routes = RouteTable().promote("3", PRODUCTION, AUTHOR, before="2").rollback(PRODUCTION, AUTHOR)
+    routes = RouteTable().promote("3", PRODUCTION, AUTHOR, "2").rollback(PRODUCTION, AUTHOR)
     assert routes.aliases == {PRODUCTION: "2"}
 
 
@@ -57,6 +58,35 @@ def test_repeated_promotion_is_no_rollback_target() -> None:
     routes = promoted("1", "2", "2")
     assert routes.last_named_in("2") == 3
     assert routes.rollback(PRODUCTION, AUTHOR).aliases[PRODUCTION] == "1"
+
+
+def test_rollback_skips_versions_that_never_answered() -> None:
+    routes = promoted("1", "2").promote("3", PRODUCTION, AUTHOR, "1")  # No server followed the promotion of 2.
+    assert [change.before for change in routes.history] == [None, "1", "1"]
+    assert routes.rollback(PRODUCTION, AUTHOR).aliases[PRODUCTION] == "1"
+
+
+@pytest.mark.parametrize(
+    ("refused", "answers", "then"),
+    [
+        (lambda routes: routes.promote("4", PRODUCTION, AUTHOR), "3", "2"),
+        (lambda routes: routes.promote("2", PRODUCTION, AUTHOR), "3", "2"),
+        (lambda routes: routes.rollback(PRODUCTION, AUTHOR), "3", "1"),
+        (lambda routes: routes.with_canary("4", 0.1, AUTHOR), "3", "2"),
+    ],
+    ids=["promote", "promote-earlier", "rollback", "canary"],
+)
+def test_undo_restores_the_routes_before(refused: Callable[[RouteTable], RouteTable], answers: str, then: str) -> None:
+    earlier = promoted("1", "2", "3").with_canary("1", 0.05, AUTHOR).retire("5", AUTHOR)
+    undone = refused(earlier).undo(earlier, AUTHOR)
+    assert (undone.aliases, undone.canary, undone.retired) == ({PRODUCTION: answers}, earlier.canary, ("5",))
+    assert (undone.history[-1].what, undone.generation) == ("undo", earlier.generation + 2)
+    assert undone.rollback(PRODUCTION, AUTHOR).aliases[PRODUCTION] == then
+
+
+def test_undone_first_promotion_leaves_no_alias() -> None:
+    earlier = promoted("1")
+    assert earlier.promote("2", "staging", AUTHOR).undo(earlier, AUTHOR).aliases == {PRODUCTION: "1"}
 
 
 def test_aliases_roll_back_independently() -> None:

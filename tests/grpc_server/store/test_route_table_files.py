@@ -13,7 +13,7 @@ import pytest
 from grpc_server.errors import ChangeRefused, GenerationConflict, ModelError, StateUnreadable
 from grpc_server.store.repository import Repository
 from grpc_server.store.route_table import PRODUCTION, Attribution, RouteTable
-from grpc_server.store.route_table_files import ROUTES, RouteTableFiles
+from grpc_server.store.route_table_files import ANSWERED, ROUTES, RouteTableFiles
 from tests.support.processes import ROOT
 
 AUTHOR = Attribution("kim", "", datetime(2026, 1, 2, tzinfo=UTC))
@@ -66,6 +66,20 @@ def test_late_writer_gets_conflict(store: RouteTableFiles) -> None:
     with pytest.raises(GenerationConflict, match="the route table of iris is at generation 2, not 1: read it again"):
         replace(store, earlier.promote("3", PRODUCTION, AUTHOR))
     assert store.read("iris").aliases == {PRODUCTION: "2"}
+
+
+def test_production_is_recorded_once(store: RouteTableFiles) -> None:
+    for version in "12":
+        assert store.ensure_production("iris", version, "the first version").aliases == {PRODUCTION: "1"}
+    assert store.read("iris").generation == 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", "\udcff", '{"production": 2'])
+def test_unreadable_note_counts_as_none(store: RouteTableFiles, tmp_path: Path, content: str) -> None:
+    store.note_answered("iris", {PRODUCTION: "2"})
+    assert store.answered("iris") == {PRODUCTION: "2"}
+    (tmp_path / "iris" / ANSWERED).write_text(content, errors="surrogateescape")
+    assert store.answered("iris") == {}
 
 
 @pytest.mark.parametrize(

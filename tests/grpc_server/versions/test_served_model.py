@@ -11,7 +11,7 @@ import pytest
 from foretell_contract.contract import Contract
 from grpc_server.errors import ChangeRefused, StateUnreadable
 from grpc_server.store.repository import Repository
-from grpc_server.store.route_table_files import ROUTES, RouteTableFiles
+from grpc_server.store.route_table_files import ANSWERED, ROUTES, RouteTableFiles
 from grpc_server.versions.startup import open_served_model
 from tests.support.effort import tries
 from tests.support.models import candidates
@@ -19,10 +19,10 @@ from tests.support.models.candidates import add, add_steady, loader, promote, ro
 from tests.support.servers.served_models import opened, production_of, promote_and_settle, versions_in_memory, wait_until_settled
 
 
-def test_newest_version_stays_without_route_table(tmp_path: Path, contract: Contract) -> None:
+def test_newest_version_becomes_production_on_record(tmp_path: Path, contract: Contract) -> None:
     add_steady(tmp_path, 2)
     with opened(tmp_path, contract) as served:
-        assert (production_of(served), served.routing.production.generation) == ("2", 0)
+        assert (production_of(served), served.routing.production.generation) == ("2", 1)
         add_steady(tmp_path, 1)
         promote(tmp_path, "1", "staging")
         served.refresh()
@@ -93,6 +93,9 @@ def test_unreadable_route_table_changes_nothing(tmp_path: Path, contract: Contra
         served.refresh()
         assert (production_of(served), served.read_error) == ("1", "")
     record.write_bytes(b"{}}")
+    with opened(tmp_path, contract) as served:
+        assert (production_of(served), served.read_error != "") == ("1", True)  # It answered last.
+    (tmp_path / "iris" / ANSWERED).unlink()
     with pytest.raises(StateUnreadable, match=r"routes.json is no route table \(the file: Invalid JSON"):
         open_served_model(loader(tmp_path, contract))
 

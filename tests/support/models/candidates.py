@@ -148,18 +148,18 @@ def pickled(model: object) -> bytes:
     return written.getvalue()
 
 
-def add(root: Path, model: object, rows: bytes = b"", **facts: Any) -> str:
+def add(root: Path, model: object, rows: bytes = b"", name: str = "iris", **facts: Any) -> str:
     """Add a model without checks, with golden `rows` as JSON lines; the version. `facts` override the manifest's."""
     format_name, artifact = ("onnx", graph(model.setosa)) if type(model) is Steady else ("joblib", pickled(model))
-    name = f"model.{format_name}"
-    files = {name: artifact} | ({GOLDEN: rows} if rows else {})
+    file = f"model.{format_name}"
+    files = {file: artifact} | ({GOLDEN: rows} if rows else {})
     manifest = Manifest(
         format=format_name,
-        artifact=name,
-        files={name: sha256(data) for name, data in files.items()},
+        artifact=file,
+        files={entry: sha256(data) for entry, data in files.items()},
         **{"libraries": {}, "columns": COLUMNS, "classes": CLASSES, "created": datetime.now(UTC)} | facts,
     )
-    return Repository(root).add("iris", manifest, files)
+    return Repository(root).add(name, manifest, files)
 
 
 def add_steady(root: Path, count: int) -> None:
