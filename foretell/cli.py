@@ -171,7 +171,7 @@ def add(
             targets=names(targets),
             outputs=source.outputs,
             data=file,
-            dtypes={} if columns else source.columns,
+            dtypes={} if columns or data else source.columns,
             acceleration=accelerate,
             contract=contract,
             format_name=form,

@@ -33,10 +33,10 @@ def from_text(rows: Any) -> Any:
 READS_TEXT = make_pipeline(FunctionTransformer(from_text), LogisticRegression()).fit(ROWS, ["no", "yes"] * 2)
 
 
-def add(folder: Path, model: object, *parts: str, options: tuple[str, ...] = ()) -> Result:
+def add(folder: Path, model: object, *parts: str, name: str = "test", options: tuple[str, ...] = ()) -> Result:
     write_contract(folder / "protos", *parts)
     joblib.dump(model, folder / "model.joblib")
-    arguments = ["add", str(folder / "model.joblib"), "--name", "test", "--protos", str(folder / "protos")]
+    arguments = ["add", str(folder / "model.joblib"), "--name", name, "--protos", str(folder / "protos")]
     return CliRunner().invoke(app, [*arguments, "--models", str(folder / "models"), "--columns", "a,b", *options])
 
 
@@ -63,14 +63,14 @@ def add(folder: Path, model: object, *parts: str, options: tuple[str, ...] = ())
             READS_TEXT,
             [features(A, TEXT), RESPONSE],
             "b is text, but the model's column 'b' holds numbers",
-            "show the types of its columns, by `foretell add --golden FILE` or `foretell init --data FILE`",
+            "show the types of its columns by --data FILE, or by golden rows",
             id="text",
         ),
         pytest.param(
             READS_TEXT,
             [features(A, BYTES), RESPONSE],
             "b is bytes, but the model's column 'b' holds numbers",
-            "show the types of its columns, by `foretell add --golden FILE` or `foretell init --data FILE`",
+            "show the types of its columns by --data FILE, or by golden rows",
             id="bytes",
         ),
     ],
@@ -101,5 +101,5 @@ def test_later_version_says_what_stays(tmp_path: Path) -> None:
 
 
 def test_model_of_no_contract_is_added(tmp_path: Path) -> None:
-    added = add(tmp_path, CLASSIFIER, SERVICE, features(A), RESPONSE, options=("--name", "other"))
+    added = add(tmp_path, CLASSIFIER, SERVICE, features(A), RESPONSE, name="other")
     assert added.exit_code == 0, added.output
