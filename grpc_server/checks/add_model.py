@@ -23,7 +23,7 @@ from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.rows.outputs import Source, all_outputs
 from grpc_server.rows.targets import Target
 from grpc_server.runtimes.formats import format_table
-from grpc_server.runtimes.runtime import class_types_of, estimator_of
+from grpc_server.runtimes.runtime import class_types_of, estimator_of, target_names
 from grpc_server.store.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, RegistrySource, golden_dtype, read_golden
 from grpc_server.store.repository import Repository, sha256
 from grpc_server.store.route_table import PRODUCTION
@@ -225,7 +225,8 @@ class _LoadedFile:
             )
         if count == 1 and not names:
             return manifest
-        names = names or (saved if len(saved) == count else tuple(map(str, range(count))))
+        known = next((each for each in (saved, target_names(self.runtime)) if len(each) == count), None)
+        names = names or known or tuple(map(str, range(count)))
         named = _without_twins(self._file, names)
         classes = self.runtime.targets or ((manifest.classes,) * count)
         types = class_types_of(self.runtime, count)

@@ -5,7 +5,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -66,7 +66,7 @@ def read_frame(file: DataFile, columns: Collection[str], known: Mapping[str, Dty
     if file.path.suffix not in _SUFFIXES:
         raise ModelError(f"{file.name} is none of {', '.join(_SUFFIXES)}")
     try:
-        return (_parquet(file, known), []) if file.path.suffix == ".parquet" else _csv(file, columns, known)
+        return (_parquet(file, columns, known), []) if file.path.suffix == ".parquet" else _csv(file, columns, known)
     except ModuleNotFoundError:
         raise ModelError("reading training data needs pandas: pip install 'foretell[frames]'") from None
     except ImportError:
@@ -85,10 +85,11 @@ def read_frame(file: DataFile, columns: Collection[str], known: Mapping[str, Dty
         raise ModelError(f"{file.name} cannot be read: {' '.join(str(error).split())[:200]}") from None
 
 
-def _parquet(file: DataFile, known: Mapping[str, Dtype]) -> Any:
+def _parquet(file: DataFile, columns: Collection[str], known: Mapping[str, Dtype]) -> Any:
     import pandas as pd
 
     frame = pd.read_parquet(file.path)
+    frame = frame.rename(columns=_underscored(frame.columns, columns))
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise ModelError(f"{file.name} has two columns {twice[0]!r}: rename one")
@@ -111,6 +112,9 @@ def _csv(file: DataFile, columns: Collection[str], known: Mapping[str, Dtype]) -
     ]
     if twice:
         raise ModelError(f"{file.name} has two columns {twice[0]!r}: rename one")
+    renamed = _underscored(dialect.header, columns)
+    in_file = {name: header for header, name in renamed.items()}
+    known = {in_file.get(name, name): dtype for name, dtype in known.items()}
     texts = {name: "str" for name, dtype in known.items() if dtype.is_text and name in dialect.header}
     integers = {name: kind for name, kind in _wide_integers(known).items() if name in dialect.header}
     try:
@@ -122,7 +126,14 @@ def _csv(file: DataFile, columns: Collection[str], known: Mapping[str, Dtype]) -
     doubtful = [name for name in frame.columns if _is_doubtful(frame[name])]
     if doubtful:
         frame = frame.assign(**_read_csv(file, dialect, known, texts, usecols=doubtful, low_memory=False))
+    frame = frame.rename(columns=renamed)
     return frame, [*_dialect_note(file, dialect), *_index_note(file, frame, dialect, columns)]
+
+
+def _underscored(header: Iterable[str], columns: Collection[str]) -> dict[str, str]:
+    """The model's name of each column of the data whose spaces are underscores there: LightGBM so changes the names."""
+    names = [str(name) for name in header]
+    return {name: each for name in names if (each := name.replace(" ", "_")) in columns and each not in names}
 
 
 def _read_csv(file: DataFile, dialect: _Dialect, known: Mapping[str, Dtype], dtypes: dict[str, str], **options: Any) -> Any:

@@ -21,7 +21,7 @@ from grpc_server.rows.mixed_rows import Dtype
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.rows.targets import Target, output_name
 from grpc_server.runtimes.formats import format_table
-from grpc_server.runtimes.runtime import Runtime, class_types_of, estimator_of
+from grpc_server.runtimes.runtime import Runtime, class_types_of, estimator_of, target_names
 from grpc_server.store.manifest import GoldenRow, Manifest, golden_rows
 from grpc_server.store.training_values import SampleValues, Scalar, TrainingValues, complete_rows, observe
 from grpc_server.store.version_skew import check_skew
@@ -199,8 +199,9 @@ class _Inspection:
             if probabilities and not self._manifest.classes and estimator_of(runtime) is None:
                 raise ModelError(f"{self._file.name} does not name its {probabilities} classes: pass --classes x,y,z")
             return (Target("", self._manifest.classes, *class_types_of(runtime, 1)),)
-        saved = hints.outputs if len(hints.outputs) == count else ()
-        names = hints.targets or saved or tuple(f"target_{index}" for index in range(count))
+        stated = hints.targets if len(hints.targets) > 1 else ()
+        known = next((each for each in (hints.outputs, target_names(runtime)) if len(each) == count), ())
+        names = stated or known or hints.targets or tuple(f"target_{index}" for index in range(count))
         if len(names) != count:
             raise ModelError(
                 f"{self._file.name} predicts {counted(count, 'target')}, but there are names for {len(names)}: {', '.join(names)}"

@@ -48,3 +48,8 @@ def of_columns(runtime: Runtime, names: Sequence[str]) -> Runtime:
     """The runtime itself, or one with these columns for an estimator that does not know how many it takes."""
     name_columns = None if runtime.width else getattr(runtime, "of_columns", None)
     return name_columns(names) if name_columns else runtime
+
+
+def target_names(runtime: Runtime) -> tuple[str, ...]:
+    """The names of several targets, for an estimator that knows them, such as its quantiles."""
+    return getattr(runtime, "target_names", ())

@@ -12,6 +12,7 @@ from grpc_server.errors import ModelUnloadable, exception_text
 from grpc_server.rows.mixed_rows import Matrix, Rows
 from grpc_server.rows.outputs import Output, Source, outputs_per_target, probability_outputs
 from grpc_server.rows.targets import OUTLIER_CLASSES, ClassType, class_type
+from grpc_server.runtimes.sklearn.boosted_wrapper import check_objective, quantiles_of
 from grpc_server.runtimes.sklearn.estimator_input import InputConversion
 from grpc_server.runtimes.sklearn.fast_predict import fast_predict
 from grpc_server.runtimes.sklearn.interval_regressor import IntervalRegressor
@@ -27,6 +28,9 @@ _METHODS = {"probability": "predict_proba", "component": "transform", "distance"
 
 _MOST_CHARACTERS = 200
 """Characters of a list of classes in a message."""
+
+_INTERVAL = ("lower", "value", "upper")
+"""Kinds of the outputs of a regressor of three quantiles, from the smallest."""
 
 _95_PERCENT = 1.959963984540054
 """Standard deviations on each side of the mean between which a normal distribution has 95 % of its mass."""
@@ -56,6 +60,11 @@ def classes_of(estimator: Any) -> tuple[tuple[str, ...], ...]:
 def class_types_of(estimator: Any) -> tuple[ClassType, ...]:
     """The type of the classes of each target; empty for an estimator without classes of its own."""
     return tuple(map(class_type, _class_values(estimator))) if kind_of(estimator) == "classifier" else ()
+
+
+def last_step(estimator: Any) -> Any:
+    """The estimator that predicts, at the end of a pipeline."""
+    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
 
 
 def sources(estimator: Any, convert: InputConversion | None, sample: Rows) -> tuple[Source, ...]:
@@ -90,6 +99,7 @@ def _check_shape(source: Source, sample: Rows, estimator: Any) -> None:
 
 def _classifier(estimator: Any, method: Methods, sample: Rows) -> Iterator[Source]:
     targets = classes_of(estimator)
+    check_objective(last_step(estimator))
     if callable(getattr(estimator, "predict_proba", None)):
         yield _probabilities(targets, method("predict_proba"))
     if callable(getattr(estimator, "predict", None)):
@@ -132,10 +142,14 @@ def _probabilities(targets: tuple[tuple[str, ...], ...], predict_proba: Method) 
 def _regressor(estimator: Any, method: Methods, sample: Rows) -> Iterator[Source]:
     value = _matrix(method("predict"))
     targets = _width(value, sample, estimator)
+    quantiles = quantiles_of(last_step(estimator))
+    if len(quantiles) == len(_INTERVAL):
+        yield Source(tuple(Output(_INTERVAL[sorted(quantiles).index(each)]) for each in quantiles), value)
+        return
     yield Source(outputs_per_target("value", targets), value)
     if isinstance(estimator, IntervalRegressor):
         yield Source((Output("value"), Output("lower"), Output("upper")), _matrix(method("predict_interval")))
-    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    last = last_step(estimator)
     if "return_std" in inspect.signature(last.predict).parameters:
         yield _normal_interval(method("predict", return_std=True), targets)
 
@@ -224,7 +238,7 @@ def _class_values(estimator: Any) -> list[list[Any]]:
 
 def _is_multilabel(estimator: Any) -> bool:
     """Whether `classes_` names labels of which several may be present, rather than classes of which exactly one is."""
-    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    last = last_step(estimator)
     last = getattr(last, "best_estimator_", last)
     binarizer = getattr(last, "_label_binarizer", None) or getattr(last, "label_binarizer_", None)
     return getattr(binarizer, "y_type_", "") == "multilabel-indicator"

@@ -11,6 +11,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype, integer_dtype
+from grpc_server.runtimes.sklearn.boosted_wrapper import category_dtypes
 from grpc_server.runtimes.sklearn.first_step import dictionary_dtypes, takes_texts
 
 _INNER_ATTRIBUTES = ("best_estimator_", "estimator", "regressor_", "value")
@@ -44,6 +45,8 @@ def _dtypes(estimator: Any, columns: list[str]) -> Iterator[tuple[str, Dtype]]:
         yield from ((column, Dtype("object")) for column in columns)
     elif hasattr(estimator, "categories_"):
         yield from _encoder_dtypes(estimator, columns)
+    elif boosted := category_dtypes(estimator, columns):
+        yield from boosted.items()
     else:
         for name in _INNER_ATTRIBUTES:
             if hasattr(getattr(estimator, name, None), "fit"):

@@ -1,0 +1,128 @@
+"""Estimators of LightGBM and XGBoost that were fitted on data frames answer as they do locally: names, categories, quantiles."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pytest
+import xgboost
+
+from tests.support.servers.drafted_models import answers_by_both_doors, init, refusal, serving_drafts
+from tests.support.servers.many_models import BridgedServer
+
+# As in the server.
+pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+
+RANDOM = np.random.default_rng(0)
+ROWS = 200
+SIZE = RANDOM.normal(size=ROWS).round(2)
+NAMES = pd.DataFrame({"sepal length (cm)": SIZE, "2nd width": RANDOM.normal(size=ROWS).round(2)})
+TEXTS = pd.DataFrame({"kind of car": pd.Categorical(RANDOM.choice(["van", "büs", "007"], ROWS)), "size": SIZE})
+CODES = pd.DataFrame({"size": SIZE, "code": pd.Categorical(RANDOM.choice([10, 20, 35], ROWS))})
+YES = (np.where(TEXTS["kind of car"] == "van", 1, SIZE) > 0.5).astype(int)
+FIELDS = {"sepal length (cm)": "sepal_length_cm", "2nd width": "column_2nd_width", "kind of car": "kind_of_car"}
+LABELS = {"van": "KIND_OF_CAR_VAN", "büs": 2, "007": 1}
+
+
+def lgbm(kind: Any = lightgbm.LGBMClassifier, **options: Any) -> Any:
+    return kind(n_estimators=5, min_child_samples=2, verbose=-1, **options)
+
+
+def xgb(kind: Any = xgboost.XGBClassifier, **options: Any) -> Any:
+    return kind(n_estimators=5, **options)
+
+
+@dataclass
+class Case:
+    estimator: Any
+    frame: pd.DataFrame
+    suffix: str = ".csv"
+    fields: tuple[str, ...] = ("class_1_probability",)
+    expected: Any = field(default=lambda model, frame: model.predict_proba(frame)[:, 1:])
+
+
+CASES = {
+    # LightGBM#2165, LightGBM#7338: spaces become underscores.
+    "lgbm_names": Case(lgbm(), NAMES),
+    "lgbm_names_parquet": Case(lgbm(), NAMES, ".parquet"),
+    "xgb_names": Case(xgb(), NAMES),
+    # LightGBM#5244: a frame needs the type of the categories.
+    "lgbm_texts": Case(lgbm(), TEXTS),
+    "lgbm_texts_parquet": Case(lgbm(), TEXTS, ".parquet"),
+    "lgbm_codes": Case(lgbm(), CODES),
+    "lgbm_codes_parquet": Case(lgbm(), CODES, ".parquet"),
+    "xgb_texts": Case(xgb(enable_categorical=True), TEXTS),
+    "xgb_texts_parquet": Case(xgb(enable_categorical=True), TEXTS, ".parquet"),
+    "xgb_codes": Case(xgb(enable_categorical=True), CODES),
+    "xgb_codes_parquet": Case(xgb(enable_categorical=True), CODES, ".parquet"),
+    # xgboost#9756: one model of several quantiles.
+    "three_quantiles": Case(
+        xgb(xgboost.XGBRegressor, objective="reg:quantileerror", quantile_alpha=[0.9, 0.1, 0.5]),
+        NAMES,
+        fields=("upper", "lower", "value"),
+        expected=lambda model, frame: model.predict(frame),
+    ),
+    "two_quantiles": Case(
+        xgb(xgboost.XGBRegressor, objective="reg:quantileerror", quantile_alpha=np.array([0.25, 0.75])),
+        NAMES,
+        fields=("quantile_0_25", "quantile_0_75"),
+        expected=lambda model, frame: model.predict(frame),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedServer]:
+    root = tmp_path_factory.mktemp("boosted")
+    for name, case in CASES.items():
+        case.estimator.fit(case.frame, SIZE if "quantiles" in name else YES)
+        data = root / f"{name}{case.suffix}"
+        table = case.frame.assign(y=YES)
+        table.to_parquet(data) if case.suffix == ".parquet" else table.to_csv(data, index=False)
+        done = init(root, name, case.estimator, "--data", data, "--target", "y")
+        assert done.exit_code == 0, done.output
+    with serving_drafts(root) as server:
+        yield server
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_both_doors_give_the_estimators_answers(server: BridgedServer, name: str) -> None:
+    case = CASES[name]
+    head = case.frame.head(40)
+    rows = head.astype(dict.fromkeys(head.columns, object)).rename(columns=fields_of(name)).to_dict("records")
+    rows = [{name: LABELS.get(value, value) for name, value in row.items()} for row in rows]
+    answers = answers_by_both_doors(server, name, rows)
+    assert [[answer[each] for each in case.fields] for answer in answers] == pytest.approx(
+        case.expected(case.estimator, head), rel=1e-6
+    )
+
+
+def fields_of(name: str) -> dict[str, str]:
+    """The names of fields; LightGBM's name of a column has no spaces."""
+    return FIELDS | ({"sepal length (cm)": "sepal_length_cm"} if name.startswith("lgbm") else {})
+
+
+def logistic_loss(labels: Any, margins: Any) -> tuple[Any, Any]:
+    second = 1 / (1 + np.exp(-margins))
+    return second - labels, second * (1 - second)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [lgbm(objective=logistic_loss), xgb(objective=logistic_loss), lgbm(objective=logistic_loss, boosting_type="dart")],
+    ids=["lgbm", "xgb", "dart"],
+)
+def test_objectives_of_ones_own_are_refused(tmp_path: Path, estimator: Any) -> None:
+    """LightGBM#4629, LightGBM#6389: predict_proba then gives margins."""
+    message = refusal(tmp_path, "m", estimator.fit(NAMES, YES))
+    assert (
+        "was trained with the objective 'logistic_loss' of your own: its predict_proba gives margins, no probabilities" in message
+    )
+    assert message.endswith(
+        "save a classifier of your own whose predict_proba turns them into probabilities and whose predict gives classes"
+    )
