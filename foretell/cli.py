@@ -202,6 +202,9 @@ def init(
     columns: Columns = None,
     classes: Classes = None,
     form: FormatName = "",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Accept only texts like those of training, even if the model answers others.")
+    ] = False,
     allow_version_skew: VersionSkew = False,
     write_breaking: Annotated[
         bool, typer.Option("--write-breaking", help="Update the contract of a retrained model even if callers break.")
@@ -233,6 +236,7 @@ def init(
             format=form,
             dtypes=source.columns,
             optional=source.optional,
+            strict=strict,
         )
         init(
             InitOptions(

@@ -21,6 +21,9 @@ _MIN_REPEATS = 5
 """If the model does not list the texts of a column, an enum needs this many rows for each on average."""
 
 _PLAIN = re.compile(r"[a-z][a-z0-9_]*")
+_MOST_LISTED = 200
+"""Characters of the texts that a comment lists."""
+
 _MAX_LENGTH = 1000
 """Characters of a text without training data."""
 
@@ -174,12 +177,26 @@ def _text(column: Column, package: PackageNames) -> _Kind:
     found = values.texts
     labels = known or found
     enough = bool(known) or len(values.known) >= _MIN_REPEATS * len(labels)
+    if column.open_length:
+        return _open_text(column, labels if enough else [], found)
     if labels and len(labels) <= FEW and enough and len(set(labels)) == len(labels):
         comment = f"{sentence_case(column.name)}: the values that the model was trained on."
         enum = package.enum(column.name, comment, {label: label for label in labels})
         example = [enum.example(str(column.example))] if str(column.example) in enum.values else []
         return enum.name, f"one of {len(labels)} values", [*ENUM_RULES, *example], enum, None
     return _free_text(column, known, found)
+
+
+def _open_text(column: Column, labels: list[str], found: list[str]) -> _Kind:
+    """A text of which the model answered others than those of training."""
+    rules = [] if column.takes_empty else [(f"{FIELD}.string.min_len", "1")]
+    rules += [(f"{FIELD}.string.max_len", str(column.open_length)), *_example(column, "string")]
+    listed = ", ".join(labels)
+    if 0 < len(labels) <= FEW and listed.isprintable() and len(listed) <= _MOST_LISTED:
+        trained = f"; the model was trained on {listed}, and answers other texts too"
+    else:
+        trained = f"; the longest in training has {max(map(len, found)):,}" if found else ""
+    return "string", f"text of up to {column.open_length:,} characters{trained}", rules, None, None
 
 
 def _free_text(column: Column, known: list[str], found: list[str]) -> _Kind:

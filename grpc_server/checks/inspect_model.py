@@ -32,6 +32,9 @@ GOLDEN_ROWS = 20
 _UNKNOWN_TEXT = "foretell"
 """A text that no model was trained on; `foretell_contract/examples/variants.py` tries the same."""
 
+_LONG = 10_000
+"""Characters of the longest text that a model is tried on."""
+
 _Row = dict[str, Scalar | None]
 
 
@@ -101,7 +104,7 @@ def inspect_model(file: Path, data: DataFile | None, hints: ModelHints, *, allow
 
 class _Inspection:
     def __init__(self, runtime: Runtime, columns: tuple[Column, ...], hints: ModelHints, file: Path) -> None:
-        self._columns, self._file = columns, file
+        self._columns, self._file, self._strict = columns, file, hints.strict
         self._values = [column.values for column in columns]
         self._manifest = Manifest.model_construct(
             columns=tuple(column.name for column in columns),
@@ -148,10 +151,15 @@ class _Inspection:
     def _probed(self, column: Column, row: dict[str, Any]) -> Column:
         """The column, with whether the model takes a missing value and an unknown text there."""
         gaps = None in column.values
+        # An encoder of categories takes an unknown one as missing, which the model itself may refuse.
+        unknown = column.dtype.is_text and column.dtype.name != "category" and self._answers(row | {column.name: _UNKNOWN_TEXT})
+        is_open = unknown and not self._strict and self._answers(row | {column.name: "x" * _LONG})
         return replace(
             column,
             nullable=(gaps or column.nullable) and self._answers(row | {column.name: None}),
-            closed=column.dtype.is_text and not self._answers(row | {column.name: _UNKNOWN_TEXT}),
+            closed=column.dtype.is_text and not unknown,
+            open_length=_LONG if is_open else 0,
+            takes_empty=is_open and self._answers(row | {column.name: ""}),
             example=row.get(column.name) if column.values else None,
         )
 

@@ -13,7 +13,7 @@ from grpc_server.rows.targets import Target, output_name
 from grpc_server.runtimes.runtime import Runtime, estimator_of, of_columns
 from grpc_server.store.manifest import GoldenRow, Manifest, golden_rows
 
-_ALONE = 8
+_ALONE = 4
 """Rows that are also sent alone."""
 
 _ROUNDING = 1e-6

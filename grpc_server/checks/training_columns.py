@@ -24,6 +24,10 @@ class Column:
     """Whether some rows lack a value, and the model answers such a row."""
     closed: bool = False
     """Whether the model fails on a text that it was not trained on."""
+    open_length: int = 0
+    """Characters of the longest unknown text that the model answered in a trial; 0 without one, or if `strict` leaves it out."""
+    takes_empty: bool = False
+    """Whether the model answered the empty text in such a trial."""
     example: Scalar | None = None
 
 
@@ -42,6 +46,8 @@ class ModelHints:
     """Types by column, used without data."""
     optional: frozenset[str] = frozenset()
     """Columns that may be missing, used without data."""
+    strict: bool = False
+    """Whether the contract accepts only texts like those of training, even if the model answers others."""
 
 
 @dataclass(frozen=True, slots=True)

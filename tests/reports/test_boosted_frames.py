@@ -21,19 +21,20 @@ RANDOM = np.random.default_rng(0)
 ROWS = 200
 SIZE = RANDOM.normal(size=ROWS).round(2)
 NAMES = pd.DataFrame({"sepal length (cm)": SIZE, "2nd width": RANDOM.normal(size=ROWS).round(2)})
-TEXTS = pd.DataFrame({"kind of car": pd.Categorical(RANDOM.choice(["van", "büs", "007"], ROWS)), "size": SIZE})
+TEXTS = pd.DataFrame({"kind of car": pd.Categorical(RANDOM.choice(["van", "bus", "007"], ROWS)), "size": SIZE})
 CODES = pd.DataFrame({"size": SIZE, "code": pd.Categorical(RANDOM.choice([10, 20, 35], ROWS))})
 YES = (np.where(TEXTS["kind of car"] == "van", 1, SIZE) > 0.5).astype(int)
 FIELDS = {"sepal length (cm)": "sepal_length_cm", "2nd width": "column_2nd_width", "kind of car": "kind_of_car"}
-LABELS = {"van": "KIND_OF_CAR_VAN", "büs": 2, "007": 1}
+TOWNS = TEXTS.rename(columns={"kind of car": "town"}).assign(town=TEXTS["kind of car"].cat.rename_categories({"van": "Zürich"}))
+LABELS = {"van": "KIND_OF_CAR_VAN", "bus": 2, "007": 1, "Zürich": 3}
 
 
 def lgbm(kind: Any = lightgbm.LGBMClassifier, **options: Any) -> Any:
-    return kind(n_estimators=5, min_child_samples=2, verbose=-1, **options)
+    return kind(n_estimators=5, min_child_samples=2, verbose=-1, n_jobs=1, **options)
 
 
 def xgb(kind: Any = xgboost.XGBClassifier, **options: Any) -> Any:
-    return kind(n_estimators=5, **options)
+    return kind(n_estimators=5, n_jobs=1, **options)
 
 
 @dataclass
@@ -53,6 +54,7 @@ CASES = {
     # LightGBM#5244: a frame needs the type of the categories.
     "lgbm_texts": Case(lgbm(), TEXTS),
     "lgbm_texts_parquet": Case(lgbm(), TEXTS, ".parquet"),
+    "lgbm_towns": Case(lgbm(), TOWNS),
     "lgbm_codes": Case(lgbm(), CODES),
     "lgbm_codes_parquet": Case(lgbm(), CODES, ".parquet"),
     "xgb_texts": Case(xgb(enable_categorical=True), TEXTS),
@@ -95,7 +97,7 @@ def test_both_doors_give_the_estimators_answers(server: BridgedServer, name: str
     case = CASES[name]
     head = case.frame.head(40)
     rows = head.astype(dict.fromkeys(head.columns, object)).rename(columns=fields_of(name)).to_dict("records")
-    rows = [{name: LABELS.get(value, value) for name, value in row.items()} for row in rows]
+    rows = [{each: LABELS.get(value, value) for each, value in row.items()} for row in rows]
     answers = answers_by_both_doors(server, name, rows)
     assert [[answer[each] for each in case.fields] for answer in answers] == pytest.approx(
         case.expected(case.estimator, head), rel=1e-6

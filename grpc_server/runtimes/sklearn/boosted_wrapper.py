@@ -56,5 +56,7 @@ def _xgboost_categories(booster: Any) -> Iterator[tuple[int, Sequence[Any]]]:
             yield index, held["values"]
         elif held["values"]:
             data = bytes(byte % 256 for byte in held["values"])  # Signed in the file.
+            if not data.isascii():
+                continue  # XGBoost 3.2 counts characters instead of bytes, and stores only the beginning.
             ends = zip(held["offsets"], held["offsets"][1:], strict=False)
             yield index, [data[start:end].decode() for start, end in ends]

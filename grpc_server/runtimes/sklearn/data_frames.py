@@ -57,7 +57,8 @@ def _arrow_dtype(column: Any) -> Dtype:
 
 def _series(column: NDArray[Any], dtype: Dtype) -> Any:
     if dtype.name == "category":
-        return pd.Series(pd.Categorical(column, categories=list(dtype.categories) or None))
+        codes = pd.Index(dtype.categories).get_indexer(column)  # -1, a missing value, for an unknown category.
+        return pd.Series(pd.Categorical.from_codes(codes, categories=dtype.categories))
     if dtype.zone:
         return pd.Series(column).dt.tz_localize("UTC").dt.tz_convert(dtype.zone)
     if dtype.name == "date":
