@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xgboost
+from typer.testing import CliRunner
 
+from foretell.cli import app
+from foretell_contract.contract import load
 from tests.support.servers.drafted_models import answers_by_both_doors, init, refusal, serving_drafts
 from tests.support.servers.many_models import BridgedServer
 
@@ -128,3 +131,20 @@ def test_objectives_of_ones_own_are_refused(tmp_path: Path, estimator: Any) -> N
     assert message.endswith(
         "save a classifier of your own whose predict_proba turns them into probabilities and whose predict gives classes"
     )
+
+
+@pytest.mark.parametrize(
+    ("quantiles", "fields"),
+    [([0.1, 0.5, 0.9], ("value", "lower", "upper")), ([0.25, 0.75], ("quantile_0_25", "quantile_0_75"))],
+)
+def test_boosters_of_several_quantiles_have_the_same_fields(
+    tmp_path: Path, quantiles: list[float], fields: tuple[str, ...]
+) -> None:
+    """xgboost#9756, from a file of XGBoost's own."""
+    model = xgb(xgboost.XGBRegressor, objective="reg:quantileerror", quantile_alpha=quantiles).fit(NAMES, SIZE)
+    model.get_booster().save_model(tmp_path / "m.ubj")
+    folders = ("--protos", str(tmp_path / "protos"), "--models", str(tmp_path / "models"))
+    done = CliRunner().invoke(app, ["init", str(tmp_path / "m.ubj"), *folders], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    (service,) = load(tmp_path / "protos").services
+    assert tuple(field.name for field in service.methods[0].answer.fields) == fields

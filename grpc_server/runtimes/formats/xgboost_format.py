@@ -17,6 +17,7 @@ from grpc_server.rows.outputs import Source
 from grpc_server.runtimes.formats.native_library import NativeLibrary, check_numbers, check_width, threads
 from grpc_server.runtimes.formats.tree_outputs import Kind, boosted_sources, classes_of
 from grpc_server.runtimes.runtime import Classes
+from grpc_server.runtimes.sklearn.boosted_wrapper import quantile_names, quantile_outputs
 
 CLASSES = "foretell.classes"
 """Attribute of a booster that may name its classes: a JSON list of strings in the order of its output."""
@@ -70,6 +71,8 @@ class XgboostRuntime:
         objective = str(learner["objective"]["name"])
         self._kind = _kind(objective)
         self._targets = int(learner["learner_model_param"]["num_target"])
+        self._quantiles = _quantiles(learner["objective"])
+        self.target_names = quantile_names(self._quantiles)
         self._gives_labels = objective == "multi:softmax"
         self._options = self._prediction_options(_MARGIN if self._gives_labels else _NORMAL)
         self._shape, self._dimensions = ctypes.POINTER(_COUNT)(), _COUNT()
@@ -82,6 +85,8 @@ class XgboostRuntime:
         check_numbers("XGBoost", dtypes)
         width = self._predict(np.zeros((1, self.width))).shape[1]
         run = self._probabilities_of_margins if self._gives_labels else self._predict
+        if self._quantiles:
+            return (Source(quantile_outputs(self._quantiles), lambda rows: run(rows).astype(np.float64)),)
         return boosted_sources(self._kind, run, width, self._targets)
 
     def _predict(self, rows: Matrix) -> NDArray[np.float32]:
@@ -152,6 +157,12 @@ class XgboostRuntime:
                 name = self.columns[index] if self.columns else index
                 reason = f"the column {name!r} holds categories, whose codes an xgboost file leaves to its caller"
                 raise ModelUnloadable(reason, "encode them in training, or add the estimator as joblib")
+
+
+def _quantiles(objective: Any) -> tuple[float, ...]:
+    """The quantiles that the objective is about, if they are several."""
+    found = json.loads(objective.get("quantile_loss_param", {}).get("quantile_alpha", "[]"))
+    return tuple(found) if isinstance(found, list) and len(found) > 1 else ()
 
 
 def _kind(objective: str) -> Kind:

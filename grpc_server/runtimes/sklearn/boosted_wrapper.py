@@ -6,6 +6,10 @@ from typing import Any
 
 from grpc_server.errors import ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype
+from grpc_server.rows.outputs import Output, outputs_per_target
+
+_INTERVAL = ("lower", "value", "upper")
+"""Kinds of the outputs of a regressor of three quantiles, from the smallest."""
 
 _CATEGORICAL = "[categorical_feature: "
 """Beginning of the line of LightGBM's text that lists the indices of categorical columns."""
@@ -26,6 +30,18 @@ def quantiles_of(estimator: Any) -> tuple[float, ...]:
     stated: Any = estimator.get_params().get("quantile_alpha") if hasattr(estimator, "get_booster") else None
     quantiles = tuple(map(float, stated)) if isinstance(stated, Sequence) or hasattr(stated, "tolist") else ()
     return quantiles if len(quantiles) > 1 else ()
+
+
+def quantile_outputs(quantiles: Sequence[float]) -> tuple[Output, ...]:
+    """The outputs of a regressor of these quantiles: of three an interval around a value, else one value for each."""
+    if len(quantiles) != len(_INTERVAL):
+        return outputs_per_target("value", len(quantiles))
+    return tuple(Output(_INTERVAL[sorted(quantiles).index(each)]) for each in quantiles)
+
+
+def quantile_names(quantiles: Sequence[float]) -> tuple[str, ...]:
+    """The names of the targets of a regressor of these quantiles."""
+    return tuple(f"quantile_{each:g}" for each in quantiles)
 
 
 def check_objective(estimator: Any) -> None:

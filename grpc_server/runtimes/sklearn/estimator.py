@@ -13,7 +13,7 @@ from grpc_server.errors import ModelUnloadable, exception_text
 from grpc_server.rows.mixed_rows import Dtype, Rows
 from grpc_server.rows.outputs import Source
 from grpc_server.runtimes.runtime import Classes
-from grpc_server.runtimes.sklearn.boosted_wrapper import quantiles_of
+from grpc_server.runtimes.sklearn.boosted_wrapper import quantile_names, quantiles_of
 from grpc_server.runtimes.sklearn.estimator_input import InputConversion, input_by_trial, input_conversion
 from grpc_server.runtimes.sklearn.estimator_outputs import class_types_of, classes_of, kind_of, last_step, sources
 from grpc_server.runtimes.sklearn.first_step import dictionary_dtypes, takes_dictionaries, takes_single_numbers, takes_texts
@@ -46,7 +46,7 @@ class EstimatorRuntime:
         targets = classes_of(estimator)
         self.classes: tuple[str, ...] | None = targets[0] if len(targets) == 1 else ()
         self.targets = targets if len(targets) > 1 else ()
-        self.target_names = tuple(f"quantile_{each:g}" for each in quantiles_of(last_step(estimator)))
+        self.target_names = quantile_names(quantiles_of(last_step(estimator)))
         """Names of several targets, if the estimator knows them."""
         self.class_types = class_types_of(estimator)
 

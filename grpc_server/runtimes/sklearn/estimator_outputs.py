@@ -12,7 +12,7 @@ from grpc_server.errors import ModelUnloadable, exception_text
 from grpc_server.rows.mixed_rows import Matrix, Rows
 from grpc_server.rows.outputs import Output, Source, outputs_per_target, probability_outputs
 from grpc_server.rows.targets import OUTLIER_CLASSES, ClassType, class_type
-from grpc_server.runtimes.sklearn.boosted_wrapper import check_objective, quantiles_of
+from grpc_server.runtimes.sklearn.boosted_wrapper import check_objective, quantile_outputs, quantiles_of
 from grpc_server.runtimes.sklearn.estimator_input import InputConversion
 from grpc_server.runtimes.sklearn.fast_predict import fast_predict
 from grpc_server.runtimes.sklearn.interval_regressor import IntervalRegressor
@@ -28,9 +28,6 @@ _METHODS = {"probability": "predict_proba", "component": "transform", "distance"
 
 _MOST_CHARACTERS = 200
 """Characters of a list of classes in a message."""
-
-_INTERVAL = ("lower", "value", "upper")
-"""Kinds of the outputs of a regressor of three quantiles, from the smallest."""
 
 _95_PERCENT = 1.959963984540054
 """Standard deviations on each side of the mean between which a normal distribution has 95 % of its mass."""
@@ -143,10 +140,7 @@ def _regressor(estimator: Any, method: Methods, sample: Rows) -> Iterator[Source
     value = _matrix(method("predict"))
     targets = _width(value, sample, estimator)
     quantiles = quantiles_of(last_step(estimator))
-    if len(quantiles) == len(_INTERVAL):
-        yield Source(tuple(Output(_INTERVAL[sorted(quantiles).index(each)]) for each in quantiles), value)
-        return
-    yield Source(outputs_per_target("value", targets), value)
+    yield Source(quantile_outputs(quantiles) if quantiles else outputs_per_target("value", targets), value)
     if isinstance(estimator, IntervalRegressor):
         yield Source((Output("value"), Output("lower"), Output("upper")), _matrix(method("predict_interval")))
     last = last_step(estimator)
