@@ -196,7 +196,7 @@ def _open_text(column: Column, labels: list[str], found: list[str]) -> _Kind:
         trained = f"; the model was trained on {listed}, and answers other texts too"
     else:
         trained = f"; the longest in training has {max(map(len, found)):,}" if found else ""
-    return "string", f"text of up to {column.open_length:,} characters{trained}", rules, None, None
+    return "string", f"a text of up to {column.open_length:,} characters{trained}", rules, None, None
 
 
 def _free_text(column: Column, known: list[str], found: list[str]) -> _Kind:
