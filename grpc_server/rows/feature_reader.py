@@ -19,7 +19,7 @@ from foretell_contract.rows.columns import Leaf, Spread, leaves
 from foretell_contract.source.proto_text import quoted
 from foretell_contract.source.spelling import closest, did_you_mean
 from grpc_server.errors import ModelMismatch
-from grpc_server.rows.mixed_rows import PER_SECOND, Dtype, Rows, Table, rows_from_columns
+from grpc_server.rows.mixed_rows import PER_SECOND, Dtype, Rows, Table, integer_dtype, rows_from_columns
 
 Convert = Callable[[Any], Any]
 """From a protobuf value to a value of its column; None if the column has none for it."""
@@ -203,6 +203,10 @@ def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, probl
     fits = dtype.is_text if leaf.kind in (Kind.TEXT, Kind.BYTES) else dtype.is_number
     if not fits:
         problems.append(error(leaf.field.full_name, misfit, declare))
+    wide = leaf.kind is Kind.NUMBER and integer_dtype(each for each in dtype.categories if isinstance(each, int))
+    if wide:
+        reason = f"{leaf.path} is a double or a float, which rounds integers such as those of the model's column {column!r}"
+        problems.append(error(leaf.field.full_name, reason, f"declare it as {wide.name}"))
     return _same
 
 

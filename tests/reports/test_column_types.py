@@ -19,13 +19,16 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from typer.testing import CliRunner
 
 from foretell.cli import app
+from foretell_contract.contract import load
 from grpc_server.checks.add_model import add_model
-from grpc_server.errors import ModelError
+from grpc_server.errors import ModelError, ModelMismatch
+from grpc_server.rows.feature_reader import FeatureReader
 from grpc_server.rows.mixed_rows import Dtype, rows_from_columns
 from grpc_server.runtimes.sklearn.data_frames import dtype_of, frame_conversion
 from grpc_server.runtimes.sklearn.training_dtypes import dtypes_of
 from grpc_server.store.manifest import golden_dtype
 from grpc_server.store.repository import Repository
+from tests.support.models.estimator_case import HEAD
 from tests.support.servers.drafted_models import answers_by_both_doors, init, serving_drafts
 from tests.support.servers.many_models import BridgedServer
 
@@ -246,3 +249,27 @@ def test_array_of_wide_integers_is_compared_exactly(tmp_path: Path, estimator: A
     ]
     add_model(repository, tmp_path / "m.joblib", "m", ("a", "b"), "\n".join(map(json.dumps, golden)).encode())
     assert repository.read("m", "1").manifest.dtypes["a"].name == "int64"
+
+
+@pytest.mark.parametrize(
+    ("declared", "categories", "fix"),
+    [
+        ("double", (BIG + 1, 7), "declare it as int64"),
+        ("float", (-BIG - 1,), "declare it as int64"),
+        ("double", (2**64 - 1,), "declare it as uint64"),
+        ("int64", (BIG + 1,), ""),
+        ("double", (BIG, 7), ""),
+        ("double", (0.5, 1e300), ""),
+    ],
+)
+def test_field_that_rounds_categories_is_refused(tmp_path: Path, declared: str, categories: tuple[Any, ...], fix: str) -> None:
+    (tmp_path / "wide").mkdir()
+    message = f"message Features {{ {declared} x = 1; }} message Response {{ double value = 1; }}"
+    (tmp_path / "wide" / "wide.proto").write_text(HEAD.replace("{package}", "wide") + message)
+    contract = load(tmp_path)
+    features, dtype = contract.services[0].methods[0].features, Dtype("int64", categories)
+    if not fix:
+        FeatureReader(contract, features, ["x"], [dtype])
+        return
+    with pytest.raises(ModelMismatch, match=f"x is a double or a float, which rounds integers .*; {fix}"):
+        FeatureReader(contract, features, ["x"], [dtype])
