@@ -55,11 +55,11 @@ def integer_classes(target: Target) -> tuple[int, ...] | None:
 
 
 def output_name(output: Output, targets: Sequence[Target]) -> str:
-    """The name of an output: `label`, `probability.setosa`, `value.height`, `distance.0`."""
+    """The name of an output: `label`, `probability.setosa`, `value.height`, `distance.0`; `probability.0` of a cluster."""
     target = targets[output.target]
     parts = [output.kind, target.name]
     if output.kind == "probability":
-        parts.append(target.classes[output.item])
+        parts.append(target.classes[output.item] if target.classes else str(output.item))
     elif output.kind in ("distance", "component", "decision"):
         parts.append(str(output.item))
     return ".".join(filter(None, parts))
