@@ -15,7 +15,7 @@ _SCALES: dict[str, tuple[tuple[int, int], ...]] = {
     r"quarter": ((1, 4),),
     r"year": ((1900, 2100),),
 }
-"""Scales of whole numbers by a pattern of the last words of a column's name."""
+"""Scales of whole numbers, the usual one first, by a pattern of the last words of a column's name."""
 
 _MEASURES: dict[str, tuple[tuple[int, int], ...]] = {
     r"(percent|percentage|pct)": ((0, 100),),
@@ -29,14 +29,12 @@ _MEASURES: dict[str, tuple[tuple[int, int], ...]] = {
 def scale_of(column: str, low: float, high: float, *, whole: bool) -> tuple[int, int] | None:
     """The least and largest value of a column by its name, if the data from `low` to `high` keeps to it; else None.
 
-    Where several scales hold the data, such as weekdays from 0 or from 1, the result spans them all. Data from 0 to 1 is a flag or
-    a share by itself.
+    Data from 0 to 1 is a flag or a share by itself.
     """
     if (low, high) == (0, 1) or (whole and low >= 0 and high <= 1):
         return 0, 1
     name = snake(column, "column")
     for pattern, scales in (_SCALES | _MEASURES if whole else _MEASURES).items():
         if re.search(rf"(?:^|(?<!per)_){pattern}$", name):
-            held = [scale for scale in scales if scale[0] <= low and high <= scale[1]]
-            return (min(held)[0], max(last for _, last in held)) if held else None
+            return next((scale for scale in scales if scale[0] <= low and high <= scale[1]), None)
     return None

@@ -1,0 +1,163 @@
+"""Whatever columns, classes, categories and targets are called, callers can tell them apart and get their answers."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LinearRegression, RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.tree import DecisionTreeClassifier
+from typer.testing import CliRunner
+
+from foretell.cli import app
+from foretell_contract.source.spelling import snake
+from tests.foretell.init.test_init_command import buf
+from tests.support.servers.drafted_models import answers_by_both_doors, init, serving_drafts
+from tests.support.servers.many_models import BridgedServer
+
+# As in the server.
+pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+
+NUMBERS = pd.DataFrame({"a": np.arange(60) % 6, "b": np.arange(60) / 60})
+
+Model = tuple[Any, pd.DataFrame, list[dict[str, Any]], list[dict[str, Any]]]
+"""An estimator, its data, rows, and parts of their answers."""
+
+
+def labelled(classes: list[Any], target: str, labels: list[Any], **fields: list[float]) -> Model:
+    """A tree that predicts one of `classes` for each `a`; `labels` and `fields` are the answers of the first rows."""
+    held = np.empty(len(NUMBERS), object)
+    held[:] = [classes[each % len(classes)] for each in NUMBERS.a]
+    values = held if isinstance(classes[0], str) else held.astype(type(classes[0]))
+    model = DecisionTreeClassifier(random_state=0).fit(NUMBERS, values)
+    rows = [{"a": index, "b": 0.5} for index in range(len(classes))]
+    parts = [{target: label} | {name: values[index] for name, values in fields.items()} for index, label in enumerate(labels)]
+    return model, NUMBERS.assign(**{target: held}), rows, parts
+
+
+def several_numbers(*targets: str) -> Model:
+    goals = pd.DataFrame({name: NUMBERS.a * (number + 1.0) for number, name in enumerate(targets)})
+    model = LinearRegression().fit(NUMBERS, goals)
+    parts = [{snake(name, "target"): pytest.approx(2.0 * (number + 1)) for number, name in enumerate(targets)}]
+    return model, pd.concat([NUMBERS, goals], axis=1), [{"a": 2, "b": 0.5}], parts
+
+
+def decisions() -> Model:
+    """Three classes of a target that has the name of another output."""
+    classes = np.array(["u", "v", "w"])[NUMBERS.a % 3]
+    model = RidgeClassifier().fit(NUMBERS, classes)
+    values = model.decision_function(pd.DataFrame([{"a": 2, "b": 0.5}])).tolist()[0]
+    return model, NUMBERS.assign(decision=classes), [{"a": 2, "b": 0.5}], [{"decisions": pytest.approx(values)}]
+
+
+def categories(name: str, texts: list[str], values: list[str]) -> Model:
+    """A column of texts, and the enum value of each."""
+    frame = pd.DataFrame({name: [texts[each % len(texts)] for each in range(60)]})
+    target = np.arange(60) % len(texts) * 1.0
+    model = make_pipeline(ColumnTransformer([("all", OneHotEncoder(), [name])]), LinearRegression()).fit(frame, target)
+    field = snake(name, "column")
+    rows = [{field if field != "none" else "none": value} for value in values]
+    return model, frame.assign(y=target), rows, [{"value": pytest.approx(index, abs=1e-9)} for index in range(len(texts))]
+
+
+def columns(*names: str) -> Model:
+    frame = pd.DataFrame({name: np.arange(60) * (number + 1.0) for number, name in enumerate(names)})
+    target = np.arange(60) * 2.0
+    rows = [{snake(name, "column"): float(3 * (number + 1)) for number, name in enumerate(names)}]
+    return LinearRegression().fit(frame, target), frame.assign(y=target), rows, [{"value": pytest.approx(6)}]
+
+
+CASES: dict[str, tuple[str, Callable[[], Model]]] = {
+    "upper_and_lower": ("y", lambda: labelled(["A", "a"], "y", ["Y_A", "Y_A_2"], a_probability=[1, 0], a_probability_2=[0, 1])),
+    "three_of_a_kind": ("y", lambda: labelled(["a b", "a_b", "aB"], "y", ["Y_A_B", "Y_A_B_3", "Y_A_B_2"])),
+    "class_like_a_suffix": ("y", lambda: labelled(["a", "a_probability"], "y", ["Y_A", "Y_A_PROBABILITY"])),
+    "target_value": ("value", lambda: labelled(["u", "v"], "value", ["VALUE_U", "VALUE_V"], u_probability=[1, 0])),
+    "target_score": ("score", lambda: labelled(["u", "v"], "score", ["SCORE_U", "SCORE_V"])),
+    "target_lower": ("lower", lambda: labelled([3, 7], "lower", [3, 7])),
+    "target_probability": ("probability", lambda: labelled(["u", "v"], "probability", ["PROBABILITY_U", "PROBABILITY_V"])),
+    "target_cluster": ("cluster", lambda: labelled(["no", "yes"], "cluster", [False, True])),
+    "target_decision": ("decision", decisions),
+    "targets_of_outputs": ("value,lower,std", lambda: several_numbers("value", "lower", "std")),
+    "targets_and_suffixes": ("height,height_std", lambda: several_numbers("height", "height_std")),
+    "empty_class": ("y", lambda: labelled(["", "x"], "y", ["Y_EMPTY", "Y_X"], empty_probability=[1, 0])),
+    "empty_category": ("y", lambda: categories("shop", ["", "north"], ["SHOP_EMPTY", "SHOP_NORTH"])),
+    "keyword": ("y", lambda: categories("None", ["in", "is"], ["NONE_VALUE_IN", "NONE_VALUE_IS"])),
+    "question_mark": ("y", lambda: categories("work", ["?", "Private"], ["WORK_QUESTION_MARK", "WORK_PRIVATE"])),
+    "signs": ("y", lambda: labelled([-1, 1], "y", [-1, 1], class_minus_1_probability=[1, 0], class_1_probability=[0, 1])),
+    "text_signs": ("y", lambda: labelled(["+1", "-1"], "y", ["Y_PLUS_1", "Y_MINUS_1"], class_plus_1_probability=[1, 0])),
+    "blood_groups": ("y", lambda: labelled(["O+", "O-"], "y", ["Y_O_PLUS", "Y_O_MINUS"], o_minus_probability=[0, 1])),
+    "incomes": ("y", lambda: labelled(["<=50K", ">50K"], "y", ["Y_AT_MOST_50K", "Y_ABOVE_50K"])),
+    "floats": ("y", lambda: labelled([1.0, 2.0, 3.0], "y", ["Y_1", "Y_2", "Y_3"], class_2_probability=[0, 1, 0])),
+    "scripts": ("y", lambda: columns("площадь, м²", "长度", "humidity (%)", "Größe")),
+    "script_classes": ("y", lambda: labelled(["да", "нет"], "y", ["Y_DA", "Y_NET"], da_probability=[1, 0])),
+}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("names")
+    for name, (target, make) in CASES.items():
+        model, data, _, _ = make()
+        data.to_parquet(root / f"{name}.parquet")
+        done = init(root, name, model, "--data", root / f"{name}.parquet", "--target", target)
+        assert done.exit_code == 0, done.output
+    return root
+
+
+@pytest.fixture(scope="module")
+def server(root: Path) -> Iterator[BridgedServer]:
+    with serving_drafts(root) as server:
+        yield server
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_answers_are_the_estimators_under_any_name(server: BridgedServer, name: str) -> None:
+    _, _, rows, parts = CASES[name][1]()
+    answers = answers_by_both_doors(server, name, rows)
+    assert [{field: answer.get(field) for field in part} for answer, part in zip(answers, parts, strict=True)] == parts
+
+
+@pytest.mark.slow
+def test_drafts_pass_check_and_buf(root: Path) -> None:
+    done = CliRunner().invoke(app, ["check", "--protos", str(root / "protos"), "--models", str(root / "models")])
+    assert (done.exit_code, done.output) == (0, "Nothing is wrong.\n")
+    for arguments in (("format", "-d", "--exit-code", *(f"--path=protos/{name}" for name in CASES)), ("lint",)):
+        looked = buf(root, *arguments)
+        assert (looked.returncode, looked.stdout) == (0, "")
+
+
+@pytest.mark.slow
+def test_comment_and_option_keep_the_original(root: Path) -> None:
+    text = (root / "protos/scripts/v1/scripts.proto").read_text()
+    assert "// Площадь, м², a number." in text
+    assert '(foretell.v1.column) = "площадь, м²"' in text
+    assert "optional double zhang_du = 2" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("-1", "class_minus_1"),
+        ("+1", "class_plus_1"),
+        ("\N{MINUS SIGN}2", "class_minus_2"),
+        ("C++", "c_plus_plus"),
+        ("C#", "c_sharp"),
+        ("R&D", "r_and_d"),
+        ("≥3", "at_least_3"),
+        ("<3", "below_3"),
+        ("a->b", "a_b"),
+        ("pre-paid", "pre_paid"),
+        ("большой", "bolshoy"),
+        ("", "empty"),
+        ("?", "question_mark"),
+        ("\x00", "class"),
+    ],
+)
+def test_signs_and_scripts_become_words(name: str, expected: str) -> None:
+    assert snake(name, "class") == expected
