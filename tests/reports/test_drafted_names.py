@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
@@ -17,6 +19,7 @@ from typer.testing import CliRunner
 from foretell.cli import app
 from foretell_contract.source.spelling import snake
 from tests.foretell.init.test_init_command import buf
+from tests.support.effort import tries
 from tests.support.servers.drafted_models import answers_by_both_doors, init, serving_drafts
 from tests.support.servers.many_models import BridgedServer
 
@@ -161,3 +164,49 @@ def test_comment_and_option_keep_the_original(root: Path) -> None:
 )
 def test_signs_and_scripts_become_words(name: str, expected: str) -> None:
     assert snake(name, "class") == expected
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=6)
+
+
+@st.composite
+def named_models(draw: st.DrawFn) -> tuple[str, list[str], list[str]]:
+    """The name of a text column, its categories and the classes."""
+    categories = draw(st.lists(TEXTS, min_size=2, max_size=4, unique=True))
+    return (
+        draw(TEXTS.filter(bool)),
+        categories,
+        draw(st.lists(TEXTS, min_size=len(categories), max_size=len(categories), unique=True)),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@given(st.lists(named_models(), min_size=2, max_size=2))
+@settings(max_examples=tries(1, 50), derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+def test_any_text_is_a_name(tmp_path_factory: pytest.TempPathFactory, models: list[tuple[str, list[str], list[str]]]) -> None:
+    """Two models a server. A row is fed by its field's number, and the answer's label is read by its enum's."""
+    root = tmp_path_factory.mktemp("texts")
+    for place, (column, categories, classes) in enumerate(models):
+        frame = pd.DataFrame({column: [categories[each % len(categories)] for each in range(40)]})
+        target = np.empty(40, object)
+        target[:] = [classes[each % len(classes)] for each in range(40)]
+        tree = make_pipeline(ColumnTransformer([("all", OneHotEncoder(), [column])]), DecisionTreeClassifier(random_state=0))
+        frame.assign(**{f"{column}target": target}).to_parquet(root / f"m{place}.parquet")
+        done = init(root, f"m{place}", tree.fit(frame, target), "--data", root / f"m{place}.parquet")
+        assert done.exit_code == 0, done.output
+    with serving_drafts(root) as server:
+        for place, (_, categories, classes) in enumerate(models):
+            features = server.methods[f"m{place}.Predict"].features.fields[0]
+            names = [value.name for value in features.enum_type.values][1:]
+            rows = [{features.name: name} for name in names]
+            answers = answers_by_both_doors(server, f"m{place}", rows)
+            labels = [answer["label"] for answer in answers]
+            by_category = dict(zip(sorted(categories), labels, strict=True))
+            expected = dict(zip(sorted(classes), sorted_names(server, place), strict=True))
+            assert by_category == {text: expected[label] for text, label in zip(categories, classes, strict=True)}
+
+
+def sorted_names(server: BridgedServer, place: int) -> list[str]:
+    """The values of the label's enum, in the order of the model's classes."""
+    return [value.name for value in server.methods[f"m{place}.Predict"].answer.fields[0].enum_type.values][1:]

@@ -18,7 +18,8 @@ from foretell_contract.source.spelling import Names, enum_prefix, pascal, snake,
 from grpc_server.checks.inspect_model import ModelDescription
 from grpc_server.checks.training_columns import Column
 from grpc_server.rows.mixed_rows import Dtype
-from grpc_server.rows.outputs import Output
+from grpc_server.rows.outputs import KINDS, Output
+from grpc_server.rows.response_fields import FieldResolver
 from grpc_server.rows.targets import Target
 from tests.foretell.init.test_init_command import buf
 from tests.support.effort import tries
@@ -71,20 +72,27 @@ def columns(draw: st.DrawFn) -> Column:
 @st.composite
 def descriptions(draw: st.DrawFn) -> ModelDescription:
     held = draw(st.lists(columns(), min_size=1, max_size=6, unique_by=lambda column: column.name))
-    classes = tuple(draw(st.lists(TEXTS, min_size=2, max_size=25, unique=True)))
+    classes = tuple(
+        draw(st.lists(st.one_of(st.sampled_from(["", "A", "a", "-1", "1", "None"]), TEXTS), min_size=2, max_size=25, unique=True))
+    )
     outputs = (Output("label"), *(Output("probability", item) for item in range(len(classes))))
     return ModelDescription(tuple(held), (Target("", classes),), outputs, {"label": classes[0]}, b"", named=True)
 
 
 @pytest.mark.slow
-@given(st.lists(descriptions(), min_size=8, max_size=8))
+@given(
+    st.lists(descriptions(), min_size=8, max_size=8),
+    st.lists(st.one_of(st.sampled_from(["", *KINDS]), NAMES), min_size=8, max_size=8),
+)
 @settings(max_examples=tries(2, 20), derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @pytest.mark.timeout(300)
-def test_any_columns_make_a_valid_contract(tmp_path_factory: pytest.TempPathFactory, models: list[ModelDescription]) -> None:
+def test_any_columns_make_a_valid_contract(
+    tmp_path_factory: pytest.TempPathFactory, models: list[ModelDescription], targets: list[str]
+) -> None:
     """Checks several contracts at a time, because buf and protoc take longer to start than to run."""
     root = tmp_path_factory.mktemp("drafted")
     for place, model in enumerate(models):
-        written = draft_contract(model, f"m{place}.v1", f"/m{place}/predict", "", {})
+        written = draft_contract(model, f"m{place}.v1", f"/m{place}/predict", targets[place % len(targets)], {})
         file = root / f"protos/m{place}/v1/m{place}.proto"
         file.parent.mkdir(parents=True)
         file.write_text(written.text, encoding="utf-8")
@@ -93,6 +101,11 @@ def test_any_columns_make_a_valid_contract(tmp_path_factory: pytest.TempPathFact
         row = service.methods[0].features
         fields = {contract.options.get(field, "foretell.v1.column") or field.name for field in row.fields}
         assert fields == {column.name for column in model.columns}
+        sources = FieldResolver(contract, model.targets, model.outputs, problems := [])
+        held = [sources.of(field, None) for field in service.methods[0].answer.fields]
+        assert problems == []
+        assert held[0].kind == "label"
+        assert len(held) == 2 or sorted(source.item or 0 for source in held[1:]) == list(range(len(model.targets[0].classes)))
         shown = example_of(row, contract.rules)
         assert (shown is None) <= any(column.example is None for column in model.columns)
         assert all(value_field(field) is field for field in row.fields)
