@@ -21,7 +21,17 @@ from sklearn.preprocessing import FunctionTransformer
 from grpc_server.checks.add_model import add_model
 from grpc_server.errors import ModelError
 from grpc_server.store.repository import Repository
-from tests.support.models.without_columns import ByIndex, ByName, Doubled, Keyword, Logarithm, LowerCase, TextLengths
+from tests.support.models.without_columns import (
+    Bare,
+    ByIndex,
+    ByName,
+    Doubled,
+    Keyword,
+    Logarithm,
+    LowerCase,
+    OnlyMixin,
+    TextLengths,
+)
 from tests.support.servers.drafted_models import answers_by_both_doors, init, refusal, serving_drafts
 from tests.support.servers.many_models import BridgedServer
 
@@ -66,6 +76,8 @@ CASES = {
     "logarithm": numbers(make_pipeline(Logarithm(), LogisticRegression())),
     "by_index": numbers(make_pipeline(ByIndex(), LogisticRegression())),
     "by_name": numbers(make_pipeline(ByName(), LogisticRegression()), on_frame=True),
+    "bare": numbers(make_pipeline(Bare(), LogisticRegression())),
+    "only_mixin": numbers(make_pipeline(OnlyMixin(), LogisticRegression())),
     "mixed": Case(make_pipeline(TextLengths(), LogisticRegression()), MIXED, MIXED, Y),
     # scikit-learn#17597.
     "dictionaries": Case(vectorized(DictVectorizer()), MIXED.to_dict("records"), MIXED, Y),

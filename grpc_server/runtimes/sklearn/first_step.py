@@ -16,8 +16,7 @@ _FITTED_PARTS = ("best_estimator_", "estimator_", "regressor_", "estimators_", "
 def takes_texts(estimator: Any) -> bool:
     """Whether a row is one text, as for a pipeline that begins with a vectorizer, or with transformers of texts before one."""
     for step in _first_steps(estimator):
-        tags = getattr(step, "__sklearn_tags__", None)
-        takes = tags().input_tags if callable(tags) else None
+        takes = _input_tags(step)
         if takes is not None and takes.string and not takes.two_d_array:
             return True
         if hasattr(step, "n_features_in_") or isinstance(step, DictVectorizer | FeatureHasher):
@@ -27,8 +26,7 @@ def takes_texts(estimator: Any) -> bool:
 
 def takes_single_numbers(estimator: Any) -> bool:
     """Whether the estimator takes one number for each row, as an isotonic regression."""
-    tags = getattr(next(_first_steps(estimator)), "__sklearn_tags__", None)
-    takes = tags().input_tags if callable(tags) else None
+    takes = _input_tags(next(_first_steps(estimator)))
     return takes is not None and takes.one_d_array and not (takes.two_d_array or takes.string)
 
 
@@ -53,6 +51,14 @@ def dictionary_dtypes(estimator: Any) -> dict[str, Dtype]:
         name, is_text, text = str(feature).partition(first.separator)
         texts.setdefault(name, []).extend([text] if is_text else [])
     return {name: Dtype("object", tuple(each)) if each else Dtype() for name, each in texts.items()}
+
+
+def _input_tags(step: Any) -> Any:
+    """scikit-learn's description of the input; None for a class that has none, or is no BaseEstimator."""
+    try:
+        return step.__sklearn_tags__().input_tags
+    except AttributeError:
+        return None
 
 
 def _first_steps(estimator: Any) -> Iterator[Any]:

@@ -30,6 +30,24 @@ class ByName(Stateless):
         return frame.assign(difference=frame["b"] - frame["a"])[["difference", "b"]]
 
 
+class Bare:
+    """Nothing of scikit-learn, but the two methods that a pipeline calls."""
+
+    def fit(self, _rows: Any, _labels: Any = None) -> Self:
+        return self
+
+    def transform(self, rows: Any) -> Any:
+        return 2 * np.asarray(rows)
+
+
+class OnlyMixin(TransformerMixin):  # type: ignore[misc]
+    def fit(self, _rows: Any, _labels: Any = None) -> Self:
+        return self
+
+    def transform(self, rows: Any) -> Any:
+        return np.asarray(rows) ** 2
+
+
 class TextLengths(Stateless):
     """Of a column of texts beside one of numbers, in a data frame."""
 
