@@ -111,13 +111,15 @@ class FeaturesUpdate:
         """Lists exactly the categories that the encoder knows, if the field has a list that was drafted."""
         places = [self._edit.rule(leaf.field, kind, "in", index) for index in range(len(listed))]
         spans = [place for place in places if place]
-        before = [quoted(each) if kind == "string" else str(each) for each in listed]
+        before = _texts(kind, listed)
         if not listed or len(spans) != len(listed) or set(before) == set(known):
             return
         start, end = spans[0][0], spans[-1][1]
         options = [f"{FIELD}.{kind}.in = {text}" for text in before if text in known]
         options += [f"{FIELD}.{kind}.in = {text}" for text in known if text not in before]
         self._edit.file.replace(start, end, ",\n    ".join(options))
+        if any(each not in known for each in _texts(kind, leaf.rules.examples[:1])):
+            self._edit.set_example(leaf.field, kind, known[0])
         words = {f"one of {len(before):,} texts": f"one of {len(known):,} texts"}
         words |= {f"one of {', '.join(before)}": f"one of {', '.join(known)}"}
         self._edit.replace_words(leaf.field.full_name, words)
@@ -152,3 +154,8 @@ class FeaturesUpdate:
         above = any(now.high > bounds.get(rule, now.high) for rule in ("lt", "lte", "max_len"))
         if below or above:
             self.notes.append(f"{leaf.field.full_name} has bounds of your own, which exclude training data. {now.sentence}")
+
+
+def _texts(kind: str, values: Sequence[Any]) -> list[str]:
+    """Texts or integers as they are written in a contract."""
+    return [quoted(value) if kind == "string" else str(value) for value in values]

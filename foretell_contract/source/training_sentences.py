@@ -5,10 +5,13 @@ import re
 SEEN = re.compile(r"Seen in training: (?P<low>\S+) to (?P<high>\S+?)(?: characters)?\.(?=\s|$)")
 """The sentence with the range of a column in the training data."""
 
-_COUNTED = (
-    r"(?:Accepted: \S+ to \S+?(?: characters)?\.(?=\s|$)|May be missing, as in \S+ of \S+ rows\.|one of [\d,]+ (?:values|texts)\b)"
+_OTHERS = (
+    r"Accepted: \S+ to \S+?(?: characters)?\.(?=\s|$)",
+    r"May be missing, as in \S+ of \S+ rows\.",
+    r"one of [\d,]+ (?:values|texts)\b",
+    r"one of -?\d+(?:, -?\d+)*(?=\.)",
 )
-_OWNED = re.compile(rf"{SEEN.pattern}|{_COUNTED}")
+_OWNED = re.compile("|".join((SEEN.pattern, *_OTHERS)))
 
 
 def authors_words(comment: str) -> list[str]:

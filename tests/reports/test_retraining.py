@@ -250,3 +250,30 @@ def test_label_of_a_new_class_is_used(tmp_path: Path) -> None:
     text = contract(tmp_path).read_text()
     assert 'Y_EXTREME = 4 [(foretell.v1.label) = "3"];' in text
     assert "double extreme_probability = 5 [" in text
+
+
+def listed(root: Path, towns: int, grades: list[int], *arguments: str) -> tuple[Result, str]:
+    """Columns whose encoder fails on other categories: the contract lists them."""
+    frame = pd.DataFrame({"town": [f"t{each % towns}" for each in range(120)], "grade": np.resize(grades, 120)})
+    frame.assign(y=np.arange(120.0)).to_parquet(root / "data.parquet")
+    encoder = ColumnTransformer([("all", OneHotEncoder(), ["town", "grade"])])
+    model = make_pipeline(encoder, DecisionTreeRegressor(max_depth=3)).fit(frame, np.arange(120.0))
+    done = init(root, "shop", model, "--data", root / "data.parquet", "--target", "y", *arguments)
+    return done, contract(root).read_text()
+
+
+def test_lists_of_categories_follow_the_model(tmp_path: Path) -> None:
+    assert listed(tmp_path, 25, [10, 20, 30])[0].exit_code == 0
+    wider, text = listed(tmp_path, 26, [10, 20, 30, 40])
+    assert wider.exit_code == 0
+    assert "warning" not in wider.output
+    assert 'string.in = "t25"' in text
+    assert "// Town, one of 26 texts." in text
+    assert "// Grade, one of 10, 20, 30, 40." in text
+    assert listed(tmp_path, 25, [10, 30, 40])[0].exit_code == 1
+    done, text = listed(tmp_path, 25, [10, 30, 40], "--write-breaking")
+    assert done.exit_code == 0
+    assert "int64.in = 20" not in text
+    assert 'string.in = "t25"' not in text
+    assert "int64.example = 20" not in text
+    assert check(tmp_path).output == "Nothing is wrong.\n"
