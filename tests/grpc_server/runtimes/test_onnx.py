@@ -175,7 +175,7 @@ def test_one_input_per_column_is_refused() -> None:
             converted(),
             {"columns": ("a", "b"), "classes": ("no", "yes", "maybe")},
             ModelMismatch,
-            r"^model\.onnx gives 2 probabilities a row, its manifest names 3 classes: add it with --classes that names each$",
+            r"^model\.onnx gives probabilities of 2 classes, its manifest names 3: add it with --classes that names each$",
         ),
         (
             converted(columns='["a", "b"]', classes='["no", "yes"]'),

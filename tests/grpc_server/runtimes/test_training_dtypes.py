@@ -128,7 +128,7 @@ def test_targets_are_named_or_numbered(repository: Repository, tmp_path: Path) -
         repository, tmp_path, model, [{"features": {"n": 1, "code": 1}, "outputs": {"value.weight": 0}}], targets=("size", "weight")
     )
     assert [target.name for target in manifest.targets] == ["size", "weight"]
-    with pytest.raises(ModelError, match=r"model.joblib predicts 2 targets, but 3 are named: a, b, c"):
+    with pytest.raises(ModelError, match=r"model.joblib predicts 2 targets, but there are names for 3: a, b, c"):
         added(repository, tmp_path, model, targets=("a", "b", "c"))
 
 
