@@ -1,7 +1,6 @@
 """A class is answered as a number only if the class itself is one, whatever its name looks like."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from grpc_server.store.manifest import Manifest
 from grpc_server.store.repository import Repository
 from tests.support.models.estimator_case import HEAD
 from tests.support.servers.drafted_models import answers_by_both_doors, init, serving_drafts
-from tests.support.servers.many_models import BridgedServer
 
 # As in the server.
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
@@ -52,25 +50,17 @@ def trained(classes: list[Any]) -> Any:
     return DecisionTreeClassifier(random_state=0).fit(FRAME, values[FRAME.a % len(classes)])
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedServer]:
-    root = tmp_path_factory.mktemp("classes")
-    FRAME.to_csv(root / "data.csv", index=False)
-    for name, (classes, _) in CASES.items():
-        data = root / f"{name}.csv"
-        FRAME.assign(y=[str(classes[each % len(classes)]) for each in FRAME.a]).to_csv(data, index=False)
-        done = init(root, name, trained(classes), "--data", data, "--target", "y")
-        assert done.exit_code == 0, done.output
-    with serving_drafts(root) as server:
-        yield server
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_each_class_has_an_answer_of_its_own(server: BridgedServer, name: str) -> None:
+def test_each_class_has_an_answer_of_its_own(tmp_path: Path, name: str) -> None:
     classes, labels = CASES[name]
+    data = FRAME.assign(y=[str(classes[each % len(classes)]) for each in FRAME.a])
+    data.to_csv(tmp_path / "data.csv", index=False)
+    done = init(tmp_path, name, trained(classes), "--data", tmp_path / "data.csv", "--target", "y")
+    assert done.exit_code == 0, done.output
     rows = [{"a": index, "b": 0.5} for index in range(len(classes))]
-    answers = [answer["y"] for answer in answers_by_both_doors(server, name, rows)]
+    with serving_drafts(tmp_path) as server:
+        answers = [answer["y"] for answer in answers_by_both_doors(server, name, rows)]
     assert labels is None or [(type(answer), answer) for answer in answers] == [(type(label), label) for label in labels]
     assert len(set(answers)) == len(classes)
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -92,17 +92,6 @@ def models() -> dict[str, Any]:
     return {name: model.fit(frame_of(name), np.arange(ROWS) % 3 + 0.25) for name, model in models.items()}
 
 
-@pytest.fixture(scope="module")
-def server(models: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedServer]:
-    root = tmp_path_factory.mktemp("types")
-    for name, model in models.items():
-        frame_of(name).to_parquet(root / f"{name}.parquet")
-        done = init(root, name, model, "--data", root / f"{name}.parquet")
-        assert done.exit_code == 0, (name, done.output, done.exception)
-    with serving_drafts(root) as server:
-        yield server
-
-
 def in_json(server: BridgedServer, name: str, value: Any) -> Any:
     field = server.methods[f"{name}.Predict"].features.fields_by_name["x"]
     if field.enum_type is not None:
@@ -114,10 +103,15 @@ def in_json(server: BridgedServer, name: str, value: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_answers_are_the_estimators(server: BridgedServer, models: dict[str, Any], name: str) -> None:
+def test_answers_are_the_estimators(models: dict[str, Any], tmp_path: Path, name: str) -> None:
     frame, values = frame_of(name), CASES[name][0]
-    rows = [{"x": in_json(server, name, values[row % len(values)]), "noise": float(frame.noise[row])} for row in range(6)]
-    answers = [answer["value"] for answer in answers_by_both_doors(server, name, rows)]
+    frame.to_parquet(tmp_path / "data.parquet")
+    done = init(tmp_path, name, models[name], "--data", tmp_path / "data.parquet")
+    assert done.exit_code == 0, done.output
+    with serving_drafts(tmp_path) as server:
+        given = [in_json(server, name, values[row % len(values)]) for row in range(6)]
+        rows = [{"x": x, "noise": float(noise)} for x, noise in zip(given, frame.noise, strict=False)]
+        answers = [answer["value"] for answer in answers_by_both_doors(server, name, rows)]
     assert answers == pytest.approx(models[name].predict(frame)[:6].tolist(), rel=1e-9)
 
 
