@@ -21,6 +21,9 @@ from foretell.cli import app
 from foretell_contract.contract import load
 from foretell_contract.errors import SetupError
 from grpc_server.store.repository import Repository
+from grpc_server.store.route_table import PRODUCTION
+from grpc_server.store.route_table_files import RouteTableFiles
+from tests.support.models.candidates import AUTHOR
 from tests.support.servers.drafted_models import answers_by_both_doors, init, serving_drafts
 
 pytestmark = [
@@ -117,6 +120,8 @@ def test_growth_is_appended_only_on_request(tmp_path: Path, name: str) -> None:
     text = " ".join(contract(tmp_path).read_text().replace("//", "").split())
     assert [part for part in case.fields if part not in text] == []
     assert check(tmp_path).output == "Nothing is wrong.\n"
+    files = RouteTableFiles(Repository(tmp_path / "models"))
+    files.change("shop", lambda routes: routes.promote("2", PRODUCTION, AUTHOR))
     rows = FRAME.head(5).to_dict("records")
     with serving_drafts(tmp_path) as server:
         answers = answers_by_both_doors(server, "shop", rows)
