@@ -52,10 +52,14 @@ def init(options: InitOptions) -> None:
     with _staged(options, text) as staged:
         contract = load(staged.protos)
         _check_fit(staged, model, contract, updated=updated)
-    if before and updated:
-        _show_changes(options, diff(before, contract), accepted=options.write_breaking or _REDRAFTED in notes)
+    changes = diff(before, contract) if before and updated else ()
+    if updated:
+        _show_changes(options, changes, accepted=options.write_breaking or _REDRAFTED in notes)
     with _write_or_restore(options.contract_file, text):
         added = _add(options, model, contract, Repository(options.models))
+    if any(change.breaks for change in changes):
+        command = f"`foretell promote {options.model} {added.version}`"
+        notes.append(f"earlier versions of {options.model} may not serve the changed contract: {command} before a server starts")
     if not before:
         vendor_imports(options.protos)
     _report(options, model, added, contract, notes, is_new_folder=not before)

@@ -117,6 +117,7 @@ def test_growth_is_appended_only_on_request(tmp_path: Path, name: str) -> None:
     assert Repository(tmp_path / "models").versions("shop") == ["1"]
     done = case.init(tmp_path, 1, "--write-breaking")
     assert done.exit_code == 0, done.output
+    assert "may not serve the changed contract: `foretell promote shop 2` before a server starts" in done.output
     text = " ".join(contract(tmp_path).read_text().replace("//", "").split())
     assert [part for part in case.fields if part not in text] == []
     assert check(tmp_path).output == "Nothing is wrong.\n"
