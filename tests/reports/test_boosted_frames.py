@@ -18,7 +18,10 @@ from tests.support.servers.drafted_models import answers_by_both_doors, init, re
 from tests.support.servers.many_models import BridgedServer
 
 # As in the server.
-pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:X does not have valid feature names"),
+    pytest.mark.timeout(400),
+]  # A module drafts many contracts.
 
 RANDOM = np.random.default_rng(0)
 ROWS = 200

@@ -19,7 +19,10 @@ from tests.support.servers.drafted_models import answers_by_both_doors, init, se
 from tests.support.servers.many_models import BridgedServer
 
 # As in the server.
-pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names", "ignore:Found unknown categories")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:X does not have valid feature names", "ignore:Found unknown categories"),
+    pytest.mark.timeout(400),
+]  # A module drafts many contracts.
 
 RANDOM = np.random.default_rng(0)
 FRAME = pd.DataFrame({"size": RANDOM.normal(size=120).round(2), "town": RANDOM.choice(["Bern", "Zug", "NA"], 120)})
