@@ -1,0 +1,1 @@
+"""Kinds of faults that users of model servers report, each as a table of cases."""

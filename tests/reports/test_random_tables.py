@@ -1,0 +1,85 @@
+"""`foretell init` on random tables and estimators: every door answers as the estimator does, or one line refuses the model."""
+
+import json
+import tempfile
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from typer.testing import CliRunner
+
+from foretell.cli import app
+from foretell_contract.contract import load
+from foretell_contract.errors import SetupError
+from google.protobuf import json_format
+from tests.support.effort import tries
+from tests.support.models.random_tables import Plan, features, plans
+from tests.support.servers.drafted_answers import Expected, requests
+from tests.support.servers.many_models import as_document, served
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+ASKED = 50
+
+
+def drafted(folder: Path, plan: Plan, data: Path) -> str:
+    """Runs `foretell init`; the refusal, or empty."""
+    target = ["--target", plan.target] if plan.task != "none" else []
+    folders = ["--protos", str(folder / "protos"), "--models", str(folder / "models")]
+    command = ["init", str(folder / "model.joblib"), "--package", "made.v1", "--data", str(data), *target, *folders]
+    try:
+        done = CliRunner().invoke(app, command, catch_exceptions=False)
+    except SetupError as error:
+        return str(error) or "no reason"
+    assert done.exit_code == 0, done.output
+    return ""
+
+
+@pytest.mark.parametrize("part", range(3))
+@given(plan=plans())
+@settings(max_examples=tries(100, 1700), deadline=None, suppress_health_check=list(HealthCheck), derandomize=False)
+def test_every_door_answers_as_the_estimator(part: int, plan: Plan) -> None:
+    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check(Path(name), plan)
+
+
+def check(folder: Path, plan: Plan) -> str:
+    try:
+        data, frame = plan.written(folder)
+        model = plan.fitted(frame)
+        model.predict(features(frame, len(plan.columns))) if hasattr(model, "predict") else None
+    except Exception:  # The library cannot take this table, which is no concern of a server.
+        assume(False)
+    joblib.dump(model, folder / "model.joblib")
+    refusal = drafted(folder, plan, data)
+    if refusal:
+        assert_plain(refusal)
+        return refusal
+    rows = features(frame, len(plan.columns)).head(ASKED)
+    contract = load(folder / "protos")
+    with served(folder / "protos", folder / "models") as server:
+        method = server.methods["made.Predict"]
+        expected = Expected(contract, method.answer, model, rows)
+        documents = requests(contract, method.input, rows)
+        messages = [json_format.ParseDict(document, method.request()) for document in documents]
+        answers = server.grpc(method, messages)
+        responses = server.rest(method, documents)
+    for row, (answer, response) in enumerate(zip(answers, responses, strict=True)):
+        assert not isinstance(answer, Exception), (row, answer, documents[row])
+        assert response.status_code == 200, (row, response.text, documents[row])
+        assert not expected.differences(row, as_document(answer)), ("gRPC", row, expected.differences(row, as_document(answer)))
+        assert not expected.differences(row, response.json()), ("REST", row, expected.differences(row, response.json()))
+    return ""
+
+
+def assert_plain(refusal: str) -> None:
+    """One line that names a fix, without a traceback or the text of an exception."""
+    assert "\n" not in refusal, refusal
+    assert "Traceback" not in refusal, refusal
+    for word in ("Error(", "Error:", "Exception", "<class", "object at 0x"):
+        assert word not in refusal, refusal
