@@ -1,21 +1,18 @@
 """`foretell init` on random tables and estimators: every door answers as the estimator does, or one line refuses the model."""
 
-import json
 import tempfile
 import warnings
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import joblib
 import pytest
+from google.protobuf import json_format
 from hypothesis import HealthCheck, assume, given, settings
 from typer.testing import CliRunner
 
 from foretell.cli import app
 from foretell_contract.contract import load
 from foretell_contract.errors import SetupError
-from google.protobuf import json_format
 from tests.support.effort import tries
 from tests.support.models.random_tables import Plan, features, plans
 from tests.support.servers.drafted_answers import Expected, requests
