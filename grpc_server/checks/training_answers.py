@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from foretell_contract.contract import Contract
 from grpc_server.checks.contract_agreement import bind
 from grpc_server.checks.data_file import DataFile
-from grpc_server.checks.training_data import samples_of
+from grpc_server.checks.training_data import check_values, samples_of
 from grpc_server.errors import ModelError, ModelMismatch, exception_text
-from grpc_server.rows.mixed_rows import Matrix, Rows, rows_from_columns
+from grpc_server.rows.mixed_rows import FLOAT64, Matrix, Rows, rows_from_columns
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.rows.targets import Target, output_name
 from grpc_server.store.manifest import Manifest
@@ -132,11 +132,27 @@ def training_answers(
     predict = output_function([Source(source.outputs, _checked(source, place)) for source in sources], outputs)
     found, end = [], monotonic() + _MOST_SECONDS
     for start in range(0, len(order), batch):
-        found.append(_answered(predict, rows[start : start + batch], order[start : start + batch] + 1, place))
+        try:
+            found.append(_answered(predict, rows[start : start + batch], order[start : start + batch] + 1, place))
+        except _RowUnanswerable as error:
+            _check_texts(columns, manifest, error)
+            raise
         if monotonic() > end:
             break
     answers = np.vstack(found) if found else np.empty((0, len(outputs)))
     return TrainingAnswers(outputs, answers, order[: len(answers)] + 1, len(usable))
+
+
+class _RowUnanswerable(ModelError):
+    """The model fails on one row of the data; the cause is what it raised."""
+
+
+def _check_texts(columns: Mapping[str, Values], manifest: Manifest, error: _RowUnanswerable) -> None:
+    """Raises ModelError for a column of text that the model takes as numbers, if its exception quotes a text of the column."""
+    for name, dtype in zip(manifest.columns, manifest.column_dtypes, strict=True):
+        values = SampleValues.of(columns[name])
+        if dtype.is_text and any(repr(text) in str(error.__cause__) for text in set(values.known.tolist())):
+            check_values(name, FLOAT64, values)
 
 
 def _checked(source: Source, place: str) -> Callable[[Rows], Matrix]:
@@ -161,7 +177,7 @@ def _answered(predict: Callable[[Rows], Matrix], rows: Rows, numbers: NDArray[np
     except Exception as error:  # An estimator may raise anything.
         if len(numbers) == 1:
             reason = f"{place} cannot answer row {numbers[0]:,} of the data ({exception_text(error)})"
-            raise ModelError(reason, _LEAVE_OUT) from error
+            raise _RowUnanswerable(reason, _LEAVE_OUT) from error
         half = len(numbers) // 2
         for part in (slice(None, half), slice(half, None)):
             _answered(predict, rows[part], numbers[part], place)

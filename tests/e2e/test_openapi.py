@@ -138,9 +138,9 @@ def test_health_and_models_are_served(clients: Clients) -> None:
     assert clients.http.get("/readyz").json() == {"status": "ready"}
     models = clients.http.get("/models").json()
     (model,) = models["models"]
-    assert (model["aliases"], model["generation"]) == (["production"], 0)
+    assert (model["aliases"], model["generation"]) == (["production"], 1)
     (following,) = models["following"]
-    assert (following["name"], following["generation"], following["refused"]) == ("iris", 0, None)
+    assert (following["name"], following["generation"], following["refused"]) == ("iris", 1, None)
     assert (model["name"], model["version"], model["services"]) == ("iris", "1", ["iris.v1.IrisService"])
     assert (tuple(model["columns"]), tuple(model["classes"])) == (COLUMNS, CLASSES)
     assert re.fullmatch(r"[0-9a-f]{64}", model["digest"])
