@@ -28,11 +28,12 @@ from foretell_contract.source.vendored_imports import vendor_imports
 from foretell_lifecycle.settings import settings_error
 from grpc_server.checks.add_model import Added, add_model
 from grpc_server.checks.inspect_model import ModelDescription, inspect_model
-from grpc_server.errors import ModelError
+from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.store.repository import Repository
 from rest_bridge.json.codec import request_example
 from rest_bridge.settings import BridgeSettings
 
+_MISFIT = "the model does not fit its contract: "
 _REDRAFTED = "the contract was an untouched draft without data, and is drafted anew"
 
 
@@ -134,12 +135,15 @@ def _write_or_restore(file: Path, text: str) -> Iterator[None]:
 
 def _check_fit(options: InitOptions, model: ModelDescription, contract: Contract, *, updated: bool) -> None:
     """Adds the model to the repository of the options and checks it there. Raises SetupError with the first error."""
-    _add(options, model, contract, Repository(options.models))
-    found = check(options.protos, options.models, options.model, allow_version_skew=options.allow_version_skew)
-    errors = [each for each in found if each.is_error]
-    if errors:
+    try:
+        _add(options, model, contract, Repository(options.models))
+        found = check(options.protos, options.models, options.model, allow_version_skew=options.allow_version_skew)
+        error = next((f"{each.location}: {each.sentence.rstrip('.')}" for each in found if each.is_error), "")
+    except ModelMismatch as mismatch:
+        error = str(mismatch).removeprefix(_MISFIT).rstrip(".")
+    if error:
         beside = f"; or pass --package {next_package(options.package)} for a contract beside it" if updated else ""
-        raise SetupError(f"the model does not fit its contract: {errors[0].location}: {errors[0].sentence.rstrip('.')}{beside}")
+        raise SetupError(f"{_MISFIT}{error}{beside}")
 
 
 def _show_changes(options: InitOptions, findings: Sequence[Finding], *, accepted: bool) -> None:

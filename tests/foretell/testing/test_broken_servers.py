@@ -139,7 +139,12 @@ def by_batch_size(rows: Any) -> Any:
 @pytest.mark.parametrize(
     ("predict", "check", "pattern"),
     [
-        pytest.param(nan, "example", r"gRPC: expected an answer, got INTERNAL \(internal error; quote .*", id="nan"),
+        pytest.param(
+            nan,
+            "example",
+            r"gRPC: expected an answer, got FAILED_PRECONDITION \(the model's answer is invalid: setosa_probability: .*",
+            id="nan",
+        ),
         pytest.param(
             above_one, "example", "gRPC: the answer breaks double.gte_lte at setosa_probability: must be .*", id="too-large"
         ),

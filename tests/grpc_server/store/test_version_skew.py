@@ -155,7 +155,7 @@ def test_model_of_an_older_version_is_served_if_that_is_allowed(tmp_path: Path, 
     frame.to_csv(tmp_path / "data.csv", index=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InconsistentVersionWarning)
-        assert "pass --allow-version-skew" in refusal(tmp_path, "m", Aged(model), "--data", tmp_path / "data.csv")
+        assert "set FORETELL_ALLOW_VERSION_SKEW=true" in refusal(tmp_path, "m", Aged(model), "--data", tmp_path / "data.csv")
         done = init(tmp_path, "m", Aged(model), "--data", tmp_path / "data.csv", "--allow-version-skew")
         assert done.exit_code == 0
         expected = [each.problem.reason for each in check(tmp_path / "protos", tmp_path / "models", "m")]

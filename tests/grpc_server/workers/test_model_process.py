@@ -61,7 +61,7 @@ def test_process_begins_with_preloaded_modules_and_no_grpc() -> None:
     modules = description()["modules"]
     assert "grpc_server.loading.candidate_process" in modules
     assert "grpc_server.workers.worker_process" in modules
-    assert not {"grpc", "fastapi", "pytest"}.intersection(modules)
+    assert not {"grpc", "fastapi"}.intersection(modules)
 
 
 def test_process_has_its_own_thread_limit() -> None:
