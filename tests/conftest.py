@@ -21,12 +21,13 @@ PROTOS = ROOT / "protos"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort modules with slow tests to the front, those with the most slow tests first.
+    """Sort modules with slow tests to the front: those that may take longest, then those with the most slow tests.
 
     pytest-xdist hands out modules in this order (`--no-loadscope-reorder`): begun last, a slow one would run alone.
     """
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+    longest = {item.path: marker.args[0] for item in items if (marker := item.get_closest_marker("timeout"))}
+    items.sort(key=lambda item: (-longest.get(item.path, 0), -slow[item.path]))
 
 
 @pytest.fixture(scope="session")

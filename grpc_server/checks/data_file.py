@@ -1,11 +1,12 @@
 """Reads a file of training data with pandas, CSV in any dialect or Parquet, and says how it was read."""
 
 import codecs
+import contextlib
 import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -184,21 +185,24 @@ def _dialect(file: DataFile, columns: Collection[str]) -> _Dialect:
     headers = {each: _header(text, each) for each in ([stated] if stated else _SEPARATORS)}
     separator = max(headers, key=lambda each: (len(set(headers[each]).intersection(columns)), len(headers[each])))
     decimal = file.decimal or ("," if separator != "," and _has_decimal_commas(text, separator) else ".")
-    row = next(islice(csv.reader(io.StringIO(text), delimiter=separator), 1, None), [])
+    row = next(islice(_rows(text, separator), 1, None), [])
     index = len(row) > len(headers[separator]) and row[-1] != ""  # A line may end with a separator.
     return _Dialect(separator, encoding, headers[separator], decimal, skip, index)
 
 
 def _header(text: str, separator: str) -> tuple[str, ...]:
-    try:
-        return tuple(next(csv.reader(io.StringIO(text), delimiter=separator), ()))
-    except csv.Error:  # A quote that is never closed, for another separator.
-        return ()
+    return tuple(next(_rows(text, separator), ()))
+
+
+def _rows(text: str, separator: str) -> Iterator[list[str]]:
+    """The rows up to one that is no CSV, such as a quote that is never closed, for another separator."""
+    with contextlib.suppress(csv.Error):
+        yield from csv.reader(io.StringIO(text, newline=""), delimiter=separator)
 
 
 def _has_decimal_commas(text: str, separator: str) -> bool:
     """Whether the numbers of some column have decimal commas."""
-    rows = list(islice(csv.reader(io.StringIO(text), delimiter=separator), 1, 1000))
+    rows = list(islice(_rows(text, separator), 1, 1000))
     columns = ([value for value in column if value not in _MISSING] for column in zip_longest(*(rows[:-1] or rows), fillvalue=""))
     return any(
         column

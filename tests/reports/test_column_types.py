@@ -142,7 +142,7 @@ def test_golden_rows_hold_integers_exactly(models: dict[str, Any], tmp_path: Pat
         (pd.Series([1.5], dtype=pd.ArrowDtype(pa.float32())), "Float32"),
         (pd.Series([True], dtype=pd.ArrowDtype(pa.bool_())), "boolean"),
         (pd.Series(["a"], dtype=pd.ArrowDtype(pa.string())), "object"),
-        (pd.Series(DAYS, dtype=pd.ArrowDtype(pa.date32())), "datetime64[ms]"),
+        (pd.Series(DAYS, dtype=pd.ArrowDtype(pa.date32())), "date"),
         (pd.Series([Decimal("1.5")], dtype=pd.ArrowDtype(pa.decimal128(5, 2))), "float64"),
         (pd.Series([dt.datetime(2026, 1, 1)], dtype=pd.ArrowDtype(pa.timestamp("us"))), "datetime64[us]"),
         (pd.Series(["a"], dtype=pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string()))), "object"),

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 from foretell.cli import app
 from foretell_contract.contract import load
 from foretell_contract.errors import SetupError
-from tests.support.effort import tries
+from tests.support.effort import THOROUGH, tries
 from tests.support.models.random_tables import Plan, features, plans
 from tests.support.servers.drafted_answers import Expected, requests
 from tests.support.servers.many_models import as_document, served
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
 
 ASKED = 50
 
@@ -36,20 +36,19 @@ def drafted(folder: Path, plan: Plan, data: Path) -> str:
     return ""
 
 
-@pytest.mark.parametrize("part", range(3))
 @given(plan=plans())
-@settings(max_examples=tries(100, 1700), deadline=None, suppress_health_check=list(HealthCheck), derandomize=False)
-def test_every_door_answers_as_the_estimator(part: int, plan: Plan) -> None:
+@settings(max_examples=tries(60, 5000), deadline=None, suppress_health_check=list(HealthCheck), derandomize=not THOROUGH)
+def test_every_door_answers_as_the_estimator(plan: Plan) -> None:
     with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check(Path(name), plan)
 
 
 def check(folder: Path, plan: Plan) -> str:
+    """The refusal of `init`, or empty if the served answers are the estimator's. Raises AssertionError for anything else."""
     try:
         data, frame = plan.written(folder)
         model = plan.fitted(frame)
-        model.predict(features(frame, len(plan.columns))) if hasattr(model, "predict") else None
     except Exception:  # The library cannot take this table, which is no concern of a server.
         assume(False)
     joblib.dump(model, folder / "model.joblib")

@@ -48,7 +48,7 @@ def dtype_of(column: Any) -> Dtype:
 
 def _arrow_dtype(column: Any) -> Dtype:
     plain = column.dtype.numpy_dtype
-    if plain.kind in "OU":
+    if plain.kind in "OU" or str(column.dtype).startswith("date"):
         return dtype_of(column.astype(object))
     names = {"i": "Int", "u": "UInt", "f": "Float"}
     bits = plain.itemsize * 8
