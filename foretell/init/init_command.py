@@ -140,6 +140,8 @@ def _check_fit(options: InitOptions, model: ModelDescription, contract: Contract
         found = check(options.protos, options.models, options.model, allow_version_skew=options.allow_version_skew)
         error = next((f"{each.location}: {each.sentence.rstrip('.')}" for each in found if each.is_error), "")
     except ModelMismatch as mismatch:
+        if not str(mismatch).startswith(_MISFIT):
+            raise  # The model itself is at fault, whatever its contract.
         error = str(mismatch).removeprefix(_MISFIT).rstrip(".")
     if error:
         beside = f"; or pass --package {next_package(options.package)} for a contract beside it" if updated else ""

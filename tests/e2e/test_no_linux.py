@@ -57,9 +57,9 @@ def test_promotion_changes_the_version_that_answers(models: Path, tmp_path: Path
     shutil.copytree(models / "iris" / "1", root / "iris" / "2")
     shutil.copytree(models / "iris", root / "iris", dirs_exist_ok=True)
     with foretell(root, "--placement", placement) as server:
-        assert version(server) == "2"
-        run("-m", "foretell", "promote", "iris", "1", "--models", str(root))
         assert version(server) == "1"
+        run("-m", "foretell", "promote", "iris", "2", "--models", str(root))
+        assert version(server) == "2"
         assert server.stop() == 0
 
 

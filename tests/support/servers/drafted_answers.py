@@ -61,7 +61,8 @@ def _names(contract: Contract, enum: EnumDescriptor) -> dict[str, str]:
     prefix = str(enum.values[0].name).removesuffix("UNSPECIFIED")
     labels = {}
     for value in enum.values[1:]:
-        label = contract.options.get(value, "foretell.v1.label") or str(value.name).removeprefix(prefix).lower()
+        declared = contract.options.get(value, "foretell.v1.label")
+        label = str(value.name).removeprefix(prefix).lower() if declared is None else declared
         assert label not in labels, label
         labels[label] = str(value.name)
     return labels
