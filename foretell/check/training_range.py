@@ -62,7 +62,7 @@ class Range:
 
     @property
     def accepted(self) -> str:
-        """The bounds of a time as a sentence, because its rules have them in seconds, and those of a text; empty for numbers."""
+        """The bounds of a time or a text as a sentence, because the rules of a time are in seconds; empty for numbers."""
         return f"Accepted: {self._span(*self.bounds)}." if self.kind in (*_TIMES, "string") else ""
 
     @property

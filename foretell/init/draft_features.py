@@ -188,7 +188,7 @@ def _text(column: Column, package: PackageNames) -> _Kind:
 
 
 def _open_text(column: Column, labels: list[str], found: list[str]) -> _Kind:
-    """A text of which the model answered others than those of training."""
+    """A field of text whose model also answers texts that it was not trained on."""
     rules = [] if column.takes_empty else [(f"{FIELD}.string.min_len", "1")]
     rules += [(f"{FIELD}.string.max_len", str(column.open_length)), *_example(column, "string")]
     listed = ", ".join(labels)

@@ -193,7 +193,7 @@ class ResponseDraft:
         return f" One for each pair of classes, in this order: {', '.join(pairs)}." if count == len(pairs) else ""
 
     def _largest_decides(self, index: int) -> bool:
-        """Whether the largest decision value is that of the label, in every golden row."""
+        """Whether the label has the largest decision value in every golden row."""
         targets = self._model.targets
         names = [output_name(Output("decision", item, index), targets) for item in range(len(targets[index].classes))]
         rows = [json.loads(line)["outputs"] for line in self._model.golden.splitlines()]

@@ -33,7 +33,7 @@ class ResponseUpdate:
         """What the author should look at."""
 
     def update(self, draft: ResponseDraft, class_names: dict[str, str]) -> None:
-        """Appends new classes, reserves lost ones and adapts lists; `draft` and `class_names` are those of a new contract.
+        """Appends new classes, reserves lost ones and adapts lists; `draft` and `class_names` describe a new contract.
 
         Raises SetupError for a change that this contract cannot hold.
         """

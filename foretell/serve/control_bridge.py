@@ -27,7 +27,10 @@ from rest_bridge.openapi.document import CHANGES
 logger = logging.getLogger(__name__)
 
 _SETTINGS = {"request_seconds": 600.0, "max_request_seconds": 3600.0, "root_path": None}
-"""A route change takes as long as the gates of its version, far longer than a prediction. A proxy's path is that of predictions."""
+"""A route change takes as long as the gates of its version, far longer than a prediction.
+
+The path of a proxy belongs to the predictions.
+"""
 
 
 async def serve(launcher: Launcher) -> None:
