@@ -18,7 +18,7 @@ from grpc_server.server import LEAST_PING_MS
 from grpc_server.settings import ServerSettings
 from tests.support.fakes import FakeRuntime
 from tests.support.iris import EXAMPLE
-from tests.support.processes import Foretell, foretell
+from tests.support.processes import ROOT, Foretell, foretell
 from tests.support.servers.grpc_in_process import failure, served
 
 FLOWER = Features(**EXAMPLE)
@@ -100,7 +100,7 @@ sys.exit(os.waitpid(child, 0)[1] or after != before)
 def test_idle_client_survives_a_fork(running: Foretell) -> None:
     """In the child and in the parent: grpc/grpc#13873, grpc/grpc#18321."""
     environment = {name: value for name, value in os.environ.items() if name != "GRPC_ENABLE_FORK_SUPPORT"}
-    paths = os.pathsep.join(map(str, (Path(__file__).parents[2], Path(__file__).parents[2] / "clients/python")))
+    paths = os.pathsep.join(map(str, (ROOT, ROOT / "clients/python")))
     command = [sys.executable, "-c", FORK, running.grpc]
     assert subprocess.run(command, timeout=60, env=environment | {"PYTHONPATH": paths}).returncode == 0
 

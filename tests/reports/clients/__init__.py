@@ -1,0 +1,1 @@
+"""The contract for callers: downloads, generated clients, the OpenAPI document and JSON."""

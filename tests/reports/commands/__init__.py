@@ -1,0 +1,1 @@
+"""Options, hints and sentences of the commands."""

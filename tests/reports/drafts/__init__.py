@@ -1,0 +1,1 @@
+"""What `foretell init` drafts: names, bounds, types and classes."""

@@ -1,0 +1,1 @@
+"""HTTP and gRPC as clients, proxies and other engines speak it."""

@@ -1,0 +1,1 @@
+"""Versions of a model: added, retrained, compared, rolled back."""
