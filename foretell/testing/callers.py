@@ -16,7 +16,7 @@ from google.rpc.status_pb2 import Status
 from foretell.testing.case import BrokenRule, Reply, broken_rule
 from foretell_contract.errors import SetupError
 from foretell_contract.service import Method, Shape
-from grpc_server.transport.tls import Trust
+from grpc_server.transport.tls import UNENCRYPTED, Trust, is_encrypted
 
 _TIMEOUT = 30.0
 """Seconds until a call without a reply fails."""
@@ -29,9 +29,9 @@ _OPTIONS = (
 _JSON = {"content-type": "application/json"}
 
 
-def open_channel(target: str, roots: Path | None, *, tls: bool) -> grpc.Channel:
-    """A channel to HOST:PORT, encrypted if `roots` or `tls` is given. Raises SetupError if the roots cannot be read."""
-    credentials = Trust(roots, tls).credentials()
+def open_channel(target: str, trust: Trust = UNENCRYPTED) -> grpc.Channel:
+    """A channel to HOST:PORT. Raises SetupError if the certificates cannot be read."""
+    credentials = trust.credentials()
     return grpc.insecure_channel(target, _OPTIONS) if credentials is None else grpc.secure_channel(target, credentials, _OPTIONS)
 
 
@@ -111,6 +111,16 @@ class RestCaller:
         except (OSError, http.client.HTTPException):
             self._connection.close()  # The server may have closed an idle connection.
             return self._request(verb, path, body)
+
+    def problem(self, error: Exception) -> str:
+        """The problem behind the error of a request, and its fix."""
+        scheme, _, rest = self.url.rpartition("//")
+        encrypted = is_encrypted(rest.partition("/")[0])
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"{self.url} has an untrusted certificate, or one for another name: add --roots FILE with its issuer"
+        if encrypted is not None and encrypted != (scheme == "https:"):
+            return f"{self.url} takes {'' if encrypted else 'un'}encrypted requests only: write http{'s' * encrypted}://{rest}"
+        return f"no REST server answers at {self.url}: {error}"
 
     def close(self) -> None:
         """Closes the connection."""

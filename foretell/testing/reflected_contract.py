@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from foretell_contract.contract import MODEL_SERVICE, Contract, load_set
 from foretell_contract.errors import ContractError, SetupError
+from grpc_server.transport.tls import Trust
 
 _TIMEOUT = 10.0
 """Seconds until a call without a reply fails."""
@@ -18,7 +19,7 @@ _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _METHOD = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
 
-def reflected_contract(channel: grpc.Channel, target: str) -> tuple[Contract, frozenset[str]]:
+def reflected_contract(channel: grpc.Channel, target: str, trust: Trust) -> tuple[Contract, frozenset[str]]:
     """The contract of the server at `target`, without comments, and the names of its services.
 
     Raises SetupError if there is no server, it has no reflection, or its contract cannot be read.
@@ -28,21 +29,26 @@ def reflected_contract(channel: grpc.Channel, target: str) -> tuple[Contract, fr
         order = TopologicalSorter({name: files[name].dependency for name in sorted(files)}).static_order()
         return load_set(FileDescriptorSet(file=[files[name] for name in order])), names
     except grpc.RpcError as error:
-        call: Any = error  # grpcio raises the call itself.
-        reason = f"no gRPC server answers at {target}: {call.code().name} ({(call.details() or '').partition(';')[0][:200]})"
-        if call.code() is grpc.StatusCode.UNIMPLEMENTED:
-            reason = f"the server at {target} has no server reflection: set `reflection` on, or pass --protos"
-        raise SetupError(reason) from None
+        raise _failure(error, target, trust) from None
     except ContractError as error:
         raise SetupError(f"cannot read the contract of the server at {target}: {error}") from None
 
 
-def served_services(channel: grpc.Channel) -> frozenset[str]:
-    """Names of the services of a server by reflection; empty if there is no server or it has no reflection."""
+def served_services(channel: grpc.Channel, target: str, trust: Trust) -> frozenset[str]:
+    """Names of the services of a server by reflection; empty if it has none. Raises SetupError if there is no server."""
     try:
         return frozenset(_service_names(channel))
-    except grpc.RpcError:
-        return frozenset()
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            return frozenset()
+        raise _failure(error, target, trust) from None
+
+
+def _failure(call: Any, target: str, trust: Trust) -> SetupError:
+    if call.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return SetupError(f"the server at {target} has no server reflection: set `reflection` on, or pass --protos")
+    reason = f"no gRPC server answers at {target}: {call.code().name} ({(call.details() or '').partition(';')[0][:200]})"
+    return SetupError(trust.problem(target, call, "give the port for predictions, which takes no client certificate") or reason)
 
 
 def _files(channel: grpc.Channel) -> tuple[dict[str, FileDescriptorProto], frozenset[str]]:

@@ -24,6 +24,7 @@ from foretell_contract.contract import Contract, load
 from foretell_contract.errors import SetupError
 from foretell_contract.service import Service
 from grpc_server.store.repository import Repository
+from grpc_server.transport.tls import Trust
 
 OPENAPI = "openapi"
 """Id of the check of the OpenAPI document as a whole."""
@@ -52,6 +53,11 @@ class SuiteOptions:
     roots: Path | None = None
     """Certificates to trust, PEM; the target then takes encrypted calls."""
     tls: bool = False
+
+    @property
+    def trust(self) -> Trust:
+        """Whom calls to the target trust."""
+        return Trust(self.roots, self.tls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,7 @@ class CheckSuite:
             target, url = options.target, options.rest
             if target is None:
                 target, url, self.log = stack.enter_context(_start_server(self._protos, self._models))
-            channel = stack.enter_context(open_channel(target, options.roots, tls=options.tls))
+            channel = stack.enter_context(open_channel(target, options.trust))
             rest = stack.enter_context(closing(RestCaller(url, options.roots))) if url is not None else None
             openapi = OpenApiConformance(_openapi_document(rest)) if rest is not None and find_spec("jsonschema") else None
             yield Verifier(self.contract, GrpcCaller(channel), rest, openapi)
@@ -116,11 +122,12 @@ class CheckSuite:
         if options.target is None:
             contract, repository = load(self._protos), Repository(self._models)
             return contract, frozenset(s.full_name for s in contract.services if repository.versions(s.model)) or None
-        with open_channel(options.target, options.roots, tls=options.tls) as channel:
+        with open_channel(options.target, options.trust) as channel:
             if options.protos is None:
-                return reflected_contract(channel, options.target)
+                return reflected_contract(channel, options.target, options.trust)
             contract = load(self._protos)
-            return contract, served_services(channel) & {service.full_name for service in contract.services} or None
+            served = served_services(channel, options.target, options.trust)
+            return contract, served & {service.full_name for service in contract.services} or None
 
     def _golden_checks(self, service: Service) -> Iterator[Check]:
         result = CheckResult(f"{service.full_name}/golden", "golden rows are answered as recorded", "", "the recorded answers")
@@ -148,7 +155,7 @@ def _openapi_document(rest: RestCaller) -> object:
     try:
         return rest.request("GET", "/openapi.json").document
     except (OSError, http.client.HTTPException) as error:
-        raise SetupError(f"no REST server answers at {rest.url}: {error}") from None
+        raise SetupError(rest.problem(error)) from None
 
 
 @contextmanager

@@ -59,16 +59,19 @@ class Trust:
             return None
         return grpc.ssl_channel_credentials(_roots(self.roots), *(pair or (None, None)))
 
-    def problem(self, target: str, error: Any) -> str:
-        """The TLS problem behind the grpc.RpcError of a call to HOST:PORT, and its fix; empty if TLS is not the problem."""
+    def problem(self, target: str, error: Any, closed: str = "add --certificate FILE --key FILE if it requires them") -> str:
+        """The TLS problem behind the grpc.RpcError of a call to HOST:PORT, and its fix; empty if TLS is not the problem.
+
+        `closed` is the fix if the server closes an encrypted connection.
+        """
         details = str(error.details())
-        encrypted = _is_encrypted(target)
+        encrypted = is_encrypted(target)
         if self.credentials() is None:
             return f"{target} takes encrypted calls only: add --roots FILE, or --tls" if encrypted else ""
         if "CERTIFICATE_VERIFY_FAILED" in details or "Hostname Verification" in details:
             return f"{target} has an untrusted certificate, or one for another name: add --roots FILE with its issuer"
         if encrypted:
-            return f"{target} closed the encrypted connection: add --certificate FILE --key FILE if it requires them"
+            return f"{target} closed the encrypted connection: {closed}"
         return "" if encrypted is None else f"{target} takes unencrypted calls only: leave out --roots and --tls"
 
 
@@ -102,7 +105,7 @@ def _roots(file: Path | None) -> bytes | None:
         raise SetupError(f"cannot read {file}: {error.strerror}") from None
 
 
-def _is_encrypted(target: str) -> bool | None:
+def is_encrypted(target: str) -> bool | None:
     """Whether a TLS handshake at HOST:PORT succeeds, with any certificate; None if nothing listens there."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

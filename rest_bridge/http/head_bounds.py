@@ -8,8 +8,10 @@ HEAD_BYTES = 65_536
 HEAD_SECONDS = 10.0
 """Longest time for a head to arrive. A connection without any request is closed after the same time."""
 
-UNKNOWN_METHOD_LINE = re.compile(rb"(?:\A|\r\n\r\n)(?!(?:GET|HEAD|POST) )[!#$%&'*+.^_`|~\w-]+ \S+ HTTP/1\.[01]\r?\n", re.ASCII)
-"""A well-formed request line whose method is neither GET, HEAD nor POST, first in the data or behind a request without a body."""
+UNKNOWN_METHOD_LINE = re.compile(
+    rb"(?:\A|\r\n\r\n|\}\s*)(?!(?:GET|HEAD|POST) )[!#$%&'*+.^_`|~\w-]+ \S+ HTTP/1\.[01]\r?\n", re.ASCII
+)
+"""A well-formed request line whose method is neither GET, HEAD nor POST, first in the data or behind a head or JSON object."""
 
 # Each refusal is a status, a type and a text.
 MALFORMED = 400, "malformed_request", "this is not HTTP/1.1"

@@ -14,7 +14,10 @@ MAX_PROBLEMS = 50
 """Most problems that a refusal lists; it counts the others."""
 
 _MAX_ECHO = 64
-"""Characters of the longest text that a refusal repeats."""
+"""Characters of the longest value that a refusal repeats."""
+
+_MAX_NAME = 256
+"""Characters of the longest name that a refusal repeats in `loc`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def refusal(
 
 
 def _shortened(part: str | int) -> str | int:
-    return part if isinstance(part, int) or len(part) <= _MAX_ECHO else f"{part[:_MAX_ECHO]}..."
+    return part if isinstance(part, int) or len(part) <= _MAX_NAME else f"{part[:_MAX_NAME]}..."
 
 
 def _is_short_scalar(value: Any) -> bool:

@@ -38,7 +38,7 @@ def accepted(contract: Contract, service: Service, document: Any) -> bool:
 )
 @given(st.tuples(*(messages(number) for number in range(CONTRACTS))))
 def test_sound_server_passes_every_check(generated: tuple[GeneratedMessage, ...]) -> None:
-    with serve_contracts(generated) as server, open_channel(server.address, None, tls=False) as channel:
+    with serve_contracts(generated) as server, open_channel(server.address) as channel:
         verifier = Verifier(server.contract, GrpcCaller(channel), BridgeCaller(server), OpenApiConformance(server.openapi()))
         for message, service in zip(generated, server.contract.services, strict=True):
             results = [verifier.verify(case) for case in contract_cases(server.contract, service)]

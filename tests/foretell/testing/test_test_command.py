@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import ssl
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import parse
@@ -114,15 +115,50 @@ async def test_encrypted_target_is_tested(tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(str(roots))
     for part in identity.cert_chain_pems:
         part.write_to_path(str(certificate), append=True)
+    strangers = tmp_path / "strangers.pem"
+    trustme.CA().cert_pem.write_to_path(str(strangers))
     async with served(FakeRuntime(), grpc_address="localhost:0", tls_certificate=certificate, tls_key=key) as stub:
         options = SuiteOptions(target=stub.address, roots=roots)
         assert await asyncio.to_thread(failures, "example", options) == []
+        for more, fix in (
+            ([], "takes encrypted calls only: add --roots FILE, or --tls"),
+            (["--protos", PROTOS], "takes encrypted calls only: add --roots FILE, or --tls"),
+            (["--roots", strangers], "has an untrusted certificate, or one for another name: add --roots FILE with its issuer"),
+        ):
+            done = await asyncio.to_thread(run_test_command, "--target", stub.address, *more)
+            assert str(done.exception) == f"{stub.address} {fix}"
+
+
+@pytest.mark.parametrize("protos", [[], ["--protos", PROTOS]], ids=["reflection", "protos"])
+def test_plain_target_refuses_tls_options(running: Foretell, protos: list[str | Path]) -> None:
+    done = run_test_command("--target", running.grpc, "--tls", *protos)
+    assert str(done.exception) == f"{running.grpc} takes unencrypted calls only: leave out --roots and --tls"
+
+
+async def test_rest_address_of_other_encryption_names_the_fix(running: Foretell, tmp_path: Path) -> None:
+    secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority = trustme.CA()
+    authority.issue_cert("localhost").configure_cert(secure)
+    roots = tmp_path / "roots.pem"
+    authority.cert_pem.write_to_path(str(roots))
+    plain = running.http.removeprefix("http://")
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "localhost", 0, ssl=secure) as server:
+        encrypted = f"localhost:{server.sockets[0].getsockname()[1]}"
+        for url, fix in (
+            (f"https://{plain}/models", f"takes unencrypted requests only: write http://{plain}/models"),
+            (f"http://{encrypted}", f"takes encrypted requests only: write https://{encrypted}"),
+            (encrypted, f"takes encrypted requests only: write https://{encrypted}"),
+            (f"https://{encrypted}", "has an untrusted certificate, or one for another name: add --roots FILE with its issuer"),
+        ):
+            done = await asyncio.to_thread(run_test_command, "--target", running.grpc, "--protos", PROTOS, "--rest", url)
+            assert str(done.exception) == f"{url} {fix}"
 
 
 @pytest.mark.parametrize(
     ("arguments", "start"),
     [
         pytest.param(["--target", "127.0.0.1:1"], "no gRPC server answers at 127.0.0.1:1: UNAVAILABLE (", id="nobody"),
+        pytest.param(["--target", "127.0.0.1:1", "--protos", PROTOS], "no gRPC server answers at 127.0.0.1:1", id="nobody-protos"),
         pytest.param(["--rest", "http://127.0.0.1:1"], "--rest needs --target: pass the address ", id="rest-alone"),
         pytest.param(["--protos", "/nowhere"], "no folder of contracts at /nowhere: create it or pass --protos", id="no-contract"),
         pytest.param(["nobody", "--protos", PROTOS], "no service has the model 'nobody'", id="no-model"),

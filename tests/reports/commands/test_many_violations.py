@@ -27,7 +27,7 @@ def wide(count: int, name: str = "f", rule: str = "required = true") -> Generate
     ],
 )
 def test_right_server_passes(message: GeneratedMessage) -> None:
-    with serve_contracts([message]) as server, open_channel(server.address, None, tls=False) as channel:
+    with serve_contracts([message]) as server, open_channel(server.address) as channel:
         verifier = Verifier(server.contract, GrpcCaller(channel), BridgeCaller(server), None)
         cases = [case for case in contract_cases(server.contract, server.contract.services[0]) if not case.path]
         results = {case.name: verifier.verify(case) for case in cases}

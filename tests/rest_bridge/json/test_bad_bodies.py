@@ -148,8 +148,13 @@ async def test_repeated_name_is_one_problem(contract: Contract) -> None:
 
 async def test_long_names_are_not_echoed(contract: Contract) -> None:
     text = (await refusal(contract, with_(petal_width="x" * 1_000_000, **{"y" * 1_000_000: 1})))["detail"]
-    assert {entry["loc"][1] for entry in text} == {"petal_width", "y" * 64 + "..."}
+    assert {entry["loc"][1] for entry in text} == {"petal_width", "y" * 256 + "..."}
     assert all("input" not in entry for entry in text)
+
+
+@pytest.mark.parametrize("name", ["y" * 65, "y" * 256, "x" * 200 + "é"], ids=["65", "256", "other-script"])
+async def test_whole_name_is_in_loc(contract: Contract, name: str) -> None:
+    assert ("unknown_field", (name,)) in await problems(contract, with_(**{name: 1}))
 
 
 json_values = st.recursive(
