@@ -64,7 +64,7 @@ class Coalescer:
         self._rows = batch_method.input.fields[0]
         self._answers = batch_method.output.fields[0]
         self._response = batch_method.response
-        self._answer_layout = RowLayout.of(batch_method.answer)
+        self._answer_layout = RowLayout.of(batch_method.answer, integers=True)
         self._rules = rules
         self._row = GetMessageClass(batch_method.features)
         self._layout = RowLayout.of(batch_method.features)

@@ -1,7 +1,8 @@
 """Decodes and encodes rows of numbers without building protobuf messages.
 
 A message of only singular doubles and floats has a canonical encoding: each field once, in the order of the field numbers. Its size
-is fixed, so a batch is a matrix with constant tag bytes between the columns. Decoding returns None for any other encoding, which
+is fixed, so a batch is a matrix with constant tag bytes between the columns. In an answer, fields of small integers may stand
+beside: enums, bools and integers below 128, which a varint holds in one byte. Decoding returns None for any other encoding, which
 the caller then parses with protobuf. Every protobuf parser reads what is encoded here.
 """
 
@@ -15,14 +16,29 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from numpy.typing import NDArray
 
 from foretell_contract.fields import is_in_oneof
-from foretell_contract.rows.wire import DELIMITED, I32, I64, tag, varint
+from foretell_contract.rows.wire import DELIMITED, I32, I64, VARINT, tag, varint
 
 Matrix = NDArray[np.float64]
 """Shape (rows, fields), columns in the order of the field numbers."""
 
-_CODES = {FieldDescriptor.TYPE_DOUBLE: "d", FieldDescriptor.TYPE_FLOAT: "f"}
-_WIRE_TYPES = {"d": I64, "f": I32}
-_SIZES = {"d": 8, "f": 4}
+SMALL = 128
+"""Integers from 0 to below this take one byte."""
+
+_NUMBERS = {FieldDescriptor.TYPE_DOUBLE: "d", FieldDescriptor.TYPE_FLOAT: "f"}
+_SMALL_INTEGERS = dict.fromkeys(
+    (
+        FieldDescriptor.TYPE_ENUM,
+        FieldDescriptor.TYPE_BOOL,
+        FieldDescriptor.TYPE_INT32,
+        FieldDescriptor.TYPE_INT64,
+        FieldDescriptor.TYPE_UINT32,
+        FieldDescriptor.TYPE_UINT64,
+    ),
+    "B",
+)
+_CODES = _NUMBERS | _SMALL_INTEGERS
+_WIRE_TYPES = {"d": I64, "f": I32, "B": VARINT}
+_SIZES = {"d": 8, "f": 4, "B": 1}
 
 
 class RowLayout:
@@ -33,23 +49,33 @@ class RowLayout:
         """Field names in the order of the field numbers: the columns of every matrix."""
         self._codes = [_CODES[field.type] for field in fields]
         self._tags = tuple(tag(field.number, _WIRE_TYPES[code]) for field, code in zip(fields, self._codes, strict=True))
+        self.integers = tuple(place for place, code in enumerate(self._codes) if code == "B")
+        """The columns that hold small integers."""
         self._struct = Struct("<" + "".join(f"{len(mark)}s{code}" for mark, code in zip(self._tags, self._codes, strict=True)))
         self._parts = [part for mark in self._tags for part in (mark, 0.0)]
         self._single = _Records(b"", self._tags, self._codes)
         self._batches: dict[int, _Records] = {}
 
     @classmethod
-    def of(cls, message: Descriptor) -> Self | None:
-        """The layout of `message`; None if it is empty or a field is not a singular double or float outside of a oneof."""
+    def of(cls, message: Descriptor, *, integers: bool = False) -> Self | None:
+        """The layout of `message`; None if it is empty or a field is not a singular double or float outside of a oneof.
+
+        With `integers`, a field may also be an enum, a bool or an integer; values outside of one byte are not canonical.
+        """
         fields = sorted(message.fields, key=lambda field: field.number)
-        return cls(fields) if fields and all(map(_is_fixed, fields)) else None
+        types = _CODES if integers else _NUMBERS
+        fixed = all(field.type in types and not field.is_repeated and not is_in_oneof(field) for field in fields)
+        return cls(fields) if fields and fixed else None
 
     def row(self, data: bytes) -> tuple[float, ...] | None:
         """The values of one message; None if it is not canonical."""
         if len(data) != self._struct.size:
             return None
         parts = self._struct.unpack(data)
-        return parts[1::2] if parts[::2] == self._tags else None
+        if parts[::2] != self._tags:
+            return None
+        row = parts[1::2]
+        return row if not self.integers or max([row[place] for place in self.integers]) < SMALL else None
 
     def decode_batch(self, data: bytes, rows: FieldDescriptor) -> Matrix | None:
         """The rows of a batch whose only field `rows` repeats this message; None if the batch is not canonical."""
@@ -62,7 +88,7 @@ class RowLayout:
     def encode(self, row: Sequence[float]) -> bytes:
         """One message with every field present, zeros too.
 
-        A float field gets the nearest float, or infinity for a value out of its range, as in protobuf.
+        A float field gets the nearest float, or infinity for a value out of its range, as in protobuf. Small integers must be ints.
         """
         parts = self._parts.copy()
         parts[1::2] = row
@@ -87,7 +113,7 @@ class _Records:
 
     def __init__(self, head: bytes, tags: Sequence[bytes], codes: Sequence[str]) -> None:
         known = [head, *(part for mark, code in zip(tags, codes, strict=True) for part in (mark, bytes(_SIZES[code])))]
-        masks = [(b"\0" if place and place % 2 == 0 else b"\xff") * len(part) for place, part in enumerate(known)]
+        masks = [b"\xff" * len(head), *(part for mark, code in zip(tags, codes, strict=True) for part in _masks(mark, code))]
         self._template = np.frombuffer(b"".join(known), np.uint8)
         self._mask = np.frombuffer(b"".join(masks), np.uint8)
         self._head = len(head)
@@ -138,5 +164,6 @@ def _record_type(head: int, tags: Sequence[bytes], codes: Sequence[str]) -> np.d
     return np.dtype(runs)
 
 
-def _is_fixed(field: FieldDescriptor) -> bool:
-    return field.type in _CODES and not field.is_repeated and not is_in_oneof(field)
+def _masks(mark: bytes, code: str) -> tuple[bytes, bytes]:
+    """Which bits of a tag and of its value are constant: of a small integer the highest, which says that no byte follows."""
+    return b"\xff" * len(mark), b"\x80" if code == "B" else bytes(_SIZES[code])

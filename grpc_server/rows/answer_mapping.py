@@ -12,6 +12,7 @@ from foretell_contract.fields import FLOAT_TYPES, INTEGER_TYPES, enum_of, is_map
 from foretell_contract.labels import PROBABILITY_SUFFIX, did_you_mean_value, match_labels
 from foretell_contract.problem import Problem, error
 from foretell_contract.rows.fast_bounds import Range, plain_rules
+from foretell_contract.rows.row_layout import SMALL
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.source.proto_text import quoted
 from grpc_server.errors import ModelMismatch, field_mismatch
@@ -35,6 +36,8 @@ class AnswerField:
     """Whether the field is a double or a float that holds its only output unchanged."""
     labels: Sequence[Any] = ()
     """All values of a field that holds a label."""
+    label_numbers: Sequence[int] = ()
+    """The value for each class, if the field holds the label in an integer of one byte."""
 
 
 class AnswerMapping:
@@ -58,8 +61,8 @@ class AnswerMapping:
         needed = {output for field in self.fields for output in field.outputs}
         self.outputs = tuple(output for output in outputs if output in needed)
         """The outputs that the message needs, in the order of the model."""
-        self.is_numbers = all(field.is_number for field in self.fields)
-        """Whether every field holds a single output unchanged."""
+        self.is_numbers = all(field.is_number or field.label_numbers for field in self.fields)
+        """Whether every field holds a single output unchanged, or a label as an integer of one byte."""
 
     def _message_fields(self, message: Descriptor, target: int | None) -> list[AnswerField]:
         mapped = []
@@ -114,12 +117,16 @@ class AnswerMapping:
         self._has_all_classes = True
         if field.cpp_type != FieldDescriptor.CPPTYPE_BOOL:
             labels = self._labels(field, target)
-            return AnswerField(field.name, (output,), lambda row: labels[int(row[0])], labels=labels)
+            numbers = labels if all(type(label) is int and 0 <= label < SMALL for label in labels) else ()
+            return AnswerField(field.name, (output,), lambda row: labels[int(row[0])], labels=labels, label_numbers=numbers)
         true_class = target.positive if source.label is None else source.label
         if true_class is None:
             reason = f"{field.full_name} is a bool, but no class of the model clearly means true"
             raise field_mismatch(field.full_name, reason, "set (foretell.v1.output).label_is to that class")
-        return AnswerField(field.name, (output,), lambda row: int(row[0]) == true_class, labels=(False, True))
+        numbers = [int(index == true_class) for index in range(len(target.classes))]
+        return AnswerField(
+            field.name, (output,), lambda row: int(row[0]) == true_class, labels=(False, True), label_numbers=numbers
+        )
 
     def _labels(self, field: FieldDescriptor, target: Target) -> Sequence[Any]:
         """The value of this field for each class: an enum number, the class name, or its integer. Raises ModelMismatch."""

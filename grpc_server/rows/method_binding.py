@@ -1,11 +1,10 @@
 """Binds a method of the contract to a model: fields to columns and fields to outputs, by name."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isnan
 from typing import Any, Self
 
 import numpy as np
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -22,6 +21,8 @@ from grpc_server.rows.feature_reader import FeatureReader
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype, Matrix, NumberRows, RequestRows, Row, Rows
 from grpc_server.rows.outputs import Output
 from grpc_server.rows.targets import Target
+
+NO_LABELS: Mapping[str, Sequence[int]] = {}
 
 
 class MethodBinding:
@@ -55,7 +56,7 @@ class MethodBinding:
             self.answers = AnswerMapping(contract, method.answer, self.targets, outputs)
         mismatches.check()
         self._answer = GetMessageClass(method.answer)
-        self._in = _ColumnOrder.of(method.features, self._features.number_fields)
+        self._in = _ColumnOrder.of(RowLayout.of(method.features), self._features.number_fields)
         self._bounds = FastBounds.of(method.features, contract.rules)
         self._counts = row_counts(method.input, contract.rules) if method.rows else None
         self._rules = contract.rules
@@ -66,8 +67,10 @@ class MethodBinding:
         self.outputs = tuple(outputs)
         """The columns of the model's output matrix."""
         self._build = message_builder(self.answers.fields, outputs)
-        numbers = {field.outputs[0]: field.name for field in self.answers.fields} if self.answers.is_numbers else {}
-        self._out = _ColumnOrder.of(self.method.answer, [numbers.get(output, "") for output in outputs])
+        fields = {field.outputs[0]: field for field in self.answers.fields} if self.answers.is_numbers else {}
+        names = [fields[output].name if output in fields else "" for output in outputs]
+        labels = {field.name: field.label_numbers for field in fields.values() if field.label_numbers}
+        self._out = _ColumnOrder.of(RowLayout.of(self.method.answer, integers=True), names, labels)
         batched = self.method.answers is not None and row_counts(self.method.output, self._rules) is None
         self.ranges = [NOTHING if batched else self.answers.ranges[output] for output in outputs]
         """The range of each output within which every response keeps the rules."""
@@ -130,17 +133,21 @@ class MethodBinding:
 class _ColumnOrder:
     """Reorders columns between a wire layout, which has them by field number, and a model."""
 
-    def __init__(self, layout: RowLayout, names: Sequence[str]) -> None:
+    def __init__(self, layout: RowLayout, names: Sequence[str], labels: Mapping[str, Sequence[int]]) -> None:
         self.layout = layout
         self._from = [layout.names.index(name) for name in names if name]
         self._to = [names.index(name) for name in layout.names]
         self._same = self._to == list(range(len(names)))
+        self._labels = [(layout.names.index(name), np.array(numbers), list(numbers)) for name, numbers in labels.items()]
 
     @classmethod
-    def of(cls, message: Descriptor, names: Sequence[str]) -> Self | None:
-        """`names` has the field of each column, or "". None if the message has no layout, or more fields."""
-        layout = RowLayout.of(message)
-        return cls(layout, names) if layout is not None and sorted(filter(None, names)) == sorted(layout.names) else None
+    def of(cls, layout: RowLayout | None, names: Sequence[str], labels: Mapping[str, Sequence[int]] = NO_LABELS) -> Self | None:
+        """`names` has the field of each column, or ""; `labels` the integers that a field of labels holds for each class.
+
+        None if the message has no layout, or more fields.
+        """
+        complete = layout is not None and sorted(filter(None, names)) == sorted(layout.names)
+        return cls(layout, names, labels) if layout is not None and complete else None
 
     def row(self, fields: Row) -> Row:
         return fields if self._same else tuple([fields[index] for index in self._from])
@@ -149,7 +156,17 @@ class _ColumnOrder:
         return fields if self._same else fields[:, self._from]
 
     def field_row(self, row: Row) -> Row:
-        return row if self._same else [row[index] for index in self._to]
+        if self._same and not self._labels:
+            return row
+        fields: list[Any] = [row[index] for index in self._to]
+        for place, _, numbers in self._labels:
+            fields[place] = numbers[int(fields[place])]
+        return fields
 
     def field_matrix(self, matrix: Matrix) -> Matrix:
-        return matrix if self._same else matrix[:, self._to]
+        if self._same and not self._labels:
+            return matrix
+        fields = matrix[:, self._to]
+        for place, numbers, _ in self._labels:
+            fields[:, place] = numbers[fields[:, place].astype(np.intp)]
+        return fields

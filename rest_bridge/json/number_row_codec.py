@@ -4,7 +4,8 @@ It handles bodies that are certainly valid and leaves all others to the Codec, w
 """
 
 import sys
-from itertools import chain, starmap
+from collections.abc import Sequence
+from itertools import chain
 from math import isfinite
 from typing import Annotated, Any, TypeAlias
 
@@ -14,9 +15,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from msgspec.structs import astuple
 
 from foretell_contract.rows.fast_bounds import row_counts
-from foretell_contract.rows.row_layout import RowLayout
+from foretell_contract.rows.row_layout import SMALL, RowLayout
 from foretell_contract.rules.rules import Rules
-from rest_bridge.json.scalars import LARGEST
+from rest_bridge.json.scalars import LARGEST, Form, writer
 
 _NUMBERS: Any = {kind: Annotated[float, msgspec.Meta(ge=-largest, le=largest)] for kind, largest in LARGEST.items()}
 _encode = msgspec.json.Encoder().encode
@@ -25,23 +26,30 @@ _encode = msgspec.json.Encoder().encode
 def number_row_codec(message: Descriptor, rows: FieldDescriptor | None, rules: Rules) -> "NumberRowCodec | None":
     """The fast codec of a row of numbers, or of a message whose only field `rows` repeats such rows.
 
-    None for a row without a RowLayout, and for one whose fields are not declared in the order of their numbers.
+    It also writes rows with labels in integers of one byte. None for a row without a RowLayout, and for one whose fields are not
+    declared in the order of their numbers.
     """
     row: Descriptor = (rows and rows.message_type) or message
-    layout = RowLayout.of(row)
+    layout = RowLayout.of(row, integers=True)
     if layout is None or layout.names != tuple(field.name for field in row.fields):
         return None
-    struct = _struct({field.name: _NUMBERS[field.cpp_type] for field in row.fields})
-    return _RowCodec(layout, struct) if rows is None else _BatchCodec(layout, struct, rows, row_counts(message, rules))
+    struct = _struct({field.name: _NUMBERS.get(field.cpp_type, Any) for field in row.fields})
+    texts = {place: _texts(row.fields[place]) for place in layout.integers}
+    return (
+        _RowCodec(layout, struct, texts) if rows is None else _BatchCodec(layout, struct, texts, rows, row_counts(message, rules))
+    )
 
 
 class _RowCodec:
-    def __init__(self, layout: RowLayout, struct: Any) -> None:
+    def __init__(self, layout: RowLayout, struct: Any, texts: dict[int, list[Any]]) -> None:
         self._layout = layout
         self._struct = struct
+        self._texts = texts
         self._decode = msgspec.json.Decoder(struct).decode
 
     def read(self, body: bytes) -> bytes | None:
+        if self._texts:
+            return None
         try:
             row = self._decode(body)
         except ValueError:  # A msgspec or a UnicodeDecodeError.
@@ -49,20 +57,31 @@ class _RowCodec:
         return self._layout.encode(astuple(row)) if _has_colons(body, len(self._layout.names)) else None
 
     def write(self, data: bytes) -> bytes | None:
-        row = self._layout.row(data)
-        return _encode(self._struct(*row)) if row is not None and isfinite(sum(row)) else None
+        row: Sequence[Any] | None = self._layout.row(data)
+        if row is None or not isfinite(sum(row)):
+            return None
+        if self._texts:
+            row = list(row)
+            for place, texts in self._texts.items():
+                row[place] = texts[row[place]]
+        return _encode(self._struct(*row))
 
 
 class _BatchCodec:
-    def __init__(self, layout: RowLayout, struct: Any, rows: FieldDescriptor, counts: range | None) -> None:
+    def __init__(
+        self, layout: RowLayout, struct: Any, texts: dict[int, list[Any]], rows: FieldDescriptor, counts: range | None
+    ) -> None:
         self._layout = layout
         self._struct = struct
+        self._texts = texts
         self._rows = rows
         self._counts = range(sys.maxsize) if counts is None else counts
         self._batch = _struct({rows.name: list[struct]})
         self._decode = msgspec.json.Decoder(self._batch).decode
 
     def read(self, body: bytes) -> bytes | None:
+        if self._texts:
+            return None
         try:
             (rows,) = astuple(self._decode(body))
         except ValueError:  # A msgspec or a UnicodeDecodeError.
@@ -77,11 +96,21 @@ class _BatchCodec:
         matrix = self._layout.decode_batch(data, self._rows)
         if matrix is None or not np.isfinite(matrix).all():
             return None
-        return _encode(self._batch(list(starmap(self._struct, matrix.tolist()))))
+        columns: list[list[Any]] = matrix.T.tolist()
+        for place, texts in self._texts.items():
+            columns[place] = [texts[int(number)] for number in columns[place]]
+        return _encode(self._batch(list(map(self._struct, *columns))))
 
 
 NumberRowCodec: TypeAlias = _RowCodec | _BatchCodec
 """Thread-safe. `read` turns JSON text into a serialised message, `write` the reverse; both return None if the Codec must do it."""
+
+
+def _texts(field: FieldDescriptor) -> list[Any]:
+    """What JSON has for each integer of one byte: the name of an enum's value, true or false, a number."""
+    write = writer(field, Form.RESPONSE)
+    kind: Any = bool if field.type == FieldDescriptor.TYPE_BOOL else int
+    return [write(kind(number)) for number in range(SMALL)]
 
 
 def _struct(fields: dict[str, Any]) -> Any:

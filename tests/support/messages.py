@@ -12,6 +12,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 DOUBLE, FLOAT, MESSAGE = FieldDescriptorProto.TYPE_DOUBLE, FieldDescriptorProto.TYPE_FLOAT, FieldDescriptorProto.TYPE_MESSAGE
+BOOL, INT64, UINT32 = FieldDescriptorProto.TYPE_BOOL, FieldDescriptorProto.TYPE_INT64, FieldDescriptorProto.TYPE_UINT32
 
 _numbers = itertools.count()
 

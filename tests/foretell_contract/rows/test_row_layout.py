@@ -16,11 +16,17 @@ from hypothesis import strategies as st
 from foretell_contract.contract import load
 from foretell_contract.rows.row_layout import Matrix, RowLayout
 from tests.support.contract_files import RESPONSE, SERVICE, write_contract
-from tests.support.messages import DOUBLE, FLOAT, NumberField, row_and_batch
+from tests.support.messages import BOOL, DOUBLE, FLOAT, INT64, UINT32, NumberField, row_and_batch
 
 NUMBERS = st.one_of(st.integers(1, 20), st.sampled_from([127, 2047, 2048, 262_144, 2**29 - 1]))
 FIELDS = st.lists(
     st.tuples(NUMBERS, st.sampled_from([DOUBLE, DOUBLE, FLOAT]), st.booleans()), min_size=1, max_size=6, unique_by=lambda f: f[0]
+)
+MIXED = st.lists(
+    st.tuples(NUMBERS, st.sampled_from([DOUBLE, FLOAT, BOOL, INT64, UINT32]), st.booleans()),
+    min_size=1,
+    max_size=6,
+    unique_by=lambda f: f[0],
 )
 ROWS = st.integers(1, 20)
 VALUES = st.one_of(st.floats(), st.sampled_from([-0.0, math.nan, math.inf, 5e-324, 1e39, -1e39, 1.1754942e-38]))
@@ -31,7 +37,7 @@ class Rows:
 
     def __init__(self, fields: list[tuple[int, int, bool]], rows: int) -> None:
         self.row, self.batch = row_and_batch([NumberField(*field) for field in fields], rows)
-        layout = RowLayout.of(self.row)
+        layout = RowLayout.of(self.row, integers=True)
         assert layout is not None
         self.layout = layout
 
@@ -109,12 +115,41 @@ def damaged(draw: Any, data: bytes) -> bytes:
     return data
 
 
-@given(FIELDS, ROWS, st.data())
+@given(MIXED, ROWS, st.data())
+def test_small_integers_read_back_as_protobuf_does(fields: Any, rows: int, data: st.DataObject) -> None:
+    made = Rows(fields, rows)
+    kinds = [kind for _, kind, _ in sorted(fields)]
+    one = [
+        data.draw(st.floats(-100, 100, width=16) if kind in (DOUBLE, FLOAT) else st.integers(0, int(kind != BOOL) * 126 + 1))
+        for kind in kinds
+    ]
+    written = made.layout.encode_batch(np.array([one, one], np.float64), made.rows)
+    assert parsed_rows(made, written) == [tuple(one)] * 2
+    assert made.layout.split(written, made.rows) == [made.layout.encode(one)] * 2
+    assert made.layout.row(made.layout.encode(one)) == tuple(one)
+    back = made.layout.decode_batch(written, made.rows)
+    assert back is not None
+    assert back.tolist() == [one, one]
+
+
+@pytest.mark.parametrize("number", [128, 300, 2**31, -1])
+def test_larger_integers_are_declined(number: int) -> None:
+    made = Rows([(1, INT64, True), (2, DOUBLE, True)], 1)
+    for beside in ({"f2": 0.5}, {}):
+        message = GetMessageClass(made.row)(f1=number, **beside)
+        assert made.layout.row(message.SerializeToString()) is None
+        assert made.layout.decode_batch(GetMessageClass(made.batch)(rows=[message]).SerializeToString(), made.rows) is None
+
+
+@given(FIELDS | MIXED, ROWS, st.data())
 def test_damaged_bytes_never_read_otherwise_than_protobuf(fields: Any, rows: int, data: st.DataObject) -> None:
     made = Rows(fields, rows)
     matrix = data.draw(matrices(len(fields)))
     assume(len(matrix))
-    one = data.draw(damaged(made.layout.encode(matrix[0].tolist())) | st.binary(max_size=20))
+    for place in made.layout.integers:
+        matrix[:, place] = data.draw(st.integers(0, 127))
+    first = [int(value) if place in made.layout.integers else value for place, value in enumerate(matrix[0].tolist())]
+    one = data.draw(damaged(made.layout.encode(first)) | st.binary(max_size=20))
     read = made.layout.row(one)
     assert read is None or bits(read) == bits(parsed(made.row, one, made.layout.names) or ())
     many = data.draw(damaged(made.layout.encode_batch(matrix, made.rows)) | st.binary(max_size=20))
@@ -168,5 +203,5 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.mark.parametrize("name", ["Integer", "List", "Either", "Nested", "Text", "None"])
 def test_other_messages_have_no_layout(other: Any, name: str) -> None:
-    assert RowLayout.of(other.message(f"test.v1.Other.{name}").DESCRIPTOR) is None
+    assert RowLayout.of(other.message(f"test.v1.Other.{name}").DESCRIPTOR, integers=name != "Integer") is None
     assert RowLayout.of(other.services[0].methods[0].input) is not None

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foretell_contract.contract import Contract
+from foretell_contract.contract import Contract, load
 from foretell_contract.rules.rules import VALID
 from grpc_server.rows.method_binding import MethodBinding
+from grpc_server.rows.outputs import Output
+from tests.support.contract_files import write_contract
 from tests.support.iris import CLASSES, COLUMNS
 
 SHUFFLED = ("petal_width", "sepal_length", "petal_length", "sepal_width")
@@ -58,3 +60,47 @@ def test_encoded_outputs_equal_the_response_message(contract: Contract, outputs:
     for method, matrix in (("Predict", np.array(outputs[:1])), ("PredictBatch", np.array(outputs))):
         binding = bound(contract, method)
         assert binding.method.response.FromString(binding.encode(matrix)) == binding.response(matrix)
+
+
+LABELS = """
+    service TestService {
+      rpc Predict(Features) returns (Response);
+      rpc PredictBatch(Many) returns (Answers);
+    }
+    message Features { double x = 1; }
+    message Many { repeated Features rows = 1; }
+    message Answers { repeated Response rows = 1; }
+    enum Form { FORM_UNSPECIFIED = 0; FORM_WIDE = 7; FORM_LONG = 2; }
+    message Response {
+      double long_probability = 4;
+      optional double wide_probability = 1;
+"""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("Form form = 2;", "long", "wide"), id="enum"),
+        pytest.param(('bool label = 2 [(foretell.v1.output) = {label_is: "wide"}];', "long", "wide"), id="bool"),
+        pytest.param(("optional int32 label = 2;", "0", "127"), id="integers_of_one_byte"),
+        pytest.param(("optional int64 label = 2;", "-1", "128"), id="larger_integers"),
+        pytest.param(("string label = 2;", "long", "wide"), id="text"),
+    ],
+)
+def labelled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[MethodBinding]:
+    """The methods of a contract whose response has such a field beside the probability of each class."""
+    field, *classes = request.param
+    long, wide = (f'[(foretell.v1.output).probability_of = "{name}"]' for name in classes)
+    message = LABELS.replace("long_probability = 4", f"long_probability = 4 {long}")
+    message = message.replace("wide_probability = 1", f"wide_probability = 1 {wide}")
+    contract = load(write_contract(tmp_path_factory.mktemp("labels"), message, field, "}"))
+    outputs = (Output("label"), Output("probability", 0), Output("probability", 1))
+    return [MethodBinding(contract, method, ("x",), classes, outputs=outputs) for method in contract.services[0].methods]
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 1.0]), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=5))
+def test_encoded_labels_equal_the_response_message(labelled: list[MethodBinding], outputs: list[tuple[float, ...]]) -> None:
+    for binding in labelled:
+        matrix = np.array(outputs if binding.method.answers else outputs[:1])
+        assert binding.method.response.FromString(binding.encode(matrix)) == binding.response(matrix)
+        assert binding.method.response.FromString(binding.encode(matrix.tolist())) == binding.response(matrix)

@@ -10,14 +10,16 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foretell_contract.contract import Contract
+from foretell_contract.contract import Contract, load
 from foretell_contract.custom_options import CustomOptions
 from foretell_contract.rules.rules import Rules
+from foretell_contract.service import Method
 from rest_bridge.json.codec import Codec, document_of
 from rest_bridge.json.number_row_codec import NumberRowCodec, number_row_codec
 from rest_bridge.json.request_problems import RequestProblems, RequestRefused
 from rest_bridge.json.scalars import Form
 from rest_bridge.json.strict_reader import read_document
+from tests.support.contract_files import write_contract
 from tests.support.effort import tries
 from tests.support.messages import DOUBLE, FLOAT, NumberField, pool_of, row_and_batch
 
@@ -162,3 +164,52 @@ def test_other_field_order_has_no_fast_codec(contract: Contract) -> None:
     rules = Rules(CustomOptions(pool))
     assert number_row_codec(row, None, rules) is None
     assert number_row_codec(batch, batch.fields[0], rules) is None
+
+
+LABELS = """
+    service TestService { rpc PredictBatch(Many) returns (Answers); }
+    message Features { double x = 1; }
+    message Many { repeated Features rows = 1; }
+    enum Form { FORM_UNSPECIFIED = 0; FORM_WIDE = 7; FORM_LONG = 2; }
+    message Answer {
+      Form form = 1;
+      bool sure = 2;
+      double share = 3;
+      optional int64 rank = 4;
+      optional uint32 count = 5;
+    }
+    message Answers { repeated Answer rows = 1; }
+"""
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Method, Contract]:
+    contract = load(write_contract(tmp_path_factory.mktemp("labels"), LABELS), strict=False)
+    return contract.services[0].methods[0], contract
+
+
+label_rows = st.fixed_dictionaries(
+    {
+        "form": st.sampled_from([0, 2, 7, 9]),
+        "sure": st.booleans(),
+        "share": st.floats(-1, 1),
+        "rank": st.sampled_from([-1, 0, 127, 128]),
+        "count": st.sampled_from([0, 127, 128]),
+    }
+)
+
+
+@given(rows=st.lists(label_rows, min_size=1, max_size=3))
+def test_labels_are_written_as_the_codec_writes_them(labels: tuple[Method, Contract], rows: list[Any]) -> None:
+    method, contract = labels
+    batch = method.response(rows=rows)
+    present = [row["form"] and row["sure"] and row["share"] and -1 < row["rank"] < 128 and row["count"] < 128 for row in rows]
+    for message, repeated, fast in ((batch, method.answers, all(present)), (batch.rows[0], None, present[0])):
+        codec = number_row_codec(message.DESCRIPTOR, repeated, contract.rules)
+        assert codec is not None
+        written = codec.write(message.SerializeToString())
+        assert (written is not None) == bool(fast)  # The bytes leave out a zero, or an integer takes several bytes.
+        assert written is None or repr(json.loads(written)) == repr(
+            json.loads(Codec(message.DESCRIPTOR, contract.rules).write(message))
+        )
+        assert codec.read(b"{}") is None
