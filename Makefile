@@ -6,8 +6,6 @@ BIN := .venv/bin
 TOOLS := $(CURDIR)/.tools/bin
 PIP := PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
-# Tests start hundreds of processes, each of which would compile its imports if bytecode were not written.
-unexport PYTHONDONTWRITEBYTECODE
 # Tests spend half their time waiting, so three processes suit two cores; ARGS="-n 0" uses one.
 # tests/conftest.py orders the modules: xdist would begin with those that have most tests, not with the slowest.
 PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder

@@ -1,6 +1,8 @@
 """Fixtures of a session: the iris contract, a trained model, repositories, and a running Foretell."""
 
+import os
 import runpy
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,10 @@ from tests.support.processes import Foretell, foretell
 
 settings.register_profile("each run", max_examples=tries(25, 1000), deadline=None)
 settings.load_profile("each run")
+
+# Tests start hundreds of processes, each of which would compile its imports if bytecode were not written.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 ROOT = Path(__file__).parents[1]
 PROTOS = ROOT / "protos"
