@@ -1,7 +1,7 @@
 """Drafts the fields of `Features` from the columns of a model."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -26,6 +26,15 @@ _MOST_LISTED = 200
 
 _MAX_LENGTH = 1000
 """Characters of a text without training data."""
+
+_NUMBERS = {
+    "double": ("double", "a number"),
+    "int64": ("int64", "an integer"),
+    "uint64": ("uint64", "an integer"),
+    "timestamp": ("google.protobuf.Timestamp", "a timestamp"),
+    "duration": ("google.protobuf.Duration", "a duration"),
+}
+"""Type and description of a field by its group of `buf.validate` rules."""
 
 ENUM_RULES: list[Option] = [(f"{FIELD}.enum.defined_only", "true"), (f"{FIELD}.enum.not_in", "0")]
 """Rules that accept only the named values, without the unspecified one."""
@@ -88,34 +97,22 @@ def draft_feature(
 ) -> tuple[Line, DraftedEnum | None]:
     """The field of a column, with this field number, and its enum, if it needs one; `outliers` as in `Range`."""
     name = names.take(snake(column.name, "column"))
-    kind, what, rules, enum, bounds = _kind(column, package, outliers=outliers)
+    kind, what, rules, extra = _text(column, package) if column.dtype.is_text else _number(column, outliers=outliers)
     comment = f"{sentence_case(column.name)}, {what}."
-    if bounds:
-        comment += f" {bounds.sentence} {bounds.accepted}".rstrip()
+    if isinstance(extra, Range):
+        comment += f" {extra.sentence} {extra.accepted}".rstrip()
     if column.nullable:
         gaps = column.values.count(None)
         comment += f" May be missing, as in {gaps:,} of {len(column.values):,} rows." if gaps else " May be missing."
     options: list[Option] = [("(foretell.v1.column)", quoted(column.name))] if column.name != name else []
     options += [] if column.nullable else [(f"{FIELD}.required", "true")]
     presence = "" if kind.startswith("google.") else "optional "
+    enum = extra if isinstance(extra, DraftedEnum) else None
     return Line(comment, f"{presence}{kind} {name} = {number}", (*options, *rules)), enum
 
 
-_Kind = tuple[str, str, list[Option], DraftedEnum | None, Range | None]
-"""Protobuf type, description, rules, enum, and range in training."""
-
-
-def _kind(column: Column, package: PackageNames, *, outliers: bool) -> _Kind:
-    if column.dtype.unit:
-        return _duration(column, outliers=outliers) if column.dtype.is_duration else _time(column)
-    if column.dtype.is_text:
-        return _text(column, package)
-    values = SampleValues.of(column.values)
-    if column.dtype.name in ("bool", "boolean") or values.types == {bool}:
-        return "bool", "true or false", _example(column, "bool"), None, None
-    kind = number_kind(column, values)
-    numbers = [float(value) if kind == "double" else int(value) for value in values.span or ()]
-    return _number(column, kind, numbers, outliers=outliers)
+_Kind = tuple[str, str, Sequence[Option], DraftedEnum | Range | None]
+"""Protobuf type, description, rules, and the enum or the range in training, if any."""
 
 
 def number_kind(column: Column, values: SampleValues) -> str:
@@ -123,30 +120,34 @@ def number_kind(column: Column, values: SampleValues) -> str:
     if values.span is None:
         return column.dtype.name.lower() if "int" in column.dtype.name.lower() and "64" in column.dtype.name else "double"
     low, high = values.span
-    if not values.types <= {int, bool} and not _are_integers_with_gaps(values):
+    # pandas reads integers of which some are missing as floats.
+    gaps = (
+        None in values and values.types <= {int, float} and all(float(value).is_integer() for value in set(values.known.tolist()))
+    )
+    if not values.types <= {int, bool} and not gaps:
         return "double"
     return "int64" if low >= -(2**63) and high < 2**63 else "uint64" if low >= 0 and high < 2**64 else "double"
 
 
-def _are_integers_with_gaps(values: SampleValues) -> bool:
-    """Whether these are integers of which some are missing, which pandas reads as floats."""
-    return (
-        None in values and values.types <= {int, float} and all(float(value).is_integer() for value in set(values.known.tolist()))
-    )
-
-
-def _number(column: Column, kind: str, values: list[Any], *, outliers: bool) -> _Kind:
-    what = "a number" if kind == "double" else "an integer"
-    categories = column.dtype.categories
-    if categories and len(categories) <= FEW and all(map(_is_exact_integer, categories)) and kind != "double":
-        listed = [(f"{FIELD}.{kind}.in", str(int(each))) for each in categories]
-        texts = ", ".join(str(int(each)) for each in categories)
-        return kind, f"one of {texts}", [*listed, *_example(column, kind)], None, None
-    if not values:
-        rules = [(f"{FIELD}.double.finite", "true")] if kind == "double" else []
-        return kind, f"{what}; its range is unknown", rules, None, None
-    bounds = range_of(kind, values, column.name, outliers=outliers)
-    return kind, what, [*bounds.options, *_example(column, kind)], None, bounds
+def _number(column: Column, *, outliers: bool) -> _Kind:
+    """A field of a bool, a number, a time or a duration."""
+    values = SampleValues.of(column.values)
+    if column.dtype.name in ("bool", "boolean") or values.types == {bool}:
+        return "bool", "true or false", _example(column, "bool"), None
+    group = ("duration" if column.dtype.is_duration else "timestamp") if column.dtype.unit else number_kind(column, values)
+    kind, what = _NUMBERS[group]
+    what = "a date, whose time of day is ignored" if column.dtype.name == "date" else what
+    example, categories = _example(column, group), column.dtype.categories
+    if kind == group != "double" and 0 < len(categories) <= FEW and all(map(_is_exact_integer, categories)):
+        texts = [str(int(each)) for each in categories]
+        return kind, f"one of {', '.join(texts)}", [*((f"{FIELD}.{kind}.in", text) for text in texts), *example], None
+    if values.span is None and group != "timestamp":
+        return kind, f"{what}; its range is unknown", [(f"{FIELD}.double.finite", "true")] if group == "double" else [], None
+    numbers = [int(value) if "int" in group else float(value) for value in values.span or (0, 0)]
+    bounds = range_of(group, numbers, column.name, outliers=outliers)
+    if values.span is None:  # The bounds of a time are the same for any training data of a century.
+        return kind, f"{what}. {bounds.accepted.removesuffix('.')}", bounds.options, None
+    return kind, what, [*bounds.options, *example], bounds
 
 
 def _is_exact_integer(value: Any) -> bool:
@@ -154,60 +155,30 @@ def _is_exact_integer(value: Any) -> bool:
     return isinstance(value, int) or (abs(value) < 2**53 and float(value).is_integer())
 
 
-def _time(column: Column) -> _Kind:
-    moments = SampleValues.of(column.values).span or ()
-    bounds = range_of("timestamp", moments or [0.0, 0.0])
-    rules = [*bounds.options, *_example(column, "timestamp")]
-    what = "a date, whose time of day is ignored" if column.dtype.name == "date" else "a timestamp"
-    what += "" if moments else f". {bounds.accepted.removesuffix('.')}"
-    return "google.protobuf.Timestamp", what, rules, None, bounds if moments else None
-
-
-def _duration(column: Column, *, outliers: bool) -> _Kind:
-    lengths = SampleValues.of(column.values).span or ()
-    if not lengths:
-        return "google.protobuf.Duration", "a duration; its range is unknown", [], None, None
-    bounds = range_of("duration", lengths, outliers=outliers)
-    return "google.protobuf.Duration", "a duration", [*bounds.options, *_example(column, "duration")], None, bounds
-
-
 def _text(column: Column, package: PackageNames) -> _Kind:
-    known = [str(value) for value in column.dtype.categories]
-    values = SampleValues.of(column.values)
+    """An enum for few texts, a list for more if the model takes no others, or else any text of a certain length."""
+    known, values, example = [str(value) for value in column.dtype.categories], SampleValues.of(column.values), str(column.example)
     found = values.texts
-    labels = known or found
-    enough = bool(known) or len(values.known) >= _MIN_REPEATS * len(labels)
-    if column.open_length:
-        return _open_text(column, labels if enough else [], found)
-    if labels and len(labels) <= FEW and enough and len(set(labels)) == len(labels):
+    labels = known or (found if len(values.known) >= _MIN_REPEATS * len(found) else [])
+    are_few = 0 < len(labels) <= FEW
+    if are_few and not column.open_length and len(set(labels)) == len(labels):
         comment = f"{sentence_case(column.name)}: the values that the model was trained on."
         enum = package.enum(column.name, comment, {label: label for label in labels})
-        example = [enum.example(str(column.example))] if str(column.example) in enum.values else []
-        return enum.name, f"one of {len(labels)} values", [*ENUM_RULES, *example], enum, None
-    return _free_text(column, known, found)
-
-
-def _open_text(column: Column, labels: list[str], found: list[str]) -> _Kind:
-    """A field of text whose model also answers texts that it was not trained on."""
-    rules = [] if column.takes_empty else [(f"{FIELD}.string.min_len", "1")]
-    rules += [(f"{FIELD}.string.max_len", str(column.open_length)), *_example(column, "string")]
-    listed = ", ".join(labels)
-    if 0 < len(labels) <= FEW and listed.isprintable() and len(listed) <= _MOST_LISTED:
-        trained = f"; the model was trained on {listed}, and answers other texts too"
-    else:
-        trained = f"; the longest in training has {max(map(len, found)):,}" if found else ""
-    return "string", f"a text of up to {column.open_length:,} characters{trained}", rules, None, None
-
-
-def _free_text(column: Column, known: list[str], found: list[str]) -> _Kind:
+        shown = [enum.example(example)] if example in enum.values else []
+        return enum.name, f"one of {len(labels)} values", [*ENUM_RULES, *shown], enum
     if known and column.closed:
         listed = [(f"{FIELD}.string.in", quoted(label)) for label in known]
-        return "string", f"one of {len(known):,} texts", [*listed, *_example(column, "string")], None, None
-    if not found:
-        rules = [(f"{FIELD}.string.max_len", str(_MAX_LENGTH)), *_example(column, "string")]
-        return "string", f"a text of up to {_MAX_LENGTH:,} characters", rules, None, None
-    bounds = range_of("string", [len(text) for text in found])
-    return "string", "a text", [*bounds.options, *_example(column, "string")], None, bounds
+        return "string", f"one of {len(known):,} texts", [*listed, *_example(column, "string")], None
+    if found and not column.open_length:
+        bounds = range_of("string", [len(text) for text in found])
+        return "string", "a text", [*bounds.options, *_example(column, "string")], bounds
+    length, texts = column.open_length or _MAX_LENGTH, ", ".join(labels)
+    trained = f"; the longest in training has {max(map(len, found)):,}" if found else ""
+    if column.open_length and are_few and texts.isprintable() and len(texts) <= _MOST_LISTED:
+        trained = f"; the model was trained on {texts}, and answers other texts too"
+    rules = [(f"{FIELD}.string.min_len", "1")] if column.open_length and not column.takes_empty else []
+    rules += [(f"{FIELD}.string.max_len", str(length)), *_example(column, "string")]
+    return "string", f"a text of up to {length:,} characters{trained}", rules, None
 
 
 def _example(column: Column, kind: str) -> list[Option]:
