@@ -1,8 +1,10 @@
 """Drafts the fields of `Response` from the outputs of a model."""
 
-import json
 from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
+
+import numpy as np
 
 from foretell.check.training_range import FIELD
 from foretell.init.draft_features import ENUM_RULES, FEW, DraftedEnum, PackageNames, sentence_case
@@ -22,7 +24,11 @@ _NUMBERS = {
     "lower": "Lower end of the interval around the value.",
     "upper": "Upper end of the interval around the value.",
     "score": "Anomaly score: the lower, the more unusual the row.",
+    "decision": "Decision function of the model: its sign is the side of the boundary on which the row lies.",
 }
+
+_NEARLY_ALL = 0.9
+"""Share of the rows in which the largest of several decision values must be that of the label, so that each is for one class."""
 
 _WITH_ZERO = ("double", "int32", "uint32", "bool")
 """Types whose zero is an answer. They are drafted as `optional`, because protobuf's JSON leaves out the zeros of other fields."""
@@ -55,24 +61,26 @@ class ResponseDraft:
 
     def _add_target(self, index: int, target: Target) -> None:
         outputs = [output for output in self._model.outputs if output.target == index]
-        kinds = list(dict.fromkeys(output.kind for output in outputs))
+        kinds = {output.kind for output in outputs}
+        by_class = bool(target.classes) and "probability" in kinds
         if "label" in kinds:
             self._label(index, target)
         if "cluster" in kinds:
             comment = "Number of the cluster that the row belongs to, counted from 0."
             self._add(FieldSource("cluster", index), comment, "uint32", "cluster")
-        if "probability" in kinds and target.classes:
+        if by_class:
             self._probabilities(index, target)
-        for kind in _NUMBERS:
-            if kind in kinds:
-                self._number(Output(kind, 0, index), target)
-        for kind in _LISTS:
-            if kind in kinds and not (kind in ("probability", "decision") and target.classes and "probability" in kinds):
-                self._list(kind, [output for output in outputs if output.kind == kind])
+        for kind in dict.fromkeys((*_NUMBERS, *_LISTS)):
+            held = [output for output in outputs if output.kind == kind]
+            if not held or (by_class and kind in ("probability", "decision")):
+                continue
+            if kind in _NUMBERS and len(held) == 1:
+                self._number(held[0], target)
+            else:
+                self._list(kind, held)
 
     def _add(self, source: FieldSource, comment: str, kind: str, name: str, *rules: Option) -> None:
-        line = self.line(source, comment, kind, self._names.take(name), len(self.lines) + 1, *rules)
-        self.lines.append(line)
+        self.lines.append(self.line(source, comment, kind, self._names.take(name), len(self.lines) + 1, *rules))
 
     def line(self, source: FieldSource, comment: str, kind: str, name: str, number: int, *rules: Option) -> Line:
         """A field that holds these outputs, with the option `output` unless its name, which is final, says so."""
@@ -89,24 +97,24 @@ class ResponseDraft:
 
     def _label(self, index: int, target: Target) -> None:
         source, name = FieldSource("label", index), snake(target.name or self._target_name or "label", "label")
-        answer = self._model.answer.get(output_name(Output("label", 0, index), self._model.targets))
-        kind = self._label_type(target)
+        answer, kind = self._answer(Output("label", 0, index)), self._label_type(target)
+        comment = f"The class{f' of {target.name}' if target.name else ''} that the model predicts."
+        rules: list[Option] = []
         if kind == "enum":
-            comment = f"{sentence_case(name)}: the classes that the model predicts."
-            enum = self._package.enum(name, comment, {label: self._name_of(target, label) for label in target.classes})
+            about = f"{sentence_case(name)}: the classes that the model predicts."
+            enum = self._package.enum(name, about, {label: self._name_of(target, label) for label in target.classes})
             self.enums.append(enum)
-            example = [enum.example(str(answer))] if answer is not None else []
-            comment = f"The {name.replace('_', ' ')} that the model predicts."
-            self._add(source, comment, enum.name, name, *ENUM_RULES, *example)
-            return
-        of = f" of {target.name}" if target.name else ""
-        comment = f"The class{of} that the model predicts."
-        text = quoted(str(answer)) if kind == "string" else str(answer)
-        if kind == "bool":
+            kind, comment, rules = enum.name, f"The {name.replace('_', ' ')} that the model predicts.", ENUM_RULES
+            example = enum.example(str(answer)) if answer is not None else None
+        elif kind == "bool":
             comment = f"Whether the model predicts {target.name or self._target_name or 'yes'}."
-            text = str(target.positive is not None and answer == target.classes[target.positive]).lower()
-        example = [(f"{FIELD}.{kind}.example", text)] if answer is not None else []
-        self._add(source, comment, kind, name, *example)
+            example = (
+                f"{FIELD}.bool.example",
+                str(target.positive is not None and answer == target.classes[target.positive]).lower(),
+            )
+        else:
+            example = f"{FIELD}.{kind}.example", quoted(str(answer)) if kind == "string" else str(answer)
+        self._add(source, comment, kind, name, *rules, *([example] if example and answer is not None else []))
 
     def _label_type(self, target: Target) -> str:
         """The type of a label: the simplest that can hold every class."""
@@ -141,11 +149,8 @@ class ResponseDraft:
         """The field of this name and number with the probability of a class."""
         target = self._model.targets[index]
         about = target.name if target.name and target.positive is not None else self._in_words(target, target.classes[item])
-        rules = [(f"{FIELD}.double.gte", "0"), (f"{FIELD}.double.lte", "1")]
-        example = self._example(Output("probability", item, index))
-        return self.line(
-            FieldSource("probability", index, item), f"Probability of {about}.", "double", name, number, *rules, *example
-        )
+        rules = [(f"{FIELD}.double.gte", "0"), (f"{FIELD}.double.lte", "1"), *self._example(Output("probability", item, index))]
+        return self.line(FieldSource("probability", index, item), f"Probability of {about}.", "double", name, number, *rules)
 
     def _name_of(self, target: Target, label: str) -> str:
         """The name of a class for callers."""
@@ -166,19 +171,14 @@ class ResponseDraft:
         if output.kind == "value" and self._target_name and not target.name:
             comment = f"The {self._target_name.replace('_', ' ')} that the model predicts."
         rules = [(f"{FIELD}.double.finite", "true"), *self._example(output)]
-        self._add(FieldSource(output.kind, output.target), comment, "double", snake(name, "target"), *rules)
+        source = FieldSource(output.kind, output.target, 0 if output.kind in COUNTED else None)
+        self._add(source, comment, "double", snake(name, "target"), *rules)
 
     def _list(self, kind: str, outputs: list[Output]) -> None:
         name, comment = _LISTS[kind]
         target = outputs[0].target
-        if len(outputs) == 1 and kind == "decision":
-            comment = "Decision function of the model: its sign is the side of the boundary on which the row lies."
-            rules = [(f"{FIELD}.double.finite", "true"), *self._example(outputs[0])]
-            self._add(FieldSource(kind, target, 0), comment, "double", kind, *rules)
-            return
         count = str(len(outputs))
-        if kind == "decision":
-            comment += self._order(target, len(outputs))
+        comment += self._order(target, len(outputs)) if kind == "decision" else ""
         rules = [(f"{FIELD}.repeated.min_items", count), (f"{FIELD}.repeated.max_items", count)]
         self._add(FieldSource(kind, target), comment, "repeated double", name, *rules)
 
@@ -193,18 +193,21 @@ class ResponseDraft:
         return f" One for each pair of classes, in this order: {', '.join(pairs)}." if count == len(pairs) else ""
 
     def _largest_decides(self, index: int) -> bool:
-        """Whether the label has the largest decision value in every golden row."""
-        targets = self._model.targets
-        names = [output_name(Output("decision", item, index), targets) for item in range(len(targets[index].classes))]
-        rows = [json.loads(line)["outputs"] for line in self._model.golden.splitlines()]
-        label = output_name(Output("label", 0, index), targets)
-        classes = targets[index].classes
-        return bool(rows) and all(classes[max(range(len(names)), key=lambda item: row[names[item]])] == row[label] for row in rows)
+        """Whether the label has the largest decision value in nearly every row of the data."""
+        asked = self._model.asked
+        if asked is None:
+            return False
+        places = [place for place, output in enumerate(asked.outputs) if output.kind == "decision" and output.target == index]
+        labels = asked.answers[:, asked.outputs.index(Output("label", 0, index))]
+        return bool(np.mean(asked.answers[:, places].argmax(1) == labels) > _NEARLY_ALL)
 
     def _example(self, output: Output) -> list[Option]:
-        answer = self._model.answer.get(output_name(output, self._model.targets))
+        answer = self._answer(output)
         # Two digits are enough for an example.
         return [(f"{FIELD}.double.example", number_text(float(f"{float(answer):.2g}")))] if answer is not None else []
+
+    def _answer(self, output: Output) -> Any:
+        return self._model.answer.get(output_name(output, self._model.targets))
 
 
 def _option(source: FieldSource, target: Target) -> Iterator[Option]:
