@@ -17,9 +17,12 @@ from foretell.options import (
     ModelsFolder,
     Protos,
     ProtosFolder,
+    Roots,
     Separator,
     StrictTyper,
+    Tls,
     VersionSkew,
+    flag,
     names,
 )
 from foretell_contract.errors import SetupError
@@ -51,44 +54,25 @@ def serve(
     protos: Protos = None,
     models: Models = None,
     grpc_address: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Where gRPC listens; port 0: a free one.  [default: 127.0.0.1:50051]"),
+        str | None, flag("HOST:PORT", "Where gRPC listens; port 0: a free one.  [default: 127.0.0.1:50051]")
     ] = None,
     http_address: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Where REST listens; port 0: a free one.  [default: 127.0.0.1:8000]"),
+        str | None, flag("HOST:PORT", "Where REST listens; port 0: a free one.  [default: 127.0.0.1:8000]")
     ] = None,
-    processes: Annotated[
-        str | None, typer.Option(metavar="N|auto", help="Processes that share both ports; auto: one a core.  [default: 1]")
-    ] = None,
+    processes: Annotated[str | None, flag("N|auto", "Processes that share both ports; auto: one a core.  [default: 1]")] = None,
     bridge: Annotated[
-        str | None,
-        typer.Option(
-            metavar="inside|beside", help="Run the REST bridge inside the gRPC server's process, or beside it.  [default: inside]"
-        ),
+        str | None, flag("inside|beside", "Run the REST bridge inside the gRPC server's process, or beside it.  [default: inside]")
     ] = None,
-    placement: Annotated[
-        str | None, typer.Option(metavar="auto|inline|process", help="Where models run; auto: by their cost.  [default: auto]")
-    ] = None,
+    placement: Annotated[str | None, flag("auto|inline|process", "Where models run; auto: by their cost.  [default: auto]")] = None,
     control: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT|off", help="Where the control service listens besides its Unix sockets.  [default: nowhere else]"
-        ),
+        str | None, flag("HOST:PORT|off", "Where the control service listens besides its Unix sockets.  [default: nowhere else]")
     ] = None,
-    control_http: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT|off", help="Where the control service listens as REST.  [default: off]")
-    ] = None,
-    workers: Annotated[
-        str | None, typer.Option(metavar="N|auto", help="Worker processes of a slow model; auto: one a core.  [default: auto]")
-    ] = None,
+    control_http: Annotated[str | None, flag("HOST:PORT|off", "Where the control service listens as REST.  [default: off]")] = None,
+    workers: Annotated[str | None, flag("N|auto", "Worker processes of a slow model; auto: one a core.  [default: auto]")] = None,
     allow_version_skew: VersionSkew = False,
     follow: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="models:/NAME@ALIAS",
-            help="Promote each version that an alias of the MLflow registry moves to; may be repeated.",
-        ),
+        flag("models:/NAME@ALIAS", "Promote each version that an alias of the MLflow registry moves to; may be repeated."),
     ] = None,
 ) -> None:
     """Serve the production version of every model over gRPC and REST until Ctrl-C or SIGTERM, then drain.
@@ -97,13 +81,16 @@ def serve(
 
     More settings come from FORETELL_... variables and from foretell.toml; docs/reference/settings.md lists them.
     """
+    given = dict(locals())  # Each option is a setting of its name.
     from foretell.serve.serve_command import serve as run
 
-    flags = {"protos": protos, "models": models, "grpc_address": grpc_address, "http_address": http_address}
-    flags |= {"processes": processes, "bridge": bridge, "placement": placement, "workers": workers, "control": control}
-    flags |= {"control_http": control_http}
-    flags |= {"allow_version_skew": "true" if allow_version_skew else None, "follow": ",".join(follow) if follow else None}
-    run({name: str(value) for name, value in flags.items() if value is not None})
+    run(
+        {
+            name: ",".join(value) if isinstance(value, list) else str(value)
+            for name, value in given.items()
+            if value not in (None, False)
+        }
+    )
 
 
 @app.command()
@@ -115,14 +102,11 @@ def add(
     columns: Columns = None,
     classes: Classes = None,
     targets: Annotated[
-        list[str] | None, typer.Option(metavar="T,U,V", help="Targets in the order of the output, if the model predicts several.")
+        list[str] | None, flag("T,U,V", "Targets in the order of the output, if the model predicts several.")
     ] = None,
-    golden: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Golden rows: rows with their expected outputs, one JSON object a line.")
-    ] = None,
+    golden: Annotated[Path | None, flag("FILE", "Golden rows: rows with their expected outputs, one JSON object a line.")] = None,
     data: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The training data, .csv or .parquet: `foretell check` compares the contract with it."),
+        Path | None, flag("FILE", "The training data, .csv or .parquet: `foretell check` compares the contract with it.")
     ] = None,
     sep: Separator = "",
     decimal: Decimal = "",
@@ -135,10 +119,10 @@ def add(
     ] = None,
     protos: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR",
+        flag(
+            "DIR",
+            "Folder of the contracts, if any; a conversion must agree with the model within their rules.  [default: protos]",
             envvar="FORETELL_PROTOS",
-            help="Folder of the contracts, if any; a conversion must agree with the model within their rules.  [default: protos]",
         ),
     ] = None,
     models: ModelsFolder = _MODELS,
@@ -187,18 +171,14 @@ def add(
 @app.command()
 def init(
     model: ModelPath,
-    data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The training data, .csv or .parquet: bounds and examples come from it.")
-    ] = None,
+    data: Annotated[Path | None, flag("FILE", "The training data, .csv or .parquet: bounds and examples come from it.")] = None,
     sep: Separator = "",
     decimal: Decimal = "",
     encoding: Encoding = "",
-    target: Annotated[
-        list[str] | None, typer.Option(metavar="T[,U]", help="Target column of the data, or several in order.")
-    ] = None,
-    package: Annotated[str, typer.Option(metavar="NAME.v1", help="Package of the contract.  [default: the file's name, v1]")] = "",
+    target: Annotated[list[str] | None, flag("T[,U]", "Target column of the data, or several in order.")] = None,
+    package: Annotated[str, flag("NAME.v1", "Package of the contract.  [default: the file's name, v1]")] = "",
     name: Annotated[str, typer.Option(help="Name of the model, instead of --package.")] = "",
-    labels: Annotated[list[str] | None, typer.Option(metavar="A,B,C", help="Labels for the classes, in the model's order.")] = None,
+    labels: Annotated[list[str] | None, flag("A,B,C", "Labels for the classes, in the model's order.")] = None,
     columns: Columns = None,
     classes: Classes = None,
     form: FormatName = "",
@@ -294,24 +274,17 @@ def check(
 def run_tests(
     model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Name of a model.  [default: all that are served]")] = None,
     target: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="A running gRPC server.  [default: one is started for this repository]"),
+        str | None, flag("HOST:PORT", "A running gRPC server.  [default: one is started for this repository]")
     ] = None,
-    rest: Annotated[
-        str | None, typer.Option(metavar="URL", help="REST address of that server, such as http://127.0.0.1:8000.")
-    ] = None,
-    protos: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of the contracts.  [default: the target's reflection, or protos]"),
-    ] = None,
+    rest: Annotated[str | None, flag("URL", "REST address of that server, such as http://127.0.0.1:8000.")] = None,
+    protos: Annotated[Path | None, flag("DIR", "Folder of the contracts.  [default: the target's reflection, or protos]")] = None,
     models: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of the models with their golden rows.  [default: models, without a target]"),
+        Path | None, flag("DIR", "Folder of the models with their golden rows.  [default: models, without a target]")
     ] = None,
-    roots: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificates in PEM to trust, for a target with TLS.")] = None,
-    tls: Annotated[bool, typer.Option("--tls", help="Use TLS and trust the system's certificates.")] = False,
+    roots: Roots = None,
+    tls: Tls = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print every check as JSON.")] = False,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a JUnit report.")] = None,
+    junit: Annotated[Path | None, flag("FILE", "Also write a JUnit report.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List passed checks too.")] = False,
 ) -> None:
     """Test a server with requests made from its contract, over gRPC and REST. Exit code 1 if a check fails."""

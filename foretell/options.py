@@ -14,15 +14,23 @@ from typer.core import TyperCommand, TyperOption
 
 from foretell_contract.errors import SetupError
 
+
+def flag(metavar: str, text: str, *names: str, envvar: str | None = None) -> Any:
+    """An option that takes a value, shown as `metavar`, with this help."""
+    return typer.Option(*names, metavar=metavar, help=text, envvar=envvar)
+
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the model.")]
 ModelVersion = Annotated[str, typer.Argument(metavar="VERSION", help="Version in the repository.")]
-Alias = Annotated[str, typer.Option(metavar="ALIAS", help="Alias by which callers choose the version.")]
+Alias = Annotated[str, flag("ALIAS", "Alias by which callers choose the version.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
-Models = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the models.  [default: models]")]
-Protos = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the contracts.  [default: protos]")]
+Roots = Annotated[Path | None, flag("FILE", "Certificates in PEM to trust, for a server with TLS.")]
+Tls = Annotated[bool, typer.Option("--tls", help="Use TLS and trust the system's certificates.")]
+Models = Annotated[Path | None, flag("DIR", "Folder of the models.  [default: models]")]
+Protos = Annotated[Path | None, flag("DIR", "Folder of the contracts.  [default: protos]")]
 
-ModelsFolder = Annotated[Path, typer.Option("--models", metavar="DIR", envvar="FORETELL_MODELS", help="Folder of the models.")]
-ProtosFolder = Annotated[Path, typer.Option("--protos", metavar="DIR", envvar="FORETELL_PROTOS", help="Folder of the contracts.")]
+ModelsFolder = Annotated[Path, flag("DIR", "Folder of the models.", "--models", envvar="FORETELL_MODELS")]
+ProtosFolder = Annotated[Path, flag("DIR", "Folder of the contracts.", "--protos", envvar="FORETELL_PROTOS")]
 ModelPath = Annotated[
     str,
     typer.Argument(
@@ -31,20 +39,12 @@ ModelPath = Annotated[
         "models:/NAME@ALIAS of the MLflow registry.",
     ),
 ]
-Columns = Annotated[
-    list[str] | None, typer.Option(metavar="A,B,C", help="Training columns in training order, if the model does not name them.")
-]
-Classes = Annotated[
-    list[str] | None, typer.Option(metavar="X,Y,Z", help="Classes in the order of the output, if the model does not name them.")
-]
-Separator = Annotated[
-    str, typer.Option("--sep", metavar="CHARACTER", help="Separator of the columns in a CSV file.  [default: found in the file]")
-]
-Decimal = Annotated[str, typer.Option(metavar="CHARACTER", help="Decimal separator in a CSV file.  [default: found in the file]")]
-Encoding = Annotated[str, typer.Option(metavar="NAME", help="Encoding of a CSV file, as cp1252.  [default: found in the file]")]
-FormatName = Annotated[
-    str, typer.Option("--format", metavar="NAME", help="Format of the file, if its name and content fit several.")
-]
+Columns = Annotated[list[str] | None, flag("A,B,C", "Training columns in training order, if the model does not name them.")]
+Classes = Annotated[list[str] | None, flag("X,Y,Z", "Classes in the order of the output, if the model does not name them.")]
+Separator = Annotated[str, flag("CHARACTER", "Separator of the columns in a CSV file.  [default: found in the file]", "--sep")]
+Decimal = Annotated[str, flag("CHARACTER", "Decimal separator in a CSV file.  [default: found in the file]")]
+Encoding = Annotated[str, flag("NAME", "Encoding of a CSV file, as cp1252.  [default: found in the file]")]
+FormatName = Annotated[str, flag("NAME", "Format of the file, if its name and content fit several.", "--format")]
 VersionSkew = Annotated[
     bool,
     typer.Option(
@@ -90,19 +90,17 @@ def names(given: list[str] | None) -> tuple[str, ...]:
 class TlsOptions:
     """Credentials for calls to a server; see `grpc_server.transport.tls.Trust`."""
 
-    roots: Annotated[Path | None, typer.Option(metavar="FILE", help="Certificates in PEM to trust, for a server with TLS.")] = None
-    tls: Annotated[bool, typer.Option("--tls", help="Use TLS and trust the system's certificates.")] = False
-    certificate: Annotated[Path | None, typer.Option(metavar="FILE", help="Client certificate in PEM, for mutual TLS.")] = None
-    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Private key of that certificate, in PEM.")] = None
+    roots: Roots = None
+    tls: Tls = False
+    certificate: Annotated[Path | None, flag("FILE", "Client certificate in PEM, for mutual TLS.")] = None
+    key: Annotated[Path | None, flag("FILE", "Private key of that certificate, in PEM.")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetOptions(TlsOptions):
     """The route table that a command reads or changes: in the local repository, or through a server's control service."""
 
-    target: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Use the control service there instead of the local repository.")
-    ] = None
+    target: Annotated[str | None, flag("HOST:PORT", "Use the control service there instead of the local repository.")] = None
     models: Models = None
     as_json: Json = False
 
@@ -111,7 +109,7 @@ class TargetOptions(TlsOptions):
 class ChangeOptions(TargetOptions):
     """Options of every route change."""
 
-    why: Annotated[str, typer.Option(metavar="TEXT", help="Reason, for the history.")] = ""
+    why: Annotated[str, flag("TEXT", "Reason, for the history.")] = ""
     generation: Annotated[
         int | None,
         typer.Option(metavar="N", min=0, help="Refuse the change at another generation; `foretell history` shows the present one."),

@@ -16,6 +16,7 @@ from foretell.options import (
     StrictTyper,
     TargetOptions,
     expand_options,
+    flag,
 )
 from foretell_contract.errors import SetupError
 
@@ -37,9 +38,7 @@ def promote(name: Name, version: ModelVersion, options: GatedChangeOptions, alia
 def canary(
     name: Name,
     version: ModelVersion,
-    share: Annotated[
-        str, typer.Option(metavar="PERCENT", help="Share of the calls without a version or alias, such as 5%; 0 ends it.")
-    ],
+    share: Annotated[str, flag("PERCENT", "Share of the calls without a version or alias, such as 5%; 0 ends it.")],
     options: GatedChangeOptions,
 ) -> None:
     """Let a version answer a share of the calls; calls with one routing key get the same version."""
@@ -64,11 +63,9 @@ def shadow_report(
     version: Annotated[
         str | None, typer.Argument(metavar="[VERSION]", help="The shadow.  [default: the present one, else the last one]")
     ] = None,
-    against: Annotated[
-        str | None, typer.Option(metavar="VERSION", help="The production version to compare with.  [default: the last one]")
-    ] = None,
+    against: Annotated[str | None, flag("VERSION", "The production version to compare with.  [default: the last one]")] = None,
     as_json: Json = False,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page with plots.")] = None,
+    html: Annotated[Path | None, flag("FILE", "Also write a page with plots.")] = None,
     models: Models = None,
 ) -> None:
     """Show how a shadow differs from production: labels, shifts of numbers, latency, and the rows that differ most."""

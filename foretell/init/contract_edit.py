@@ -9,6 +9,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto
 
 from foretell.init.draft_features import value_line
 from foretell_contract.contract import Contract
+from foretell_contract.diff.diff import next_package
 from foretell_contract.fields import enum_of
 from foretell_contract.labels import is_unspecified, match_labels, short_name
 from foretell_contract.source.edit_file import FileEdit
@@ -36,6 +37,8 @@ class ContractEdit:
 
     def __init__(self, edit: FileEdit, contract: Contract) -> None:
         self.file, self._contract = edit, contract
+        self.beside = f"pass --package {next_package(edit.file.package)} for a contract beside it"
+        """What the user may do about a change that the contract cannot hold."""
 
     def rule(self, field: FieldDescriptor, kind: str, rule: str, *more: int) -> Place | None:
         """The place of a field's rule in the file; None without it. `more` are further numbers of the option's path."""

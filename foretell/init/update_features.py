@@ -10,7 +10,6 @@ from foretell.init.contract_edit import ContractEdit, next_number, reserved_name
 from foretell.init.draft_features import PackageNames, draft_feature, field_numbers, literal, number_kind
 from foretell.init.draft_response import finds_outliers
 from foretell_contract.contract import Contract
-from foretell_contract.diff.diff import next_package
 from foretell_contract.errors import SetupError
 from foretell_contract.fields import Kind
 from foretell_contract.rows.columns import Leaf, Spread, leaves
@@ -53,8 +52,8 @@ class FeaturesUpdate:
             elif present or leaf.parents:
                 gone = next(name for name in leaf.columns if name not in columns)
                 raise SetupError(
-                    f"{leaf.field.full_name} fills the column {gone!r}, which the model no longer has: change it by hand, or pass "
-                    f"--package {next_package(self._features.file.package)} for a contract beside it"
+                    f"{leaf.field.full_name} fills the column {gone!r}, which the model no longer has: change it by hand, or "
+                    f"{self._edit.beside}"
                 )
             else:
                 self._edit.reserve(leaf.field.full_name, leaf.field.number)
@@ -101,8 +100,7 @@ class FeaturesUpdate:
         found = [len(text) for text in values.texts] if kind == "string" else values.span or ()
         if kind in ("int64", "uint64") and number_kind(column, values) == "double":
             raise SetupError(
-                f"{leaf.field.full_name} holds integers, but the data has fractions in {column.name!r}: "
-                f"pass --package {next_package(self._features.file.package)} for a contract beside it"
+                f"{leaf.field.full_name} holds integers, but the data has fractions in {column.name!r}: {self._edit.beside}"
             )
         numbers = [int(each) if kind in ("int64", "uint64") else each for each in found]
         return range_of(kind, numbers, column.name, outliers=self._outliers)

@@ -1,6 +1,8 @@
 """Updates the fields of `Response` for a model that was trained again."""
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
@@ -8,11 +10,12 @@ from foretell.init.contract_edit import ContractEdit, next_number, reserved_name
 from foretell.init.draft_features import field_numbers
 from foretell.init.draft_response import ResponseDraft
 from foretell_contract.contract import Contract
-from foretell_contract.diff.diff import next_package
 from foretell_contract.errors import SetupError
-from foretell_contract.labels import PROBABILITY_SUFFIX, match_labels, probability_class, short_name
+from foretell_contract.labels import PROBABILITY_SUFFIX, match_labels, short_name
 from foretell_contract.source.spelling import Names, snake
 from grpc_server.checks.inspect_model import ModelDescription
+from grpc_server.errors import ModelMismatch
+from grpc_server.rows.response_fields import NO_CLASS, FieldResolver, FieldSource
 from grpc_server.rows.targets import Target
 
 _ORDER = re.compile(r"One for each (?:pair of classes|class), in this order: .+?\.(?=\s+[A-Z]|\s*$)")
@@ -25,7 +28,6 @@ class ResponseUpdate:
 
     def __init__(self, edit: ContractEdit, contract: Contract, answer: Descriptor, model: ModelDescription) -> None:
         self._edit, self._contract, self._answer, self._model = edit, contract, answer, model
-        self._beside = f"pass --package {next_package(answer.file.package)} for a contract beside it"
         self._numbers = field_numbers(next_number(answer))
         self._appended: set[str] = set()
         """Names of the draft under which classes were appended."""
@@ -40,12 +42,18 @@ class ResponseUpdate:
         self._check_forms(draft)
         self._update_lists(draft)
         for index, target in enumerate(self._model.targets):
-            fields = {label: field for field in self._answer.fields if (label := self._class_of(field, index)) is not None}
-            enums = [field for field in self._answer.fields if target.classes and self._holds_label(field, index)]
+            held = [(field, source) for field, source in self._sources() if target.classes and source.target == index]
+            enums = [field for field, source in held if source.kind == "label" and field.enum_type and not field.is_repeated]
+            items = {source.item: field for field, source in held if source.kind == "probability" and source.item is not None}
+            lost = [field for field, source in held if source.kind == "probability" and source.item == NO_CLASS]
+            fields = {target.classes[item]: field for item, field in items.items() if item != NO_CLASS}
             self._check_names(target, fields, enums, class_names)
             for field in enums:
                 self._edit.update_enum(field, target.classes, class_names, complete=True)
-            self._update_probabilities(index, fields, draft)
+            for field in lost:
+                self._edit.reserve(field.full_name, field.number)
+            if items and not (target.name and target.positive is not None):
+                self._append_probabilities(index, fields, draft)
         self._note_missing_fields(draft)
 
     def _check_forms(self, draft: ResponseDraft) -> None:
@@ -57,11 +65,11 @@ class ResponseUpdate:
             output = self._contract.options.get(field, "foretell.v1.output")
             whether = output is not None and output.WhichOneof("kind") == "label_is"
             if field.type == FieldDescriptor.TYPE_BOOL and drafted.get(field.name, "bool") != "bool" and not whether:
-                raise SetupError(f"{field.full_name} is a bool, but {classes}: {self._beside}")
+                raise SetupError(f"{field.full_name} is a bool, but {classes}: {self._edit.beside}")
             if output is None and field.name not in drafted and _FORMS.get(field.name) in drafted:
                 raise SetupError(
                     f"{field.full_name} would mean something else, because {classes}, and is called {_FORMS[field.name]} then: "
-                    f"{self._beside}"
+                    f"{self._edit.beside}"
                 )
 
     def _update_lists(self, draft: ResponseDraft) -> None:
@@ -79,27 +87,12 @@ class ResponseUpdate:
             if old and new:
                 self._edit.replace_words(field.full_name, {old[0]: new[0]})
 
-    def _holds_label(self, field: FieldDescriptor, index: int) -> bool:
-        if field.enum_type is None or field.is_repeated:
-            return False
-        name = self._model.targets[index].name
-        output = self._contract.options.get(field, "foretell.v1.output")
-        if not name or (output is not None and output.target):
-            return not name or str(output.target) == name
-        return field.name in (name, snake(name, "label"))
-
-    def _class_of(self, field: FieldDescriptor, index: int) -> str | None:
-        """The class whose probability a field holds, known to the model or not; None for other fields."""
-        target = self._model.targets[index]
-        output = self._contract.options.get(field, "foretell.v1.output")
-        if output is not None and output.WhichOneof("kind") == "probability_of":
-            return str(output.probability_of) if not target.name or output.target == target.name else None
-        name, prefix = probability_class(field.name), f"{target.name}_" if target.name else ""
-        if output is not None or not name or not name.startswith(prefix):
-            return None
-        name = name.removeprefix(prefix)
-        by_name = {snake(label, "class"): label for label in target.classes}
-        return name if name in target.classes else by_name.get(name) or (name if not prefix else None)
+    def _sources(self) -> Iterator[tuple[FieldDescriptor, FieldSource]]:
+        """The fields that an output of the model fills, or did before it lost a class."""
+        resolver = FieldResolver(self._contract, self._model.targets, self._model.outputs, [])
+        for field in self._answer.fields:
+            with suppress(ModelMismatch):
+                yield field, resolver.of(field, None)
 
     def _check_names(
         self, target: Target, fields: dict[str, FieldDescriptor], enums: list[FieldDescriptor], class_names: dict[str, str]
@@ -110,23 +103,20 @@ class ResponseUpdate:
             found = match_labels(enum, target.classes, self._contract.options)
             names |= {label: short_name(enum.values_by_number[number]).lower() for number, label in found.by_number.items()}
         if class_names and not names:
-            raise SetupError(f"--labels names classes, but {self._answer.full_name} names none: leave it out, or {self._beside}")
+            raise SetupError(
+                f"--labels names classes, but {self._answer.full_name} names none: leave it out, or {self._edit.beside}"
+            )
         for label, wanted in class_names.items():
             name = names.get(label, "")
             if name and snake(wanted, "class") not in (name, f"class_{name}", re.sub(r"_\d+$", "", name)):
                 raise SetupError(
                     f"--labels calls the class {label!r} {wanted!r}, but {self._answer.full_name} calls it {name}, and another "
-                    f"name breaks callers: leave --labels out, or {self._beside}"
+                    f"name breaks callers: leave --labels out, or {self._edit.beside}"
                 )
 
-    def _update_probabilities(self, index: int, fields: dict[str, FieldDescriptor], draft: ResponseDraft) -> None:
-        """Reserves the fields of lost classes, and appends fields for new ones if each class has a field."""
+    def _append_probabilities(self, index: int, fields: dict[str, FieldDescriptor], draft: ResponseDraft) -> None:
+        """Appends a field for each class without one."""
         target = self._model.targets[index]
-        for label, field in fields.items():
-            if label not in target.classes:
-                self._edit.reserve(field.full_name, field.number)
-        if not fields or (target.name and target.positive is not None):
-            return
         names = Names((*self._answer.fields_by_name, *reserved_names(self._answer)))
         missing = [item for item, label in enumerate(target.classes) if label not in fields]
         for item in missing:
@@ -142,5 +132,5 @@ class ResponseUpdate:
         if missing and len(self._model.targets) > 1:
             self.notes.append(
                 f"{self._answer.full_name} has no {', '.join(missing)}, which the model predicts: add the fields that callers "
-                f"need, or {self._beside}"
+                f"need, or {self._edit.beside}"
             )
