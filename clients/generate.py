@@ -16,12 +16,15 @@ import tempfile
 import venv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.errors import ContractError
 from foretell_contract.source.compiler import compile_protos, contract_files
-from foretell_contract.source.plain_form import without_custom_options
 
 ROOT = Path(__file__).parents[1]
 PROTOS = ROOT / "protos"
@@ -92,6 +95,16 @@ def generate(folder: Path) -> None:
 def own_contracts() -> list[str]:
     """Names of the contracts that stubs are generated from."""
     return [name for name in contract_files(PROTOS) if name.startswith(_OWN_CONTRACTS)]
+
+
+def without_custom_options(compiled: FileDescriptorSet) -> FileDescriptorSet:
+    """A copy without custom options; the files that define them are still in it."""
+    pool = DescriptorPool()  # Without extensions, every custom option is an unknown field.
+    pool.AddSerializedFile(descriptor_pb2.DESCRIPTOR.serialized_pb)
+    file_set: Any = GetMessageClass(pool.FindMessageTypeByName("google.protobuf.FileDescriptorSet"))
+    bare = file_set.FromString(compiled.SerializeToString())
+    bare.DiscardUnknownFields()
+    return FileDescriptorSet.FromString(bare.SerializeToString())
 
 
 def plain_contracts() -> bytes:

@@ -3,15 +3,14 @@
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from importlib.resources import files
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from foretell_contract.errors import ContractError, ProtocError
-from foretell_contract.source.imports import WELL_KNOWN, with_imports
-from foretell_contract.source.plain_form import ERROR_DETAILS
+from foretell_contract.source.imports import ERROR_DETAILS, WELL_KNOWN, with_imports
 
 
 def _shipped_protos() -> Path:
@@ -89,6 +88,16 @@ def compile_file(file: Path) -> FileDescriptorSet:
 def compile_shipped(name: str) -> FileDescriptorSet:
     """Compile a `.proto` file that comes with Foretell."""
     return _compile([], [name])
+
+
+def compile_texts(texts: Mapping[str, str]) -> FileDescriptorSet:
+    """Compile files by name and text, with all imports and comments. Raises ProtocError with protoc's messages."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in texts.items():
+            file = Path(folder) / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        return with_imports({file.name: file for file in _compile([Path(folder)], list(texts)).file}, texts)
 
 
 def with_shipped_files(compiled: FileDescriptorSet) -> FileDescriptorSet:

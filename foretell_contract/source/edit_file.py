@@ -4,7 +4,7 @@ Everything outside of the edited spans stays as it is, byte for byte.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +51,11 @@ class FileEdit:
         path = (*self._paths[name], _OPTIONS, *numbers)
         return self._range(path) if path in self._spans else None
 
+    def locations(self) -> Iterator[tuple[tuple[int, ...], int, int]]:
+        """Path, start and end of everything that has a location, in the order of the file."""
+        for location in self.file.source_code_info.location:
+            yield tuple(location.path), *self._extent(location.span)
+
     def comment(self, name: str) -> tuple[int, int]:
         """Span of the `//` lines directly above a declaration; empty if there are none."""
         last = self._spans[self._paths[name]][0]
@@ -87,6 +92,11 @@ class FileEdit:
             last = max((span[0] for path, span in self._spans.items() if path[:1] == (_DEPENDENCY,)), default=self._spans[(2,)][0])
             self.replace(self._starts[last + 1], self._starts[last + 1], f'import "{imported}";\n')
 
+    def insert_after_package(self, text: str) -> None:
+        """Insert `text` as paragraphs of its own behind the package; behind the syntax if there is no package."""
+        end = next((self._range(path)[1] for path in ((2,), (12,)) if path in self._spans), 0)
+        self.replace(end, end, f"\n\n{text}\n")
+
     def add(self, text: str) -> None:
         """Append `text` to the file."""
         self.replace(len(self.data), len(self.data), text)
@@ -94,14 +104,16 @@ class FileEdit:
     @property
     def result(self) -> str:
         """The text of the file with all edits."""
-        data = self.data
-        # Edits at one offset keep the order in which they were made.
-        for _, (start, end, text) in sorted(enumerate(self._edits), key=lambda each: (each[1][0], each[0]), reverse=True):
-            data = data[:start] + text + data[end:]
-        return data.decode()
+        parts, done = list[bytes](), 0
+        for start, end, text in sorted(self._edits, key=lambda edit: edit[0]):  # At one offset in the order of the calls.
+            parts += (self.data[done:start], text)
+            done = end
+        return b"".join((*parts, self.data[done:])).decode()
 
     def _range(self, path: tuple[int, ...]) -> tuple[int, int]:
-        span: Sequence[int] = self._spans[path]
+        return self._extent(self._spans[path])
+
+    def _extent(self, span: Sequence[int]) -> tuple[int, int]:
         last, column = (span[2], span[3]) if len(span) == 4 else (span[0], span[2])
         return self._offset(span[0], span[1]), self._offset(last, column)
 

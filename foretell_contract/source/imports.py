@@ -8,6 +8,10 @@ WELL_KNOWN = "google/protobuf/"
 """Folder of the files that come with every protoc."""
 
 
+ERROR_DETAILS = ("google/rpc/error_details.proto", "google/rpc/status.proto")
+"""The messages in the details of a refusal over gRPC. No contract imports them."""
+
+
 def with_imports(files: Mapping[str, FileDescriptorProto], names: Iterable[str]) -> FileDescriptorSet:
     """The named files and all that they import, each after its imports; what `files` lacks is left out."""
     ordered: dict[str, FileDescriptorProto] = {}

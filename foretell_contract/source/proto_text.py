@@ -80,15 +80,12 @@ def file_text(
     package: str,
     imports: Iterable[str],
     parts: Iterable[Block | Literal],
-    syntax: str = 'syntax = "proto3";',
-    options: Iterable[Option] = (),
 ) -> str:
     """The text of a whole file; imports are sorted."""
     sections = [
-        [*comment_lines(comment), syntax],
-        [f"package {package};"] if package else [],
+        [*comment_lines(comment), 'syntax = "proto3";'],
+        [f"package {package};"],
         [f'import "{name}";' for name in sorted(imports)],
-        [f"option {name} = {value};" for name, value in options],
         *(part.lines() for part in parts),
     ]
     return "\n\n".join(filter(None, map("\n".join, sections))) + "\n"

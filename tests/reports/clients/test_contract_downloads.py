@@ -5,16 +5,17 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
 from typer.testing import CliRunner
 
+from clients.generate import without_custom_options
 from foretell.cli import app
 from foretell_contract.contract import LIST_MODELS_RESPONSE, Contract, load
 from foretell_contract.downloads import downloads
@@ -179,6 +180,27 @@ import "google/protobuf/descriptor.proto";
 extend google.protobuf.FieldOptions { string team = 50001; }
 message Features { optional double x = 1 [(team) = "a"]; }
 """
+LISTS = """
+import "google/protobuf/descriptor.proto";
+import public "google/protobuf/timestamp.proto";
+extend google.protobuf.OneofOptions { string team = 50001 [deprecated = true]; }
+// Features; see [(buf.validate.field).required = true];
+message Features {
+  double x = 1 [ // First.
+    (buf.validate.field).double = {gte: 0, lte: 1}, deprecated = true,
+    // With a bracket.
+    json_name = "a],b;//" /* last */
+  ];
+  oneof side { option (team) = "a;}"; double left = 2 [(buf.validate.field).double.gte = 0]; Kind right = 3; }
+  message Part { option (buf.validate.message).cel = {id: "a", message: "b", expression: "true"}; string text = 1; }
+  Part part = 4
+    [(buf.validate.field).required = true];
+  google.protobuf.Timestamp at = 5;
+}
+enum Kind {
+\tKIND_UNSPECIFIED = 0 [(foretell.v1.label) = "é", deprecated = true]; KIND_A = 1 [(foretell.v1.label) = "]"];
+}
+"""
 PROTO2 = """
 message Features {
   required double x = 1; optional string text = 2 [default = "a\\"b\\n"]; optional bytes data = 3 [default = "\\001\\"z"];
@@ -218,6 +240,7 @@ GO_AND_JAVA = 'option go_package = "a.b/c"; option java_package = "x.y";'
         pytest.param(PROTO3, SHADOWS + features("Outer x") + RESPONSE, id="names"),
         pytest.param(PROTO3, OPTIONS + RESPONSE, id="options"),
         pytest.param(PROTO3, OWN_OPTIONS + RESPONSE, id="own-options"),
+        pytest.param(PROTO3, LISTS + RESPONSE, id="lists"),
         pytest.param('syntax = "proto2"', PROTO2, id="proto2"),
         pytest.param('edition = "2023"', EDITION, id="edition"),
         pytest.param(PROTO3, GO_AND_JAVA + features("double x") + RESPONSE, id="packages"),
@@ -230,23 +253,36 @@ def test_plain_text_compiles_to_the_plain_form(tmp_path: Path, syntax: str, body
     found = downloads(given)
     texts = archive(found.plain_archive)
     again = {file.name: file for file in compiled(tmp_path, unpacked(texts, tmp_path)).file}
+    originals = {file.name: file for file in without_custom_options(FileDescriptorSet.FromString(found.descriptor_set)).file}
     plain = {file.name: file for file in FileDescriptorSet.FromString(found.plain_set).file}
     for name in texts:
-        assert bare(again[name]) == bare(plain[name]), texts[name].decode()
+        assert bare(again[name]) == bare(plain[name]) == bare(originals[name]), texts[name].decode()
         assert set(plain[name].dependency) <= plain.keys()
+        assert {imported.name for imported in plain.values() if f'"{imported.name}"' in texts[name].decode()} == {
+            *plain[name].dependency
+        }
     options = plain["test/v1/test.proto"].options
     expected = ("a.b/c", "x.y") if GO_AND_JAVA in body else ("contract/test/v1;testv1", "test.v1")
     assert (options.go_package, options.java_package, options.java_multiple_files) == (*expected, True)
-    original = {file.name: file for file in FileDescriptorSet.FromString(found.descriptor_set).file}["test/v1/test.proto"]
-    assert [field.name for message in plain["test/v1/test.proto"].message_type for field in message.field] == [
-        field.name for message in original.message_type for field in message.field
-    ]
 
 
 def bare(file: FileDescriptorProto) -> str:
-    """The descriptor without places in the source and without empty options."""
-    file.ClearField("source_code_info")
-    return re.sub(r"\n *options \{\n *\}", "", str(file))
+    """The descriptor without what the plain form changes: imports, extensions, packages of languages and places in the source."""
+    left = FileDescriptorProto.FromString(file.SerializeToString())
+    for part in (left, left.options, *messages_in(left.message_type)):
+        for name in CHANGED & set(part.DESCRIPTOR.fields_by_name):
+            part.ClearField(name)
+    return re.sub(r"\n *options \{\n *\}", "", f"\n{left}")
+
+
+CHANGED = {"dependency", "public_dependency", "extension", "extension_range", "source_code_info"}
+CHANGED |= {"go_package", "java_package", "java_outer_classname", "java_multiple_files"}
+
+
+def messages_in(messages: Iterable[DescriptorProto]) -> Iterator[DescriptorProto]:
+    for message in messages:
+        yield message
+        yield from messages_in(message.nested_type)
 
 
 @pytest.mark.parametrize("first", ["foretell.v1.options_pb2", "iris.v1.iris_pb2", "foretell.cli", "foretell.runtimes"])
