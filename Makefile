@@ -76,6 +76,10 @@ test: .venv/dev.stamp tools ## Set up, then run all tests.
 test-fast: .venv/dev.stamp ## Run the tests that are not marked slow, in about a minute.
 	@$(PYTEST) -m "not slow" $(ARGS)
 
+.PHONY: random-tables
+random-tables: .venv/dev.stamp ## Serve 300 random tables and estimators, spread over all processes; `make test` tries 46 of them.
+	@HYPOTHESIS_PROFILE=check $(PYTEST:--dist=loadscope=--dist=worksteal) tests/reports/drafts/test_random_tables.py $(ARGS)
+
 PYTHONS ?= 3.11 3.12 3.13 3.14
 
 .PHONY: check-pythons
@@ -117,7 +121,7 @@ bench-peers: .venv/bench.stamp h2load $(PEERS) ## Measure other model servers be
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 .PHONY: check
-check: format-check lint types contracts test generate-check audit ## All that CI runs: format, lint, types, contracts, tests, stubs, audit.
+check: format-check lint types contracts test random-tables generate-check audit ## All that CI runs: format, lint, types, contracts, tests, stubs, audit.
 
 .PHONY: format
 format: .venv/dev.stamp ## Format code and contracts.

@@ -270,19 +270,22 @@ def features(frame: pd.DataFrame, columns: int) -> pd.DataFrame:
     return frame.iloc[:, :columns]
 
 
-def plans(most_columns: int = 60) -> st.SearchStrategy[Plan]:
-    """Plans of tables with 1 to `most_columns` columns."""
+def plans(estimator: str, most_columns: int = 60) -> st.SearchStrategy[Plan]:
+    """Plans of tables with 1 to `most_columns` columns for a kind of estimator.
+
+    What has one value is drawn first: hypothesis also tries copies of a part, which would shift what comes after a list.
+    """
     column = st.tuples(TEXT, st.sampled_from(sorted(_KINDS)))
     few = st.lists(column, min_size=1, max_size=6, unique_by=lambda each: each[0])
     many = st.lists(column, min_size=1, max_size=most_columns, unique_by=lambda each: each[0])
     return st.builds(
         Plan,
-        columns=st.one_of(few, few, few, many).map(tuple),
-        words=WORDS.map(tuple),
+        estimator=st.just(estimator),
         classes=st.sampled_from(sorted(_CLASSES)),
-        estimator=st.sampled_from(sorted(ESTIMATORS)),
         file=st.sampled_from(["csv", "parquet"]),
-        seed=st.integers(0, 2**20),
         encoder=st.sampled_from(["one-hot", "ordinal"]),
         target=st.sampled_from(["species", "value", "label", "score", "decision", "lower", "probability", "Y 2"]),
+        seed=st.integers(0, 2**20),
+        words=WORDS.map(tuple),
+        columns=st.one_of(few, few, few, many).map(tuple),
     ).filter(lambda plan: plan.target not in dict(plan.columns))

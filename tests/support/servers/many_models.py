@@ -11,8 +11,9 @@ from typing import Any
 import grpc
 import httpx2
 from google.protobuf import json_format
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from foretell_contract.contract import Contract, load
+from foretell_contract.contract import Contract, load, load_set
 from foretell_contract.service import Method
 from grpc_server.server import Server
 from grpc_server.settings import ServerSettings
@@ -91,7 +92,9 @@ def served(protos: Path, models: Path, **settings: Any) -> Iterator[BridgedServe
     for name, version in ((each, version) for each in repository.names() for version in repository.versions(each)):
         if not repository.passed_gates(name, version):
             repository.remember_passed(name, version, b"")
-    with serving(load_registry(load(protos), chosen), load(protos)) as bridged:
+    contract = load(protos)
+    of_server = load_set(FileDescriptorSet.FromString(contract.descriptor_set))  # Another pool, without compiling again.
+    with serving(load_registry(of_server, chosen), contract) as bridged:
         yield bridged
 
 
