@@ -7,7 +7,7 @@ from foretell_contract.source.spelling import counted
 from grpc_server.checks.data_file import DataFile
 from grpc_server.checks.training_data import Samples, are_unread_numbers, check_names, check_values, listed, read_samples
 from grpc_server.errors import ModelError
-from grpc_server.rows.mixed_rows import FLOAT64, Dtype
+from grpc_server.rows.mixed_rows import FLOAT64, Dtype, integer_dtype
 from grpc_server.runtimes.runtime import Runtime, estimator_of, of_columns
 from grpc_server.store.training_values import SampleValues, Scalar
 
@@ -159,8 +159,10 @@ def _column_without_data(name: str, known: Dtype | None, hints: ModelHints, runt
 
 
 def _column_of_data(name: str, known: Dtype | None, samples: Samples, runtime: Runtime, numbers_suffice: bool) -> Column:
-    dtype = _dtype_of_data(known, samples.dtypes[name], runtime, numbers_suffice)
     values = samples.values[name]
+    dtype = _dtype_of_data(known, samples.dtypes[name], runtime, numbers_suffice)
+    if known is None and values.types == {int} and integer_dtype(values.span or ()) and estimator_of(runtime) is not None:
+        dtype = Dtype(samples.dtypes[name].name, wide=True)  # An array of floats would round them.
     if dtype.is_text and values.types - {str}:
         values = SampleValues.of(None if value is None else str(value) for value in values)
     check_values(name, FLOAT64 if known is None and are_unread_numbers(values) else dtype, values)

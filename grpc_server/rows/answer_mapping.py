@@ -8,11 +8,12 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.contract import Contract
-from foretell_contract.fields import FLOAT_TYPES, INTEGER_TYPES, enum_of, is_map, kind_of, map_entry, message_of
+from foretell_contract.fields import FLOAT_TYPES, INTEGER_TYPES, TYPE_NAMES, enum_of, is_map, kind_of, map_entry, message_of
 from foretell_contract.labels import PROBABILITY_SUFFIX, did_you_mean_value, match_labels
 from foretell_contract.problem import Problem, error
 from foretell_contract.rows.fast_bounds import Range, plain_rules
 from foretell_contract.rows.row_layout import SMALL
+from foretell_contract.rules.intervals import LINES
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.source.proto_text import quoted
 from grpc_server.errors import ModelMismatch, field_mismatch
@@ -134,11 +135,15 @@ class AnswerMapping:
             return target.classes
         if field.cpp_type == FieldDescriptor.CPPTYPE_ENUM:
             return self._enum_numbers(field, target)
-        numbers = integer_classes(target)
+        label, fix, numbers = target.classes[0], "make it an enum or a string", integer_classes(target)
         if field.cpp_type in INTEGER_TYPES and numbers is not None:
-            return numbers
-        reason = f"{field.full_name} cannot hold a label such as {target.classes[0]!r}"
-        raise field_mismatch(field.full_name, reason, "make it an enum or a string")
+            line = LINES[TYPE_NAMES[field.type]]
+            beyond = [each for each in numbers if not line.low <= each <= line.high]
+            if not beyond:
+                return numbers
+            label = target.classes[numbers.index(beyond[0])]
+            fix = "make it an int64, or an enum or a string" if LINES["int64"].low <= beyond[0] <= LINES["int64"].high else fix
+        raise field_mismatch(field.full_name, f"{field.full_name} cannot hold a label such as {label!r}", fix)
 
     def _enum_numbers(self, field: FieldDescriptor, target: Target) -> list[int]:
         found = match_labels(enum_of(field), target.classes, self._contract.options)

@@ -203,10 +203,10 @@ def _conversion(leaf: Leaf, column: str, dtype: Dtype, contract: Contract, probl
     fits = dtype.is_text if leaf.kind in (Kind.TEXT, Kind.BYTES) else dtype.is_number
     if not fits:
         problems.append(error(leaf.field.full_name, misfit, declare))
-    wide = leaf.kind is Kind.NUMBER and integer_dtype(each for each in dtype.categories if isinstance(each, int))
-    if wide:
+    wide = dtype if dtype.wide else integer_dtype(each for each in dtype.categories if isinstance(each, int))
+    if wide and leaf.kind is Kind.NUMBER:
         reason = f"{leaf.path} is a double or a float, which rounds integers such as those of the model's column {column!r}"
-        problems.append(error(leaf.field.full_name, reason, f"declare it as {wide.name}"))
+        problems.append(error(leaf.field.full_name, reason, f"declare it as {wide.name.lower()}"))
     return _same
 
 

@@ -36,6 +36,8 @@ class Dtype:
     """The values that the model knows, as it spells them; empty if it lists none."""
     missing: Literal["nan", "none"] = "nan"
     """The value of a missing text or category."""
+    wide: bool = False
+    """Whether values are integers that float64 does not hold."""
 
     def __post_init__(self) -> None:
         numeric = _INTEGERS.fullmatch(self.name) or _FLOATS.fullmatch(self.name)
@@ -104,7 +106,7 @@ class Dtype:
         if _FLOATS.fullmatch(self.name) or (integers and missing and integer_dtype(values) is None):
             return np.array(values, np.float64)
         if values and not missing and (integers or self.name in _BOOLS):
-            return np.array(values)  # Keeps fractions and integers that a careless caller sends.
+            return _exact(values)  # Keeps fractions and integers that a careless caller sends.
         held = np.empty(len(values), object)
         nothing = np.nan if self.missing == "nan" else None
         held[:] = [nothing if value is None else value for value in values] if missing else values
@@ -141,7 +143,16 @@ def integer_dtype(values: Iterable[Any]) -> Dtype | None:
     """The type of a column with these integers, if float64 does not hold each exactly; else None."""
     known = [0, *(value for value in values if value is not None)]
     low, high = min(known), max(known)
-    return None if low >= -_EXACT and high <= _EXACT else Dtype("int64" if high < 2**63 else "uint64")
+    return None if low >= -_EXACT and high <= _EXACT else Dtype("int64" if high < 2**63 else "uint64", wide=True)
+
+
+def _exact(numbers: Sequence[Any]) -> NDArray[Any]:
+    """The numbers as integers or floats, shape (rows,); as objects if one type would round some."""
+    held = np.array(numbers)
+    if held.dtype.kind != "f" or not any(isinstance(each, int) and abs(each) > _EXACT for each in numbers):
+        return held
+    unsigned = all(isinstance(each, int) for each in numbers) and min(numbers) >= 0
+    return np.array(numbers, np.uint64 if unsigned else object)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,10 +190,17 @@ def rows_from_columns(columns: Iterable[Sequence[Any]], dtypes: Sequence[Dtype])
 
 
 def concatenate(tables: Sequence[Table]) -> Table:
-    """The rows of all tables, in order."""
+    """The rows of all tables, in order; no number is rounded beside those of another table."""
     if len(tables) == 1:
         return tables[0]
-    return Table(tuple(np.concatenate(parts) for parts in zip(*(table.columns for table in tables), strict=True)))
+    return Table(tuple(map(_joined, zip(*(table.columns for table in tables), strict=True))))
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    kinds = {part.dtype.kind for part in parts}
+    if len(kinds) > 1 and kinds <= set("iuf"):
+        return _exact([value for part in parts for value in part.tolist()])
+    return np.concatenate(parts)
 
 
 def repeat_rows(rows: Rows, count: int) -> Rows:

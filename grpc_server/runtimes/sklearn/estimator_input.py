@@ -95,7 +95,7 @@ def _array(dtypes: Sequence[Dtype]) -> InputConversion:
 
 
 def _is_beyond_float64(column: Any) -> bool:
-    return column.dtype.kind in "iu" and bool((np.abs(column.astype(np.float64)) > 2**53).any())
+    return column.dtype.kind in "iu" and bool((np.abs(column.astype(np.float64)) >= 2**53).any())
 
 
 def _first_column(rows: Rows) -> Any:

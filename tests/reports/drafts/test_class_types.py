@@ -1,6 +1,7 @@
 """A class is answered as a number only if the class itself is one, whatever its name looks like."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,34 @@ def test_integer_field_refuses_classes_that_it_would_change(tmp_path: Path, clas
     with pytest.raises(ModelMismatch, match=r"kind.v1.Response.label cannot hold a label such as .*; make it an enum or a string"):
         AnswerMapping(contract, answer, [Target("", classes, of_type)], [Output("label")])
     AnswerMapping(contract, answer, [Target("", ("1", "2"), of_type)], [Output("label")])
+
+
+@pytest.mark.parametrize(
+    ("declared", "classes", "refused"),
+    [
+        ("int32", (1, 2**31), "'2147483648'; make it an int64, or an enum or a string"),
+        ("sint32", (-(2**31) - 1, 1), "'-2147483649'; make it an int64"),
+        ("uint32", (-1, 1), "'-1'; make it an int64"),
+        ("uint32", ("outlier", "inlier"), "'outlier'; make it an int64"),
+        ("int64", (1, 2**63), "'9223372036854775808'; make it an enum or a string"),
+        ("uint64", (1, 2**63), ""),
+        ("int64", (1, 2**31), ""),
+        ("uint32", (1, 2**31), ""),
+        ("int32", (-(2**31), 2**31 - 1), ""),
+    ],
+)
+def test_class_beyond_its_field_is_refused_with_the_type_that_holds_it(
+    tmp_path: Path, declared: str, classes: tuple[Any, ...], refused: str
+) -> None:
+    """tensorflow/models#6641: a class beyond the integer that holds it."""
+    (tmp_path / "kind").mkdir()
+    message = f"message Features {{ double a = 1; }} message Response {{ {declared} label = 1; }}"
+    (tmp_path / "kind" / "kind.proto").write_text(HEAD.replace("{package}", "kind") + message)
+    contract = load(tmp_path)
+    target = Target("", tuple(map(str, classes)), "text" if classes[0] == "outlier" else "integer")
+    with pytest.raises(ModelMismatch) if refused else nullcontext() as found:
+        AnswerMapping(contract, contract.services[0].methods[0].answer, [target], [Output("label")])
+    assert found is None or f"kind.v1.Response.label cannot hold a label such as {refused}" in str(found.value)
 
 
 def test_manifest_records_the_type_and_reads_manifests_without_it(tmp_path: Path) -> None:

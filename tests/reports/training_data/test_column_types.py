@@ -23,7 +23,7 @@ from foretell_contract.contract import load
 from grpc_server.checks.add_model import add_model
 from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.rows.feature_reader import FeatureReader
-from grpc_server.rows.mixed_rows import Dtype, rows_from_columns
+from grpc_server.rows.mixed_rows import Dtype, Table, concatenate, rows_from_columns
 from grpc_server.runtimes.sklearn.data_frames import dtype_of, frame_conversion
 from grpc_server.runtimes.sklearn.training_dtypes import dtypes_of
 from grpc_server.store.manifest import golden_dtype
@@ -49,6 +49,11 @@ def halves_of(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"half": frame["x"] & 1, "type": [frame["x"].dtype.itemsize] * len(frame)})
 
 
+def last_digits_of(rows: Any) -> Any:
+    """Differs for neighbouring integers."""
+    return np.asarray(rows)[:, :1].astype(object) % 10
+
+
 def encoder() -> Any:
     return make_pipeline(make_column_transformer((OneHotEncoder(), ["x"]), remainder="passthrough"), Ridge())
 
@@ -66,6 +71,8 @@ CASES: dict[str, tuple[Any, Any, Callable[[], Any]]] = {
     "uint16": ([1, 2, 65535], "uint16", of(halves_of)),
     "int32": ([1, -2, 2**31 - 1], "int32", of(halves_of)),
     "float32": ([0.1, 0.7, 0.3], "float32", encoder),
+    "plain_ids": ([BIG + 1, BIG + 2, 2**62 + 1], "int64", of(last_digits_of)),
+    "mixed_uint64": ([1, 2**63 + 1, 2**64 - 1], "uint64", encoder),
     "nullable_int": ([1, 2, BIG + 1], "Int64", of(halves_of)),
     "nullable_bool": ([True, False, True], "boolean", encoder),
     "bool": ([True, False, False], "bool", encoder),
@@ -243,6 +250,68 @@ def test_array_of_wide_integers_is_compared_exactly(tmp_path: Path, estimator: A
     ]
     add_model(repository, tmp_path / "m.joblib", "m", ("a", "b"), "\n".join(map(json.dumps, golden)).encode())
     assert repository.read("m", "1").manifest.dtypes["a"].name == "int64"
+
+
+def array_ids() -> Any:
+    return np.column_stack([[BIG + 1, BIG + 2, 2**62 + 1] * 10, np.arange(30)])
+
+
+@pytest.mark.parametrize("declared", ["double", "float", "int64"])
+@pytest.mark.parametrize("fit_on", ["frame", "array"])
+@pytest.mark.parametrize("shown_by", ["--data", "--golden"])
+def test_field_that_rounds_ids_without_an_encoder_is_refused(tmp_path: Path, fit_on: str, declared: str, shown_by: str) -> None:
+    """manmartgarc/stochatreat#38: the estimator would be given another id."""
+    frame = pd.DataFrame(array_ids(), columns=["x", "b"])
+    model = make_pipeline(FunctionTransformer(last_digits_of), Ridge()).fit(frame if fit_on == "frame" else array_ids(), frame.b)
+    joblib.dump(model, tmp_path / "m.joblib")
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    row = {"features": {"x": BIG + 1, "b": 0}, "outputs": {"value": float(model.predict(array_ids()[:1])[0])}}
+    (tmp_path / "golden.jsonl").write_text(json.dumps(row))
+    (tmp_path / "protos/ids").mkdir(parents=True)
+    message = f"message Features {{ {declared} x = 1; double b = 2; }} message Response {{ double value = 1; }}"
+    (tmp_path / "protos/ids/ids.proto").write_text(HEAD.replace("{package}", "ids") + message)
+    shown = tmp_path / ("data.csv" if shown_by == "--data" else "golden.jsonl")
+    folders = ["--protos", tmp_path / "protos", "--models", tmp_path / "models", shown_by, shown, "--columns", "x,b"]
+    done = CliRunner().invoke(app, list(map(str, ["add", tmp_path / "m.joblib", "--name", "ids", *folders])))
+    if declared == "int64":
+        assert done.exit_code == 0, done.exception
+    else:
+        assert "x is a double or a float, which rounds integers such as those of the model's column 'x'" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "batches", "held"),
+    [
+        ("int64", ([BIG + 1], [None]), "object"),
+        ("int64", ([BIG + 1], [1, None], [3]), "object"),
+        ("int64", ([BIG + 1], [0.5]), "object"),
+        ("int64", ([BIG + 1, 0.5],), "object"),
+        ("uint64", ([1, 2**63 + 1],), "uint64"),
+        ("uint64", ([1], [2**63 + 1]), "uint64"),
+        ("uint64", ([-1, 2**63 + 1],), "object"),
+        ("int64", ([1], [None]), "float64"),
+        ("int64", ([1], [0.5]), "float64"),
+        ("bool", ([True], [2**62 + 1]), "int64"),
+    ],
+)
+def test_neighbours_round_no_integer(dtype: str, batches: tuple[list[Any], ...], held: str) -> None:
+    """numpy/numpy#14883, pandas-dev/pandas#34356: integers that one type does not hold become float64 together."""
+    tables = [Table((Dtype(dtype).array(batch),)) for batch in batches]
+    (column,) = concatenate(tables).columns
+    assert column.dtype == held
+    sent = [value for batch in batches for value in batch]
+    assert [None if value != value else value for value in column.tolist()] == sent
+
+
+@pytest.mark.parametrize("beside", [[None], [0.5], [BIG + 2, None]])
+def test_answer_to_a_wide_integer_is_the_same_beside_others(beside: list[Any]) -> None:
+    ids = pd.DataFrame({"x": array_ids()[:, 0]})
+    model = make_pipeline(OneHotEncoder(handle_unknown="ignore"), Ridge()).fit(ids, np.arange(30) % 3)
+    dtype = Dtype("int64", (BIG + 1, BIG + 2, 2**62 + 1))
+    alone, others = (Table((dtype.array(values),)) for values in ([BIG + 1], beside))
+    convert = frame_conversion(["x"], [dtype])
+    together = model.predict(convert(concatenate([alone, others])))
+    assert together[0] == model.predict(convert(alone))[0]
 
 
 @pytest.mark.parametrize(
