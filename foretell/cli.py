@@ -164,6 +164,7 @@ def add(
                 checked_data(file, contract, name, manifest, sources, source.file.name) if file else None
             ),
             source=source.source,
+            code=source.code,
         )
     typer.echo(added.sentences(name))
 
@@ -221,7 +222,7 @@ def init(
         init(
             InitOptions(
                 source.file, file, wanted, hints, names(labels), protos, models, allow_version_skew, source.source,
-                write_breaking, tighten, model_name=name,
+                write_breaking, tighten, model_name=name, code=source.code,
             )
         )  # fmt: skip
 

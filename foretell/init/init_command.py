@@ -206,6 +206,7 @@ def _add(options: InitOptions, model: ModelDescription, contract: Contract, repo
         allow_version_skew=options.allow_version_skew,
         observed=lambda *loaded: model.observed(contract, options.model, *loaded),
         source=options.source,
+        code=options.code,
     )
 
 

@@ -36,6 +36,8 @@ class InitOptions:
     """Whether an update may narrow bounds and drop categories that the model still takes."""
     model_name: str = ""
     """The name of the model; empty for the package without its version."""
+    code: Path | None = None
+    """An archive of the modules that the model needs, if MLflow saved some."""
 
     @property
     def contract_file(self) -> Path:

@@ -71,6 +71,7 @@ def main(name: str, folder: str, source: dict[str, str], protos: str, models: st
                 contract=contract,
                 allow_version_skew=skew,
                 source=RegistrySource(**source),
+                code=found.code,
                 to_production=False,  # The alias decides.
             )
     except SetupError as error:

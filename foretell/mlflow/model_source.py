@@ -21,6 +21,8 @@ class ModelSource:
     optional: frozenset[str] = frozenset()
     outputs: tuple[str, ...] = ()
     source: RegistrySource | None = None
+    code: Path | None = None
+    """An archive of the modules that the model needs, if MLflow saved some."""
 
 
 def name_for(location: str, name: str) -> str:
@@ -49,8 +51,10 @@ def open_source(location: str) -> Iterator[ModelSource]:
 @contextmanager
 def unpack_folder(folder: Path, source: RegistrySource | None = None) -> Iterator[ModelSource]:
     """Unpacks the model in a folder saved by MLflow. Raises ModelError."""
-    from grpc_server.runtimes.formats.mlflow_folder import importable_code, unpack
+    from grpc_server.runtimes.formats.mlflow_folder import importable_code, packed_code, unpack
 
-    with tempfile.TemporaryDirectory(prefix="foretell-") as into, importable_code(folder):
-        saved = unpack(folder, Path(into))
-        yield ModelSource(saved.file, saved.columns, saved.optional, saved.outputs, source)
+    with tempfile.TemporaryDirectory(prefix="foretell-") as into:
+        code = packed_code(folder, Path(into))
+        with importable_code(code):
+            saved = unpack(folder, Path(into))
+            yield ModelSource(saved.file, saved.columns, saved.optional, saved.outputs, source, code)

@@ -17,7 +17,6 @@ from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import Dtype
 from grpc_server.rows.outputs import all_outputs
 from grpc_server.rows.targets import outputs_by_name
-from grpc_server.runtimes.formats import format_table
 from grpc_server.store.manifest import GoldenRow
 from grpc_server.store.repository import Bundle, Repository
 from grpc_server.store.route_table import PRODUCTION
@@ -45,7 +44,7 @@ class _GoldenCaseBuilder:
         """Loads the model: only its outputs tell which field of the answer holds which output."""
         manifest = bundle.manifest
         with warnings.catch_warnings(action="ignore"):  # scikit-learn warns about rows without column names.
-            runtime = format_table.load(manifest.format, bundle.artifact)
+            runtime = bundle.load()
             sources = checked_sources(runtime, manifest, bundle.golden, bundle.title)
         self._answers = bind(contract, service, manifest, sources)[method.name].answers
         self._names = outputs_by_name(all_outputs(sources), manifest.all_targets)

@@ -23,8 +23,8 @@ from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.rows.outputs import Source, all_outputs
 from grpc_server.rows.targets import Target
 from grpc_server.runtimes.formats import format_table
-from grpc_server.runtimes.runtime import class_types_of, estimator_of, target_names
-from grpc_server.store.manifest import CONTRACT, GOLDEN, GoldenRow, Manifest, RegistrySource, golden_dtype, read_golden
+from grpc_server.runtimes.runtime import Runtime, class_types_of, estimator_of, target_names
+from grpc_server.store.manifest import CODE, CONTRACT, GOLDEN, GoldenRow, Manifest, RegistrySource, golden_dtype, read_golden
 from grpc_server.store.repository import Repository, sha256
 from grpc_server.store.route_table import PRODUCTION
 from grpc_server.store.route_table_files import RouteTableFiles
@@ -74,34 +74,31 @@ def add_model(
     allow_version_skew: bool = False,
     observed: Callable[[Manifest, Sequence[Source]], TrainingValues | None] = lambda _manifest, _sources: None,
     source: RegistrySource | None = None,
+    code: Path | None = None,
     to_production: bool = True,
 ) -> Added:
     """Add a trained model to the repository as the next version of `name`.
 
     Add only files that you trust: a joblib file runs code when it is loaded.
 
-    - `columns` and `classes` name the training columns and the classes of a model that does not know them.
-    - `targets` name the targets of a model of several; `outputs` are the names in the file that MLflow saved, used if their number
-      is that of the targets.
+    - `columns`, `classes` and `targets` name those of a model that does not; `outputs` are the targets' names in MLflow's file.
     - `golden` holds rows with their expected outputs, one `GoldenRow` a line.
-    - `dtypes` are types of training columns that neither the training data, the model's encoders nor the golden rows show, such as
-      times. Every other column is float64.
-    - `data` is the training data, which shows the types of the columns.
+    - `dtypes` are types of columns that neither `data`, the training data, nor encoders or golden rows show; others are float64.
     - `contract` is the contract that the model is for: it must fit, and the version records its revision.
     - `acceleration` stores a conversion of the model that agrees with it within the contract's bounds, and serves that.
     - `format_name` decides for a file that several formats recognise.
-    - `allow_version_skew` accepts a model that another minor version of scikit-learn trained.
     - `observed` checks the model's answers to the training data, and summarises it.
-    - `source` is the version of a registry that the file comes from.
+    - `source` is the version of a registry that the file comes from; `code` an archive of the modules that the model needs.
     - `to_production` makes the first version of a model its production.
 
     Raises ModelError, and adds nothing, if the model cannot be served, does not fit its contract, does not give its golden outputs,
     or its conversion does not agree with it.
     """
     loaded = _LoadedFile(file, format_name)
-    check_skew(loaded.stored.format, loaded.libraries, file.name, allowed=allow_version_skew)
+    check_skew(loaded.format, loaded.libraries, file.name, allowed=allow_version_skew)
     rows = read_golden(golden)
-    optional = {GOLDEN: golden, CONTRACT: contract_revision(contract, name) if contract else b""}
+    revision, archive = contract_revision(contract, name) if contract else b"", code.read_bytes() if code else b""
+    optional = {GOLDEN: golden, CONTRACT: revision, CODE: archive}
     loaded.files |= {entry: content for entry, content in optional.items() if content}
     manifest = loaded.manifest(columns, classes, dtypes or {}, rows, data)
     check_manifest(loaded.runtime, manifest, file.name)
@@ -114,7 +111,7 @@ def add_model(
         if contract:
             _check_contract(contract, name, manifest, sources, file.name, typed=bool(rows or dtypes or data))
         manifest = manifest.model_copy(update={"training": observed(manifest, sources), "source": source})
-    reason = loaded.stored.reason
+    reason = loaded.reason
     if acceleration:
         faster, outcome = accelerate(acceleration, loaded.runtime, manifest, rows, contract, name, file.name)
         reason = f"{reason}; {outcome}"
@@ -150,41 +147,34 @@ def _check_contract(
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class _StoredModel:
-    format: str
-    file: str
-    artifact: bytes
-    reason: str
-    sklearn_version: str = ""
-    """Version of scikit-learn that trained the model, if that is not the installed one and the artifact does not record it."""
+def _as_skops(data: bytes) -> tuple[str, bytes, str, str]:
+    """A joblib file as skops if that can hold the model: format, artifact, reason, and the version of scikit-learn that trained it.
 
-
-def _stored_model(file: Path, format_name: str) -> _StoredModel:
-    """A joblib file as skops if skops can hold the model, and any other file as it is."""
-    data = format_table.read(file)
-    format_name = format_table.format_of(file, data, format_name)
-    if format_name != "joblib":
-        return _StoredModel(format_name, f"model{file.suffix}", data, f"it is {format_name} already")
+    The version is empty if it is the installed one or the artifact records it.
+    """
     from grpc_server.runtimes.formats import joblib_format, skops_format  # scikit-learn takes a second to import.
 
     estimator, sklearn_version = joblib_format.load_estimator(data)
     encoded, reason = skops_format.dump(estimator)
     if encoded is None:
-        return _StoredModel("joblib", "model.joblib", data, f"{reason}; its digest is recorded", sklearn_version)
-    return _StoredModel("skops", "model.skops", encoded, reason, sklearn_version)
+        return "joblib", data, f"{reason}; its digest is recorded", sklearn_version
+    return "skops", encoded, reason, ""
 
 
 class _LoadedFile:
     """The model of a file, loaded from the bytes that the repository will store."""
 
     def __init__(self, file: Path, format_name: str) -> None:
-        self._file = file
-        self.stored = _stored_model(file, format_name)
-        self.files = {self.stored.file: self.stored.artifact}
-        self.runtime = format_table.load(self.stored.format, self.stored.artifact)
-        self.libraries = format_table.format_named(self.stored.format).versions
-        trained_with = self.stored.sklearn_version or getattr(self.runtime, "sklearn_version", "")
+        self._file, artifact, trained_with = file, format_table.read(file), ""
+        self.format = format_table.format_of(file, artifact, format_name)
+        self.artifact, self.reason = f"model{file.suffix}", f"it is {self.format} already"
+        if self.format == "joblib":
+            self.format, artifact, self.reason, trained_with = _as_skops(artifact)
+            self.artifact = f"model.{self.format}"
+        self.files = {self.artifact: artifact}
+        self.runtime = format_table.load(self.format, artifact)
+        self.libraries = format_table.format_named(self.format).versions
+        trained_with = trained_with or getattr(self.runtime, "sklearn_version", "")
         if trained_with:
             self.libraries["scikit-learn"] = trained_with
 
@@ -197,14 +187,14 @@ class _LoadedFile:
         data: DataFile | None,
     ) -> Manifest:
         """The manifest of a model of one target. Raises ModelError if columns or classes have no names."""
-        cause = "" if self.stored.format == "onnx" else " (it was fitted on a plain array)"
+        cause = "" if self.format == "onnx" else " (it was fitted on a plain array)"
         width = counted(self.runtime.width, "column") if self.runtime.width else "columns"
         unnamed = f"its {width}{cause}"
         columns = _distinct(self._file, columns or self.runtime.columns, unnamed, "--columns a,b,c")
         known = self._dtypes(columns, rows, data) | dict(dtypes)
         return Manifest(
-            format=self.stored.format,
-            artifact=self.stored.file,
+            format=self.format,
+            artifact=self.artifact,
             files={name: sha256(content) for name, content in self.files.items()},
             libraries=self.libraries,
             columns=columns,
@@ -219,18 +209,9 @@ class _LoadedFile:
     ) -> Manifest:
         """The manifest with the targets of a model of several, named by `names`, else `saved`, else 0, 1, ..."""
         count = 1 + max(output.target for output in all_outputs(unchecked_sources(self.runtime, manifest, rows, self._file.name)))
-        if names and len(names) != count:
-            raise ModelError(
-                f"{self._file.name} predicts {counted(count, 'target')}, but there are names for {len(names)}: {', '.join(names)}"
-            )
         if count == 1 and not names:
             return manifest
-        known = next((each for each in (saved, target_names(self.runtime)) if len(each) == count), None)
-        names = names or known or tuple(map(str, range(count)))
-        named = _without_twins(self._file, names)
-        classes = self.runtime.targets or ((manifest.classes,) * count)
-        types = class_types_of(self.runtime, count)
-        targets = tuple(Target(name, of, of_type) for name, of, of_type in zip(named, classes, types, strict=True))
+        targets = named_targets(self.runtime, [manifest.classes] * count, names, saved, self._file.name)
         return manifest.model_copy(update={"targets": targets, "classes": () if count > 1 else manifest.classes})
 
     def _dtypes(self, columns: tuple[str, ...], rows: tuple[GoldenRow, ...], data: DataFile | None) -> dict[str, Dtype]:
@@ -239,11 +220,31 @@ class _LoadedFile:
             found = training_columns(self.runtime, data, ModelHints(columns=columns)).columns
             return {column.name: column.dtype for column in found}
         encoders = encoder_dtypes(self.runtime, columns)
+        golden = {column: golden_dtype([row.features.get(column) for row in rows]) for column in columns if rows}
         if self.runtime.columns is None and self.runtime.width and estimator_of(self.runtime) is not None:
-            return {column: array_dtype(dtype) for column, dtype in encoders.items()}
-        if not rows:
-            return encoders
-        return {column: golden_dtype([row.features.get(column) for row in rows]) for column in columns} | encoders
+            encoders = {column: array_dtype(dtype) for column, dtype in encoders.items()}
+            golden = {column: dtype for column, dtype in golden.items() if dtype.wide}
+        return golden | encoders
+
+
+def named_targets(
+    runtime: Runtime,
+    classes: Sequence[tuple[str, ...]],
+    names: tuple[str, ...],
+    saved: tuple[str, ...],
+    place: str,
+    prefix: str = "",
+) -> tuple[Target, ...]:
+    """So many targets, named by `names`, else `saved`, else by the model, else by number; `classes` are used if the model has none.
+
+    Raises ModelError for another number of names, and for a name that occurs twice.
+    """
+    count = len(classes)
+    if names and len(names) != count:
+        raise ModelError(f"{place} predicts {counted(count, 'target')}, but there are names for {len(names)}: {', '.join(names)}")
+    known = next((each for each in (saved, target_names(runtime)) if len(each) == count), None)
+    named = _without_twins(place, names or known or tuple(f"{prefix}{index}" for index in range(count)))
+    return tuple(map(Target, named, runtime.targets or classes, class_types_of(runtime, count)))
 
 
 def _classes(file: Path, classes: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -270,11 +271,11 @@ def _served_by(faster: Accelerated, manifest: Manifest) -> Manifest:
 def _distinct(file: Path, names: tuple[str, ...] | None, what: str, option: str) -> tuple[str, ...]:
     if not names:
         raise ModelError(f"{file.name} does not name {what}: pass {option}")
-    return _without_twins(file, names)
+    return _without_twins(file.name, names)
 
 
-def _without_twins(file: Path, names: tuple[str, ...]) -> tuple[str, ...]:
+def _without_twins(place: str, names: tuple[str, ...]) -> tuple[str, ...]:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise ModelError(f"{file.name}: the name {twice[0]!r} occurs twice among {', '.join(names)}")
+        raise ModelError(f"{place}: the name {twice[0]!r} occurs twice among {', '.join(names)}")
     return names

@@ -20,7 +20,6 @@ from grpc_server.errors import Mismatches, ModelMismatch
 from grpc_server.rows.method_binding import MethodBinding
 from grpc_server.rows.mixed_rows import Matrix, Rows, placeholder_row
 from grpc_server.rows.outputs import Output, Source, output_function
-from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime
 from grpc_server.settings import ServerSettings
 from grpc_server.store.manifest import golden_rows
@@ -53,7 +52,7 @@ def examine(bundle: Bundle, contract: Contract, service: Service, settings: Serv
         examined = _bound(bundle, contract, service, sources)
         check_examples(examined.predict, examined.bindings, contract, bundle.title)
     with gates(Gate.GOLDEN):
-        check_independence(runtime, sources, bundle.manifest, bundle.golden, bundle.title)
+        check_independence(runtime, sources, bundle.manifest, bundle.golden, bundle.title, brief=True)
         check_golden(sources, bundle.manifest, bundle.golden, bundle.title)
     return examined
 
@@ -93,7 +92,7 @@ def find_problems(bundle: Bundle, contract: Contract, service: Service, settings
 def _loaded(bundle: Bundle, settings: ServerSettings) -> Runtime:
     manifest = bundle.manifest
     check_skew(manifest.format, manifest.libraries, bundle.title, allowed=settings.allow_version_skew)
-    return format_table.load(manifest.format, bundle.artifact)
+    return bundle.load()
 
 
 def _sources(runtime: Runtime, bundle: Bundle) -> tuple[Source, ...]:

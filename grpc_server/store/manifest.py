@@ -17,6 +17,8 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 GOLDEN = "golden.jsonl"
 CONTRACT = "contract.binpb"
+CODE = "code.zip"
+"""Modules that the model needs, if MLflow saved them with it."""
 MANIFEST = "manifest.json"
 
 _LINE = 'write {"features": {...}, "outputs": {...}} there'

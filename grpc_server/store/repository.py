@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grpc_server.errors import ADD_AGAIN, ArtifactAltered, ModelError, ModelNotFound, Unwritable
+from grpc_server.runtimes.formats import format_table
+from grpc_server.runtimes.formats.mlflow_folder import importable_code
+from grpc_server.runtimes.runtime import Runtime
 from grpc_server.store import durable
-from grpc_server.store.manifest import CONTRACT, GOLDEN, MANIFEST, GoldenRow, Manifest, read_golden, read_manifest
+from grpc_server.store.manifest import CODE, CONTRACT, GOLDEN, MANIFEST, GoldenRow, Manifest, read_golden, read_manifest
 from grpc_server.store.route_table import VERSION
 
 _VERSION = re.compile(VERSION)
@@ -27,11 +30,18 @@ class Bundle:
     golden: tuple[GoldenRow, ...]
     contract: bytes = b""
     """Descriptor set of the contract at the time of adding; empty if there was none."""
+    code: Path | None = None
+    """Archive of the modules that the model needs beside those installed; None without any."""
 
     @property
     def title(self) -> str:
         """Model and version, for messages."""
         return f"model {self.name!r} version {self.version}"
+
+    def load(self) -> Runtime:
+        """The model. Raises ModelUnloadable."""
+        with importable_code(self.code):
+            return format_table.load(self.manifest.format, self.artifact)
 
 
 def sha256(data: bytes) -> str:
@@ -92,7 +102,8 @@ class Repository:
             if sha256(data) != manifest.files[file]:
                 raise ArtifactAltered(f"{folder / file} is not as it was added (its SHA-256 differs)", ADD_AGAIN)
         golden = read_golden(files.get(GOLDEN, b""))
-        return Bundle(name, version, manifest, files[manifest.artifact], golden, files.get(CONTRACT, b""))
+        code = folder / CODE if CODE in files else None
+        return Bundle(name, version, manifest, files[manifest.artifact], golden, files.get(CONTRACT, b""), code)
 
     def passed_gates(self, name: str, version: str) -> bool:
         """Whether a server has loaded the version before: its next start then needs no trial. Raises ModelError without it."""

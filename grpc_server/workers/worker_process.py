@@ -81,7 +81,7 @@ def load_version(origin: Origin) -> Callable[[Any], Matrix]:
     bundle = Repository(origin.root).read(origin.name, origin.version)
     if bundle.manifest.digest != origin.digest:
         raise ArtifactAltered(f"{origin} in {origin.root} is another than when the server started", "start the server again")
-    runtime = format_table.load(bundle.manifest.format, bundle.artifact)
+    runtime = bundle.load()
     check_manifest(runtime, bundle.manifest, str(origin))
     sources = checked_sources(runtime, bundle.manifest, bundle.golden, str(origin))
     check_golden(sources, bundle.manifest, bundle.golden, str(origin))

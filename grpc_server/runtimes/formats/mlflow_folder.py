@@ -1,12 +1,15 @@
 """Folders in which MLflow saves models (https://mlflow.org/docs/latest/ml/model/), read without MLflow."""
 
 import json
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from zipfile import ZipFile
 
 from grpc_server.errors import ModelError, ModelUnloadable
 from grpc_server.rows.mixed_rows import Dtype
@@ -45,14 +48,31 @@ class SavedModel:
 
 
 @contextmanager
-def importable_code(folder: Path) -> Iterator[None]:
-    """Let the block import the modules that MLflow saved with the model (`code_paths`)."""
-    code = str((folder / _CODE).resolve())
-    sys.path.insert(0, code)
+def importable_code(archive: Path | None) -> Iterator[None]:
+    """Let the block import the modules in an archive, and no others of their names: those of two versions may differ."""
+    if archive is None:
+        yield
+        return
+    names = {name.partition("/")[0].removesuffix(".py") for name in ZipFile(archive).namelist()}
+    earlier = _forget(names)
+    sys.path.insert(0, str(archive))
     try:
         yield
     finally:
-        sys.path.remove(code)
+        sys.path.remove(str(archive))
+        _forget(names)
+        sys.modules.update(earlier)
+
+
+def _forget(names: Collection[str]) -> dict[str, ModuleType]:
+    """Removes the imported modules with these names, and those within them, and returns them."""
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in names}
+
+
+def packed_code(folder: Path, into: Path) -> Path | None:
+    """The archive, in `into`, of the modules that MLflow saved in a folder (`code_paths`); None without any."""
+    code = folder / _CODE
+    return Path(shutil.make_archive(str(into / _CODE), "zip", code)) if code.is_dir() else None
 
 
 def unpack(folder: Path, into: Path) -> SavedModel:

@@ -1,6 +1,7 @@
 """A model whose class or module is not there is refused in one line that names it, by `init`, `add` and `check`."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,15 +93,41 @@ def test_class_of_the_training_script_is_named(tmp_path: Path) -> None:
     assert message in run(tmp_path, "-m", "foretell", "init", "m.joblib", "--columns", "a,b")
 
 
-def test_code_that_mlflow_saved_is_found(tmp_path: Path, package: Path) -> None:
-    """mlflow/mlflow#14145: `code_paths` copies the modules to the folder `code` beside the model."""
-    folder = tmp_path / "saved"
+def save(folder: Path, model: Path, package: Path) -> None:
+    """A folder as MLflow saves it with `code_paths`."""
     folder.mkdir()
     (folder / "MLmodel").write_text("flavors:\n  sklearn:\n    pickled_model: m.joblib\n    code: code\n")
-    (tmp_path / "m.joblib").rename(folder / "m.joblib")
-    (folder / "code").mkdir()
-    package.rename(folder / "code/mypkg")
-    output = run(tmp_path, "-m", "foretell", "init", "saved", "--columns", "a,b")
-    assert "added saved version 1 as joblib" in output
-    assert "the joblib artifact needs `mypkg.steps` (module not found)" in run(tmp_path, "-m", "foretell", "check")
-    assert "mypkg.steps" not in run(tmp_path, "-m", "foretell", "check", path=folder / "code")
+    shutil.copy(model, folder / "m.joblib")
+    shutil.copytree(package, folder / "code" / package.name)
+
+
+def test_code_that_mlflow_saved_is_stored_with_the_version(tmp_path: Path, package: Path) -> None:
+    """mlflow/mlflow#14145: `code_paths` copies the modules to the folder `code` beside the model."""
+    save(tmp_path / "saved", tmp_path / "m.joblib", package)
+    assert "added saved version 1 as joblib" in run(tmp_path, "-m", "foretell", "init", "saved", "--columns", "a,b")
+    shutil.rmtree(tmp_path / "saved")
+    assert "mypkg.steps" not in run(tmp_path, "-m", "foretell", "check")
+    assert "code.zip" in (tmp_path / "models/saved/1/manifest.json").read_text()
+    (tmp_path / "models/saved/1/code.zip").write_bytes(b"else")
+    assert "code.zip is not as it was added" in run(tmp_path, "-m", "foretell", "check")
+
+
+VERSIONS = """
+from pathlib import Path
+from grpc_server.store.repository import Repository
+one, two = (Repository(Path("models")).read("saved", version).load() for version in "12")
+print([runtime.estimator.steps[0][1].transform(8.0) for runtime in (one, two)])
+import mypkg.steps
+print(mypkg.steps.__file__)
+"""
+
+
+def test_versions_keep_their_own_code(tmp_path: Path, package: Path) -> None:
+    """mlflow/mlflow#5923, mlflow/mlflow#12377: the second model got the modules of the first."""
+    save(tmp_path / "first", tmp_path / "m.joblib", package)
+    (package / "steps.py").write_text(STEPS.replace("rows / 2", "rows / 4"))
+    save(tmp_path / "second", tmp_path / "m.joblib", package)
+    (package / "steps.py").write_text(STEPS.replace("rows / 2", "rows / 8"))
+    for saved in ("first", "second"):
+        run(tmp_path, "-m", "foretell", "add", saved, "--name", "saved", "--columns", "a,b", path=package.parent)
+    assert run(tmp_path, "-c", VERSIONS, path=package.parent) == f"[4.0, 2.0]\n{package / 'steps.py'}\n"
