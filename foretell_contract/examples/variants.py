@@ -24,12 +24,14 @@ class Variant:
     """What the contract allows for the field, such as "may be missing"."""
     fix: str
     """How to forbid such a row in the contract."""
+    is_shorter: bool = False
+    """Whether the row lacks an optional field of its own, which breaks no rule of another field."""
 
 
 def variants(row: Message, rules: Rules) -> Iterator[Variant]:
     """Rows with each optional field missing, other members of each oneof, unspecified enum values and unknown texts."""
     for variant in _candidates(row, row, (), rules):
-        if not rules.violations(variant.row):
+        if (variant.is_shorter and rules.declared("message", row.DESCRIPTOR) is None) or not rules.violations(variant.row):
             yield variant
 
 
@@ -44,7 +46,8 @@ def _candidates(row: Message, part: Any, parents: tuple[str, ...], rules: Rules)
             continue
         own = rules.of(field)
         if (field.has_presence or field.is_repeated) and (own.ignored or not own.required):
-            yield Variant(with_value(row, parents, field.name, None), path, "may be missing", _fix(field))
+            is_shorter = not parents and field.has_presence and not is_in_oneof(field)
+            yield Variant(with_value(row, parents, field.name, None), path, "may be missing", _fix(field), is_shorter)
         if is_map(field) and len(getattr(part, field.name)) > 1:
             for key in getattr(part, field.name):
                 yield Variant(without_key(row, parents, field.name, key), f"{path}[{key}]", "may be missing", _fix(field))

@@ -3,15 +3,16 @@
 import json
 import random
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from foretell_contract.contract import Contract
-from foretell_contract.source.spelling import counted
+from foretell_contract.examples.boundary_values import FOREIGN_TEXT
+from grpc_server.checks.add_model import named_targets
+from grpc_server.checks.contract_agreement import TOGETHER
 from grpc_server.checks.data_file import DataFile
 from grpc_server.checks.manifest_agreement import guarded, unchecked_sources
 from grpc_server.checks.training_answers import TrainingAnswers, training_answers
@@ -28,9 +29,6 @@ from grpc_server.store.version_skew import check_skew
 
 GOLDEN_ROWS = 20
 """Rows of the data that become golden rows, at most."""
-
-_UNKNOWN_TEXT = "foretell"
-"""A text that no model was trained on; `foretell_contract/examples/variants.py` tries the same."""
 
 _LONG = 10_000
 """Characters of the longest text that a model is tried on."""
@@ -119,7 +117,9 @@ class _Inspection:
 
     def description(self, training: TrainingColumns) -> ModelDescription:
         blanks = {column.name: column.dtype.placeholder for column in self._columns if not column.dtype.unit}
-        columns = tuple(self._probed(column, self._example or blanks) for column in self._columns)
+        row = self._example or blanks
+        nullable = self._nullable(row)
+        columns = tuple(self._probed(column, row, nullable) for column in self._columns)
         answer = self._predicted([self._example])[0] if self._example else {}
         asked = self._asked([column.name for column in columns if not column.nullable]) if self._example else None
         golden = self._golden_lines(columns)
@@ -148,15 +148,23 @@ class _Inspection:
     def _row(self, index: int) -> _Row:
         return {column.name: column.values[index] for column in self._columns}
 
-    def _probed(self, column: Column, row: dict[str, Any]) -> Column:
+    def _nullable(self, row: _Row) -> set[str]:
+        """The columns of which some rows lack a value, and without which the model answers the row."""
+        names = [column.name for column in self._columns if column.nullable or None in column.values]
+        found: set[str] = set()
+        for group in (names[start : start + TOGETHER] for start in range(0, len(names), TOGETHER)):
+            together = self._answers(row | dict.fromkeys(group))
+            found.update(name for name in group if together or self._answers(row | {name: None}))
+        return found
+
+    def _probed(self, column: Column, row: _Row, nullable: Collection[str]) -> Column:
         """The column, with whether the model takes a missing value and an unknown text there."""
-        gaps = None in column.values
         # An encoder of categories takes an unknown one as missing, which the model itself may refuse.
-        unknown = column.dtype.is_text and column.dtype.name != "category" and self._answers(row | {column.name: _UNKNOWN_TEXT})
+        unknown = column.dtype.is_text and column.dtype.name != "category" and self._answers(row | {column.name: FOREIGN_TEXT})
         is_open = unknown and not self._strict and self._answers(row | {column.name: "x" * _LONG})
         return replace(
             column,
-            nullable=(gaps or column.nullable) and self._answers(row | {column.name: None}),
+            nullable=column.name in nullable,
             closed=column.dtype.is_text and not unknown,
             open_length=_LONG if is_open else 0,
             takes_empty=is_open and self._answers(row | {column.name: ""}),
@@ -207,13 +215,6 @@ class _Inspection:
             if probabilities and not self._manifest.classes and estimator_of(runtime) is None:
                 raise ModelError(f"{self._file.name} does not name its {probabilities} classes: pass --classes x,y,z")
             return (Target("", self._manifest.classes, *class_types_of(runtime, 1)),)
-        stated = hints.targets if len(hints.targets) > 1 else ()
-        known = next((each for each in (hints.outputs, target_names(runtime)) if len(each) == count), ())
-        names = stated or known or hints.targets or tuple(f"target_{index}" for index in range(count))
-        if len(names) != count:
-            raise ModelError(
-                f"{self._file.name} predicts {counted(count, 'target')}, but there are names for {len(names)}: {', '.join(names)}"
-            )
-        classes = runtime.targets or ((),) * count
-        types = class_types_of(runtime, count)
-        return tuple(Target(name, of, of_type) for name, of, of_type in zip(names, classes, types, strict=True))
+        saved = hints.outputs if len(hints.outputs) == count else target_names(runtime)
+        stated = hints.targets if len(hints.targets) > 1 or len(saved) != count else ()
+        return named_targets(runtime, [()] * count, stated, saved, self._file.name, "target_")

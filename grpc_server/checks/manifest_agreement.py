@@ -63,7 +63,10 @@ def unchecked_sources(runtime: Runtime, manifest: Manifest, golden: Sequence[Gol
 
     Raises ModelMismatch for golden rows of other columns, and ModelUnloadable from the runtime.
     """
-    _check_golden_columns(manifest, golden, place)
+    wrong = [number for number, row in enumerate(golden, 1) if not _has_columns(row, manifest)]
+    if wrong:
+        reason = f"golden row {wrong[0]} does not name exactly the columns and classes of {place}{_count(len(wrong), golden)}"
+        raise ModelMismatch(reason, f"name {', '.join(manifest.columns)} in each row, and add the model again")
     dtypes = manifest.column_dtypes
     sample = golden_rows(golden[:1], manifest) if golden else placeholder_row(dtypes)
     with guarded(runtime, place):
@@ -86,56 +89,36 @@ def check_golden(sources: Sequence[Source], manifest: Manifest, golden: Sequence
 
 
 def _differences(runtime: Runtime, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    yield from _column_differences(runtime, manifest)
-    yield from _class_differences(runtime, manifest)
-    for classes, target in zip(runtime.targets, manifest.targets, strict=False):
-        if classes != target.classes:
-            yield f"has the classes {_list(classes)}, its manifest says {_list(target.classes)} of {target.name}", ADD_AGAIN
-
-
-def _column_differences(runtime: Runtime, manifest: Manifest) -> Iterator[tuple[str, str]]:
     if runtime.width not in (0, len(manifest.columns)):
         reason = f"has {counted(runtime.width, 'column')}, its manifest names {len(manifest.columns)}"
         yield reason, "add it with --columns that names each"
     elif runtime.columns is not None and runtime.columns != manifest.columns:
         reason = f"was trained on {_list(runtime.columns)}, its manifest says {_list(manifest.columns)}"
         yield reason, "add it without --columns: the model knows its own"
-
-
-def _class_differences(runtime: Runtime, manifest: Manifest) -> Iterator[tuple[str, str]]:
     if runtime.classes == () and manifest.classes:
         yield f"gives numbers, no probabilities or labels of {_list(manifest.classes)}", "add it without --classes"
     elif runtime.classes is not None and runtime.classes != manifest.classes:
         reason = f"has the classes {_list(runtime.classes)}, its manifest says {_list(manifest.classes)}"
         yield reason, "add it without --classes: the model knows its own"
+    for classes, target in zip(runtime.targets, manifest.targets, strict=False):
+        if classes != target.classes:
+            yield f"has the classes {_list(classes)}, its manifest says {_list(target.classes)} of {target.name}", ADD_AGAIN
 
 
 def _list(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _check_golden_columns(manifest: Manifest, golden: Sequence[GoldenRow], place: str) -> None:
-    """Raises ModelMismatch if a golden row has other columns than the manifest, or the older `probabilities` of other classes."""
-    wrong = [number for number, row in enumerate(golden, 1) if not _has_columns(row, manifest)]
-    if wrong:
-        reason = f"golden row {wrong[0]} does not name exactly the columns and classes of {place}{_count(len(wrong), golden)}"
-        raise ModelMismatch(reason, f"name {', '.join(manifest.columns)} in each row, and add the model again")
-
-
 def _has_columns(row: GoldenRow, manifest: Manifest) -> bool:
-    classes = set(row.probabilities)
-    return set(row.features) == set(manifest.columns) and (not classes or classes == set(manifest.classes))
+    """Whether a golden row has the columns of the manifest, and its classes in the older `probabilities`."""
+    return set(row.features) == set(manifest.columns) and (not row.probabilities or set(row.probabilities) == set(manifest.classes))
 
 
 def _missing_outputs(offers: dict[str, Output], golden: Sequence[GoldenRow], place: str) -> Iterator[Problem]:
     """One problem for each output that golden rows expect and the model lacks, with the first such row."""
-    first_rows: dict[str, int] = {}
-    for number, row in enumerate(golden, 1):
-        for name in row.expected:
-            first_rows.setdefault(name, number)
-    for name, number in first_rows.items():
-        if name not in offers:
-            yield error("", f"golden row {number}: {place} gives no output {name!r}{did_you_mean(name, offers)}", _REMOVE_IT)
+    first_rows = {name: number for number, row in reversed([*enumerate(golden, 1)]) for name in row.expected if name not in offers}
+    for name, number in sorted(first_rows.items(), key=lambda each: each[1]):
+        yield error("", f"golden row {number}: {place} gives no output {name!r}{did_you_mean(name, offers)}", _REMOVE_IT)
 
 
 def _golden_differences(

@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import inf, nextafter
+from math import inf
 
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 from numpy.typing import NDArray
 
 from foretell_contract.contract import Contract
+from foretell_contract.fields import TYPE_NAMES
 from foretell_contract.rows.columns import Leaf, leaves
+from foretell_contract.rules.accepted_values import accepted
+from foretell_contract.rules.intervals import LINES
 from foretell_contract.rules.rules import FieldRules
 from grpc_server.checks.manifest_agreement import GOLDEN_TOLERANCE
 from grpc_server.errors import ModelError
@@ -145,16 +148,11 @@ def _range(column: str, fields: Sequence[Leaf], golden: Sequence[GoldenRow]) -> 
 
 def _bounds(field: FieldDescriptor, rules: FieldRules) -> tuple[float, float]:
     """The smallest and the largest value that the rules allow; infinite without a bound."""
-    if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
-        return 0.0, 1.0
-    values = {} if rules.ignored else rules.values
-    allowed = values.get("in") or ((values["const"],) if "const" in values else ())
-    if allowed:
-        return float(min(allowed)), float(max(allowed))
-    whole = field.cpp_type not in _FRACTIONS
-    low, high = values.get("gte", -inf), values.get("lte", inf)
-    if "gt" in values:
-        low = values["gt"] + 1 if whole else nextafter(values["gt"], inf)
-    if "lt" in values:
-        high = values["lt"] - 1 if whole else nextafter(values["lt"], -inf)
-    return (low, high) if low <= high else (-inf, inf)  # A lower bound above the upper one excludes the gap between them.
+    kind = TYPE_NAMES[field.type]
+    numbers = accepted(kind, {} if rules.ignored else rules.values, field).numbers
+    if numbers is None or not numbers.parts:
+        return -inf, inf
+    low, high, line = numbers.parts[0][0], numbers.parts[-1][1], LINES[kind]
+    if kind == "bool":
+        return low, high
+    return (low if low > line.low else -inf), (high if high < line.high else inf)

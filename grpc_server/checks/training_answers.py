@@ -129,14 +129,17 @@ def training_answers(
     dtypes = manifest.column_dtypes
     chosen = zip((SampleValues.of(each).at(order) for each in values), dtypes, strict=True)
     rows = rows_from_columns(([dtype.from_json(each) for each in of] if dtype.unit else of for of, dtype in chosen), dtypes)
-    predict = output_function([Source(source.outputs, _checked(source, place)) for source in sources], outputs)
+    predict = output_function(sources, outputs)
     found, end = [], monotonic() + _MOST_SECONDS
     for start in range(0, len(order), batch):
         try:
-            found.append(_answered(predict, rows[start : start + batch], order[start : start + batch] + 1, place))
+            numbers = order[start : start + batch] + 1
+            found.append(_answered(predict, rows[start : start + batch], numbers, place))
         except _RowUnanswerable as error:
             _check_texts(columns, manifest, error)
             raise
+        if len(found[-1]) != len(numbers):
+            raise ModelMismatch(f"{place} gives {len(found[-1])} answers to {len(numbers)} rows", "return one row for each row")
         if monotonic() > end:
             break
     answers = np.vstack(found) if found else np.empty((0, len(outputs)))
@@ -153,19 +156,6 @@ def _check_texts(columns: Mapping[str, Values], manifest: Manifest, error: _RowU
         values = SampleValues.of(columns[name])
         if dtype.is_text and any(repr(text) in str(error.__cause__) for text in set(values.known.tolist())):
             check_values(name, FLOAT64, values)
-
-
-def _checked(source: Source, place: str) -> Callable[[Rows], Matrix]:
-    """The source's function, which raises ModelMismatch if an answer has another shape than the source's outputs."""
-
-    def run(rows: Rows) -> Matrix:
-        answers, expected = source.run(rows), (len(rows), len(source.outputs))
-        if answers.shape != expected:
-            reason = f"{place} gives its {source.outputs[0].kind} as an array of shape {answers.shape}, expected {expected}"
-            raise ModelMismatch(reason, "return one row for each row, with a column for each class or target")
-        return answers
-
-    return run
 
 
 def _answered(predict: Callable[[Rows], Matrix], rows: Rows, numbers: NDArray[np.int64], place: str) -> Matrix:

@@ -158,7 +158,7 @@ def test_model_must_answer_contract_example(tmp_path: Path) -> None:
 
     import skops  # noqa: F401  # Imported before the model below.
 
-    from grpc_server.checks.contract_agreement import check_example
+    from grpc_server.checks.contract_agreement import check_examples
     from tests.support.fakes import FakeRuntime
 
     contract = served_contract(tmp_path, features(A, B), RESPONSE)
@@ -167,7 +167,7 @@ def test_model_must_answer_contract_example(tmp_path: Path) -> None:
     with pytest.raises(
         ModelMismatch, match=r"the model cannot answer the example of test.v1.Features \(ValueError: not this one\)"
     ):
-        check_example(FakeRuntime(Picky().predict_proba).predict, binding, contract, "the model")
+        check_examples(FakeRuntime(Picky().predict_proba).predict, {"Predict": binding}, contract, "the model")
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,13 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from foretell.check.check_command import check
 from grpc_server.checks.add_model import add_model
+from grpc_server.checks.row_independence import check_independence
 from grpc_server.errors import ModelMismatch
-from grpc_server.store.manifest import GOLDEN, Manifest
+from grpc_server.rows.outputs import Output, Source
+from grpc_server.runtimes.sklearn.estimator import EstimatorRuntime
+from grpc_server.store.manifest import GOLDEN, GoldenRow, Manifest
 from grpc_server.store.repository import Repository, sha256
+from tests.support.fakes import MANIFEST
 from tests.support.models.faulty import Shared
 from tests.support.servers.drafted_models import init, refusal
 
@@ -99,6 +103,24 @@ def test_check_finds_a_version_that_was_added_before(tmp_path: Path, by: str) ->
     (problem,) = [each for each in check(tmp_path / "protos", tmp_path / "models", "m") if each.is_error]
     assert "model 'm' version 2 gives value" in problem.problem.reason
     assert "because of its step 'shared'" in problem.problem.reason
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_start_finds_it_with_two_runs_of_two_rows(name: str) -> None:
+    """A slow model costs a start no more; `init`, `add` and `check` try every manner."""
+    model = SHARED[name][0].fit(X, Y)
+    sizes: list[int] = []
+
+    def run(rows: Any) -> Any:
+        sizes.append(len(rows))
+        return model.predict(rows)[:, None]
+
+    rows = [GoldenRow(features={"a": a, "b": b}) for a, b in X[:20].tolist()]
+    manifest = MANIFEST.model_copy(update={"columns": ("a", "b"), "classes": ()})
+    sources = [Source((Output("value"),), run)]
+    with pytest.raises(ModelMismatch, match=r"for a row among 2, and .* for the same row alone"):
+        check_independence(EstimatorRuntime(model), sources, manifest, rows, "m", brief=True)
+    assert sizes == [2, 1]
 
 
 LABELS = np.digitize(Y, [-0.5, 0.5])

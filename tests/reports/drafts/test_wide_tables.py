@@ -2,12 +2,13 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import pytest
 from google.protobuf.message import Message
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import Ridge
 
 from foretell.init.draft_features import field_numbers
@@ -88,6 +89,41 @@ def test_message_beyond_the_limit_of_protobuf_is_refused_in_words(tmp_path: Path
     with pytest.raises(ContractError, match=r"a message of wide/wide.proto takes more than 64 KiB, protobuf's limit") as refusal:
         contract_of(tmp_path, "".join(f"optional double f{number} = {number};" for number in range(1, 9_000)))
     assert "\n" not in str(refusal.value)
+
+
+class Needs(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn is not typed.
+    """Fails without a value of some columns; counts its runs."""
+
+    runs = 0
+
+    def __init__(self, columns: tuple[int, ...] = ()) -> None:
+        self.columns = columns
+
+    def fit(self, rows: Any, _values: Any) -> Self:
+        self.n_features_in_ = np.shape(rows)[1]
+        return self
+
+    def predict(self, rows: Any) -> Any:
+        Needs.runs += 1
+        if np.isnan(np.asarray(rows)[:, list(self.columns)]).any():
+            raise ValueError("a value is missing")
+        return np.full(len(rows), 0.5)
+
+
+@pytest.mark.parametrize("needed", [(), (0,), (7, 16, 299), tuple(range(0, 300, 60))])
+def test_columns_with_gaps_are_tried_together(tmp_path: Path, needed: tuple[int, ...]) -> None:
+    frame = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(60, WIDTH)).round(3), columns=[f"f{index}" for index in range(WIDTH)]
+    )
+    frame = frame.mask(np.random.default_rng(1).random(frame.shape) < 0.02)
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    Needs.runs = 0
+    done = init(tmp_path, "wide", Needs(needed).fit(frame, frame.f1), "--data", tmp_path / "data.csv")
+    assert done.exit_code == 0, done.output
+    assert Needs.runs < 150 + 16 * len(needed)
+    contract = load(tmp_path / "protos")
+    required = [field.name for field in contract.services[0].methods[0].features.fields if contract.rules.of(field).required]
+    assert required == [f"f{index}" for index in needed]
 
 
 @pytest.mark.slow
