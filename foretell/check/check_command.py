@@ -4,7 +4,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -106,17 +106,7 @@ def _text(found: Found, _folder: Path) -> None:
 
 
 def _json(found: Found, _folder: Path) -> None:
-    listed = [
-        {
-            "file": each.location.file,
-            "line": each.location.line,
-            "name": each.problem.name,
-            "severity": each.problem.severity.value,
-            "reason": each.problem.reason,
-            "fix": each.problem.fix,
-        }
-        for each in found
-    ]
+    listed = [asdict(each.location) | asdict(each.problem) | {"severity": each.problem.severity.value} for each in found]
     typer.echo(json.dumps({"errors": sum(each.is_error for each in found), "problems": listed}, indent=2))
 
 

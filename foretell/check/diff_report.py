@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -36,17 +37,9 @@ def show_text(findings: Findings, _folder: Path | None = None) -> None:
 
 def _json(findings: Findings, _folder: Path | None) -> None:
     listed = [
-        {
-            "file": finding.location.file,
-            "line": finding.location.line,
-            "package": finding.package,
-            "name": finding.name,
-            "rule": finding.rule,
-            "change": finding.change,
-            "verdict": finding.impact.name.lower(),
-            "reason": finding.reason,
-            "way_out": finding.alternative,
-        }
+        asdict(finding.location)
+        | {name: getattr(finding, name) for name in ("package", "name", "rule", "change", "reason")}
+        | {"verdict": finding.impact.name.lower(), "way_out": finding.alternative}
         for finding in findings
     ]
     typer.echo(json.dumps({"breaking": any(finding.breaks for finding in findings), "findings": listed}, indent=2))
