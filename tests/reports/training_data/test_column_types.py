@@ -51,7 +51,8 @@ def halves_of(frame: pd.DataFrame) -> pd.DataFrame:
 
 def last_digits_of(rows: Any) -> Any:
     """Differs for neighbouring integers."""
-    return np.asarray(rows)[:, :1].astype(object) % 10
+    first = rows["x"] if isinstance(rows, pd.DataFrame) else rows[:, 0]
+    return np.asarray(first, object).reshape(-1, 1) % 10
 
 
 def encoder() -> Any:
