@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from enum import Enum
-from typing import cast
+from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
@@ -95,9 +95,19 @@ def is_wrapper(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.full_name in WRAPPERS
 
 
+def wrapped(field: FieldDescriptor, value: Any) -> Any:
+    """A single value of the field as a message's constructor takes it."""
+    return {"value": value} if is_wrapper(field) else value
+
+
 def is_nested(field: FieldDescriptor) -> bool:
     """Whether the field is a message of several values, or a list of such messages."""
     return field.message_type is not None and not is_map(field) and kind_of(field) is None
+
+
+def key_text(key: Any) -> str:
+    """The key of a map as a text: in names of columns, and in JSON."""
+    return str(key).lower() if isinstance(key, bool) else str(key)
 
 
 def is_in_oneof(field: FieldDescriptor) -> bool:

@@ -63,11 +63,11 @@ def match_labels(enum: EnumDescriptor, labels: Iterable[str], options: CustomOpt
 
 
 def default_labels(enum: EnumDescriptor, options: CustomOptions) -> dict[int, str]:
-    """A label for each value, for models that name no classes: its `(foretell.v1.label)`, else its short name in lower case."""
+    """A label for each value, for models that name no classes."""
     labels: dict[int, str] = {}
     for value in enum.values:
         if not is_unspecified(value):
-            labels.setdefault(value.number, _label_of(value, options))
+            labels.setdefault(value.number, label_of(value, options))
     return labels
 
 
@@ -82,20 +82,13 @@ def request_texts(enum: EnumDescriptor, options: CustomOptions) -> dict[str, int
     return names | {label: number for number, label in labels.items() if counts[label] == 1 and label not in names}
 
 
-def label_change(
-    old: EnumValueDescriptor, new: EnumValueDescriptor, before: CustomOptions, after: CustomOptions
-) -> tuple[str, str] | None:
-    """The old and the new label of a value; None if they are equal."""
-    was, is_now = _label_of(old, before), _label_of(new, after)
-    return (was, is_now) if was != is_now else None
-
-
 def same_name(label: str, other: str) -> bool:
     """Whether both labels match the same names of enum values."""
     return _snake(label) == _snake(other)
 
 
-def _label_of(value: EnumValueDescriptor, options: CustomOptions) -> str:
+def label_of(value: EnumValueDescriptor, options: CustomOptions) -> str:
+    """The `(foretell.v1.label)` of a value, else its short name in lower case."""
     declared = options.get(value, "foretell.v1.label")
     return short_name(value).lower() if declared is None else str(declared)
 

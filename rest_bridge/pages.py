@@ -27,13 +27,10 @@ from rest_bridge.openapi.refusals import refusal_response
 _MODELS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{LIST_MODELS_RESPONSE}"}}}}
 }
+_BINARY = "application/octet-stream"
 _COMPILED = {
-    "/contract.binpb": (
-        "descriptor_set",
-        "application/octet-stream",
-        "The contract, compiled: a FileDescriptorSet with imports and comments",
-    ),
-    "/contract/plain.binpb": ("plain_set", "application/octet-stream", "The contract, compiled, without custom options"),
+    "/contract.binpb": ("descriptor_set", _BINARY, "The contract, compiled: a FileDescriptorSet with imports and comments"),
+    "/contract/plain.binpb": ("plain_set", _BINARY, "The contract, compiled, without custom options"),
     "/contract/plain.zip": ("plain_archive", "application/zip", "The contract's files without custom options"),
 }
 """Attribute of Downloads, media type and summary by path."""

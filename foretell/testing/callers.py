@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
-from google.rpc.status_pb2 import Status
 
 from foretell.testing.case import BrokenRule, Reply, broken_rule
 from foretell_contract.errors import SetupError
 from foretell_contract.service import Method, Shape
 from grpc_server.transport.tls import UNENCRYPTED, Trust, is_encrypted
+from rest_bridge.json.grpc_to_http import detail, status_details
 
 _TIMEOUT = 30.0
 """Seconds until a call without a reply fails."""
@@ -60,26 +60,13 @@ class GrpcCaller:
 
 
 def _refusal(call: Any) -> Reply:
-    status = Status()
-    for key, value in call.trailing_metadata() or ():
-        if key == "grpc-status-details-bin":
-            status.ParseFromString(value)
-    code, text = call.code(), call.details() or ""
-    is_invalid = code is grpc.StatusCode.INVALID_ARGUMENT
-    problems, omitted = _problems(status, text) if is_invalid else ((), 0)
-    return Reply(code.name, problems=problems, omitted=omitted, text=text)
-
-
-def _problems(status: Status, text: str) -> tuple[tuple[tuple[BrokenRule, str], ...], int]:
-    """The listed violations, and the number of those that are counted only."""
-    info, bad = ErrorInfo(), BadRequest()
-    for detail in status.details:
-        detail.Unpack(info)
-        detail.Unpack(bad)
-    if bad.field_violations:
-        problems = tuple((broken_rule(each.field, each.reason), each.description) for each in bad.field_violations)
-        return problems, max(0, int(info.metadata.get("violations", "0")) - len(problems))
-    return (((broken_rule("", info.reason.lower()), text),) if info.reason else ()), 0
+    code, text, status = call.code(), call.details() or "", status_details(call)
+    info, bad = (detail(status, kind) or kind() for kind in (ErrorInfo, BadRequest))
+    if code is not grpc.StatusCode.INVALID_ARGUMENT or not (info.reason or bad.field_violations):
+        return Reply(code.name, text=text)
+    problems = tuple((broken_rule(each.field, each.reason), each.description) for each in bad.field_violations)
+    omitted = max(0, int(info.metadata.get("violations", "0")) - len(problems)) if problems else 0
+    return Reply(code.name, problems=problems or ((broken_rule("", info.reason.lower()), text),), omitted=omitted, text=text)
 
 
 class RestCaller:

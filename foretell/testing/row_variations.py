@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from foretell_contract.examples.boundary_values import boundary_values
 from foretell_contract.examples.valid_row import valid_row
 from foretell_contract.examples.variants import with_value, without_key
-from foretell_contract.fields import Kind, is_in_oneof, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of
+from foretell_contract.fields import Kind, is_in_oneof, is_map, is_nested, kind_of, map_entry, message_of, wrapped
 from foretell_contract.rules.rules import NO_RULES, Rules
 
 _UNKNOWN_KEYS: dict[Kind | None, Any] = {Kind.TEXT: "foretell", Kind.INTEGER: 77_777}
@@ -55,7 +55,7 @@ class _Variations:
                 yield from self._list(field, list(getattr(message, field.name)), parents, path)
             else:
                 for boundary in boundary_values(field, self.rules.of(field)):
-                    yield self._changed(path, boundary.name, boundary.why, parents, field, _wrapped(field, boundary.value))
+                    yield self._changed(path, boundary.name, boundary.why, parents, field, wrapped(field, boundary.value))
 
     def _changed(
         self, path: str, name: str, why: str, parents: tuple[str, ...], field: FieldDescriptor, value: Any
@@ -79,7 +79,7 @@ class _Variations:
         if len(items) > 1:
             yield self._changed(path, "all-alike", "the first item repeated", parents, field, items[:1] * len(items))
         for boundary in boundary_values(field, self.rules.of(field).values.get("items", NO_RULES)):
-            changed = [_wrapped(field, boundary.value), *items[1:]]
+            changed = [wrapped(field, boundary.value), *items[1:]]
             yield self._changed(f"{path}[0]", boundary.name, boundary.why, parents, field, changed)
 
     def _map(self, field: FieldDescriptor, pairs: Any, parents: tuple[str, ...], path: str) -> Iterator[RowVariation]:
@@ -96,7 +96,7 @@ class _Variations:
         if is_nested(value):
             return
         for boundary in boundary_values(value, self.rules.of(field).values.get("values", NO_RULES)):
-            changed = known | {first: _wrapped(value, boundary.value)}
+            changed = known | {first: wrapped(value, boundary.value)}
             yield self._changed(f"{path}[{first}]", boundary.name, boundary.why, parents, field, changed)
 
 
@@ -122,14 +122,10 @@ def _finite_bounds(field: FieldDescriptor, rules: Rules) -> dict[str, Any]:
         boundary.name: boundary.value for boundary in boundary_values(field, rules.of(field)) if boundary.name in ("min", "max")
     }
     bounded = len(found) == 2 and not any(isinstance(value, float) and math.isinf(value) for value in found.values())
-    return {name: _wrapped(field, value) for name, value in found.items()} if bounded else {}
+    return {name: wrapped(field, value) for name, value in found.items()} if bounded else {}
 
 
 def _replaced(row: Message, values: dict[str, Any]) -> Message:
     for name, value in values.items():
         row = with_value(row, (), name, value)
     return row
-
-
-def _wrapped(field: FieldDescriptor, value: Any) -> Any:
-    return {"value": value} if is_wrapper(field) else value

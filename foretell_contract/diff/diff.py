@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from foretell_contract.contract import Contract
 from foretell_contract.diff.consequences import consequence
-from foretell_contract.diff.finding import ContractChange, Finding, Side
+from foretell_contract.diff.finding import ContractChange, Finding, Side, added_or_removed
 from foretell_contract.diff.message_changes import enum_changed, message_changed
 from foretell_contract.diff.service_changes import services_changed
 from foretell_contract.errors import ContractError
@@ -52,8 +52,7 @@ def diff(old: Contract, new: Contract) -> tuple[Finding, ...]:
     """Every difference that callers of `old` could notice, in the order of the new files."""
     before, after = _services(old), _services(new)
     both = [package for package in before if package in after]
-    found = [ContractChange("package.removed", package, "package removed") for package in before if package not in after]
-    found += [ContractChange("package.added", package, "package added") for package in after if package not in before]
+    found = list(added_or_removed("package", before, after))
     for package in both:
         found += services_changed(before[package], after[package], old, new)
         found += _package_docs_changed(package, old, new)

@@ -1,5 +1,6 @@
 """Changes of a contract, and findings: changes with their impact on callers."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -45,6 +46,12 @@ class ContractChange:
     text: str
     message: str = ""
     """Full name of the message or enum around it, which decides the side; empty for services, methods and packages."""
+
+
+def added_or_removed(what: str, old: Iterable[str], new: Iterable[str]) -> Iterator[ContractChange]:
+    """A change for each full name of a package, service or method that is on one side only."""
+    for change, here, there in (("removed", old, set(new)), ("added", new, set(old))):
+        yield from (ContractChange(f"{what}.{change}", name, f"{what} {change}") for name in here if name not in there)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from foretell_contract.contract import Contract
 from foretell_contract.diff.finding import ContractChange, RuleAndText
 from foretell_contract.diff.rule_changes import DeclaredRules, rules_changed, values_changed
 from foretell_contract.fields import TYPE_NAMES
-from foretell_contract.labels import label_change, probability_class, same_name
+from foretell_contract.labels import label_of, probability_class, same_name
 from foretell_contract.problem import one_line
 
 _COLUMN, _OUTPUT, _UNIT, _RULES = "foretell.v1.column", "foretell.v1.output", "foretell.v1.unit", "buf.validate.field"
@@ -56,10 +56,9 @@ def _value_changed(old: Any, new: Any, before: Contract, after: Contract) -> Ite
         yield "value.renumbered", f"number {old.number} -> {new.number}"
         return
     yield from deprecation(old, new)
-    labels = label_change(old, new, before.options, after.options)
-    if labels is not None:
-        rule = "value.label.spelling" if same_name(*labels) else "value.label"
-        yield rule, f'label "{labels[0]}" -> "{labels[1]}"'
+    was, now = label_of(old, before.options), label_of(new, after.options)
+    if was != now:
+        yield "value.label.spelling" if same_name(was, now) else "value.label", f'label "{was}" -> "{now}"'
 
 
 def changes(name: str, found: Iterable[RuleAndText], message: str = "") -> Iterator[ContractChange]:

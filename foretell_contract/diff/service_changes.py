@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from foretell_contract.contract import Contract
-from foretell_contract.diff.finding import ContractChange, RuleAndText
+from foretell_contract.diff.finding import ContractChange, RuleAndText, added_or_removed
 from foretell_contract.diff.message_changes import changes, deprecation
 from foretell_contract.service import Method, Service
 
@@ -13,32 +13,24 @@ _RETRY_SAFETY = {"IDEMPOTENCY_UNKNOWN": 0, "IDEMPOTENT": 1, "NO_SIDE_EFFECTS": 2
 
 def services_changed(old: list[Service], new: list[Service], before: Contract, after: Contract) -> Iterator[ContractChange]:
     """Changes of the services of one package."""
-    left = {service.full_name: service for service in new}
+    by_name = {service.full_name: service for service in new}
+    yield from added_or_removed("service", [service.full_name for service in old], by_name)
     for service in old:
-        kept = left.pop(service.full_name, None)
-        if kept is None:
-            yield ContractChange("service.removed", service.full_name, "service removed")
-            continue
-        was, now = (side.pool.FindServiceByName(service.full_name) for side in (before, after))
-        yield from changes(service.full_name, deprecation(was, now))
-        if kept.model != service.model:
-            yield ContractChange("service.model", service.full_name, f"model {service.model} -> {kept.model}")
-        yield from _methods_changed(service, kept, was, now)
-    for name in left:
-        yield ContractChange("service.added", name, "service added")
+        if kept := by_name.get(service.full_name):
+            was, now = (side.pool.FindServiceByName(service.full_name) for side in (before, after))
+            yield from changes(service.full_name, deprecation(was, now))
+            if kept.model != service.model:
+                yield ContractChange("service.model", service.full_name, f"model {service.model} -> {kept.model}")
+            yield from _methods_changed(service, kept, was, now)
 
 
 def _methods_changed(old: Service, new: Service, was: Any, now: Any) -> Iterator[ContractChange]:
-    left = {method.name: method for method in new.methods}
+    by_name = {method.full_name: method for method in new.methods}
+    yield from added_or_removed("method", [method.full_name for method in old.methods], by_name)
     for method in old.methods:
-        kept = left.pop(method.name, None)
-        if kept is None:
-            yield ContractChange("method.removed", method.full_name, "method removed")
-            continue
-        options = _options_changed(was.methods_by_name[method.name], now.methods_by_name[method.name])
-        yield from changes(kept.full_name, (*_method_changed(method, kept), *options))
-    for method in left.values():
-        yield ContractChange("method.added", method.full_name, "method added")
+        if kept := by_name.get(method.full_name):
+            options = _options_changed(was.methods_by_name[method.name], now.methods_by_name[method.name])
+            yield from changes(kept.full_name, (*_method_changed(method, kept), *options))
 
 
 def _method_changed(old: Method, new: Method) -> Iterator[RuleAndText]:

@@ -1,5 +1,6 @@
 """Builds example messages from the examples of their fields."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from typing import Any
@@ -9,7 +10,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.errors import ContractError
-from foretell_contract.fields import is_map, is_nested, is_wrapper, map_entry, message_of, oneof_name
+from foretell_contract.fields import is_map, is_nested, map_entry, message_of, oneof_name, wrapped
 from foretell_contract.problem import one_line
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import FieldRules, Rules, Violation
@@ -45,19 +46,14 @@ def failing_examples(message: Descriptor, rules: Rules) -> Iterator[tuple[str, s
 
 def _trials(message: Descriptor, rules: Rules) -> list[dict[str, tuple[Any, Any]]]:
     """All examples of the fields in few messages, which have at most one member of a oneof: as written, and as an argument."""
-    trials: list[dict[str, tuple[Any, Any]]] = []
-    chosen: list[set[str]] = []
+    trials: defaultdict[int, dict[str, tuple[Any, Any]]] = defaultdict(dict)
+    taken: Counter[str] = Counter()
     for field in message.fields:
-        number, group = 0, oneof_name(field) or field.name
+        group = oneof_name(field) or field.name
         for each in _each(field, rules.of(field)):
-            while number < len(trials) and group in chosen[number]:
-                number += 1
-            if number == len(trials):
-                trials.append({})
-                chosen.append(set())
-            trials[number][field.name] = each
-            chosen[number].add(group)
-    return trials
+            trials[taken[group]][field.name] = each
+            taken[group] += 1
+    return list(trials.values())
 
 
 def field_example(field: FieldDescriptor, rules: Rules) -> Any:
@@ -119,7 +115,7 @@ def _values(field: FieldDescriptor, own: FieldRules) -> list[Any]:
         field, rules = map_entry(field)[1], own.values.get("values")
     elif field.is_repeated:
         rules = own.values.get("items")
-    return [{"value": value} if is_wrapper(field) else value for value in rules.examples] if rules else []
+    return [wrapped(field, value) for value in rules.examples] if rules else []
 
 
 def _each(field: FieldDescriptor, own: FieldRules) -> Iterator[tuple[Any, Any]]:

@@ -10,7 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.examples.boundary_values import BoundaryValue, boundary_values
 from foretell_contract.examples.example import field_example, map_keys
-from foretell_contract.fields import Kind, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of, oneof_name, value_field
+from foretell_contract.fields import Kind, is_map, is_nested, kind_of, map_entry, message_of, oneof_name, value_field, wrapped
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import NO_RULES, FieldRules, Rules
 
@@ -80,11 +80,11 @@ def _candidates(field: FieldDescriptor, rules: Rules) -> Iterator[Any]:
         values = _values(field, items)
         length = max(1, own.values.get("min_items", 1))
         if kind_of(field) in (Kind.NUMBER, Kind.INTEGER) and not items.examples:
-            yield _wrapped(field, _spread(field, items, length))
+            yield [wrapped(field, number) for number in _spread(field, items, length)]
         for start in range(len(values)):
             yield list(islice(cycle(values[start:] + values[:start]), length))
         if kind_of(field) is Kind.TEXT:
-            yield _wrapped(field, [f"text {number}" for number in range(1, length + 1)])  # All different.
+            yield [wrapped(field, f"text {number}") for number in range(1, length + 1)]  # All different.
         yield from ([value] * length for value in values)
     else:
         yield from _values(field, own)
@@ -92,11 +92,7 @@ def _candidates(field: FieldDescriptor, rules: Rules) -> Iterator[Any]:
 
 
 def _values(field: FieldDescriptor, own: FieldRules) -> list[Any]:
-    return _wrapped(field, [*own.examples, *(boundary.value for boundary in _ordinary(field, own))])
-
-
-def _wrapped(field: FieldDescriptor, values: list[Any]) -> list[Any]:
-    return [{"value": value} for value in values] if is_wrapper(field) else values
+    return [wrapped(field, value) for value in (*own.examples, *(boundary.value for boundary in _ordinary(field, own)))]
 
 
 def _ordinary(field: FieldDescriptor, own: FieldRules) -> Any:

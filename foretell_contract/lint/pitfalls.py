@@ -18,9 +18,8 @@ _EXCLUDES_EMPTY = {"len", "min_len", "in", "const", "pattern"}
 
 def pitfalls(contract: Contract) -> list[Problem]:
     """Fields that accept or refuse what they should not, and CEL rules without an id or a message."""
-    rows = _rows(contract)
-    found = [problem for row in rows.values() for field in row.fields for problem in _field(field, contract.rules.of(field))]
-    return found + [problem for message in _messages(contract).values() for problem in _incomplete_cel(message, contract)]
+    found = [problem for row in _rows(contract) for field in row.fields for problem in _field(field, contract.rules.of(field))]
+    return found + [problem for message in _messages(contract) for problem in _incomplete_cel(message, contract)]
 
 
 def missing_docs(contract: Contract) -> list[Problem]:
@@ -28,24 +27,22 @@ def missing_docs(contract: Contract) -> list[Problem]:
     fix = "add one above it: what it is, and in which unit"
     found = [warning(name, f"{name} has no comment", fix) for name in _documented(contract) if not contract.comment(name)]
     fix = "add one; the docs then show a call that works"
-    fields = [field.full_name for row in _rows(contract).values() for field in row.fields if _wants_example(field, contract)]
+    fields = [field.full_name for row in _rows(contract) for field in row.fields if _wants_example(field, contract)]
     return found + [warning(name, f"{name} has no example", fix) for name in fields]
 
 
-def _rows(contract: Contract) -> dict[str, Descriptor]:
+def _rows(contract: Contract) -> list[Descriptor]:
     return _own_messages(method.features for service in contract.services for method in service.methods)
 
 
-def _messages(contract: Contract) -> dict[str, Descriptor]:
+def _messages(contract: Contract) -> list[Descriptor]:
     methods = [method for service in contract.services for method in service.methods]
     return _own_messages(side for method in methods for side in (method.input, method.output))
 
 
-def _own_messages(tops: Iterable[Descriptor]) -> dict[str, Descriptor]:
+def _own_messages(tops: Iterable[Descriptor]) -> list[Descriptor]:
     found = {message.full_name: message for top in tops for message in messages_within(top)}
-    return {
-        name: message for name, message in found.items() if not name.startswith(IMPORTED) and not message.GetOptions().map_entry
-    }
+    return [each for name, each in found.items() if not name.startswith(IMPORTED) and not each.GetOptions().map_entry]
 
 
 def _field(field: FieldDescriptor, rules: FieldRules) -> Iterator[Problem]:
@@ -92,7 +89,7 @@ def _documented(contract: Contract) -> Iterator[str]:
         yield service.full_name
         yield from (method.full_name for method in service.methods)
     enums: dict[str, EnumDescriptor] = {}
-    for message in _messages(contract).values():
+    for message in _messages(contract):
         yield message.full_name
         yield from (field.full_name for field in message.fields)
         enums |= {field.enum_type.full_name: field.enum_type for field in message.fields if field.enum_type is not None}

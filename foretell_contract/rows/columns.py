@@ -9,7 +9,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from foretell_contract.custom_options import CustomOptions
 from foretell_contract.errors import DeclarationError
-from foretell_contract.fields import TYPE_NAMES, Kind, is_map, is_nested, kind_of, map_entry, message_of, value_field
+from foretell_contract.fields import TYPE_NAMES, Kind, is_map, is_nested, key_text, kind_of, map_entry, message_of, value_field
 from foretell_contract.problem import Problem, error
 from foretell_contract.rules.rules import NO_RULES, FieldRules, Rules
 
@@ -119,7 +119,7 @@ class _Flattener:
             spread, keys = Spread.OCTETS, tuple(range(rules.values["len"]))
             empty = rules.zero_ignored and not rules.required
         pattern = column if "{}" in column else column + "[{}]"
-        columns = (column,) if spread is Spread.ONE else tuple(pattern.replace("{}", _key_text(key)) for key in keys)
+        columns = (column,) if spread is Spread.ONE else tuple(pattern.replace("{}", key_text(key)) for key in keys)
         # A required map may still lack a key, unless `min_pairs` demands all of them.
         lacking = spread is Spread.KEYS and rules.values.get("min_pairs", 0) < len(keys)
         return Leaf(path, parents, field, kind, spread, keys, columns, absent or empty or lacking, of_values)
@@ -133,10 +133,6 @@ def _unflattenable(field: FieldDescriptor) -> Problem | None:
         reason = f"{field.full_name} repeats a message, which cannot become columns"
         return error(field.full_name, reason, "declare single fields or a list of numbers")
     return None
-
-
-def _key_text(key: Any) -> str:
-    return str(key).lower() if isinstance(key, bool) else str(key)
 
 
 def _length(field: FieldDescriptor, rules: FieldRules) -> int:

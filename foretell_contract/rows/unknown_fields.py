@@ -7,7 +7,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from foretell_contract.fields import CALENDAR, Kind, is_map, kind_of, map_entry, message_of
-from foretell_contract.rules.rules import Violation
+from foretell_contract.rules.rules import Violation, subscript
 
 _TIMES = {
     Kind.TIME: ("timestamp_format", "must be in the years 1 to 9999"),
@@ -41,14 +41,10 @@ class UnknownFields:
             yield from _invalid_time(message, path, self._kind)
         for name, repeated, mapped, nested in self._nested:
             field_path = f"{path}.{name}" if path else name
-            if mapped:
-                for key, value in getattr(message, name).items():
-                    yield from nested.violations(
-                        value, f'{field_path}["{key}"]' if isinstance(key, str) else f"{field_path}[{key}]"
-                    )
-            elif repeated:
-                for index, value in enumerate(getattr(message, name)):
-                    yield from nested.violations(value, f"{field_path}[{index}]")
+            if repeated:
+                values = getattr(message, name)
+                for key, value in values.items() if mapped else enumerate(values):
+                    yield from nested.violations(value, field_path + subscript(key))
             elif message.HasField(name):
                 yield from nested.violations(getattr(message, name), field_path)
 

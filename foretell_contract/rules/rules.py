@@ -181,9 +181,13 @@ def _path(path: Any) -> str:
     for element in path.elements if path else ():
         text += f".{element.field_name}" if text else element.field_name
         if element.subscript is not None:
-            key = element.subscript.value
-            text += f'["{key}"]' if isinstance(key, str) else f"[{key}]"
+            text += subscript(element.subscript.value)
     return text
+
+
+def subscript(key: Any) -> str:
+    """The key of a map or the index of a list in a path."""
+    return f'["{key}"]' if isinstance(key, str) else f"[{key}]"
 
 
 def _cel_texts(rules: Any) -> tuple[str, ...]:

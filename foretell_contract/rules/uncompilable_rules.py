@@ -6,7 +6,7 @@ protovalidate reports only the first, so each field and message is compiled agai
 from collections.abc import Iterable, Iterator
 
 from google.protobuf.descriptor import Descriptor, FileDescriptor
-from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto, OneofDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from foretell_contract.custom_options import CustomOptions
@@ -15,6 +15,9 @@ from foretell_contract.fields import messages_within
 from foretell_contract.problem import Problem, error
 from foretell_contract.rules.rules import Rules
 from foretell_contract.source.compiler import is_contract
+from foretell_contract.source.source_info import declarations
+
+_RULED = (DescriptorProto, FieldDescriptorProto, OneofDescriptorProto)
 
 
 def uncompilable(message: Descriptor, rules: Rules) -> Iterator[Problem]:
@@ -60,18 +63,9 @@ def _pool(files: Iterable[FileDescriptor], kept: str) -> DescriptorPool:
     for file in files:
         proto = FileDescriptorProto.FromString(file.serialized_pb)
         if is_contract(file.name):
-            for message in proto.message_type:
-                _strip(message, f"{proto.package}.{message.name}".lstrip("."), kept)
+            for _, name, declared in declarations(proto):
+                scope = name.rpartition(".")[0] if isinstance(declared, OneofDescriptorProto) else name
+                if isinstance(declared, _RULED) and scope != kept and not getattr(declared.options, "map_entry", False):
+                    declared.ClearField("options")
         pool.AddSerializedFile(proto.SerializeToString())
     return pool
-
-
-def _strip(message: DescriptorProto, name: str, kept: str) -> None:
-    if name != kept and not message.options.map_entry:
-        for each in (message, *message.oneof_decl):
-            each.ClearField("options")
-    for field in message.field:
-        if f"{name}.{field.name}" != kept:
-            field.ClearField("options")
-    for nested in message.nested_type:
-        _strip(nested, f"{name}.{nested.name}", kept)

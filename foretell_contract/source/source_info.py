@@ -6,6 +6,7 @@ A descriptor pool drops them, so they are read before files are added to one.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet
 
@@ -13,9 +14,7 @@ Path = tuple[int, ...]
 
 # Paths in source info consist of field numbers of descriptor.proto.
 _SYNTAX, _PACKAGE = (12,), (2,)
-_MESSAGE, _ENUM, _SERVICE = 4, 5, 6
-_FIELD, _NESTED, _NESTED_ENUM, _ONEOF = 2, 3, 4, 8
-_METHOD = _VALUE = 2
+_DECLARED = {"message_type", "enum_type", "service", "method", "field", "oneof_decl", "nested_type", "value"}
 
 _DIRECTIVE = re.compile(r"^\s*buf:lint:.*$", re.MULTILINE)
 _INTERNAL = re.compile(r"\(--.*?--\)", re.DOTALL)
@@ -68,37 +67,22 @@ def _clean(text: str) -> str:
 
 def named_paths(file: FileDescriptorProto) -> Iterator[tuple[Path, str]]:
     """Path in source info and full name of every declaration that has one."""
-    prefix = f"{file.package}." if file.package else ""
-    for i, message in enumerate(file.message_type):
-        yield from _message_paths(message, (_MESSAGE, i), prefix)
-    for i, enum in enumerate(file.enum_type):
-        yield from _enum_paths(enum, (_ENUM, i), prefix)
-    for i, service in enumerate(file.service):
-        yield (_SERVICE, i), f"{prefix}{service.name}"
-        for j, method in enumerate(service.method):
-            yield (_SERVICE, i, _METHOD, j), f"{prefix}{service.name}.{method.name}"
+    return ((path, name) for path, name, _ in declarations(file))
 
 
 def type_names(file: FileDescriptorProto) -> list[str]:
     """Full names of the messages and enums of a file."""
-    return [name for path, name in named_paths(file) if path[-2] in (_NESTED, _NESTED_ENUM, _MESSAGE, _ENUM)]
+    return [name for _, name, declared in declarations(file) if isinstance(declared, DescriptorProto | EnumDescriptorProto)]
 
 
-def _message_paths(message: DescriptorProto, path: Path, prefix: str) -> Iterator[tuple[Path, str]]:
-    name = f"{prefix}{message.name}"
-    yield path, name
-    for i, field in enumerate(message.field):
-        yield (*path, _FIELD, i), f"{name}.{field.name}"
-    for i, oneof in enumerate(message.oneof_decl):
-        yield (*path, _ONEOF, i), f"{name}.{oneof.name}"
-    for i, nested in enumerate(message.nested_type):
-        yield from _message_paths(nested, (*path, _NESTED, i), f"{name}.")
-    for i, enum in enumerate(message.enum_type):
-        yield from _enum_paths(enum, (*path, _NESTED_ENUM, i), f"{name}.")
+def declarations(file: FileDescriptorProto) -> Iterator[tuple[Path, str, Any]]:
+    """Path in source info, full name and descriptor of every message, enum and service, and of what they declare."""
+    return _declarations(file, (), f"{file.package}." if file.package else "")
 
 
-def _enum_paths(enum: EnumDescriptorProto, path: Path, prefix: str) -> Iterator[tuple[Path, str]]:
-    name = f"{prefix}{enum.name}"
-    yield path, name
-    for i, value in enumerate(enum.value):
-        yield (*path, _VALUE, i), f"{name}.{value.name}"
+def _declarations(holder: Any, path: Path, prefix: str) -> Iterator[tuple[Path, str, Any]]:
+    for field, parts in holder.ListFields():
+        for index, part in enumerate(parts if field.name in _DECLARED else ()):
+            place, name = (*path, field.number, index), f"{prefix}{part.name}"
+            yield place, name, part
+            yield from _declarations(part, place, f"{name}.")

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from foretell_contract.custom_options import CustomOptions
-from foretell_contract.fields import Kind, is_map, is_nested, is_wrapper, kind_of, map_entry, message_of
+from foretell_contract.fields import Kind, is_map, is_nested, is_wrapper, key_text, kind_of, map_entry, message_of
 from foretell_contract.rules.rules import Rules
 from foretell_contract.source.spelling import did_you_mean
 from rest_bridge.json.request_problems import Loc, RequestProblem, RequestProblems
@@ -211,7 +211,7 @@ def _message_writer(message: Descriptor, form: Form) -> Callable[[Any], dict[str
 def _field_writer(field: FieldDescriptor, form: Form) -> Write:
     if is_map(field):
         single = _single_writer(map_entry(field)[1], form)
-        return lambda pairs: {_key(key): single(pairs[key]) for key in sorted(pairs)}
+        return lambda pairs: {key_text(key): single(pairs[key]) for key in sorted(pairs)}
     single = _single_writer(field, form)
     if field.is_repeated:
         return lambda values: [single(value) for value in values]
@@ -225,7 +225,3 @@ def _single_writer(field: FieldDescriptor, form: Form) -> Write:
     if is_wrapper(field):
         return lambda wrapper: plain(wrapper.value)
     return plain
-
-
-def _key(key: Any) -> str:
-    return str(key).lower() if isinstance(key, bool) else str(key)

@@ -53,8 +53,8 @@ _STEP = re.compile(r"([^.\[\]]+)|\[\"(.*?)\"\](?=[.\[]|$)|\[(-?\w+)\]", re.DOTAL
 
 def failed_call(error: grpc.aio.AioRpcError) -> RequestRefused:
     """The refusal for a call that failed, whatever its request was."""
-    status = _status(error)
-    info, retry = _detail(status, ErrorInfo), _detail(status, RetryInfo)
+    status = status_details(error)
+    info, retry = detail(status, ErrorInfo), detail(status, RetryInfo)
     code = error.code()
     http = HTTP_STATUS.get(code, 500)
     unknown = "internal error" if http == 500 else "the model server refused the call"
@@ -68,8 +68,8 @@ def failed_call(error: grpc.aio.AioRpcError) -> RequestRefused:
 
 def refused_call(error: grpc.aio.AioRpcError, contract: Contract, method: Method, document: Any) -> RequestRefused:
     """The refusal for a call that failed with `document` as its request: broken rules of request or answer, if any."""
-    status = _status(error)
-    info, bad, failed = (_detail(status, kind) for kind in (ErrorInfo, BadRequest, PreconditionFailure))
+    status = status_details(error)
+    info, bad, failed = (detail(status, kind) for kind in (ErrorInfo, BadRequest, PreconditionFailure))
     if info is None or (bad is None and failed is None):
         return failed_call(error)
     if bad is not None:
@@ -94,7 +94,8 @@ def locate(
     return problems
 
 
-def _status(error: grpc.aio.AioRpcError) -> Status:
+def status_details(error: Any) -> Status:
+    """The google.rpc.Status of a failed call, an AioRpcError or a grpc.Call; empty if it has none."""
     for key, value in error.trailing_metadata() or ():
         if key == _STATUS_DETAILS:
             try:
@@ -104,12 +105,12 @@ def _status(error: grpc.aio.AioRpcError) -> Status:
     return Status()
 
 
-def _detail(status: Status, kind: Any) -> Any:
+def detail(status: Status, kind: Any) -> Any:
     """The first detail of this type, or None."""
     for packed in status.details:
-        detail = kind()
-        if packed.Is(detail.DESCRIPTOR) and packed.Unpack(detail):
-            return detail
+        found = kind()
+        if packed.Unpack(found):  # False for another type.
+            return found
     return None
 
 

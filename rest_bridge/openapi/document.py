@@ -67,11 +67,6 @@ class ApiKind:
     selects_version: bool
     """Whether a request may select the version of the model."""
 
-    @property
-    def parameters(self) -> list[Part]:
-        """Header parameters of every request."""
-        return _PARAMETERS + (_SELECTOR_HEADERS if self.selects_version else [])
-
     def selector_paths(self, service: Service, path: str) -> dict[str, str]:
         """See request_headers.selector_paths."""
         return selector_paths(service.model, path) if self.selects_version else {}
@@ -163,7 +158,7 @@ def _operation(contract: Contract, schemas: Schemas, service: Service, method: M
         "summary": summary,
         "description": comment if comment.replace("\n", " ").removesuffix(".") != summary else "",
         "operationId": f"{method.full_name}{number or ''}",
-        "parameters": api_kind.parameters,
+        "parameters": _PARAMETERS + (_SELECTOR_HEADERS if api_kind.selects_version else []),
         "requestBody": {
             "required": True,
             "content": {

@@ -113,13 +113,10 @@ class Schemas:
         return self.of(message_of(field), form, ruled=False)
 
 
-def messages_within(message: Descriptor) -> Iterator[Descriptor]:
+def messages_within(message: Descriptor) -> list[Descriptor]:
     """The message and the messages of its fields, to any depth, that have schemas of their own."""
-    yield message
-    for field in message.fields:
-        inner = map_entry(field)[1] if is_map(field) else field
-        if is_nested(inner):
-            yield from messages_within(message_of(inner))
+    known = (each for each in all_within(message) if not each.full_name.startswith("google.protobuf."))
+    return [each for each in known if not each.GetOptions().map_entry]
 
 
 def _required(contract: Contract, message: Descriptor, form: Form, *, ruled: bool) -> list[str]:
