@@ -101,8 +101,16 @@ h2load:
 	  echo "installing h2load"; { apt-get update -qq && apt-get install -y -qq --no-install-recommends nghttp2-client; } >/dev/null 2>&1 \
 	  || true; fi
 
+build/grpc_echo: benchmarks/baselines/grpc_echo.cc
+	@if ! pkg-config --exists grpc++ 2>/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "installing gRPC's C++ library"; { apt-get update -qq \
+	  && apt-get install -y -qq --no-install-recommends g++ pkg-config libgrpc++-dev; } >/dev/null 2>&1 || true; fi
+	@mkdir -p build
+	@g++ -O2 $< -o $@ $$(pkg-config --cflags --libs grpc++) 2>/dev/null \
+	  || echo "the gRPC echo in C++ is not measured: g++, pkg-config or libgrpc++-dev is missing"
+
 .PHONY: bench
-bench: .venv/bench.stamp h2load ## Measure against the baselines; writes benchmarks/RESULTS.md.
+bench: .venv/bench.stamp h2load build/grpc_echo ## Measure against the baselines; writes benchmarks/RESULTS.md.
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-rollouts

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.cases import Load
-from benchmarks.growth import power, sizes
+from benchmarks.page.growth import power, sizes
 from benchmarks.rounds import ALONE, Result
-from benchmarks.servers import COLUMNS, FOREST, IRIS, POST, POST_TWICE, ROWS, TWO_CORES
+from benchmarks.servers import COLUMNS, FOREST, IRIS, POST, POST_OWN, POST_TWICE, ROWS, SHIPPED, TWO_CORES
 from benchmarks.workloads import ONNX, SKLEARN
 
 
@@ -96,11 +96,21 @@ class Growth:
 
 Bar = Ratio | Growth
 
-RATE, P50, P99, CPU = "per_second", "p50_ms", "p99_ms", "cpu"
+RATE, P50, P99, CPU, RSS = "per_second", "p50_ms", "p99_ms", "cpu", "rss_mib"
+SERVE_GRPC, SERVE_REST = "foretell serve, gRPC", "foretell serve, REST"
 GRPC, GRPC_ONNX, AIO_ONNX = "foretell gRPC", "foretell gRPC, ONNX", "foretell gRPC, aio shell, ONNX"
 REST, REST_ONNX = "foretell REST", "foretell REST, ONNX"
 APART, APART_ONNX = "foretell REST, two processes", "foretell REST, two processes, ONNX"
-SYNC_ECHO, AIO_ECHO = "bare grpcio sync", "bare grpcio aio"
+WORKERS = "foretell gRPC, workers"
+SYNC_ECHO, AIO_ECHO, CPP_ECHO, UVICORN = "bare grpcio sync", "bare grpcio aio", "bare gRPC in C++", "bare uvicorn"
+THE_POST = "the post's app"
+
+
+def _default(case: str, server: str, callers: int, least: float, other: str = POST, against: str = THE_POST) -> Ratio:
+    """The rate of `foretell serve` as it comes against that of another server."""
+    load = Load("iris" if case == SHIPPED else case.removeprefix("drafted "), 1, callers)
+    says = f"{case}, {server.removeprefix('foretell serve, ')}, {callers} caller{'s' * (callers > 1)}: req/s against {against}"
+    return Ratio(says, Limit(at_least=least), Cell(case, server, load, RATE), (Cell(case, other, load, RATE),))
 
 
 def _iris(server: str, figure: str, callers: int = 64, rows: int = 1) -> Cell:
@@ -110,6 +120,12 @@ def _iris(server: str, figure: str, callers: int = 64, rows: int = 1) -> Cell:
 def _against(says: str, limit: Limit, server: str, other: str, figure: str = RATE, callers: int = 64, rows: int = 1) -> Ratio:
     """A figure of iris against the same figure of another server."""
     return Ratio(says, limit, _iris(server, figure, callers, rows), (_iris(other, figure, callers, rows),))
+
+
+def _to_post(says: str, least: float, server: str, callers: int = 64, rows: int = 1) -> Ratio:
+    """The rate of iris against that of the post's app."""
+    says = f"{says}: req/s against {THE_POST}"
+    return _against(says, Limit(at_least=least), server, POST, callers=callers, rows=rows)
 
 
 def _beside_model(says: str, most: float, server: str, kind: str) -> Ratio:
@@ -125,75 +141,89 @@ def _alone_caller(says: str, server: str, kind: str) -> Ratio:
 
 def _forest(says: str, least: float, server: str) -> Ratio:
     load = Load("cancer", 1, 16)
+    says = f"forest, {says}, 16 callers: req/s against {THE_POST}"
     return Ratio(says, Limit(at_least=least), Cell(FOREST, server, load, RATE), (Cell(FOREST, POST, load, RATE),))
+
+
+def _health(says: str, server: str) -> Ratio:
+    says = f"forest, {says}, 16 callers: p99 of health checks meanwhile"
+    return Ratio(says, Limit(at_most=20, unit=" ms"), Cell(FOREST, server, Load("cancer", 1, 16, probed=True), "health_p99_ms"))
 
 
 def _two_cores(says: str, least: float, server: str) -> Ratio:
     load = Load("iris", 1, 64)
     of, over = Cell(TWO_CORES, server, load, RATE), Cell(TWO_CORES, POST_TWICE, load, RATE)
-    return Ratio(
-        f"two cores, nothing pinned, 64 callers, {says}: req/s against the post's, two workers", Limit(at_least=least), of, (over,)
-    )
+    says = f"two cores, nothing pinned, 64 callers, {says}: req/s against the post's, two workers"
+    return Ratio(says, Limit(at_least=least), of, (over,))
 
 
-def _only(says: str, limit: Limit, server: str, figure: str) -> Ratio:
-    return Ratio(says, limit, _iris(server, figure))
+def _at_most(says: str, most: float, unit: str, server: str, figure: str, case: str = IRIS) -> Ratio:
+    """A figure at 64 callers."""
+    return Ratio(says, Limit(at_most=most, unit=unit), Cell(case, server, Load("iris", 1, 64), figure))
 
+
+AS_THEY_COME: dict[str, dict[int, tuple[float, float]]] = {
+    "drafted iris": {1: (3.5, 3.5), 64: (12, 13)},
+    "drafted forest": {1: (20, 20), 16: (80, 80)},
+    "drafted boosting": {1: (5, 5), 16: (20, 20)},
+    "drafted categories": {1: (2, 2), 16: (8, 8)},
+}
+"""The least rates over gRPC and REST in those of the post's app, by case and callers."""
 
 BARS: tuple[Bar, ...] = (
+    *(
+        _default(case, server, callers, least)
+        for case, by_callers in AS_THEY_COME.items()
+        for callers, both in by_callers.items()
+        for server, least in zip((SERVE_GRPC, SERVE_REST), both, strict=True)
+    ),
+    *(_default(SHIPPED, server, 1, 3, POST_OWN, "the post's app with its model") for server in (SERVE_GRPC, SERVE_REST)),
+    _default("drafted iris", SERVE_REST, 64, 0.8, UVICORN, UVICORN),
+    _default("drafted iris", SERVE_GRPC, 64, 0.45, CPP_ECHO, "an echo in C++"),
+    _at_most("drafted iris, REST: RSS after 64 callers", 290, " MiB", SERVE_REST, RSS, "drafted iris"),
+    _at_most("drafted iris, REST: start to first answer", 2, " s", SERVE_REST, "start", "drafted iris"),
     _against("gRPC, 64 callers, scikit-learn: req/s against bare grpcio sync echo", Limit(at_least=2.2), GRPC, SYNC_ECHO),
     _against("gRPC, 64 callers, ONNX: req/s against bare grpcio sync echo", Limit(at_least=2.6), GRPC_ONNX, SYNC_ECHO),
-    _against("gRPC, 64 callers, scikit-learn: p99 against the post's app", Limit(at_most=0.06), GRPC, POST, P99),
-    _against("gRPC, 64 callers, ONNX: p99 against the post's app", Limit(at_most=0.06), GRPC_ONNX, POST, P99),
-    _only("gRPC, 64 callers, scikit-learn: context switches a request", Limit(at_most=2, unit=""), GRPC, "switches"),
-    _only("gRPC, 64 callers, ONNX: context switches a request", Limit(at_most=2, unit=""), GRPC_ONNX, "switches"),
+    _against(f"gRPC, 64 callers, scikit-learn: p99 against {THE_POST}", Limit(at_most=0.06), GRPC, POST, P99),
+    _against(f"gRPC, 64 callers, ONNX: p99 against {THE_POST}", Limit(at_most=0.06), GRPC_ONNX, POST, P99),
+    _at_most("gRPC, 64 callers, scikit-learn: context switches a request", 2, "", GRPC, "switches"),
+    _at_most("gRPC, 64 callers, ONNX: context switches a request", 2, "", GRPC_ONNX, "switches"),
     _against("gRPC, aio shell, 64 callers, ONNX: req/s against bare grpcio aio echo", Limit(at_least=0.6), AIO_ONNX, AIO_ECHO),
     _alone_caller("scikit-learn", GRPC, SKLEARN),
     _alone_caller("ONNX", GRPC_ONNX, ONNX),
     *(
         bar
-        for says, server, apart in (("scikit-learn", REST, APART), ("ONNX", REST_ONNX, APART_ONNX))
+        for kind, server, apart in (("scikit-learn", REST, APART), ("ONNX", REST_ONNX, APART_ONNX))
         for bar in (
-            _against(f"REST, 64 callers, {says}: req/s against the post's app", Limit(at_least=9), server, POST),
-            _against(f"REST, 64 callers, {says}: p99 against the post's app", Limit(at_most=0.06), server, POST, P99),
-            _against(f"REST, 16 callers, {says}: req/s against the post's app", Limit(at_least=4), server, POST, callers=16),
-            _against(
-                f"REST, one process, 1 caller, {says}: req/s against the post's app", Limit(at_least=3.5), server, POST, callers=1
-            ),
-            _against(
-                f"REST, two processes, 1 caller, {says}: req/s against the post's app", Limit(at_least=1), apart, POST, callers=1
-            ),
+            _to_post(f"REST, 64 callers, {kind}", 9, server),
+            _against(f"REST, 64 callers, {kind}: p99 against {THE_POST}", Limit(at_most=0.06), server, POST, P99),
+            _to_post(f"REST, 16 callers, {kind}", 4, server, 16),
+            _to_post(f"REST, one process, 1 caller, {kind}", 3.5, server, 1),
+            _to_post(f"REST, two processes, 1 caller, {kind}", 1, apart, 1),
         )
     ),
-    _forest("forest, accelerated, 16 callers: req/s against the post's app", 70, "foretell gRPC, auto"),
-    _forest("forest, as trained, 16 callers: req/s against the post's app", 5, GRPC),
-    _forest("forest, as trained, in worker processes, 16 callers: req/s against the post's app", 5, "foretell gRPC, workers"),
-    *(
-        Ratio(
-            f"forest, as trained{says}, 16 callers: p99 of health checks meanwhile",
-            Limit(at_most=20, unit=" ms"),
-            Cell(FOREST, server, Load("cancer", 1, 16, probed=True), "health_p99_ms"),
-        )
-        for says, server in (("", GRPC), (", in worker processes", "foretell gRPC, workers"))
-    ),
+    _forest("accelerated", 70, "foretell gRPC, auto"),
+    _forest("as trained", 5, GRPC),
+    _forest("as trained, in worker processes", 5, WORKERS),
+    _health("as trained", GRPC),
+    _health("as trained, in worker processes", WORKERS),
     _beside_model("gRPC, scikit-learn", 1.35, GRPC, SKLEARN),
     _beside_model("gRPC, ONNX", 1.8, GRPC_ONNX, ONNX),
     _beside_model("REST, scikit-learn", 2.0, REST, SKLEARN),
-    *(
-        _against(
-            f"1,000 rows a request, {says}: req/s against the post's app", Limit(at_least=3), server, POST, callers=1, rows=1_000
-        )
-        for says, server in (("gRPC, scikit-learn", GRPC), ("gRPC, ONNX", GRPC_ONNX), ("REST, scikit-learn", REST))
-    ),
+    _to_post("1,000 rows a request, gRPC, scikit-learn", 3, GRPC, 1, 1_000),
+    _to_post("1,000 rows a request, gRPC, ONNX", 3, GRPC_ONNX, 1, 1_000),
+    _to_post("1,000 rows a request, REST, scikit-learn", 3, REST, 1, 1_000),
     *(
         Growth(f"CPU of a request grows in proportion to its {what}, {protocol}: power over two decades", case, server)
         for what, case in (("rows", ROWS), ("columns", COLUMNS))
         for protocol, server in (("gRPC", GRPC), ("REST", REST))
     ),
-    _only("ONNX only: processes that load scikit-learn", Limit(at_most=0, unit=""), GRPC_ONNX, "sklearn"),
-    _only("ONNX only: start to first answer", Limit(at_most=0.8, unit=" s"), GRPC_ONNX, "start"),
-    _only("ONNX only: RSS after 64 callers", Limit(at_most=110, unit=" MiB"), GRPC_ONNX, "rss_mib"),
-    _against("gRPC, scikit-learn: RSS against the post's app", Limit(at_most=1.3), GRPC, POST, "rss_mib"),
+    _at_most("ONNX only: processes that load scikit-learn", 0, "", GRPC_ONNX, "sklearn"),
+    _at_most("ONNX only: start to first answer", 0.8, " s", GRPC_ONNX, "start"),
+    _at_most("ONNX only: RSS after 64 callers", 110, " MiB", GRPC_ONNX, RSS),
+    _at_most("ONNX only, REST: start to first answer", 0.8, " s", REST_ONNX, "start"),
+    _at_most("ONNX only, REST: RSS after 64 callers", 150, " MiB", REST_ONNX, RSS),
+    _against(f"gRPC, scikit-learn: RSS against {THE_POST}", Limit(at_most=1.3), GRPC, POST, RSS),
     *(
         _two_cores(f"{protocol}{layout}, {says}", least, f"foretell {protocol}{layout}{kind}")
         for protocol, least in (("gRPC", 8), ("REST", 6))

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import grpc
-import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benchmarks.process import pinned
@@ -52,11 +51,6 @@ def probing(port: int, core: int | None) -> Iterator[list[float]]:
         if process.returncode:
             raise RuntimeError("a health check failed")
         taken += json.loads(printed)
-
-
-def p99(taken: list[float]) -> float:
-    """99th percentile in milliseconds."""
-    return float(np.percentile(taken, 99))
 
 
 def _probe_until_input_ends() -> None:

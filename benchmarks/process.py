@@ -95,6 +95,6 @@ def _first_answer(server: Server, process: subprocess.Popen[bytes], port: int, r
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError):
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return server.protocol.send(port, request)
+            return server.protocol.send(port, request)[0]
         time.sleep(0.01)
     raise RuntimeError(f"{server.name} did not start:\n{log.read_text(errors='replace')[-2000:]}")

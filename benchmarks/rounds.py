@@ -9,19 +9,21 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 
 import joblib
+import numpy as np
 
 from benchmarks import workloads
 from benchmarks.cases import Case, Load
 from benchmarks.load import Answered, NoAnswer, call
-from benchmarks.probing import p99, probing
+from benchmarks.probing import probing
 from benchmarks.process import LOAD_CORE, SERVER_CORE, Running, pinned, running
 from benchmarks.protocols import Request, WireProtocol, WrongAnswer
 from benchmarks.servers import Server
 from benchmarks.tree import loaded, settle, usage
-from benchmarks.workloads import AUTO, ONNX, ROOT, SKLEARN, TREES, Workload
+from benchmarks.workloads import AS_TRAINED, AUTO, CONVERTED, DEFAULT, ONNX, ROOT, SKLEARN, TREES, Workload, stored
 from foretell_contract.errors import SetupError
 
 ALONE = {SKLEARN: "model alone", ONNX: "model alone, ONNX", TREES: "model alone, trees"}
@@ -80,7 +82,7 @@ class Measured:
     results: list[Result] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     picked: dict[str, dict[str, str]] = field(default_factory=dict)
-    """The format that `--accelerate auto` chose, by case and model."""
+    """The format that is served where nothing or `--accelerate auto` demands one, by case and model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,28 @@ class Stage:
     case: Case
     folder: Path
     served: dict[str, Workload]
-    _requests: dict[tuple[WireProtocol, Load], Request] = field(default_factory=dict)
+    _requests: dict[tuple[WireProtocol, str, int], Request] = field(default_factory=dict)
 
-    def request(self, protocol: WireProtocol, load: Load) -> Request:
-        """The request of a load in a protocol."""
-        if (protocol, load) not in self._requests:
-            self._requests[protocol, load] = protocol.request(self.folder, self.served[load.workload], load.rows)
-        return self._requests[protocol, load]
+    def request(self, protocol: WireProtocol, load: Load, workload: str = "") -> Request:
+        """The request of a load in a protocol, about its workload or another."""
+        key = (protocol, workload or load.workload, load.rows)
+        if key not in self._requests:
+            self._requests[key] = protocol.request(self.folder, self.served[key[1]], load.rows)
+        return self._requests[key]
+
+    def single_rows(self, server: Server) -> list[Request]:
+        """A request for each row that the models of the server's answers were trained on."""
+        names = dict.fromkeys(server.workload or load.workload for load in self.case.loads)
+        return [server.protocol.request(self.folder, row, 1) for name in names for row in self.served[name].single_rows()]
+
+    def tolerance(self, server: Server) -> float:
+        """Largest allowed difference from the model's own numbers: that of the server, or by what it serves in this case."""
+        if server.models != DEFAULT:
+            return server.tolerance
+        converted = any(
+            stored(self.folder, DEFAULT, name).manifest.original for name in {load.workload for load in self.case.loads}
+        )
+        return CONVERTED if converted else AS_TRAINED
 
     @property
     def cores(self) -> tuple[int | None, int | None]:
@@ -120,8 +137,13 @@ def turn(server: Server, stage: Stage, seconds: float) -> Iterator[tuple[Load, F
     Raises WrongAnswer or RuntimeError.
     """
     loads = _loads(server, stage.case)
-    requests = {load: stage.request(server.protocol, load) for load in loads}
+    server = replace(server, tolerance=stage.tolerance(server))
+    requests = {load: stage.request(server.protocol, load, server.workload) for load in loads}
     with running(server, stage.folder, requests[loads[0]], stage.cores[0], stage.case.settings) as process:
+        if stage.case.every_row and not server.bare:
+            rows = stage.single_rows(server)
+            for request, answer in zip(rows, server.protocol.send(process.port, *rows), strict=True):
+                request.check(answer, None, server.tolerance)
         checked = {load: _checked(server, process, request) for load, request in requests.items()}
         others = {load: _checked_other(server, process, stage, load) for load in loads if load.both}
         widest = max(loads, key=lambda load: (-load.rows, load.callers))
@@ -153,7 +175,7 @@ class _Checked:
 
 def _checked(server: Server, process: Running, request: Request) -> _Checked:
     start = time.perf_counter()
-    answer = server.protocol.send(process.port, request)
+    (answer,) = server.protocol.send(process.port, request)
     took = time.perf_counter() - start
     request.check(answer, server.bare and server.bare(request.body), server.tolerance)
     return _Checked(server.protocol, process.port, request, answer, took)
@@ -198,7 +220,7 @@ def _figures(process: Running, stage: Stage, checked: _Checked, other: _Checked 
         rss_mib=after.peak_rss_mib,
         start=process.started,
         sklearn=loaded(process.pid, "sklearn"),
-        health_p99_ms=p99(checks) if checks else 0.0,
+        health_p99_ms=float(np.percentile(checks, 99)) if checks else 0.0,
         other_per_second=there.per_second,
         other_p99_ms=there.p99_ms,
     )
@@ -209,7 +231,11 @@ def alone(stage: Stage, seconds: float) -> Iterator[tuple[str, Load, Figures]]:
     files = []
     for kind, name, rows in stage.case.alone:
         workload = stage.served[name]
-        model = ("estimator", workload.estimator) if kind == SKLEARN else workloads.stored(stage.folder, kind, name)
+        model = (
+            ("estimator", workload.estimator)
+            if kind == SKLEARN
+            else attrgetter("manifest.format", "artifact")(stored(stage.folder, kind, name))
+        )
         files.append(stage.folder / f"{kind}-{name}-{rows}.joblib")
         joblib.dump((*model, workload.rows(rows)), files[-1])
     command = [*pinned(stage.cores[0]), sys.executable, "-m", "benchmarks.alone", str(seconds), *map(str, files)]
@@ -226,8 +252,9 @@ def measure(
     for case in cases:
         with _failing(measured, 0, case.name, "every server", tell), stage(case, servers(case)) as ready:
             tell(f"{case.name}: models are trained and converted")
-            if any(server.models == AUTO for server in servers(case)):
-                measured.picked[case.name] = {name: workloads.stored(ready.folder, AUTO, name)[0] for name in ready.served}
+            for kind in {server.models for server in servers(case)} & {AUTO, DEFAULT}:
+                names = {load.workload for load in case.loads}
+                measured.picked[case.name] = {name: stored(ready.folder, kind, name).manifest.format for name in names}
             for number in range(rounds):
                 for server in servers(case):
                     with _failing(measured, number, case.name, server.name, tell):

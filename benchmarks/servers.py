@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.bare import ANSWER
+from benchmarks.baselines.bare import ANSWER
 from benchmarks.protocols import GrpcProtocol, HttpProtocol, WireProtocol
-from benchmarks.workloads import AUTO, ONNX, SKLEARN, TREES
+from benchmarks.workloads import AS_TRAINED, AUTO, CONVERTED, DEFAULT, ONNX, ROOT, SKLEARN, TREES
 from foretell_lifecycle.grpc_polling import NO_EVENT_ENGINE
 
 
@@ -31,13 +31,22 @@ class Server:
     """Whether it takes part in loads with health checks."""
     other: WireProtocol | None = None
     """The protocol on the next port, if it has one."""
-    tolerance: float = 1e-9
-    """Largest allowed difference from scikit-learn's probabilities."""
+    tolerance: float = AS_TRAINED
+    """Largest allowed difference from the model's own numbers."""
+    workload: str = ""
+    """The workload that it answers, if not that of the load."""
+    missing: str = ""
+    """Why it cannot run here, if so."""
 
 
-IRIS, FOREST, TWO_CORES, MIXED, ROWS, COLUMNS = "iris", "forest", "two-cores", "mixed", "growth-rows", "growth-columns"
-"""The names of the cases."""
+DRAFTED = {name: f"drafted {name}" for name in ("iris", "forest", "boosting", "categories", "xgboost", "text")}
+"""The names of the cases on contracts that `foretell init` drafts, by workload."""
+SHIPPED = "make serve"
+_BY_HAND = ("iris", "forest", "two cores", "mixed", "growth with rows", "growth with columns")
+IRIS, FOREST, TWO_CORES, MIXED, ROWS, COLUMNS = (f"hand-made {name}" for name in _BY_HAND)
+"""The names of the cases on contracts that are written for the benchmark."""
 
+POST_OWN = "post's app, the post's model"
 POST, POST_TWICE = "post's app", "post's app, two workers"
 ONE_PROCESS = "foretell, REST and gRPC"
 
@@ -47,18 +56,13 @@ def module(*arguments: str) -> list[str]:
     return [sys.executable, "-m", *arguments]
 
 
-def _post(port: int, workers: int) -> list[str]:
-    post = ["--factory", "benchmarks.post_app:create_app", "--no-access-log"]
-    return module("uvicorn", *post, "--port", str(port), "--workers", str(workers))
+def _uvicorn(app: str, port: int, *more: str) -> list[str]:
+    return module("uvicorn", *app.split(), "--no-access-log", "--port", str(port), *more)
 
 
-def _echo(name: str, says: str, kind: str, *before: str) -> Server:
-    """A bare gRPC server; `before` goes in front of its command."""
-
-    def command(_folder: Path, port: int) -> list[str]:
-        return [*before, *module("benchmarks.bare", kind, str(port))]
-
-    return Server(name, says, GRPC, command, (IRIS,), bare=lambda body: body)
+def _bare(name: str, says: str, command: list[str], cases: tuple[str, ...], missing: str = "") -> Server:
+    """A gRPC server that echoes bytes; the port follows its command."""
+    return Server(name, says, GRPC, lambda _folder, port: [*command, str(port)], cases, bare=lambda body: body, missing=missing)
 
 
 def _grpc(name: str, says: str, cases: tuple[str, ...], models: str = SKLEARN, flags: str = "") -> Server:
@@ -70,25 +74,15 @@ def _grpc(name: str, says: str, cases: tuple[str, ...], models: str = SKLEARN, f
     return Server(name, says, GRPC, command, cases, models, probed=models == SKLEARN, tolerance=_tolerance(models))
 
 
-def _serve(
-    name: str, says: str, cases: tuple[str, ...], models: str = SKLEARN, flags: str = "", *, protocol: WireProtocol
-) -> Server:
-    """`foretell serve`, loaded over one protocol."""
+def _serve(protocol: WireProtocol, name: str, says: str, cases: tuple[str, ...], models: str = SKLEARN, flags: str = "") -> Server:
+    """`foretell serve`, loaded over one protocol, or over the other at the same time; the figures are those of the first."""
 
     def command(folder: Path, port: int) -> list[str]:
-        ports = {"grpc": 0, "http": port} if protocol is HTTP else {"grpc": port, "http": 0}
-        return module("foretell", "serve", *_places(folder, models, **ports), *flags.split())
+        first, other = ("http", "grpc") if protocol is HTTP else ("grpc", "http")
+        return module("foretell", "serve", *_places(folder, models, **{first: port, other: port + 1}), *flags.split())
 
-    return Server(name, says, protocol, command, cases, models, tolerance=_tolerance(models))
-
-
-def _both(name: str, says: str, flags: str = "") -> Server:
-    """`foretell serve`, loaded over REST and gRPC at the same time; the figures are those of REST."""
-
-    def command(folder: Path, port: int) -> list[str]:
-        return module("foretell", "serve", *_places(folder, SKLEARN, http=port, grpc=port + 1), *flags.split())
-
-    return Server(name, says, HTTP, command, (MIXED,), other=GRPC)
+    other = GRPC if protocol is HTTP else HTTP
+    return Server(name, says, protocol, command, cases, models, other=other, tolerance=_tolerance(models))
 
 
 def _places(folder: Path, models: str, **ports: int) -> list[str]:
@@ -97,72 +91,65 @@ def _places(folder: Path, models: str, **ports: int) -> list[str]:
 
 
 def _tolerance(models: str) -> float:
-    return 1e-9 if models == SKLEARN else 1e-6  # What `--accelerate` promises.
+    return AS_TRAINED if models == SKLEARN else CONVERTED
 
 
 HTTP, GRPC = HttpProtocol(), GrpcProtocol()
 
+_POST_APP = "--factory benchmarks.baselines.post_app:create_app"
 _IN_PLACE = ("env", f"GRPC_EXPERIMENTS={NO_EVENT_ENGINE}")
+_SYNC, _AIO = (module("benchmarks.baselines.bare", kind) for kind in ("sync", "aio"))
+_CPP = ROOT / "build/grpc_echo"
+_NO_CPP = "" if _CPP.is_file() else "build/grpc_echo is missing, which `make bench` compiles where libgrpc++-dev is installed"
+_AS_IT_COMES = "`foretell init MODEL --data CSV --target y`, then `foretell serve`, and no other flag or setting"
 
 SERVERS = (
     Server(
         POST,
-        "the FastAPI app of the post, its flaws corrected, under uvicorn with one worker (uvloop, httptools, no access log)",
+        "the FastAPI app of the post, corrected, under uvicorn with one worker (uvloop, httptools, no access log)",
         HTTP,
-        lambda _folder, port: _post(port, 1),
-        (IRIS, FOREST, ROWS, COLUMNS),
+        lambda _folder, port: _uvicorn(_POST_APP, port),
+        (*DRAFTED.values(), IRIS, FOREST, ROWS, COLUMNS),
     ),
-    Server(POST_TWICE, "the same with two workers", HTTP, lambda _folder, port: _post(port, 2), (TWO_CORES,)),
+    Server(POST_OWN, "the same", HTTP, lambda _folder, port: _uvicorn(_POST_APP, port), (SHIPPED,), workload="post"),
+    Server(
+        POST_TWICE,
+        "the same with two workers",
+        HTTP,
+        lambda _folder, port: _uvicorn(_POST_APP, port, "--workers", "2"),
+        (TWO_CORES,),
+    ),
     Server(
         "bare uvicorn",
         "an ASGI function that gives a constant answer: what any REST server in Python must stay below",
         HTTP,
-        lambda _folder, port: module(*f"uvicorn benchmarks.bare:app --port {port} --no-access-log --lifespan off".split()),
-        (IRIS,),
+        lambda _folder, port: _uvicorn("benchmarks.baselines.bare:app --lifespan off", port),
+        (DRAFTED["iris"], IRIS),
         bare=lambda _body: ANSWER,
     ),
-    _echo("bare grpcio sync", "grpc.server that echoes bytes, 16 threads", "sync"),
-    _echo("bare grpcio aio", "grpc.aio.server on uvloop that echoes bytes", "aio"),
-    _echo("bare grpcio sync, in place", "the same without gRPC's event engine, as ours; no bar is about it", "sync", *_IN_PLACE),
-    _echo("bare grpcio aio, in place", "likewise", "aio", *_IN_PLACE),
+    _serve(GRPC, "foretell serve, gRPC", _AS_IT_COMES, (*DRAFTED.values(), SHIPPED), DEFAULT),
+    _serve(HTTP, "foretell serve, REST", _AS_IT_COMES, (*DRAFTED.values(), SHIPPED), DEFAULT),
+    _bare("bare gRPC in C++", "an asynchronous server that echoes bytes on one thread", [str(_CPP)], (DRAFTED["iris"],), _NO_CPP),
+    _bare("bare grpcio sync", "grpc.server that echoes bytes, 16 threads", _SYNC, (DRAFTED["iris"], IRIS)),
+    _bare("bare grpcio aio", "grpc.aio.server on uvloop that echoes bytes", _AIO, (IRIS,)),
+    _bare("bare grpcio sync, in place", "as ours without gRPC's event engine; no bar is about it", [*_IN_PLACE, *_SYNC], (IRIS,)),
+    _bare("bare grpcio aio, in place", "likewise", [*_IN_PLACE, *_AIO], (IRIS,)),
     _grpc("foretell gRPC", "`python -m grpc_server`: rules checked, model run", (IRIS, FOREST, TWO_CORES, ROWS, COLUMNS)),
     _grpc("foretell gRPC, ONNX", "the same, added with `--accelerate onnx`", (IRIS, FOREST, TWO_CORES, ROWS), ONNX),
-    _grpc(
-        "foretell gRPC, workers",
-        "with the model in worker processes, `--placement process`",
-        (FOREST,),
-        flags="--placement process",
-    ),
+    _grpc("foretell gRPC, workers", "in worker processes, `--placement process`", (FOREST,), flags="--placement process"),
     _grpc("foretell gRPC, trees", "the same, added with `--accelerate trees`", (FOREST,), TREES),
     _grpc("foretell gRPC, auto", "the same, added with `--accelerate auto`", (FOREST,), AUTO),
     _grpc("foretell gRPC, aio shell", "on grpcio's public asyncio server, `--shell aio`", (IRIS,), flags="--shell aio"),
     _grpc("foretell gRPC, aio shell, ONNX", "the same, added with `--accelerate onnx`", (IRIS,), ONNX, "--shell aio"),
-    _serve(
-        "foretell REST",
-        "`foretell serve`: one process, in which the bridge calls the server directly",
-        (IRIS, FOREST, TWO_CORES, ROWS, COLUMNS),
-        protocol=HTTP,
-    ),
-    _serve(
-        "foretell REST, two processes",
-        "the bridge in a process of its own, calling over a Unix socket, `--bridge beside`",
-        (IRIS,),
-        flags="--bridge beside",
-        protocol=HTTP,
-    ),
-    _serve("foretell REST, two processes, ONNX", "the same, with ONNX", (IRIS,), ONNX, "--bridge beside", protocol=HTTP),
-    _serve(
-        "foretell gRPC, every core",
-        "`foretell serve --processes auto`, asked over gRPC",
-        (TWO_CORES,),
-        flags="--processes auto",
-        protocol=GRPC,
-    ),
-    _serve("foretell gRPC, every core, ONNX", "the same, with ONNX", (TWO_CORES,), ONNX, "--processes auto", protocol=GRPC),
-    _serve("foretell REST, every core", "the same, asked over REST", (TWO_CORES,), flags="--processes auto", protocol=HTTP),
-    _serve("foretell REST, every core, ONNX", "the same, with ONNX", (TWO_CORES,), ONNX, "--processes auto", protocol=HTTP),
-    _both(ONE_PROCESS, "`foretell serve`, asked over REST and gRPC at once"),
-    _both("foretell, REST and gRPC, two processes", "the same with the bridge in a process of its own", "--bridge beside"),
-    _serve("foretell REST, ONNX", "the same, added with `--accelerate onnx`", (IRIS, TWO_CORES, ROWS), ONNX, protocol=HTTP),
-    _serve("foretell REST, auto", "the same, added with `--accelerate auto`", (FOREST,), AUTO, protocol=HTTP),
+    _serve(HTTP, "foretell REST", "`foretell serve`: server and bridge in one process", (IRIS, FOREST, TWO_CORES, ROWS, COLUMNS)),
+    _serve(HTTP, "foretell REST, two processes", "in two processes, `--bridge beside`", (IRIS,), flags="--bridge beside"),
+    _serve(HTTP, "foretell REST, two processes, ONNX", "the same, with ONNX", (IRIS,), ONNX, "--bridge beside"),
+    _serve(GRPC, "foretell gRPC, every core", "`foretell serve --processes auto`", (TWO_CORES,), flags="--processes auto"),
+    _serve(GRPC, "foretell gRPC, every core, ONNX", "the same, with ONNX", (TWO_CORES,), ONNX, "--processes auto"),
+    _serve(HTTP, "foretell REST, every core", "the same, asked over REST", (TWO_CORES,), flags="--processes auto"),
+    _serve(HTTP, "foretell REST, every core, ONNX", "the same, with ONNX", (TWO_CORES,), ONNX, "--processes auto"),
+    _serve(HTTP, ONE_PROCESS, "`foretell serve`, asked over REST and gRPC at once", (MIXED,)),
+    _serve(HTTP, "foretell, REST and gRPC, two processes", "the same with `--bridge beside`", (MIXED,), flags="--bridge beside"),
+    _serve(HTTP, "foretell REST, ONNX", "the same, added with `--accelerate onnx`", (IRIS, TWO_CORES, ROWS), ONNX),
+    _serve(HTTP, "foretell REST, auto", "the same, added with `--accelerate auto`", (FOREST,), AUTO),
 )

@@ -1,8 +1,11 @@
-"""Workloads: trained models, their contracts, and rows to send."""
+"""Workloads on hand-made contracts: trained models, their contracts, and rows to send."""
 
+import subprocess
+import sys
+import tempfile
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from sklearn.svm import SVC
 
 from foretell_contract.contract import load
 from grpc_server.checks.add_model import add_model
-from grpc_server.store.repository import Repository
+from grpc_server.store.repository import Bundle, Repository
 
 ROOT = Path(__file__).parents[1]
 IRIS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
@@ -26,6 +29,10 @@ Matrix = NDArray[np.float64]
 
 SKLEARN, ONNX, TREES, AUTO = "sklearn", "onnx", "trees", "auto"
 """Kinds of repositories: models as trained, or as `--accelerate` converted them."""
+DEFAULT = "models"
+"""The repository that commands without `--models` use; its models come as they are added without flags."""
+AS_TRAINED, CONVERTED = 1e-12, 1e-6
+"""Largest differences from the model's own numbers; the second is what `--accelerate` promises."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,22 +43,80 @@ class Workload:
     """Also the model's name and the contract's package."""
     columns: tuple[str, ...]
     estimator: Any
-    data: Matrix
+    data: Any
     """Values from 0 to 1, as the contract demands."""
+    known: Matrix | None = None
+    """The expected numbers of the data, if they were computed before."""
 
-    def rows(self, count: int) -> Matrix:
+    def rows(self, count: int) -> Any:
         """The first `count` rows of the data, repeated if there are fewer."""
         return np.resize(self.data, (count, len(self.columns)))
 
+    def records(self, count: int) -> list[dict[str, Any]]:
+        """The same as values by field."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows(count).tolist()]
+
+    def expected(self, count: int) -> Matrix:
+        """What the model itself says of the same, as `numbers` reads it from an answer."""
+        return self.predictions(self.rows(count)) if self.known is None else self.known[:count]
+
+    def predictions(self, rows: Any) -> Matrix:
+        """The model's own numbers for rows: probabilities."""
+        found: Matrix = self.estimator.predict_proba(rows)
+        return found
+
+    def numbers(self, value: Callable[[str], Any]) -> list[float]:
+        """The numbers in one answer, from a function that gives the value of a field."""
+        return [value(name) for name in self.fields]
+
+    def single_rows(self) -> "Iterator[Workload]":
+        """A workload of one row for every row of the data."""
+        known = self.predictions(self.data)
+        return (replace(self, data=self.data[i : i + 1], known=known[i : i + 1]) for i in range(len(known)))
+
     @property
     def fields(self) -> list[str]:
-        """Names of the response's fields, in the order of the model's output."""
+        """Names of the response's probabilities, in the order of the model's output."""
         return [f"{name}_probability" for name in self.estimator.classes_]
 
     @property
     def package(self) -> str:
         """The contract's package."""
         return f"{self.name}.v1"
+
+    @property
+    def path(self) -> str:
+        """The REST path of one row; `/batch` behind it takes many."""
+        return "/predict" if self.name == "iris" else f"/{self.name}/predict"
+
+    def post_app(self) -> tuple[Any, ...]:
+        """The arguments with which the post's app serves the model."""
+        return self.path, self.estimator, dict.fromkeys(self.columns, "scaled"), self.fields
+
+    def add(self, folder: Path, kinds: Iterable[str]) -> None:
+        """Write the contract into `folder`, and add the model there to a repository per kind."""
+        proto = folder / "protos" / self.name / "v1" / f"{self.name}.proto"
+        proto.parent.mkdir(parents=True)
+        proto.write_text(_iris_contract() if self.name == "iris" else _contract(self))
+        contract = load(folder / "protos")
+        for kind in kinds:
+            acceleration: Any = None if kind == SKLEARN else kind
+            file = folder / f"{self.name}.joblib"
+            add_model(Repository(folder / kind), file, self.name, self.columns, acceleration=acceleration, contract=contract)
+
+
+class Shipped(Workload):
+    """The model of `make serve`, on the contract of this repository; as `post` the model of the post's app beside it."""
+
+    __slots__ = ()
+
+    def add(self, folder: Path, _kinds: Iterable[str]) -> None:
+        """Do what `make serve` does before it serves; nothing for the model that only the post's app has."""
+        if self.name == "post":
+            return
+        for name in (".venv", "examples", "protos"):
+            (folder / name).symlink_to(ROOT / name)
+        run(folder, ["make", "--file", str(ROOT / "Makefile"), "--assume-old=.venv/runtime.stamp", "models/iris"])
 
 
 def iris() -> Workload:
@@ -60,6 +125,19 @@ def iris() -> Workload:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         return Workload("iris", IRIS, SVC(probability=True, random_state=0).fit(data, names[target]), data)
+
+
+def shipped() -> Workload:
+    """The model of `make serve`."""
+    with tempfile.TemporaryDirectory() as folder:
+        run(Path(folder), [sys.executable, str(ROOT / "examples/iris/train.py"), folder])
+        return Shipped("iris", IRIS, joblib.load(Path(folder) / "model.joblib"), _scaled(load_iris())[0])
+
+
+def post_only() -> Workload:
+    """The post's model for the post's app alone."""
+    post = iris()
+    return Shipped("post", post.columns, post.estimator, post.data)
 
 
 def forest() -> Workload:
@@ -87,30 +165,26 @@ def _within(data: Any) -> Matrix:
     return scaled
 
 
-def prepare(folder: Path, workloads: Iterable[Workload], kinds: Iterable[str]) -> None:
-    """Write into `folder`: `protos` and a repository per kind for Foretell, and `post` for the app of the post."""
+def prepare(folder: Path, workloads: Iterable[Workload], kinds: Sequence[str]) -> None:
+    """Write into `folder`: contracts and repositories for Foretell, and `post` for the app of the post."""
     (folder / "post").mkdir(parents=True)
-    workloads = tuple(workloads)
     for workload in workloads:
-        joblib.dump((workload.estimator, workload.columns), folder / "post" / f"{workload.name}.joblib")
-        proto = folder / "protos" / workload.name / "v1" / f"{workload.name}.proto"
-        proto.parent.mkdir(parents=True)
-        proto.write_text(_iris_contract() if workload.name == "iris" else _contract(workload))
-    contract = load(folder / "protos")
-    for workload in workloads:
-        file = folder / f"{workload.name}.joblib"
-        joblib.dump(workload.estimator, file)
-        for kind in kinds:
-            acceleration: Any = None if kind == SKLEARN else kind
-            repository = Repository(folder / kind)
-            add_model(repository, file, workload.name, workload.columns, acceleration=acceleration, contract=contract)
+        joblib.dump(workload.post_app(), folder / "post" / f"{workload.name}.joblib")
+        joblib.dump(workload.estimator, folder / f"{workload.name}.joblib")
+        workload.add(folder, kinds)
 
 
-def stored(folder: Path, kind: str, name: str) -> tuple[str, bytes]:
-    """Format and artifact of the model `name` in the repository of `kind`."""
+def run(folder: Path, command: list[str]) -> None:
+    """Run a command in `folder`. Raises RuntimeError with the end of its output if it fails."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {(done.stdout + done.stderr)[-500:]}")
+
+
+def stored(folder: Path, kind: str, name: str) -> Bundle:
+    """The model `name` in the repository of `kind`."""
     repository = Repository(folder / kind)
-    bundle = repository.read(name, repository.latest(name))
-    return bundle.manifest.format, bundle.artifact
+    return repository.read(name, repository.latest(name))
 
 
 def _iris_contract() -> str:

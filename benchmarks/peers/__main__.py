@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from benchmarks import workloads
+from benchmarks import drafted
 from benchmarks.__main__ import command, finish, interruptible, parser_of
 from benchmarks.cases import Case, Load
 from benchmarks.peers.page import page
@@ -11,8 +11,8 @@ from benchmarks.rounds import measure
 from benchmarks.servers import POST, SERVERS
 
 LOADS = tuple(Load("iris", *load) for load in ((1, 1), (1, 16), (1, 64), (1_000, 1)))
-CASE = Case(PEERS, "the post's `SVC(probability=True)` on four columns, the same everywhere", (workloads.iris,), LOADS)
-OURS = ("foretell gRPC", "foretell gRPC, ONNX", "foretell REST", "foretell REST, ONNX")
+CASE = Case(PEERS, "the post's `SVC(probability=True)` on four columns, label and probabilities", (drafted.iris,), LOADS)
+OURS = ("foretell serve, gRPC", "foretell serve, REST")
 
 
 def main() -> None:
@@ -22,8 +22,7 @@ def main() -> None:
     ours = tuple(replace(server, cases=(PEERS,)) for server in SERVERS if server.name in always)
     peers = tuple(server for peer, server in ROWS if installed(peer) and given.only.lower() in server.name.lower())
     measured = interruptible(lambda tell: measure((CASE,), lambda _case: (*ours, *peers), given.rounds, given.seconds, tell))
-    given.out.mkdir(parents=True, exist_ok=True)
-    finish(measured, given.out / "PEERS.md", page(measured, CASE, OURS, command("make bench-peers")))
+    finish(measured.failures, given.out / "PEERS.md", page(measured, CASE, OURS, command("make bench-peers")))
 
 
 if __name__ == "__main__":

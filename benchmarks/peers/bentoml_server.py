@@ -15,9 +15,9 @@ class Plain:
         self.model = joblib.load(os.environ["PEER_MODEL"])
 
     @bentoml.api
-    def predict(self, rows: np.ndarray) -> np.ndarray:
-        """Probabilities, a row for each row."""
-        return np.asarray(self.model.predict_proba(rows))
+    def predict(self, rows: np.ndarray) -> dict:
+        """Labels and probabilities, a row for each row."""
+        return {"labels": self.model.predict(rows).tolist(), "probabilities": self.model.predict_proba(rows).tolist()}
 
 
 @bentoml.service
@@ -28,6 +28,6 @@ class Batching:
         self.model = joblib.load(os.environ["PEER_MODEL"])
 
     @bentoml.api(batchable=True)
-    def predict(self, rows: np.ndarray) -> np.ndarray:
-        """Probabilities, a row for each row."""
-        return np.asarray(self.model.predict_proba(rows))
+    def predict(self, rows: np.ndarray) -> list:
+        """Label and probabilities of each row, which BentoML takes apart."""
+        return list(zip(self.model.predict(rows).tolist(), self.model.predict_proba(rows).tolist(), strict=True))

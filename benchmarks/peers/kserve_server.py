@@ -16,13 +16,17 @@ class Probabilities(Model):
         self.ready = True
 
     def predict(self, payload: Any, _headers: Any = None, _parameters: Any = None) -> Any:
-        """Probabilities, a row for each row."""
+        """Labels and probabilities, a row for each row."""
         if not isinstance(payload, InferRequest):
-            return {"predictions": self.model.predict_proba(payload["instances"]).tolist()}
-        found = self.model.predict_proba(payload.inputs[0].as_numpy())
-        output = InferOutput("predict_proba", list(found.shape), "FP64")
-        output.set_data_from_numpy(found, binary_data=False)
-        return InferResponse(payload.id, self.name, [output])
+            rows = payload["instances"]
+            return {"labels": self.model.predict(rows).tolist(), "probabilities": self.model.predict_proba(rows).tolist()}
+        rows = payload.inputs[0].as_numpy()
+        found = {"predict": ("BYTES", self.model.predict(rows)), "predict_proba": ("FP64", self.model.predict_proba(rows))}
+        outputs = []
+        for name, (kind, values) in found.items():
+            outputs.append(InferOutput(name, list(values.shape), kind))
+            outputs[-1].set_data_from_numpy(values.astype(object) if kind == "BYTES" else values, binary_data=False)
+        return InferResponse(payload.id, self.name, outputs)
 
 
 if __name__ == "__main__":

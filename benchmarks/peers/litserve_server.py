@@ -20,12 +20,13 @@ class Plain(litserve.LitAPI):
         return np.array(request["rows"])
 
     def predict(self, rows: Any) -> Any:
-        """Probabilities, a row for each row."""
-        return self.model.predict_proba(rows)
+        """Labels and probabilities, a row for each row."""
+        return self.model.predict(rows), self.model.predict_proba(rows)
 
     def encode_response(self, output: Any) -> Any:
         """As JSON."""
-        return {"probabilities": output.tolist()}
+        labels, probabilities = output
+        return {"labels": labels.tolist(), "probabilities": probabilities.tolist()}
 
 
 class Batching(Plain):
@@ -36,9 +37,9 @@ class Batching(Plain):
         return np.vstack(requests), np.cumsum([len(rows) for rows in requests])[:-1]
 
     def predict(self, together: Any) -> Any:
-        """Probabilities by request."""
+        """Labels and probabilities by request."""
         rows, ends = together
-        return np.split(self.model.predict_proba(rows), ends)
+        return list(zip(*(np.split(found, ends) for found in super().predict(rows)), strict=True))
 
     def unbatch(self, output: Any) -> Any:
         """They are apart already."""

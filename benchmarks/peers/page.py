@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from importlib.metadata import distributions
 
-from benchmarks import report
 from benchmarks.bars import RATE, Cell, Limit, Ratio
 from benchmarks.cases import Case
-from benchmarks.machine import machine
+from benchmarks.page import report
+from benchmarks.page.machine import machine
 from benchmarks.peers.rows import ENVIRONMENTS, PEERS, ROWS, installed
 from benchmarks.rounds import Measured
 from benchmarks.servers import SERVERS

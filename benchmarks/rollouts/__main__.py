@@ -1,14 +1,10 @@
 """`python -m benchmarks.rollouts`: measure what rollouts cost the callers of production, and write ROLLOUTS.md."""
 
-import argparse
-import signal
 import sys
 import time
 from itertools import product
-from pathlib import Path
 
-from benchmarks import load
-from benchmarks.__main__ import HERE, command
+from benchmarks.__main__ import command, finish, interruptible, parser_of
 from benchmarks.protocols import WrongAnswer
 from benchmarks.rollouts.cases import CASES, Plan, Results
 from benchmarks.rollouts.page import page
@@ -17,32 +13,16 @@ from benchmarks.rollouts.stage import stage
 
 def main() -> None:
     """Measure and write the page; exit code 1 if a case failed, which the page lists."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.rollouts", description="Measure what rollouts cost the callers of production."
-    )
-    parser.add_argument("--rounds", type=int, choices=range(1, 21), default=3, metavar="N", help="rounds, 1 to 20 (default 3)")
-    parser.add_argument("--seconds", type=int, choices=range(2, 31), default=4, metavar="S", help="of each window (default 4)")
+    parser = parser_of("python -m benchmarks.rollouts", "Measure what rollouts cost the callers of production.")
     parser.add_argument("--swaps", type=int, choices=range(1, 1001), default=100, metavar="N", help="promotions (default 100)")
-    parser.add_argument("--case", default="", metavar="TEXT", help=f"only cases whose name contains TEXT: {', '.join(CASES)}")
     parser.add_argument("--quick", action="store_true", help="one round, few swaps, two kinds of candidates")
-    parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="where to write (default: benchmarks)")
+    parser.set_defaults(seconds=4)
     given = parser.parse_args()
-    plan = Plan(given.rounds, given.seconds, given.swaps, fresh=2, faults=sys.maxsize)
+    plan = Plan(given.rounds, max(2, given.seconds), given.swaps, fresh=2, faults=sys.maxsize)
     if given.quick:
         plan = Plan(1, 2, 3, fresh=1, faults=2)
-    if not load.available():
-        sys.exit(load.MISSING)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        results = measure(plan, given.case)
-    except KeyboardInterrupt:
-        sys.exit("stopped; nothing written")
-    given.out.mkdir(parents=True, exist_ok=True)
-    file = given.out / "ROLLOUTS.md"
-    file.write_text(page(results, command("make bench-rollouts"), plan.rounds))
-    print(f"wrote {file}")
-    if results.failures:
-        sys.exit(f"{len(results.failures)} cases failed: {file.name} lists them")
+    results = interruptible(lambda _tell: measure(plan, given.only))
+    finish(results.failures, given.out / "ROLLOUTS.md", page(results, command("make bench-rollouts"), plan.rounds))
 
 
 def measure(plan: Plan, only: str = "") -> Results:

@@ -6,7 +6,7 @@ from functools import partial
 from statistics import median
 
 from benchmarks.bars import Limit
-from benchmarks.report import VERDICTS, markdown
+from benchmarks.page.report import VERDICTS, markdown
 from benchmarks.rollouts.candidates import FAULTS, HANG
 from benchmarks.rollouts.cases import CANDIDATES, FRESH, SHADOW, SWAPS, Measured, Results
 from benchmarks.rollouts.stage import GATE_SECONDS

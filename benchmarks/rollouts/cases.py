@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks.alone import prediction
+from benchmarks.alone import measure, prediction
 from benchmarks.rollouts.candidates import FAULTS, HundredTimesSlower
 from benchmarks.rollouts.stage import Outcome, Stage
 from benchmarks.rollouts.traffic import Sample, joined, window
@@ -113,14 +113,8 @@ def candidates(stage: Stage, plan: Plan, results: Results, number: int) -> Itera
 
 def shadow(stage: Stage, plan: Plan, results: Results, number: int) -> Iterator[Measured]:
     """Runs a shadow that takes a hundred times as long as production."""
-    rows = stage.workload.rows(1)
-    predict = prediction("estimator", stage.workload.estimator, rows)
-    times = []
-    for _ in range(200):
-        start = time.perf_counter()
-        predict()
-        times.append(time.perf_counter() - start)
-    version = stage.add(HundredTimesSlower(stage.workload.estimator, float(np.median(times))))
+    seconds, _ = measure(prediction("estimator", stage.workload.estimator, stage.workload.rows(1)), 0.2)
+    version = stage.add(HundredTimesSlower(stage.workload.estimator, seconds))
     quiet = window(stage.streams, plan.seconds)
     if stage.shadow(version).gate:
         raise RuntimeError("the shadow was refused")

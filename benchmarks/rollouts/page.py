@@ -2,8 +2,8 @@
 
 from statistics import median
 
-from benchmarks.machine import machine
-from benchmarks.report import markdown
+from benchmarks.page.machine import machine
+from benchmarks.page.report import markdown
 from benchmarks.rollouts.bars import bars, ratio
 from benchmarks.rollouts.cases import CANDIDATES, Measured, Results
 from benchmarks.rollouts.stage import GATE_SECONDS, MAX_ROW_SECONDS

@@ -1,13 +1,9 @@
 """The load of this benchmark: callers over gRPC and REST at once, each of whose requests is timed and checked."""
 
-import subprocess
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks import load
 from benchmarks.protocols import Request, WireProtocol
@@ -36,9 +32,9 @@ class Stream:
 class Sample:
     """The requests of one window."""
 
-    starts: NDArray[np.float64]
+    starts: load.Numbers
     """Seconds since the epoch."""
-    latencies: NDArray[np.float64]
+    latencies: load.Numbers
     """Milliseconds."""
 
     def during(self, start: float, end: float) -> "Sample":
@@ -63,15 +59,6 @@ def joined(samples: list[Sample]) -> Sample:
 
 
 def _call(stream: Stream, seconds: int) -> Sample:
-    with tempfile.TemporaryDirectory(prefix="foretell-load-") as folder:
-        log, body = Path(folder) / "log", Path(folder) / "body"
-        body.write_bytes(stream.door.frame(stream.request.body))
-        shape = [f"--clients={stream.connections}", f"--max-concurrent-streams={stream.callers // stream.connections}"]
-        command = ["h2load", *shape, f"--duration={seconds}", "--threads=1", f"--data={body}", f"--log-file={log}"]
-        command += [*stream.door.generator, f"http://127.0.0.1:{stream.port}{stream.request.path}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 120, check=False)
-        if done.returncode:
-            raise RuntimeError(f"h2load ended with {done.returncode}: {done.stderr[-500:]}")
-        load.check(done.stdout, len(stream.door.frame(stream.answer)), stream.callers)
-        starts, _status, latencies = np.loadtxt(log, ndmin=2).T
-    return Sample(starts / 1e6, latencies / 1000)
+    shape = stream.callers, stream.connections
+    _, *sample = load.h2load(stream.door, stream.port, stream.request, *shape, f"--duration={seconds}", stream.answer, None)
+    return Sample(*sample)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.bars import BARS, Cell, Growth, Limit, Ratio
-from benchmarks.cases import CASES, Load
-from benchmarks.growth import last_decades, power, sizes
-from benchmarks.plot import PANELS
-from benchmarks.report import bars, growing
+from benchmarks.cases import CASES, Load, chosen
+from benchmarks.page.growth import last_decades, power, sizes
+from benchmarks.page.plot import PANELS
+from benchmarks.page.report import bars, growing, unable
 from benchmarks.rounds import ALONE, Failure, Figures, Measured, Result
 from benchmarks.servers import IRIS, POST, ROWS, SERVERS
 
@@ -115,3 +115,25 @@ def test_every_server_has_existing_cases() -> None:
     names = {case.name for case in CASES}
     assert all(server.cases and set(server.cases) <= names for server in SERVERS)
     assert all(any(server.name == case.base and case.name in server.cases for server in SERVERS) for case in CASES)
+
+
+@pytest.mark.parametrize(
+    ("only", "servers"),
+    [
+        pytest.param("", [POST, ECHO, OURS], id="all"),
+        pytest.param("GRPC", [POST, ECHO, OURS], id="two-of-them"),
+        pytest.param("foretell", [POST, OURS], id="one-and-the-base"),
+        pytest.param("hand-made", [POST, ECHO, OURS], id="the-case"),
+        pytest.param("another", [], id="not-the-base-alone"),
+    ],
+)
+def test_only_chooses_servers_or_cases(only: str, servers: list[str]) -> None:
+    case = next(case for case in CASES if case.name == IRIS)
+    among = tuple(server for server in SERVERS if server.name in (OURS, ECHO, POST))
+    assert [server.name for server in chosen(case, only, among)] == servers
+
+
+def test_server_that_cannot_run_is_named_instead() -> None:
+    (server,) = (replace(server, missing="no compiler") for server in SERVERS if server.name == "bare gRPC in C++")
+    assert all(chosen(case, among=(server,)) == () for case in CASES)
+    assert "bare gRPC in C++ was not run: no compiler." in unable([server])

@@ -12,9 +12,9 @@ import pytest
 from benchmarks import load, rounds, tree
 from benchmarks.alone import prediction
 from benchmarks.cases import CASES, Load
+from benchmarks.page.report import BOTH, COLUMNS, report
 from benchmarks.process import running, stop
 from benchmarks.protocols import WrongAnswer
-from benchmarks.report import BOTH, COLUMNS, report
 from benchmarks.rounds import ALONE, Measured, Result, Stage
 from benchmarks.servers import IRIS, MIXED, ONE_PROCESS, POST, SERVERS, Server
 from benchmarks.workloads import ONNX, stored
@@ -24,7 +24,8 @@ pytestmark = pytest.mark.slow
 NAMED = {server.name: server for server in SERVERS}
 GRPC, ECHO = NAMED["foretell gRPC"], NAMED["bare uvicorn"]
 ONE, PROBED = Load("iris", 1, 1), Load("iris", 1, 1, probed=True)
-CASE = replace(CASES[0], loads=(ONE, PROBED), alone=((ONNX, "iris", 1),))
+BY_NAME = {case.name: case for case in CASES}
+CASE = replace(BY_NAME[IRIS], loads=(ONE, PROBED), alone=((ONNX, "iris", 1),))
 PRINTED = """
 requests: 100 total, 101 started, {done} done, 100 succeeded, {failed} failed, 0 errored, 0 timeout
 status codes: 100 2xx, 0 3xx, 0 4xx, 0 5xx
@@ -60,7 +61,7 @@ def test_turn_fills_a_page(stage: Stage) -> None:
 @with_h2load
 def test_grpc_and_rest_are_loaded_together() -> None:
     load = Load("iris", 1, 1, both=True)
-    case = replace(next(case for case in CASES if case.name == MIXED), loads=(load,))
+    case = replace(BY_NAME[MIXED], loads=(load,))
     measured = rounds.measure((case,), lambda _case: (NAMED[ONE_PROCESS],), 1, 1, lambda _line: None)
     assert measured.failures == []
     (result,) = measured.results
@@ -94,7 +95,7 @@ def test_failing_server_leaves_other_results() -> None:
 def test_long_requests_of_one_caller_are_counted(stage: Stage) -> None:
     request = stage.request(ECHO.protocol, ONE)
     with running(ECHO, stage.folder, request) as process:
-        answered = load.call(ECHO.protocol, process.port, request, 1, 1, ECHO.protocol.send(process.port, request), each=0.2)
+        answered = load.call(ECHO.protocol, process.port, request, 1, 1, ECHO.protocol.send(process.port, request)[0], each=0.2)
     assert answered.requests == 5
     assert answered.per_second != 5  # The rate counts the time of the requests themselves.
 
@@ -102,7 +103,8 @@ def test_long_requests_of_one_caller_are_counted(stage: Stage) -> None:
 def test_model_alone_gives_served_predictions(stage: Stage) -> None:
     workload = stage.served["iris"]
     rows = workload.rows(20)
-    (converted,) = prediction(*stored(stage.folder, ONNX, "iris"), rows)()
+    bundle = stored(stage.folder, ONNX, "iris")
+    (converted,) = prediction(bundle.manifest.format, bundle.artifact, rows)()
     assert np.allclose(converted, prediction("estimator", workload.estimator, rows)(), rtol=0, atol=1e-6)
     [(name, asked, figures)] = rounds.alone(stage, 0.01)
     assert (name, asked) == (ALONE[ONNX], ONE)

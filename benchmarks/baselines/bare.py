@@ -1,4 +1,7 @@
-"""Servers without a model, as limits. `python -m benchmarks.bare sync|aio PORT` echoes bytes over gRPC; uvicorn runs `app`."""
+"""Servers without a model, as limits.
+
+`python -m benchmarks.baselines.bare sync|aio PORT` echoes bytes over gRPC; uvicorn runs `app`.
+"""
 
 import asyncio
 import sys

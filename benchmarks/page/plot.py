@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from benchmarks.growth import sizes
-from benchmarks.report import medians
+from benchmarks.page.growth import sizes
+from benchmarks.page.report import medians
 from benchmarks.rounds import Result
 from benchmarks.servers import COLUMNS, POST, ROWS
 

@@ -9,18 +9,8 @@ from pathlib import Path
 from benchmarks.process import CORES
 
 LIBRARIES = (
-    "grpcio",
-    "protobuf",
-    "protovalidate",
-    "fastapi",
-    "uvicorn",
-    "uvloop",
-    "pydantic",
-    "scikit-learn",
-    "numpy",
-    "onnxruntime",
-    "skl2onnx",
-    "treelite",
+    *("grpcio", "protobuf", "protovalidate", "fastapi", "uvicorn", "uvloop", "pydantic", "scikit-learn", "numpy", "pandas"),
+    *("onnxruntime", "skl2onnx", "treelite", "xgboost-cpu"),
 )
 
 

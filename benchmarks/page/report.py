@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from itertools import pairwise
 from statistics import median
 
-from benchmarks import growth
 from benchmarks.bars import BARS, Bar
 from benchmarks.cases import CASES, Case, Load
-from benchmarks.machine import machine
+from benchmarks.page import growth
+from benchmarks.page.machine import machine
 from benchmarks.rounds import ALONE, Failure, Measured, Result
 from benchmarks.servers import SERVERS, Server
 
@@ -26,9 +26,15 @@ METHOD = """\
 Each cell is the median over the rounds and, in brackets, the median of its ratios to the first row in the same round. Trust the
 ratios: the machine may be shared, and the same code may run twice as fast a minute later.
 
-- The server, with all its processes, runs on one core and the load on another, where there are two; only in the case `two-cores`
+- The **drafted** cases are what people get: a model is trained as the post trains (`model.fit(X, y)`, `joblib.dump`), and served by
+  `foretell init MODEL --data CSV --target y` and `foretell serve`, with no other flag or setting. The post's app serves the same
+  model and gives the same answer, label and probabilities, by `predict` and `predict_proba`. It checks types, Foretell also bounds.
+- The case **`make serve`** is what that command serves, beside the post's app with the post's model.
+- In both, the answers to all rows of the training data are compared with the estimator's own before the load.
+- The **hand-made** cases are on contracts written for the benchmark, whose answers are probabilities alone.
+- The server, with all its processes, runs on one core and the load on another, where there are two; only in the case `two cores`
   is nothing pinned. Rounds are interleaved: A B C A B C.
-- Each turn starts a server, compares its answers with scikit-learn's (to nine decimals; to six where the model was converted),
+- Each turn starts a server, compares its answers with the estimator's (within 1e-12; within 1e-6 where the model was converted),
   warms it up for a second, waits until it is idle, loads it, compares again, and stops it. Every single answer is counted and must
   have the right size. A turn in which one request fails gives no figures, and is listed.
 - The load is h2load for REST and gRPC. It is closed: each caller sends its next request when it has its answer. Over HTTP/1.1 each
@@ -37,8 +43,8 @@ ratios: the machine may be shared, and the same code may run twice as fast a min
   REST and gRPC are loaded at the same time, and CPU and switches are per request of either.
 - CPU and context switches are those of the server's whole process tree, and RSS is the sum of its processes' peaks up to that load.
   The start ends with the first right answer.
-- The model is the same object on both sides, and values are from 0 to 1, which both sides check. Settings are the default ones,
-  but for the limits that 100,000 rows in one request need."""
+- The model is the same object on both sides, but in `make serve`. In hand-made cases values are from 0 to 1, which both sides
+  check, and settings are the default ones, but for the limits that 100,000 rows in one request need."""
 VERDICTS = {True: "yes", False: "**no**", None: "not measured"}
 
 
@@ -48,6 +54,7 @@ def report(measured: Measured, command: str, plot: str | None) -> str:
     parts = ["# How fast it is", machine(command, f"{rounds} round{'s' * (rounds != 1)}"), "## The bars", bars(BARS, measured)]
     parts += [failures(measured.failures)] if measured.failures else []
     parts += ["## How it is measured", METHOD, "## The rows", rows_of(SERVERS, measured.results)]
+    parts += unable(SERVERS)
     for case in CASES:
         parts += case_of(case, measured)
     if plot:
@@ -83,16 +90,21 @@ def rows_of(servers: Iterable[Server], results: list[Result]) -> str:
     return markdown(["row", "what it is"], rows + alone)
 
 
+def unable(servers: Iterable[Server]) -> list[str]:
+    """A sentence for each server that cannot run here."""
+    return [f"{server.name} was not run: {server.missing}." for server in servers if server.missing]
+
+
 def case_of(case: Case, measured: Measured) -> list[str]:
     """The section of a case; empty if nothing was measured."""
     found = [result for result in measured.results if result.case == case.name]
     if not found:
         return []
     parts = [f"## {case.name}: {case.says}"]
-    picked = [f"`--accelerate auto` took {kind} for {name}." for name, kind in measured.picked.get(case.name, {}).items()]
+    picked = [f"{name} is served as {kind}." for name, kind in measured.picked.get(case.name, {}).items()]
     parts += [" ".join(picked)] if picked else []
     served = [result for result in found if result.server not in ALONE.values()]
-    if case.name.startswith("growth"):
+    if "growth" in case.name:
         return [*parts, growing(found, case.base)]
     for load in dict.fromkeys(result.load for result in served):
         parts += [f"### {says(load)}", table([result for result in served if result.load == load], load, case.base)]

@@ -1,0 +1,1 @@
+"""Writes what was measured as pages in Markdown."""
