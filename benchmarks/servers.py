@@ -56,8 +56,13 @@ def module(*arguments: str) -> list[str]:
     return [sys.executable, "-m", *arguments]
 
 
-def _uvicorn(app: str, port: int, *more: str) -> list[str]:
-    return module("uvicorn", *app.split(), "--no-access-log", "--port", str(port), *more)
+def _uvicorn(app: str, port: int) -> list[str]:
+    return module("uvicorn", *app.split(), "--no-access-log", "--port", str(port))
+
+
+def _post(name: str, says: str, cases: tuple[str, ...], workload: str = "", workers: int = 1) -> Server:
+    app = f"--factory benchmarks.baselines.post_app:create_app --workers {workers}"
+    return Server(name, says, HTTP, lambda _folder, port: _uvicorn(app, port), cases, workload=workload)
 
 
 def _bare(name: str, says: str, command: list[str], cases: tuple[str, ...], missing: str = "") -> Server:
@@ -96,29 +101,20 @@ def _tolerance(models: str) -> float:
 
 HTTP, GRPC = HttpProtocol(), GrpcProtocol()
 
-_POST_APP = "--factory benchmarks.baselines.post_app:create_app"
 _IN_PLACE = ("env", f"GRPC_EXPERIMENTS={NO_EVENT_ENGINE}")
 _SYNC, _AIO = (module("benchmarks.baselines.bare", kind) for kind in ("sync", "aio"))
 _CPP = ROOT / "build/grpc_echo"
 _NO_CPP = "" if _CPP.is_file() else "build/grpc_echo is missing, which `make bench` compiles where libgrpc++-dev is installed"
-_AS_IT_COMES = "`foretell init MODEL --data CSV --target y`, then `foretell serve`, and no other flag or setting"
+_AS_IT_COMES = "`foretell serve` after `foretell init MODEL --data CSV --target y` or `make models/iris`, no other flag or setting"
 
 SERVERS = (
-    Server(
+    _post(
         POST,
-        "the FastAPI app of the post, corrected, under uvicorn with one worker (uvloop, httptools, no access log)",
-        HTTP,
-        lambda _folder, port: _uvicorn(_POST_APP, port),
+        "the FastAPI app of the post, corrected, under uvicorn with one worker",
         (*DRAFTED.values(), IRIS, FOREST, ROWS, COLUMNS),
     ),
-    Server(POST_OWN, "the same", HTTP, lambda _folder, port: _uvicorn(_POST_APP, port), (SHIPPED,), workload="post"),
-    Server(
-        POST_TWICE,
-        "the same with two workers",
-        HTTP,
-        lambda _folder, port: _uvicorn(_POST_APP, port, "--workers", "2"),
-        (TWO_CORES,),
-    ),
+    _post(POST_OWN, "the same with another model than ours", (SHIPPED,), workload="post"),
+    _post(POST_TWICE, "the same with two workers", (TWO_CORES,), workers=2),
     Server(
         "bare uvicorn",
         "an ASGI function that gives a constant answer: what any REST server in Python must stay below",

@@ -12,16 +12,8 @@ from benchmarks.rounds import Measured
 from benchmarks.servers import SERVERS
 
 PACKAGES = (
-    "mlserver",
-    "mlserver-sklearn",
-    "kserve",
-    "bentoml",
-    "litserve",
-    "scikit-learn",
-    "numpy",
-    "fastapi",
-    "uvicorn",
-    "uvloop",
+    *("mlserver", "mlserver-sklearn", "kserve", "bentoml", "litserve"),
+    *("scikit-learn", "numpy", "fastapi", "uvicorn", "uvloop"),
 )
 METHOD = """\
 Measured like [RESULTS.md](RESULTS.md), in rounds of its own: the same model and rows, the same load, every answer checked. Ratios
@@ -40,8 +32,7 @@ def page(measured: Measured, case: Case, ours: tuple[str, ...], command: str) ->
     parts += ["## The bars", report.bars(list(bars(measured, case, ours)), measured)]
     parts += [report.failures(measured.failures)] if measured.failures else []
     parts += ["## The rows", report.rows_of((*SERVERS, *(server for _, server in ROWS)), measured.results)]
-    missing = [server.name for peer, server in ROWS if not installed(peer)]
-    parts += [f"Not run, because it could not be installed: {', '.join(missing)}."] if missing else []
+    parts += report.unable(server for _, server in ROWS)
     return "\n\n".join([*parts, *report.case_of(case, measured)]) + "\n"
 
 

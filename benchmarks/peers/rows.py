@@ -33,7 +33,7 @@ def _row(peer: str, name: str, says: str, protocol: WireProtocol, *arguments: st
         binaries = ENVIRONMENTS / peer / "bin"
         return ["env", "--unset=PYTHONPATH", *variables, str(binaries / arguments[0]), *(places.get(a, a) for a in arguments[1:])]
 
-    return Server(name, says, protocol, command, (PEERS,))
+    return Server(name, says, protocol, command, (PEERS,), missing="" if installed(peer) else "its packages could not be installed")
 
 
 def _bento(name: str, says: str, protocol: WireProtocol, service: str) -> Server:
