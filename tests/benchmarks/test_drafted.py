@@ -14,7 +14,7 @@ from benchmarks.page.report import report
 from benchmarks.process import Running, running
 from benchmarks.protocols import WrongAnswer
 from benchmarks.rounds import Stage
-from benchmarks.servers import DRAFTED, POST, SERVERS, SHIPPED
+from benchmarks.servers import DRAFTED, POST, SERVERS, SHIPPED, Server
 from benchmarks.workloads import AS_TRAINED, CONVERTED, Workload
 
 pytestmark = pytest.mark.slow
@@ -72,14 +72,13 @@ def stage() -> Iterator[Stage]:
 
 @pytest.mark.skipif(not load.available(), reason=load.MISSING)
 @pytest.mark.parametrize("server", [GRPC, REST], ids=lambda server: server.name)
-def test_drafted_case_is_measured(stage: Stage, server: "rounds.Server") -> None:
+def test_drafted_case_is_measured(stage: Stage, server: Server) -> None:
     ((asked, figures),) = rounds.turn(server, stage, 1)
     assert asked == TEXT.loads[0]
     assert figures.per_second > 0
 
 
-@pytest.mark.parametrize("server", [GRPC, REST], ids=lambda server: server.name)
-def test_one_wrong_row_stops_the_turn(stage: Stage, server: "rounds.Server") -> None:
+def test_one_wrong_row_stops_the_turn(stage: Stage) -> None:
     class Other(type(stage.served["text"])):  # type: ignore[misc]
         __slots__ = ()
 
@@ -91,13 +90,13 @@ def test_one_wrong_row_stops_the_turn(stage: Stage, server: "rounds.Server") -> 
     text = stage.served["text"]
     other = Other(**{name: getattr(text, name) for name in type(text).__dataclass_fields__})
     with pytest.raises(WrongAnswer, match="is wrong"):
-        next(rounds.turn(server, replace(stage, served={"text": other}), 1))
+        next(rounds.turn(REST, replace(stage, served={"text": other}), 1))
 
 
 @pytest.mark.skipif(not load.available(), reason=load.MISSING)
 def test_make_serve_is_measured_beside_the_post_app() -> None:
     case = replace(BY_NAME[SHIPPED], loads=(Load("iris", 1, 1),))
-    servers = tuple(server for server in SERVERS if SHIPPED in server.cases)
+    servers = (NAMED[case.base], REST)
     measured = rounds.measure((case,), lambda _case: servers, 1, 1, lambda _line: None)
     assert measured.failures == []
     assert [result.server for result in measured.results] == [server.name for server in servers]
