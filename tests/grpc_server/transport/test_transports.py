@@ -4,7 +4,9 @@ import asyncio
 import logging
 import random
 import threading
+import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from grpc_server.transport.choose import create_transport
 from grpc_server.transport.loop import LoopTransport
 from grpc_server.transport.loop_check import loop_works
 from grpc_server.transport.transport import NoInlineModels
-from tests.support.fakes import FakeRuntime, Held
+from tests.support.fakes import FakeRuntime, Held, even
 from tests.support.iris import EXAMPLE
 from tests.support.processes import ANY_PORT
 from tests.support.servers.grpc_in_process import by_first_column, failure, served
@@ -150,6 +152,27 @@ async def test_calls_batches_and_streams_share_runs() -> None:
         assert [answer.setosa_probability async for answer in stream] == values
         assert [answer.setosa_probability for answer in batch.rows] == values
     assert len(runtime.runs) < sum(runtime.runs) == 600  # rows shared runs
+
+
+async def test_calls_of_several_connections_share_runs() -> None:
+    def slow(rows: Any) -> Any:
+        time.sleep(0.002)  # As a model that computes.
+        return even(rows)
+
+    callers, rounds = 16, 20
+    runtime = FakeRuntime(slow)
+    async with served(runtime, inline=True) as stub, AsyncExitStack() as channels:
+
+        async def caller(channel: grpc.aio.Channel) -> None:
+            predict: Any = channel.unary_unary(stub.methods["Predict"].path)
+            for _ in range(rounds):
+                await predict(stub.features(**EXAMPLE).SerializeToString())
+
+        own = [("grpc.use_local_subchannel_pool", 1)]
+        opened = [await channels.enter_async_context(grpc.aio.insecure_channel(stub.address, own)) for _ in range(4)]
+        await asyncio.gather(*(caller(opened[index % 4]) for index in range(callers)))
+    assert sum(runtime.runs) == callers * rounds
+    assert len(runtime.runs) < 1.5 * rounds  # One run of nearly all callers a round.
 
 
 async def test_refused_calls_do_not_delay_rows() -> None:
