@@ -28,8 +28,8 @@ _MAX_ROWS = 256
 """Rows that wait at most while events arrive; then the model runs."""
 
 _LOOKS = 3
-"""Looks at the queue without an event after which it counts as empty, while rows wait. A look takes a microsecond and reads from one
-connection only, whose calls the next look gives: after one look, 64 callers would share runs of five rows."""
+"""Looks at the queue without an event after which it counts as empty, while rows wait. A look takes a microsecond and reads from
+one connection only, whose calls the next look gives: after one look, 64 callers would share runs of five rows."""
 
 _MAX_EVENTS = 4 * _MAX_ROWS
 """Events for which rows wait at most: refused calls, which add no rows, would else delay them without limit."""
