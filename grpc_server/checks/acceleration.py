@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import groupby
 from math import prod
 from timeit import repeat
 from typing import Any, Literal
@@ -248,11 +249,8 @@ def _tolerance(outputs: Sequence[Output], expected: Matrix) -> Matrix:
 
 def _probabilities_by_target(outputs: Sequence[Output]) -> list[list[int]]:
     """For each target, the indices of its probabilities among the outputs."""
-    indices: dict[int, list[int]] = {}
-    for index, output in enumerate(outputs):
-        if output.kind == "probability":
-            indices.setdefault(output.target, []).append(index)
-    return list(indices.values())
+    indices = [index for index, output in enumerate(outputs) if output.kind == "probability"]
+    return [list(group) for _, group in groupby(indices, key=lambda index: outputs[index].target)]
 
 
 def _both_values(manifest: Manifest, outputs: Sequence[Output], index: int, expected: Matrix, answer: Matrix) -> str:

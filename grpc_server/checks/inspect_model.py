@@ -136,7 +136,7 @@ class _Inspection:
 
     def _example_row(self) -> _Row:
         """The middle one of the rows without missing values, or else the first value of each column."""
-        complete = complete_rows(self._values).tolist()
+        complete = complete_rows(self._values, len(self._values[0])).tolist()
         if complete:
             return self._row(complete[len(complete) // 2])
         firsts = {column.name: next((value for value in column.values if value is not None), None) for column in self._columns}
@@ -199,7 +199,7 @@ class _Inspection:
         if not all(self._values):
             return b""
         required = [column.values for column in columns if not column.nullable]
-        complete = (complete_rows(required) if required else np.arange(len(self._values[0]))).tolist()
+        complete = complete_rows(required, len(self._values[0])).tolist()
         chosen = sorted(random.Random(0).sample(complete, min(GOLDEN_ROWS, len(complete))))  # noqa: S311  # Not a secret.
         rows = [self._row(index) for index in chosen]
         if not rows:

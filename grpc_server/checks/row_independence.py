@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from grpc_server.errors import ModelMismatch
 from grpc_server.rows.mixed_rows import Matrix, Rows
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
-from grpc_server.rows.targets import Target, output_name
+from grpc_server.rows.targets import output_name
 from grpc_server.runtimes.runtime import Runtime, estimator_of, of_columns
 from grpc_server.store.manifest import GoldenRow, Manifest, golden_rows
 
@@ -51,8 +51,9 @@ def check_independence(
         return
     if found:
         manner, index, together, other = found
-        name, shown = output_name(outputs[index], manifest.all_targets), _shown(outputs[index], manifest.all_targets)
-        both = f"{place} gives {name} {shown(together)} for a row among {len(rows)}, and {shown(other)} for the same row {manner}"
+        name = output_name(outputs[index], manifest.all_targets)
+        one, two = (_shown(outputs[index], manifest, value) for value in (together, other))
+        both = f"{place} gives {name} {one} for a row among {len(rows)}, and {two} for the same row {manner}"
         raise ModelMismatch(f"{both}{_cause(runtime, manifest, rows)}", _FIXES.get(manner, _FIT_LEARNS))
 
 
@@ -106,10 +107,8 @@ def _on_border(strengths: Matrix, within: float) -> Any:
     return np.minimum(ordered[:, 1] - ordered[:, 0], ordered[:, -1] - ordered[:, -2]) <= within
 
 
-def _shown(output: Output, targets: Sequence[Target]) -> Callable[[float], str]:
-    if output.kind == "label":
-        return lambda value: repr(targets[output.target].classes[int(value)])
-    return lambda value: f"{value:.6g}"
+def _shown(output: Output, manifest: Manifest, value: float) -> str:
+    return repr(manifest.all_targets[output.target].classes[int(value)]) if output.kind == "label" else f"{value:.6g}"
 
 
 def _cause(runtime: Runtime, manifest: Manifest, rows: Rows) -> str:

@@ -121,8 +121,7 @@ def training_answers(
     Raises ModelError for a row that the model cannot answer.
     """
     values = [columns[name] for name in manifest.columns]
-    needed = [columns[name] for name in required]
-    usable = complete_rows(needed) if needed else np.arange(len(values[0]))
+    usable = complete_rows([columns[name] for name in required], len(values[0]))
     outputs = all_outputs(sources)
     most = min(_MOST_ROWS, max(_BATCHES, _MOST_NUMBERS // len(outputs)))
     order, batch = np.random.default_rng(0).permutation(usable)[:most], most // _BATCHES

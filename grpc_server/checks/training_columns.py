@@ -11,6 +11,8 @@ from grpc_server.rows.mixed_rows import FLOAT64, Dtype, integer_dtype
 from grpc_server.runtimes.runtime import Runtime, estimator_of, of_columns
 from grpc_server.store.training_values import SampleValues, Scalar
 
+_ANY_TARGET = "pass --target with the column that it predicts"
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -82,20 +84,14 @@ def training_columns(runtime: Runtime, data: DataFile | None, hints: ModelHints)
     names = _names(runtime, known, samples, hints, data)
     by_name = dtypes if known else {name: dtypes[index] for name, index in zip(names, indices, strict=True) if index in dtypes}
     numbers_suffice = _takes_numbers(runtime, names)
-    if samples is None:
-        columns = [_column_without_data(name, by_name.get(name), hints, runtime, numbers_suffice) for name in names]
-    else:
-        columns = [_column_of_data(name, by_name.get(name), samples, runtime, numbers_suffice) for name in names]
-    notes = (*samples.notes, *_surplus(samples, names, hints, data)) if samples and data else ()
-    named = hints.targets or hints.outputs
-    targets = {name: samples.values[name] for name in named if name in samples.values} if samples else {}
-    return TrainingColumns(tuple(columns), bool(known or samples), notes, targets)
-
-
-def _surplus(samples: Samples, names: Sequence[str], hints: ModelHints, data: DataFile) -> list[str]:
-    """A note on the columns that the model does not take."""
+    if samples is None or data is None:
+        without = tuple(_column_without_data(name, by_name.get(name), hints, runtime, numbers_suffice) for name in names)
+        return TrainingColumns(without, bool(known))
+    columns = tuple(_column_of_data(name, by_name.get(name), samples, runtime, numbers_suffice) for name in names)
     left_out = [name for name in samples.values if name not in (*names, *hints.targets, *hints.outputs)]
-    return [f"the model takes no {listed(left_out)} of {data.name}: left out"] if left_out else []
+    surplus = [f"the model takes no {listed(left_out)} of {data.name}: left out"] if left_out else []
+    targets = {name: samples.values[name] for name in hints.targets or hints.outputs if name in samples.values}
+    return TrainingColumns(columns, named=True, notes=(*samples.notes, *surplus), targets=targets)
 
 
 def encoder_dtypes(runtime: Runtime, columns: Sequence[str]) -> dict[str, Dtype]:
@@ -145,11 +141,7 @@ def _target_hint(runtime: Runtime, samples: Samples, names: Sequence[str]) -> st
     """Names the only column that holds nothing but the model's classes; without one, any of the columns may be the target."""
     classes = set(runtime.classes or ())
     found = [name for name in names if classes and {str(value) for value in samples.values[name] if value is not None} <= classes]
-    return (
-        f"pass --target {found[0]}, which holds its classes"
-        if len(found) == 1
-        else "pass --target with the column that it predicts"
-    )
+    return f"pass --target {found[0]}, which holds its classes" if len(found) == 1 else _ANY_TARGET
 
 
 def _column_without_data(name: str, known: Dtype | None, hints: ModelHints, runtime: Runtime, numbers_suffice: bool) -> Column:

@@ -61,7 +61,7 @@ class SampleValues(Sequence[Scalar | None]):
 
     def count(self, value: object) -> int:
         """The number of rows that have the value."""
-        return int(self.missing.sum()) if value is None else sum(each == value for each in self)
+        return int(self.missing.sum()) if value is None else super().count(value)
 
     @cached_property
     def known(self) -> NDArray[Any]:
@@ -126,9 +126,9 @@ class TrainingValues(BaseModel):
     columns: dict[str, ColumnValues]
 
 
-def complete_rows(columns: Sequence[Values]) -> NDArray[np.int64]:
-    """The indices of the rows in which no column lacks a value."""
-    return np.flatnonzero(~np.any([SampleValues.of(values).missing for values in columns], axis=0))
+def complete_rows(columns: Sequence[Values], rows: int) -> NDArray[np.int64]:
+    """The indices of the rows, of so many, in which no column lacks a value."""
+    return np.flatnonzero(~np.any([np.zeros(rows, bool), *(SampleValues.of(values).missing for values in columns)], axis=0))
 
 
 def observe(columns: Mapping[str, Values], dtypes: Mapping[str, Dtype]) -> TrainingValues:

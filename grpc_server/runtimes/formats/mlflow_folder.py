@@ -65,7 +65,7 @@ def importable_code(archive: Path | None) -> Iterator[None]:
 
 
 def _forget(names: Collection[str]) -> dict[str, ModuleType]:
-    """Removes the imported modules with these names, and those within them, and returns them."""
+    """Removes and returns the imported modules with these names, and those within them."""
     return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in names}
 
 
