@@ -21,7 +21,8 @@ are to the post's app in the same round.
 
 - Each peer is installed from PyPI into an environment of its own with the same scikit-learn, and is used as its docs say, with its
   default settings, logs included; `benchmarks/peers/` holds all that was written for it.
-- Peers take an array where they can. Only the post's app and Foretell check rows against bounds.
+- Each answer has label and probabilities, by `predict` and `predict_proba` where a peer leaves that to its user.
+- Peers take an array where they can. The post's app checks types; only Foretell checks bounds.
 - A peer of several processes has them all on the one core of the server: there, CPU says more than requests a second."""
 
 
