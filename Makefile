@@ -78,7 +78,7 @@ test-fast: .venv/dev.stamp ## Run the tests that are not marked slow, in about a
 
 .PHONY: random-tables
 random-tables: .venv/dev.stamp ## Serve 300 random tables and estimators, spread over all processes; `make test` tries 46 of them.
-	@HYPOTHESIS_PROFILE=check $(PYTEST:--dist=loadscope=--dist=worksteal) tests/reports/drafts/test_random_tables.py $(ARGS)
+	@HYPOTHESIS_PROFILE=check $(PYTEST) --dist=worksteal tests/reports/drafts/test_random_tables.py $(ARGS)
 
 PYTHONS ?= 3.11 3.12 3.13 3.14
 
