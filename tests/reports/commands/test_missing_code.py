@@ -90,7 +90,7 @@ def test_missing_module_is_named_at_each_command(tmp_path: Path, package: Path) 
     assert "added m version 1 as joblib" in run(tmp_path, *init, path=package.parent)
     assert f"{needs}. Fix: {fix}." in run(tmp_path, "check")
     folders = {"models": str(tmp_path / "models"), "protos": str(tmp_path / "protos")}
-    assert needs in refused("foretell", "serve", "--grpc-address", ANY_PORT, "--http-address", ANY_PORT, **folders)[1]
+    assert needs in refused("grpc_server", grpc_address=ANY_PORT, **folders)[1]
 
 
 @pytest.mark.parametrize(
