@@ -11,7 +11,7 @@ from pathlib import Path
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from foretell_contract.source.compiler import compile_file
-from foretell_contract.source.source_info import named_paths
+from foretell_contract.source.source_info import declarations
 
 _TAB = 8
 """Width of a tab in protoc's column numbers."""
@@ -40,7 +40,7 @@ class FileEdit:
         for line in self._lines:
             self._starts.append(self._starts[-1] + len(line))
         self._spans = {tuple(location.path): tuple(location.span) for location in self.file.source_code_info.location}
-        self._paths = {name: path for path, name in named_paths(self.file)}
+        self._paths = {name: path for path, name, _ in declarations(self.file)}
 
     def has(self, name: str) -> bool:
         """Whether the file declares this full name."""

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
-from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto
 
 from foretell_contract.source.imports import ERROR_DETAILS, WELL_KNOWN
 from foretell_contract.source.plain_text import plain_text
 from foretell_contract.source.proto_text import quoted
-from foretell_contract.source.source_info import type_names
+from foretell_contract.source.source_info import declarations, type_names
 from foretell_contract.source.spelling import pascal
 
 
@@ -34,11 +34,11 @@ def plain_form(compiled: FileDescriptorSet, texts: Mapping[str, str], names: Ite
 
 
 def _used_types(file: FileDescriptorProto) -> Iterator[str]:
-    for service in file.service:
-        for method in service.method:
-            yield from (method.input_type, method.output_type)
-    for message in _messages(file.message_type):
-        yield from (field.type_name for field in message.field if field.type_name)
+    for _, _, declared in declarations(file):
+        if isinstance(declared, MethodDescriptorProto):
+            yield from (declared.input_type, declared.output_type)
+        elif isinstance(declared, FieldDescriptorProto) and declared.type_name:
+            yield declared.type_name
 
 
 def _packages(file: FileDescriptorProto) -> dict[str, str]:
@@ -52,10 +52,3 @@ def _packages(file: FileDescriptorProto) -> dict[str, str]:
         "java_multiple_files": "true",
     }
     return {name: value for name, value in usual.items() if name not in known}
-
-
-def _messages(messages: Iterable[DescriptorProto]) -> Iterator[DescriptorProto]:
-    """The messages and those nested in them."""
-    for message in messages:
-        yield message
-        yield from _messages(message.nested_type)

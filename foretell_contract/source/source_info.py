@@ -38,8 +38,7 @@ def comments(file: FileDescriptorProto) -> dict[str, str]:
 
     Lint directives and `(-- internal --)` notes are removed.
     """
-    named = dict(named_paths(file))
-    named |= {_PACKAGE: file.name, _SYNTAX: file.name}
+    named = {path: name for path, name, _ in declarations(file)} | {_PACKAGE: file.name, _SYNTAX: file.name}
     found: dict[str, str] = {}
     for location in file.source_code_info.location:
         comment = location.leading_comments or location.trailing_comments
@@ -55,7 +54,7 @@ def source_locations(descriptor_set: bytes) -> dict[str, SourceLocation]:
     found: dict[str, SourceLocation] = {}
     for file in FileDescriptorSet.FromString(descriptor_set).file:
         lines = {tuple(location.path): location.span[0] + 1 for location in file.source_code_info.location}
-        found |= {name: SourceLocation(file.name, lines.get(path, 0)) for path, name in named_paths(file)}
+        found |= {name: SourceLocation(file.name, lines.get(path, 0)) for path, name, _ in declarations(file)}
         found[file.name] = SourceLocation(file.name, 1 if lines else 0)
     return found
 
@@ -63,11 +62,6 @@ def source_locations(descriptor_set: bytes) -> dict[str, SourceLocation]:
 def _clean(text: str) -> str:
     text = _INTERNAL.sub("", _DIRECTIVE.sub("", text))
     return "\n".join(line.removeprefix(" ").rstrip() for line in text.split("\n")).strip()
-
-
-def named_paths(file: FileDescriptorProto) -> Iterator[tuple[Path, str]]:
-    """Path in source info and full name of every declaration that has one."""
-    return ((path, name) for path, name, _ in declarations(file))
 
 
 def type_names(file: FileDescriptorProto) -> list[str]:
