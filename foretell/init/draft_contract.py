@@ -22,6 +22,7 @@ _STATUSES = """
 Statuses a caller should handle, on every method:
 - INVALID_ARGUMENT: a value is missing, not finite or out of bounds. The details hold a google.rpc.BadRequest, one violation per \
 broken rule.
+- FAILED_PRECONDITION: the model's answer is not finite or breaks a rule of the response. Do not retry.
 - RESOURCE_EXHAUSTED: too many rows are waiting. Retry with backoff.
 - UNAVAILABLE: the server is starting or stopping. Retry with backoff.
 - DEADLINE_EXCEEDED: no answer within the deadline of the call."""

@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.descriptor import EnumDescriptor
 
 from foretell.check.training_range import FIELD, Range, range_of
+from foretell.init.column_units import column_unit
 from foretell_contract.source.proto_text import Block, Line, Option, number_text, quoted
 from foretell_contract.source.spelling import Names, enum_prefix, pascal, snake, upper
 from grpc_server.checks.training_columns import Column
@@ -145,9 +146,10 @@ def _number(column: Column, *, outliers: bool) -> _Kind:
         return kind, f"{what}; its range is unknown", [(f"{FIELD}.double.finite", "true")] if group == "double" else [], None
     numbers = [int(value) if "int" in group else float(value) for value in values.span or (0, 0)]
     bounds = range_of(group, numbers, column.name, outliers=outliers)
+    unit = column_unit(column.name, is_flag=bounds.scale == (0, 1)) if kind == group else ""
     if values.span is None:  # The bounds of a time are the same for any training data of a century.
         return kind, f"{what}. {bounds.accepted.removesuffix('.')}", bounds.options, None
-    return kind, what, [*bounds.options, *example], bounds
+    return kind, what, [*([("(foretell.v1.unit)", quoted(unit))] if unit else []), *bounds.options, *example], bounds
 
 
 def _is_exact_integer(value: Any) -> bool:

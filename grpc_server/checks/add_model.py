@@ -21,7 +21,7 @@ from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.rows.feature_reader import NUMBER_FIX
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype
 from grpc_server.rows.outputs import Source, all_outputs
-from grpc_server.rows.targets import Target
+from grpc_server.rows.targets import Target, output_name
 from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime, class_types_of, estimator_of, target_names
 from grpc_server.store.manifest import CODE, CONTRACT, GOLDEN, GoldenRow, Manifest, RegistrySource, golden_dtype, read_golden
@@ -105,6 +105,7 @@ def add_model(
     with warnings.catch_warnings(action="ignore"), guarded(loaded.runtime, file.name):
         # An estimator that knows its columns warns of rows without names.
         manifest = loaded.with_targets(manifest, rows, targets, outputs)
+        _check_target_names(repository, name, manifest, file.name)
         sources = checked_sources(loaded.runtime, manifest, rows, file.name)
         check_independence(loaded.runtime, sources, manifest, rows, file.name)
         check_golden(sources, manifest, rows, file.name)
@@ -120,6 +121,18 @@ def add_model(
             loaded.files[manifest.artifact] = faster.artifact
     version = repository.add(name, manifest, loaded.files)
     return Added(version, manifest.format, reason, _production(repository, name, version) if to_production else "")
+
+
+def _check_target_names(repository: Repository, name: str, manifest: Manifest, place: str) -> None:
+    """Raises ModelError for targets without names whose names the version before knows, as its contract does."""
+    before = (repository.versions(name) or [""])[-1]
+    known = [target.name for target in repository.manifest(name, before).targets] if before else []
+    made_up = [str(index) for index in range(len(known))]
+    if known != made_up == [target.name for target in manifest.targets]:
+        raise ModelError(
+            f"{place} does not name its targets, which version {before} of {name} calls {', '.join(known)}: "
+            f"pass --targets {','.join(known)}"
+        )
 
 
 def _production(repository: Repository, name: str, version: str) -> str:
@@ -208,10 +221,15 @@ class _LoadedFile:
         self, manifest: Manifest, rows: tuple[GoldenRow, ...], names: tuple[str, ...], saved: tuple[str, ...]
     ) -> Manifest:
         """The manifest with the targets of a model of several, named by `names`, else `saved`, else 0, 1, ..."""
-        count = 1 + max(output.target for output in all_outputs(unchecked_sources(self.runtime, manifest, rows, self._file.name)))
+        computed = all_outputs(unchecked_sources(self.runtime, manifest, rows, self._file.name))
+        count = 1 + max(output.target for output in computed)
         if count == 1 and not names:
             return manifest
         targets = named_targets(self.runtime, [manifest.classes] * count, names, saved, self._file.name)
+        twice = [name for name, times in Counter(output_name(each, targets) for each in computed).items() if times > 1]
+        if twice:
+            named = ", ".join(target.name for target in targets)
+            raise ModelError(f"{self._file.name} has two outputs {twice[0]!r}: give one of {named} a name without a dot")
         return manifest.model_copy(update={"targets": targets, "classes": () if count > 1 else manifest.classes})
 
     def _dtypes(self, columns: tuple[str, ...], rows: tuple[GoldenRow, ...], data: DataFile | None) -> dict[str, Dtype]:

@@ -252,3 +252,11 @@ def test_odd_column_name_is_quoted(tmp_path: Path) -> None:
     assert contract.options.get(field, "foretell.v1.column") == odd
     assert json.loads(json.dumps(odd)) == odd
     assert GetMessageClass(contract.services[0].methods[0].features)() is not None
+
+
+@pytest.mark.parametrize(
+    "status", ["INVALID_ARGUMENT", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "DEADLINE_EXCEEDED"]
+)
+def test_service_lists_the_statuses_of_a_call(status: str) -> None:
+    model = ModelDescription((Column("a", Dtype()),), (Target("", ()),), (Output("value"),), {}, b"", named=True)
+    assert f"// - {status}: " in draft_contract(model, "m.v1", "/m/predict", "", {}).text

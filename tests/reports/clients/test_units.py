@@ -1,16 +1,23 @@
-"""The unit of a field is in OpenAPI, in its description and in refusals of numbers; a change of it breaks callers."""
+"""The unit of a field is in OpenAPI, in its description and in refusals; `init` drafts it; a change of it breaks callers."""
 
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from google.protobuf import json_format
+from sklearn.linear_model import LinearRegression
 
+from foretell.init.draft_features import PackageNames, draft_feature
 from foretell_contract.contract import Contract, load
 from foretell_contract.diff.diff import diff
+from foretell_contract.source.spelling import Names
+from grpc_server.checks.training_columns import Column
+from grpc_server.rows.mixed_rows import Dtype
 from rest_bridge.json.scalars import Form
 from rest_bridge.openapi.message_schema import Schemas
 from tests.support.contract_files import RESPONSE, SERVICE, WELL_KNOWN, write_contract
+from tests.support.servers.drafted_models import init
 
 FIELDS = """
 message Part { double depth = 1 [(foretell.v1.unit) = "mm", (buf.validate.field).double.lt = 9]; }
@@ -69,3 +76,44 @@ def test_change_of_a_unit_breaks_callers(contract: Contract, tmp_path: Path, old
     changed = FIELDS.replace(option, option.replace(old, new) if new else "deprecated = false")
     found = diff(contract, load(write_contract(tmp_path, WELL_KNOWN, SERVICE, RESPONSE, changed)))
     assert [finding.breaks for finding in found] == [breaks]
+
+
+STATED = {
+    "sepal length (cm)": "cm", "price [EUR]": "EUR", "площадь, м²": "м²", "speed (km/h)": "km/h", "dose (µg/m³)": "µg/m³",
+    "area (m^2)": "m^2", "weight_kg": "kg", "weight_in_kg": "kg", "Price_EUR": "EUR", "max_celsius": "°C", "duration_seconds": "s",
+}  # fmt: skip
+UNSURE = [
+    "price_per_kg", "load_g_cm", "kg", "_kg", "temperature (min)", "salary (K)", "log weight (kg)", "log(kg)", "rate (1/s)",
+    "x (cm) of y", "size (large)", "answer (yes/no)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*STATED, *UNSURE])
+def test_unit_is_drafted_only_where_the_name_is_plain(name: str) -> None:
+    line, _ = draft_feature(Column(name, Dtype(), (1.5, 7.5), example=1.5), 1, Names(), PackageNames(), outliers=False)
+    assert dict(line.options).get("(foretell.v1.unit)") == (f'"{STATED[name]}"' if name in STATED else None)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        Column("currency_EUR", Dtype("int64"), (0, 1, 1)),
+        Column("lamp_kW", Dtype("bool"), (True, False)),
+        Column("kind (cm)", Dtype("object"), ("a", "b")),
+        Column("time (s)", Dtype("timedelta64[us]"), (1.0, 2.0)),
+    ],
+    ids=lambda column: column.name,
+)
+def test_flags_texts_and_durations_have_no_unit(column: Column) -> None:
+    line, _ = draft_feature(column, 1, Names(), PackageNames(), outliers=False)
+    assert "(foretell.v1.unit)" not in dict(line.options)
+
+
+def test_drafted_unit_is_in_openapi(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"length (cm)": [1.0, 2.0, 3.0], "weight_kg": [10, 20, 40], "plain": [1.0, 5.0, 9.0]})
+    frame.to_csv(tmp_path / "data.csv", index=False)
+    assert init(tmp_path, "m", LinearRegression().fit(frame, [1.0, 2.0, 3.0]), "--data", tmp_path / "data.csv").exit_code == 0
+    drafted = load(tmp_path / "protos")
+    shown = Schemas(drafted).of(drafted.services[0].methods[0].input, Form.REQUEST)["properties"]
+    assert {name: field.get("x-unit") for name, field in shown.items()} == {"length_cm": "cm", "weight_kg": "kg", "plain": None}
+    assert "Unit: cm." in shown["length_cm"]["description"]

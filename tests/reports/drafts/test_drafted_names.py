@@ -20,7 +20,7 @@ from foretell.cli import app
 from foretell_contract.source.spelling import snake
 from tests.foretell.init.test_init_command import buf
 from tests.support.effort import tries
-from tests.support.servers.drafted_models import answers_by_both_doors, init, serving_drafts
+from tests.support.servers.drafted_models import answers_by_both_doors, init, refusal, serving_drafts
 from tests.support.servers.many_models import BridgedServer
 
 # As in the server.
@@ -178,6 +178,29 @@ def named_models(draw: st.DrawFn) -> tuple[str, list[str], list[str]]:
         categories,
         draw(st.lists(TEXTS, min_size=len(categories), max_size=len(categories), unique=True)),
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "twice"),
+    [
+        (("k", ["b.c", "x"]), ("k.b", ["c", "y"]), "probability.k.b.c"),
+        (("p.q", ["r.s", "x"]), ("p", ["q.r.s", "y"]), "probability.p.q.r.s"),
+        (("größe", ["a.1", "b"]), ("größe.a", ["1", "c"]), "probability.größe.a.1"),
+        (("k.b", ["c", "x"]), ("c", ["k.b", "y"]), ""),
+    ],
+)
+def test_two_outputs_of_one_name_are_refused(
+    tmp_path: Path, first: tuple[str, list[str]], second: tuple[str, list[str]], twice: str
+) -> None:
+    goals = pd.DataFrame({name: np.resize(np.array(classes, object), 60) for name, classes in (first, second)})
+    model = DecisionTreeClassifier(random_state=0).fit(NUMBERS, goals)
+    NUMBERS.join(goals).to_parquet(tmp_path / "data.parquet")
+    arguments = ("--data", tmp_path / "data.parquet", "--target", f"{first[0]},{second[0]}")
+    if twice:
+        says = f"m.joblib has two outputs {twice!r}: give one of {first[0]}, {second[0]} a name without a dot"
+        assert refusal(tmp_path, "m", model, *arguments) == says
+    else:
+        assert init(tmp_path, "m", model, *arguments).exit_code == 0
 
 
 @pytest.mark.slow

@@ -283,3 +283,17 @@ def test_lists_of_categories_follow_the_model(tmp_path: Path) -> None:
     assert 'string.in = "t25"' not in text
     assert "int64.example = 20" not in text
     assert check(tmp_path).output == "Nothing is wrong.\n"
+
+
+def test_add_needs_the_names_of_targets_that_the_version_before_has(tmp_path: Path) -> None:
+    case = GROWTH["class of one of two targets"]
+    case.init(tmp_path, 0)
+    arguments = ["add", str(tmp_path / "shop.joblib"), "--name", "shop", "--models", str(tmp_path / "models")]
+    for contracts in ([], ["--protos", str(tmp_path / "protos")]):
+        with pytest.raises(SetupError) as refused:
+            CliRunner().invoke(app, [*arguments, *contracts], catch_exceptions=False)
+        assert str(refused.value) == (
+            "shop.joblib does not name its targets, which version 1 of shop calls y, z: pass --targets y,z"
+        )
+    named = [*arguments, "--protos", str(tmp_path / "protos"), "--targets", "y,z", "--data", str(tmp_path / "data.parquet")]
+    assert CliRunner().invoke(app, named, catch_exceptions=False).exit_code == 0
