@@ -40,7 +40,7 @@ class Figures:
     cpu: float
     """CPU seconds of the whole process tree per 1,000 requests."""
     switches: float = 0.0
-    """Context switches per request."""
+    """Context switches per request, of the threads that have not ended."""
     rss_mib: float = 0.0
     """Peak of the process tree so far."""
     start: float = 0.0
@@ -216,7 +216,7 @@ def _figures(process: Running, stage: Stage, checked: _Checked, other: _Checked 
         done.p50_ms,
         done.p99_ms,
         cpu=(after.cpu_seconds - before.cpu_seconds) / requests * 1000,
-        switches=(after.switches - before.switches) / requests,
+        switches=max(0, after.switches - before.switches) / requests,
         rss_mib=after.peak_rss_mib,
         start=process.started,
         sklearn=loaded(process.pid, "sklearn"),
