@@ -88,10 +88,19 @@ def training_columns(runtime: Runtime, data: DataFile | None, hints: ModelHints)
         without = tuple(_column_without_data(name, by_name.get(name), hints, runtime, numbers_suffice) for name in names)
         return TrainingColumns(without, bool(known))
     columns = tuple(_column_of_data(name, by_name.get(name), samples, runtime, numbers_suffice) for name in names)
+    _check_categories(runtime, columns)
     left_out = [name for name in samples.values if name not in (*names, *hints.targets, *hints.outputs)]
     surplus = [f"the model takes no {listed(left_out)} of {data.name}: left out"] if left_out else []
     targets = {name: samples.values[name] for name in hints.targets or hints.outputs if name in samples.values}
     return TrainingColumns(columns, named=True, notes=(*samples.notes, *surplus), targets=targets)
+
+
+def _check_categories(runtime: Runtime, columns: Sequence[Column]) -> None:
+    estimator = estimator_of(runtime)
+    if estimator is not None:
+        from grpc_server.runtimes.sklearn.boosted_wrapper import check_categories  # As for `encoder_dtypes`.
+
+        check_categories(estimator, {column.name: column.dtype for column in columns})
 
 
 def encoder_dtypes(runtime: Runtime, columns: Sequence[str]) -> dict[str, Dtype]:

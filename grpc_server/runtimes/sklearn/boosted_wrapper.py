@@ -1,7 +1,7 @@
 """What estimators of XGBoost and LightGBM know beside scikit-learn's attributes: categories, quantiles, objectives of one's own."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from grpc_server.errors import ModelUnloadable
@@ -23,6 +23,15 @@ def category_dtypes(estimator: Any, columns: Sequence[str]) -> dict[str, Dtype]:
     elif getattr(getattr(estimator, "_Booster", None), "pandas_categorical", None):
         found = _lightgbm_categories(estimator._Booster)
     return {columns[index]: Dtype("category", tuple(categories)) for index, categories in found}
+
+
+def check_categories(estimator: Any, dtypes: Mapping[str, Dtype]) -> None:
+    """Raises ModelUnloadable for a column of texts that was one of categories in training, which XGBoost did not store."""
+    kinds = (estimator.get_booster().feature_types or ()) if hasattr(estimator, "get_booster") else ()
+    for (name, dtype), kind in zip(dtypes.items(), kinds, strict=False):
+        if kind == "c" and dtype.is_text and dtype.name != "category":
+            reason = f"the column {name!r} holds categories, but XGBoost stores none whose texts have letters beyond ASCII"
+            raise ModelUnloadable(reason, "pass the data frame of training as --data FILE.parquet, which holds them")
 
 
 def quantiles_of(estimator: Any) -> tuple[float, ...]:

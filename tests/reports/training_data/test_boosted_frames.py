@@ -151,3 +151,16 @@ def test_boosters_of_several_quantiles_have_the_same_fields(
     assert done.exit_code == 0, done.output
     (service,) = load(tmp_path / "protos").services
     assert tuple(field.name for field in service.methods[0].answer.fields) == fields
+
+
+@pytest.mark.parametrize("categories", [["grün", "gelb"], ["да", "нет"], ["红", "green"]])
+def test_categories_that_xgboost_does_not_store_need_parquet(tmp_path: Path, categories: list[str]) -> None:
+    frame = pd.DataFrame({"size": SIZE, "colour": pd.Categorical(np.resize(np.array(categories, object), ROWS))})
+    model = xgb(enable_categorical=True).fit(frame, YES)
+    for suffix, write in ((".csv", frame.to_csv), (".parquet", frame.to_parquet)):
+        write(tmp_path / f"data{suffix}", index=False)
+    assert refusal(tmp_path, "m", model, "--data", tmp_path / "data.csv") == (
+        "the column 'colour' holds categories, but XGBoost stores none whose texts have letters beyond ASCII: "
+        "pass the data frame of training as --data FILE.parquet, which holds them"
+    )
+    assert init(tmp_path, "m", model, "--data", tmp_path / "data.parquet").exit_code == 0
