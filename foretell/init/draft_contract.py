@@ -6,7 +6,7 @@ from foretell.check.training_range import FIELD
 from foretell.init.draft_features import DraftedEnum, PackageNames, draft_feature, field_numbers, sentence_case
 from foretell.init.draft_response import ResponseDraft, finds_outliers
 from foretell_contract.source.proto_text import Block, Line, Literal, file_text, quoted
-from foretell_contract.source.spelling import Names, pascal, snake
+from foretell_contract.source.spelling import Names, counted, pascal, snake
 from grpc_server.checks.inspect_model import ModelDescription
 
 MAX_ROWS = 10_000
@@ -54,10 +54,9 @@ class ContractDraft:
             *(enum.block for enum in enums),
             *_BATCHES,
         ]
-        columns = f"{len(lines)} column{'s' * (len(lines) != 1)}"
         comment = (
-            f"Predictions of the model {self._name} from {columns}.\n\nThe contract is served over gRPC and over REST, with the "
-            "same rules and the same messages in every refusal."
+            f"Predictions of the model {self._name} from {counted(len(lines), 'column')}.\n\nThe contract is served over gRPC and "
+            "over REST, with the same rules and the same messages in every refusal."
         )
         return file_text(comment, self.package, (*_IMPORTS, *imports), parts)
 

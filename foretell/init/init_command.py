@@ -24,6 +24,7 @@ from foretell_contract.diff.finding import Finding
 from foretell_contract.errors import ContractError, SetupError
 from foretell_contract.examples.example import example
 from foretell_contract.source.compiler import has_contracts
+from foretell_contract.source.spelling import counted
 from foretell_contract.source.vendored_imports import vendor_imports
 from foretell_lifecycle.settings import settings_error
 from grpc_server.checks.add_model import Added, add_model
@@ -215,7 +216,7 @@ def _report(
 ) -> None:
     service = next(service for service in contract.services if service.package == options.package)
     method = service.methods[0]
-    counts = f"{_counted(model.columns, 'column')} in, {_counted(method.answer.fields, 'field')} out"
+    counts = f"{counted(len(model.columns), 'column')} in, {counted(len(method.answer.fields), 'field')} out"
     typer.echo(f"wrote {options.contract_file}: {counts}")
     if is_new_folder:
         typer.echo(f"wrote what it imports to {options.protos}, for buf and protoc")
@@ -248,7 +249,3 @@ def _http_address() -> str:
         return BridgeSettings().http_address
     except ValidationError as error:
         raise settings_error(error) from None
-
-
-def _counted(items: Sequence[object], noun: str) -> str:
-    return f"{len(items)} {noun}{'s' * (len(items) != 1)}"
