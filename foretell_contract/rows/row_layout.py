@@ -25,20 +25,19 @@ SMALL = 128
 """Integers from 0 to below this take one byte."""
 
 _NUMBERS = {FieldDescriptor.TYPE_DOUBLE: "d", FieldDescriptor.TYPE_FLOAT: "f"}
-_SMALL_INTEGERS = dict.fromkeys(
-    (
-        FieldDescriptor.TYPE_ENUM,
-        FieldDescriptor.TYPE_BOOL,
-        FieldDescriptor.TYPE_INT32,
-        FieldDescriptor.TYPE_INT64,
-        FieldDescriptor.TYPE_UINT32,
-        FieldDescriptor.TYPE_UINT64,
-    ),
-    "B",
-)
+_SMALL_INTEGERS = {
+    FieldDescriptor.TYPE_BOOL: "?",
+    FieldDescriptor.TYPE_ENUM: "B",
+    FieldDescriptor.TYPE_INT32: "B",
+    FieldDescriptor.TYPE_INT64: "B",
+    FieldDescriptor.TYPE_UINT32: "B",
+    FieldDescriptor.TYPE_UINT64: "B",
+}
 _CODES = _NUMBERS | _SMALL_INTEGERS
-_WIRE_TYPES = {"d": I64, "f": I32, "B": VARINT}
-_SIZES = {"d": 8, "f": 4, "B": 1}
+_WIRE_TYPES = {"d": I64, "f": I32, "B": VARINT, "?": VARINT}
+_LIMITS = {"B": SMALL, "?": 2}
+_MASKS = {"d": bytes(8), "f": bytes(4), "B": b"\x80", "?": b"\xfe"}
+"""Which bits of a value are always 0."""
 
 
 class RowLayout:
@@ -49,9 +48,11 @@ class RowLayout:
         """Field names in the order of the field numbers: the columns of every matrix."""
         self._codes = [_CODES[field.type] for field in fields]
         self._tags = tuple(tag(field.number, _WIRE_TYPES[code]) for field, code in zip(fields, self._codes, strict=True))
-        self.integers = tuple(place for place, code in enumerate(self._codes) if code == "B")
+        self._limits = [(place, _LIMITS[code]) for place, code in enumerate(self._codes) if code in _LIMITS]
+        self.integers = tuple(place for place, _ in self._limits)
         """The columns that hold small integers."""
-        self._struct = Struct("<" + "".join(f"{len(mark)}s{code}" for mark, code in zip(self._tags, self._codes, strict=True)))
+        form = "".join(f"{len(mark)}s{code}" for mark, code in zip(self._tags, self._codes, strict=True))
+        self._struct = Struct("<" + form.replace("?", "B"))  # A byte, of which struct would make a bool.
         self._parts = [part for mark in self._tags for part in (mark, 0.0)]
         self._single = _Records(b"", self._tags, self._codes)
         self._batches: dict[int, _Records] = {}
@@ -75,7 +76,10 @@ class RowLayout:
         if parts[::2] != self._tags:
             return None
         row = parts[1::2]
-        return row if not self.integers or max([row[place] for place in self.integers]) < SMALL else None
+        for place, limit in self._limits:
+            if row[place] >= limit:
+                return None
+        return row
 
     def decode_batch(self, data: bytes, rows: FieldDescriptor) -> Matrix | None:
         """The rows of a batch whose only field `rows` repeats this message; None if the batch is not canonical."""
@@ -112,8 +116,9 @@ class _Records:
     """Records of one fixed size: a head, then a tag and a value per field."""
 
     def __init__(self, head: bytes, tags: Sequence[bytes], codes: Sequence[str]) -> None:
-        known = [head, *(part for mark, code in zip(tags, codes, strict=True) for part in (mark, bytes(_SIZES[code])))]
-        masks = [b"\xff" * len(head), *(part for mark, code in zip(tags, codes, strict=True) for part in _masks(mark, code))]
+        known = [head, *(part for mark, code in zip(tags, codes, strict=True) for part in (mark, bytes(len(_MASKS[code]))))]
+        constant = [(b"\xff" * len(mark), _MASKS[code]) for mark, code in zip(tags, codes, strict=True)]
+        masks = [b"\xff" * len(head), *(part for parts in constant for part in parts)]
         self._template = np.frombuffer(b"".join(known), np.uint8)
         self._mask = np.frombuffer(b"".join(masks), np.uint8)
         self._head = len(head)
@@ -162,8 +167,3 @@ def _record_type(head: int, tags: Sequence[bytes], codes: Sequence[str]) -> np.d
     for (width, code), run in groupby((len(mark), code) for mark, code in zip(tags, codes, strict=True)):
         runs.append((f"run {len(runs)}", [("tag", f"V{width}"), ("value", f"<{code}")], (len(list(run)),)))
     return np.dtype(runs)
-
-
-def _masks(mark: bytes, code: str) -> tuple[bytes, bytes]:
-    """Which bits of a tag and of its value are constant: of a small integer the highest, which says that no byte follows."""
-    return b"\xff" * len(mark), b"\x80" if code == "B" else bytes(_SIZES[code])

@@ -141,13 +141,22 @@ def test_larger_integers_are_declined(number: int) -> None:
         assert made.layout.decode_batch(GetMessageClass(made.batch)(rows=[message]).SerializeToString(), made.rows) is None
 
 
+@pytest.mark.parametrize("byte", [2, 127])
+def test_bool_of_another_byte_is_declined(byte: int) -> None:
+    made = Rows([(1, BOOL, True)], 1)
+    data = bytes([1 << 3, byte])
+    assert parsed(made.row, data, ("f1",)) == (True,)
+    assert made.layout.row(data) is None
+    assert made.layout.decode_batch(bytes([1 << 3 | 2, len(data)]) + data, made.rows) is None
+
+
 @given(FIELDS | MIXED, ROWS, st.data())
 def test_damaged_bytes_never_read_otherwise_than_protobuf(fields: Any, rows: int, data: st.DataObject) -> None:
     made = Rows(fields, rows)
     matrix = data.draw(matrices(len(fields)))
     assume(len(matrix))
     for place in made.layout.integers:
-        matrix[:, place] = data.draw(st.integers(0, 127))
+        matrix[:, place] = data.draw(st.integers(0, 1))
     first = [int(value) if place in made.layout.integers else value for place, value in enumerate(matrix[0].tolist())]
     one = data.draw(damaged(made.layout.encode(first)) | st.binary(max_size=20))
     read = made.layout.row(one)
