@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from foretell_contract.contract import Contract, load
 from tests.support.effort import tries
@@ -34,6 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     longest = {item.path: marker.args[0] for item in items if (marker := item.get_closest_marker("timeout"))}
     items.sort(key=lambda item: (-longest.get(item.path, 0), -slow[item.path]))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Estimators that the tests fit and ask use one thread: more than there are free cores wait for each other in loops."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

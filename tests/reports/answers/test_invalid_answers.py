@@ -155,12 +155,22 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module", params=["inline", pytest.param("process", marks=pytest.mark.slow)])
+IN_PROCESSES = ("nan", "text_label", "value_of_a_set")
+"""Kinds that are also served from processes, two of which each takes; what is invalid is the same there."""
+
+PLACED = [
+    *(pytest.param("inline", name, id=name) for name in KINDS),
+    *(pytest.param("process", name, id=f"process-{name}", marks=pytest.mark.slow) for name in IN_PROCESSES),
+]
+each_kind = pytest.mark.parametrize(("server", "name"), PLACED, indirect=["server"], scope="module")
+
+
+@pytest.fixture(scope="module")
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedServer]:
-    """One server of all kinds."""
+    """One server of all kinds that are placed so."""
     root = tmp_path_factory.mktemp("invalid")
-    for name, kind in KINDS.items():
-        add_case(root, name, kind.case())
+    for name in KINDS if request.param == "inline" else IN_PROCESSES:
+        add_case(root, name, KINDS[name].case())
     with served(root / "protos", root / "models", placement=request.param, workers=1) as server:
         yield server
 
@@ -174,7 +184,7 @@ def broken(error: grpc.RpcError) -> list[tuple[str, str, str]]:
     return [(each.subject, each.type, each.description) for each in detail.violations]
 
 
-@pytest.mark.parametrize("name", KINDS)
+@each_kind
 def test_invalid_answer_names_its_field(server: BridgedServer, name: str) -> None:
     kind, method = KINDS[name], server.methods[f"{name}.Predict"]
     good, error = server.grpc(method, [method.request(x=0.5), method.request(x=kind.bad)])
@@ -189,7 +199,7 @@ def test_invalid_answer_names_its_field(server: BridgedServer, name: str) -> Non
     assert (problem["loc"][0], problem["type"], problem["msg"]) == ("response", rule, text)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@each_kind
 def test_invalid_row_of_a_batch_has_its_index(server: BridgedServer, name: str) -> None:
     kind, method = KINDS[name], server.methods[f"{name}.PredictBatch"]
     (error,) = server.grpc(method, [method.request(rows=[{"x": 0.5}] * 60 + [{"x": kind.bad}])])
@@ -199,7 +209,7 @@ def test_invalid_row_of_a_batch_has_its_index(server: BridgedServer, name: str) 
     assert refused.json()["detail"][0]["loc"][:3] == ["response", "rows", 0]
 
 
-@pytest.mark.parametrize("name", KINDS)
+@each_kind
 def test_neighbours_of_an_invalid_answer_are_answered(server: BridgedServer, name: str) -> None:
     kind, method = KINDS[name], server.methods[f"{name}.Predict"]
     values = [kind.bad if place in (7, 30) else 0.5 for place in range(40)]

@@ -14,7 +14,7 @@ from tests.support.servers.drafted_models import init, serving_drafts
 from tests.support.servers.many_models import BridgedServer
 
 # As in the server.
-pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:X does not have valid feature names")]
 
 FRAME = pd.DataFrame({"a": [0.0, 1.0] * 30, "b": [0.5] * 60})
 ROW = {"a": 0.0, "b": 0.5}

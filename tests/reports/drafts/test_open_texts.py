@@ -20,6 +20,7 @@ from tests.support.servers.many_models import BridgedServer
 
 # As in the server.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:X does not have valid feature names", "ignore:Found unknown categories"),
     pytest.mark.timeout(400),
 ]  # A module drafts many contracts.
@@ -65,7 +66,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedServer]:
         yield server
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.opens])
 def test_strange_texts_get_the_estimators_answers(server: BridgedServer, name: str) -> None:
     expected = CASES[name].fitted.predict_proba(pd.DataFrame({"town": STRANGE}))[:, 1]
@@ -73,7 +73,6 @@ def test_strange_texts_get_the_estimators_answers(server: BridgedServer, name: s
     assert [answer["yes_probability"] for answer in answers] == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.opens])
 def test_texts_on_which_the_model_fails_are_refused_by_the_contract(server: BridgedServer, name: str) -> None:
     method = server.methods[f"{name}.Predict"]

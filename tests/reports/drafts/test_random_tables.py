@@ -12,7 +12,6 @@ import joblib
 import pytest
 from google.protobuf import json_format
 from hypothesis import HealthCheck, assume, given, seed, settings
-from threadpoolctl import threadpool_limits
 from typer.testing import CliRunner
 
 from foretell.cli import app
@@ -45,8 +44,7 @@ def test_every_door_answers_as_the_estimator(estimator: str) -> None:
     @settings(max_examples=tries(2, 220, 14), deadline=None, suppress_health_check=list(HealthCheck))
     @given(plan=plans(estimator))
     def answered(plan: Plan) -> None:
-        # More threads than the machine has free cores wait for each other in loops.
-        with tempfile.TemporaryDirectory() as name, warnings.catch_warnings(), threadpool_limits(1):
+        with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             check(Path(name), plan)
 
