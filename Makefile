@@ -9,6 +9,8 @@ ARGS ?=
 # Tests spend half their time waiting, so three processes suit two cores; ARGS="-n 0" uses one.
 # tests/conftest.py orders the modules: xdist would begin with those that have most tests, not with the slowest.
 PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder
+# Installs everything into an environment of its own, which takes a minute of CPU.
+NEWCOMER := tests/docs/test_newcomer.py
 
 .PHONY: help
 help: ## List the targets.
@@ -69,16 +71,16 @@ tools:
 	  || echo "chromium cannot be installed: the browser test is skipped"; fi
 
 .PHONY: test
-test: .venv/dev.stamp tools ## Set up, then run all tests.
-	@PATH="$(TOOLS):$$PATH" $(PYTEST) $(ARGS)
+test: .venv/dev.stamp tools ## Set up, then run the tests, but for those of `make test-long`.
+	@PATH="$(TOOLS):$$PATH" $(PYTEST) --deselect=$(NEWCOMER) $(ARGS)
 
 .PHONY: test-fast
 test-fast: .venv/dev.stamp ## Run the tests that are not marked slow, in about a minute.
 	@$(PYTEST) -m "not slow" $(ARGS)
 
-.PHONY: random-tables
-random-tables: .venv/dev.stamp ## Serve 300 random tables and estimators, spread over all processes; `make test` tries 46 of them.
-	@HYPOTHESIS_PROFILE=check $(PYTEST) --dist=worksteal tests/reports/drafts/test_random_tables.py $(ARGS)
+.PHONY: test-long
+test-long: .venv/dev.stamp ## Run what `make test` leaves out: the README in a fresh environment, and 300 random tables and estimators.
+	@HYPOTHESIS_PROFILE=check $(PYTEST) --dist=loadgroup $(NEWCOMER) tests/reports/drafts/test_random_tables.py $(ARGS)
 
 PYTHONS ?= 3.11 3.12 3.13 3.14
 
@@ -129,7 +131,7 @@ bench-peers: .venv/bench.stamp h2load $(PEERS) ## Measure other model servers be
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 .PHONY: check
-check: format-check lint types contracts test random-tables generate-check audit ## All that CI runs: format, lint, types, contracts, tests, stubs, audit.
+check: format-check lint types contracts test test-long generate-check audit ## All that CI runs: format, lint, types, contracts, tests, stubs, audit.
 
 .PHONY: format
 format: .venv/dev.stamp ## Format code and contracts.

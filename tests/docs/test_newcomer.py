@@ -14,7 +14,7 @@ import pytest
 from tests.support.markdown_blocks import Block, blocks, commands, replaced, same
 from tests.support.processes import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("newcomer")]
 
 _INHERITED = re.compile(r"PIP_|SSL_CERT_|\w*_proxy$", re.IGNORECASE)
 """Variables without which pip may not reach its index."""
@@ -29,6 +29,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     path = [f"{sys.base_prefix}/bin", *(each for each in os.environ["PATH"].split(os.pathsep) if each not in own)]
     variables = {name: value for name, value in os.environ.items() if _INHERITED.match(name)}
     variables["XDG_CACHE_HOME"] = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    variables["PIP_COMPILE"] = "0"  # Of what pip installs, a tenth is imported.
     return variables | {"HOME": str(tmp_path_factory.mktemp("home")), "PATH": os.pathsep.join(path)}
 
 
