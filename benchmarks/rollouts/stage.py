@@ -17,7 +17,7 @@ import joblib
 
 from benchmarks import workloads
 from benchmarks.process import running
-from benchmarks.protocols import GrpcProtocol, HttpProtocol
+from benchmarks.protocols import GrpcProtocol, HttpProtocol, WireProtocol
 from benchmarks.rollouts.traffic import GRPC_CALLERS, GRPC_CONNECTIONS, REST_CALLERS, Stream
 from benchmarks.servers import Server, module
 from benchmarks.workloads import SKLEARN, Workload
@@ -125,9 +125,9 @@ class Stage:
         response: Any = self._response.FromString(self._list(b"", timeout=30))
         return next(following for following in response.following if following.name == self.workload.name)
 
-    def _stream(self, folder: Path, door: Any, port: int, callers: int, connections: int) -> Stream:
+    def _stream(self, folder: Path, door: WireProtocol, port: int, callers: int, connections: int) -> Stream:
         request = door.request(folder, self.workload, 1)
-        answer = door.send(port, request)
+        (answer,) = door.send(port, request)
         request.check(answer, None, 1e-9)
         return Stream(door, port, request, answer, callers, connections)
 
