@@ -3,6 +3,7 @@
 Everything here follows what the docs say of a drafted contract; nothing asks the product how it reads a contract.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,9 @@ import pandas as pd
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from foretell_contract.contract import Contract
+
+_PROBABILITY = re.compile(r"_probability(_\d+)?$")
+"""Names of the probability of a class; é and Ë have the same Latin letter, and the second gets a number."""
 
 _WHOLE = (
     FieldDescriptor.CPPTYPE_INT32,
@@ -87,7 +91,7 @@ class Expected:
         return found
 
     def _expected(self, field: FieldDescriptor, row: int, classes: Iterator[int]) -> Any:
-        if field.name.endswith("_probability"):
+        if _PROBABILITY.search(field.name):
             return self._numbers["probability"][row][next(classes)]
         if field.message_type is not None:
             return {str(name): p for name, p in zip(self._classes, self._numbers["probability"][row], strict=True)}
