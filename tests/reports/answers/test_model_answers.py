@@ -86,6 +86,7 @@ def test_rows_without_a_number_are_named(tmp_path: Path, fault: str, message: st
         assert message in refused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "note"),
     [
@@ -106,6 +107,7 @@ def test_sound_answers_pass(tmp_path: Path, model: BaseEstimator, note: str) -> 
     assert re.search(note, done.output) if note else "note:" not in done.output
 
 
+@pytest.mark.slow
 def test_rules_of_the_response_hold_for_the_data(tmp_path: Path) -> None:
     model, file = LogisticRegression().fit(X, Y), data(tmp_path)
     assert init(tmp_path, "m", model, "--data", file, "--target", "y").exit_code == 0

@@ -83,6 +83,7 @@ def test_add_tries_made_up_rows_without_golden_ones(tmp_path: Path, name: str) -
     assert manner in str(refused.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["mean", "calls", "lag"])
 def test_check_finds_a_version_that_was_added_before(tmp_path: Path, by: str) -> None:
     """`check` passes the gates of a start."""
@@ -126,6 +127,7 @@ def test_start_finds_it_with_two_runs_of_two_rows(name: str) -> None:
 LABELS = np.digitize(Y, [-0.5, 0.5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     [

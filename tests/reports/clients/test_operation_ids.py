@@ -10,6 +10,7 @@ from tests.support.servers.endpoint import client
 
 
 # fastapi#442, nx-plugin-for-aws#77, overfast-api#52
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "identity"),
     [

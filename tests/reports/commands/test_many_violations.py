@@ -16,6 +16,7 @@ def wide(count: int, name: str = "f", rule: str = "required = true") -> Generate
     return GeneratedMessage("Wide", "message Wide {\n" + "\n".join(fields) + "\n}\n", [], in_schema=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "message",
     [

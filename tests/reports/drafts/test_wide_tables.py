@@ -110,6 +110,7 @@ class Needs(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
         return np.full(len(rows), 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("needed", [(), (0,), (7, 16, 299), tuple(range(0, 300, 60))])
 def test_columns_with_gaps_are_tried_together(tmp_path: Path, needed: tuple[int, ...]) -> None:
     frame = pd.DataFrame(

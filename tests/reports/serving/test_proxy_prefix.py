@@ -26,6 +26,7 @@ def app(contract: Contract, **settings: Any) -> Any:
 
 
 # fastapi#1977, fastapi#15 and fastapi#1294 strip the prefix, fastapi#2949 does not, MLServer#2344 has the header.
+@pytest.mark.slow
 @pytest.mark.parametrize(("host", "prefix"), [("uvicorn", "/models"), ("hypercorn", "/team/models")])  # `/models` is a page too.
 @pytest.mark.parametrize("stripped", [True, False])
 @pytest.mark.parametrize(
