@@ -16,6 +16,9 @@ from foretell_contract.contract import Contract
 _PROBABILITY = re.compile(r"_probability(_\d+)?$")
 """Names of the probability of a class; é and Ë have the same Latin letter, and the second gets a number."""
 
+_NUMBER = re.compile(r"_\d+$")
+"""What tells an output from a target of its name."""
+
 _WHOLE = (
     FieldDescriptor.CPPTYPE_INT32,
     FieldDescriptor.CPPTYPE_INT64,
@@ -96,9 +99,10 @@ class Expected:
         if field.message_type is not None:
             return {str(name): p for name, p in zip(self._classes, self._numbers["probability"][row], strict=True)}
         if field.is_repeated:
-            return list(self._numbers[_LISTS[field.name]][row])
-        if field.name in _SINGLE and _SINGLE[field.name] in self._numbers and field.number > 1:
-            return self._numbers[_SINGLE[field.name]][row][0]
+            return list(self._numbers[_LISTS[_NUMBER.sub("", field.name)]][row])
+        kind = _SINGLE.get(_NUMBER.sub("", field.name))
+        if kind in self._numbers and field.number > 1:
+            return self._numbers[kind][row][0]
         return self._labelled(field, row)
 
     def _labelled(self, field: FieldDescriptor, row: int) -> Any:
