@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,18 +58,21 @@ class Batcher:
         max_waiting: int,
         inline: bool = False,
         accept: Callable[[Matrix], bool] = is_finite,
+        patience: float = 0.0,
     ) -> None:
         """Each of `runners` gets a thread; an `inline` batcher has one runner, which runs in the thread that calls `run_waiting`.
 
         `max_rows` bounds one run of the model (a larger job runs alone), `max_waiting` the rows in the queue. Jobs above `max_rows`
         get half of the queue, so that large batches leave room for single rows. `accept` is whether outputs surely make valid
-        answers; it sees the outputs of a whole run.
+        answers; it sees the outputs of a whole run. After a run of several jobs, a thread waits up to `patience` seconds for the
+        next jobs of these callers, who else split into groups that wait for each other's runs; a lone caller never waits.
         """
         self.inline = inline
         self._runners = runners
         self._accept = accept
         self._max_rows = max_rows
         self._max_waiting = max_waiting
+        self._patience = patience
         self._jobs: deque[Job] = deque()
         self.waiting = 0
         """Rows in the queue; only the batcher changes it."""
@@ -110,13 +114,26 @@ class Batcher:
             thread.join(seconds)
 
     def _run(self, predict: Predict) -> None:
+        crowded = False
         while True:
             with self._changed:
                 while not self._jobs and not self._closed:
                     self._changed.wait()
                 if not self._jobs:
                     return
-            self._answer(predict, self._take())
+            if crowded:
+                self._wait_for_more()
+            taken = self._take()
+            crowded = len(taken) > 1
+            self._answer(predict, taken)
+
+    def _wait_for_more(self) -> None:
+        """Wait while jobs arrive, in steps of a quarter of the patience."""
+        before = 0
+        for _ in range(4):
+            if before == (before := self.waiting):
+                return
+            time.sleep(self._patience / 4)
 
     def _take(self) -> list[Job]:
         """Remove the jobs of the next batch from the queue."""

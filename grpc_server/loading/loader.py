@@ -83,7 +83,7 @@ def load_model(
     runners = pool.runners if pool else [examined.predict]
     bounds = answer_bounds(binding.ranges for binding in examined.bindings.values())
     limits = {"max_rows": settings.max_batch_rows, "max_waiting": settings.max_queue_rows}
-    batcher = Batcher(runners, **limits, inline=pool is None, accept=bounds.accepts)
+    batcher = Batcher(runners, **limits, inline=pool is None, accept=bounds.accepts, patience=cost.patience)
     facts = (bundle.name, bundle.version, bundle.manifest, service, examined.bindings)
     return Model(*facts, batcher, cost, placed, len(runners), pool)
 

@@ -44,6 +44,11 @@ class Cost:
     batch: float
     """A run of 64 rows."""
 
+    @property
+    def patience(self) -> float:
+        """Seconds that rows may wait for others, to share a run of a worker: a few percent of a run; 0 if it was not measured."""
+        return 0.05 * self.one_row if self.one_row < math.inf else 0.0
+
 
 def measure(predict: Callable[[Any], Matrix], sample: Rows) -> Cost:
     """The cost of a model on the rows of `sample`, repeated as needed; the model is warm afterwards.

@@ -253,3 +253,39 @@ def test_deadline_is_checked_before_the_run() -> None:
         held.go()
         under_test.close(10)
     assert isinstance(late.results[0], DeadlinePassed)
+
+
+def test_callers_that_shared_a_run_share_the_next() -> None:
+    callers, rounds, runs = 8, 10, []
+
+    def slow(rows: Matrix) -> Matrix:
+        runs.append(len(rows))
+        time.sleep(0.005)  # As a model that computes.
+        return even(rows)
+
+    under_test = Batcher([slow], max_rows=callers, max_waiting=1000, patience=0.4)
+
+    def caller(hop: float) -> None:
+        for _ in range(rounds):
+            time.sleep(hop)  # As a network.
+            outcome = Outcome(1.0, 1)
+            under_test.submit(outcome.job)
+            assert outcome.settled.wait(30)
+
+    threads = [threading.Thread(target=caller, args=(0.001 * index,)) for index in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    under_test.close(30)
+    assert sum(runs) == callers * rounds
+    assert len(runs) < 1.5 * rounds
+
+
+def test_lone_caller_never_waits_for_others() -> None:
+    under_test = Batcher([doubled], max_rows=8, max_waiting=1000, patience=3600)
+    for _ in range(3):
+        outcome = Outcome(1.0, 1)
+        under_test.submit(outcome.job)
+        assert outcome.settled.wait(30)
+    under_test.close(30)
