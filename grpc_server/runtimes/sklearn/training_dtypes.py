@@ -29,8 +29,8 @@ def _dtypes(estimator: Any, columns: list[str]) -> Iterator[tuple[str, Dtype]]:
     if isinstance(estimator, Pipeline):
         yield from _step_dtypes([step for _, step in estimator.steps], columns)
     elif isinstance(estimator, ColumnTransformer):
-        for _, part, chosen in estimator.transformers_:
-            yield from _dtypes(part, _names(chosen, columns))
+        for name, part, _ in estimator.transformers_:
+            yield from _dtypes(part, [columns[index] for index in estimator._transformer_to_input_indices[name]])
     elif isinstance(estimator, FeatureUnion):
         for _, part in estimator.transformer_list:
             yield from _dtypes(part, columns)
@@ -96,17 +96,3 @@ def _number_name(held: Any, known: tuple[Any, ...]) -> str:
         return str(held)
     wide = integer_dtype(value for value in known if isinstance(value, int))
     return wide.name if wide else "float64"
-
-
-def _names(chosen: Any, columns: list[str]) -> list[str]:
-    """Names of the columns that a part of a ColumnTransformer takes: stored as names, indices, a slice or a mask."""
-    if callable(chosen):
-        return []
-    if isinstance(chosen, str | int):
-        chosen = [chosen]
-    if isinstance(chosen, slice):
-        return columns[chosen] if not isinstance(chosen.start, str) else []
-    chosen = np.asarray(chosen)
-    if chosen.dtype == bool:
-        return [column for column, selected in zip(columns, chosen.tolist(), strict=True) if selected]
-    return [value if isinstance(value, str) else columns[value] for value in chosen.tolist()]
