@@ -4,19 +4,25 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joblib import parallel_config
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
-from sklearn.svm import SVC
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC, LinearSVC
 
 from grpc_server.runtimes.sklearn.fast_predict import _FAST, fast_predict
 from tests.support.effort import tries
 
-SVC_PROBA = ("sklearn.svm._classes.SVC", "predict_proba")
+SVC_PROBA = ("SVC", "predict_proba")
 X, Y = load_iris(return_X_y=True)
 SPECIES = np.array(["setosa", "versicolor", "virginica"])[Y]
 
@@ -26,8 +32,24 @@ def svc(**options: Any) -> Any:
         return SVC(probability=True, random_state=0, **options).fit(X, SPECIES)
 
 
+TWO = np.where(Y == 1, "yes", "no")
 CASES = {
     "svc": (svc(), "predict_proba"),
+    "svc-label": (svc(), "predict"),
+    "svc-decisions": (svc(), "decision_function"),
+    "svc-pairs": (svc(decision_function_shape="ovo"), "decision_function"),
+    "svc-two-classes": (SVC().fit(X, TWO), "decision_function"),
+    "svc-two-classes-label": (SVC().fit(X, TWO), "predict"),
+    "logistic": (LogisticRegression(max_iter=500).fit(X, SPECIES), "predict_proba"),
+    "logistic-two-classes": (LogisticRegression(max_iter=500).fit(X, TWO), "predict_proba"),
+    "scaled-logistic": (make_pipeline(StandardScaler(), LogisticRegression()).fit(X, SPECIES), "predict_proba"),
+    "scaled-svc": (make_pipeline(StandardScaler(), SVC()).fit(X, SPECIES), "predict"),
+    "scaled-forest": (make_pipeline(StandardScaler(), RandomForestClassifier(5)).fit(X, SPECIES), "predict_proba"),
+    "scaled-regressor": (make_pipeline(StandardScaler(), RandomForestRegressor(5)).fit(X[:, 1:], X[:, 0]), "predict"),
+    "reduced-linear": (make_pipeline(StandardScaler(), PCA(2), LinearRegression()).fit(X[:, 1:], X[:, 0]), "predict"),
+    "calibrated": (CalibratedClassifierCV(SVC(), cv=3).fit(X, SPECIES), "predict_proba"),
+    "calibrated-two-classes": (CalibratedClassifierCV(LinearSVC(), cv=3).fit(X, TWO), "predict_proba"),
+    "calibrated-once": (CalibratedClassifierCV(SVC(), cv=3, ensemble=False).fit(X, SPECIES), "predict_proba"),
     "svc-poly": (svc(kernel="poly", degree=2, coef0=1.0), "predict_proba"),
     "forest": (RandomForestClassifier(20, random_state=0, n_jobs=2).fit(X, SPECIES), "predict_proba"),
     "extra-trees": (ExtraTreesClassifier(10, random_state=0).fit(X, SPECIES), "predict_proba"),
@@ -35,7 +57,7 @@ CASES = {
     "extra-trees-regressor": (ExtraTreesRegressor(10, random_state=0).fit(X[:, 1:], X[:, 0]), "predict"),
 }
 cases = pytest.mark.parametrize(("estimator", "method"), CASES.values(), ids=CASES)
-floats = st.floats(-3e38, 3e38) | st.floats(-10, 10)  # Beyond, scikit-learn refuses a forest's rows: see below.
+floats = st.floats(-1e37, 1e37) | st.floats(-10, 10)  # Beyond, scikit-learn refuses the rows of a forest: see below.
 
 
 @cases
@@ -47,10 +69,9 @@ def test_fast_predict_gives_the_same_bits(estimator: Any, method: str, data: st.
     fast = fast_predict(estimator, method, X[:3, -width:])
     assert fast != getattr(estimator, method)
     rows = np.array(data.draw(st.lists(st.lists(floats, min_size=width, max_size=width), min_size=1, max_size=4)))
-    with parallel_config("sequential"):
-        expected = getattr(estimator, method)(rows)
-    assert np.array_equal(fast(rows), expected)
-    assert np.array_equal(fast(np.asfortranarray(rows)), expected)
+    for ordered in (rows, np.asfortranarray(rows)):
+        with parallel_config("sequential"):
+            assert np.array_equal(fast(ordered), getattr(estimator, method)(ordered))
 
 
 @cases
@@ -81,6 +102,26 @@ def test_number_beyond_float32_is_refused() -> None:
         fast_predict(forest, method, X[:1])(np.array([[1e39, 1.0, 1.0, 1.0]]))
 
 
+@pytest.mark.parametrize("value", [0.0, 1e-310])
+def test_step_that_gives_infinity_is_refused_as_in_public(value: float) -> None:
+    """A model may answer infinity with a probability of 0 or 1."""
+    pipeline = make_pipeline(FunctionTransformer(np.reciprocal), LogisticRegression(max_iter=500)).fit(X, SPECIES)
+    rows = np.array([[value, 1.0, 1.0, 1.0]])
+    fast = fast_predict(pipeline, "predict_proba", X[:3])
+    assert fast != pipeline.predict_proba
+    with pytest.raises(ValueError, match="Input X contains"), np.errstate(all="ignore"):
+        fast(rows)
+
+
+def test_sample_with_gaps_keeps_a_forest_fast() -> None:
+    forest, rows = RandomForestClassifier(5, random_state=0), X.copy()
+    rows[::3, 1] = np.nan
+    forest.fit(rows, SPECIES)
+    fast = fast_predict(forest, "predict_proba", rows[:3])
+    assert fast != forest.predict_proba
+    assert np.array_equal(fast(rows), forest.predict_proba(rows))
+
+
 class Subclass(RandomForestClassifier):
     """Reverses the probabilities."""
 
@@ -94,6 +135,9 @@ class Subclass(RandomForestClassifier):
         pytest.param(GaussianNB().fit(X, SPECIES), id="another-class"),
         pytest.param(Subclass(5, random_state=0).fit(X, SPECIES), id="subclass"),
         pytest.param(svc(kernel=lambda a, b: a @ b.T), id="own-kernel"),
+        pytest.param(CalibratedClassifierCV(GaussianNB(), method="isotonic", cv=2).fit(X, SPECIES), id="isotonic"),
+        pytest.param(CalibratedClassifierCV(GaussianNB(), cv=2).fit(X, SPECIES), id="calibrated-probabilities"),
+        pytest.param(make_pipeline(FunctionTransformer(pd.DataFrame), GaussianNB()).fit(X, SPECIES), id="frame-inside"),
         pytest.param(RandomForestClassifier(5, random_state=0).fit(X, np.stack([Y, Y], axis=1)), id="several-targets"),
     ],
 )
