@@ -52,16 +52,14 @@ def output_function(sources: Sequence[Source], outputs: Sequence[Output]) -> Cal
 
     Every output must be one of `all_outputs(sources)`.
     """
-    outputs = tuple(outputs)
-    for source in sources:
-        if source.outputs == outputs:
-            return source.run
     used: list[Source] = []
     left = set(outputs)
     while left:
         best = max(sources, key=lambda source: len(left.intersection(source.outputs)))
         used.append(best)
         left -= set(best.outputs)
+    if used[0].outputs == tuple(outputs):
+        return used[0].run
     computed = [output for source in used for output in source.outputs]
     columns = [computed.index(output) for output in outputs]
 

@@ -14,11 +14,9 @@ from grpc_server.rows.outputs import Output, Source, outputs_per_target, probabi
 from grpc_server.rows.targets import OUTLIER_CLASSES, ClassType, class_type
 from grpc_server.runtimes.sklearn.boosted_wrapper import check_objective, quantile_outputs, quantiles_of
 from grpc_server.runtimes.sklearn.estimator_input import InputConversion
-from grpc_server.runtimes.sklearn.fast_predict import fast_predict
+from grpc_server.runtimes.sklearn.fast_predict import Method, fast_predict
 from grpc_server.runtimes.sklearn.interval_regressor import IntervalRegressor
-
-Method = Callable[[Any], Any]
-"""One method of an estimator, from rows to its answer."""
+from grpc_server.runtimes.sklearn.joint_sources import joint_sources
 
 Methods = Callable[..., Method]
 """From the name of a method, and keyword arguments for it, to that method."""
@@ -76,7 +74,7 @@ def sources(estimator: Any, convert: InputConversion | None, sample: Rows) -> tu
     found = tuple(_SOURCES[kind_of(estimator)](estimator, method, sample))
     for source in found:
         _check_shape(source, sample, estimator)
-    return found
+    return (found[0], *joint_sources(estimator, found, sample), *found[1:])
 
 
 def _check_shape(source: Source, sample: Rows, estimator: Any) -> None:
