@@ -116,7 +116,9 @@ def test_columns_with_gaps_are_tried_together(tmp_path: Path, needed: tuple[int,
     frame = pd.DataFrame(
         np.random.default_rng(0).normal(size=(60, WIDTH)).round(3), columns=[f"f{index}" for index in range(WIDTH)]
     )
-    frame = frame.mask(np.random.default_rng(1).random(frame.shape) < 0.02)
+    gaps = np.random.default_rng(1).random(frame.shape) < 0.02
+    gaps[np.arange(WIDTH) % len(frame), np.arange(WIDTH)] = True  # A column without a gap is required.
+    frame = frame.mask(gaps)
     frame.to_csv(tmp_path / "data.csv", index=False)
     Needs.runs = 0
     done = init(tmp_path, "wide", Needs(needed).fit(frame, frame.f1), "--data", tmp_path / "data.csv")
