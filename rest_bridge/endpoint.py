@@ -17,7 +17,8 @@ from rest_bridge.http.disconnect import Disconnect
 from rest_bridge.http.guard import HEADERS
 from rest_bridge.http.request_headers import timeout, version_selector
 from rest_bridge.http.shared_timer import SharedTimer
-from rest_bridge.json.codec import Codec
+from rest_bridge.json.codec import COLUMNS, Codec
+from rest_bridge.json.column_form import ColumnForm, has_columns
 from rest_bridge.json.grpc_to_http import refused_call
 from rest_bridge.json.number_row_codec import number_row_codec
 from rest_bridge.json.request_problems import RequestRefused
@@ -39,8 +40,11 @@ class Endpoint:
         self._settings = settings
         self._strict = strict_reader(contract, method)
         self._response = Codec(method.output, contract.rules)
-        self._fast_request = number_row_codec(method.input, method.rows, contract.rules)
-        self._fast_response = number_row_codec(method.output, method.answers, contract.rules)
+        self._columns = ColumnForm(method, contract.rules) if has_columns(method) else None
+        forms = (None, self._columns) if self._columns else (None,)
+        given, answered = (method.input, method.rows, contract.rules), (method.output, method.answers, contract.rules)
+        self._fast_requests = {form: number_row_codec(*given, columns=bool(form)) for form in forms}
+        self._fast_responses = {form: number_row_codec(*answered, columns=bool(form)) for form in forms}
         self._caller = caller
         self._timer = SharedTimer(Disconnect.tick)
 
@@ -75,20 +79,35 @@ class Endpoint:
         deadline = loop.time() + timeout(headers, settings.request_seconds, settings.max_request_seconds)
         selector = version_selector(headers, scope.get("path_params"))
         body = await read_body(scope, headers, receive, settings.max_body_bytes, settings.body_seconds)
-        message = self._read(body)
+        message, columns = self._read(body)
         try:
             with Disconnect(receive, self._timer, loop):
                 answer = await self._caller(message, max(deadline - loop.time(), 0.0), identity, selector)
         except grpc.aio.AioRpcError as error:
-            refused = refused_call(error, self._contract, self._method, read_document(body))
+            document = read_document(body)
+            refused = refused_call(error, self._contract, self._method, columns.rows(document) if columns else document)
             refused.headers.update(model_headers(error.trailing_metadata()))
-            raise refused from None
-        return self._write(answer.message), answer.headers
+            raise columns.relocate(refused) if columns else refused from None
+        return self._write(answer.message, columns), answer.headers
 
-    def _read(self, body: bytes) -> bytes:
-        message = self._fast_request.read(body) if self._fast_request is not None else None
-        return message if message is not None else self._strict(read_document(body)).SerializeToString()
+    def _read(self, body: bytes) -> tuple[bytes, ColumnForm | None]:
+        """The serialised message, and the form of the body if it is in columns."""
+        for form, codec in self._fast_requests.items():
+            message = codec.read(body) if codec is not None else None
+            if message is not None:
+                return message, form
+        document, columns = read_document(body), self._columns
+        if columns is None or not isinstance(document, dict) or COLUMNS not in document:
+            return self._strict(document).SerializeToString(), None
+        try:
+            return self._strict(columns.rows(document)).SerializeToString(), columns
+        except RequestRefused as refused:
+            raise columns.relocate(refused) from None
 
-    def _write(self, message: bytes) -> bytes:
-        text = self._fast_response.write(message) if self._fast_response is not None else None
-        return text if text is not None else self._response.write(self._method.response.FromString(message))
+    def _write(self, message: bytes, columns: ColumnForm | None) -> bytes:
+        """The JSON text of the answer, in the form of the request."""
+        codec = self._fast_responses[columns]
+        text = codec.write(message) if codec is not None else None
+        if text is not None:
+            return text
+        return self._response.write(self._method.response.FromString(message), self._method.answers if columns else None)

@@ -5,7 +5,7 @@ Both directions use the contract's field names. `null` means absent, as in Proto
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -18,6 +18,9 @@ from foretell_contract.rules.rules import Rules
 from foretell_contract.source.spelling import did_you_mean
 from rest_bridge.json.request_problems import Loc, RequestProblem, RequestProblems
 from rest_bridge.json.scalars import INTEGERS, Form, Read, Write, is_decimal, reader, writer
+
+COLUMNS = "columns"
+"""The only field of a batch in columns: an object with a list for each field of a row."""
 
 _ZEROS: dict[Kind | None, Any] = {Kind.NUMBER: 0.0, Kind.INTEGER: 0, Kind.BOOL: False, Kind.TEXT: "", Kind.ENUM: 0, Kind.BYTES: b""}
 """Placeholders for unreadable items of a list, which keep the indices of the others; {} for a message."""
@@ -42,14 +45,21 @@ class Codec:
         """The message of a document. Parts that do not fit are added to `problems` and left out."""
         return self._class(**(self._read(document, ("body",), problems) or {}))
 
-    def write(self, message: Message) -> bytes:
-        """The JSON text of a message, zero values included."""
-        return json.dumps(self._write(message), allow_nan=False, separators=(",", ":")).encode()
+    def write(self, message: Message, columns: FieldDescriptor | None = None) -> bytes:
+        """The JSON text of a message, zero values included; with the field of its rows, in columns."""
+        document = self._write(message)
+        document = document if columns is None else in_columns(columns, document)
+        return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
 
 
 def document_of(message: Message, form: Form) -> dict[str, Any]:
     """The document of a message in any form, zero values included."""
     return _message_writer(message.DESCRIPTOR, form)(message)  # type: ignore[arg-type]  # the stub widens DESCRIPTOR
+
+
+def in_columns(rows: FieldDescriptor, document: dict[str, Any]) -> dict[str, Any]:
+    """The document of a batch in columns, null where a row has no value."""
+    return {COLUMNS: {field.name: [row.get(field.name) for row in document[rows.name]] for field in message_of(rows).fields}}
 
 
 def request_example(message: Message) -> dict[str, Any]:
@@ -60,20 +70,25 @@ def request_example(message: Message) -> dict[str, Any]:
 def _message_reader(message: Descriptor, rules: Rules) -> Read:
     readers = {field.name: _field_reader(field, rules) for field in message.fields}
     groups = {field.name: group.name for group in message.oneofs if len(group.fields) > 1 for field in group.fields}
+    return object_reader(message.name, readers, groups)
+
+
+def object_reader(name: str, readers: Mapping[str, Read], groups: dict[str, str] | None = None) -> Read:
+    """Reads an object of these fields as a dictionary without the absent ones; `groups` has the oneof of a field."""
 
     def read(value: Any, loc: Loc, problems: RequestProblems) -> dict[str, Any] | None:
         if not isinstance(value, dict):
-            problems.add(RequestProblem("object_type", loc, f"must be an object, such as {message.name}", value))
+            problems.add(RequestProblem("object_type", loc, f"must be an object, such as {name}", value))
             return None
         _add_repeated_names(value, loc, problems)
         fields = {}
-        for name, part in value.items():
-            single = readers.get(name)
+        for key, part in value.items():
+            single = readers.get(key)
             if single is None:
-                hint = "" if problems.full else did_you_mean(name, readers)
-                problems.add(RequestProblem("unknown_field", (*loc, name), f"is not a field{hint}"))
+                hint = "" if problems.full else did_you_mean(key, readers)
+                problems.add(RequestProblem("unknown_field", (*loc, key), f"is not a field{hint}"))
             elif part is not None:
-                fields[name] = single(part, (*loc, name), problems)
+                fields[key] = single(part, (*loc, key), problems)
         if groups:
             _drop_rivals(groups, fields, loc, problems)
         return fields

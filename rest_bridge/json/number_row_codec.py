@@ -4,9 +4,11 @@ It handles bodies that are certainly valid and leaves all others to the Codec, w
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from math import isfinite
+from struct import pack
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -17,14 +19,18 @@ from msgspec.structs import astuple
 from foretell_contract.rows.fast_bounds import row_counts
 from foretell_contract.rows.row_layout import SMALL, RowLayout
 from foretell_contract.rules.rules import Rules
+from rest_bridge.json.codec import COLUMNS
 from rest_bridge.json.scalars import LARGEST, Form, writer
 
 _NUMBERS: Any = {kind: Annotated[float, msgspec.Meta(ge=-largest, le=largest)] for kind, largest in LARGEST.items()}
+_NUMBERS[FieldDescriptor.CPPTYPE_DOUBLE] = float  # The decoder itself refuses numbers beyond the range of a double.
 _encode = msgspec.json.Encoder().encode
 
 
-def number_row_codec(message: Descriptor, rows: FieldDescriptor | None, rules: Rules) -> "NumberRowCodec | None":
-    """The fast codec of a row of numbers, or of a message whose only field `rows` repeats such rows.
+def number_row_codec(
+    message: Descriptor, rows: FieldDescriptor | None, rules: Rules, *, columns: bool = False
+) -> "NumberRowCodec | None":
+    """The fast codec of a row of numbers, or of a message whose only field `rows` repeats such rows, perhaps in columns.
 
     It also writes rows with labels in integers of one byte. None for a row without a RowLayout, and for one whose fields are not
     declared in the order of their numbers.
@@ -33,11 +39,15 @@ def number_row_codec(message: Descriptor, rows: FieldDescriptor | None, rules: R
     layout = RowLayout.of(row, integers=True)
     if layout is None or layout.names != tuple(field.name for field in row.fields):
         return None
-    struct = _struct({field.name: _NUMBERS.get(field.cpp_type, Any) for field in row.fields})
+    many: Any = list
+    types = {field.name: _NUMBERS.get(field.cpp_type, Any) for field in row.fields}
+    struct = _struct({name: many[kind] for name, kind in types.items()} if columns else types)
     texts = {place: _texts(row.fields[place]) for place in layout.integers}
-    return (
-        _RowCodec(layout, struct, texts) if rows is None else _BatchCodec(layout, struct, texts, rows, row_counts(message, rules))
-    )
+    if rows is None:
+        return _RowCodec(layout, struct, texts)
+    batch = _struct({COLUMNS: struct} if columns else {rows.name: many[struct]})
+    counts = row_counts(message, rules) or range(sys.maxsize)
+    return _BatchCodec(layout, rows, counts, columns, struct, batch, texts, msgspec.json.Decoder(batch).decode)
 
 
 class _RowCodec:
@@ -67,30 +77,32 @@ class _RowCodec:
         return _encode(self._struct(*row))
 
 
+@dataclass(frozen=True, slots=True)
 class _BatchCodec:
-    def __init__(
-        self, layout: RowLayout, struct: Any, texts: dict[int, list[Any]], rows: FieldDescriptor, counts: range | None
-    ) -> None:
-        self._layout = layout
-        self._struct = struct
-        self._texts = texts
-        self._rows = rows
-        self._counts = range(sys.maxsize) if counts is None else counts
-        self._batch = _struct({rows.name: list[struct]})
-        self._decode = msgspec.json.Decoder(self._batch).decode
+    _layout: RowLayout
+    _rows: FieldDescriptor
+    _counts: range
+    _columns: bool
+    _struct: Any
+    _batch: Any
+    _texts: dict[int, list[Any]]
+    _decode: Callable[[bytes], Any]
 
     def read(self, body: bytes) -> bytes | None:
         if self._texts:
             return None
         try:
-            (rows,) = astuple(self._decode(body))
+            (content,) = astuple(self._decode(body))
         except ValueError:  # A msgspec or a UnicodeDecodeError.
             return None
-        count, fields = len(rows), len(self._layout.names)
-        if count not in self._counts or not _has_colons(body, count * fields + 1):
+        lists = astuple(content) if self._columns else list(map(astuple, content))
+        numbers, fields = tuple(chain.from_iterable(lists)), len(self._layout.names)
+        ragged, count = self._columns and len(set(map(len, lists))) > 1, len(numbers) // fields
+        if ragged or count not in self._counts or not _has_colons(body, (fields if self._columns else len(numbers)) + 1):
             return None
-        values = np.fromiter(chain.from_iterable(map(astuple, rows)), np.float64, count * fields)
-        return self._layout.encode_batch(values.reshape(count, fields), self._rows)
+        matrix = np.ndarray(len(numbers), np.float64, pack(f"{len(numbers)}d", *numbers))  # Half the time of np.array.
+        matrix = matrix.reshape(fields, count).T if self._columns else matrix.reshape(count, fields)
+        return self._layout.encode_batch(matrix, self._rows)
 
     def write(self, data: bytes) -> bytes | None:
         matrix = self._layout.decode_batch(data, self._rows)
@@ -98,8 +110,8 @@ class _BatchCodec:
             return None
         columns: list[list[Any]] = matrix.T.tolist()
         for place, texts in self._texts.items():
-            columns[place] = [texts[int(number)] for number in columns[place]]
-        return _encode(self._batch(list(map(self._struct, *columns))))
+            columns[place] = list(map(texts.__getitem__, matrix[:, place].astype(np.intp).tolist()))
+        return _encode(self._batch(self._struct(*columns) if self._columns else list(map(self._struct, *columns))))
 
 
 NumberRowCodec: TypeAlias = _RowCodec | _BatchCodec

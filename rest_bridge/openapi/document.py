@@ -12,6 +12,7 @@ from foretell_contract.examples.example import example
 from foretell_contract.service import Method, Service
 from rest_bridge.http.request_headers import selector_paths
 from rest_bridge.json.codec import request_example
+from rest_bridge.json.column_form import has_columns
 from rest_bridge.json.scalars import Form
 from rest_bridge.openapi import refusals
 from rest_bridge.openapi.message_schema import Schemas, messages_within
@@ -116,7 +117,13 @@ def _components(contract: Contract, schemas: Schemas) -> Part:
             name = schemas.name(message, form)
             if name not in components:
                 components[name] = schemas.of(message, form)
-    return components
+    return components | {each["title"]: each for method in methods if has_columns(method) for each in schemas.columns(method)}
+
+
+def _body(schemas: Schemas, method: Method, form: Form) -> Part:
+    """The schema of a body: that of the message, or of columns instead."""
+    plain = schemas.reference(method.input if form is Form.REQUEST else method.output, form)
+    return {"oneOf": [plain, {"$ref": f"{plain['$ref']}.Columns"}]} if has_columns(method) else plain
 
 
 def _endpoints(contract: Contract, schemas: Schemas, api_kind: ApiKind) -> Part:
@@ -149,7 +156,7 @@ def _pages(paths: Part, contract: Contract, api_kind: ApiKind) -> Part:
 def _operation(contract: Contract, schemas: Schemas, service: Service, method: Method, number: int, api_kind: ApiKind) -> Part:
     comment = contract.comment(method.full_name)
     shown = example(method.input, contract.rules)
-    answer = {"schema": schemas.reference(method.output, Form.RESPONSE)}
+    answer = {"schema": _body(schemas, method, Form.RESPONSE)}
     examples = {405: refusals.wrong_method("GET"), 422: refusals.broken_contract(contract, method)}
     examples |= {404: refusals.no_version(service.model)} if api_kind.selects_version else {}
     summary = comment.partition(". ")[0].partition(".\n")[0].replace("\n", " ").removesuffix(".")
@@ -162,7 +169,7 @@ def _operation(contract: Contract, schemas: Schemas, service: Service, method: M
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": schemas.reference(method.input, Form.REQUEST)}
+                "application/json": {"schema": _body(schemas, method, Form.REQUEST)}
                 | ({"example": request_example(shown)} if shown is not None else {})
             },
         },

@@ -18,7 +18,8 @@ from foretell_contract.fields import is_map, is_nested, map_entry, message_of
 from foretell_contract.fields import messages_within as all_within
 from foretell_contract.rules.rule_engine import EvaluationError
 from foretell_contract.rules.rules import NO_RULES, FieldRules
-from rest_bridge.json.codec import document_of
+from foretell_contract.service import Method
+from rest_bridge.json.codec import COLUMNS, document_of, in_columns
 from rest_bridge.json.scalars import Form, writer
 from rest_bridge.openapi.value_schema import Schema, describe, is_set, key_schema, value_schema
 
@@ -45,6 +46,24 @@ class Schemas:
     def reference(self, message: Descriptor, form: Form) -> Schema:
         """A `$ref` to the message's schema among the components."""
         return {"$ref": f"#/components/schemas/{self.name(message, form)}"}
+
+    def columns(self, method: Method) -> Iterator[Schema]:
+        """The schemas of a batch method's request and response in columns."""
+        parts: Any = (method.rows, Form.REQUEST), (method.answers, Form.RESPONSE)
+        closed: Schema = {"type": "object", "additionalProperties": False}
+        for rows, form in parts:
+            rules = self._contract.rules.of(rows)
+            table = self._shape(rows, rules, form, grouped=False)
+            row = self.of(message_of(rows), form, ruled=not rules.ignored)
+            required, items, null = row.get("required", []), row["properties"].items(), {"type": "null"}
+            known = required if form is Form.RESPONSE else row["properties"]  # Null is in the schema of a request's field already.
+            lists = {name: table | {"items": item if name in known else {"anyOf": [item, null]}} for name, item in items}
+            columns = closed | {"properties": lists, "required": required if form is Form.REQUEST else list(lists)}
+            columns["description"] = "Lists of one length, null where a row has no value. The answer to columns comes in columns."
+            title = f"{self.name(rows.containing_type, form)}.Columns"
+            schema = closed | {"title": title, "properties": {COLUMNS: columns}, "required": [COLUMNS]}
+            shown = example(rows.containing_type, self._contract.rules)
+            yield schema | ({"examples": [in_columns(rows, document_of(shown, form))]} if shown is not None else {})
 
     def of(self, message: Descriptor, form: Form, *, ruled: bool = True) -> Schema:
         """The schema of a message. `ruled` is false if the field around the message switches its rules off."""

@@ -33,13 +33,16 @@ import "google/protobuf/timestamp.proto";
 import "google/protobuf/wrappers.proto";
 enum Color { COLOR_UNSPECIFIED = 0; COLOR_RED = 1; COLOR_BLUE = 2; }
 message Response { double value = 1; }
+message Responses { repeated Response rows = 1; }
 """
+_ROW = "service S{0} {{ rpc Predict({0}) returns (Response); }}\n"
+_BATCH = "message {0}Batch {{ repeated {0} rows = 1; }}\nservice S{0} {{ rpc PredictBatch({0}Batch) returns (Responses); }}\n"
 
 
 @contextmanager
-def serve_contracts(generated: Sequence[GeneratedMessage]) -> Iterator[BridgedServer]:
-    """One server with a service for each message of features."""
-    services = [f"service S{each.name} {{ rpc Predict({each.name}) returns (Response); }}\n" for each in generated]
+def serve_contracts(generated: Sequence[GeneratedMessage], *, batch: bool = False) -> Iterator[BridgedServer]:
+    """One server with a service for each message of features, whose only method takes a row or a batch."""
+    services = [_BATCH.format(each.name) if batch else _ROW.format(each.name) for each in generated]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "made/v1/made.proto"
         file.parent.mkdir(parents=True)
