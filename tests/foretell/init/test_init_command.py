@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import joblib
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -16,6 +15,7 @@ from foretell_contract.source.compiler import SHIPPED
 from grpc_server.store.repository import Repository
 from tests.support.models.init_cases import CASES, ROWS, InitCase
 from tests.support.processes import ROOT
+from tests.support.servers.drafted_models import draft
 from tests.support.servers.estimator_answers import assert_answers
 from tests.support.servers.many_models import BridgedServer, served
 
@@ -30,12 +30,6 @@ BUF = Path(sys.executable).with_name("buf")
 def init(root: Path, *arguments: str | Path) -> Result:
     folders = ["--protos", str(root / "protos"), "--models", str(root / "models")]
     return CliRunner().invoke(app, ["init", *map(str, arguments), *folders], catch_exceptions=False)
-
-
-def init_case(root: Path, name: str, case: InitCase) -> Result:
-    joblib.dump(case.estimator, root / f"{name}.joblib")
-    case.frame.to_csv(root / f"{name}.csv", index=False)
-    return init(root, root / f"{name}.joblib", "--data", root / f"{name}.csv", *case.options)
 
 
 def buf(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -55,8 +49,8 @@ def cases() -> dict[str, InitCase]:
 def drafted(cases: dict[str, InitCase], tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("init")
     for name, case in cases.items():
-        done = init_case(root, name, case)
-        assert done.exit_code == 0, done.output
+        case.frame.to_csv(root / f"{name}.csv", index=False)
+        draft(root, name, case.estimator, "--data", root / f"{name}.csv", *case.options)
     return root
 
 

@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from sklearn.cluster import KMeans
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from tests.support.servers.drafted_models import init, serving_drafts
+from tests.support.servers.drafted_models import draft, serving_drafts
 from tests.support.servers.many_models import BridgedServer
 
 # As in the server.
@@ -37,8 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedServer]:
         estimator.fit(FRAME, target)
         (FRAME if target is None else FRAME.assign(y=target)).to_csv(root / f"{name}.csv", index=False)
         options = ["--target", "y"] if target is not None else []
-        done = init(root, name, estimator, "--data", root / f"{name}.csv", *options)
-        assert done.exit_code == 0, done.output
+        draft(root, name, estimator, "--data", root / f"{name}.csv", *options)
     with serving_drafts(root) as server:
         yield server
 

@@ -20,7 +20,7 @@ from foretell.cli import app
 from foretell_contract.source.spelling import snake
 from tests.foretell.init.test_init_command import buf
 from tests.support.effort import tries
-from tests.support.servers.drafted_models import answers_by_both_doors, init, refusal, serving_drafts
+from tests.support.servers.drafted_models import answers_by_both_doors, draft, init, refusal, serving_drafts
 from tests.support.servers.many_models import BridgedServer
 
 # As in the server.
@@ -107,8 +107,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (target, make) in CASES.items():
         model, data, _, _ = make()
         data.to_parquet(root / f"{name}.parquet")
-        done = init(root, name, model, "--data", root / f"{name}.parquet", "--target", target)
-        assert done.exit_code == 0, done.output
+        draft(root, name, model, "--data", root / f"{name}.parquet", "--target", target)
     return root
 
 

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
-from tests.support.servers.drafted_models import answers_by_both_doors, init, serving_drafts
+from tests.support.servers.drafted_models import answers_by_both_doors, draft, init, serving_drafts
 from tests.support.servers.many_models import BridgedServer
 
 # As in the server.
@@ -60,8 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedServer]:
     root = tmp_path_factory.mktemp("open")
     FRAME[["town"]].assign(y=Y).to_csv(root / "data.csv", index=False)
     for name, case in CASES.items():
-        done = init(root, name, case.fitted, "--data", root / "data.csv", "--target", "y")
-        assert done.exit_code == 0, done.output
+        draft(root, name, case.fitted, "--data", root / "data.csv", "--target", "y")
     with serving_drafts(root) as server:
         yield server
 

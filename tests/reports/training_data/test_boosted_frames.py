@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from foretell.cli import app
 from foretell_contract.contract import load
-from tests.support.servers.drafted_models import answers_by_both_doors, init, refusal, serving_drafts
+from tests.support.servers.drafted_models import answers_by_both_doors, draft, init, refusal, serving_drafts
 from tests.support.servers.many_models import BridgedServer
 
 # As in the server.
@@ -91,8 +91,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedServer]:
         data = root / f"{name}{case.suffix}"
         table = case.frame.assign(y=YES)
         table.to_parquet(data) if case.suffix == ".parquet" else table.to_csv(data, index=False)
-        done = init(root, name, case.estimator, "--data", data, "--target", "y")
-        assert done.exit_code == 0, done.output
+        draft(root, name, case.estimator, "--data", data, "--target", "y")
     with serving_drafts(root) as server:
         yield server
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from grpc_server.runtimes.sklearn.training_dtypes import dtypes_of
 from grpc_server.store.manifest import golden_dtype
 from grpc_server.store.repository import Repository
 from tests.support.models.estimator_case import HEAD
-from tests.support.servers.drafted_models import answers_by_both_doors, init, serving_drafts
+from tests.support.servers.drafted_models import answers_by_both_doors, draft, init, serving_drafts
 from tests.support.servers.many_models import BridgedServer
 
 pytestmark = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
@@ -109,17 +109,23 @@ def in_json(server: BridgedServer, name: str, value: Any) -> Any:
     return f"{value.isoformat()}T00:00:00Z" if isinstance(value, dt.date) else value
 
 
+@pytest.fixture(scope="module")
+def server(models: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedServer]:
+    root = tmp_path_factory.mktemp("types")
+    for name in CASES:
+        frame_of(name).to_parquet(root / "data.parquet")
+        draft(root, name, models[name], "--data", root / "data.parquet")
+    with serving_drafts(root) as server:
+        yield server
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_answers_are_the_estimators(models: dict[str, Any], tmp_path: Path, name: str) -> None:
+def test_answers_are_the_estimators(server: BridgedServer, models: dict[str, Any], name: str) -> None:
     frame, values = frame_of(name), CASES[name][0]
-    frame.to_parquet(tmp_path / "data.parquet")
-    done = init(tmp_path, name, models[name], "--data", tmp_path / "data.parquet")
-    assert done.exit_code == 0, done.output
-    with serving_drafts(tmp_path) as server:
-        given = [in_json(server, name, values[row % len(values)]) for row in range(6)]
-        rows = [{"x": x, "noise": float(noise)} for x, noise in zip(given, frame.noise, strict=False)]
-        answers = [answer["value"] for answer in answers_by_both_doors(server, name, rows)]
+    given = [in_json(server, name, values[row % len(values)]) for row in range(6)]
+    rows = [{"x": x, "noise": float(noise)} for x, noise in zip(given, frame.noise, strict=False)]
+    answers = [answer["value"] for answer in answers_by_both_doors(server, name, rows)]
     assert answers == pytest.approx(models[name].predict(frame)[:6].tolist(), rel=1e-9)
 
 

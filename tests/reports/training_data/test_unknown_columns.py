@@ -32,7 +32,7 @@ from tests.support.models.without_columns import (
     OnlyMixin,
     TextLengths,
 )
-from tests.support.servers.drafted_models import answers_by_both_doors, init, refusal, serving_drafts
+from tests.support.servers.drafted_models import answers_by_both_doors, draft, init, refusal, serving_drafts
 from tests.support.servers.many_models import BridgedServer
 
 # As in the server.
@@ -104,8 +104,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgedServer]:
     for name, case in CASES.items():
         case.estimator.fit(case.fitted_on, case.target)
         case.frame.assign(y=case.target).to_csv(root / f"{name}.csv", index=False)
-        done = init(root, name, case.estimator, "--data", root / f"{name}.csv", "--target", "y")
-        assert done.exit_code == 0, done.output
+        draft(root, name, case.estimator, "--data", root / f"{name}.csv", "--target", "y")
     with serving_drafts(root) as server:
         yield server
 

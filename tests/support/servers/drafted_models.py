@@ -1,5 +1,6 @@
 """Serves models behind the contracts that `foretell init` drafts for them."""
 
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +18,19 @@ from tests.support.servers.estimator_answers import assert_close
 from tests.support.servers.many_models import BridgedServer, as_document, served
 
 
-def init(root: Path, name: str, estimator: Any, *arguments: str | Path) -> Result:
+def init(root: Path, name: str, estimator: Any, *arguments: str | Path, protos: str = "protos") -> Result:
     """Runs `foretell init` on an estimator, with contracts and models under `root`."""
     joblib.dump(estimator, root / f"{name}.joblib")
-    folders = ["--protos", root / "protos", "--models", root / "models"]
+    folders = ["--protos", root / protos, "--models", root / "models"]
     return CliRunner().invoke(app, ["init", *map(str, (root / f"{name}.joblib", *arguments, *folders))], catch_exceptions=False)
+
+
+def draft(root: Path, name: str, estimator: Any, *arguments: str | Path) -> None:
+    """Adds an estimator and its contract to those under `root`, drafted apart: `init` would compile the others again."""
+    done = init(root, name, estimator, *arguments, protos="apart")
+    assert done.exit_code == 0, done.output
+    shutil.copytree(root / "apart", root / "protos", dirs_exist_ok=True)
+    shutil.rmtree(root / "apart")
 
 
 def refusal(root: Path, name: str, estimator: Any, *arguments: str | Path) -> str:
