@@ -17,8 +17,8 @@ RUN python -m venv /build/pip \
     && python -m venv --without-pip /opt/foretell
 
 FROM build AS grpc_server_build
-# More formats than scikit-learn's: `onnx`, `trees`, `xgboost`, `lightgbm`, or several, such as `onnx,trees`.
-ARG EXTRAS=""
+# More formats than scikit-learn's: `fast` for what `foretell init` accelerates, `xgboost`, `lightgbm`, or several.
+ARG EXTRAS="fast"
 RUN pip --python /opt/foretell/bin/python install --quiet --only-deps "./${EXTRAS:+[$EXTRAS]}"
 COPY . .
 RUN pip --python /opt/foretell/bin/python install --quiet --no-deps .

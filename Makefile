@@ -16,11 +16,11 @@ NEWCOMER := tests/docs/test_newcomer.py
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
-# What the README runs: Foretell with data frames, and the Python client.
+# What the README runs: Foretell with data frames and conversions, and the Python client.
 .venv/runtime.stamp: pyproject.toml constraints.txt
 	@echo "setting up .venv (once, about a minute)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(PIP) -e '.[frames]' -e clients/python
+	@$(PIP) -e '.[fast,frames]' -e clients/python
 	@touch $@
 
 .venv/dev.stamp: .venv/runtime.stamp

@@ -100,7 +100,7 @@ class Workload:
         proto.write_text(_iris_contract() if self.name == "iris" else _contract(self))
         contract = load(folder / "protos")
         for kind in kinds:
-            acceleration: Any = None if kind == SKLEARN else kind
+            acceleration: Any = "no" if kind == SKLEARN else kind
             file = folder / f"{self.name}.joblib"
             add_model(Repository(folder / kind), file, self.name, self.columns, acceleration=acceleration, contract=contract)
 

@@ -7,6 +7,7 @@ import typer
 
 from foretell import version_commands
 from foretell.options import (
+    Accelerate,
     Classes,
     Columns,
     Decimal,
@@ -113,10 +114,7 @@ def add(
     encoding: Encoding = "",
     form: FormatName = "",
     allow_version_skew: VersionSkew = False,
-    accelerate: Annotated[
-        Literal["onnx", "trees", "auto"] | None,
-        typer.Option(help="Serve a conversion that gives the same outputs; auto: the fastest one, if any."),
-    ] = None,
+    accelerate: Accelerate = None,
     protos: Annotated[
         Path | None,
         flag(
@@ -156,12 +154,12 @@ def add(
             outputs=source.outputs,
             data=file,
             dtypes={} if columns or data else source.columns,
-            acceleration=accelerate,
+            acceleration=accelerate or "default",
             contract=contract,
             format_name=form,
             allow_version_skew=allow_version_skew,
             observed=lambda manifest, sources: (
-                checked_data(file, contract, name, manifest, sources, source.file.name) if file else None
+                checked_data(file, contract, name, manifest, sources, source.file.name) if file else (None, None)
             ),
             source=source.source,
             code=source.code,
@@ -183,6 +181,7 @@ def init(
     columns: Columns = None,
     classes: Classes = None,
     form: FormatName = "",
+    accelerate: Accelerate = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Accept only texts like those of training, even if the model answers others.")
     ] = False,
@@ -223,6 +222,7 @@ def init(
             InitOptions(
                 source.file, file, wanted, hints, names(labels), protos, models, allow_version_skew, source.source,
                 write_breaking, tighten, model_name=name, code=source.code,
+                accelerate=accelerate or "default",
             )
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperOption
@@ -45,6 +45,10 @@ Separator = Annotated[str, flag("CHARACTER", "Separator of the columns in a CSV 
 Decimal = Annotated[str, flag("CHARACTER", "Decimal separator in a CSV file.  [default: found in the file]")]
 Encoding = Annotated[str, flag("NAME", "Encoding of a CSV file, as cp1252.  [default: found in the file]")]
 FormatName = Annotated[str, flag("NAME", "Format of the file, if its name and content fit several.", "--format")]
+Accelerate = Annotated[
+    Literal["no", "auto", "onnx", "trees"] | None,
+    typer.Option(help="Serve a conversion that gives the same outputs.  [default: the fastest one, if it is 1.5 times as fast]"),
+]
 VersionSkew = Annotated[
     bool,
     typer.Option(

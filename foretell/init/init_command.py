@@ -109,7 +109,7 @@ def _staged(options: InitOptions, text: str) -> Iterator[InitOptions]:
         protos = Path(folder) / "protos"
         if options.protos.is_dir():
             shutil.copytree(options.protos, protos)
-        staged = replace(options, protos=protos, models=Path(folder) / "models")
+        staged = replace(options, protos=protos, models=Path(folder) / "models", accelerate="no")
         staged.contract_file.parent.mkdir(parents=True, exist_ok=True)
         staged.contract_file.write_text(text, encoding="utf-8")
         yield staged
@@ -202,6 +202,7 @@ def _add(options: InitOptions, model: ModelDescription, contract: Contract, repo
         classes=options.hints.classes,
         targets=tuple(target.name for target in model.targets) if several else (),
         dtypes=model.dtypes,
+        acceleration=options.accelerate,
         contract=contract,
         format_name=options.hints.format,
         allow_version_skew=options.allow_version_skew,

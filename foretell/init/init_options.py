@@ -8,6 +8,7 @@ from foretell.mlflow.address import Address, is_address
 from foretell_contract.errors import SetupError
 from foretell_contract.source.compiler import IMPORTED
 from foretell_contract.source.spelling import snake
+from grpc_server.checks.acceleration import Acceleration
 from grpc_server.checks.data_file import DataFile
 from grpc_server.checks.training_columns import ModelHints
 from grpc_server.store.manifest import RegistrySource
@@ -38,6 +39,7 @@ class InitOptions:
     """The name of the model; empty for the package without its version."""
     code: Path | None = None
     """An archive of the modules that the model needs, if MLflow saved some."""
+    accelerate: Acceleration = "no"
 
     @property
     def contract_file(self) -> Path:

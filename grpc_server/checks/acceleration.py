@@ -1,23 +1,25 @@
 """Replaces a scikit-learn classifier or regressor by a faster conversion that agrees with it on the same rows."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property, partial
+from importlib.util import find_spec
 from itertools import groupby
 from math import prod
-from timeit import repeat
+from operator import truediv
+from timeit import repeat, timeit
 from typing import Any, Literal
 
 import numpy as np
 
 from foretell_contract.contract import Contract
 from grpc_server.checks.contract_agreement import bind
-from grpc_server.checks.manifest_agreement import GOLDEN_TOLERANCE, check_golden, check_manifest, checked_sources
+from grpc_server.checks.manifest_agreement import GOLDEN_TOLERANCE, check_golden, check_manifest, checked_sources, guarded
 from grpc_server.checks.probe_rows import ColumnRanges, column_ranges, probe_rows
 from grpc_server.errors import ModelError, ModelMismatch, exception_text
-from grpc_server.rows.mixed_rows import Matrix
+from grpc_server.rows.mixed_rows import Matrix, Rows
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.rows.targets import output_name, outputs_by_name
 from grpc_server.runtimes.conversions import conversion_table
@@ -25,13 +27,23 @@ from grpc_server.runtimes.formats import format_table
 from grpc_server.runtimes.runtime import Runtime, estimator_of
 from grpc_server.store.manifest import GoldenRow, Manifest, golden_rows
 
-Acceleration = Literal["onnx", "trees", "auto"]
+Acceleration = Literal["no", "default", "auto", "onnx", "trees"]
+"""Whether to convert, and to what. `default` is `auto` within the bounds of a contract, without a word where nothing is gained."""
 
 _COMPARED_KINDS = frozenset({"probability", "label", "value"})
 """Kinds of outputs that conversions give."""
 
 _SCALE_ROWS = 1024
 """Rows that show how large a regressor's answers are."""
+
+_TRAINING_ROWS, _TRAINING_NUMBERS = 20_000, 10_000_000
+"""Most rows and numbers of the training data that are compared."""
+
+_TIMED_ROWS, _LEAST_GAIN, _NO_LOSS = 64, 2.25, 0.8
+"""Rows of the larger timed run, least product of both gains (1.5 on average), and least gain of each, since timings vary."""
+
+_CHEAP_SECONDS, _COMPARED_BATCHES, _MOST_SECONDS = 150e-6, 700, 60.0
+"""By default nothing is tried for a run of one row below the first, nor where so many larger runs take longer than the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,10 @@ class Accelerated:
     format: str
     artifact: bytes
     runtime: Runtime
+    gains: tuple[float, float]
+    """The time of the original for one row over its own, and that for 64 rows."""
+    rows: int
+    """Rows on which it agrees."""
 
 
 def accelerate(
@@ -48,28 +64,39 @@ def accelerate(
     original: Runtime,
     manifest: Manifest,
     golden: tuple[GoldenRow, ...],
+    training: Rows | None,
     contract: Contract | None,
     name: str,
     place: str,
 ) -> tuple[Accelerated | None, str]:
-    """The conversion to serve instead of `original`, and why; None if "auto" finds none that agrees and is faster.
+    """The conversion to serve instead of `original`, and a line on it; None if "auto" or "default" find none that is worth it.
 
-    The contract's services of the model `name` set the outputs that a conversion must give and the range of its rows. Raises
-    ModelError for a model that is not scikit-learn's, called `place` in messages, and if the conversion that another choice names
-    cannot be made or does not agree.
+    The contract's services of the model `name` set the outputs that a conversion must give and the range of its rows; `training`
+    are rows of the training data. Raises ModelError for a model that is not scikit-learn's, called `place` in messages, and if the
+    conversion that another choice names cannot be made or does not agree.
     """
+    by_default = acceleration == "default"
     if estimator_of(original) is None:
+        if by_default:
+            return None, ""
         raise ModelError(f"{place} is no scikit-learn model: only those can be accelerated, so leave out --accelerate")
     try:
-        with warnings.catch_warnings(action="ignore"):  # An estimator that knows its columns warns of rows without names.
+        # An estimator that knows its columns warns of rows without names.
+        with warnings.catch_warnings(action="ignore"), guarded(original, place):
             needed = _needed_outputs(original, manifest, golden, contract, name)
-            ranges = column_ranges(manifest.columns, contract, name, golden)
-            comparison = ConversionComparison(original, manifest, golden, ranges, needed)
-            return comparison.fastest() if acceleration == "auto" else comparison.agreeing(acceleration)
+            ranges = column_ranges(manifest.columns, contract, name, () if by_default else golden)
+            comparison = ConversionComparison(original, manifest, golden, ranges, needed, training)
+            obstacle = comparison.obstacle() if by_default else None
+            if obstacle is not None:
+                return None, obstacle
+            found = comparison.fastest() if acceleration in ("auto", "default") else comparison.agreeing(acceleration)
+            one, many = (f"{gain:.0f}x" if gain >= 10 else f"{gain:.1f}x" for gain in found.gains)
+            gained = f"answers a row {one} as fast, {_TIMED_ROWS} rows {many}, and agrees on {found.rows:,} rows"
+            return found, f"accelerated: {found.format} {gained}; --accelerate no keeps the estimator"
     except ModelError as error:
-        if acceleration != "auto":
+        if acceleration in conversion_table.CONVERSIONS:
             raise
-        return None, f"not accelerated: {error}"
+        return None, "" if by_default else f"not accelerated: {error}"
 
 
 def _needed_outputs(
@@ -113,35 +140,47 @@ class ConversionComparison:
         golden: tuple[GoldenRow, ...],
         ranges: ColumnRanges,
         needed: AbstractSet[Output] = frozenset(),
+        training: Rows | None = None,
     ) -> None:
         """A conversion must give the outputs in `needed`; if that is empty, all that can be compared."""
+        self._training = training
         self._manifest, self._golden, self._ranges, self._estimator = manifest, golden, ranges, estimator_of(original)
         self._sources = checked_sources(original, manifest, golden, "the model")
+        self._formats: Sequence[str] = tuple(conversion_table.CONVERSIONS)
         self._outputs = tuple(output for output in all_outputs(self._sources) if output.kind in _COMPARED_KINDS)
         """Outputs that are compared if a conversion gives them."""
         self._needed = set(needed or self._outputs)
 
-    def fastest(self) -> tuple[Accelerated | None, str]:
-        """The conversion that agrees at the lowest cost, and why; None if the original costs less.
+    def obstacle(self) -> str | None:
+        """A line on why no conversion is tried by default, empty if there is nothing to say; None if they are to be tried."""
+        self._formats = conversion_table.likely_conversions(self._estimator)
+        one, many = self._original_seconds if self._formats else (0.0, 0.0)
+        if one < _CHEAP_SECONDS:
+            return ""
+        if not any(all(map(find_spec, conversion_table.CONVERSIONS[each])) for each in self._formats):
+            return "not accelerated: pip install 'foretell[fast]' may make it faster"
+        if many * _COMPARED_BATCHES > _MOST_SECONDS:
+            return f"not accelerated: to compare takes about {many * _COMPARED_BATCHES / 60:.0f} min; --accelerate auto does"
+        return None
 
-        Raises ModelError with the reason of each conversion if none agrees.
-        """
+    def fastest(self) -> Accelerated:
+        """The conversion that agrees and gains most. Raises ModelError with the reason of each format if none is worth it."""
         agree: list[Accelerated] = []
         refusals: list[str] = []
-        for format_name in conversion_table.CONVERSIONS:
+        for format_name in self._formats:
             try:
-                agree.append(self.agreeing(format_name)[0])
+                agree.append(self.agreeing(format_name))
             except ModelError as error:
                 refusals.append(str(error))
         if not agree:
             raise ModelError("; ".join(refusals))
-        best = min(agree, key=lambda conversion: self._cost(self._sources_of(conversion.runtime, "it")))
-        if self._cost(self._sources_of(best.runtime, "it")) >= self._cost(self._sources):
-            return None, "not accelerated: it is the fastest as it is"
-        return best, f"{best.format} is the fastest that agrees with it on {len(self._compared[0]):,} rows"
+        best = max(agree, key=lambda each: (min(each.gains) > _NO_LOSS, prod(each.gains)))
+        if prod(best.gains) < _LEAST_GAIN or min(best.gains) < _NO_LOSS:
+            raise ModelError(f"{best.format} agrees, but gains too little")
+        return best
 
-    def agreeing(self, format_name: str) -> tuple[Accelerated, str]:
-        """The first conversion to a format that agrees, and on how many rows.
+    def agreeing(self, format_name: str) -> Accelerated:
+        """The first conversion to a format that agrees, and what it gains.
 
         Raises the ModelError of the first conversion if none agrees.
         """
@@ -152,8 +191,8 @@ class ConversionComparison:
                 try:
                     runtime = format_table.load(format_name, artifact)
                     self.check(runtime, f"the {format_name} conversion")
-                    how = f"{format_name} agrees with it on {len(self._compared[0]):,} rows"
-                    return Accelerated(format_name, artifact, runtime), how
+                    one, many = map(truediv, self._original_seconds, self._seconds(self._sources_of(runtime, "it")))
+                    return Accelerated(format_name, artifact, runtime, (one, many), len(self._compared[0]))
                 except ModelError as error:
                     refusals.append(error)
         except ModelError as error:
@@ -171,7 +210,8 @@ class ConversionComparison:
         if missing:
             raise ModelMismatch(f"{name} gives no {', '.join(outputs_by_name(missing, self._manifest.all_targets))}")
         try:
-            check_golden(sources, self._manifest, self._golden, name)
+            converted = self._manifest.model_copy(update={"original": self._manifest.artifact})
+            check_golden(sources, converted, self._golden, name)
         except ModelMismatch as mismatch:
             raise ModelMismatch(mismatch.reason) from None  # Its fix is other golden rows, which are no fix for a conversion.
         outputs = [output for output in self._outputs if output in all_outputs(sources)]
@@ -189,13 +229,19 @@ class ConversionComparison:
         predict = output_function(self._sources, self._outputs)
         try:
             scale = self._scale()
-            rows = np.vstack((*golden, probe_rows(self._ranges, lambda rows: predict(rows) / scale)))
+            rows = np.vstack((*golden, *self._training_rows(), probe_rows(self._ranges, lambda rows: predict(rows) / scale)))
             answers = predict(rows)
         except Exception as error:  # An estimator may raise anything.
             raise ModelError(f"the model fails within its bounds ({exception_text(error)})") from error
         if not np.isfinite(answers).all():
             raise ModelError("the model fails within its bounds (an answer is not finite)")
         return rows, answers
+
+    def _training_rows(self) -> Iterator[Matrix]:
+        """Rows of the training data that lack no value but those that may be missing: 20,000, fewer if they are wide."""
+        if isinstance(self._training, np.ndarray):
+            rows = self._training[: min(_TRAINING_ROWS, _TRAINING_NUMBERS // self._training.shape[1])]
+            yield rows[~(np.isnan(rows) & ~self._ranges.nullable).any(1)]
 
     def _scale(self) -> Matrix:
         """The largest absolute value of each output, shape (outputs,); 1 for probabilities, labels and a value that is always 0."""
@@ -207,10 +253,17 @@ class ConversionComparison:
     def _sources_of(self, runtime: Runtime, name: str) -> tuple[Source, ...]:
         return checked_sources(runtime, self._manifest, self._golden, name)
 
-    def _cost(self, sources: tuple[Source, ...]) -> float:
-        """Time of one row times time of 64 rows, in seconds squared, so that neither dominates."""
+    @cached_property
+    def _original_seconds(self) -> tuple[float, float]:
+        return self._seconds(self._sources)
+
+    def _seconds(self, sources: tuple[Source, ...]) -> tuple[float, float]:
+        """Time of a run of one row, and of 64."""
         predict = output_function(sources, [output for output in self._outputs if output in self._needed])
-        return prod(min(repeat(partial(predict, self._compared[0][:count]), number=3, repeat=7)) for count in (1, 64))
+        rows = self._ranges.random_rows(np.random.default_rng(2), _TIMED_ROWS)
+        one, many = (partial(predict, rows[:count]) for count in (1, _TIMED_ROWS))
+        rounds = 7 if timeit(many, number=1) < 0.05 else 1
+        return min(repeat(one, number=3, repeat=rounds)) / 3, min(repeat(many, number=3, repeat=rounds)) / 3
 
 
 def _disagreement(manifest: Manifest, outputs: Sequence[Output], rows: Matrix, expected: Matrix, answers: Matrix) -> str | None:

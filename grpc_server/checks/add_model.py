@@ -19,7 +19,7 @@ from grpc_server.checks.row_independence import check_independence
 from grpc_server.checks.training_columns import ModelHints, array_dtype, encoder_dtypes, training_columns
 from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.rows.feature_reader import NUMBER_FIX
-from grpc_server.rows.mixed_rows import FLOAT64, Dtype
+from grpc_server.rows.mixed_rows import FLOAT64, Dtype, Rows
 from grpc_server.rows.outputs import Source, all_outputs
 from grpc_server.rows.targets import Target, output_name
 from grpc_server.runtimes.formats import format_table
@@ -42,18 +42,22 @@ class Added:
     format: str
     """Format of the artifact that serves."""
     reason: str
-    """Why it has this format."""
+    """Why the trained model has its format."""
     production: str = ""
     """The version in production now; empty if it is unknown."""
+    original: str = ""
+    """Format of the trained model, if a conversion serves."""
+    acceleration: str = ""
+    """A line on the conversion that serves, or on why none does."""
 
     def sentences(self, name: str) -> str:
-        """What was added, and whether it is in production, in two lines."""
-        lines = [f"added {name} version {self.version} as {self.format}: {self.reason}"]
+        """What was added, whether it is in production, and what accelerates it, a line each."""
+        lines = [f"added {name} version {self.version} as {self.original or self.format}: {self.reason}"]
         if self.production == self.version:
             lines.append(f"production of {name} is version {self.version}")
         elif self.production:
             lines.append(f"production of {name} stays version {self.production}: `foretell promote {name} {self.version}` moves it")
-        return "\n".join(lines)
+        return "\n".join([*lines, self.acceleration] if self.acceleration else lines)
 
 
 def add_model(
@@ -68,11 +72,11 @@ def add_model(
     outputs: tuple[str, ...] = (),
     dtypes: Mapping[str, Dtype] | None = None,
     data: DataFile | None = None,
-    acceleration: Acceleration | None = None,
+    acceleration: Acceleration = "no",
     contract: Contract | None = None,
     format_name: str = "",
     allow_version_skew: bool = False,
-    observed: Callable[[Manifest, Sequence[Source]], TrainingValues | None] = lambda _manifest, _sources: None,
+    observed: Callable[[Manifest, Sequence[Source]], tuple[TrainingValues | None, Rows | None]] = lambda *_: (None, None),
     source: RegistrySource | None = None,
     code: Path | None = None,
     to_production: bool = True,
@@ -85,9 +89,9 @@ def add_model(
     - `golden` holds rows with their expected outputs, one `GoldenRow` a line.
     - `dtypes` are types of columns that neither `data`, the training data, nor encoders or golden rows show; others are float64.
     - `contract` is the contract that the model is for: it must fit, and the version records its revision.
-    - `acceleration` stores a conversion of the model that agrees with it within the contract's bounds, and serves that.
+    - `acceleration` serves a conversion of the model that agrees with it on the data and within the contract's bounds.
     - `format_name` decides for a file that several formats recognise.
-    - `observed` checks the model's answers to the training data, and summarises it.
+    - `observed` checks the model's answers to the training data, and gives a summary and rows of it.
     - `source` is the version of a registry that the file comes from; `code` an archive of the modules that the model needs.
     - `to_production` makes the first version of a model its production.
 
@@ -111,16 +115,16 @@ def add_model(
         check_golden(sources, manifest, rows, file.name)
         if contract:
             _check_contract(contract, name, manifest, sources, file.name, typed=bool(rows or dtypes or data))
-        manifest = manifest.model_copy(update={"training": observed(manifest, sources), "source": source})
-    reason = loaded.reason
-    if acceleration:
-        faster, outcome = accelerate(acceleration, loaded.runtime, manifest, rows, contract, name, file.name)
-        reason = f"{reason}; {outcome}"
+        summary, training = observed(manifest, sources)
+    manifest, faster, line = manifest.model_copy(update={"training": summary, "source": source}), None, ""
+    if acceleration != "no":
+        faster, line = accelerate(acceleration, loaded.runtime, manifest, rows, training, contract, name, file.name)
         if faster:
             manifest = _served_by(faster, manifest)
             loaded.files[manifest.artifact] = faster.artifact
     version = repository.add(name, manifest, loaded.files)
-    return Added(version, manifest.format, reason, _production(repository, name, version) if to_production else "")
+    production = _production(repository, name, version) if to_production else ""
+    return Added(version, manifest.format, loaded.reason, production, loaded.format if faster else "", line)
 
 
 def _check_target_names(repository: Repository, name: str, manifest: Manifest, place: str) -> None:

@@ -18,7 +18,7 @@ from grpc_server.checks.manifest_agreement import guarded, unchecked_sources
 from grpc_server.checks.training_answers import TrainingAnswers, training_answers
 from grpc_server.checks.training_columns import Column, ModelHints, TrainingColumns, training_columns
 from grpc_server.errors import ModelError
-from grpc_server.rows.mixed_rows import Dtype
+from grpc_server.rows.mixed_rows import Dtype, Rows
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
 from grpc_server.rows.targets import Target, output_name
 from grpc_server.runtimes.formats import format_table
@@ -67,11 +67,13 @@ class ModelDescription:
         values = {column.name: column.values for column in self.columns}
         return observe(values, self.dtypes) if all(values.values()) else None
 
-    def observed(self, contract: Contract, name: str, manifest: Manifest, sources: Sequence[Source]) -> TrainingValues | None:
-        """The summary `training`. Raises ModelMismatch if a response to the data breaks a rule of the contract."""
+    def observed(
+        self, contract: Contract, name: str, manifest: Manifest, sources: Sequence[Source]
+    ) -> tuple[TrainingValues | None, Rows | None]:
+        """The summary `training`, and rows. Raises ModelMismatch if a response to the data breaks a rule of the contract."""
         if self.asked:
             self.asked.check_responses(contract, name, manifest, sources, "the model")
-        return self.training
+        return self.training, self.asked.rows if self.asked else None
 
     @property
     def notes(self) -> Iterator[str]:

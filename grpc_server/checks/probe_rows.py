@@ -155,4 +155,5 @@ def _bounds(field: FieldDescriptor, rules: FieldRules) -> tuple[float, float]:
     low, high, line = numbers.parts[0][0], numbers.parts[-1][1], LINES[kind]
     if kind == "bool":
         return low, high
-    return (low if low > line.low else -inf), (high if high < line.high else inf)
+    # Beyond 3e38, a bound only excludes infinities.
+    return (low if low > max(line.low, -3e38) else -inf), (high if high < min(line.high, 3e38) else inf)

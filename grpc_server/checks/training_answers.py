@@ -43,6 +43,7 @@ class TrainingAnswers:
     """The number of each row in the data, from 1."""
     total: int
     """Rows of the data that the model has to answer."""
+    rows: Rows
 
     @property
     def disagreements(self) -> int:
@@ -103,14 +104,14 @@ class TrainingAnswers:
 
 def checked_data(
     data: DataFile, contract: Contract | None, name: str, manifest: Manifest, sources: Sequence[Source], place: str
-) -> TrainingValues:
-    """Summary of the training data. Raises ModelError for data, and for answers of the model to its rows, that do not fit."""
+) -> tuple[TrainingValues, Rows]:
+    """Summary and rows of the training data. Raises ModelError for data, and for answers to its rows, that do not fit."""
     samples = samples_of(data, manifest)
     asked = training_answers(sources, samples.values, manifest, place)
     asked.check(manifest.all_targets, place)
     if contract:
         asked.check_responses(contract, name, manifest, sources, place)
-    return observe({column: samples.values[column] for column in manifest.columns}, manifest.dtypes)
+    return observe({column: samples.values[column] for column in manifest.columns}, manifest.dtypes), asked.rows
 
 
 def training_answers(
@@ -142,7 +143,7 @@ def training_answers(
         if monotonic() > end:
             break
     answers = np.vstack(found) if found else np.empty((0, len(outputs)))
-    return TrainingAnswers(outputs, answers, order[: len(answers)] + 1, len(usable))
+    return TrainingAnswers(outputs, answers, order[: len(answers)] + 1, len(usable), rows[: len(answers)])
 
 
 class _RowUnanswerable(ModelError):

@@ -83,7 +83,7 @@ def test_grpc_and_rest_give_the_estimators_answers(server: BridgedServer, cases:
 def test_model_without_conversion_stays_as_it_is(cases: dict[str, Case], tmp_path: Path, name: str) -> None:
     added = add_case(tmp_path, name, cases[name], acceleration="auto")
     assert added.format in ("joblib", "skops")
-    assert f"; not accelerated: {NOT_CONVERTED[name]}" in added.reason
+    assert added.acceleration.startswith(f"not accelerated: {NOT_CONVERTED[name]}")
     with pytest.raises(ModelError) as refused:
         add_case(tmp_path, name, cases[name], acceleration="onnx")
     assert str(refused.value).startswith(NOT_CONVERTED[name])

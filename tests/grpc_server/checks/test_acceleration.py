@@ -83,7 +83,9 @@ def test_docs_state_which_classifiers_agree(
             assert_agrees_or_nearly(repository, fitted, acceleration, contract)
             continue
         if outcome == "agrees":
-            assert f"{acceleration} agrees with it on " in add(repository, fitted, acceleration, contract).reason
+            assert add(repository, fitted, acceleration, contract).acceleration.startswith(
+                f"accelerated: {acceleration} answers a row "
+            )
             continue
         with pytest.raises(ModelError, match="cannot (convert|import)" if outcome == "no conversion" else "disagrees on"):
             add(repository, fitted, acceleration, contract)
@@ -92,7 +94,9 @@ def test_docs_state_which_classifiers_agree(
 def assert_agrees_or_nearly(repository: Repository, fitted: Any, acceleration: str, contract: Contract) -> None:
     """The conversion agrees, or is refused for a few rows that differ by less than 0.005, where libsvm stops iterating."""
     try:
-        assert f"{acceleration} agrees with it on " in add(repository, fitted, acceleration, contract).reason
+        assert add(repository, fitted, acceleration, contract).acceleration.startswith(
+            f"accelerated: {acceleration} answers a row "
+        )
     except ModelMismatch as refusal:
         found = re.search(r"disagrees on (\d+) of .* gives \w+ ([\d.]+), the original ([\d.]+)", str(refusal))
         assert found
@@ -136,8 +140,16 @@ def test_golden_rows_check_the_conversion_at_load(
 @pytest.mark.parametrize(
     ("classifier", "format_name", "message"),
     [
-        (LogisticRegression(), "onnx", r"onnx is the fastest that agrees with it on \d,\d{3} rows"),
-        (HistGradientBoostingClassifier(max_iter=5), "trees", "trees is the fastest"),
+        (
+            CalibratedClassifierCV(SVC(), ensemble=False),
+            "onnx",
+            r"accelerated: onnx answers a row [\d.]+x as fast, 64 rows [\d.]+x, and agrees on \d,\d{3} rows",
+        ),
+        (
+            HistGradientBoostingClassifier(max_iter=5),
+            "trees",
+            r"accelerated: trees answers a row [\d.]+x as fast, 64 rows [\d.]+x, and agrees on \d,\d{3} rows; --accelerate no",
+        ),
         (
             CalibratedClassifierCV(SVC(), ensemble=False, method="isotonic"),
             "joblib",
@@ -150,14 +162,14 @@ def test_auto_takes_the_fastest_that_agrees(
 ) -> None:
     added = add(repository, classifier.fit(X, Y), "auto", contract)
     assert added.format == format_name
-    assert re.search(message, added.reason)
+    assert re.search(message, added.acceleration)
     assert (repository.read("iris", "1").manifest.original is None) == (format_name == "joblib")
 
 
 def test_comparison_needs_ranges_of_the_columns(repository: Repository, forest: RandomForestClassifier) -> None:
     with pytest.raises(ModelError, match="the column 'sepal_length' has no range"):
         add(repository, forest, "onnx", None)
-    assert "; not accelerated: the column 'sepal_length' has no range" in add(repository, forest, "auto", None).reason
+    assert add(repository, forest, "auto", None).acceleration.startswith("not accelerated: the column 'sepal_length' has no range")
     assert add(repository, forest, "onnx", None, golden_rows(forest)).format == "onnx"
 
 
@@ -174,8 +186,8 @@ def test_command_takes_bounds_from_the_contracts(repository: Repository, forest:
     done = CliRunner().invoke(app, [*arguments, str(PROTOS)])
     assert done.exit_code == 0
     assert re.fullmatch(
-        r"added iris version 1 as trees: skops does not trust sklearn.tree._tree.Tree; .*; trees agrees with it on \d,\d{3} rows\n"
-        r"production of iris is version 1\n",
+        r"added iris version 1 as joblib: skops does not trust sklearn.tree._tree.Tree; .*\nproduction of iris is version 1\n"
+        r"accelerated: trees answers a row [\d.]+x as fast, 64 rows [\d.]+x, and agrees on \d,\d{3} rows; --accelerate no .*\n",
         done.output,
     )
     done = CliRunner().invoke(app, [*arguments, str(tmp_path / "nowhere")])

@@ -67,5 +67,5 @@ def test_missing_extra_is_named_with_its_fix(
     arguments = ("add", file, "--name", "iris", "--columns", ",".join(COLUMNS), "--accelerate", "auto")
     done = run_without(("onnxruntime", "treelite"), "foretell", *arguments)
     assert done.returncode == 0
-    missing = f"; not accelerated: {fix}; trees needs treelite, which is not installed: pip install 'foretell[trees]'"
-    assert done.stdout.splitlines()[0].endswith(missing)
+    missing = f"not accelerated: {fix}; trees needs treelite, which is not installed: pip install 'foretell[trees]'"
+    assert done.stdout.splitlines()[-1] == missing

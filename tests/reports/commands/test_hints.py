@@ -34,7 +34,7 @@ PRINTED_BY: dict[str, set[str]] = {
     "foretell/versions/target": REMOTE,
     "foretell_contract/source/compiler": {"add", "check", "init", "promote", "canary", "shadow", "serve", "test"},
     "grpc_server/changes/route_changes": {"promote", "canary", "shadow", "rollback"},
-    "grpc_server/checks/acceleration": {"add"},
+    "grpc_server/checks/acceleration": {"add", "init"},
     "grpc_server/checks/add_model": {"add", "init"},
     "grpc_server/checks/add_model --targets": {"add"},  # `init` takes the names from the contract or from --target.
     "grpc_server/checks/data_file": {"add", "init"},

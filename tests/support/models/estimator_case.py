@@ -45,7 +45,7 @@ message ResponseBatch { repeated Response rows = 1; }
 """
 
 
-def add_case(root: Path, name: str, case: Case, golden: bytes = b"", acceleration: Any = None) -> Added:
+def add_case(root: Path, name: str, case: Case, golden: bytes = b"", acceleration: Any = "no") -> Added:
     """Write the contract `name` under `root/protos`, and add the model to `root/models`."""
     file = root / "protos" / name / "v1" / f"{name}.proto"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def add_case(root: Path, name: str, case: Case, golden: bytes = b"", acceleratio
     joblib.dump(case.estimator, root / "model.joblib")
     repository = Repository(root / "models")
     named: dict[str, Any] = {"targets": case.targets, "dtypes": case.dtypes}
-    contract = load(root / "protos") if acceleration else None
+    contract = load(root / "protos") if acceleration != "no" else None
     return add_model(
         repository, root / "model.joblib", name, case.columns, golden, **named, acceleration=acceleration, contract=contract
     )

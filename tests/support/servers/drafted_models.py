@@ -19,10 +19,11 @@ from tests.support.servers.many_models import BridgedServer, as_document, served
 
 
 def init(root: Path, name: str, estimator: Any, *arguments: str | Path, protos: str = "protos") -> Result:
-    """Runs `foretell init` on an estimator, with contracts and models under `root`."""
+    """Runs `foretell init` on an estimator, with contracts and models under `root`; the estimator itself serves by default."""
     joblib.dump(estimator, root / f"{name}.joblib")
-    folders = ["--protos", root / protos, "--models", root / "models"]
-    return CliRunner().invoke(app, ["init", *map(str, (root / f"{name}.joblib", *arguments, *folders))], catch_exceptions=False)
+    options = ["--protos", root / protos, "--models", root / "models"]
+    options += [] if "--accelerate" in arguments else ["--accelerate", "no"]
+    return CliRunner().invoke(app, ["init", *map(str, (root / f"{name}.joblib", *arguments, *options))], catch_exceptions=False)
 
 
 def draft(root: Path, name: str, estimator: Any, *arguments: str | Path) -> None:
