@@ -9,8 +9,6 @@ ARGS ?=
 # Tests spend half their time waiting, so three processes suit two cores; ARGS="-n 0" uses one.
 # tests/conftest.py orders the modules: xdist would begin with those that have most tests, not with the slowest.
 PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder
-# Installs everything into an environment of its own, which takes a minute of CPU.
-NEWCOMER := tests/docs/test_newcomer.py
 
 .PHONY: help
 help: ## List the targets.
@@ -72,15 +70,15 @@ tools:
 
 .PHONY: test
 test: .venv/dev.stamp tools ## Set up, then run the tests, but for those of `make test-long`.
-	@PATH="$(TOOLS):$$PATH" $(PYTEST) --deselect=$(NEWCOMER) $(ARGS)
+	@PATH="$(TOOLS):$$PATH" $(PYTEST) -m "not long" $(ARGS)
 
 .PHONY: test-fast
 test-fast: .venv/dev.stamp ## Run the tests that are not marked slow, in about a minute.
 	@$(PYTEST) -m "not slow" $(ARGS)
 
 .PHONY: test-long
-test-long: .venv/dev.stamp ## Run what `make test` leaves out: the README in a fresh environment, and 300 random tables and estimators.
-	@HYPOTHESIS_PROFILE=check $(PYTEST) --dist=loadgroup $(NEWCOMER) tests/reports/drafts/test_random_tables.py $(ARGS)
+test-long: .venv/dev.stamp tools ## Run what `make test` leaves out, such as the README in a fresh environment, the benchmarks, and 300 random tables.
+	@HYPOTHESIS_PROFILE=check PATH="$(TOOLS):$$PATH" $(PYTEST) --dist=loadgroup -m long $(ARGS)
 
 PYTHONS ?= 3.11 3.12 3.13 3.14
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,12 +35,18 @@ traffic: 1.88KB (1925) total, 1.33KB (1364) headers (space savings 0.00%), 3.13K
 with_h2load = pytest.mark.skipif(not load.available(), reason=load.MISSING)
 
 
+def measured(test: Any) -> Any:
+    """Marks a test that starts servers and loads them; `make test-long` runs all in one process, which shares the stage."""
+    return pytest.mark.long(pytest.mark.xdist_group("turns")(test))
+
+
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     with rounds.stage(CASE, (GRPC,)) as ready:
         yield ready
 
 
+@measured
 @with_h2load
 def test_turn_fills_a_page(stage: Stage) -> None:
     turned = dict(rounds.turn(GRPC, stage, 1))
@@ -58,6 +65,7 @@ def test_turn_fills_a_page(stage: Stage) -> None:
     assert all("(1.00)" in cell for cell in cells[2:])
 
 
+@measured
 @with_h2load
 def test_grpc_and_rest_are_loaded_together() -> None:
     load = Load("iris", 1, 1, both=True)
@@ -70,6 +78,7 @@ def test_grpc_and_rest_are_loaded_together() -> None:
     assert f"| {' | '.join(['', *COLUMNS, *BOTH])} |" in page
 
 
+@measured
 def test_wrong_answer_stops_the_turn(stage: Stage) -> None:
     request = stage.request(GRPC.protocol, ONE)
     wrong = replace(request, expected=request.expected + 1e-6)
@@ -77,6 +86,7 @@ def test_wrong_answer_stops_the_turn(stage: Stage) -> None:
         pass
 
 
+@measured
 @with_h2load
 def test_failing_server_leaves_other_results() -> None:
     broken = Server(
@@ -91,6 +101,7 @@ def test_failing_server_leaves_other_results() -> None:
     assert "broken did not start: no model" in page
 
 
+@measured
 @with_h2load
 def test_long_requests_of_one_caller_are_counted(stage: Stage) -> None:
     request = stage.request(ECHO.protocol, ONE)
@@ -100,6 +111,7 @@ def test_long_requests_of_one_caller_are_counted(stage: Stage) -> None:
     assert answered.per_second != 5  # The rate counts the time of the requests themselves.
 
 
+@measured
 def test_model_alone_gives_served_predictions(stage: Stage) -> None:
     workload = stage.served["iris"]
     rows = workload.rows(20)

@@ -17,7 +17,7 @@ from benchmarks.rounds import Stage
 from benchmarks.servers import DRAFTED, POST, SERVERS, SHIPPED, Server
 from benchmarks.workloads import AS_TRAINED, CONVERTED, Workload
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.xdist_group("drafted cases")]
 
 NAMED = {server.name: server for server in SERVERS}
 POST_APP, GRPC, REST = NAMED[POST], NAMED["foretell serve, gRPC"], NAMED["foretell serve, REST"]

@@ -54,6 +54,7 @@ def test_every_fault_has_gate_and_bar() -> None:
     assert sum("a candidate at the gates" in bar.title for bar in BARS) == len(FAULTS)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not load.available(), reason=load.MISSING)
 def test_short_turn_fills_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = measure(Plan(rounds=1, seconds=2, swaps=2, fresh=1, faults=1), SWAPS)

@@ -28,6 +28,7 @@ def python(program: str) -> None:
 
 
 @pytest.mark.usefixtures("oldest")
+@pytest.mark.long
 def test_stubs_are_current() -> None:
     done = subprocess.run([sys.executable, ROOT / "clients/generate.py", "--check"], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ import pytest
 from tests.support.markdown_blocks import Block, blocks, commands, replaced, same
 from tests.support.processes import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("newcomer")]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(400), pytest.mark.xdist_group("newcomer")]
 
 _INHERITED = re.compile(r"PIP_|SSL_CERT_|\w*_proxy$", re.IGNORECASE)
 """Variables without which pip may not reach its index."""

@@ -61,6 +61,7 @@ def version(running: Foretell) -> str:
     )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_production_follows_the_alias(tmp_path: Path, registry: LocalRegistry, good: Path, bad: Path) -> None:
     """One story, because each start and each model takes seconds."""

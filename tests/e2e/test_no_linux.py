@@ -40,6 +40,7 @@ def test_foretell_imports() -> None:
     run("-c", "import foretell, foretell.runtimes, foretell.testing")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_commands_work(tmp_path: Path, trained: Path) -> None:
     folders = ["--protos", str(tmp_path / "protos"), "--models", str(tmp_path / "models")]
@@ -50,6 +51,7 @@ def test_commands_work(tmp_path: Path, trained: Path) -> None:
     run("-m", "foretell", "test", *folders)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("placement", ["inline", "process"])
 def test_promotion_changes_the_version_that_answers(models: Path, tmp_path: Path, placement: str) -> None:

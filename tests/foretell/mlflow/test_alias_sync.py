@@ -100,6 +100,7 @@ def production_after_start(models: Path, contract: Contract) -> str:
         served.close(10)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_each_version_is_promoted_once_despite_crashes(
     tmp_path: Path, registry: LocalRegistry, good: Path, crashing: Path, contract: Contract

@@ -21,7 +21,7 @@ from rest_bridge.pages import ServedContract, pages
 from tests.conftest import PROTOS, ROOT
 from tests.support.servers.fake_channel import FakeChannel
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 CONTRACT_FILES = "iris/v1/iris.proto google/rpc/error_details.proto"
 
@@ -64,7 +64,7 @@ func main() {
 TYPESCRIPT = Language(
     "typescript",
     ("npm", "node"),
-    "test -d node_modules || npm install --silent --no-audit --no-fund",
+    "test -x node_modules/.bin/tsc || npm install --silent --no-audit --no-fund",
     "PATH=$PWD/node_modules/.bin:$PATH; "
     f"$PROTOC $SET --es_out=. --es_opt=target=ts,import_extension=js {CONTRACT_FILES}; "
     "tsc --strict --skipLibCheck --module nodenext --target es2022 main.ts; node main.js",
@@ -88,7 +88,7 @@ _COPY = (
 JAVA = Language(
     "java",
     ("mvn", "javac"),
-    f"test -d jars || {{ {_COPY}com.google.protobuf:protobuf-java:4.36.2; "
+    f"test -x jars/protoc-4.36.2-linux-x86_64.exe || {{ {_COPY}com.google.protobuf:protobuf-java:4.36.2; "
     f"{_COPY}com.google.protobuf:protoc:4.36.2:exe:linux-x86_64; chmod +x jars/*.exe; }}",
     f"rm -rf made; mkdir made; jars/*.exe $SET --java_out=made {CONTRACT_FILES}; "
     "javac -J-XX:TieredStopAtLevel=1 -proc:none -cp jars/protobuf-java-4.36.2.jar -sourcepath made -d made Main.java; "

@@ -1,6 +1,6 @@
 """`foretell init` on random tables and estimators: every door answers as the estimator does, or one line refuses the model.
 
-Each run tries two tables for each estimator, `make check` fourteen, `HYPOTHESIS_PROFILE=thorough` 220.
+`make check` tries fourteen tables for each estimator, `HYPOTHESIS_PROFILE=thorough` 220.
 """
 
 import tempfile
@@ -21,7 +21,7 @@ from tests.support.models.random_tables import ESTIMATORS, Plan, features, plans
 from tests.support.servers.drafted_answers import Expected, requests
 from tests.support.servers.many_models import as_document, served
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(900)]
 
 ASKED = 50
 
