@@ -6,7 +6,8 @@ BIN := .venv/bin
 TOOLS := $(CURDIR)/.tools/bin
 PIP := PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ARGS ?=
-# Tests spend half their time waiting, so three processes suit two cores; ARGS="-n 0" uses one.
+# Slow tests spend half their time waiting, so three processes suit two cores; fast ones wait for nothing, and each process takes ten
+# seconds of CPU to collect. ARGS="-n 0" uses one.
 # tests/conftest.py orders the modules: xdist would begin with those that have most tests, not with the slowest.
 PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadscope --no-loadscope-reorder
 
@@ -74,7 +75,7 @@ test: .venv/dev.stamp tools ## Set up, then run the tests, but for those of `mak
 
 .PHONY: test-fast
 test-fast: .venv/dev.stamp ## Run the tests that are not marked slow, in about a minute.
-	@$(PYTEST) -m "not slow" $(ARGS)
+	@$(PYTEST) --numprocesses=2 -m "not slow" $(ARGS)
 
 .PHONY: test-long
 test-long: .venv/dev.stamp tools ## Run what `make test` leaves out, such as the README in a fresh environment, the benchmarks, and 300 random tables.
