@@ -81,7 +81,9 @@ def test_accelerated_drafts_answer_as_their_estimators(tmp_path: Path) -> None:
         for name, model in ACCELERATED.items():
             answers = answers_by_both_doors(server, name, rows)
             if name == "values":
-                assert [next(iter(answer.values())) for answer in answers] == pytest.approx(model.predict(ROWS.head(60)), abs=1e-6)
+                assert [next(iter(answer.values())) for answer in answers] == pytest.approx(
+                    model.predict(ROWS.head(60)), rel=1e-6, abs=1e-6
+                )
                 continue
             assert [answer["target"].removeprefix("TARGET_").lower() for answer in answers] == model.predict(ROWS.head(60)).tolist()
             given = [[answer["high_probability"], answer["low_probability"]] for answer in answers]
