@@ -6,6 +6,8 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from threadpoolctl import threadpool_limits
+
 from foretell_contract.problem import Problem, error
 from foretell_contract.source.spelling import counted, did_you_mean
 from grpc_server.errors import ADD_AGAIN, ModelError, ModelMismatch, exception_text
@@ -25,9 +27,13 @@ _REMOVE_IT = "remove it from the golden rows, and add the model again"
 
 @contextmanager
 def guarded(runtime: Runtime, place: str) -> Iterator[None]:
-    """Turn each exception of the block, which calls the model, into a ModelError: a model may raise anything."""
+    """Turn each exception of the block, which calls the model, into a ModelError: a model may raise anything.
+
+    OpenMP runs on one thread: several wait for each other in busy loops, which takes seconds if other processes want the cores.
+    """
     try:
-        yield
+        with threadpool_limits(1, "openmp"):
+            yield
     except ModelError:
         raise
     except Exception as error:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from foretell_contract.contract import Contract
 from foretell_contract.examples.example import example
 from foretell_contract.problem import Problem
@@ -47,19 +49,19 @@ def examine(bundle: Bundle, contract: Contract, service: Service, settings: Serv
     """Pass the gates from LOAD to GOLDEN, for one service. Raises ModelError."""
     with gates(Gate.LOAD):
         runtime = _loaded(bundle, settings)
-    with gates(Gate.CONTRACT):
+    with gates(Gate.CONTRACT), threadpool_limits(1, "openmp"):  # As `guarded`, once the model's libraries are loaded.
         sources = _sources(runtime, bundle)
         examined = _bound(bundle, contract, service, sources)
         check_examples(examined.predict, examined.bindings, contract, bundle.title)
-    with gates(Gate.GOLDEN):
+    with gates(Gate.GOLDEN), threadpool_limits(1, "openmp"):
         check_independence(runtime, sources, bundle.manifest, bundle.golden, bundle.title, brief=True)
         check_golden(sources, bundle.manifest, bundle.golden, bundle.title)
     return examined
 
 
-def measured(examined: ExaminedBundle, settings: ServerSettings) -> Cost:
-    """The cost of a run. Raises ModelMismatch above `max_row_seconds`."""
-    cost = measure(examined.predict, examined.sample)
+def measured(examined: ExaminedBundle, settings: ServerSettings, *, brief: bool = False) -> Cost:
+    """The cost of a run; with `brief`, of one row by two runs. Raises ModelMismatch above `max_row_seconds`."""
+    cost = measure(examined.predict, examined.sample, brief=brief)
     if settings.max_row_seconds < cost.one_row < math.inf:  # Infinite if the model fails on the sample, which may be made up.
         place, limit = examined.bundle.title, f"max_row_seconds is {settings.max_row_seconds:g}"
         raise ModelMismatch(f"{place} takes {cost.one_row:.3g} s for a row, but {limit}", "raise it, or speed the model up")
@@ -74,7 +76,7 @@ def find_problems(bundle: Bundle, contract: Contract, service: Service, settings
             runtime = _loaded(bundle, settings)
         with gates(Gate.CONTRACT):
             sources = _sources(runtime, bundle)
-        with found.collect(), gates(Gate.CONTRACT):
+        with found.collect(), gates(Gate.CONTRACT), threadpool_limits(1, "openmp"):
             if contract.defects:  # Its examples may be no rows.
                 bind(contract, service, bundle.manifest, sources)
             else:
@@ -82,9 +84,9 @@ def find_problems(bundle: Bundle, contract: Contract, service: Service, settings
                 with found.collect():
                     check_examples(examined.predict, examined.bindings, contract, bundle.title)
                 with gates(Gate.WARM_UP):
-                    measured(examined, settings)
-        with gates(Gate.GOLDEN):
-            check_independence(runtime, sources, bundle.manifest, bundle.golden, bundle.title)
+                    measured(examined, settings, brief=True)
+        with gates(Gate.GOLDEN), threadpool_limits(1, "openmp"):
+            check_independence(runtime, sources, bundle.manifest, bundle.golden, bundle.title, brief=True)
             check_golden(sources, bundle.manifest, bundle.golden, bundle.title)
     return list(dict.fromkeys(found.problems))
 

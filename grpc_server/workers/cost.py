@@ -50,18 +50,19 @@ class Cost:
         return 0.05 * self.one_row if self.one_row < math.inf else 0.0
 
 
-def measure(predict: Callable[[Any], Matrix], sample: Rows) -> Cost:
+def measure(predict: Callable[[Any], Matrix], sample: Rows, *, brief: bool = False) -> Cost:
     """The cost of a model on the rows of `sample`, repeated as needed; the model is warm afterwards.
 
-    Takes some 0.2 s, or two runs of one row if these take longer. Never raises: a model that fails on the sample has no known cost.
+    Takes some 0.2 s, or two runs of one row if these take longer, and with `brief`. Never raises: a model that fails on the sample
+    has no known cost.
     """
     seconds = dict.fromkeys((1, BATCH // 8, BATCH), math.inf)
     for rows in seconds:
         try:
-            seconds[rows] = _quickest(predict, repeat_rows(sample, rows))
+            seconds[rows] = _quickest(predict, repeat_rows(sample, rows), 1 if brief else _RUNS)
         except BaseException:  # A model may raise anything, SystemExit too.
             break
-        if seconds[rows] > _LONG:
+        if brief or seconds[rows] > _LONG:
             break
     return Cost(seconds[1], seconds[BATCH])
 
@@ -81,11 +82,11 @@ def cores() -> int:
     return int(joblib.cpu_count())
 
 
-def _quickest(predict: Callable[[Any], Matrix], rows: Rows) -> float:
+def _quickest(predict: Callable[[Any], Matrix], rows: Rows, most: int) -> float:
     """Seconds of the quickest run after the first one, which may set things up."""
     predict(rows)
     runs: list[float] = []
-    while not runs or (len(runs) < _RUNS and sum(runs) < _ENOUGH):
+    while not runs or (len(runs) < most and sum(runs) < _ENOUGH):
         runs.append(_seconds(predict, rows))
     return min(runs)
 

@@ -108,7 +108,7 @@ def test_check_finds_a_version_that_was_added_before(tmp_path: Path, by: str) ->
 
 @pytest.mark.parametrize("name", SHARED)
 def test_start_finds_it_with_two_runs_of_two_rows(name: str) -> None:
-    """A slow model costs a start no more; `init`, `add` and `check` try every manner."""
+    """A slow model costs a start, and `check`, no more; `init` and `add` try every manner."""
     model = SHARED[name][0].fit(X, Y)
     sizes: list[int] = []
 
@@ -122,6 +122,21 @@ def test_start_finds_it_with_two_runs_of_two_rows(name: str) -> None:
     with pytest.raises(ModelMismatch, match=r"for a row among 2, and .* for the same row alone"):
         check_independence(EstimatorRuntime(model), sources, manifest, rows, "m", brief=True)
     assert sizes == [2, 1]
+
+
+@pytest.mark.parametrize("count", [1, 3, 20])
+def test_add_sends_sound_rows_in_two_orders_and_four_alone(count: int) -> None:
+    sizes: list[int] = []
+
+    def run(rows: Any) -> Any:
+        sizes.append(len(rows))
+        return rows[:, :1]
+
+    rows = [GoldenRow(features={"a": a, "b": b}) for a, b in X[:count].tolist()]
+    manifest = MANIFEST.model_copy(update={"columns": ("a", "b"), "classes": ()})
+    runtime = EstimatorRuntime(LinearRegression().fit(X, Y))
+    check_independence(runtime, [Source((Output("value"),), run)], manifest, rows, "m")
+    assert sizes == [count, count] + [1] * min(count, 4)
 
 
 LABELS = np.digitize(Y, [-0.5, 0.5])
