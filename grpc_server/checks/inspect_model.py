@@ -122,9 +122,11 @@ class _Inspection:
         row = self._example or blanks
         nullable = self._nullable(row)
         columns = tuple(self._probed(column, row, nullable) for column in self._columns)
-        answer = self._predicted([self._example])[0] if self._example else {}
         asked = self._asked([column.name for column in columns if not column.nullable]) if self._example else None
-        golden = self._golden_lines(columns)
+        rows = self._golden_rows(columns)
+        answer, *outputs = self._predicted([self._example, *rows]) if self._example else [{}]
+        lines = [{"features": row, "outputs": expected} for row, expected in zip(rows, outputs, strict=True)]
+        golden = "".join(json.dumps(line) + "\n" for line in lines).encode()
         return ModelDescription(
             columns, self._targets, self._outputs, answer, golden, training.named, asked, training.notes, training.targets
         )
@@ -196,18 +198,14 @@ class _Inspection:
     def _scalar(self, output: Output, value: float) -> Scalar:
         return self._targets[output.target].classes[int(value)] if output.kind == "label" else value
 
-    def _golden_lines(self, columns: Sequence[Column]) -> bytes:
+    def _golden_rows(self, columns: Sequence[Column]) -> list[_Row]:
         """Rows that have every value that the contract will require; the same choice at each call."""
         if not all(self._values):
-            return b""
+            return []
         required = [column.values for column in columns if not column.nullable]
         complete = complete_rows(required, len(self._values[0])).tolist()
         chosen = sorted(random.Random(0).sample(complete, min(GOLDEN_ROWS, len(complete))))  # noqa: S311  # Not a secret.
-        rows = [self._row(index) for index in chosen]
-        if not rows:
-            return b""
-        lines = [{"features": row, "outputs": outputs} for row, outputs in zip(rows, self._predicted(rows), strict=True)]
-        return "".join(json.dumps(line) + "\n" for line in lines).encode()
+        return [self._row(index) for index in chosen]
 
     def _named_targets(self, runtime: Runtime, hints: ModelHints) -> tuple[Target, ...]:
         """Targets named by the hints, or else by number. Raises ModelError if classes have no names."""

@@ -1,5 +1,6 @@
 """Runtime of a fitted scikit-learn estimator."""
 
+import pickle
 import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -49,10 +50,14 @@ class EstimatorRuntime:
         self.target_names = quantile_names(quantiles_of(last_step(estimator)))
         """Names of several targets, if the estimator knows them."""
         self.class_types = class_types_of(estimator)
+        self._sources: dict[bytes, tuple[Source, ...]] = {}
 
     def sources(self, dtypes: Sequence[Dtype], sample: Rows, classes: Classes = ()) -> tuple[Source, ...]:  # noqa: ARG002
         """See Runtime; an estimator knows its classes."""
-        return sources(self.estimator, self.conversion(dtypes, sample), sample)
+        key = pickle.dumps((self.columns, tuple(dtypes), sample))
+        if key not in self._sources:  # They cost a dozen runs of the estimator.
+            self._sources[key] = sources(self.estimator, self.conversion(dtypes, sample), sample)
+        return self._sources[key]
 
     def conversion(self, dtypes: Sequence[Dtype], sample: Rows) -> InputConversion | None:
         """From rows of these types to the estimator's input; None if it takes a Matrix as it is. See `input_conversion`."""

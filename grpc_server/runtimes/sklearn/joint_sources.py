@@ -78,11 +78,14 @@ def _joint(choice: Source, numbers: Source, near: float) -> Callable[[Any], Matr
 def _trials(joint: Source, sample: Rows) -> Iterator[Any]:
     """Rows near those of a sample, the same rounded, which may tie, and rows beside a boundary, neighbours in float32."""
     rows = rows_near(sample)
-    yield rows
+    trials = [rows]
     if isinstance(sample, np.ndarray):
-        yield np.round(rows)
-        for _ in range(4):
+        trials.append(np.round(rows))
+        for _ in range(3):
             choices = joint.run(rows)[:, 0]
             changes = np.flatnonzero(choices[1:] != choices[:-1])
-            rows = np.linspace(rows[changes[0]], rows[changes[0] + 1], 64) if len(changes) else rows
-        yield rows
+            if not len(changes):
+                break
+            rows = np.linspace(rows[changes[0]], rows[changes[0] + 1], 256)
+        trials.append(rows)
+    yield np.concatenate(trials) if trials[1:] else rows
