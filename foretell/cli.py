@@ -1,5 +1,6 @@
 """The command line. Imports are made inside the commands, so that `--help` answers at once."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -52,6 +53,11 @@ def foretell() -> None:
 
 @app.command()
 def serve(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="A trained model: the first start runs `foretell init` on it.")
+    ] = None,
+    data: Annotated[Path | None, flag("FILE", "The training data of MODEL, .csv or .parquet.")] = None,
+    target: Annotated[list[str] | None, flag("T[,U]", "Target column of the data.")] = None,
     protos: Protos = None,
     models: Models = None,
     grpc_address: Annotated[
@@ -78,20 +84,27 @@ def serve(
 ) -> None:
     """Serve the production version of every model over gRPC and REST until Ctrl-C or SIGTERM, then drain.
 
+    With MODEL, a start without its contract or a version drafts and adds them, as `foretell init`, which has more options, does.
     The first version of a model is its production until `foretell promote` names another.
 
     More settings come from FORETELL_... variables and from foretell.toml; docs/reference/settings.md lists them.
     """
-    given = dict(locals())  # Each option is a setting of its name.
+    given = dict(locals())  # Each option is a setting of its name, but for those of MODEL.
     from foretell.serve.serve_command import serve as run
 
-    run(
-        {
-            name: ",".join(value) if isinstance(value, list) else str(value)
-            for name, value in given.items()
-            if value not in (None, False)
-        }
-    )
+    flags = {
+        name: ",".join(value) if isinstance(value, list) else str(value)
+        for name, value in given.items()
+        if value not in (None, False) and name not in ("model", "data", "target")
+    }
+    if model is None and (data or target):
+        raise SetupError("--data and --target are for a MODEL: pass its file, or leave them out")
+    if model is None:
+        run(flags)
+    else:
+        from foretell.init.first_start import ensure_model
+
+        run(flags, partial(ensure_model, model, data, names(target)))
 
 
 @app.command()
@@ -207,24 +220,13 @@ def init(
 
     file = DataFile(data, sep, decimal, encoding) if data else None
     wanted = package_name(model, package, name)
+    hints = ModelHints(names(columns), names(target), classes=names(classes), format=form, strict=strict)
+    options = InitOptions(
+        Path(model), file, wanted, hints, names(labels), protos, models, allow_version_skew,
+        write_breaking=write_breaking, tighten=tighten, model_name=name, accelerate=accelerate or "default",
+    )  # fmt: skip
     with open_source(model) as source:
-        hints = ModelHints(
-            columns=names(columns) or tuple(source.columns),
-            targets=names(target),
-            outputs=source.outputs,
-            classes=names(classes),
-            format=form,
-            dtypes=source.columns,
-            optional=source.optional,
-            strict=strict,
-        )
-        init(
-            InitOptions(
-                source.file, file, wanted, hints, names(labels), protos, models, allow_version_skew, source.source,
-                write_breaking, tighten, model_name=name, code=source.code,
-                accelerate=accelerate or "default",
-            )
-        )  # fmt: skip
+        typer.echo(init(options.of(source)))
 
 
 @app.command()

@@ -4,9 +4,10 @@ import json
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -27,9 +28,10 @@ from foretell_contract.source.compiler import has_contracts
 from foretell_contract.source.spelling import counted
 from foretell_contract.source.vendored_imports import vendor_imports
 from foretell_lifecycle.settings import settings_error
-from grpc_server.checks.add_model import Added, add_model
+from grpc_server.checks.add_model import Added, Trial, add_model
 from grpc_server.checks.inspect_model import ModelDescription, inspect_model
 from grpc_server.errors import ModelError, ModelMismatch
+from grpc_server.store.manifest import Manifest
 from grpc_server.store.repository import Repository
 from rest_bridge.json.codec import request_example
 from rest_bridge.settings import BridgeSettings
@@ -38,36 +40,43 @@ _MISFIT = "the model does not fit its contract: "
 _REDRAFTED = "the contract was an untouched draft without data, and is drafted anew"
 
 
-def init(options: InitOptions) -> None:
+def init(options: InitOptions) -> str:
     """Writes or updates the contract, adds the model, and prints a report. Runs code from the model's file.
 
-    Raises SetupError if the model, its data and the contract do not fit together, and Exit with code 1 if callers of the
-    contract would break; no file is then changed.
+    Returns the commands to try next. Raises SetupError if the model, its data and the contract do not fit together, and Exit with
+    code 1 if callers of the contract would break; no file is then changed.
     """
     model = inspect_model(options.file, options.data, options.hints, allow_version_skew=options.allow_version_skew)
+    if not (options.hints.targets or options.hints.outputs):
+        options = replace(options, hints=replace(options.hints, targets=tuple(model.target_values)))
     class_names = _class_names(model, options)
     before = load(options.protos) if has_contracts(options.protos) else None
     updated = before is not None and options.contract_file.exists()
-    options = _with_model_name(options, before)
+    options = with_model_name(options, before)
     new = draft_contract(model, options.package, _free_path(options, before), options.target_name, class_names, options.model_name)
     text, notes = _updated(options, before, model, new, class_names) if before and updated else (new.text, [])
-    with _staged(options, text) as staged:
+    with _staged(options, text) as staged, ExitStack() as undo:
         contract = load(staged.protos)
-        _check_fit(staged, model, contract, updated=updated)
-    changes = diff(before, contract) if before and updated else ()
-    if updated:
-        _show_changes(options, changes, accepted=options.write_breaking or _REDRAFTED in notes)
-    with _write_or_restore(options.contract_file, text):
-        added = _add(options, model, contract, Repository(options.models))
+        changes = diff(before, contract) if before and updated else ()
+
+        def trial(manifest: Manifest, files: dict[str, bytes]) -> None:
+            Repository(staged.models).add(options.model, manifest, files)
+            _check(staged)
+            if updated:
+                _show_changes(options, changes, accepted=options.write_breaking or _REDRAFTED in notes)
+            undo.callback(_write(options.contract_file, text))
+
+        added = _add(options, model, contract, trial, updated=updated)
+        undo.pop_all()
     if any(change.breaks for change in changes):
         command = f"`foretell promote {options.model} {added.version}`"
         notes.append(f"earlier versions of {options.model} may not serve the changed contract: {command} before a server starts")
     if not before:
         vendor_imports(options.protos)
-    _report(options, model, added, contract, notes, is_new_folder=not before)
+    return _report(options, model, added, contract, notes, is_new_folder=not before)
 
 
-def _with_model_name(options: InitOptions, before: Contract | None) -> InitOptions:
+def with_model_name(options: InitOptions, before: Contract | None) -> InitOptions:
     """The options with the model that answers the package; a package beside others of a model gets a model of its own."""
     services = before.services if before else ()
     answering = [service.model for service in services if service.package == options.package]
@@ -109,44 +118,29 @@ def _staged(options: InitOptions, text: str) -> Iterator[InitOptions]:
         protos = Path(folder) / "protos"
         if options.protos.is_dir():
             shutil.copytree(options.protos, protos)
-        staged = replace(options, protos=protos, models=Path(folder) / "models", accelerate="no")
+        staged = replace(options, protos=protos, models=Path(folder) / "models")
         staged.contract_file.parent.mkdir(parents=True, exist_ok=True)
         staged.contract_file.write_text(text, encoding="utf-8")
         yield staged
 
 
-@contextmanager
-def _write_or_restore(file: Path, text: str) -> Iterator[None]:
-    """Writes the file; restores it if the `with` block raises."""
+def _write(file: Path, text: str) -> Callable[[], object]:
+    """Writes the file, and returns a function that restores it."""
     before = file.read_bytes() if file.exists() else None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ContractError(f"cannot write {file}: {error.strerror}") from None
-    try:
-        yield
-    except BaseException:
-        if before is None:
-            file.unlink()
-        else:
-            file.write_bytes(before)
-        raise
+    return file.unlink if before is None else partial(file.write_bytes, before)
 
 
-def _check_fit(options: InitOptions, model: ModelDescription, contract: Contract, *, updated: bool) -> None:
-    """Adds the model to the repository of the options and checks it there. Raises SetupError with the first error."""
-    try:
-        _add(options, model, contract, Repository(options.models))
-        found = check(options.protos, options.models, options.model, allow_version_skew=options.allow_version_skew)
-        error = next((f"{each.location}: {each.sentence.rstrip('.')}" for each in found if each.is_error), "")
-    except ModelMismatch as mismatch:
-        if not str(mismatch).startswith(_MISFIT):
-            raise  # The model itself is at fault, whatever its contract.
-        error = str(mismatch).removeprefix(_MISFIT).rstrip(".")
+def _check(options: InitOptions) -> None:
+    """Raises ModelMismatch with the first error of the model in the repository of the options."""
+    found = check(options.protos, options.models, options.model, allow_version_skew=options.allow_version_skew)
+    error = next((each for each in found if each.is_error), None)
     if error:
-        beside = f"; or pass --package {next_package(options.package)} for a contract beside it" if updated else ""
-        raise SetupError(f"{_MISFIT}{error}{beside}")
+        raise ModelMismatch(f"{_MISFIT}{error.location}: {error.sentence}")
 
 
 def _show_changes(options: InitOptions, findings: Sequence[Finding], *, accepted: bool) -> None:
@@ -156,10 +150,14 @@ def _show_changes(options: InitOptions, findings: Sequence[Finding], *, accepted
     if any(finding.breaks for finding in findings) and not accepted:
         typer.echo(
             f"foretell: nothing is written, because callers of {options.package} would break: pass --write-breaking to write it "
-            f"all the same, or --package {next_package(options.package)} for a contract beside it",
+            f"all the same, or {_beside(options)}",
             err=True,
         )
         raise typer.Exit(1)
+
+
+def _beside(options: InitOptions) -> str:
+    return f"--package {next_package(options.package)} for a contract beside it"
 
 
 def _class_names(model: ModelDescription, options: InitOptions) -> dict[str, str]:
@@ -191,30 +189,39 @@ def _free_path(options: InitOptions, before: Contract | None) -> str:
     return free[0] if free else choices[-1]
 
 
-def _add(options: InitOptions, model: ModelDescription, contract: Contract, repository: Repository) -> Added:
+def _add(options: InitOptions, model: ModelDescription, contract: Contract, trial: Trial, *, updated: bool) -> Added:
+    """Adds the model if it passes the trial. Raises ModelError."""
     several = len(model.targets) > 1
-    return add_model(
-        repository,
-        options.file,
-        options.model,
-        tuple(column.name for column in model.columns),
-        model.golden,
-        classes=options.hints.classes,
-        targets=tuple(target.name for target in model.targets) if several else (),
-        dtypes=model.dtypes,
-        acceleration=options.accelerate,
-        contract=contract,
-        format_name=options.hints.format,
-        allow_version_skew=options.allow_version_skew,
-        observed=lambda *loaded: model.observed(contract, options.model, *loaded),
-        source=options.source,
-        code=options.code,
-    )
+    try:
+        return add_model(
+            Repository(options.models),
+            options.file,
+            options.model,
+            tuple(column.name for column in model.columns),
+            model.golden,
+            classes=options.hints.classes,
+            targets=tuple(target.name for target in model.targets) if several else (),
+            dtypes=model.dtypes,
+            acceleration=options.accelerate,
+            contract=contract,
+            format_name=options.hints.format,
+            allow_version_skew=options.allow_version_skew,
+            observed=lambda *loaded: model.observed(contract, options.model, *loaded),
+            source=options.source,
+            code=options.code,
+            trial=trial,
+        )
+    except ModelMismatch as mismatch:
+        if not str(mismatch).startswith(_MISFIT):
+            raise  # The model itself is at fault, whatever its contract.
+        way_out = f"; or pass {_beside(options)}" if updated else ""
+        raise SetupError(f"{str(mismatch).rstrip('.')}{way_out}") from None
 
 
 def _report(
     options: InitOptions, model: ModelDescription, added: Added, contract: Contract, notes: Sequence[str], *, is_new_folder: bool
-) -> None:
+) -> str:
+    """Prints what was written; the commands to try next."""
     service = next(service for service in contract.services if service.package == options.package)
     method = service.methods[0]
     counts = f"{counted(len(model.columns), 'column')} in, {counted(len(method.answer.fields), 'field')} out"
@@ -224,13 +231,12 @@ def _report(
     typer.echo(added.sentences(options.model))
     for note in [*_model_notes(options, model), *notes]:
         typer.echo(f"note: {note}")
-    folders = {"protos": options.protos, "models": options.models}
-    flags = "".join(f" --{name} {folder}" for name, folder in folders.items() if str(folder) != name)
-    typer.echo(f"\nnext:\n  foretell check {options.model}{flags}\n  foretell serve{flags}")
+    commands = f"\nnext:\n  foretell check {options.model}{options.folder_flags}\n  foretell serve{options.folder_flags}"
     row = example(method.input, contract.rules) if model.answer and method.paths else None
     if row is not None:
         body = shlex.quote(json.dumps(request_example(row), ensure_ascii=False))
-        typer.echo(f"  curl -s http://{_http_address()}{method.paths[0]} -H 'content-type: application/json' -d {body}")
+        commands += f"\n  curl -s http://{_http_address()}{method.paths[0]} -H 'content-type: application/json' -d {body}"
+    return commands
 
 
 def _model_notes(options: InitOptions, model: ModelDescription) -> Iterator[str]:

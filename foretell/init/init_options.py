@@ -1,10 +1,12 @@
 """The options of `foretell init`, and the package name that follows from them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from foretell.mlflow.address import Address, is_address
+from foretell.mlflow.model_source import ModelSource
 from foretell_contract.errors import SetupError
 from foretell_contract.source.compiler import IMPORTED
 from foretell_contract.source.spelling import snake
@@ -40,6 +42,18 @@ class InitOptions:
     code: Path | None = None
     """An archive of the modules that the model needs, if MLflow saved some."""
     accelerate: Acceleration = "no"
+
+    def of(self, source: ModelSource) -> Self:
+        """The options with the file of the model, and the names and types that MLflow saved with it."""
+        columns = self.hints.columns or tuple(source.columns)
+        hints = replace(self.hints, columns=columns, outputs=source.outputs, dtypes=source.columns, optional=source.optional)
+        return replace(self, file=source.file, hints=hints, source=source.source, code=source.code)
+
+    @property
+    def folder_flags(self) -> str:
+        """The flags of further commands for folders that are not the default ones."""
+        folders = {"protos": self.protos, "models": self.models}
+        return "".join(f" --{name} {folder}" for name, folder in folders.items() if str(folder) != name)
 
     @property
     def contract_file(self) -> Path:

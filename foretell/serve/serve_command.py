@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,8 +22,8 @@ from foretell_lifecycle.settings import settings_error
 _EXTRA_STOP_SECONDS = 5.0
 
 
-def serve(flags: dict[str, str]) -> None:
-    """Serve until SIGTERM or SIGINT. Raises SetupError if it cannot start."""
+def serve(flags: dict[str, str], prepare: Callable[[ServeSettings], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, after `prepare`. Raises SetupError if it cannot start."""
     log_to_stderr()
     _refuse_unknown_variables()
     try:
@@ -29,15 +31,19 @@ def serve(flags: dict[str, str]) -> None:
     except ValidationError as error:
         raise settings_error(error) from None
     settings.check_control()
+    environment = os.environ | {f"FORETELL_{name.upper()}": value for name, value in flags.items()}
+    if prepare:
+        prepare(settings)
+        sys.stdout.flush()
+        # A program of its own, since the libraries that a model has imported take 200 MiB.
+        os.execve(sys.executable, [sys.executable, "-m", "foretell", "serve"], environment)  # noqa: S606
     count = process_count(settings)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="foretell-"))
         roles = tiers(settings, count, Path(folder))
-        environment = dict(os.environ)
-        given = dict(flags)
         if count > 1:
             environment = thread_limits(settings, count) | environment
-            given |= {"share_ports": "true", "workers": str(worker_count(settings, count))}
+            environment |= {"FORETELL_SHARE_PORTS": "true", "FORETELL_WORKERS": str(worker_count(settings, count))}
             shared = {
                 "grpc_address": settings.grpc_address,
                 "http_address": settings.http_address,
@@ -46,8 +52,7 @@ def serve(flags: dict[str, str]) -> None:
             for name, value in shared.items():
                 if value:
                     reservation = stack.enter_context(address.reserve(value, f"--{name.replace('_', '-')}"))
-                    given[name] = address.join(address.split(value)[0], reservation.getsockname()[1])
-        environment |= {f"FORETELL_{name.upper()}": value for name, value in given.items()}
+                    environment[f"FORETELL_{name.upper()}"] = address.join(address.split(value)[0], reservation.getsockname()[1])
         stop_seconds = settings.drain_seconds * (2 if settings.bridge == "inside" else 1) + _EXTRA_STOP_SECONDS
         asyncio.run(Supervisor(roles, environment, settings.hang_seconds, stop_seconds).run())
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from foretell_contract.contract import Contract
 from foretell_contract.diff.contract_revision import contract_revision
@@ -30,6 +31,8 @@ from grpc_server.store.route_table import PRODUCTION
 from grpc_server.store.route_table_files import RouteTableFiles
 from grpc_server.store.training_values import TrainingValues
 from grpc_server.store.version_skew import check_skew
+
+Trial: TypeAlias = Callable[[Manifest, dict[str, bytes]], None]
 
 _SHOW_TYPES = "show the types of its columns by --data FILE, or by golden rows"
 
@@ -80,6 +83,7 @@ def add_model(
     source: RegistrySource | None = None,
     code: Path | None = None,
     to_production: bool = True,
+    trial: Trial = lambda _manifest, _files: None,
 ) -> Added:
     """Add a trained model to the repository as the next version of `name`.
 
@@ -94,6 +98,7 @@ def add_model(
     - `observed` checks the model's answers to the training data, and gives a summary and rows of it.
     - `source` is the version of a registry that the file comes from; `code` an archive of the modules that the model needs.
     - `to_production` makes the first version of a model its production.
+    - `trial` gets the version's manifest and files before they are written, and may raise.
 
     Raises ModelError, and adds nothing, if the model cannot be served, does not fit its contract, does not give its golden outputs,
     or its conversion does not agree with it.
@@ -122,6 +127,7 @@ def add_model(
         if faster:
             manifest = _served_by(faster, manifest)
             loaded.files[manifest.artifact] = faster.artifact
+    trial(manifest, loaded.files)
     version = repository.add(name, manifest, loaded.files)
     production = _production(repository, name, version) if to_production else ""
     return Added(version, manifest.format, loaded.reason, production, loaded.format if faster else "", line)
@@ -218,6 +224,7 @@ class _LoadedFile:
             dtypes={column: dtype for column, dtype in known.items() if dtype != FLOAT64},
             classes=_classes(self._file, classes or self.runtime.classes),
             class_type=class_types_of(self.runtime, 1)[0] if self.runtime.classes != () else "",
+            added_file=sha256(format_table.read(self._file)),
             created=datetime.now(UTC),
         )
 

@@ -17,6 +17,7 @@ from grpc_server.checks.data_file import DataFile
 from grpc_server.checks.manifest_agreement import guarded, unchecked_sources
 from grpc_server.checks.training_answers import TrainingAnswers, training_answers
 from grpc_server.checks.training_columns import Column, ModelHints, TrainingColumns, training_columns
+from grpc_server.checks.training_data import listed
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import Dtype, Rows
 from grpc_server.rows.outputs import Output, Source, all_outputs, output_function
@@ -52,9 +53,9 @@ class ModelDescription:
     asked: TrainingAnswers | None = None
     """The answers to the training data; None without data."""
     data_notes: tuple[str, ...] = ()
-    """How the data was read, and what of it is left out."""
+    """How the data was read, what of it is left out, and which column is the target if none is stated."""
     target_values: Mapping[str, SampleValues] = field(default_factory=dict)
-    """The target columns of the data, by name."""
+    """The target columns of the data, by name: those stated, or else one that is certain."""
 
     @property
     def dtypes(self) -> dict[str, Dtype]:
@@ -99,12 +100,12 @@ def inspect_model(file: Path, data: DataFile | None, hints: ModelHints, *, allow
     with warnings.catch_warnings(action="ignore"), guarded(runtime, file.name):
         # An estimator that knows its columns warns of rows without names.
         training = training_columns(runtime, data, hints)
-        return _Inspection(runtime, training.columns, hints, file).description(training)
+        return _Inspection(runtime, training.columns, hints, file).description(training, data.name if data else "")
 
 
 class _Inspection:
     def __init__(self, runtime: Runtime, columns: tuple[Column, ...], hints: ModelHints, file: Path) -> None:
-        self._columns, self._file, self._strict = columns, file, hints.strict
+        self._columns, self._file, self._hints = columns, file, hints
         self._values = [column.values for column in columns]
         self._manifest = Manifest.model_construct(
             columns=tuple(column.name for column in columns),
@@ -117,7 +118,7 @@ class _Inspection:
         self._outputs = all_outputs(self._sources)
         self._targets = self._named_targets(runtime, hints)
 
-    def description(self, training: TrainingColumns) -> ModelDescription:
+    def description(self, training: TrainingColumns, place: str) -> ModelDescription:
         blanks = {column.name: column.dtype.placeholder for column in self._columns if not column.dtype.unit}
         row = self._example or blanks
         nullable = self._nullable(row)
@@ -127,9 +128,20 @@ class _Inspection:
         answer, *outputs = self._predicted([self._example, *rows]) if self._example else [{}]
         lines = [{"features": row, "outputs": expected} for row, expected in zip(rows, outputs, strict=True)]
         golden = "".join(json.dumps(line) + "\n" for line in lines).encode()
-        return ModelDescription(
-            columns, self._targets, self._outputs, answer, golden, training.named, asked, training.notes, training.targets
-        )
+        target = self._certain_target(training.others)
+        notes = [f"the target is {name!r}, the only column that is no feature" for name in target]
+        if training.others and not target:
+            notes = [f"the model takes no {listed(training.others)} of {place}: left out"]
+        drafted = (columns, self._targets, self._outputs, answer, golden, training.named, asked)
+        return ModelDescription(*drafted, (*training.notes, *notes), training.targets or target)
+
+    def _certain_target(self, others: Mapping[str, SampleValues]) -> Mapping[str, SampleValues]:
+        """The only column that is no feature, if all its values are classes of the model, or numbers for a regressor."""
+        if self._hints.targets or self._hints.outputs or len(others) != 1 or len(self._targets) > 1:
+            return {}
+        ((values,), classes, kinds) = others.values(), set(self._targets[0].classes), {output.kind for output in self._outputs}
+        fits = classes.issuperset(values.texts) if classes else "value" in kinds and values.types <= {int, float}
+        return others if fits and None not in values else {}
 
     def _asked(self, required: Sequence[str]) -> TrainingAnswers:
         """The answers to the rows of the data that have all `required` values. Raises ModelError for an answer that none can be."""
@@ -165,7 +177,7 @@ class _Inspection:
         """The column, with whether the model takes a missing value and an unknown text there."""
         # An encoder of categories takes an unknown one as missing, which the model itself may refuse.
         unknown = column.dtype.is_text and column.dtype.name != "category" and self._answers(row | {column.name: FOREIGN_TEXT})
-        is_open = unknown and not self._strict and self._answers(row | {column.name: "x" * _LONG})
+        is_open = unknown and not self._hints.strict and self._answers(row | {column.name: "x" * _LONG})
         return replace(
             column,
             nullable=column.name in nullable,

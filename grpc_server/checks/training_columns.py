@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from foretell_contract.source.spelling import counted
 from grpc_server.checks.data_file import DataFile
-from grpc_server.checks.training_data import Samples, are_unread_numbers, check_names, check_values, listed, read_samples
+from grpc_server.checks.training_data import Samples, are_unread_numbers, check_names, check_values, read_samples
 from grpc_server.errors import ModelError
 from grpc_server.rows.mixed_rows import FLOAT64, Dtype, integer_dtype
 from grpc_server.runtimes.runtime import Runtime, estimator_of, of_columns
@@ -61,9 +61,11 @@ class TrainingColumns:
     named: bool
     """Whether their names are known rather than made up."""
     notes: tuple[str, ...] = ()
-    """How the data was read, and what of it is left out."""
+    """How the data was read."""
     targets: Mapping[str, SampleValues] = field(default_factory=dict)
-    """The target columns of the data, by name."""
+    """The stated target columns of the data, by name."""
+    others: Mapping[str, SampleValues] = field(default_factory=dict)
+    """The columns of the data that are neither, by name."""
 
 
 def training_columns(runtime: Runtime, data: DataFile | None, hints: ModelHints) -> TrainingColumns:
@@ -89,10 +91,9 @@ def training_columns(runtime: Runtime, data: DataFile | None, hints: ModelHints)
         return TrainingColumns(without, bool(known))
     columns = tuple(_column_of_data(name, by_name.get(name), samples, runtime, numbers_suffice) for name in names)
     _check_categories(runtime, columns)
-    left_out = [name for name in samples.values if name not in (*names, *hints.targets, *hints.outputs)]
-    surplus = [f"the model takes no {listed(left_out)} of {data.name}: left out"] if left_out else []
+    others = {name: values for name, values in samples.values.items() if name not in (*names, *hints.targets, *hints.outputs)}
     targets = {name: samples.values[name] for name in hints.targets or hints.outputs if name in samples.values}
-    return TrainingColumns(columns, named=True, notes=(*samples.notes, *surplus), targets=targets)
+    return TrainingColumns(columns, named=True, notes=tuple(samples.notes), targets=targets, others=others)
 
 
 def _check_categories(runtime: Runtime, columns: Sequence[Column]) -> None:

@@ -59,6 +59,8 @@ class Manifest(BaseModel):
     """Targets in the order of the model's output, if there are several."""
     training: TrainingValues | None = None
     source: RegistrySource | None = None
+    added_file: str = ""
+    """SHA-256 of the file that was added, which may have another format; empty if it is unknown."""
     created: datetime
 
     @field_validator("files")

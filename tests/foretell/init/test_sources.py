@@ -204,7 +204,7 @@ def test_texts_are_listed_if_others_fail(tmp_path: Path) -> None:
 def test_labels_rename_the_classes(tmp_path: Path, data: Path) -> None:
     joblib.dump(MODEL, tmp_path / "m.joblib")
     init(tmp_path, tmp_path / "m.joblib", "--data", data, "--labels", "stays,leaves")
-    assert list(field_rules(tmp_path, "m.v1.Response")) == ["label", "stays_probability", "leaves_probability"]
+    assert list(field_rules(tmp_path, "m.v1.Response")) == ["kind", "stays_probability", "leaves_probability"]
 
 
 @pytest.mark.parametrize(
