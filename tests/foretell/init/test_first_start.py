@@ -179,9 +179,9 @@ def test_data_without_model_is_refused(given: list[str]) -> None:
     ("arguments", "message"),
     [
         pytest.param(["nowhere.joblib"], "cannot read nowhere.joblib: No such file or directory", id="no-file"),
-        pytest.param(["nowhere.joblib", "--http-address", "x"], "http_address", id="setting-before-model"),
+        pytest.param(["nowhere.joblib", "--processes", "x"], "processes", id="setting-before-model"),
         pytest.param(["models:/flower"], "'models:/flower' is no address of a registry", id="address"),
-        pytest.param(["Ä.joblib", "--grpc-address", "x"], "grpc_address", id="second-setting"),
+        pytest.param(["nowhere.joblib", "--placement", "x"], "placement", id="second-setting"),
     ],
 )
 def test_refusal_writes_nothing(tmp_path: Path, arguments: list[str], message: str) -> None:
