@@ -173,7 +173,7 @@ def _check_contract(
 def _as_skops(data: bytes) -> tuple[str, bytes, str, str]:
     """A joblib file as skops if that can hold the model: format, artifact, reason, and the version of scikit-learn that trained it.
 
-    The version is empty if it is the installed one or the artifact records it.
+    The version is empty if it is the installed one.
     """
     from grpc_server.runtimes.formats import joblib_format, skops_format  # scikit-learn takes a second to import.
 
@@ -181,7 +181,7 @@ def _as_skops(data: bytes) -> tuple[str, bytes, str, str]:
     encoded, reason = skops_format.dump(estimator)
     if encoded is None:
         return "joblib", data, f"{reason}; its digest is recorded", sklearn_version
-    return "skops", encoded, reason, ""
+    return "skops", encoded, reason, sklearn_version
 
 
 class _LoadedFile:

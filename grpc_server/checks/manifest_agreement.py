@@ -31,14 +31,16 @@ def guarded(runtime: Runtime, place: str) -> Iterator[None]:
 
     OpenMP runs on one thread: several wait for each other in busy loops, which takes seconds if other processes want the cores.
     """
+    trained_with = getattr(runtime, "sklearn_version", "")
+    fix = f"it was fitted with scikit-learn {trained_with}, so install that, or train it again" if trained_with else ""
     try:
         with threadpool_limits(1, "openmp"):
             yield
-    except ModelError:
+    except ModelError as error:
+        if fix and isinstance(error.__cause__, Exception) and not isinstance(error.__cause__, ModelError):
+            raise ModelError(error.reason, fix) from error.__cause__  # The model raised it.
         raise
     except Exception as error:
-        trained_with = getattr(runtime, "sklearn_version", "")
-        fix = f"it was fitted with scikit-learn {trained_with}, so install that, or train it again" if trained_with else ""
         raise ModelError(f"the model in {place} does not answer a row ({exception_text(error)})", fix) from error
 
 

@@ -96,7 +96,7 @@ def test_docs_state_which_estimators_agree(estimator: str, answers: str, onnx: s
         comparison = compared(eval(estimator, ESTIMATORS).fit(X, ANSWERS[answers]))
         for format_name, outcome in (("onnx", onnx), ("trees", trees)):
             if outcome == "agrees":
-                assert comparison.agreeing(format_name)[0].format == format_name
+                assert comparison.agreeing(format_name).format == format_name
                 continue
             with pytest.raises(ModelError, match="cannot (convert|import)" if outcome == "no conversion" else "disagrees on"):
                 comparison.agreeing(format_name)
@@ -109,7 +109,7 @@ def test_missing_values_are_compared(model: Any) -> None:
     with threadpool_limits(1):
         fitted = model(max_iter=5).fit(holes, target > 60 if model is HistGradientBoostingClassifier else target)
         comparison = compared(fitted, ColumnRanges(np.zeros(4), np.ones(4), NEITHER, ~NEITHER))
-        assert comparison.agreeing("trees")[0].format == "trees"
+        assert comparison.agreeing("trees").format == "trees"
 
         def filled(rows: Any) -> Any:
             return fitted.predict(np.nan_to_num(rows))[:, None]

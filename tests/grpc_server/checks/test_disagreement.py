@@ -115,4 +115,4 @@ def test_conversions_that_round_otherwise_are_refused(forest: RandomForestClassi
         comparison = compared(estimator)
         with pytest.raises(ModelMismatch, match="it disagrees on"):
             comparison.check(format_table.load(format_name, artifact), "it")
-        assert comparison.agreeing(format_name)[0].format == format_name
+        assert comparison.agreeing(format_name).format == format_name

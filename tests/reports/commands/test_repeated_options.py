@@ -17,7 +17,7 @@ OPTIONS = [
     for option in command.params
     if option.param_type_name == "option" and not option.is_flag
 ]
-LISTS = {("init", "--target"), ("init", "--labels"), ("add", "--targets"), ("serve", "--follow")}
+LISTS = {("init", "--target"), ("serve", "--target"), ("init", "--labels"), ("add", "--targets"), ("serve", "--follow")}
 LISTS |= {(command, option) for command in ("init", "add") for option in ("--columns", "--classes")}
 
 

@@ -223,7 +223,7 @@ def test_any_text_is_a_name(tmp_path_factory: pytest.TempPathFactory, models: li
             names = [value.name for value in features.enum_type.values][1:]
             rows = [{features.name: name} for name in names]
             answers = answers_by_both_doors(server, f"m{place}", rows)
-            labels = [answer["label"] for answer in answers]
+            labels = [answer[server.methods[f"m{place}.Predict"].answer.fields[0].name] for answer in answers]
             by_category = dict(zip(sorted(categories), labels, strict=True))
             expected = dict(zip(sorted(classes), sorted_names(server, place), strict=True))
             assert by_category == {text: expected[label] for text, label in zip(categories, classes, strict=True)}
