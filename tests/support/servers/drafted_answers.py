@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from sklearn.mixture import GaussianMixture
 
 from foretell_contract.contract import Contract
 
@@ -127,6 +128,8 @@ _SINGLE = {"decision": "decision", "score": "score"}
 
 
 def _numbers(model: Any, rows: pd.DataFrame) -> Iterator[tuple[str, Any]]:
+    if isinstance(model, GaussianMixture):  # It cuts the digits of its scores for integers.
+        rows = rows.astype({name: float for name in rows.columns if rows[name].dtype.kind in "iu"})
     methods = {"probability": "predict_proba", "decision": "decision_function", "score": "score_samples"}
     methods |= {"distance" if hasattr(model, "predict") else "component": "transform"}
     for kind, name in methods.items():
