@@ -48,7 +48,7 @@ def test_matching_output_passes(tmp_path: Path, text: str) -> None:
         pytest.param("```console\n$ echo one\n```\n", id="command-output-not-shown"),
         pytest.param("```console\n$ false\n```\n", id="command-fails"),
         pytest.param("```console\n$ true\n$ echo two\nzwei\n```\n", id="second-command"),
-        pytest.param("```console\n$ echo 0.0101403\n0.0101404\n```\n", id="number"),
+        pytest.param("```console\n$ echo 0.101403\n0.101405\n```\n", id="number"),
         pytest.param("```console\n$ echo 0.5 0.5\n0.5\n```\n", id="missing-number"),
     ],
 )
