@@ -5,6 +5,7 @@ Everything here follows what the docs say of a drafted contract; nothing asks th
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -134,8 +135,9 @@ def _numbers(model: Any, rows: pd.DataFrame) -> Iterator[tuple[str, Any]]:
     methods |= {"distance" if hasattr(model, "predict") else "component": "transform"}
     for kind, name in methods.items():
         if hasattr(model, name):
-            answers = np.asarray(getattr(model, name)(rows), dtype=float)
-            yield kind, answers if answers.ndim == 2 else answers[:, None]
+            with suppress(np.linalg.LinAlgError):  # The scores of PCA, for a singular covariance: a draft has no score then.
+                answers = np.asarray(getattr(model, name)(rows), dtype=float)
+                yield kind, answers if answers.ndim == 2 else answers[:, None]
 
 
 def _same(value: Any, expected: Any) -> bool:
