@@ -128,10 +128,10 @@ class Batcher:
             self._answer(predict, taken)
 
     def _wait_for_more(self) -> None:
-        """Wait while jobs arrive, in steps of a quarter of the patience."""
+        """Wait while jobs arrive that fit into a run, in steps of a quarter of the patience."""
         before = 0
         for _ in range(4):
-            if before == (before := self.waiting):
+            if before == (before := self.waiting) or before >= self._max_rows:
                 return
             time.sleep(self._patience / 4)
 

@@ -289,3 +289,16 @@ def test_lone_caller_never_waits_for_others() -> None:
         under_test.submit(outcome.job)
         assert outcome.settled.wait(30)
     under_test.close(30)
+
+
+def test_full_runs_never_wait_for_others() -> None:
+    with Held() as held:
+        under_test = Batcher([held], max_rows=2, max_waiting=1000, patience=3600)
+        outcomes = [Outcome(1.0, 1) for _ in range(5)]
+        under_test.submit(outcomes[0].job)
+        assert held.entered.acquire(timeout=30)
+        for outcome in outcomes[1:]:
+            under_test.submit(outcome.job)
+        held.go()
+        assert all(outcome.settled.wait(30) for outcome in outcomes)
+        under_test.close(30)
