@@ -14,23 +14,30 @@ from grpc_server.runtimes.sklearn.fast_predict import rows_near, same_answers
 _NEAR = 1e-6
 """Difference of two numbers, as a share of the larger, up to which rounding may decide between them."""
 
-_DECIDED_BY = {
-    # `predict` takes the argmax of `predict_proba`, or counts the same votes.
+_DECIDED_BY = (
     (
-        "probability",
+        "probability",  # `predict` takes the argmax of `predict_proba`, or counts the same votes.
         0.0,
-    ): "BaggingClassifier CalibratedClassifierCV DecisionTreeClassifier ExtraTreeClassifier ExtraTreesClassifier "
-    "KNeighborsClassifier LGBMClassifier RandomForestClassifier VotingClassifier",
-    # `predict` takes the argmax or the sign of scores, of which the probabilities are an increasing function.
-    ("probability", _NEAR): "AdaBoostClassifier BayesianGaussianMixture BernoulliNB CategoricalNB ComplementNB GaussianMixture "
-    "GaussianNB GradientBoostingClassifier HistGradientBoostingClassifier LinearDiscriminantAnalysis LogisticRegression "
-    "LogisticRegressionCV MLPClassifier MultinomialNB QuadraticDiscriminantAnalysis SGDClassifier XGBClassifier XGBRFClassifier",
-    # `predict` takes the argmax or the sign of `decision_function`.
-    ("decision", 0.0): "EllipticEnvelope IsolationForest LinearSVC LocalOutlierFactor OneClassSVM PassiveAggressiveClassifier "
-    "Perceptron RidgeClassifier RidgeClassifierCV SGDClassifier SGDOneClassSVM",
-}
-"""Classes by the numbers that decide their choice, and by how near two may be for that, from the source of scikit-learn 1.9,
-XGBoost 3.2 and LightGBM 4.7."""
+        "BaggingClassifier CalibratedClassifierCV DecisionTreeClassifier ExtraTreeClassifier ExtraTreesClassifier "
+        "KNeighborsClassifier LGBMClassifier RandomForestClassifier VotingClassifier",
+    ),
+    (
+        "probability",  # `predict` takes the argmax or the sign of scores, of which the probabilities are an increasing function.
+        _NEAR,
+        "AdaBoostClassifier BayesianGaussianMixture BernoulliNB CategoricalNB ComplementNB GaussianMixture GaussianNB "
+        "GradientBoostingClassifier HistGradientBoostingClassifier LinearDiscriminantAnalysis LogisticRegression "
+        "LogisticRegressionCV MLPClassifier MultinomialNB QuadraticDiscriminantAnalysis SGDClassifier XGBClassifier "
+        "XGBRFClassifier",
+    ),
+    (
+        "decision",  # `predict` takes the argmax or the sign of `decision_function`.
+        0.0,
+        "EllipticEnvelope IsolationForest LinearSVC LocalOutlierFactor OneClassSVM PassiveAggressiveClassifier Perceptron "
+        "RidgeClassifier RidgeClassifierCV SGDClassifier SGDOneClassSVM",
+    ),
+)
+"""The numbers that decide a choice, how near two may be for that, and the classes, from the source of scikit-learn 1.9, XGBoost 3.2
+and LightGBM 4.7."""
 
 
 def joint_sources(estimator: Any, sources: Sequence[Source], sample: Rows) -> Iterator[Source]:
@@ -41,7 +48,7 @@ def joint_sources(estimator: Any, sources: Sequence[Source], sample: Rows) -> It
     is_known = type(final).__module__.startswith(("sklearn.", "xgboost.", "lightgbm."))
     if choice is None or not is_known or (hasattr(final, "n_neighbors") and getattr(final, "weights", "uniform") != "uniform"):
         return  # Weights of neighbours are added up in different orders.
-    for (kind, near), names in _DECIDED_BY.items():
+    for kind, near, names in _DECIDED_BY:
         if kind in kinds and type(final).__name__ in names.split():
             joint = Source(choice.outputs + kinds[kind].outputs, _joint(choice, kinds[kind], near))
             if same_answers(output_function((choice, kinds[kind]), joint.outputs), joint.run, _trials(joint, sample)):
