@@ -28,7 +28,8 @@ from foretell_contract.source.compiler import has_contracts
 from foretell_contract.source.spelling import counted
 from foretell_contract.source.vendored_imports import vendor_imports
 from foretell_lifecycle.settings import settings_error
-from grpc_server.checks.add_model import Added, Trial, add_model
+from grpc_server.checks.add_model import Trial, add_model
+from grpc_server.checks.added_version import Added
 from grpc_server.checks.inspect_model import ModelDescription, inspect_model
 from grpc_server.errors import ModelError, ModelMismatch
 from grpc_server.store.manifest import Manifest

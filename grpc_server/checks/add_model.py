@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
@@ -13,6 +13,7 @@ from foretell_contract.diff.contract_revision import contract_revision
 from foretell_contract.lint.contract_check import locate
 from foretell_contract.source.spelling import counted
 from grpc_server.checks.acceleration import Accelerated, Acceleration, accelerate
+from grpc_server.checks.added_version import Added
 from grpc_server.checks.contract_agreement import check_contract
 from grpc_server.checks.data_file import DataFile
 from grpc_server.checks.manifest_agreement import check_golden, check_manifest, checked_sources, guarded, unchecked_sources
@@ -35,32 +36,6 @@ from grpc_server.store.version_skew import check_skew
 Trial: TypeAlias = Callable[[Manifest, dict[str, bytes]], None]
 
 _SHOW_TYPES = "show the types of its columns by --data FILE, or by golden rows"
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """A version that was added."""
-
-    version: str
-    format: str
-    """Format of the artifact that serves."""
-    reason: str
-    """Why the trained model has its format."""
-    production: str = ""
-    """The version in production now; empty if it is unknown."""
-    original: str = ""
-    """Format of the trained model, if a conversion serves."""
-    acceleration: str = ""
-    """A line on the conversion that serves, or on why none does."""
-
-    def sentences(self, name: str) -> str:
-        """What was added, whether it is in production, and what accelerates it, a line each."""
-        lines = [f"added {name} version {self.version} as {self.original or self.format}: {self.reason}"]
-        if self.production == self.version:
-            lines.append(f"production of {name} is version {self.version}")
-        elif self.production:
-            lines.append(f"production of {name} stays version {self.production}: `foretell promote {name} {self.version}` moves it")
-        return "\n".join([*lines, self.acceleration] if self.acceleration else lines)
 
 
 def add_model(

@@ -9,7 +9,8 @@ from sklearn.datasets import load_iris
 from sklearn.preprocessing import minmax_scale
 
 from foretell_contract.contract import Contract
-from grpc_server.checks.add_model import Added, add_model
+from grpc_server.checks.add_model import add_model
+from grpc_server.checks.added_version import Added
 from grpc_server.checks.probe_rows import ColumnRanges
 from grpc_server.rows.mixed_rows import FLOAT64, Matrix
 from grpc_server.runtimes.runtime import Runtime

@@ -9,7 +9,8 @@ import joblib
 import numpy as np
 
 from foretell_contract.contract import load
-from grpc_server.checks.add_model import Added, add_model
+from grpc_server.checks.add_model import add_model
+from grpc_server.checks.added_version import Added
 from grpc_server.store.repository import Repository
 
 ROWS = 200

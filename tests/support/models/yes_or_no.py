@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from grpc_server.checks.add_model import Added, add_model
+from grpc_server.checks.add_model import add_model
+from grpc_server.checks.added_version import Added
 from grpc_server.store.repository import Repository
 
 X = np.random.default_rng(0).random((60, 2))
